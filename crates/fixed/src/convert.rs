@@ -1,9 +1,21 @@
 //! Named numeric conversions, so that no other crate needs a bare `as`.
 
-/// `2^exponent` as `f64`, exact for `-1022 ..= 1023`; outside, the nearest of those.
+/// `2^exponent`: exact for `-1074 ..= 1023`, 0 below and infinity above.
+///
+/// ```
+/// use fixedwise_fixed::convert::exp2;
+/// assert_eq!(exp2(-7), 0.0078125);
+/// assert_eq!(exp2(-1074), f64::from_bits(1));
+/// ```
 pub fn exp2(exponent: i32) -> f64 {
-    let biased = u64::from(exponent.clamp(-1022, 1023).abs_diff(-1023));
-    f64::from_bits(biased << 52)
+    match exponent {
+        // Normal numbers: the biased exponent alone.
+        -1022..=1023 => f64::from_bits(u64::from(exponent.abs_diff(-1023)) << 52),
+        // Subnormal numbers: one bit of the mantissa.
+        -1074..=-1023 => f64::from_bits(1 << exponent.abs_diff(-1074)),
+        1024.. => f64::INFINITY,
+        _ => 0.0,
+    }
 }
 
 /// `x` as `f64`, rounded to nearest where it has more than 53 bits.
@@ -31,13 +43,21 @@ pub fn count_to_u64(x: usize) -> u64 {
 }
 
 /// The nearest `f32`.
-#[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "the rounding is the point")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::as_conversions,
+    reason = "the rounding is the point"
+)]
 pub fn f64_to_f32(x: f64) -> f32 {
     x as f32
 }
 
 /// `x` without its fraction, saturating; NaN becomes 0.
-#[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "`as` from float saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::as_conversions,
+    reason = "`as` from float saturates"
+)]
 pub fn f64_to_i64(x: f64) -> i64 {
     x as i64
 }
@@ -80,4 +100,44 @@ pub fn saturating_i8(x: i64) -> i8 {
 )]
 pub fn saturating_u8(x: i64) -> u8 {
     x.clamp(0, i64::from(u8::MAX)) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp2_doubles_from_the_smallest_subnormal_to_infinity() {
+        assert_eq!(exp2(0).to_bits(), 1.0_f64.to_bits());
+        assert_eq!(exp2(-1075).to_bits(), 0);
+        assert_eq!(exp2(i32::MIN).to_bits(), 0);
+        assert_eq!(exp2(-1074).to_bits(), 1);
+        for exponent in -1074..=1023 {
+            let doubled = exp2(exponent) * 2.0;
+            assert_eq!(exp2(exponent + 1).to_bits(), doubled.to_bits(), "exponent {exponent}");
+        }
+        assert_eq!(exp2(i32::MAX).to_bits(), f64::INFINITY.to_bits());
+    }
+
+    #[test]
+    fn narrow_integers_saturate() {
+        for (x, in_i8, in_u8) in
+            [(i64::MIN, -128, 0), (-129, -128, 0), (-1, -1, 0), (127, 127, 127), (256, 127, 255)]
+        {
+            assert_eq!(saturating_i8(x), in_i8, "{x}");
+            assert_eq!(saturating_u8(x), in_u8, "{x}");
+        }
+        assert_eq!((saturating_i16(-40_000), saturating_i16(40_000)), (i16::MIN, i16::MAX));
+        assert_eq!((saturating_i32(i64::MIN), saturating_i32(i64::MAX)), (i32::MIN, i32::MAX));
+        assert_eq!((saturating_i16(-7), saturating_i32(-7)), (-7, -7));
+    }
+
+    #[test]
+    fn floats_without_an_integer_saturate() {
+        assert_eq!(f64_to_i64(f64::NAN), 0);
+        assert_eq!(f64_to_i64(f64::NEG_INFINITY), i64::MIN);
+        assert_eq!(f64_to_i64(-1.9), -1);
+        assert_eq!(f64_to_count(-1.9), 0);
+        assert_eq!(f64_to_count(f64::INFINITY), usize::MAX);
+    }
 }

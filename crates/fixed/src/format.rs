@@ -1,6 +1,7 @@
 //! What a stored integer means.
 
 use crate::convert::exp2;
+use crate::requantize::{Rounding, shift_round};
 use core::fmt;
 
 /// Widest stored integer, in bits (biases; weights and activations have at most 16).
@@ -19,6 +20,18 @@ pub enum Range {
 }
 
 /// A fixed-point format: `value = stored * 2^-frac`, `stored` an integer of `bits` bits.
+///
+/// The fields are public and unchecked; [`Format::checked`] is the gate for a width that comes from
+/// outside. The methods below expect `1 ..= 32` bits.
+///
+/// ```
+/// use fixedwise_fixed::Format;
+/// let format = Format::signed(8, 6);
+/// assert_eq!((format.min(), format.max(), format.resolution()), (-127, 127, 1.0 / 64.0));
+/// assert_eq!(format.quantize(0.3), 19); // 0.3 * 2^6 = 19.2
+/// assert_eq!(format.dequantize(19), 0.296875);
+/// assert_eq!(format.quantize(-5.0), -127);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Format {
     /// Width in bits, the sign included; `1 ..= 32`.
@@ -52,6 +65,11 @@ impl Format {
         Self { bits, frac, range: Range::Narrow }
     }
 
+    /// A signed format that also holds `-2^(bits-1)`.
+    pub const fn full(bits: u8, frac: i8) -> Self {
+        Self { bits, frac, range: Range::Full }
+    }
+
     /// A format without sign.
     pub const fn unsigned(bits: u8, frac: i8) -> Self {
         Self { bits, frac, range: Range::Unsigned }
@@ -61,6 +79,13 @@ impl Format {
     ///
     /// # Errors
     /// [`FormatError`] with the width and the limit.
+    ///
+    /// ```
+    /// use fixedwise_fixed::Format;
+    /// assert!(Format::signed(16, 3).checked(16).is_ok());
+    /// assert!(Format::signed(17, 3).checked(16).is_err());
+    /// assert!(Format::signed(0, 3).checked(16).is_err());
+    /// ```
     pub const fn checked(self, max_bits: u8) -> Result<Self, FormatError> {
         if self.bits >= 1 && self.bits <= max_bits && max_bits <= MAX_BITS {
             Ok(self)
@@ -102,7 +127,10 @@ impl Format {
         stored.clamp(self.min(), self.max())
     }
 
-    /// Nearest stored integer for `x`: ties to even, then saturation. NaN becomes 0 clamped.
+    /// `clamp(round(x * 2^frac), min, max)`, ties to even; infinities saturate and NaN becomes 0.
+    ///
+    /// Exact: `x * 2^frac` only moves the exponent, and where that leaves the range of `f64` the
+    /// result is 0 or saturated either way.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::as_conversions,
@@ -112,7 +140,21 @@ impl Format {
         self.saturate(round_ties_even(x * exp2(i32::from(self.frac))) as i64)
     }
 
-    /// The real value of `stored`.
+    /// `clamp(shift_round(acc, acc_frac - frac), min, max)`: an integer at the scale
+    /// `2^-acc_frac`, brought to this format.
+    ///
+    /// ```
+    /// use fixedwise_fixed::{Format, Rounding};
+    /// // 1000 * 2^-9 = 1.953..., in steps of 1/16: 31.25 of them.
+    /// assert_eq!(Format::unsigned(8, 4).requantize(1000, 9, Rounding::TiesUp), 31);
+    /// assert_eq!(Format::unsigned(4, 4).requantize(1000, 9, Rounding::TiesUp), 15);
+    /// ```
+    pub fn requantize(self, acc: i64, acc_frac: i32, rounding: Rounding) -> i64 {
+        let shift = acc_frac.saturating_sub(i32::from(self.frac));
+        self.saturate(shift_round(acc, shift, rounding))
+    }
+
+    /// The real value of `stored`: `stored * 2^-frac`, exact below `2^53`.
     pub fn dequantize(self, stored: i64) -> f64 {
         crate::convert::i64_to_f64(stored) * exp2(-i32::from(self.frac))
     }
@@ -122,9 +164,14 @@ impl Format {
         self.dequantize(self.quantize(x))
     }
 
-    /// Distance between neighboring values.
+    /// Distance between neighboring values, `2^-frac`.
     pub fn resolution(self) -> f64 {
         exp2(-i32::from(self.frac))
+    }
+
+    /// Bits left of the binary point, the sign included: `bits - frac`; may be negative.
+    pub fn integer_bits(self) -> i32 {
+        i32::from(self.bits) - i32::from(self.frac)
     }
 }
 
@@ -143,10 +190,261 @@ fn round_ties_even(x: f64) -> f64 {
 }
 
 impl fmt::Display for Format {
-    /// `BW=8 F=6 ap_fixed<8,2>`: width, fractional offset and the type's name in HLS.
+    /// Width, fractional offset and the type's name in HLS: `BW=8 F=6 ap_fixed<8,2>`.
+    ///
+    /// The alternate form adds the C type's kind and the Q name, counted as ARM does with the sign
+    /// among the integer bits: `BW=8 F=6 ap_fixed<8,2> s8 Q2.6`, `BW=8 F=8 ap_ufixed<8,0> u8 UQ0.8`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.is_signed() { "" } else { "u" };
-        let integer_bits = i32::from(self.bits) - i32::from(self.frac);
-        write!(f, "BW={} F={} ap_{sign}fixed<{},{integer_bits}>", self.bits, self.frac, self.bits)
+        let Self { bits, frac, .. } = self;
+        let integer_bits = self.integer_bits();
+        let (hls, c, q) = if self.is_signed() { ("", "s", "Q") } else { ("u", "u", "UQ") };
+        write!(f, "BW={bits} F={frac} ap_{hls}fixed<{bits},{integer_bits}>")?;
+        if f.alternate() {
+            write!(f, " {c}{bits} {q}{integer_bits}.{frac}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::convert::i64_to_f64;
+    use proptest::prelude::*;
+    use std::format;
+
+    const RANGES: [Range; 3] = [Range::Unsigned, Range::Narrow, Range::Full];
+
+    /// Every format of at most 8 bits, with every binary point.
+    fn small_formats() -> impl Iterator<Item = Format> {
+        RANGES.into_iter().flat_map(|range| {
+            (1..=8).flat_map(move |bits| {
+                (i8::MIN..=i8::MAX).map(move |frac| Format { bits, frac, range })
+            })
+        })
+    }
+
+    /// The smallest and largest integer, written out.
+    fn limits(format: Format) -> (i64, i64) {
+        let half = 2_i64.pow(u32::from(format.bits) - 1);
+        match format.range {
+            Range::Unsigned => (0, 2 * half - 1),
+            Range::Narrow => (1 - half, half - 1),
+            Range::Full => (-half, half - 1),
+        }
+    }
+
+    /// `quantize` in integers: `x` is taken apart into `mantissa * 2^exponent`, and the quotient
+    /// and remainder of a division decide. Finite `x` only.
+    fn quantize_by_division(format: Format, x: f64) -> i64 {
+        let (low, high) = limits(format);
+        let bits = x.to_bits();
+        let (biased, fraction) = ((bits >> 52) & 0x7ff, bits & ((1 << 52) - 1));
+        let magnitude = if biased == 0 { fraction } else { fraction | (1 << 52) };
+        let exponent = i32::try_from(biased.max(1)).unwrap() - 1075;
+        let mantissa = i128::from(magnitude) * if bits >> 63 == 1 { -1 } else { 1 };
+        let exponent = exponent + i32::from(format.frac);
+        let nearest = if exponent >= 0 {
+            // 53 bits and 60 more exceed every format.
+            mantissa << exponent.min(60)
+        } else {
+            let divisor = 1_i128 << (-exponent).min(100);
+            let (floor, rest) = (mantissa.div_euclid(divisor), mantissa.rem_euclid(divisor));
+            match (2 * rest).cmp(&divisor) {
+                core::cmp::Ordering::Less => floor,
+                core::cmp::Ordering::Greater => floor + 1,
+                core::cmp::Ordering::Equal => floor + floor.rem_euclid(2),
+            }
+        };
+        i64::try_from(nearest.clamp(i128::from(low), i128::from(high))).unwrap()
+    }
+
+    #[test]
+    fn limits_are_as_written_out() {
+        for range in RANGES {
+            for bits in 1..=MAX_BITS {
+                let format = Format { bits, frac: 0, range };
+                assert_eq!((format.min(), format.max()), limits(format), "{format}");
+                let (low, high) = limits(format);
+                assert_eq!(format.max_magnitude(), high.max(-low), "{format}");
+                assert_eq!(format.is_signed(), range != Range::Unsigned);
+                // As many integers as the width has room for; narrow leaves one out.
+                let count = 1_i64 << bits;
+                assert_eq!(high - low + 1, count - i64::from(range == Range::Narrow), "{format}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_narrow_bit_is_the_constant_zero() {
+        for frac in i8::MIN..=i8::MAX {
+            let format = Format::signed(1, frac);
+            for x in [f64::NEG_INFINITY, -1e30, -1.0, 0.0, 1e-30, 0.5, 7.0, f64::INFINITY] {
+                assert_eq!(format.quantize(x), 0);
+            }
+            assert_eq!((format.min(), format.max(), format.max_magnitude()), (0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn every_small_format_gives_back_each_of_its_values() {
+        for format in small_formats() {
+            for stored in format.min()..=format.max() {
+                let value = format.dequantize(stored);
+                assert_eq!(format.quantize(value), stored, "{format}, {stored}");
+                assert_eq!(format.round(value).to_bits(), value.to_bits(), "{format}, {stored}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_small_format_breaks_every_tie_to_even() {
+        for format in small_formats() {
+            let (low, high) = limits(format);
+            let half = format.resolution() / 2.0;
+            for below in low - 2..=high + 2 {
+                // The middle between `below` and `below + 1`, exactly.
+                let tie = i64_to_f64(2 * below + 1) * half;
+                let even = below + (below & 1);
+                assert_eq!(format.quantize(tie), even.clamp(low, high), "{format}, tie {tie}");
+                let (less, more) =
+                    (format.quantize(tie.next_down()), format.quantize(tie.next_up()));
+                assert_eq!(less, below.clamp(low, high), "{format}, below tie {tie}");
+                assert_eq!(more, (below + 1).clamp(low, high), "{format}, above tie {tie}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_small_format_equals_the_division_on_a_grid_of_eighths() {
+        for format in small_formats() {
+            let (low, high) = limits(format);
+            let eighth = format.resolution() / 8.0;
+            for step in 8 * (low - 2)..=8 * (high + 2) {
+                let x = i64_to_f64(step) * eighth;
+                let expected = quantize_by_division(format, x);
+                assert_eq!(format.quantize(x), expected, "{format}, {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_small_format_saturates_extremes() {
+        for format in small_formats() {
+            assert_eq!(format.quantize(f64::INFINITY), format.max(), "{format}");
+            assert_eq!(format.quantize(f64::NEG_INFINITY), format.min(), "{format}");
+            assert_eq!(format.quantize(f64::MAX), format.max(), "{format}");
+            assert_eq!(format.quantize(f64::MIN), format.min(), "{format}");
+            assert_eq!(format.quantize(f64::NAN), 0, "{format}");
+            assert_eq!(format.quantize(f64::MIN_POSITIVE), 0, "{format}");
+            assert_eq!(format.quantize(-f64::from_bits(1)), 0, "{format}");
+            assert_eq!(format.saturate(i64::MAX), format.max(), "{format}");
+            assert_eq!(format.saturate(i64::MIN), format.min(), "{format}");
+        }
+    }
+
+    #[test]
+    fn rounding_without_std_equals_the_standard_library() {
+        let mut cases = std::vec![0.0, -0.0, 0.5, 1.5, 2.5, f64::INFINITY, f64::MAX];
+        for exponent in -3..60 {
+            let power = exp2(exponent);
+            cases.extend([power, power.next_up(), power.next_down()]);
+            cases.extend([power + 0.5, (power + 0.5).next_up(), (power + 0.5).next_down()]);
+        }
+        for x in cases {
+            for x in [x, -x] {
+                // The sign of a zero is of no use to an integer.
+                let (ours, theirs) = (round_ties_even(x) + 0.0, x.round_ties_even() + 0.0);
+                assert_eq!(ours.to_bits(), theirs.to_bits(), "{x}");
+            }
+        }
+        assert!(round_ties_even(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn widths_outside_the_limit_are_refused() {
+        for max_bits in [8, 16, 32] {
+            for bits in 0..=u8::MAX {
+                let checked = Format::signed(bits, 0).checked(max_bits);
+                assert_eq!(checked.is_ok(), (1..=max_bits).contains(&bits), "{bits} of {max_bits}");
+            }
+        }
+        let error = Format::unsigned(17, 0).checked(16).unwrap_err();
+        assert_eq!(format!("{error}"), "a width of 17 bits is outside 1 to 16");
+    }
+
+    #[test]
+    fn formats_print_width_offset_and_type() {
+        for (format, short, long) in [
+            (Format::signed(8, 6), "BW=8 F=6 ap_fixed<8,2>", " s8 Q2.6"),
+            (Format::unsigned(8, 8), "BW=8 F=8 ap_ufixed<8,0>", " u8 UQ0.8"),
+            (Format::signed(4, 9), "BW=4 F=9 ap_fixed<4,-5>", " s4 Q-5.9"),
+            (Format::full(6, -2), "BW=6 F=-2 ap_fixed<6,8>", " s6 Q8.-2"),
+        ] {
+            assert_eq!(format!("{format}"), short);
+            assert_eq!(format!("{format:#}"), format!("{short}{long}"));
+        }
+    }
+
+    fn any_format() -> impl Strategy<Value = Format> {
+        (1..=MAX_BITS, any::<i8>(), 0..RANGES.len()).prop_map(|(bits, frac, range)| Format {
+            bits,
+            frac,
+            range: RANGES[range],
+        })
+    }
+
+    /// A value within twice the reach of a format, or any float at all.
+    fn format_and_value() -> impl Strategy<Value = (Format, f64)> {
+        (any_format(), -2.0..=2.0_f64, any::<f64>(), any::<bool>()).prop_map(
+            |(format, unit, anything, near)| {
+                let reach = format.dequantize(format.max_magnitude());
+                (format, if near { unit * reach } else { anything })
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn any_format_equals_the_division((format, x) in format_and_value()) {
+            prop_assume!(x.is_finite());
+            prop_assert_eq!(format.quantize(x), quantize_by_division(format, x));
+        }
+
+        #[test]
+        fn any_format_gives_back_its_values(format in any_format(), stored: i64) {
+            let stored = format.saturate(stored);
+            prop_assert_eq!(format.quantize(format.dequantize(stored)), stored);
+        }
+
+        #[test]
+        fn quantizing_keeps_the_order((format, a) in format_and_value(), unit in -2.0..=2.0_f64) {
+            prop_assume!(!a.is_nan());
+            let b = unit * format.dequantize(format.max_magnitude());
+            let (low, high) = (a.min(b), a.max(b));
+            prop_assert!(format.quantize(low) <= format.quantize(high));
+        }
+
+        #[test]
+        fn inside_the_range_the_error_is_at_most_half_a_step(
+            format in any_format(), unit in -1.0..=1.0_f64,
+        ) {
+            let x = unit * format.dequantize(format.max_magnitude());
+            prop_assume!(x >= format.dequantize(format.min()));
+            prop_assume!(x <= format.dequantize(format.max()));
+            prop_assert!((format.round(x) - x).abs() <= format.resolution() / 2.0);
+        }
+
+        #[test]
+        fn requantizing_ties_to_even_equals_quantizing_the_value(
+            format in any_format(), acc: i32, frac in -40..=40_i32,
+        ) {
+            let value = f64::from(acc) * exp2(-frac);
+            let requantized = format.requantize(i64::from(acc), frac, Rounding::TiesEven);
+            prop_assert_eq!(requantized, format.quantize(value));
+        }
     }
 }
