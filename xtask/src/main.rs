@@ -1,1 +1,93 @@
-fn main() {}
+//! What developing needs beyond cargo: `cargo xtask help` lists it.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "reports to a terminal")]
+
+mod check;
+mod codegen;
+mod python;
+mod source;
+mod tidy;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  test [--quick]     everything a change must pass; --quick leaves out Python, doctests and docs
+  tidy               dependency arrows, files, clock and unsafe in their places, no machine's paths
+  codegen [--check]  writes the operator table of README.md, or fails where it is out of date
+  python             prepares target/python from suite/requirements.txt, prints its interpreter
+  bench [ARGS]       runs bench/run.sh
+
+With CI=true a step of `test` that cannot run is a failure.";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let root = root();
+    let done = match args.as_slice() {
+        ["test" | "ci"] => check::run(&root, check::Extent::All),
+        ["test" | "ci", "--quick"] => check::run(&root, check::Extent::Quick),
+        ["tidy"] => all_tidy(&root),
+        ["codegen"] => codegen::write(&root),
+        ["codegen", "--check"] => codegen::check(&root),
+        ["python"] => python_only(&root),
+        ["bench", rest @ ..] => bench(&root, rest),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        [] => Err(USAGE.to_owned()),
+        _ => Err(format!("unknown arguments: `{}`\n\n{USAGE}", args.join(" "))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().expect("the package lies in the workspace").to_owned()
+}
+
+fn all_tidy(root: &Path) -> Result<(), String> {
+    let mut problems = Vec::new();
+    for (name, rule) in tidy::RULES {
+        let found = rule(root)?;
+        println!("{} {name}", if found.is_empty() { "  ok" } else { "FAIL" });
+        problems.extend(found);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+}
+
+fn python_only(root: &Path) -> Result<(), String> {
+    match python::prepare(root) {
+        python::Outcome::Ready(interpreter) => {
+            println!("{}", interpreter.display());
+            Ok(())
+        }
+        python::Outcome::Unavailable(why) => Err(why),
+    }
+}
+
+fn bench(root: &Path, args: &[&str]) -> Result<(), String> {
+    let script = root.join("bench/run.sh");
+    if !script.is_file() {
+        return Err("there is no bench/run.sh".to_owned());
+    }
+    let status = Command::new("bash")
+        .arg(&script)
+        .args(args)
+        .current_dir(root)
+        .status()
+        .map_err(|error| format!("bash: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("bench/run.sh: {status}")) }
+}

@@ -1,0 +1,272 @@
+//! Rules of CONVENTIONS.md that no compiler checks; each is a test too.
+
+use crate::source;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What breaks a rule, one text for each place.
+type Found = Result<Vec<String>, String>;
+
+/// Reads the workspace at a folder.
+type Rule = fn(&Path) -> Found;
+
+/// Every rule with its name.
+pub(crate) const RULES: [(&str, Rule); 5] = [
+    ("a crate uses only what stands left of it", dependency_arrows),
+    ("files, clock and environment are touched in the facade and the command only", pure_crates),
+    ("unsafe code lies in kernels only", unsafe_in_kernels),
+    ("every operator states its source", operator_sources),
+    ("no path of a machine is written down", machine_paths),
+];
+
+/// A crate and those of the project that it may use.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("fixed", &[]),
+    ("codec", &[]),
+    ("kernels", &["fixed"]),
+    ("graph", &["codec", "fixed", "kernels"]),
+    ("search", &["fixed", "kernels", "graph"]),
+    ("fixedwise", &["codec", "fixed", "kernels", "graph", "search"]),
+    ("cli", &["fixedwise"]),
+    // Reached through dev-dependencies only, which are free to point anywhere.
+    ("testing", &["codec", "fixed", "kernels", "graph", "search", "fixedwise"]),
+];
+
+/// Crates of plain values and slices.
+const PURE: [&str; 5] = ["fixed", "codec", "kernels", "graph", "search"];
+
+/// Folder names of all crates.
+fn crates(root: &Path) -> Result<Vec<String>, String> {
+    let folder = root.join("crates");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(|error| format!("crates: {error}"))? {
+        let entry = entry.map_err(|error| format!("crates: {error}"))?;
+        if entry.path().join("Cargo.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn relative(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string().replace('\\', "/")
+}
+
+fn dependency_arrows(root: &Path) -> Found {
+    let mut found = Vec::new();
+    for name in crates(root)? {
+        let path = root.join("crates").join(&name).join("Cargo.toml");
+        let text = fs::read_to_string(&path).map_err(|error| format!("{name}: {error}"))?;
+        let manifest: toml::Table = text.parse().map_err(|error| format!("{name}: {error}"))?;
+        let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
+            found.push(format!("crates/{name} has no place in xtask/src/tidy.rs, `ARROWS`"));
+            continue;
+        };
+        found.extend(wrong_arrows(&name, allowed, &manifest));
+    }
+    Ok(found)
+}
+
+fn wrong_arrows(name: &str, allowed: &[&str], manifest: &toml::Table) -> Vec<String> {
+    // A target's own dependencies lie one table deeper.
+    let targets = manifest.get("target").and_then(toml::Value::as_table);
+    let tables = targets.into_iter().flatten().filter_map(|(_, table)| table.as_table());
+    let mut found = Vec::new();
+    for table in tables.chain([manifest]) {
+        for kind in ["dependencies", "build-dependencies"] {
+            for (dependency, _) in
+                table.get(kind).and_then(toml::Value::as_table).into_iter().flatten()
+            {
+                let ours = match dependency.strip_prefix("fixedwise") {
+                    Some("") => "fixedwise",
+                    Some(rest) => rest.trim_start_matches('-'),
+                    None if name == "fixed" => {
+                        found.push(format!("crates/fixed uses `{dependency}`; it uses nothing"));
+                        continue;
+                    }
+                    None => continue,
+                };
+                if !allowed.contains(&ours) {
+                    found.push(format!(
+                        "crates/{name} uses `{dependency}`; it may use {}",
+                        if allowed.is_empty() {
+                            "none of ours".to_owned()
+                        } else {
+                            allowed.join(", ")
+                        }
+                    ));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn pure_crates(root: &Path) -> Found {
+    let mut found = Vec::new();
+    for name in PURE {
+        for (path, code) in source::product(&root.join("crates").join(name))? {
+            for touched in outside_world(&code) {
+                found.push(format!("{} touches `{touched}`", relative(root, &path)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What `code` names of the world outside its arguments.
+fn outside_world(code: &str) -> Vec<&'static str> {
+    const MODULES: [&str; 4] = ["env", "fs", "net", "process"];
+    const NAMES: [&str; 5] = ["Instant", "SystemTime", "OsRng", "RandomState", "sleep"];
+    let mut touched: Vec<_> =
+        NAMES.into_iter().filter(|name| source::has_word(code, name)).collect();
+    for (at, path) in code.match_indices("std::") {
+        let rest = &code[at + path.len()..];
+        // Either one name or a group of them.
+        let end = if rest.starts_with('{') {
+            rest.find(';').unwrap_or(rest.len())
+        } else {
+            rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
+        };
+        touched.extend(MODULES.into_iter().filter(|name| source::has_word(&rest[..end], name)));
+    }
+    touched.sort_unstable();
+    touched.dedup();
+    touched
+}
+
+fn unsafe_in_kernels(root: &Path) -> Found {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> =
+        crates(root)?.iter().map(|name| root.join("crates").join(name)).collect();
+    folders.push(root.join("xtask"));
+    for folder in folders {
+        if folder.ends_with("kernels") {
+            continue;
+        }
+        let is_root = |path: &Path| path.ends_with("src/lib.rs") || path.ends_with("src/main.rs");
+        for (path, code) in source::product(&folder)? {
+            if source::has_word(&code, "unsafe") {
+                found.push(format!("{} has unsafe code", relative(root, &path)));
+            }
+            if is_root(&path) && !code.contains("#![forbid(unsafe_code)]") {
+                found.push(format!("{} lacks `#![forbid(unsafe_code)]`", relative(root, &path)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn operator_sources(root: &Path) -> Found {
+    let mut found = Vec::new();
+    for path in source::files(&root.join("crates/graph/src/ops"))? {
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let code = source::Code::new(&text).product;
+        if code.contains("impl Operator for ") && !text.contains("/// Source: ") {
+            found.push(format!("{} has no line `/// Source: …`", relative(root, &path)));
+        }
+    }
+    Ok(found)
+}
+
+fn machine_paths(root: &Path) -> Found {
+    const TEXT: [&str; 13] =
+        ["c", "csv", "h", "json", "lock", "md", "onnx", "py", "rs", "sh", "toml", "txt", "yml"];
+    let mut found = Vec::new();
+    for path in source::files(root)? {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let is_text = extension.map_or(path.parent() != Some(root), |e| TEXT.contains(&e));
+        // This file has to name what it looks for.
+        if !is_text || path.ends_with("xtask/src/tidy.rs") {
+            continue;
+        }
+        let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        for private in private_paths(&bytes) {
+            found.push(format!("{} names `{private}`", relative(root, &path)));
+        }
+    }
+    Ok(found)
+}
+
+/// Beginnings of paths that only one machine has.
+fn private_paths(bytes: &[u8]) -> impl Iterator<Item = &'static str> {
+    const PRIVATE: [&str; 6] =
+        ["/home/", "/root/", "/Users/", "/work/main", "/work/shared", "../shared/"];
+    PRIVATE
+        .into_iter()
+        .filter(|path| bytes.windows(path.len()).any(|window| window == path.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(rule: Rule) {
+        let found = rule(&crate::root()).unwrap();
+        assert!(found.is_empty(), "{}", found.join("\n"));
+    }
+
+    #[test]
+    fn a_crate_uses_only_what_stands_left_of_it() {
+        holds(dependency_arrows);
+    }
+
+    #[test]
+    fn only_facade_and_command_touch_the_outside() {
+        holds(pure_crates);
+    }
+
+    #[test]
+    fn only_kernels_have_unsafe_code() {
+        holds(unsafe_in_kernels);
+    }
+
+    #[test]
+    fn every_operator_states_its_source() {
+        holds(operator_sources);
+    }
+
+    #[test]
+    fn no_file_names_a_path_of_a_machine() {
+        holds(machine_paths);
+    }
+
+    #[test]
+    fn a_wrong_arrow_is_found() {
+        let manifest = "[dependencies]\nfixedwise.workspace = true\nserde = \"1\"\n\
+                        fixedwise-fixed = { path = \"x\" }\n\
+                        [dev-dependencies]\nfixedwise-testing.workspace = true\n\
+                        [target.'cfg(unix)'.dependencies]\nfixedwise-search = \"1\"\n";
+        let found = wrong_arrows("kernels", &["fixed"], &manifest.parse().unwrap());
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("`fixedwise-search`"), "{found:?}");
+        assert!(found[1].contains("`fixedwise`; it may use fixed"), "{found:?}");
+        assert_eq!(wrong_arrows("fixed", &[], &manifest.parse().unwrap()).len(), 4);
+    }
+
+    #[test]
+    fn what_touches_the_outside_is_found() {
+        for (code, expected) in [
+            ("use std::fs::File;", &["fs"][..]),
+            (
+                "use std::{\n    env, collections::BTreeMap,\n    process::Command,\n};",
+                &["env", "process"],
+            ),
+            ("let start = Instant::now();", &["Instant"]),
+            ("use std::{time::Duration, fmt}; let env = 1; fs::read(x)", &[]),
+            ("std::env::var(x)", &["env"]),
+        ] {
+            assert_eq!(outside_world(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn paths_of_machines_are_found_in_binary_files_too() {
+        let found: Vec<_> = private_paths(b"\x08/home/somebody/model.pt\x00").collect();
+        assert_eq!(found, ["/home/"]);
+        assert_eq!(private_paths(b"https://example.org/homes").count(), 0);
+    }
+}
