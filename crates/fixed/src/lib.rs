@@ -13,3 +13,8 @@ mod requantize;
 pub use accumulator::{AccumulatorBound, bits_for};
 pub use format::{Format, FormatError, MAX_BITS, Range};
 pub use requantize::{Rounding, align, saturate, shift_round};
+
+/// The examples of the specification, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/number-format.md")]
+struct Specification;
