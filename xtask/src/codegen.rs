@@ -96,9 +96,13 @@ fn table(root: &Path) -> Result<String, String> {
     Ok(table)
 }
 
-/// What the comments of one file say, where one of them has a source.
+/// What the comments of one file say, where it reads or is an operator.
 fn row(name: &str, text: &str) -> Option<Row> {
     let mut row = Row { name: name.to_owned(), ..Row::default() };
+    let is_operator = text.contains("impl Operator for ");
+    if !is_operator && !text.contains("fn import") {
+        return None;
+    }
     let mut lines = text.lines().peekable();
     while lines.peek().is_some() {
         let comment: Vec<&str> = std::iter::from_fn(|| {
@@ -106,27 +110,34 @@ fn row(name: &str, text: &str) -> Option<Row> {
             doc(line)
         })
         .collect();
-        let Some(subject) = lines.find(|line| !line.trim_start().starts_with("#[")) else {
-            break;
-        };
-        let source = comment.iter().position(|line| line.starts_with("Source: "));
-        if let Some(at) = source {
+        let subject = lines.find(|line| !line.trim_start().starts_with("#[")).unwrap_or("");
+        let says = first_sentence(&comment);
+        if let Some(at) = comment.iter().position(|line| line.starts_with("Source: ")) {
             let paragraph = comment[at..].iter().take_while(|line| !line.is_empty());
             let source = paragraph.copied().collect::<Vec<_>>().join(" ");
-            let source = source.trim_start_matches("Source: ").trim_end_matches('.').to_owned();
-            if !row.sources.contains(&source) {
-                row.sources.push(source);
+            let source = source.trim_start_matches("Source: ").trim_end_matches('.');
+            // An importer repeats what its operator has named.
+            let known = row.sources.join("; ");
+            let mut names = source.split('`').skip(1).step_by(2).peekable();
+            if names.peek().is_none() || names.any(|name| !known.contains(&format!("`{name}`"))) {
+                row.sources.push(source.to_owned());
             }
-        }
-        // The operator's own struct says what it computes; where there is none, the module does.
-        let is_operator = subject.trim_start().starts_with(&format!("pub struct {name}"))
-            && !subject.contains(&format!("{name}_"));
-        let is_module = comment.len() > 1 && row.computes.is_empty() && text.starts_with("//!");
-        if is_operator && source.is_some() || is_module && !text.contains("impl Operator for ") {
-            row.computes = first_sentence(&comment);
+            // The operator's own struct says what it computes; where there is none, its importer.
+            if at > 0 && (!is_operator || is_struct(subject, name)) {
+                row.computes = says;
+            }
+        } else if row.computes.is_empty() && !is_operator && text.starts_with("//!") {
+            row.computes = says;
         }
     }
     (!row.sources.is_empty()).then_some(row)
+}
+
+fn is_struct(line: &str, name: &str) -> bool {
+    let declared = line.trim_start().strip_prefix("pub struct ");
+    declared
+        .and_then(|rest| rest.strip_prefix(name))
+        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
 /// The text of a line of documentation.
@@ -140,8 +151,9 @@ fn first_sentence(comment: &[&str]) -> String {
     let paragraph = comment.iter().take_while(|line| !line.is_empty());
     let paragraph = paragraph.copied().collect::<Vec<_>>().join(" ");
     let end = paragraph.find(". ").unwrap_or(paragraph.len());
-    // A bar would end the cell.
-    paragraph[..end].trim_end_matches('.').replace('|', "\\|")
+    let sentence = paragraph[..end].trim_end_matches('.');
+    // A bar would end the cell, and links lead nowhere outside rustdoc.
+    sentence.replace('|', "\\|").replace("[`", "`").replace("`]", "`")
 }
 
 /// The names in `ONNX`, the list of readers: the strings that open a pair.
@@ -174,7 +186,9 @@ mod tests {
     fn a_row_is_read_from_the_comments() {
         let text = "use x;\n\n/// `y = |x|`, element by\n/// element. More.\n///\n/// Fixed point: exact.\n\
                     ///\n/// Source: ONNX `Abs`,\n/// opset 13.\n#[derive(Clone)]\npub struct AbsValue {\n\
-                    /// A field.\n    pub x: f32,\n}\n\n/// Source: ONNX `Magnitude`, opset 1.\nfn import() {}\n";
+                    /// A field.\n    pub x: f32,\n}\n\nimpl Operator for AbsValue {}\n\n\
+                    /// Source: ONNX `Abs`, opset 1.\nfn import() {}\n\n\
+                    /// Source: ONNX `Magnitude`, opset 1.\nfn import_magnitude() {}\n";
         let expected = Row {
             name: "AbsValue".to_owned(),
             computes: "`y = \\|x\\|`, element by element".to_owned(),
@@ -184,6 +198,11 @@ mod tests {
             ],
         };
         assert_eq!(row(&camel_case("abs_value"), text), Some(expected));
+        let identity =
+            "//! Nothing. More.\n\nuse x;\n\n/// Source: ONNX `Same`, opset 1.\nfn import() {}\n";
+        let row_of_identity = row("Identity", identity).unwrap();
+        assert_eq!(row_of_identity.computes, "Nothing");
+        assert_eq!(row_of_identity.sources, ["ONNX `Same`, opset 1"]);
         assert_eq!(row("Window", "//! A window.\n\n/// Extents.\npub struct Window;\n"), None);
     }
 
