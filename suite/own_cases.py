@@ -1,0 +1,373 @@
+"""Small networks of several nodes, written here; ONNX Runtime gives their expected outputs.
+
+They cover what the package's one-node cases leave out: layout changes around convolutions as
+TensorFlow exports them, orders of flattening, normalization inside the graph, padding next to
+BatchNormalization, branches, and the older forms of operators.
+"""
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+
+class Net:
+    """Builds one network; constants are drawn from a seed made of its name."""
+
+    def __init__(self, name, shape, opset=13):
+        self.name, self.shape, self.opset = name, shape, opset
+        self.random = np.random.default_rng(list(name.encode()))
+        self.nodes, self.initializers = [], []
+
+    def normal(self, *shape, scale=None):
+        scale = scale or 1 / np.sqrt(max(1, np.prod(shape[1:])))
+        return (self.random.standard_normal(shape) * scale).astype(np.float32)
+
+    def constant(self, value):
+        value = np.asarray(value)
+        if value.dtype == np.float64:
+            value = value.astype(np.float32)
+        name = f"constant_{len(self.initializers) + 1}"
+        self.initializers.append(numpy_helper.from_array(value, name))
+        return name
+
+    def node(self, operator, *inputs, **attributes):
+        """Add a node; an input that is no name becomes a constant."""
+        inputs = [i if isinstance(i, str) else self.constant(i) for i in inputs]
+        name = f"{operator.lower()}_{len(self.nodes) + 1}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
+        return name
+
+    def conv(self, x, channels_in, channels_out, kernel=3, bias=True, group=1, **attributes):
+        kernel = kernel if isinstance(kernel, list) else [kernel] * 2
+        weights = [self.normal(channels_out, channels_in // group, *kernel)]
+        if bias:
+            weights.append(self.normal(channels_out, scale=0.2))
+        return self.node("Conv", x, *weights, group=group, kernel_shape=kernel, **attributes)
+
+    def batch_norm(self, x, channels, negative=False):
+        scale = self.random.uniform(0.5, 1.5, channels).astype(np.float32)
+        if negative:
+            scale[::2] *= -1
+        return self.node(
+            "BatchNormalization", x, scale, self.normal(channels, scale=0.3),
+            self.normal(channels, scale=0.3),
+            self.random.uniform(0.5, 2, channels).astype(np.float32), epsilon=1e-3,
+        )
+
+    def done(self, output, shape, n=2):
+        """The case: name, model, input."""
+        info = helper.make_tensor_value_info
+        graph = helper.make_graph(
+            [*self.nodes, helper.make_node("Identity", [output], ["output"], "output")], self.name,
+            [info("input", TensorProto.FLOAT, ["batch", *self.shape])],
+            [info("output", TensorProto.FLOAT, ["batch", *shape])], self.initializers,
+        )
+        model = helper.make_model(
+            graph, ir_version=7, opset_imports=[helper.make_opsetid("", self.opset)]
+        )
+        x = self.random.standard_normal((n, *self.shape)).astype(np.float32)
+        return self.name, model, x
+
+
+def nhwc_convolution():
+    n = Net("own_nhwc_convolution", [6, 5, 3])
+    x = n.node("Transpose", "input", perm=[0, 3, 1, 2])
+    x = n.node("Relu", n.conv(x, 3, 4, pads=[1, 1, 1, 1]))
+    return n.done(n.node("Transpose", x, perm=[0, 2, 3, 1]), [6, 5, 4])
+
+
+def nhwc_classifier():
+    n = Net("own_nhwc_classifier", [8, 8, 3])
+    x = n.node("Transpose", "input", perm=[0, 3, 1, 2])
+    x = n.conv(x, 3, 8, strides=[2, 2], pads=[0, 0, 1, 1])
+    x = n.node("Clip", x, np.float32(0), np.float32(6))
+    x = n.node("Transpose", x, perm=[0, 2, 3, 1])
+    x = n.node("ReduceMean", x, axes=[1, 2], keepdims=0)
+    x = n.node("Add", n.node("MatMul", x, n.normal(8, 5).T.reshape(8, 5)), n.normal(5, scale=0.2))
+    return n.done(n.node("Softmax", x, axis=-1), [5])
+
+
+def nhwc_flatten():
+    n = Net("own_nhwc_flatten", [4, 5, 2])
+    x = n.node("Transpose", "input", perm=[0, 3, 1, 2])
+    x = n.node("Transpose", n.conv(x, 2, 3), perm=[0, 2, 3, 1])
+    x = n.node("Reshape", x, np.array([-1, 18]))
+    return n.done(n.node("MatMul", x, n.normal(18, 4)), [4])
+
+
+def nhwc_bias_and_relu():
+    n = Net("own_nhwc_bias_and_relu", [4, 4, 3])
+    x = n.node("Sub", "input", np.array([0.4, 0.5, 0.6]))
+    x = n.node("Transpose", x, perm=[0, 3, 1, 2])
+    x = n.node("Transpose", n.conv(x, 3, 4, bias=False), perm=[0, 2, 3, 1])
+    x = n.node("Relu", n.node("Add", x, n.normal(4, scale=0.5)))
+    return n.done(x, [2, 2, 4])
+
+
+def flatten_gemm():
+    n = Net("own_flatten_gemm", [2, 6, 5])
+    x = n.node("Flatten", n.node("Relu", n.conv("input", 2, 3)), axis=1)
+    x = n.node("Gemm", x, n.normal(7, 36), n.normal(7, scale=0.2), transB=1, alpha=0.5, beta=2.0)
+    return n.done(x, [7])
+
+
+def reshape_zero():
+    n = Net("own_reshape_zero", [3, 4, 4])
+    x = n.node("MaxPool", n.conv("input", 3, 4), kernel_shape=[2, 2])
+    x = n.node("Reshape", x, np.array([0, -1]))
+    return n.done(n.node("Gemm", x, n.normal(4, 6)), [6])
+
+
+def pad_convolution():
+    n = Net("own_pad_convolution", [3, 7, 7], opset=11)
+    x = n.node("Pad", "input", np.array([0, 0, 0, 0, 0, 0, 1, 1]), np.float32(0), mode="constant")
+    return n.done(n.conv(x, 3, 4, strides=[2, 2]), [4, 3, 3])
+
+
+def pad_value():
+    n = Net("own_pad_value", [2, 4, 4])
+    x = n.node("Pad", "input", np.array([0, 0, 2, 1, 0, 0, 0, 1]), np.float32(-0.7))
+    return n.done(n.conv(x, 2, 3), [3, 4, 4])
+
+
+def batch_norm_back():
+    n = Net("own_batch_norm_back", [3, 6, 6])
+    x = n.batch_norm(n.conv("input", 3, 4, pads=[1, 1, 1, 1]), 4, negative=True)
+    return n.done(n.conv(n.node("Relu", x), 4, 3), [3, 4, 4])
+
+
+def batch_norm_forward():
+    n = Net("own_batch_norm_forward", [2, 7, 7])
+    x = n.batch_norm(n.node("Relu", n.conv("input", 2, 4)), 4)
+    return n.done(n.conv(x, 4, 5, pads=[1, 1, 1, 1]), [5, 5, 5])
+
+
+def batch_norm_max_pool():
+    n = Net("own_batch_norm_max_pool", [2, 8, 8])
+    x = n.batch_norm(n.node("Relu", n.conv("input", 2, 4, pads=[1, 1, 1, 1])), 4)
+    x = n.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    return n.done(n.conv(x, 4, 5, pads=[1, 1, 1, 1]), [5, 4, 4])
+
+
+def batch_norm_negative_max_pool():
+    n = Net("own_batch_norm_negative_max_pool", [2, 8, 8])
+    x = n.batch_norm(n.node("Relu", n.conv("input", 2, 4)), 4, negative=True)
+    x = n.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    return n.done(n.conv(x, 4, 5, pads=[1, 1, 1, 1]), [5, 3, 3])
+
+
+def batch_norm_concat():
+    n = Net("own_batch_norm_concat", [2, 7, 7])
+    a = n.batch_norm(n.node("Relu", n.conv("input", 2, 3, 1)), 3)
+    b = n.batch_norm(n.node("Relu", n.conv("input", 2, 4, pads=[1, 1, 1, 1])), 4)
+    x = n.node("Concat", a, b, axis=1)
+    return n.done(n.conv(x, 7, 5, strides=[2, 2], pads=[0, 0, 1, 1]), [5, 3, 3])
+
+
+def batch_norm_first():
+    n = Net("own_batch_norm_first", [3, 6, 6])
+    x = n.batch_norm("input", 3)
+    return n.done(n.conv(x, 3, 4, pads=[1, 0, 2, 1], dilations=[2, 1]), [4, 5, 5])
+
+
+def normalization():
+    n = Net("own_normalization", [3, 6, 6])
+    x = n.node("Sub", "input", np.array([0.4, 0.5, 0.6]).reshape(1, 3, 1, 1))
+    x = n.node("Div", x, np.array([0.2, 0.3, 0.25]).reshape(3, 1, 1))
+    x = n.node("Add", n.node("Mul", np.float32(0.5), x), np.float32(0.1))
+    return n.done(n.conv(x, 3, 4, pads=[1, 1, 1, 1]), [4, 6, 6])
+
+
+def constant_minus_value():
+    n = Net("own_constant_minus_value", [3, 4, 4])
+    return n.done(n.node("Sub", np.float32(1), "input"), [3, 4, 4])
+
+
+def matmul_bias():
+    n = Net("own_matmul_bias", [6])
+    x = n.node("Relu", n.node("Add", n.normal(5), n.node("MatMul", "input", n.normal(6, 5))))
+    return n.done(n.node("Add", n.node("MatMul", x, n.normal(5, 3)), n.normal(1, 3)), [3])
+
+
+def transposed_weights():
+    n = Net("own_transposed_weights", [6])
+    weights = n.node("Transpose", n.normal(5, 6), perm=[1, 0])
+    return n.done(n.node("MatMul", "input", weights), [5])
+
+
+def reduce_mean_11():
+    n = Net("own_reduce_mean_11", [3, 4, 5], opset=11)
+    return n.done(n.node("ReduceMean", "input", axes=[-2, -1], keepdims=1), [3, 1, 1])
+
+
+def reduce_mean_18():
+    n = Net("own_reduce_mean_18", [3, 4, 5], opset=18)
+    return n.done(n.node("ReduceMean", "input", np.array([2, 3]), keepdims=0), [3])
+
+
+def squeeze_11():
+    n = Net("own_squeeze_11", [3, 8], opset=11)
+    x = n.conv(n.node("Unsqueeze", "input", axes=[2]), 3, 4, [1, 3], pads=[0, 1, 0, 1])
+    return n.done(n.node("Squeeze", x, axes=[2]), [4, 8])
+
+
+def squeeze_13():
+    n = Net("own_squeeze_13", [3, 8])
+    x = n.conv(n.node("Unsqueeze", "input", np.array([3])), 3, 4, [3, 1], strides=[2, 1])
+    x = n.node("MaxPool", x, kernel_shape=[3, 1])
+    return n.done(n.node("Squeeze", x, np.array([2, -1])), [4])
+
+
+def convolution_1d():
+    n = Net("own_convolution_1d", [4, 12])
+    x = n.node("Relu", n.conv("input", 4, 6, [5], group=2, pads=[2, 1], strides=[2]))
+    x = n.node("AveragePool", x, kernel_shape=[2], strides=[2])
+    return n.done(n.node("GlobalMaxPool", x), [6, 1])
+
+
+def softmax_11():
+    n = Net("own_softmax_11", [6], opset=11)
+    return n.done(n.node("Softmax", "input"), [6])
+
+
+def clip_one_sided():
+    n = Net("own_clip_one_sided", [3, 4, 4], opset=11)
+    x = n.node("Clip", n.conv("input", 3, 4, 1), "", np.float32(0.5))
+    return n.done(n.node("Clip", n.conv(x, 4, 4, 1), np.float32(-0.3)), [4, 4, 4])
+
+
+def leaky_relu():
+    n = Net("own_leaky_relu", [3, 5, 5])
+    x = n.node("LeakyRelu", n.conv("input", 3, 4), alpha=0.2)
+    return n.done(n.node("LeakyRelu", n.conv(x, 4, 4)), [4, 1, 1])
+
+
+def residual_block():
+    n = Net("own_residual_block", [4, 8, 8])
+    x = n.batch_norm(n.conv("input", 4, 6, strides=[2, 2], pads=[1, 1, 1, 1], bias=False), 6)
+    x = n.batch_norm(n.conv(n.node("Relu", x), 6, 6, pads=[1, 1, 1, 1], bias=False), 6)
+    shortcut = n.batch_norm(n.conv("input", 4, 6, 1, strides=[2, 2], bias=False), 6)
+    x = n.node("Relu", n.node("Add", x, shortcut))
+    y = n.conv(x, 6, 6, pads=[1, 1, 1, 1])
+    x = n.node("Relu", n.node("Add", y, x))
+    return n.done(n.node("Flatten", n.node("GlobalAveragePool", x)), [6])
+
+
+def add_value_to_itself():
+    n = Net("own_add_value_to_itself", [3, 4, 4])
+    x = n.conv("input", 3, 4, 1)
+    return n.done(n.node("Add", x, x), [4, 4, 4])
+
+
+def inception_block():
+    n = Net("own_inception_block", [4, 8, 8])
+    one = n.node("Relu", n.conv("input", 4, 3, 1))
+    three = n.node("Relu", n.conv(n.conv("input", 4, 2, 1), 2, 4, pads=[1, 1, 1, 1]))
+    pool = n.node("MaxPool", "input", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    mean = n.node("AveragePool", "input", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    x = n.node("Concat", one, three, n.conv(pool, 4, 2, 1), mean, axis=1)
+    return n.done(n.conv(x, 13, 5), [5, 6, 6])
+
+
+def concat_rows():
+    n = Net("own_concat_rows", [3, 4, 4])
+    a, b = n.conv("input", 3, 2, 1), n.conv("input", 3, 2, [2, 1])
+    return n.done(n.node("Concat", a, b, axis=-2), [2, 7, 4])
+
+
+def depthwise_separable():
+    n = Net("own_depthwise_separable", [6, 9, 9])
+    x = n.conv("input", 6, 12, group=6, strides=[2, 2], pads=[0, 1, 2, 1])
+    x = n.node("Clip", x, np.float32(0), np.float32(6))
+    x = n.conv(x, 12, 12, group=12, dilations=[2, 2], pads=[2, 2, 2, 2], bias=False)
+    return n.done(n.conv(x, 12, 5, 1), [5, 5, 5])
+
+
+def auto_pad(mode, height):
+    n = Net(f"own_auto_pad_{mode.lower()}", [3, 8, 7])
+    x = n.conv("input", 3, 4, [3, 2], auto_pad=mode, strides=[2, 2])
+    return n.done(n.node("MaxPool", x, kernel_shape=[2, 2], auto_pad=mode), height)
+
+
+def max_pool_ceil():
+    n = Net("own_max_pool_ceil", [3, 8, 7])
+    x = n.node("MaxPool", "input", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1, pads=[0, 1, 0, 1])
+    return n.done(x, [3, 4, 4])
+
+
+def average_pool(include):
+    n = Net(f"own_average_pool_include_{include}", [3, 7, 9])
+    x = n.node(
+        "AveragePool", "input", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1],
+        count_include_pad=include,
+    )
+    return n.done(n.conv(x, 3, 4, 1), [4, 4, 5])
+
+
+def average_pool_ceil():
+    n = Net("own_average_pool_ceil", [3, 8, 8])
+    x = n.node("AveragePool", "input", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
+    return n.done(x, [3, 4, 4])
+
+
+def constant_nodes():
+    n = Net("own_constant_nodes", [3, 4, 4])
+    weights = n.node("Constant", value=numpy_helper.from_array(n.normal(2, 3, 1, 1)))
+    bias = n.node("Constant", value_floats=[0.25, -0.5])
+    x = n.node("Conv", "input", weights, bias)
+    x = n.node("Mul", x, n.node("Constant", value_float=0.75))
+    return n.done(n.node("Reshape", x, n.node("Constant", value_ints=[-1, 32])), [32])
+
+
+def constant_of_shape():
+    n = Net("own_constant_of_shape", [3, 4, 4])
+    value = helper.make_tensor("value", TensorProto.FLOAT, [1], [0.02])
+    weights = n.node("ConstantOfShape", np.array([2, 3, 3, 3]), value=value)
+    return n.done(n.node("Conv", "input", weights), [2, 2, 2])
+
+
+def typed_data():
+    n = Net("own_typed_data", [3, 4, 4])
+    weights, shape = n.normal(2, 3, 2, 2), [-1, 18]
+    n.initializers += [
+        helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.flatten().tolist()),
+        helper.make_tensor("shape", TensorProto.INT64, [2], shape),
+    ]
+    return n.done(n.node("Reshape", n.node("Conv", "input", "weights"), "shape"), [18])
+
+
+def dropout(opset):
+    n = Net(f"own_dropout_{opset}", [3, 4, 4], opset=opset)
+    x = n.conv("input", 3, 2, 1)
+    x = n.node("Dropout", x, np.float32(0.3)) if opset >= 12 else n.node("Dropout", x, ratio=0.3)
+    return n.done(n.node("Identity", x), [2, 4, 4])
+
+
+def shared_weights():
+    n = Net("own_shared_weights", [3, 6, 6])
+    weights = n.constant(n.normal(3, 3, 3, 3))
+    x = n.node("Relu", n.node("Conv", "input", weights, pads=[1, 1, 1, 1]))
+    return n.done(n.node("Conv", x, weights), [3, 4, 4])
+
+
+def unused_nodes():
+    n = Net("own_unused_nodes", [3, 6, 6])
+    x = n.conv("input", 3, 2)
+    n.node("Relu", n.conv(x, 2, 4))
+    return n.done(n.node("Relu", x), [2, 4, 4])
+
+
+def all_cases():
+    """Every case: name, model, input."""
+    return [
+        nhwc_convolution(), nhwc_classifier(), nhwc_flatten(), nhwc_bias_and_relu(),
+        flatten_gemm(), reshape_zero(), pad_convolution(), pad_value(), batch_norm_back(),
+        batch_norm_forward(), batch_norm_max_pool(), batch_norm_negative_max_pool(),
+        batch_norm_concat(), batch_norm_first(), normalization(), constant_minus_value(),
+        matmul_bias(), transposed_weights(), reduce_mean_11(), reduce_mean_18(), squeeze_11(),
+        squeeze_13(), convolution_1d(), softmax_11(), clip_one_sided(), leaky_relu(),
+        residual_block(), add_value_to_itself(), inception_block(), concat_rows(),
+        depthwise_separable(), auto_pad("SAME_UPPER", [4, 4, 4]), auto_pad("SAME_LOWER", [4, 4, 4]),
+        auto_pad("VALID", [4, 2, 2]), max_pool_ceil(), average_pool(0), average_pool(1),
+        average_pool_ceil(), constant_nodes(), constant_of_shape(), typed_data(), dropout(11),
+        dropout(13), shared_weights(), unused_nodes(),
+    ]
