@@ -8,8 +8,8 @@ import onnx
 import onnxruntime
 
 
-def run(model, x, threads=1):
-    """ONNX Runtime's first output for a model's only real input."""
+def open_model(model, threads=1):
+    """A function that runs a model: from its only real input to its first output."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
@@ -17,7 +17,13 @@ def run(model, x, threads=1):
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     constants = {i.name for i in session.get_overridable_initializers()}
     (name,) = [i.name for i in session.get_inputs() if i.name not in constants]
-    return session.run([session.get_outputs()[0].name], {name: x})[0]
+    output = session.get_outputs()[0].name
+    return lambda x: session.run([output], {name: x})[0]
+
+
+def run(model, x):
+    """ONNX Runtime's output of a model for one input."""
+    return open_model(model)(x)
 
 
 def npy(array):
