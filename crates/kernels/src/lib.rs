@@ -1,1 +1,34 @@
-//! Placeholder.
+//! Convolution and pooling kernels on slices: one image, [h, w, c], one thread.
+//!
+//! `scalar.rs` is the specification; the instruction-set files equal it bit for bit on integers.
+//! Everything is reached through a [`Kernels`] table, handed out only for what the CPU has. This
+//! crate knows no graph and no file; callers thread over images.
+#![allow(clippy::as_conversions, reason = "kernels convert between lane types in hot loops")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "ranges are asserted when a kernel is prepared; wrapping is part of the arithmetic"
+)]
+
+#[allow(dead_code, reason = "the vector kernels use it")]
+mod aligned;
+mod bias;
+mod conv_f32;
+mod conv_int;
+mod element;
+mod epilogue;
+mod geometry;
+mod pool;
+mod scalar;
+mod table;
+
+pub use bias::{Bias, BorderBias, FloatBias};
+pub use conv_f32::{Activation, ConvF32};
+pub use conv_int::{Accumulate, ConvInt};
+pub use element::{Element, Integers, IntegersMut};
+pub use epilogue::Epilogue;
+pub use geometry::{ConvGeometry, PoolGeometry};
+pub use pool::{PoolElement, average_sum, max_pool};
+pub use table::{Kernels, Scratch};
