@@ -86,8 +86,10 @@ def main():
     parser.add_argument("--learning-rate", type=float, default=5e-3)
     parser.add_argument("--weight-decay", type=float, default=2e-2)
     parser.add_argument("--shift", type=int, default=1, help="largest random shift in pixels")
+    parser.add_argument("--warm-epochs", type=int, default=0, help="first epochs at --warm-resize")
+    parser.add_argument("--warm-resize", type=int, help="a smaller, faster extent to begin with")
     parser.add_argument("--held-out", type=int, default=3000, help="train images that choose")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 where that is safe")
     parser.add_argument("--steps", type=int, help="stop after this many steps, to time them")
     args = parser.parse_args()
@@ -117,11 +119,12 @@ def main():
     best, best_state, started = -1, None, time.monotonic()
     for epoch in range(1, args.epochs + 1):
         network.train()
+        extent = args.warm_resize if epoch <= args.warm_epochs else resize
         order = torch.randperm(n_train, generator=generator)
         total_loss = 0.0
         for i in range(n_train // args.batch):
             chosen = order[i * args.batch : (i + 1) * args.batch]
-            x = prepare(augment(images[chosen], generator, args.shift), resize)
+            x = prepare(augment(images[chosen], generator, args.shift), extent)
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
                 logits = network(x)
@@ -134,12 +137,13 @@ def main():
                 seconds = (time.monotonic() - started) / args.steps
                 print(f"{seconds:.3f} s a step, {seconds * (n_train // args.batch):.0f} s an epoch")
                 return
-        correct = count_correct(network, *held_out, resize)
+        correct = count_correct(network, *held_out, extent)
         print(
             f"epoch {epoch}: loss {total_loss / (n_train // args.batch):.4f}, held out "
             f"{correct}/{args.held_out}, {time.monotonic() - started:.0f} s", flush=True,
         )
-        if correct >= best:
+        # What a smaller extent gave says nothing about the one the network is for.
+        if correct >= best or epoch == args.warm_epochs + 1:
             best, best_state = correct, copy.deepcopy(network.state_dict())
     network.load_state_dict(best_state)
     network.eval()
