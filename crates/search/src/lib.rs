@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The choice of formats: calibration statistics, the evaluator, the search strategies.
+//!
+//! Nothing here touches a file, a clock or the environment, and no result depends on the number of
+//! threads.
+#![forbid(unsafe_code)]
+
+mod digest;
+mod error;
+pub mod evaluate;
+mod score;
+mod statistics;
+pub mod strategies;
+
+pub use digest::Digest;
+pub use error::SearchError;
+pub use evaluate::{
+    Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Oracle, Predictions,
+};
+pub use score::{MaxLoss, Score};
+pub use statistics::{
+    Histogram, Offset, Statistics, calibrate, format_least_error, format_least_error_of,
+    format_no_clip, squared_error_of,
+};

@@ -1,0 +1,31 @@
+//! Why a calibration, an evaluation or a search gives no answer.
+
+use fixedwise_graph::LowerError;
+use thiserror::Error;
+
+/// Why there is no answer.
+#[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named as in the text")]
+pub enum SearchError {
+    /// The caller's stop flag was raised.
+    #[error("stopped before an answer was found")]
+    Stopped,
+    /// A set without images.
+    #[error("there is no image to {purpose} on")]
+    NoImages { purpose: &'static str },
+    /// Values that no format can hold.
+    #[error(
+        "calibration: node `{node}` computes {count} values that are not finite; check the \
+         preprocessing and the weights"
+    )]
+    NotFinite { node: String, count: u64 },
+    /// A layer order that is not one of this network.
+    #[error(
+        "the layer order names `{name}`, which is not a layer of the network or stands twice; it has {known}"
+    )]
+    LayerOrder { name: String, known: String },
+    /// The plan and the network do not make an integer network.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+}

@@ -1,0 +1,557 @@
+use super::{
+    Evaluation, Images, JournalEntry, Oracle,
+    cache::{Cache, Key},
+};
+use crate::{digest::Digest, error::SearchError, score::Score};
+use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_graph::{
+    AccumulatorPolicy, Graph, LowerError, NodeId, Plan, Semantics, lower,
+    run::{Program, Schedule, ValueRef, Workspace},
+};
+use fixedwise_kernels::Kernels;
+use rayon::prelude::*;
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// Images that one thread runs at a time and that are cached together.
+const CHUNK: usize = 16;
+/// Chunks after which a plan may be given up; a constant, so that what is run does not depend on
+/// the number of threads.
+const ROUND: usize = 16;
+/// Chunks cached between two looks at the budget.
+const FILL: usize = 64;
+
+/// What the float network says about a set of images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predictions {
+    /// By image: the label, else the float network's class.
+    targets: Vec<usize>,
+    /// By image: whether the float network is right.
+    right: Vec<bool>,
+    /// By image: how far its first class is before the second.
+    margins: Vec<f32>,
+}
+
+impl Predictions {
+    /// Runs the float network over all images.
+    ///
+    /// # Errors
+    /// Where there is no image, or `stop` was raised.
+    pub fn new(
+        float: &Graph,
+        images: &dyn Images,
+        kernels: &'static Kernels,
+        stop: &AtomicBool,
+    ) -> Result<Self, SearchError> {
+        let n = images.len();
+        if n == 0 {
+            return Err(SearchError::NoImages { purpose: "measure the accuracy" });
+        }
+        let program = Program::float(float, kernels);
+        let schedule = program.schedule(&[], &[float.output]);
+        let workers = Workers::new();
+        let rows = (0..n.div_ceil(CHUNK))
+            .into_par_iter()
+            .map(|chunk| {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(SearchError::Stopped);
+                }
+                Ok(workers.with(|worker| {
+                    worker.image.resize(program.image_len(), 0.0);
+                    let range = chunk * CHUNK..n.min((chunk + 1) * CHUNK);
+                    let mut rows = Vec::with_capacity(CHUNK);
+                    for idx in range {
+                        images.image(idx, &mut worker.image);
+                        program.run(&schedule, &mut worker.workspace, &worker.image, &[]);
+                        let value = program.value(&schedule, &worker.workspace, float.output);
+                        let class = value.argmax();
+                        let target = images.label(idx).unwrap_or(class);
+                        rows.push((target, class == target, margin(value)));
+                    }
+                    rows
+                }))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let rows = rows.concat();
+        Ok(Self {
+            targets: rows.iter().map(|row| row.0).collect(),
+            right: rows.iter().map(|row| row.1).collect(),
+            margins: rows.iter().map(|row| row.2).collect(),
+        })
+    }
+
+    /// Images the float network gets right.
+    pub fn correct(&self) -> usize {
+        self.right.iter().filter(|&&right| right).count()
+    }
+
+    /// Images.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// The images in the order that decides soonest: those the float network gets wrong, which
+    /// alone can be gained, then those it is least sure of.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by(|&a, &b| {
+            let by_right = self.right[a].cmp(&self.right[b]);
+            by_right.then(self.margins[a].total_cmp(&self.margins[b])).then(a.cmp(&b))
+        });
+        order
+    }
+}
+
+/// The first value before the second.
+fn margin(value: ValueRef) -> f32 {
+    let ValueRef::F32(values) = value else { return 0.0 };
+    let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
+    for &x in values {
+        if x > first {
+            (first, second) = (x, first);
+        } else if x > second {
+            second = x;
+        }
+    }
+    first - second
+}
+
+/// What an evaluator may use and demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvaluatorOptions {
+    /// Bytes of cached values.
+    pub cache_bytes: usize,
+    /// What happens to sums that cannot be proved to fit 32 bits.
+    pub policy: AccumulatorPolicy,
+}
+
+impl Default for EvaluatorOptions {
+    /// 768 MiB; every sum is proved.
+    fn default() -> Self {
+        Self { cache_bytes: 768 << 20, policy: AccumulatorPolicy::Prove32 }
+    }
+}
+
+/// Measures plans of one graph on one set of images.
+///
+/// Values before the node under search are kept, as far as the budget reaches; plans that were
+/// measured before are answered at once.
+pub struct Evaluator<'a> {
+    graph: &'a Graph,
+    images: &'a dyn Images,
+    kernels: &'static Kernels,
+    stop: &'a AtomicBool,
+    options: EvaluatorOptions,
+    predictions: Predictions,
+    order: Vec<usize>,
+    consumers: Vec<Vec<NodeId>>,
+    cache: Cache,
+    known: BTreeMap<Digest, (Score, bool)>,
+    workers: Workers,
+    evaluations: u64,
+    images_evaluated: u64,
+    macs: u64,
+}
+
+impl std::fmt::Debug for Evaluator<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evaluator")
+            .field("images", &self.order.len())
+            .field("evaluations", &self.evaluations)
+            .field("cached_bytes", &self.cache.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Evaluator<'a> {
+    /// Of plans for `graph`, against the float network's `predictions` for the same images.
+    pub fn new(
+        graph: &'a Graph,
+        images: &'a dyn Images,
+        predictions: Predictions,
+        kernels: &'static Kernels,
+        stop: &'a AtomicBool,
+        options: EvaluatorOptions,
+    ) -> Self {
+        let n_chunks = predictions.len().div_ceil(CHUNK);
+        Self {
+            graph,
+            images,
+            kernels,
+            stop,
+            options,
+            order: predictions.order(),
+            predictions,
+            consumers: graph.consumers(),
+            cache: Cache::new(n_chunks, options.cache_bytes),
+            known: BTreeMap::new(),
+            workers: Workers::new(),
+            evaluations: 0,
+            images_evaluated: 0,
+            macs: 0,
+        }
+    }
+
+    /// Takes over what an earlier run has measured, on the same graph and images.
+    pub fn preload(&mut self, entries: impl IntoIterator<Item = JournalEntry>) {
+        for entry in entries {
+            self.learn(entry.digest, entry.score, entry.is_complete);
+        }
+    }
+
+    /// Plans that were run; those answered from memory do not count.
+    pub fn evaluations(&self) -> u64 {
+        self.evaluations
+    }
+
+    /// Images that were run, over all plans.
+    pub fn images_evaluated(&self) -> u64 {
+        self.images_evaluated
+    }
+
+    /// Multiplications of layers that were computed, over all plans and images.
+    pub fn macs(&self) -> u64 {
+        self.macs
+    }
+
+    /// Bytes of values that are cached now.
+    pub fn cached_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    /// What the float network says.
+    pub fn predictions(&self) -> &Predictions {
+        &self.predictions
+    }
+
+    fn learn(&mut self, digest: Digest, score: Score, is_complete: bool) {
+        let known = self.known.entry(digest).or_insert((score, is_complete));
+        // More images say more.
+        if score.n > known.0.n {
+            *known = (score, is_complete);
+        }
+    }
+
+    /// What is known about a plan already, where that answers the question.
+    fn recall(&self, digest: Digest, at_least: Option<usize>) -> Option<Evaluation> {
+        let &(score, is_complete) = self.known.get(&digest)?;
+        let reachable = score.correct + (self.order.len() - score.n);
+        let answers = is_complete || at_least.is_some_and(|at_least| reachable < at_least);
+        answers.then_some(Evaluation { score, is_complete, digest, is_new: false })
+    }
+
+    fn program(&self, plan: &Plan) -> Result<Program, LowerError> {
+        match plan.semantics {
+            Semantics::Integer => {
+                let fixed = lower(self.graph, plan, self.options.policy)?;
+                Ok(Program::fixed(&fixed, self.kernels))
+            }
+            Semantics::Simulated => Program::simulated(self.graph, plan, self.kernels),
+        }
+    }
+
+    /// The values that the computation from `focus` on takes from before it.
+    fn frontier(&self, focus: NodeId) -> Vec<NodeId> {
+        let later = self.graph.descendants(focus);
+        (0..self.graph.nodes.len())
+            .filter(|&id| !later[id] && self.consumers[id].iter().any(|&user| later[user]))
+            .collect()
+    }
+
+    fn chunk(&self, chunk: usize) -> Range<usize> {
+        chunk * CHUNK..self.order.len().min((chunk + 1) * CHUNK)
+    }
+
+    /// The cached values to start from, when `wanted` are to be computed for one chunk.
+    fn sources(&self, digests: &[Digest], chunk: usize, wanted: &[NodeId]) -> Vec<NodeId> {
+        let mut needed = vec![false; self.graph.nodes.len()];
+        for &id in wanted {
+            needed[id] = true;
+        }
+        let mut sources = Vec::new();
+        for id in (0..needed.len()).rev() {
+            if !needed[id] {
+                continue;
+            }
+            if self.cache.get(&digests[id].at(id), chunk).is_some() {
+                sources.push(id);
+            } else {
+                for &input in &self.graph.nodes[id].inputs {
+                    needed[input] = true;
+                }
+            }
+        }
+        sources.reverse();
+        sources
+    }
+
+    /// One run for each of the chunks: the schedules, and which of them each chunk takes.
+    fn jobs<'p>(
+        &self,
+        program: &'p Program,
+        digests: &'p [Digest],
+        chunks: Range<usize>,
+        wanted: impl Fn(usize) -> Vec<NodeId>,
+    ) -> Jobs<'p> {
+        let mut schedules: Vec<Schedule> = Vec::new();
+        let mut by_sources: BTreeMap<(Vec<NodeId>, Vec<NodeId>), usize> = BTreeMap::new();
+        let first = chunks.start;
+        let of_chunk = chunks
+            .map(|chunk| {
+                let wanted = wanted(chunk);
+                let sources = self.sources(digests, chunk, &wanted);
+                *by_sources.entry((sources, wanted)).or_insert_with_key(|(sources, wanted)| {
+                    schedules.push(program.schedule(sources, wanted));
+                    schedules.len() - 1
+                })
+            })
+            .collect();
+        Jobs { program, digests, schedules, first, of_chunk }
+    }
+
+    /// Runs the images of a chunk; `see` gets each image's position and the workspace after it.
+    fn run_chunk(
+        &self,
+        jobs: &Jobs,
+        chunk: usize,
+        mut see: impl FnMut(usize, &Schedule, &Workspace),
+    ) -> Result<(), SearchError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(SearchError::Stopped);
+        }
+        let schedule = jobs.schedule(chunk);
+        self.workers.with(|worker| {
+            worker.image.resize(jobs.program.image_len(), 0.0);
+            let cached: Vec<(&[u8], usize)> = schedule
+                .provided()
+                .iter()
+                .map(|&id| {
+                    let values = self.cache.get(&jobs.digests[id].at(id), chunk);
+                    (values.expect("it was chosen as a source"), jobs.program.value_bytes(id))
+                })
+                .collect();
+            let mut provided: Vec<&[u8]> = Vec::with_capacity(cached.len());
+            let range = self.chunk(chunk);
+            for position in range.clone() {
+                let i = position - range.start;
+                provided.clear();
+                provided.extend(cached.iter().map(|(values, len)| &values[i * len..][..*len]));
+                if schedule.needs_image() {
+                    self.images.image(self.order[position], &mut worker.image);
+                }
+                jobs.program.run(schedule, &mut worker.workspace, &worker.image, &provided);
+                see(position, schedule, &worker.workspace);
+            }
+        });
+        Ok(())
+    }
+
+    /// Counts what a job costs.
+    fn count(&mut self, jobs: &Jobs, chunks: Range<usize>) {
+        for chunk in chunks {
+            let images = count_to_u64(self.chunk(chunk).len());
+            let nodes = jobs.schedule(chunk).nodes();
+            let macs: u64 = nodes.iter().map(|&id| self.graph.node_macs(id)).sum();
+            self.macs += images * macs;
+        }
+    }
+
+    /// Caches the values before `focus`, for as many images as fit the budget.
+    fn fill(
+        &mut self,
+        program: &Program,
+        digests: &[Digest],
+        focus: NodeId,
+    ) -> Result<(), SearchError> {
+        let frontier = self.frontier(focus);
+        let keys: Vec<Key> = frontier.iter().map(|&id| digests[id].at(id)).collect();
+        self.cache.touch(&keys);
+        let n_chunks = self.order.len().div_ceil(CHUNK);
+        let mut begin = 0;
+        while begin < n_chunks {
+            let end = n_chunks.min(begin + FILL);
+            let missing = |cache: &Cache, chunk: usize| -> Vec<NodeId> {
+                let is_missing = |(_, key): &(&NodeId, &Key)| cache.get(key, chunk).is_none();
+                frontier.iter().zip(&keys).filter(is_missing).map(|(&id, _)| id).collect()
+            };
+            let wanted: usize = (begin..end)
+                .map(|chunk| {
+                    let ids = missing(&self.cache, chunk);
+                    let bytes: usize = ids.iter().map(|&id| program.value_bytes(id)).sum();
+                    bytes * self.chunk(chunk).len()
+                })
+                .sum();
+            if wanted > 0 {
+                let live = |&(id, digest): &Key| digests[id] == digest;
+                if !self.cache.make_room(wanted, live, &keys, begin) {
+                    break;
+                }
+                let jobs =
+                    self.jobs(program, digests, begin..end, |chunk| missing(&self.cache, chunk));
+                let filled = (begin..end)
+                    .into_par_iter()
+                    .map(|chunk| {
+                        let ids = missing(&self.cache, chunk);
+                        let mut values = vec![Vec::new(); ids.len()];
+                        if !ids.is_empty() {
+                            self.run_chunk(&jobs, chunk, |_, schedule, workspace| {
+                                for (values, &id) in values.iter_mut().zip(&ids) {
+                                    let value = program.value(schedule, workspace, id);
+                                    values.extend_from_slice(value.bytes());
+                                }
+                            })?;
+                        }
+                        Ok((chunk, ids, values))
+                    })
+                    .collect::<Result<Vec<_>, SearchError>>()?;
+                self.count(&jobs, begin..end);
+                for (chunk, ids, values) in filled {
+                    for (id, values) in ids.into_iter().zip(values) {
+                        self.cache.insert(digests[id].at(id), chunk, values.into());
+                    }
+                }
+            }
+            begin = end;
+        }
+        Ok(())
+    }
+
+    /// Runs the output for all images, or until `at_least` is out of reach.
+    fn measure(
+        &mut self,
+        program: &Program,
+        digests: &[Digest],
+        at_least: Option<usize>,
+    ) -> Result<Score, SearchError> {
+        let n_chunks = self.order.len().div_ceil(CHUNK);
+        let output = self.graph.output;
+        let jobs = self.jobs(program, digests, 0..n_chunks, |_| vec![output]);
+        let used: Vec<Key> = jobs
+            .schedules
+            .iter()
+            .flat_map(|schedule| schedule.provided().iter().map(|&id| digests[id].at(id)))
+            .collect();
+        self.cache.touch(&used);
+        let mut score = Score::default();
+        let mut begin = 0;
+        while begin < n_chunks {
+            let end = n_chunks.min(begin + if at_least.is_some() { ROUND } else { n_chunks });
+            let part = (begin..end)
+                .into_par_iter()
+                .map(|chunk| {
+                    let mut part = Score::default();
+                    self.run_chunk(&jobs, chunk, |position, schedule, workspace| {
+                        let class = program.value(schedule, workspace, output).argmax();
+                        let idx = self.order[position];
+                        let (float, fixed) =
+                            (self.predictions.right[idx], class == self.predictions.targets[idx]);
+                        part = part.plus(&Score {
+                            correct: usize::from(fixed),
+                            lost: usize::from(float && !fixed),
+                            gained: usize::from(fixed && !float),
+                            n: 1,
+                            float_correct: usize::from(float),
+                        });
+                    })?;
+                    Ok::<Score, SearchError>(part)
+                })
+                .try_reduce(Score::default, |a, b| Ok(a.plus(&b)))?;
+            self.count(&jobs, begin..end);
+            score = score.plus(&part);
+            begin = end;
+            let reachable = score.correct + (self.order.len() - score.n);
+            if at_least.is_some_and(|at_least| reachable < at_least) {
+                break;
+            }
+        }
+        self.images_evaluated += count_to_u64(score.n);
+        Ok(score)
+    }
+}
+
+impl Oracle for Evaluator<'_> {
+    fn evaluate(
+        &mut self,
+        plan: &Plan,
+        focus: Option<NodeId>,
+        at_least: Option<usize>,
+    ) -> Result<Evaluation, SearchError> {
+        let digests = Digest::of_nodes(self.graph, plan);
+        let digest = digests[self.graph.output];
+        if let Some(evaluation) = self.recall(digest, at_least) {
+            return Ok(evaluation);
+        }
+        let program = self.program(plan)?;
+        if let Some(focus) = focus {
+            self.fill(&program, &digests, focus)?;
+        }
+        let score = self.measure(&program, &digests, at_least)?;
+        self.evaluations += 1;
+        let is_complete = score.n == self.order.len();
+        self.learn(digest, score, is_complete);
+        Ok(Evaluation { score, is_complete, digest, is_new: true })
+    }
+
+    fn check(&self, plan: &Plan) -> Result<(), LowerError> {
+        match plan.semantics {
+            Semantics::Integer => lower(self.graph, plan, AccumulatorPolicy::Prove32).map(|_| ()),
+            Semantics::Simulated => Ok(()),
+        }
+    }
+
+    fn float_score(&self) -> (usize, usize) {
+        (self.order.len(), self.predictions.correct())
+    }
+}
+
+/// The runs of some chunks.
+struct Jobs<'p> {
+    program: &'p Program,
+    digests: &'p [Digest],
+    schedules: Vec<Schedule>,
+    first: usize,
+    of_chunk: Vec<usize>,
+}
+
+impl Jobs<'_> {
+    fn schedule(&self, chunk: usize) -> &Schedule {
+        &self.schedules[self.of_chunk[chunk - self.first]]
+    }
+}
+
+/// What one thread needs to run images.
+#[derive(Default)]
+struct Worker {
+    workspace: Workspace,
+    image: Vec<f32>,
+}
+
+/// Workers that are not at work: as many come to be as threads run at a time.
+struct Workers(Mutex<Vec<Worker>>);
+
+impl Workers {
+    fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut Worker) -> R) -> R {
+        let idle = self.0.lock().ok().and_then(|mut idle| idle.pop());
+        let mut worker = idle.unwrap_or_default();
+        let result = work(&mut worker);
+        if let Ok(mut idle) = self.0.lock() {
+            idle.push(worker);
+        }
+        result
+    }
+}

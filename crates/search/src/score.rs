@@ -1,0 +1,193 @@
+//! How good a plan is, and how good it has to be.
+
+use fixedwise_fixed::convert::count_to_f64;
+use serde::{Deserialize, Serialize};
+
+/// The outcome of a plan on a set of images, paired with the float network's.
+///
+/// Without labels "correct" means: as the float network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// Images the plan gets right.
+    pub correct: usize,
+    /// Images the float network gets right and the plan wrong.
+    pub lost: usize,
+    /// Images the float network gets wrong and the plan right.
+    pub gained: usize,
+    /// Images.
+    pub n: usize,
+    /// Images the float network gets right.
+    pub float_correct: usize,
+}
+
+impl Score {
+    /// Fraction of images the plan gets right.
+    pub fn accuracy(&self) -> f64 {
+        ratio(self.correct, self.n)
+    }
+
+    /// Fraction of images the float network gets right.
+    pub fn float_accuracy(&self) -> f64 {
+        ratio(self.float_correct, self.n)
+    }
+
+    /// `(float - plan) / float`; negative where the plan is better.
+    pub fn relative_loss(&self) -> f64 {
+        relative_loss(self.float_correct, self.correct)
+    }
+
+    /// `float - plan` as a fraction of all images: 0.005 is half a percentage point.
+    pub fn points_loss(&self) -> f64 {
+        difference(self.float_correct, self.correct) / count_to_f64(self.n.max(1))
+    }
+
+    /// 95 % confidence interval of [`Score::points_loss`].
+    ///
+    /// The Wald interval of a paired difference after half an image is added to each of the four
+    /// cells of the two by two table, so that it has a width even where nothing was lost or gained.
+    ///
+    /// Source: Agresti and Min, "Simple improved confidence intervals for comparing matched
+    /// proportions", Statistics in Medicine 24 (2005).
+    pub fn interval95(&self) -> [f64; 2] {
+        const Z: f64 = 1.959_963_984_540_054;
+        let n = count_to_f64(self.n) + 2.0;
+        let discordant = count_to_f64(self.lost + self.gained) + 1.0;
+        let shift = difference(self.lost, self.gained);
+        let variance = (discordant - shift * shift / n) / (n * n);
+        let (center, reach) = (shift / n, Z * variance.max(0.0).sqrt());
+        [(center - reach).max(-1.0), (center + reach).min(1.0)]
+    }
+
+    /// 95 % confidence interval of [`Score::relative_loss`], the float accuracy taken as known.
+    pub fn relative_interval95(&self) -> [f64; 2] {
+        let float = self.float_accuracy();
+        if float == 0.0 { [0.0, 0.0] } else { self.interval95().map(|bound| bound / float) }
+    }
+
+    /// Both sets of images together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            correct: self.correct + other.correct,
+            lost: self.lost + other.lost,
+            gained: self.gained + other.gained,
+            n: self.n + other.n,
+            float_correct: self.float_correct + other.float_correct,
+        }
+    }
+}
+
+fn ratio(part: usize, whole: usize) -> f64 {
+    count_to_f64(part) / count_to_f64(whole.max(1))
+}
+
+fn difference(a: usize, b: usize) -> f64 {
+    count_to_f64(a) - count_to_f64(b)
+}
+
+fn relative_loss(float_correct: usize, correct: usize) -> f64 {
+    difference(float_correct, correct) / count_to_f64(float_correct.max(1))
+}
+
+/// The fewest correct images with a relative loss of at most `loss`.
+pub(crate) fn least_correct(float_correct: usize, loss: f64) -> usize {
+    // The division decides, as it does for every score: bisect on it.
+    let (mut low, mut high) = (0, float_correct.saturating_mul(2).max(1));
+    if relative_loss(float_correct, high) > loss {
+        return usize::MAX;
+    }
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if relative_loss(float_correct, middle) <= loss { high = middle } else { low = middle + 1 }
+    }
+    low
+}
+
+/// The loss of accuracy that is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxLoss {
+    /// Of the float network's accuracy: 0.01 is one percent of it.
+    Relative(f64),
+    /// Of all images: 0.005 is half a percentage point.
+    Points(f64),
+}
+
+impl MaxLoss {
+    /// Whether a score keeps to it.
+    pub fn is_met(&self, score: &Score) -> bool {
+        match *self {
+            Self::Relative(limit) => score.relative_loss() <= limit,
+            Self::Points(limit) => score.points_loss() <= limit,
+        }
+    }
+
+    /// Whether the upper end of the score's 95 % confidence interval keeps to it.
+    pub fn is_met_with_confidence(&self, score: &Score) -> bool {
+        match *self {
+            Self::Relative(limit) => score.relative_interval95()[1] <= limit,
+            Self::Points(limit) => score.interval95()[1] <= limit,
+        }
+    }
+
+    /// The same bound relative to a float network that gets `float_correct` of `n` images right.
+    pub fn as_relative(&self, float_correct: usize, n: usize) -> f64 {
+        match *self {
+            Self::Relative(limit) => limit,
+            Self::Points(limit) => limit * count_to_f64(n) / count_to_f64(float_correct.max(1)),
+        }
+    }
+}
+
+impl Default for MaxLoss {
+    /// The paper's: one percent, relative.
+    fn default() -> Self {
+        Self::Relative(0.01)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn score(float_correct: usize, lost: usize, gained: usize, n: usize) -> Score {
+        Score { correct: float_correct - lost + gained, lost, gained, n, float_correct }
+    }
+
+    #[test]
+    fn losses_are_as_the_paper_counts_them() {
+        // Sequential Fashion: 9247 float, 9163 fixed, 0.908 %.
+        let fashion = score(9247, 100, 16, 10_000);
+        assert!((fashion.relative_loss() - 0.009_084).abs() < 1e-6);
+        assert!((fashion.points_loss() - 0.0084).abs() < 1e-12);
+        assert!(MaxLoss::Relative(0.01).is_met(&fashion));
+        assert!(MaxLoss::Points(0.0084).is_met(&fashion));
+        assert!(!MaxLoss::Points(0.0083).is_met(&fashion));
+    }
+
+    #[test]
+    fn the_interval_holds_the_difference_and_narrows() {
+        let few = score(920, 30, 10, 1000).interval95();
+        let many = score(92_000, 3000, 1000, 100_000).interval95();
+        for [low, high] in [few, many] {
+            assert!(low < 0.02 && 0.02 < high, "{low} {high}");
+        }
+        assert!(many[1] - many[0] < few[1] - few[0]);
+        let [low, high] = score(920, 0, 0, 1000).interval95();
+        assert!(low < 0.0 && 0.0 < high, "nothing lost is not certainty");
+    }
+
+    proptest! {
+        #[test]
+        fn least_correct_is_where_the_loss_begins(
+            float_correct in 1_usize..20_000, loss in -0.2_f64..1.2,
+        ) {
+            let least = least_correct(float_correct, loss);
+            prop_assert!(relative_loss(float_correct, least) <= loss);
+            if least > 0 {
+                prop_assert!(relative_loss(float_correct, least - 1) > loss);
+            }
+        }
+    }
+}

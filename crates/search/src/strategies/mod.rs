@@ -1,0 +1,83 @@
+//! Ways to choose a plan, one file each, and what they share.
+
+pub mod fixed;
+pub mod joint;
+mod observer;
+mod tensors;
+
+pub use fixed::FixedOptions;
+pub use joint::{JointOptions, StartBits, joint};
+pub use observer::{Event, Ignore, Observer};
+pub use tensors::{Kind, PlanHead, Tensor, layer_order, prove, quantized_activations};
+
+use crate::evaluate::Evaluation;
+use fixedwise_fixed::{Format, Range};
+use fixedwise_graph::Plan;
+use serde::{Deserialize, Serialize};
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The last plan that kept to the bound; where none did, the last of all.
+    ///
+    /// A search that was stopped in simulated semantics leaves tensors in float.
+    pub plan: Plan,
+    /// Of that plan, on the search images; absent where the search was stopped before it had
+    /// measured anything.
+    pub evaluation: Option<Evaluation>,
+    /// Whether it keeps to the bound on the search images.
+    pub bound_met: bool,
+    /// Whether the search went to its end.
+    pub is_finished: bool,
+    /// Every format that was tried, in order.
+    pub trace: Vec<TraceEntry>,
+}
+
+/// One format that was tried for one tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceEntry {
+    /// The node.
+    pub name: String,
+    /// Which of its tensors.
+    pub kind: Kind,
+    /// Bit width.
+    pub bits: u8,
+    /// Fractional offset.
+    pub frac: i8,
+    /// Whether the format has a sign.
+    pub signed: bool,
+    /// Images that were run; fewer than all where the format was out of the question before the
+    /// end, none where the integer network would not be legal.
+    pub images: usize,
+    /// Of those, correct ones.
+    pub correct: usize,
+    /// Of those, lost ones.
+    pub lost: usize,
+    /// Of those, gained ones.
+    pub gained: usize,
+    /// Loss relative to the float network, where all images were run.
+    pub relative_loss: Option<f64>,
+    /// Whether it is the format that was chosen.
+    pub chosen: bool,
+}
+
+impl TraceEntry {
+    fn new(tensor: &Tensor, format: Format, evaluation: Option<&Evaluation>) -> Self {
+        let score = evaluation.map(|evaluation| evaluation.score).unwrap_or_default();
+        Self {
+            name: tensor.name.clone(),
+            kind: tensor.kind,
+            bits: format.bits,
+            frac: format.frac,
+            signed: format.range != Range::Unsigned,
+            images: score.n,
+            correct: score.correct,
+            lost: score.lost,
+            gained: score.gained,
+            relative_loss: evaluation
+                .filter(|evaluation| evaluation.is_complete)
+                .map(Evaluation::relative_loss),
+            chosen: false,
+        }
+    }
+}

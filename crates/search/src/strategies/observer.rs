@@ -1,0 +1,77 @@
+use super::{Kind, Tensor};
+use crate::evaluate::Evaluation;
+use fixedwise_fixed::Format;
+use fixedwise_graph::Plan;
+use std::ops::ControlFlow;
+
+/// What a search does.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The search turns to another kind of tensors.
+    Phase {
+        /// Which.
+        kind: Kind,
+        /// How many of them.
+        tensors: usize,
+    },
+    /// A whole plan was measured, where a phase begins or as a check.
+    Whole {
+        /// The plan.
+        plan: &'a Plan,
+        /// What it gave.
+        evaluation: &'a Evaluation,
+    },
+    /// A format of one tensor was tried.
+    Candidate {
+        /// Of which tensor.
+        tensor: &'a Tensor,
+        /// The format.
+        format: Format,
+        /// What it gave; absent where the integer network would not be legal.
+        evaluation: Option<&'a Evaluation>,
+        /// The loss that is allowed at this point, relative to the float network.
+        budget: f64,
+        /// Evaluations so far.
+        done: usize,
+        /// Evaluations in all, as far as can be told.
+        expected: usize,
+    },
+    /// A tensor has its format.
+    Chosen {
+        /// Which tensor.
+        tensor: &'a Tensor,
+        /// Its format.
+        format: Format,
+        /// The plan with it.
+        plan: &'a Plan,
+        /// What the plan gives.
+        evaluation: &'a Evaluation,
+        /// Tensors that have their format.
+        done: usize,
+        /// Tensors in all.
+        tensors: usize,
+    },
+}
+
+/// Someone who watches a search and may end it: the best plan so far is its answer then.
+pub trait Observer {
+    /// Is told what happens.
+    fn event(&mut self, event: &Event) -> ControlFlow<()>;
+}
+
+/// Lets a search run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ignore;
+
+impl Observer for Ignore {
+    fn event(&mut self, _: &Event) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl<F: FnMut(&Event) -> ControlFlow<()>> Observer for F {
+    fn event(&mut self, event: &Event) -> ControlFlow<()> {
+        self(event)
+    }
+}

@@ -1,0 +1,265 @@
+//! The tensors that a plan gives a format, and plans that give each the same width.
+
+use crate::{
+    error::SearchError,
+    statistics::{Offset, Statistics, format_least_error, format_least_error_of, format_no_clip},
+};
+use fixedwise_fixed::{Format, Range, convert::f64_to_f32};
+use fixedwise_graph::{Graph, LayerPlan, LowerError, NodeId, Op, Plan, Semantics};
+use serde::{Deserialize, Serialize};
+
+/// Which of a node's tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A layer's weights.
+    Weights,
+    /// A layer's bias.
+    Biases,
+    /// A layer's result, or that of a residual add.
+    Activations,
+}
+
+impl Kind {
+    /// `weights`, `biases` or `activations`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Weights => "weights",
+            Self::Biases => "biases",
+            Self::Activations => "activations",
+        }
+    }
+
+    /// The widest format of that kind and range.
+    pub const fn max_bits(self, range: Range) -> u8 {
+        match (self, range) {
+            (Self::Biases, _) => 32,
+            (_, Range::Unsigned) => 15,
+            _ => 16,
+        }
+    }
+}
+
+/// A tensor that a plan gives a format.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Whose it is.
+    pub node: NodeId,
+    /// That node's name.
+    pub name: String,
+    /// Which one of it.
+    pub kind: Kind,
+    /// The integers that its formats hold.
+    pub range: Range,
+}
+
+impl Tensor {
+    /// All tensors of one kind, in the order of `nodes`.
+    pub fn all(graph: &Graph, semantics: Semantics, kind: Kind, nodes: &[NodeId]) -> Vec<Self> {
+        let nonnegative = graph.nonnegative(true);
+        let mut tensors = Vec::with_capacity(nodes.len());
+        for &node in nodes {
+            let is_layer = graph.nodes[node].op.is_layer();
+            let is_there = match kind {
+                Kind::Weights => is_layer,
+                Kind::Biases => is_layer && biases(graph, node).iter().any(|&b| b != 0.0),
+                Kind::Activations => is_layer || semantics == Semantics::Integer,
+            };
+            let unsigned =
+                kind == Kind::Activations && semantics == Semantics::Integer && nonnegative[node];
+            let range = if unsigned { Range::Unsigned } else { Range::Narrow };
+            if is_there {
+                tensors.push(Self { node, name: graph.nodes[node].name.clone(), kind, range });
+            }
+        }
+        tensors
+    }
+
+    /// A format of that width for it, at most as wide as its kind allows.
+    pub fn format(&self, graph: &Graph, statistics: &Statistics, bits: u8, rule: Offset) -> Format {
+        let bits = bits.min(self.kind.max_bits(self.range));
+        let of_values = |values: &[f64]| match rule {
+            Offset::NoClip => {
+                let max_abs = values.iter().fold(0.0_f64, |max, x| max.max(x.abs()));
+                format_no_clip(f64_to_f32(max_abs), bits, self.range)
+            }
+            Offset::LeastError => format_least_error_of(values, bits, self.range),
+        };
+        match self.kind {
+            Kind::Weights => {
+                let weights = graph.nodes[self.node].op.weights().unwrap_or(&[]);
+                of_values(&weights.iter().map(|&w| f64::from(w)).collect::<Vec<_>>())
+            }
+            Kind::Biases => of_values(&biases(graph, self.node)),
+            Kind::Activations => {
+                let values = statistics.of(self.node);
+                match rule {
+                    Offset::NoClip => format_no_clip(values.max_abs(), bits, self.range),
+                    Offset::LeastError => format_least_error(values, bits, self.range),
+                }
+            }
+        }
+    }
+
+    /// What a plan says about it.
+    pub fn of(&self, plan: &Plan) -> Option<Format> {
+        match (plan.layer(&self.name), self.kind) {
+            (Some(layer), Kind::Weights) => layer.weights,
+            (Some(layer), Kind::Biases) => layer.bias,
+            (Some(layer), Kind::Activations) => layer.activation,
+            (None, _) => plan.others.get(&self.name).copied(),
+        }
+    }
+
+    /// Changes what a plan says about it.
+    pub fn set(&self, plan: &mut Plan, format: Option<Format>) {
+        match (plan.layer_mut(&self.name), self.kind) {
+            (Some(layer), Kind::Weights) => layer.weights = format,
+            (Some(layer), Kind::Biases) => layer.bias = format,
+            (Some(layer), Kind::Activations) => layer.activation = format,
+            (None, _) => match format {
+                Some(format) => drop(plan.others.insert(self.name.clone(), format)),
+                None => drop(plan.others.remove(&self.name)),
+            },
+        }
+    }
+}
+
+/// Every value a layer's bias takes; with padding folded in it depends on the border.
+fn biases(graph: &Graph, id: NodeId) -> Vec<f64> {
+    let node = &graph.nodes[id];
+    match &node.op {
+        Op::Conv(conv) => conv.border_bias(graph.nodes[node.inputs[0]].shape, node.shape).values,
+        op => op.bias().unwrap_or(&[]).iter().map(|&b| f64::from(b)).collect(),
+    }
+}
+
+/// The nodes whose results a plan must give a format: layers, and residual adds where integers are
+/// computed; in graph order.
+pub fn quantized_activations(graph: &Graph, semantics: Semantics) -> Vec<NodeId> {
+    let is_quantized =
+        |op: &Op| op.is_layer() || matches!(op, Op::Add(_)) && semantics == Semantics::Integer;
+    (0..graph.nodes.len()).filter(|&id| is_quantized(&graph.nodes[id].op)).collect()
+}
+
+/// The nodes of [`quantized_activations`] in the order a search visits them: by how many layers
+/// lie between them and the input, then in graph order; or layers as `names` says, each add right
+/// after what it adds.
+///
+/// # Errors
+/// [`SearchError::LayerOrder`] for a name that is no layer or stands twice; layers that are not
+/// named come last.
+pub fn layer_order(
+    graph: &Graph,
+    semantics: Semantics,
+    names: &[String],
+) -> Result<Vec<NodeId>, SearchError> {
+    let mut depth = vec![0_usize; graph.nodes.len()];
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let before = node.inputs.iter().map(|&input| depth[input]).max().unwrap_or(0);
+        depth[id] = before + usize::from(node.op.is_layer());
+    }
+    let mut nodes = quantized_activations(graph, semantics);
+    if names.is_empty() {
+        nodes.sort_by_key(|&id| (depth[id], id));
+        return Ok(nodes);
+    }
+    let mut rank = vec![usize::MAX; graph.nodes.len()];
+    for (i, name) in names.iter().enumerate() {
+        let id = graph.find(name).filter(|&id| graph.nodes[id].op.is_layer());
+        match id {
+            Some(id) if rank[id] == usize::MAX => rank[id] = i,
+            _ => {
+                let known: Vec<&str> = graph.layers().map(|(_, node)| node.name.as_str()).collect();
+                let known = known.join(", ");
+                return Err(SearchError::LayerOrder { name: name.clone(), known });
+            }
+        }
+    }
+    // What is not a layer stands where the last of its inputs does.
+    for id in 0..graph.nodes.len() {
+        if !graph.nodes[id].op.is_layer() {
+            let inputs = graph.nodes[id].inputs.iter();
+            rank[id] = inputs.map(|&input| rank[input]).max().unwrap_or(0);
+        }
+    }
+    nodes.sort_by_key(|&id| (rank[id], id));
+    Ok(nodes)
+}
+
+/// A plan without any format but the input's, and but the one-bit zero of biases that are zero.
+pub(super) fn bare_plan(graph: &Graph, head: PlanHead) -> Plan {
+    let layers = graph
+        .layers()
+        .map(|(id, node)| {
+            let is_zero = biases(graph, id).iter().all(|&b| b == 0.0);
+            let bias = is_zero.then_some(Format::signed(1, 0));
+            LayerPlan { name: node.name.clone(), weights: None, bias, activation: None }
+        })
+        .collect();
+    Plan {
+        semantics: head.semantics,
+        rounding: head.rounding,
+        input: head.input,
+        layers,
+        others: std::collections::BTreeMap::new(),
+    }
+}
+
+/// What a plan says beside formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanHead {
+    /// What formats mean.
+    pub semantics: Semantics,
+    /// How a requantization rounds.
+    pub rounding: fixedwise_fixed::Rounding,
+    /// Of the input image.
+    pub input: Format,
+}
+
+impl PlanHead {
+    /// Integers, ties up, raw 8-bit pixels.
+    pub const INTEGER: Self = Self {
+        semantics: Semantics::Integer,
+        rounding: fixedwise_fixed::Rounding::TiesUp,
+        input: Format::unsigned(8, 0),
+    };
+    /// The paper's simulation.
+    pub const SIMULATED: Self = Self {
+        semantics: Semantics::Simulated,
+        rounding: fixedwise_fixed::Rounding::TiesEven,
+        input: Format::unsigned(8, 0),
+    };
+
+    /// The usual one of either semantics.
+    pub const fn of(semantics: Semantics) -> Self {
+        match semantics {
+            Semantics::Integer => Self::INTEGER,
+            Semantics::Simulated => Self::SIMULATED,
+        }
+    }
+}
+
+/// Takes bits from the weights of layers whose sums `check` cannot prove to fit, until all do.
+///
+/// The lowest bits go, so the range stays, and a bias at the accumulator's scale shrinks with it.
+///
+/// # Errors
+/// What `check` says when it is about something else, or nothing is left to take.
+pub fn prove(
+    plan: &mut Plan,
+    mut check: impl FnMut(&Plan) -> Result<(), LowerError>,
+) -> Result<(), LowerError> {
+    loop {
+        let Err(error) = check(plan) else { return Ok(()) };
+        let LowerError::Accumulator { node, .. } = &error else { return Err(error) };
+        let weights = plan.layer_mut(node).and_then(|layer| layer.weights.as_mut());
+        match weights {
+            Some(weights) if weights.bits > 2 => {
+                weights.bits -= 1;
+                weights.frac = weights.frac.saturating_sub(1);
+            }
+            _ => return Err(error),
+        }
+    }
+}
