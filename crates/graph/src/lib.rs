@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The network: what it means, how it is rewritten, how it becomes integers, how it runs.
+//!
+//! Values are images of one element type in axis order `[h, w, c]`; the batch is outside. Nothing
+//! here touches a file, a clock or a thread.
+#![forbid(unsafe_code)]
+
+pub mod cost;
+mod error;
+mod fixed_graph;
+mod graph;
+mod import;
+mod lower;
+pub mod ops;
+pub mod passes;
+mod plan;
+pub mod run;
+
+pub use error::{GraphError, ImportError, LowerError};
+pub use fixed_graph::{FixedGraph, FixedNode};
+pub use graph::{Activation, Graph, Node, NodeId, Shape};
+pub use import::from_onnx;
+pub use lower::{AccumulatorPolicy, lower, output_formats};
+pub use ops::Op;
+pub use plan::{LayerPlan, Plan, Semantics};

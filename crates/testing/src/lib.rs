@@ -1,1 +1,11 @@
-//! Placeholder.
+//! Development only: random values, small graphs and ways to run them, for the tests of several
+//! crates.
+#![forbid(unsafe_code)]
+
+mod build;
+mod random;
+mod run;
+
+pub use build::Build;
+pub use random::Random;
+pub use run::{assert_close, run_fixed, run_fixed_on, run_float};

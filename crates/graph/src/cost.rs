@@ -1,0 +1,163 @@
+//! What a plan costs: memory and multiplications, as the paper counts them and as the hardware
+//! pays them.
+
+use crate::{
+    error::LowerError,
+    graph::{Graph, NodeId},
+    lower::output_formats,
+    ops::Op,
+    plan::{Plan, Semantics},
+};
+use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
+
+/// Bits of a tensor that has no format: it stays in f32, or is a bias at the accumulator's scale.
+const UNPLANNED_BITS: u64 = 32;
+
+/// Bits of everything a network stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// Of all weights.
+    pub weights: u64,
+    /// Of all biases, one for each class of border positions where they differ.
+    pub biases: u64,
+    /// Of the results of all layers and residual adds, all counted (not the peak).
+    pub activations: u64,
+    /// What weights, one bias a channel, and activations take at 8 bits each.
+    pub uniform8: u64,
+}
+
+impl Memory {
+    /// Weights, biases and activations.
+    pub fn total(&self) -> u64 {
+        self.weights + self.biases + self.activations
+    }
+
+    /// The part of the 8-bit total that is saved.
+    pub fn reduction(&self) -> f64 {
+        reduction(self.total(), self.uniform8)
+    }
+}
+
+/// Bits times bits, summed over all multiplications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Multiplications {
+    /// Weight bits times the bits of the layer's *output*, the paper's reading.
+    pub paper: u64,
+    /// Weight bits times the bits of the value that enters the multiplier.
+    pub operand: u64,
+    /// All at 8 times 8 bits.
+    pub uniform8: u64,
+}
+
+impl Multiplications {
+    /// The part of the 8-bit cost that is saved, in the paper's reading.
+    pub fn paper_reduction(&self) -> f64 {
+        reduction(self.paper, self.uniform8)
+    }
+
+    /// The part of the 8-bit cost that is saved, with the operands' own bits.
+    pub fn operand_reduction(&self) -> f64 {
+        reduction(self.operand, self.uniform8)
+    }
+}
+
+fn reduction(cost: u64, uniform8: u64) -> f64 {
+    if uniform8 == 0 { 0.0 } else { 1.0 - u64_to_f64(cost) / u64_to_f64(uniform8) }
+}
+
+/// Number of stored integers of a layer's bias.
+pub fn bias_count(graph: &Graph, id: NodeId) -> usize {
+    let node = &graph.nodes[id];
+    match &node.op {
+        Op::Conv(conv) => {
+            let input = graph.nodes[node.inputs[0]].shape;
+            conv.border_bias(input, node.shape).values.len()
+        }
+        op => op.bias().map_or(0, <[f32]>::len),
+    }
+}
+
+/// Bits of the value of each node as it enters a multiplier.
+fn operand_bits(graph: &Graph, plan: &Plan) -> Result<Vec<u64>, LowerError> {
+    if plan.semantics == Semantics::Integer {
+        let formats = output_formats(graph, plan)?;
+        return Ok(formats.iter().map(|format| u64::from(format.bits)).collect());
+    }
+    // Between layers the simulation is float; what counts is the layer the value comes from.
+    let mut bits: Vec<u64> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let own = match &node.op {
+            Op::Input(_) => u64::from(plan.input.bits),
+            Op::Conv(_) | Op::Gemm(_) => plan
+                .layer(&node.name)
+                .and_then(|layer| layer.activation)
+                .map_or(UNPLANNED_BITS, |format| u64::from(format.bits)),
+            _ => node.inputs.iter().map(|&input| bits[input]).max().unwrap_or(UNPLANNED_BITS),
+        };
+        bits.push(own);
+    }
+    Ok(bits)
+}
+
+/// The bits a plan stores.
+///
+/// # Errors
+/// Where the plan does not fit the graph.
+pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
+    let bits = operand_bits(graph, plan)?;
+    let mut memory = Memory::default();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let outputs = count_to_u64(node.shape.len());
+        if node.op.is_layer() {
+            let layer = plan.layer(&node.name);
+            let of = |format: Option<fixedwise_fixed::Format>| {
+                format.map_or(UNPLANNED_BITS, |format| u64::from(format.bits))
+            };
+            let weights = count_to_u64(node.op.weights().map_or(0, <[f32]>::len));
+            let channels = count_to_u64(node.op.bias().map_or(0, <[f32]>::len));
+            let biases = count_to_u64(bias_count(graph, id));
+            memory.weights += weights * of(layer.and_then(|l| l.weights));
+            memory.biases += biases * of(layer.and_then(|l| l.bias));
+            memory.activations += outputs * of(layer.and_then(|l| l.activation));
+            memory.uniform8 += 8 * (weights + channels + outputs);
+        } else if matches!(node.op, Op::Add(_)) {
+            memory.activations += outputs * bits[id];
+            memory.uniform8 += 8 * outputs;
+        }
+    }
+    Ok(memory)
+}
+
+/// What the multiplications of a plan cost.
+///
+/// # Errors
+/// Where the plan does not fit the graph.
+pub fn multiplications(graph: &Graph, plan: &Plan) -> Result<Multiplications, LowerError> {
+    let bits = operand_bits(graph, plan)?;
+    let mut cost = Multiplications::default();
+    for (id, node) in graph.layers() {
+        let macs = graph.node_macs(id);
+        let weights = plan.layer(&node.name).and_then(|layer| layer.weights);
+        let weight_bits = weights.map_or(UNPLANNED_BITS, |format| u64::from(format.bits));
+        cost.paper += macs * weight_bits * bits[id];
+        cost.operand += macs * weight_bits * bits[node.inputs[0]];
+        cost.uniform8 += macs * 64;
+    }
+    Ok(cost)
+}
+
+/// Bytes of weights and biases, each tensor packed at its exact width.
+pub fn flash_bytes(graph: &Graph, plan: &Plan) -> u64 {
+    graph
+        .layers()
+        .map(|(id, node)| {
+            let layer = plan.layer(&node.name);
+            let bytes = |format: Option<fixedwise_fixed::Format>, count: usize| {
+                let bits = format.map_or(UNPLANNED_BITS, |format| u64::from(format.bits));
+                (bits * count_to_u64(count)).div_ceil(8)
+            };
+            bytes(layer.and_then(|l| l.weights), node.op.weights().map_or(0, <[f32]>::len))
+                + bytes(layer.and_then(|l| l.bias), bias_count(graph, id))
+        })
+        .sum()
+}

@@ -1,0 +1,86 @@
+//! What can be wrong with a model, a graph or a plan.
+
+use thiserror::Error;
+
+/// A graph that is not well formed.
+#[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named as in the text")]
+pub enum GraphError {
+    /// Extents an operator cannot work with.
+    #[error("node `{node}` ({op}): input {shapes}: {problem}")]
+    Shape { node: String, op: &'static str, shapes: String, problem: String },
+    /// A node that takes a value computed after it.
+    #[error("node `{node}` takes a value that is computed after it")]
+    Order { node: String },
+    /// Two nodes of one name.
+    #[error("two nodes are named `{node}`")]
+    DuplicateName { node: String },
+}
+
+/// Why a model cannot be taken in.
+#[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named as in the text")]
+pub enum ImportError {
+    /// No operator of that name.
+    #[error("node `{node}`: operator `{op_type}` is not supported; supported are {supported}")]
+    UnknownOperator { node: String, op_type: String, supported: String },
+    /// An attribute whose effect is not implemented.
+    #[error("node `{node}` ({op_type}): attribute `{attribute}` is not supported")]
+    UnknownAttribute { node: String, op_type: String, attribute: String },
+    /// An attribute with a value that is not implemented, or of the wrong kind.
+    #[error(
+        "node `{node}` ({op_type}): attribute `{attribute}` = {value} is not supported; {help}"
+    )]
+    AttributeValue { node: String, op_type: String, attribute: String, value: String, help: String },
+    /// Anything else about one node.
+    #[error("node `{node}` ({op_type}): {problem}")]
+    Node { node: String, op_type: String, problem: String },
+    /// A value that no node computes.
+    #[error(
+        "node `{node}` takes `{value}`, which nothing computes (or only a node after it, in a cycle)"
+    )]
+    UnknownValue { node: String, value: String },
+    /// NaN or infinity among the weights.
+    #[error(
+        "node `{node}`: tensor `{tensor}` holds {value} at element {index}; a trained network has finite weights"
+    )]
+    NotFinite { node: String, tensor: String, value: f32, index: usize },
+    /// The graph's inputs or outputs.
+    #[error("{0}")]
+    Interface(String),
+    /// The graph that resulted is not well formed.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
+
+/// Why a graph and a plan do not make an integer network.
+#[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named as in the text")]
+pub enum LowerError {
+    /// An operator without integer form at this place.
+    #[error("node `{node}` ({op}) has no integer form: {help}")]
+    NotLegal { node: String, op: &'static str, help: &'static str },
+    /// A plan that lacks a format.
+    #[error("the plan has no format for the {kind} of `{node}`")]
+    MissingFormat { node: String, kind: &'static str },
+    /// A plan for another network.
+    #[error("the plan names `{name}`, which the network does not have; it has {known}")]
+    UnknownTensor { name: String, known: String },
+    /// A format outside what is stored.
+    #[error("the plan gives the {kind} of `{node}` {bits} bits; allowed are 1 to {max_bits}{hint}")]
+    Width { node: String, kind: &'static str, bits: u8, max_bits: u8, hint: &'static str },
+    /// A shift outside what the executor and the target can do.
+    #[error(
+        "node `{node}`: its formats need a shift by {shift} bits; choose binary points closer together"
+    )]
+    Shift { node: String, shift: i32 },
+    /// A sum that may overflow.
+    #[error(
+        "layer `{node}`, channel {channel}: the sum may need {needed} bits, the accumulator has \
+         {available}; give its weights, bias or input fewer bits"
+    )]
+    Accumulator { node: String, channel: usize, needed: u8, available: u8 },
+}

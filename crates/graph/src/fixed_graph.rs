@@ -1,0 +1,35 @@
+//! The integer network as plain data: the executor runs it, an emitter prints it, neither decides.
+
+use crate::{
+    graph::{NodeId, Shape},
+    ops::FixedOp,
+};
+use fixedwise_fixed::Format;
+
+/// One integer operation and the value it produces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedNode {
+    /// The node of the float graph.
+    pub name: String,
+    /// What it computes, with every shift and bound.
+    pub op: FixedOp,
+    /// The nodes whose values it takes.
+    pub inputs: Vec<NodeId>,
+    /// Extents of its value.
+    pub shape: Shape,
+    /// What its integers mean.
+    pub format: Format,
+    /// Bits its worst sum needs; 0 where it sums nothing.
+    pub accumulator_bits: u8,
+}
+
+/// A network of integers; node for node that of the graph it was lowered from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedGraph {
+    /// The model's name.
+    pub name: String,
+    /// In topological order; the first is the input.
+    pub nodes: Vec<FixedNode>,
+    /// The node whose value is the result.
+    pub output: NodeId,
+}

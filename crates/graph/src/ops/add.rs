@@ -1,0 +1,111 @@
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, affine};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Import, node_error},
+    lower::{LowerContext, Requantization},
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::Kernels;
+
+/// `y = a + b`, element by element; two values of one shape.
+///
+/// Fixed point: both are shifted left to the finer binary point, added exactly, shifted to the
+/// output's with rounding, saturated.
+///
+/// Source: ONNX `Add`, opset 14.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Add;
+
+impl Operator for Add {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs {
+            [a, b] if a == b => Ok(*a),
+            _ => Err("must be two values of one shape".to_owned()),
+        }
+    }
+
+    fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
+        let activation = context.activation;
+        Box::new(move |inputs, y, _| {
+            for ((y, a), b) in y.iter_mut().zip(inputs[0]).zip(inputs[1]) {
+                *y = activation.apply(a + b);
+            }
+        })
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        let fracs = [context.formats[0].frac, context.formats[1].frac].map(i32::from);
+        let finer = fracs[0].max(fracs[1]);
+        let shifts = [context.left_shift(finer - fracs[0])?, context.left_shift(finer - fracs[1])?];
+        let requantization = context.requantization(finer)?;
+        let bound = (0..2).fold(requantization.half(), |sum, i| {
+            sum.saturating_add(context.formats[i].max_magnitude().unsigned_abs() << shifts[i])
+        });
+        let accumulator_bits = context.prove_bound(bound)?;
+        Ok(FixedAdd { shifts, accumulator_bits, requantization }.into())
+    }
+
+    fn takes_activation(&self) -> bool {
+        true
+    }
+}
+
+/// Sum of two integer values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedAdd {
+    /// Left shifts that align the inputs.
+    pub shifts: [u32; 2],
+    /// Bits the sum needs.
+    pub accumulator_bits: u8,
+    /// From the sum to the output.
+    pub requantization: Requantization,
+}
+
+impl FixedOperator for FixedAdd {
+    fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
+        let op = self.clone();
+        Box::new(move |inputs, mut y, _| {
+            let [a, b] = [inputs[0], inputs[1]];
+            for i in 0..a.len() {
+                let sum = (a.get(i) << op.shifts[0]) + (b.get(i) << op.shifts[1]);
+                y.set(i, op.requantization.apply(sum));
+            }
+        })
+    }
+
+    fn accumulator_bits(&self) -> u8 {
+        self.accumulator_bits
+    }
+}
+
+/// Source: ONNX `Add`, opset 14.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    if import.is_constant(node, 0) || import.is_constant(node, 1) {
+        return affine::import_add(import, node);
+    }
+    Attributes::new(node).finish()?;
+    let (a, b) = (import.value(node, 0)?, import.value(node, 1)?);
+    if a.axes.len() != b.axes.len() || import.shape(&a).len() != import.shape(&b).len() {
+        return Err(node_error(
+            node,
+            &format!(
+                "adds values of {} and {}; broadcasting is supported for constants only",
+                import.shape(&a),
+                import.shape(&b)
+            ),
+        ));
+    }
+    let axes = a.axes.clone();
+    let b = import.relabel(node, b, axes.clone())?;
+    import.push(node, Add, vec![a.node, b.node], axes)
+}
+
+/// Source: ONNX `Sum`, opset 13, of one or two values.
+pub(super) fn import_sum(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    match node.inputs.len() {
+        1 => import.alias(node, 0),
+        2 => self::import(import, node),
+        n => Err(node_error(node, &format!("adds {n} values; at most two are supported"))),
+    }
+}

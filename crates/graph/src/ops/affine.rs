@@ -1,0 +1,117 @@
+use super::{Context, FixedOp, FloatStep, Operator};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Import, node_error},
+    lower::LowerContext,
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::Kernels;
+
+/// `y = scale * x + shift`, channel by channel; any shape.
+///
+/// Fixed point: folded into its neighbors; what cannot be folded becomes a depthwise 1x1
+/// convolution.
+///
+/// Source: ONNX `BatchNormalization`, opset 15; `Add`, `Sub`, `Mul`, `Div` by a constant, opset 14.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Affine {
+    /// One a channel.
+    pub scale: Vec<f32>,
+    /// One a channel.
+    pub shift: Vec<f32>,
+}
+
+impl Operator for Affine {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs {
+            [x] if x.c == self.scale.len() && x.c == self.shift.len() => Ok(*x),
+            _ => Err(format!("must be one value of {} channels", self.scale.len())),
+        }
+    }
+
+    fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
+        let (op, activation) = (self.clone(), context.activation);
+        Box::new(move |inputs, y, _| {
+            let channels = op.scale.len();
+            for (y, x) in y.chunks_exact_mut(channels).zip(inputs[0].chunks_exact(channels)) {
+                for ((y, x), (s, t)) in y.iter_mut().zip(x).zip(op.scale.iter().zip(&op.shift)) {
+                    *y = activation.apply(x * s + t);
+                }
+            }
+        })
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        Err(context.not_legal("run the passes for integer semantics first"))
+    }
+}
+
+/// Source: ONNX `Mul`, opset 14, by a constant.
+pub(super) fn import_mul(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let (position, constant) = by_constant(import, node)?;
+    let shift = vec![0.0; constant.len()];
+    push(import, node, position, Affine { scale: constant, shift })
+}
+
+/// Source: ONNX `Div`, opset 14, by a constant.
+pub(super) fn import_div(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let (position, constant) = by_constant(import, node)?;
+    if position == 1 {
+        return Err(node_error(node, "a constant divided by a value is not supported"));
+    }
+    if constant.contains(&0.0) {
+        return Err(node_error(node, "divides by zero"));
+    }
+    let shift = vec![0.0; constant.len()];
+    push(
+        import,
+        node,
+        position,
+        Affine { scale: constant.iter().map(|x| 1.0 / x).collect(), shift },
+    )
+}
+
+/// Source: ONNX `Sub`, opset 14, of or from a constant.
+pub(super) fn import_sub(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let (position, constant) = by_constant(import, node)?;
+    let op = if position == 0 {
+        Affine { scale: vec![1.0; constant.len()], shift: constant.iter().map(|x| -x).collect() }
+    } else {
+        Affine { scale: vec![-1.0; constant.len()], shift: constant }
+    };
+    push(import, node, position, op)
+}
+
+/// Source: ONNX `Add`, opset 14, of a constant.
+pub(super) fn import_add(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let (position, constant) = by_constant(import, node)?;
+    push(import, node, position, Affine { scale: vec![1.0; constant.len()], shift: constant })
+}
+
+/// Which input is the value, and the other one's elements, one for each of its channels.
+fn by_constant(import: &Import, node: &onnx::Node) -> Result<(usize, Vec<f32>), ImportError> {
+    Attributes::new(node).finish()?;
+    let position = match (import.is_constant(node, 0), import.is_constant(node, 1)) {
+        (false, true) => 0,
+        (true, false) => 1,
+        (false, false) => {
+            return Err(node_error(node, "one of its inputs must be a constant"));
+        }
+        (true, true) => {
+            return Err(node_error(node, "has constant inputs only; simplify the model"));
+        }
+    };
+    let value = import.value(node, position)?;
+    Ok((position, import.channel_constant(node, 1 - position, &value)?))
+}
+
+fn push(
+    import: &mut Import,
+    node: &onnx::Node,
+    position: usize,
+    op: Affine,
+) -> Result<(), ImportError> {
+    let value = import.value(node, position)?;
+    import.push_like(node, op, &value)
+}

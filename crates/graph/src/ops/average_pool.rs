@@ -1,0 +1,188 @@
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, conv};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Import},
+    lower::{LowerContext, Requantization},
+};
+use fixedwise_codec::onnx;
+use fixedwise_fixed::convert::{count_to_f64, f64_to_f32, f64_to_i64};
+use fixedwise_kernels::Kernels;
+
+/// The mean under a sliding window, channel by channel.
+///
+/// Fixed point: the exact sum times `round(2^16 / n)` for a window of `n` elements (a power of two
+/// shifts alone), one rounding shift, saturation.
+///
+/// Source: ONNX `AveragePool`, opset 19.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AveragePool {
+    /// Kernel, stride, dilation, padding.
+    pub window: Window,
+    /// Whether padded elements count, as zeros.
+    pub include_pad: bool,
+}
+
+/// Fractional bits of the reciprocal of a window's area.
+pub(super) const RECIPROCAL_FRAC: u8 = 16;
+
+impl AveragePool {
+    /// How many elements the window at each position of one axis divides by.
+    fn counts(&self, axis: usize, size: usize, positions: usize) -> Vec<usize> {
+        let window = &self.window;
+        (0..positions)
+            .map(|position| {
+                if self.include_pad {
+                    // Padding counts, what lies beyond it does not.
+                    let end = size + window.pad_begin[axis] + window.pad_end[axis];
+                    let room = end.saturating_sub(position * window.stride[axis]);
+                    room.div_ceil(window.dilation[axis]).min(window.kernel[axis])
+                } else {
+                    window.taps(axis, size, position).len()
+                }
+            })
+            .collect()
+    }
+}
+
+impl Operator for AveragePool {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let [x] = inputs else { return Err("takes one value".to_owned()) };
+        let [h, w] = self.window.output(x.h, x.w)?;
+        if self.counts(0, x.h, h).contains(&0) || self.counts(1, x.w, w).contains(&0) {
+            return Err("a window lies in the padding alone".to_owned());
+        }
+        Ok(Shape::new(h, w, x.c))
+    }
+
+    fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
+        let (input, output) = (context.inputs[0], context.output);
+        let rows = self.counts(0, input.h, output.h);
+        let columns = self.counts(1, input.w, output.w);
+        let (window, activation) = (self.window.clone(), context.activation);
+        Box::new(move |inputs, y, _| {
+            let mut sum = vec![0.0; input.c];
+            for (position, y) in y.chunks_exact_mut(output.c).enumerate() {
+                let (row, column) = (position / output.w, position % output.w);
+                sum.fill(0.0_f64);
+                window_elements(&window, input, row, column, |start| {
+                    for (s, &x) in sum.iter_mut().zip(&inputs[0][start..]) {
+                        *s += f64::from(x);
+                    }
+                });
+                let n = count_to_f64(rows[row] * columns[column]);
+                for (y, s) in y.iter_mut().zip(&sum) {
+                    *y = activation.apply(f64_to_f32(s / n));
+                }
+            }
+        })
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        let (input, output) = (context.inputs[0], context.shape);
+        let rows = self.counts(0, input.h, output.h);
+        let columns = self.counts(1, input.w, output.w);
+        let power_of_two = (rows[0] * columns[0]).is_power_of_two()
+            && rows.iter().all(|r| *r == rows[0])
+            && columns.iter().all(|c| *c == columns[0]);
+        let frac = i32::from(context.formats[0].frac);
+        let (requantization, reciprocal_frac) = if power_of_two {
+            let shift = (rows[0] * columns[0]).trailing_zeros();
+            let shift = i32::try_from(shift).expect("a shift of usize is small");
+            (context.requantization(frac + shift)?, 0)
+        } else {
+            (context.requantization(frac + i32::from(RECIPROCAL_FRAC))?, RECIPROCAL_FRAC)
+        };
+        let reciprocal = |n: usize| {
+            if reciprocal_frac == 0 {
+                1
+            } else {
+                let one = count_to_f64(1_usize << reciprocal_frac);
+                f64_to_i64((one / count_to_f64(n)).round_ties_even())
+            }
+        };
+        let reciprocals =
+            rows.iter().flat_map(|r| columns.iter().map(move |c| reciprocal(r * c))).collect();
+        let taps = self.window.kernel[0] * self.window.kernel[1];
+        let bound = fixedwise_fixed::convert::count_to_u64(taps)
+            .saturating_mul(context.formats[0].max_magnitude().unsigned_abs());
+        let accumulator_bits = context.prove_bound(bound)?;
+        Ok(FixedAveragePool {
+            window: self.window.clone(),
+            reciprocals,
+            reciprocal_frac,
+            accumulator_bits,
+            requantization,
+        }
+        .into())
+    }
+}
+
+/// Calls `visit` with the index of the first channel of each input pixel under the window.
+fn window_elements(
+    window: &Window,
+    input: Shape,
+    row: usize,
+    column: usize,
+    mut visit: impl FnMut(usize),
+) {
+    for i in window.taps(0, input.h, row) {
+        let y = row * window.stride[0] + i * window.dilation[0] - window.pad_begin[0];
+        for j in window.taps(1, input.w, column) {
+            let x = column * window.stride[1] + j * window.dilation[1] - window.pad_begin[1];
+            visit((y * input.w + x) * input.c);
+        }
+    }
+}
+
+/// Mean of integers under a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedAveragePool {
+    /// Kernel, stride, dilation, padding.
+    pub window: Window,
+    /// What each position's sum is multiplied by, `[row, column]`.
+    pub reciprocals: Vec<i64>,
+    /// Fractional bits of the reciprocals; 0 where the area is a power of two.
+    pub reciprocal_frac: u8,
+    /// Bits the sum needs.
+    pub accumulator_bits: u8,
+    /// From the product to the output.
+    pub requantization: Requantization,
+}
+
+impl FixedOperator for FixedAveragePool {
+    fn prepare(&self, inputs: &[Shape], output: Shape, _: &'static Kernels) -> FixedStep {
+        let (op, input) = (self.clone(), inputs[0]);
+        Box::new(move |inputs, mut y, _| {
+            let mut sum = vec![0_i64; input.c];
+            for (position, &reciprocal) in op.reciprocals.iter().enumerate() {
+                let (row, column) = (position / output.w, position % output.w);
+                sum.fill(0);
+                window_elements(&op.window, input, row, column, |start| {
+                    for (c, s) in sum.iter_mut().enumerate() {
+                        *s += inputs[0].get(start + c);
+                    }
+                });
+                for (c, &s) in sum.iter().enumerate() {
+                    y.set(position * output.c + c, op.requantization.apply(s * reciprocal));
+                }
+            }
+        })
+    }
+
+    fn accumulator_bits(&self) -> u8 {
+        self.accumulator_bits
+    }
+}
+
+/// Source: ONNX `AveragePool`, opset 19.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let value = import.image(node, 0)?;
+    let image = import.shape(&value);
+    let mut attributes = Attributes::new(node);
+    let mut window = conv::import_window(&mut attributes, image, value.axes.len() - 2, None)?;
+    window.ceil = attributes.int("ceil_mode", 0)? != 0;
+    let include_pad = attributes.int("count_include_pad", 0)? != 0;
+    attributes.finish()?;
+    import.push_like(node, AveragePool { window, include_pad }, &value)
+}

@@ -1,0 +1,64 @@
+use super::{
+    Context, FixedOp, FloatStep, Operator,
+    relu::{element_wise, one, rescale},
+};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::{Activation, Shape},
+    import::{Attributes, Import, node_error},
+    lower::LowerContext,
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::Kernels;
+
+/// `y = min(max(x, min), max)`, ReLU6 among them; any shape.
+///
+/// Fixed point: the bounds are rounded to the output's format and join its saturation.
+///
+/// Source: ONNX `Clip`, opset 13.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clip {
+    /// Lower bound, may be infinite.
+    pub min: f32,
+    /// Upper bound, may be infinite.
+    pub max: f32,
+}
+
+impl Clip {
+    /// The activation it is.
+    pub fn activation(&self) -> Activation {
+        Activation::Clip { min: self.min, max: self.max }
+    }
+}
+
+impl Operator for Clip {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        one(inputs)
+    }
+
+    fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
+        element_wise(context, self.activation())
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        rescale(context, self.activation())
+    }
+}
+
+/// Source: ONNX `Clip`, opset 13.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    Attributes::new(node).finish()?;
+    let value = import.value(node, 0)?;
+    let mut bounds = [f32::NEG_INFINITY, f32::INFINITY];
+    for (position, bound) in [1, 2].into_iter().zip(&mut bounds) {
+        if Import::has_input(node, position) {
+            *bound = match &import.constant(node, position)?.data {
+                onnx::TensorData::F32(x) if x.len() == 1 && !x[0].is_nan() => x[0],
+                _ => return Err(node_error(node, "its bounds must be one number each")),
+            };
+        }
+    }
+    let [min, max] = bounds;
+    // Where the bounds cross, ONNX lets the upper one win.
+    import.push_like(node, Clip { min: min.min(max), max }, &value)
+}

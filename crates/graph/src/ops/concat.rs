@@ -1,0 +1,125 @@
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Axis, Import, node_error},
+    lower::{LowerContext, Requantization},
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::Kernels;
+
+/// Values side by side along rows, columns or channels.
+///
+/// Fixed point: every input is shifted to the output's binary point; the format derived for the
+/// output is the finest and widest, so that nothing is lost.
+///
+/// Source: ONNX `Concat`, opset 13.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Concat {
+    /// Index into `[h, w, c]`.
+    pub axis: usize,
+}
+
+impl Operator for Concat {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let Some(first) = inputs.first() else { return Err("takes at least one value".to_owned()) };
+        let mut dims = first.dims();
+        for shape in &inputs[1..] {
+            let other = shape.dims();
+            if (0..3).any(|axis| axis != self.axis && other[axis] != dims[axis]) {
+                return Err(format!("must agree on every axis but {}", ["h", "w", "c"][self.axis]));
+            }
+            dims[self.axis] += other[self.axis];
+        }
+        Ok(Shape::new(dims[0], dims[1], dims[2]))
+    }
+
+    fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
+        let runs = self.runs(&context.inputs);
+        let activation = context.activation;
+        Box::new(move |inputs, y, _| {
+            let mut sources: Vec<_> =
+                inputs.iter().zip(&runs).map(|(x, &run)| x.chunks_exact(run)).collect();
+            let row: usize = runs.iter().sum();
+            for y in y.chunks_exact_mut(row) {
+                let mut rest = y;
+                for source in &mut sources {
+                    let run = source.next().expect("every input has as many runs as the output");
+                    let (head, tail) = rest.split_at_mut(run.len());
+                    for (y, &x) in head.iter_mut().zip(run) {
+                        *y = activation.apply(x);
+                    }
+                    rest = tail;
+                }
+            }
+        })
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        let requantizations = context
+            .formats
+            .iter()
+            .map(|format| context.requantization(i32::from(format.frac)))
+            .collect::<Result<_, _>>()?;
+        Ok(FixedConcat { runs: self.runs(&context.inputs), requantizations }.into())
+    }
+}
+
+impl Concat {
+    /// How many elements of each input lie together in the output.
+    fn runs(&self, inputs: &[Shape]) -> Vec<usize> {
+        inputs.iter().map(|shape| shape.dims()[self.axis..].iter().product()).collect()
+    }
+}
+
+/// Integer values side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedConcat {
+    /// How many elements of each input lie together in the output.
+    pub runs: Vec<usize>,
+    /// From each input to the output.
+    pub requantizations: Vec<Requantization>,
+}
+
+impl FixedOperator for FixedConcat {
+    fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
+        let op = self.clone();
+        let row: usize = self.runs.iter().sum();
+        Box::new(move |inputs, mut y, _| {
+            let mut offset = 0;
+            for ((x, &run), requantization) in inputs.iter().zip(&op.runs).zip(&op.requantizations)
+            {
+                for i in 0..x.len() {
+                    let at = i / run * row + offset + i % run;
+                    y.set(at, requantization.apply(x.get(i)));
+                }
+                offset += run;
+            }
+        })
+    }
+}
+
+/// Source: ONNX `Concat`, opset 13.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let mut attributes = Attributes::new(node);
+    let axis = attributes.optional_int("axis")?;
+    attributes.finish()?;
+    let first = import.value(node, 0)?;
+    let mut inputs = Vec::with_capacity(node.inputs.len());
+    for position in 0..node.inputs.len() {
+        let value = import.value(node, position)?;
+        if value.axes.len() != first.axes.len() {
+            return Err(node_error(node, "joins values with different numbers of axes"));
+        }
+        inputs.push(import.relabel(node, value, first.axes.clone())?.node);
+    }
+    let axis = axis.and_then(|axis| crate::import::axis_index(axis, first.axes.len()));
+    let axis = match axis.map(|axis| first.axes[axis]) {
+        Some(Axis::Row) => 0,
+        Some(Axis::Column) => 1,
+        Some(Axis::Channel) => 2,
+        Some(Axis::Batch) => return Err(node_error(node, "joins along the batch")),
+        None => return Err(node_error(node, "`axis` is missing or outside its input's axes")),
+    };
+    import.push(node, Concat { axis }, inputs, first.axes)
+}

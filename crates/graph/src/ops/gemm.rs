@@ -1,0 +1,151 @@
+use super::{Context, Conv, FixedOp, FloatStep, Operator, Window};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Import, Value, node_error},
+    lower::LowerContext,
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::Kernels;
+
+/// `y = W x + b`, a dense layer; vectors.
+///
+/// Fixed point: as [`Conv`] over one pixel.
+///
+/// Source: ONNX `Gemm`, opset 13; `MatMul`, opset 13, by a constant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gemm {
+    /// `[output, input]`.
+    pub weights: Vec<f32>,
+    /// One an output.
+    pub bias: Vec<f32>,
+}
+
+impl Gemm {
+    /// The same as a convolution over one pixel.
+    fn as_conv(&self) -> Conv {
+        Conv {
+            window: Window::pixel(),
+            groups: 1,
+            channels: self.bias.len(),
+            weights: self.weights.clone(),
+            bias: self.bias.clone(),
+            tap_bias: vec![],
+        }
+    }
+}
+
+impl Operator for Gemm {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs {
+            [x] if x.h == 1 && x.w == 1 && x.c * self.bias.len() == self.weights.len() => {
+                Ok(Shape::vector(self.bias.len()))
+            }
+            _ => Err(format!(
+                "must be one vector of {} elements",
+                self.weights.len() / self.bias.len().max(1)
+            )),
+        }
+    }
+
+    fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep {
+        self.as_conv().prepare_float(context, kernels)
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        self.as_conv().lower(context)
+    }
+
+    fn weights(&self) -> Option<&[f32]> {
+        Some(&self.weights)
+    }
+
+    fn bias(&self) -> Option<&[f32]> {
+        Some(&self.bias)
+    }
+
+    fn takes_activation(&self) -> bool {
+        true
+    }
+}
+
+/// The vector an input is, and its number of elements.
+fn vector(import: &Import, node: &onnx::Node) -> Result<(Value, usize), ImportError> {
+    let value = import.value(node, 0)?;
+    let shape = import.shape(&value);
+    if value.axes.len() != 2 || shape.len() != shape.c {
+        return Err(node_error(node, "its input must be [batch, features]; flatten it first"));
+    }
+    Ok((value, shape.c))
+}
+
+/// A constant matrix as `[output, input]`, with its number of outputs.
+fn matrix(
+    import: &Import,
+    node: &onnx::Node,
+    inputs: usize,
+    transposed: bool,
+    factor: f32,
+) -> Result<(Vec<f32>, usize), ImportError> {
+    let (dims, data) = import.float_constant(node, 1)?;
+    let (found, outputs) = match dims {
+        [a, b] if transposed => (*b, *a),
+        [a, b] => (*a, *b),
+        _ => return Err(node_error(node, &format!("weights of extents {dims:?} are no matrix"))),
+    };
+    if found != inputs || outputs == 0 {
+        return Err(node_error(
+            node,
+            &format!("its weights are for {found} features, its input has {inputs}"),
+        ));
+    }
+    let at =
+        |o: usize, i: usize| if transposed { data[o * inputs + i] } else { data[i * outputs + o] };
+    let weights = (0..outputs).flat_map(|o| (0..inputs).map(move |i| factor * at(o, i))).collect();
+    Ok((weights, outputs))
+}
+
+/// Source: ONNX `Gemm`, opset 13.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let mut attributes = Attributes::new(node);
+    let alpha = attributes.float("alpha", 1.0)?;
+    let beta = attributes.float("beta", 1.0)?;
+    attributes.int_must_be("transA", 0, "the first input must be [batch, features]")?;
+    let transposed = attributes.int("transB", 0)? != 0;
+    attributes.finish()?;
+    let (value, inputs) = vector(import, node)?;
+    let (weights, outputs) = matrix(import, node, inputs, transposed, alpha)?;
+    let bias = if Import::has_input(node, 2) {
+        broadcast_bias(import, node, outputs)?.iter().map(|b| beta * b).collect()
+    } else {
+        vec![0.0; outputs]
+    };
+    import.push_like(node, Gemm { weights, bias }, &value)
+}
+
+/// `C` of a Gemm: one number, or one for each output.
+fn broadcast_bias(
+    import: &Import,
+    node: &onnx::Node,
+    outputs: usize,
+) -> Result<Vec<f32>, ImportError> {
+    let (dims, data) = import.float_constant(node, 2)?;
+    match (data, dims) {
+        ([b], _) => Ok(vec![*b; outputs]),
+        (b, [n] | [1, n]) if *n == outputs => Ok(b.to_vec()),
+        _ => Err(node_error(
+            node,
+            &format!(
+                "a bias of extents {dims:?} is neither one number nor one for each of {outputs} outputs"
+            ),
+        )),
+    }
+}
+
+/// Source: ONNX `MatMul`, opset 13, by a constant matrix.
+pub(super) fn import_matmul(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    Attributes::new(node).finish()?;
+    let (value, inputs) = vector(import, node)?;
+    let (weights, outputs) = matrix(import, node, inputs, false, 1.0)?;
+    import.push_like(node, Gemm { weights, bias: vec![0.0; outputs] }, &value)
+}

@@ -1,0 +1,78 @@
+use super::{AveragePool, Context, FixedOp, FloatStep, Operator, Window};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Axis, Import, axis_index, node_error},
+    lower::LowerContext,
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::Kernels;
+
+/// The mean of each channel.
+///
+/// Fixed point: as [`AveragePool`] over the whole image.
+///
+/// Source: ONNX `GlobalAveragePool`, opset 1; `ReduceMean` over space, opset 18.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalAveragePool;
+
+fn as_pool(input: Shape) -> AveragePool {
+    AveragePool { window: Window::whole(input), include_pad: false }
+}
+
+impl Operator for GlobalAveragePool {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let [x] = inputs else { return Err("takes one value".to_owned()) };
+        as_pool(*x).infer(inputs)
+    }
+
+    fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep {
+        as_pool(context.inputs[0]).prepare_float(context, kernels)
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        as_pool(context.inputs[0]).lower(context)
+    }
+}
+
+/// Source: ONNX `GlobalAveragePool`, opset 1.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    Attributes::new(node).finish()?;
+    let value = import.image(node, 0)?;
+    import.push_like(node, GlobalAveragePool, &value)
+}
+
+/// Source: ONNX `ReduceMean`, opset 18 (and 11 to 17, with `axes` as an attribute), over space.
+pub(super) fn import_reduce_mean(
+    import: &mut Import,
+    node: &onnx::Node,
+) -> Result<(), ImportError> {
+    let mut attributes = Attributes::new(node);
+    let axes = attributes.optional_ints("axes")?;
+    let keep = attributes.int("keepdims", 1)? != 0;
+    attributes.int_must_be("noop_with_empty_axes", 0, "name the axes")?;
+    attributes.finish()?;
+    let axes = match axes {
+        Some(axes) => axes,
+        None if Import::has_input(node, 1) => import.int_constant(node, 1)?,
+        None => return Err(node_error(node, "averages over all axes, the batch among them")),
+    };
+    let mut value = import.value(node, 0)?;
+    let rank = value.axes.len();
+    let reduced: Option<Vec<Axis>> =
+        axes.iter().map(|&axis| axis_index(axis, rank).map(|axis| value.axes[axis])).collect();
+    let shape = import.shape(&value);
+    let over_space = reduced.as_ref().is_some_and(|reduced| {
+        let covers = |axis, extent| extent == 1 || reduced.contains(&axis);
+        let only_space = reduced.iter().all(|axis| matches!(axis, Axis::Row | Axis::Column));
+        only_space && covers(Axis::Row, shape.h) && covers(Axis::Column, shape.w)
+    });
+    let Some(reduced) = reduced.filter(|_| over_space) else {
+        return Err(node_error(node, "only the mean over all rows and columns is supported"));
+    };
+    let inputs = vec![value.node];
+    if !keep {
+        value.axes.retain(|axis| !reduced.contains(axis));
+    }
+    import.push(node, GlobalAveragePool, inputs, value.axes)
+}

@@ -1,0 +1,48 @@
+use super::{Context, FixedOp, FloatStep, MaxPool, Operator, Window};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Import},
+    lower::LowerContext,
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::Kernels;
+
+/// The largest value of each channel; in the channels of `minimum` the smallest.
+///
+/// Fixed point: the same on integers; the format stays.
+///
+/// Source: ONNX `GlobalMaxPool`, opset 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalMaxPool {
+    /// Channels that take the minimum; empty for none.
+    pub minimum: Vec<bool>,
+}
+
+impl GlobalMaxPool {
+    fn as_pool(&self, input: Shape) -> MaxPool {
+        MaxPool { window: Window::whole(input), minimum: self.minimum.clone() }
+    }
+}
+
+impl Operator for GlobalMaxPool {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let [x] = inputs else { return Err("takes one value".to_owned()) };
+        self.as_pool(*x).infer(inputs)
+    }
+
+    fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep {
+        self.as_pool(context.inputs[0]).prepare_float(context, kernels)
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        self.as_pool(context.inputs[0]).lower(context)
+    }
+}
+
+/// Source: ONNX `GlobalMaxPool`, opset 1.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    Attributes::new(node).finish()?;
+    let value = import.image(node, 0)?;
+    import.push_like(node, GlobalMaxPool { minimum: vec![] }, &value)
+}

@@ -1,0 +1,28 @@
+//! Nodes that change nothing at inference.
+
+use crate::{
+    error::ImportError,
+    import::{Attributes, Import, node_error},
+};
+use fixedwise_codec::onnx;
+
+/// Source: ONNX `Identity`, opset 1.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    Attributes::new(node).finish()?;
+    import.alias(node, 0)
+}
+
+/// Source: ONNX `Dropout`, opset 13; at inference the identity.
+pub(super) fn import_dropout(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let mut attributes = Attributes::new(node);
+    attributes.optional_float("ratio")?;
+    attributes.optional_int("seed")?;
+    attributes.finish()?;
+    if node.inputs.len() > 2 && !node.inputs[2].is_empty() {
+        let training = import.constant(node, 2)?;
+        if !matches!(&training.data, onnx::TensorData::I64(v) if v.iter().all(|&x| x == 0)) {
+            return Err(node_error(node, "`training_mode` is set; export the model for inference"));
+        }
+    }
+    import.alias(node, 0)
+}

@@ -1,0 +1,109 @@
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, conv};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Import},
+    lower::LowerContext,
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::{Integers, IntegersMut, Kernels, PoolGeometry, max_pool};
+
+/// The largest value under a sliding window, channel by channel; padding is ignored.
+///
+/// In the channels of `minimum` it is the smallest: the negative scale of a batch normalization
+/// was moved past the pool.
+///
+/// Fixed point: the same on integers; the format stays.
+///
+/// Source: ONNX `MaxPool`, opset 12.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaxPool {
+    /// Kernel, stride, dilation, padding.
+    pub window: Window,
+    /// Channels that take the minimum; empty for none.
+    pub minimum: Vec<bool>,
+}
+
+impl Operator for MaxPool {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let [x] = inputs else { return Err("takes one value".to_owned()) };
+        if !self.minimum.is_empty() && self.minimum.len() != x.c {
+            return Err(format!("is for {} channels", self.minimum.len()));
+        }
+        if (0..2).any(|axis| {
+            let reach = self.window.dilation[axis] * (self.window.kernel[axis] - 1) + 1;
+            self.window.pad_begin[axis] >= reach || self.window.pad_end[axis] >= reach
+        }) {
+            return Err("its padding is as large as its window".to_owned());
+        }
+        let [h, w] = self.window.output(x.h, x.w)?;
+        let dims = [x.h, x.w];
+        for (axis, positions) in [h, w].into_iter().enumerate() {
+            if (0..positions).any(|p| self.window.taps(axis, dims[axis], p).is_empty()) {
+                return Err("a window lies in the padding alone".to_owned());
+            }
+        }
+        Ok(Shape::new(h, w, x.c))
+    }
+
+    fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep {
+        let pool = geometry(&self.window, context.inputs[0], context.output);
+        let (minimum, activation) = (self.minimum.clone(), context.activation);
+        Box::new(move |inputs, y, _| {
+            max_pool(kernels, &pool, &minimum, inputs[0], y);
+            if activation != crate::Activation::None {
+                y.iter_mut().for_each(|y| *y = activation.apply(*y));
+            }
+        })
+    }
+
+    fn lower(&self, _: &LowerContext) -> Result<FixedOp, LowerError> {
+        Ok(FixedMaxPool { window: self.window.clone(), minimum: self.minimum.clone() }.into())
+    }
+}
+
+/// The kernels' form of a window over `input`.
+pub(super) fn geometry(window: &Window, input: Shape, output: Shape) -> PoolGeometry {
+    PoolGeometry {
+        input: input.dims(),
+        output: [output.h, output.w],
+        kernel: window.kernel,
+        stride: window.stride,
+        dilation: window.dilation,
+        pad: window.pad_begin,
+    }
+}
+
+/// Largest (or smallest) integers under a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixedMaxPool {
+    /// Kernel, stride, dilation, padding (ignored).
+    pub window: Window,
+    /// Channels that take the minimum; empty for none.
+    pub minimum: Vec<bool>,
+}
+
+impl FixedOperator for FixedMaxPool {
+    fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep {
+        let pool = geometry(&self.window, inputs[0], output);
+        let minimum = self.minimum.clone();
+        Box::new(move |inputs, y, _| match (inputs[0], y) {
+            (Integers::U8(x), IntegersMut::U8(y)) => max_pool(kernels, &pool, &minimum, x, y),
+            (Integers::I8(x), IntegersMut::I8(y)) => max_pool(kernels, &pool, &minimum, x, y),
+            (Integers::I16(x), IntegersMut::I16(y)) => max_pool(kernels, &pool, &minimum, x, y),
+            _ => unreachable!("a max-pool keeps its input's format, so its elements too"),
+        })
+    }
+}
+
+/// Source: ONNX `MaxPool`, opset 12.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let value = import.image(node, 0)?;
+    let image = import.shape(&value);
+    let mut attributes = Attributes::new(node);
+    let mut window = conv::import_window(&mut attributes, image, value.axes.len() - 2, None)?;
+    window.ceil = attributes.int("ceil_mode", 0)? != 0;
+    attributes.int_must_be("storage_order", 0, "only row-major order is supported")?;
+    attributes.finish()?;
+    import.push_like(node, MaxPool { window, minimum: vec![] }, &value)
+}

@@ -1,0 +1,130 @@
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Axis, Import, node_error},
+    lower::LowerContext,
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::Kernels;
+
+/// Rows and columns of a constant around an image.
+///
+/// Fixed point: the constant is rounded to the input's format, which stays; a zero pad joins the
+/// convolution that follows.
+///
+/// Source: ONNX `Pad`, opset 13, mode `constant`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pad {
+    /// Before the first row and column.
+    pub begin: [usize; 2],
+    /// After the last row and column.
+    pub end: [usize; 2],
+    /// What is put there.
+    pub value: f32,
+}
+
+impl Operator for Pad {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let [x] = inputs else { return Err("takes one value".to_owned()) };
+        let extent = |size: usize, axis: usize| size + self.begin[axis] + self.end[axis];
+        Ok(Shape::new(extent(x.h, 0), extent(x.w, 1), x.c))
+    }
+
+    fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
+        let (input, output) = (context.inputs[0], context.output);
+        let (op, activation) = (self.clone(), context.activation);
+        Box::new(move |inputs, y, _| {
+            y.fill(op.value);
+            let run = input.w * input.c;
+            for (row, x) in inputs[0].chunks_exact(run).enumerate() {
+                let start = ((row + op.begin[0]) * output.w + op.begin[1]) * output.c;
+                y[start..start + run].copy_from_slice(x);
+            }
+            y.iter_mut().for_each(|y| *y = activation.apply(*y));
+        })
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        let value = context.formats[0].quantize(f64::from(self.value));
+        Ok(FixedPad { begin: self.begin, value }.into())
+    }
+}
+
+/// Integers around an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixedPad {
+    /// Before the first row and column.
+    pub begin: [usize; 2],
+    /// What is put around, in the format of the value.
+    pub value: i64,
+}
+
+impl FixedOperator for FixedPad {
+    fn prepare(&self, inputs: &[Shape], output: Shape, _: &'static Kernels) -> FixedStep {
+        let (op, input) = (self.clone(), inputs[0]);
+        Box::new(move |inputs, mut y, _| {
+            for i in 0..y.len() {
+                y.set(i, op.value);
+            }
+            let run = input.w * input.c;
+            for i in 0..inputs[0].len() {
+                let (row, at) = (i / run, i % run);
+                let start = ((row + op.begin[0]) * output.w + op.begin[1]) * output.c;
+                y.set(start + at, inputs[0].get(i));
+            }
+        })
+    }
+}
+
+/// Source: ONNX `Pad`, opset 13.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let mut attributes = Attributes::new(node);
+    let mode = attributes.string("mode", "constant")?;
+    if mode != "constant" {
+        return Err(attributes.refuse("mode", &mode, "only `constant` is supported"));
+    }
+    attributes.finish()?;
+    let value = import.value(node, 0)?;
+    let pads = import.int_constant(node, 1)?;
+    let constant = if Import::has_input(node, 2) {
+        match import.float_constant(node, 2)?.1 {
+            [x] => *x,
+            _ => return Err(node_error(node, "its constant must be one number")),
+        }
+    } else {
+        0.0
+    };
+    let axes: Vec<Axis> = if Import::has_input(node, 3) {
+        let listed = import.int_constant(node, 3)?;
+        let axes: Option<Vec<Axis>> = listed
+            .iter()
+            .map(|&a| crate::import::axis_index(a, value.axes.len()).map(|a| value.axes[a]))
+            .collect();
+        axes.ok_or_else(|| node_error(node, "`axes` names an axis its input does not have"))?
+    } else {
+        value.axes.clone()
+    };
+    if pads.len() != 2 * axes.len() {
+        return Err(node_error(node, &format!("{} pads for {} axes", pads.len(), axes.len())));
+    }
+    let mut op = Pad { begin: [0, 0], end: [0, 0], value: constant };
+    for (i, axis) in axes.iter().enumerate() {
+        let pair = [pads[i], pads[axes.len() + i]].map(usize::try_from);
+        let [Ok(begin), Ok(end)] = pair else {
+            return Err(node_error(node, "negative pads (cropping) are not supported"));
+        };
+        match axis {
+            Axis::Row => (op.begin[0], op.end[0]) = (begin, end),
+            Axis::Column => (op.begin[1], op.end[1]) = (begin, end),
+            Axis::Batch | Axis::Channel if begin == 0 && end == 0 => {}
+            Axis::Batch | Axis::Channel => {
+                return Err(node_error(node, "only rows and columns can be padded"));
+            }
+        }
+    }
+    if op.begin.iter().chain(&op.end).any(|&p| p > 1 << 16) {
+        return Err(node_error(node, "pads by more than 65536"));
+    }
+    import.push_like(node, op, &value)
+}

@@ -1,0 +1,294 @@
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Axis, Import, axis_index, channels_first, extent, node_error},
+    lower::LowerContext,
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::Kernels;
+
+/// The same elements under other extents, in the order the model's file has them.
+///
+/// Fixed point: moves integers; the format stays.
+///
+/// Source: ONNX `Reshape`, opset 14; `Flatten`, `Squeeze`, `Unsqueeze`, opset 13.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reshape {
+    /// Extents of the result.
+    pub shape: Shape,
+    /// The order in which the input's elements are read, outermost axis first.
+    pub(crate) input_order: [Axis; 3],
+    /// The order in which the result's elements are filled, outermost axis first.
+    pub(crate) output_order: [Axis; 3],
+}
+
+impl Reshape {
+    /// Whether no element of an input of that shape moves.
+    pub fn is_identity(&self, input: Shape) -> bool {
+        self.source(input).into_iter().enumerate().all(|(to, from)| to == from)
+    }
+
+    /// For each element of the result, the element of the input it comes from.
+    pub fn source(&self, input: Shape) -> Vec<usize> {
+        let mut source = vec![0; input.len()];
+        for (from, to) in walk(input, self.input_order).zip(walk(self.shape, self.output_order)) {
+            source[to] = from;
+        }
+        source
+    }
+}
+
+/// The indices of the elements of a `[h, w, c]` value in that order of axes.
+fn walk(shape: Shape, order: [Axis; 3]) -> impl Iterator<Item = usize> {
+    let stride = move |axis| match axis {
+        Axis::Row => shape.w * shape.c,
+        Axis::Column => shape.c,
+        Axis::Channel => 1,
+        Axis::Batch => 0,
+    };
+    let [a, b, c] = order;
+    (0..extent(shape, a)).flat_map(move |i| {
+        (0..extent(shape, b)).flat_map(move |j| {
+            (0..extent(shape, c)).map(move |k| i * stride(a) + j * stride(b) + k * stride(c))
+        })
+    })
+}
+
+impl Operator for Reshape {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs {
+            [x] if x.len() == self.shape.len() => Ok(self.shape),
+            _ => Err(format!("must be one value of {} elements", self.shape.len())),
+        }
+    }
+
+    fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
+        let source = self.source(context.inputs[0]);
+        let activation = context.activation;
+        Box::new(move |inputs, y, _| {
+            for (y, &from) in y.iter_mut().zip(&source) {
+                *y = activation.apply(inputs[0][from]);
+            }
+        })
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        Ok(FixedReshape { source: self.source(context.inputs[0]) }.into())
+    }
+}
+
+/// Integers in another order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixedReshape {
+    /// For each element of the result, the element of the input it comes from.
+    pub source: Vec<usize>,
+}
+
+impl FixedOperator for FixedReshape {
+    fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
+        let source = self.source.clone();
+        Box::new(move |inputs, mut y, _| {
+            for (to, &from) in source.iter().enumerate() {
+                y.set(to, inputs[0].get(from));
+            }
+        })
+    }
+}
+
+/// Source: ONNX `Reshape`, opset 14.
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let mut attributes = Attributes::new(node);
+    attributes.int_must_be("allowzero", 0, "an empty tensor is not supported")?;
+    attributes.finish()?;
+    let target = import.int_constant(node, 1)?;
+    if import.is_constant(node, 0) {
+        let tensor = import.constant(node, 0)?.clone();
+        let elements = tensor.dims.iter().product();
+        let dims = resolve(node, &target, &tensor.dims, elements)?;
+        return import.set_constant(node, onnx::Tensor { dims, data: tensor.data });
+    }
+    let value = import.value(node, 0)?;
+    let shape = import.shape(&value);
+    // The batch is one image here; the file may call it -1, 0 or a number.
+    let mut dims: Vec<usize> = value.axes.iter().map(|&axis| extent(shape, axis)).collect();
+    let Some((&batch, rest)) = target.split_first() else {
+        return Err(node_error(node, "its shape is empty"));
+    };
+    dims[0] = 1;
+    let mut rest = rest.to_vec();
+    for (i, d) in rest.iter_mut().enumerate() {
+        if *d == 0 {
+            let Some(&copied) = dims.get(i + 1) else {
+                return Err(node_error(node, "copies an axis its input does not have"));
+            };
+            *d = i64::try_from(copied).unwrap_or(-2);
+        }
+    }
+    let dims = resolve(node, &rest, &[], shape.len()).map_err(|_| {
+        node_error(
+            node,
+            &format!(
+                "cannot reshape {shape} per image to {target:?}; the first axis must stay the batch"
+            ),
+        )
+    })?;
+    if batch < -1 {
+        return Err(node_error(node, "its shape has a negative extent"));
+    }
+    let extents: Vec<usize> = std::iter::once(1).chain(dims).collect();
+    let Some(axes) = channels_first(extents.len()) else {
+        return Err(node_error(
+            node,
+            &format!("reshapes to {} axes; at most 4 are supported", extents.len()),
+        ));
+    };
+    let value = import.reshape(&node.name, &value, axes, &extents)?;
+    import.set_value(node, value)
+}
+
+/// Extents with `-1` and `0` replaced, for `elements` elements.
+fn resolve(
+    node: &onnx::Node,
+    target: &[i64],
+    copied: &[usize],
+    elements: usize,
+) -> Result<Vec<usize>, ImportError> {
+    let wrong = || node_error(node, &format!("cannot reshape {elements} elements to {target:?}"));
+    let mut dims = Vec::with_capacity(target.len());
+    let mut open = None;
+    for (i, &d) in target.iter().enumerate() {
+        dims.push(match d {
+            -1 if open.is_none() => {
+                open = Some(i);
+                1
+            }
+            0 => *copied.get(i).ok_or_else(wrong)?,
+            d => usize::try_from(d).map_err(|_| wrong())?,
+        });
+    }
+    let known = dims
+        .iter()
+        .try_fold(1_usize, |n, &d| n.checked_mul(d))
+        .filter(|&n| n > 0)
+        .ok_or_else(wrong)?;
+    if let Some(open) = open {
+        dims[open] = elements / known;
+    }
+    if dims.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)) == Some(elements) {
+        Ok(dims)
+    } else {
+        Err(wrong())
+    }
+}
+
+/// Source: ONNX `Flatten`, opset 13, after the batch.
+pub(super) fn import_flatten(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let mut attributes = Attributes::new(node);
+    let axis = attributes.int("axis", 1)?;
+    attributes.finish()?;
+    let value = import.value(node, 0)?;
+    if axis_index(axis, value.axes.len()) != Some(1) {
+        return Err(node_error(node, "`axis` must be 1: the batch stays apart"));
+    }
+    let elements = import.shape(&value).len();
+    let value =
+        import.reshape(&node.name, &value, vec![Axis::Batch, Axis::Channel], &[1, elements])?;
+    import.set_value(node, value)
+}
+
+/// The axes a squeeze or unsqueeze names: an attribute up to opset 12, an input after.
+fn named_axes(import: &Import, node: &onnx::Node) -> Result<Option<Vec<i64>>, ImportError> {
+    let mut attributes = Attributes::new(node);
+    let axes = attributes.optional_ints("axes")?;
+    attributes.finish()?;
+    match axes {
+        Some(axes) => Ok(Some(axes)),
+        None if Import::has_input(node, 1) => import.int_constant(node, 1).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Source: ONNX `Squeeze`, opset 13.
+pub(super) fn import_squeeze(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let axes = named_axes(import, node)?;
+    if import.is_constant(node, 0) {
+        let mut tensor = import.constant(node, 0)?.clone();
+        let rank = tensor.dims.len();
+        let dropped: Vec<usize> = match axes {
+            Some(axes) => axes.iter().filter_map(|&axis| axis_index(axis, rank)).collect(),
+            None => (0..rank).filter(|&axis| tensor.dims[axis] == 1).collect(),
+        };
+        if dropped.iter().any(|&axis| tensor.dims[axis] != 1) {
+            return Err(node_error(node, "squeezes an axis of more than one element"));
+        }
+        let mut axis = 0;
+        tensor.dims.retain(|_| {
+            axis += 1;
+            !dropped.contains(&(axis - 1))
+        });
+        return import.set_constant(node, tensor);
+    }
+    let mut value = import.value(node, 0)?;
+    let shape = import.shape(&value);
+    let Some(axes) = axes else {
+        return Err(node_error(node, "must name its axes: whether the batch is one is not known"));
+    };
+    let mut dropped = Vec::new();
+    for axis in axes {
+        match axis_index(axis, value.axes.len()).map(|axis| value.axes[axis]) {
+            Some(Axis::Batch) => return Err(node_error(node, "squeezes the batch")),
+            Some(axis) if extent(shape, axis) == 1 => dropped.push(axis),
+            Some(_) => return Err(node_error(node, "squeezes an axis of more than one element")),
+            None => return Err(node_error(node, "squeezes an axis its input does not have")),
+        }
+    }
+    value.axes.retain(|axis| !dropped.contains(axis));
+    let axes = channels_first(value.axes.len());
+    // A vector's one axis is the channels.
+    let value = match axes {
+        Some(axes) if value.axes.len() == 2 && value.axes != axes => {
+            import.relabel(node, value, axes)?
+        }
+        _ => value,
+    };
+    import.set_value(node, value)
+}
+
+/// Source: ONNX `Unsqueeze`, opset 13.
+pub(super) fn import_unsqueeze(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let Some(axes) = named_axes(import, node)? else {
+        return Err(node_error(node, "names no axes"));
+    };
+    let rank = if import.is_constant(node, 0) {
+        import.constant(node, 0)?.dims.len()
+    } else {
+        import.value(node, 0)?.axes.len()
+    } + axes.len();
+    let mut added: Vec<usize> = axes.iter().filter_map(|&axis| axis_index(axis, rank)).collect();
+    added.sort_unstable();
+    added.dedup();
+    if added.len() != axes.len() {
+        return Err(node_error(node, "`axes` repeats an axis or names one the result lacks"));
+    }
+    if import.is_constant(node, 0) {
+        let mut tensor = import.constant(node, 0)?.clone();
+        added.iter().for_each(|&axis| tensor.dims.insert(axis, 1));
+        return import.set_constant(node, tensor);
+    }
+    let value = import.value(node, 0)?;
+    let shape = import.shape(&value);
+    let mut extents: Vec<usize> = value.axes.iter().map(|&axis| extent(shape, axis)).collect();
+    if added.contains(&0) {
+        return Err(node_error(node, "adds an axis before the batch"));
+    }
+    added.iter().for_each(|&axis| extents.insert(axis, 1));
+    let Some(axes) = channels_first(rank) else {
+        return Err(node_error(
+            node,
+            &format!("its result has {rank} axes; at most 4 are supported"),
+        ));
+    };
+    let value = import.reshape(&node.name, &value, axes, &extents)?;
+    import.set_value(node, value)
+}

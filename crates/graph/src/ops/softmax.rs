@@ -1,0 +1,60 @@
+use super::{Context, FixedOp, FloatStep, Operator, relu::one};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Attributes, Axis, Import, axis_index, node_error},
+    lower::LowerContext,
+};
+use fixedwise_codec::onnx;
+use fixedwise_fixed::convert::f64_to_f32;
+use fixedwise_kernels::Kernels;
+
+/// `y = exp(x) / sum exp(x)` over the channels.
+///
+/// Fixed point: dropped at the end of the network, where it does not change the largest; elsewhere
+/// it is refused.
+///
+/// Source: ONNX `Softmax`, opset 13.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Softmax;
+
+impl Operator for Softmax {
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        one(inputs)
+    }
+
+    fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
+        let (channels, activation) = (context.output.c, context.activation);
+        Box::new(move |inputs, y, _| {
+            for (y, x) in y.chunks_exact_mut(channels).zip(inputs[0].chunks_exact(channels)) {
+                let largest = x.iter().fold(f32::NEG_INFINITY, |m, &x| m.max(x));
+                let exp = |x: f32| f64::from(x - largest).exp();
+                let sum: f64 = x.iter().map(|&x| exp(x)).sum();
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = activation.apply(f64_to_f32(exp(x) / sum));
+                }
+            }
+        })
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        Err(context.not_legal("softmax is supported as the last node only"))
+    }
+}
+
+/// Source: ONNX `Softmax`, opset 13 (and 11, over the last axis).
+pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+    let mut attributes = Attributes::new(node);
+    let axis = attributes.optional_int("axis")?;
+    attributes.finish()?;
+    let value = import.value(node, 0)?;
+    let rank = value.axes.len();
+    let default = if import.opset() < 13 { 1 } else { -1 };
+    let axis = axis_index(axis.unwrap_or(default), rank).map(|axis| value.axes[axis]);
+    // Before opset 13 everything from the axis on is one vector.
+    let whole = import.opset() >= 13 || import.shape(&value).len() == import.shape(&value).c;
+    if axis != Some(Axis::Channel) || !whole {
+        return Err(node_error(node, "only softmax over the channels is supported"));
+    }
+    import.push_like(node, Softmax, &value)
+}

@@ -1,0 +1,83 @@
+//! A window that slides over an image: what convolution and pooling share.
+
+use crate::graph::Shape;
+
+/// Kernel, stride, dilation and padding of a sliding window; all as `[vertical, horizontal]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Extents of the kernel.
+    pub kernel: [usize; 2],
+    /// Steps between two positions.
+    pub stride: [usize; 2],
+    /// Distance between two taps.
+    pub dilation: [usize; 2],
+    /// Padding before the first row and column.
+    pub pad_begin: [usize; 2],
+    /// Padding after the last row and column.
+    pub pad_end: [usize; 2],
+    /// Whether a last, partly covered position counts.
+    pub ceil: bool,
+}
+
+impl Window {
+    /// A window that covers the whole of `shape`.
+    pub const fn whole(shape: Shape) -> Self {
+        Self {
+            kernel: [shape.h, shape.w],
+            stride: [1, 1],
+            dilation: [1, 1],
+            pad_begin: [0, 0],
+            pad_end: [0, 0],
+            ceil: false,
+        }
+    }
+
+    /// A window of one pixel.
+    pub const fn pixel() -> Self {
+        Self::whole(Shape::new(1, 1, 1))
+    }
+
+    /// Whether any side is padded.
+    pub fn is_padded(&self) -> bool {
+        self.pad_begin != [0, 0] || self.pad_end != [0, 0]
+    }
+
+    /// Rows and columns of the result for an input of `h` rows and `w` columns.
+    ///
+    /// Source: ONNX `Conv` and `MaxPool`, opset 11 and up.
+    ///
+    /// # Errors
+    /// Where the window does not fit into the padded input.
+    pub fn output(&self, h: usize, w: usize) -> Result<[usize; 2], String> {
+        let mut extents = [0; 2];
+        for (axis, size) in [h, w].into_iter().enumerate() {
+            let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+            let padded = size + self.pad_begin[axis] + self.pad_end[axis];
+            if reach > padded {
+                return Err(format!(
+                    "a window of {reach} does not fit into {padded} padded rows or columns"
+                ));
+            }
+            let steps = padded - reach;
+            let stride = self.stride[axis];
+            extents[axis] = 1 + if self.ceil {
+                let last = steps.div_ceil(stride);
+                // A position that begins in the padding after the end does not count.
+                if last * stride >= size + self.pad_begin[axis] { last - 1 } else { last }
+            } else {
+                steps / stride
+            };
+        }
+        Ok(extents)
+    }
+
+    /// The kernel's taps that lie inside an input of `size` rows (or columns) at position
+    /// `position`, as a half-open range.
+    pub fn taps(&self, axis: usize, size: usize, position: usize) -> std::ops::Range<usize> {
+        let start = position * self.stride[axis];
+        let (dilation, pad) = (self.dilation[axis], self.pad_begin[axis]);
+        let first = pad.saturating_sub(start).div_ceil(dilation);
+        let last = (size + pad).saturating_sub(start).div_ceil(dilation).min(self.kernel[axis]);
+        first.min(last)..last
+    }
+}

@@ -1,0 +1,64 @@
+//! Rewrites of a graph, one file each. Every pass leaves a valid graph that computes the same.
+
+mod drop_softmax;
+mod fold_back;
+mod fold_forward;
+mod fold_pad;
+mod fuse_activation;
+mod insert_preprocessing;
+mod remove_dead;
+
+pub use insert_preprocessing::insert_preprocessing;
+
+use crate::{
+    error::GraphError,
+    graph::{Graph, NodeId},
+    plan::Semantics,
+};
+
+/// The graph that a plan of these semantics speaks of.
+///
+/// Both: no final softmax, pads inside their convolution, normalization *before* an activation
+/// folded back into its layer, activations fused, dead nodes gone. Integer: normalization *after*
+/// an activation folded forward as well, so that no [`crate::ops::Affine`] is left.
+///
+/// # Errors
+/// [`GraphError`] only where a pass is wrong.
+pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError> {
+    let mut graph = graph.clone();
+    drop_softmax::run(&mut graph);
+    fold_pad::run(&mut graph);
+    fold_back::run(&mut graph);
+    fuse_activation::run(&mut graph);
+    remove_dead::run(&mut graph);
+    if semantics == Semantics::Integer {
+        graph = fold_forward::run(&graph);
+        fuse_activation::run(&mut graph);
+        remove_dead::run(&mut graph);
+    }
+    graph.infer()?;
+    Ok(graph)
+}
+
+/// Every node that takes `from` takes `to` instead.
+fn replace_uses(graph: &mut Graph, from: NodeId, to: NodeId) {
+    for node in &mut graph.nodes {
+        for input in &mut node.inputs {
+            if *input == from {
+                *input = to;
+            }
+        }
+    }
+    if graph.output == from {
+        graph.output = to;
+    }
+}
+
+/// The only node that takes the value of `id`, if it is not the result too.
+fn only_consumer(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let mut users = graph.nodes.iter().enumerate().flat_map(|(user, node)| {
+        node.inputs.iter().filter(|&&input| input == id).map(move |_| user)
+    });
+    let first = users.next()?;
+    (users.next().is_none() && graph.output != id).then_some(first)
+}

@@ -1,0 +1,26 @@
+//! Nodes whose value reaches no result are removed; the input stays.
+
+use crate::graph::Graph;
+
+pub(super) fn run(graph: &mut Graph) {
+    let mut alive = vec![false; graph.nodes.len()];
+    alive[0] = true;
+    alive[graph.output] = true;
+    for id in (0..graph.nodes.len()).rev() {
+        if alive[id] {
+            graph.nodes[id].inputs.iter().for_each(|&input| alive[input] = true);
+        }
+    }
+    let mut renamed = vec![0; graph.nodes.len()];
+    let mut next = 0;
+    for (id, alive) in alive.iter().enumerate() {
+        renamed[id] = next;
+        next += usize::from(*alive);
+    }
+    let mut keep = alive.iter();
+    graph.nodes.retain(|_| *keep.next().expect("one flag a node"));
+    for node in &mut graph.nodes {
+        node.inputs.iter_mut().for_each(|input| *input = renamed[*input]);
+    }
+    graph.output = renamed[graph.output];
+}

@@ -1,0 +1,67 @@
+//! The plan: the only thing a search makes.
+
+use fixedwise_fixed::{Format, Rounding};
+use std::collections::BTreeMap;
+
+/// What a run computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Semantics {
+    /// Integers alone: what is measured is what is deployed.
+    #[default]
+    Integer,
+    /// The paper's fake quantization: weights, biases and the outputs of layers are rounded to
+    /// signed formats, before batch normalization; everything else stays in f32.
+    Simulated,
+}
+
+impl Semantics {
+    /// `integer` or `simulated`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Simulated => "simulated",
+        }
+    }
+}
+
+/// The formats of one layer. `None` stands for float, in simulated semantics; for a bias in
+/// integer semantics it stands for the accumulator's scale.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LayerPlan {
+    /// The layer's node.
+    pub name: String,
+    /// Of its weights, at most 16 bits.
+    pub weights: Option<Format>,
+    /// Of its bias, at most 32 bits.
+    pub bias: Option<Format>,
+    /// Of its result after the activation, at most 16 bits (15 without sign).
+    pub activation: Option<Format>,
+}
+
+/// A format for every quantized tensor of a graph.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// What the formats mean.
+    pub semantics: Semantics,
+    /// How a requantization rounds.
+    pub rounding: Rounding,
+    /// Of the input image.
+    pub input: Format,
+    /// In graph order.
+    pub layers: Vec<LayerPlan>,
+    /// Formats of other nodes by name: residual adds need one; concatenations, average pools and
+    /// single activations have one derived where it is absent.
+    pub others: BTreeMap<String, Format>,
+}
+
+impl Plan {
+    /// The plan of a layer.
+    pub fn layer(&self, name: &str) -> Option<&LayerPlan> {
+        self.layers.iter().find(|layer| layer.name == name)
+    }
+
+    /// The plan of a layer, to change.
+    pub fn layer_mut(&mut self, name: &str) -> Option<&mut LayerPlan> {
+        self.layers.iter_mut().find(|layer| layer.name == name)
+    }
+}

@@ -1,0 +1,9 @@
+//! Running a graph: one loop and one buffer plan for float, simulated and integer networks.
+
+mod buffers;
+mod program;
+mod schedule;
+
+pub use buffers::{ValueRef, Workspace};
+pub use program::Program;
+pub use schedule::Schedule;

@@ -1,0 +1,259 @@
+//! A network ready to run.
+
+use super::{
+    Schedule, ValueRef, Workspace,
+    buffers::{Kind, integers, integers_mut},
+};
+use crate::{
+    error::LowerError,
+    fixed_graph::FixedGraph,
+    graph::{Graph, NodeId, Shape},
+    lower::{check_names, element},
+    ops::{Context, FixedStep, FloatStep, Op},
+    plan::Plan,
+};
+use fixedwise_fixed::{Format, convert::f64_to_f32};
+use fixedwise_kernels::{Integers, Kernels};
+
+enum Step {
+    Float(FloatStep),
+    /// A float step whose result is rounded to a format.
+    Rounded(FloatStep, Format),
+    Fixed(FixedStep),
+    /// Quantizes the image.
+    Quantize(Format),
+}
+
+/// A network ready to run on one image at a time: weights quantized and packed.
+pub struct Program {
+    steps: Vec<Step>,
+    inputs: Vec<Vec<NodeId>>,
+    shapes: Vec<Shape>,
+    kinds: Vec<Kind>,
+    output: NodeId,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("nodes", &self.steps.len()).finish_non_exhaustive()
+    }
+}
+
+impl Program {
+    /// The float network.
+    pub fn float(graph: &Graph, kernels: &'static Kernels) -> Self {
+        let step = |id: NodeId| Step::Float(float_step(graph, id, &graph.nodes[id].op, kernels));
+        Self::of(graph, (0..graph.nodes.len()).map(step).collect())
+    }
+
+    /// The float network with the weights, biases and layer outputs of a plan rounded to its
+    /// formats; what has no format stays float.
+    ///
+    /// # Errors
+    /// [`LowerError::UnknownTensor`] for a plan that names what the graph does not have.
+    pub fn simulated(
+        graph: &Graph,
+        plan: &Plan,
+        kernels: &'static Kernels,
+    ) -> Result<Self, LowerError> {
+        check_names(graph, plan)?;
+        let step = |id: NodeId| {
+            let node = &graph.nodes[id];
+            let Some(layer) = plan.layer(&node.name) else {
+                return Step::Float(float_step(graph, id, &node.op, kernels));
+            };
+            let mut op = node.op.clone();
+            match &mut op {
+                Op::Conv(conv) => {
+                    round_all(&mut conv.weights, layer.weights);
+                    round_all(&mut conv.bias, layer.bias);
+                }
+                Op::Gemm(gemm) => {
+                    round_all(&mut gemm.weights, layer.weights);
+                    round_all(&mut gemm.bias, layer.bias);
+                }
+                _ => {}
+            }
+            let float = float_step(graph, id, &op, kernels);
+            match layer.activation {
+                Some(format) => Step::Rounded(float, format),
+                None => Step::Float(float),
+            }
+        };
+        Ok(Self::of(graph, (0..graph.nodes.len()).map(step).collect()))
+    }
+
+    fn of(graph: &Graph, steps: Vec<Step>) -> Self {
+        Self {
+            steps,
+            inputs: graph.nodes.iter().map(|node| node.inputs.clone()).collect(),
+            shapes: graph.nodes.iter().map(|node| node.shape).collect(),
+            kinds: vec![Kind::F32; graph.nodes.len()],
+            output: graph.output,
+        }
+    }
+
+    /// The integer network.
+    pub fn fixed(fixed: &FixedGraph, kernels: &'static Kernels) -> Self {
+        let step = |node: &crate::FixedNode| {
+            if node.inputs.is_empty() {
+                return Step::Quantize(node.format);
+            }
+            let inputs: Vec<Shape> = node.inputs.iter().map(|&i| fixed.nodes[i].shape).collect();
+            Step::Fixed(node.op.prepare(&inputs, node.shape, kernels))
+        };
+        Self {
+            steps: fixed.nodes.iter().map(step).collect(),
+            inputs: fixed.nodes.iter().map(|node| node.inputs.clone()).collect(),
+            shapes: fixed.nodes.iter().map(|node| node.shape).collect(),
+            kinds: fixed.nodes.iter().map(|node| Kind::Integer(element(node.format))).collect(),
+            output: fixed.output,
+        }
+    }
+
+    /// The node whose value is the result.
+    pub fn output(&self) -> NodeId {
+        self.output
+    }
+
+    /// Elements of the image.
+    pub fn image_len(&self) -> usize {
+        self.shapes[0].len()
+    }
+
+    /// Bytes of one image's value.
+    pub fn value_bytes(&self, node: NodeId) -> usize {
+        self.shapes[node].len() * self.kinds[node].bytes()
+    }
+
+    /// What must run for the `wanted` values when the `provided` ones are given.
+    pub fn schedule(&self, provided: &[NodeId], wanted: &[NodeId]) -> Schedule {
+        let bytes: Vec<usize> = (0..self.steps.len()).map(|id| self.value_bytes(id)).collect();
+        Schedule::new(&self.inputs, &bytes, provided, wanted)
+    }
+
+    /// Runs a schedule on one image (`[h, w, c]`, ignored where the schedule does not need it),
+    /// with the bytes of the provided values in [`Schedule::provided`]'s order.
+    ///
+    /// # Panics
+    /// Where the image or a provided value has the wrong length.
+    pub fn run(
+        &self,
+        schedule: &Schedule,
+        workspace: &mut Workspace,
+        image: &[f32],
+        provided: &[&[u8]],
+    ) {
+        self.run_observed(schedule, workspace, image, provided, |_, _| {});
+    }
+
+    /// As [`Program::run`]; shows each value right after it was computed.
+    ///
+    /// # Panics
+    /// Where the image or a provided value has the wrong length.
+    pub fn run_observed(
+        &self,
+        schedule: &Schedule,
+        workspace: &mut Workspace,
+        image: &[f32],
+        provided: &[&[u8]],
+        mut observe: impl FnMut(NodeId, ValueRef),
+    ) {
+        assert_eq!(provided.len(), schedule.provided.len(), "one value for each provided node");
+        workspace.fit(schedule);
+        for (&id, bytes) in schedule.provided.iter().zip(provided) {
+            let slot = schedule.slot[id].expect("a provided value has a slot");
+            workspace.bytes_mut(slot, self.value_bytes(id)).copy_from_slice(bytes);
+        }
+        for &id in &schedule.run {
+            let slot = schedule.slot[id].expect("a value that is computed has a slot");
+            let mut words = workspace.take(slot);
+            let mut scratch = std::mem::take(&mut workspace.scratch);
+            let len = self.value_bytes(id);
+            let bytes: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut words)[..len];
+            let input = |&input: &NodeId| {
+                let slot = schedule.slot[input].expect("an input was computed before");
+                (self.kinds[input], workspace.bytes(slot, self.value_bytes(input)))
+            };
+            match &self.steps[id] {
+                Step::Float(step) | Step::Rounded(step, _) => {
+                    let inputs: Vec<&[f32]> = if id == 0 {
+                        assert_eq!(
+                            image.len(),
+                            self.image_len(),
+                            "the image has the input's extents"
+                        );
+                        vec![image]
+                    } else {
+                        let inputs = self.inputs[id].iter().map(input);
+                        inputs.map(|(_, bytes)| bytemuck::cast_slice(bytes)).collect()
+                    };
+                    let y: &mut [f32] = bytemuck::cast_slice_mut(bytes);
+                    step(&inputs, y, &mut scratch);
+                    if let Step::Rounded(_, format) = &self.steps[id] {
+                        round_all(y, Some(*format));
+                    }
+                }
+                Step::Fixed(step) => {
+                    let inputs: Vec<Integers> = self.inputs[id]
+                        .iter()
+                        .map(input)
+                        .map(|(kind, bytes)| match kind {
+                            Kind::Integer(element) => integers(element, bytes),
+                            Kind::F32 => unreachable!("an integer network has integers only"),
+                        })
+                        .collect();
+                    let Kind::Integer(element) = self.kinds[id] else {
+                        unreachable!("an integer network has integers only")
+                    };
+                    step(&inputs, integers_mut(element, bytes), &mut scratch);
+                }
+                Step::Quantize(format) => {
+                    assert_eq!(image.len(), self.image_len(), "the image has the input's extents");
+                    let mut y = integers_mut(element(*format), bytes);
+                    for (i, &x) in image.iter().enumerate() {
+                        y.set(i, format.quantize(f64::from(x)));
+                    }
+                }
+            }
+            workspace.give(slot, words);
+            workspace.scratch = scratch;
+            observe(id, ValueRef::of(self.kinds[id], workspace.bytes(slot, len)));
+        }
+    }
+
+    /// A wanted value of the last run.
+    ///
+    /// # Panics
+    /// Where the schedule neither computes nor provides it.
+    pub fn value<'w>(
+        &self,
+        schedule: &Schedule,
+        workspace: &'w Workspace,
+        node: NodeId,
+    ) -> ValueRef<'w> {
+        let slot = schedule.slot[node].expect("the value is part of the schedule");
+        ValueRef::of(self.kinds[node], workspace.bytes(slot, self.value_bytes(node)))
+    }
+}
+
+fn float_step(graph: &Graph, id: NodeId, op: &Op, kernels: &'static Kernels) -> FloatStep {
+    let context = Context {
+        inputs: graph.input_shapes(id),
+        output: graph.nodes[id].shape,
+        activation: graph.nodes[id].activation,
+    };
+    op.prepare_float(&context, kernels)
+}
+
+/// Rounds in the precision the paper's code has: the product in f32.
+fn round_all(values: &mut [f32], format: Option<Format>) {
+    let Some(format) = format else { return };
+    let scale = f64_to_f32(fixedwise_fixed::convert::exp2(i32::from(format.frac)));
+    let back = f64_to_f32(fixedwise_fixed::convert::exp2(-i32::from(format.frac)));
+    let min = f64_to_f32(fixedwise_fixed::convert::i64_to_f64(format.min()));
+    let max = f64_to_f32(fixedwise_fixed::convert::i64_to_f64(format.max()));
+    for x in values {
+        *x = (*x * scale).round_ties_even().clamp(min, max) * back;
+    }
+}
