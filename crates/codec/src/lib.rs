@@ -1,1 +1,11 @@
-//! Placeholder.
+//! Bytes to plain structs: ONNX models, NumPy arrays and IDX files.
+//!
+//! Functions take byte slices and return values; no file is opened here, and nothing here knows
+//! what a network computes. No bytes make a function panic or allocate much more than they hold;
+//! what inflates stops at a limit that the caller gives.
+#![forbid(unsafe_code)]
+
+mod convert;
+pub mod idx;
+pub mod npz;
+pub mod onnx;

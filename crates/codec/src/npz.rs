@@ -1,0 +1,210 @@
+//! NumPy arrays: `.npy` files, and `.npz` archives of them.
+//!
+//! Pickled objects are refused: reading them would mean to run a program that the file brings.
+
+mod npy;
+
+pub use npy::{encode_npy, read_npy};
+
+use crate::convert::DEFLATE_MAX_RATIO;
+use std::{
+    collections::BTreeMap,
+    io::{Cursor, Read, Write},
+};
+use zip::{ZipArchive, ZipWriter, result::ZipError};
+
+/// An array.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Extents, slowest axis first; empty is a scalar.
+    pub shape: Vec<usize>,
+    /// The elements, last axis fastest, whatever the order in the file.
+    pub data: ArrayData,
+}
+
+/// The elements of an array.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ArrayData {
+    /// Unsigned bytes, and truth values as 0 and 1.
+    U8(Vec<u8>),
+    /// Integers of any other width in the file.
+    I64(Vec<i64>),
+    /// Floating-point numbers of any width in the file.
+    F32(Vec<f32>),
+}
+
+impl ArrayData {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(x) => x.len(),
+            Self::I64(x) => x.len(),
+            Self::F32(x) => x.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Why an array cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NpzError {
+    /// The archive itself is broken.
+    #[error("not a readable .npz archive; it may be truncated or of another kind")]
+    Archive {
+        /// What is wrong with it.
+        #[source]
+        source: ZipError,
+    },
+    /// Two members of the archive are the same array.
+    #[error("the archive holds more than one array `{name}`")]
+    Duplicate {
+        /// Name of the array.
+        name: String,
+    },
+    /// The archive has no such array.
+    #[error("no array `{name}`; there are: {names}")]
+    Missing {
+        /// The name that was looked for.
+        name: String,
+        /// The names there are.
+        names: String,
+    },
+    /// The array is not a well-formed `.npy` file.
+    #[error("array `{array}`: {problem}")]
+    Npy {
+        /// Name of the array.
+        array: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The array is larger than the limit.
+    #[error("array `{array}` of extents {shape:?} needs {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// Name of the array.
+        array: String,
+        /// Its extents.
+        shape: Vec<usize>,
+        /// Bytes of its elements.
+        bytes: u64,
+        /// The limit.
+        limit: usize,
+    },
+    /// The elements of the array cannot be inflated.
+    #[error("array `{array}` cannot be read; the file may be damaged")]
+    Read {
+        /// Name of the array.
+        array: String,
+        /// What the decoder says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// An `.npz` archive; arrays are read one at a time.
+#[derive(Debug)]
+pub struct Npz<'a> {
+    archive: ZipArchive<Cursor<&'a [u8]>>,
+    members: BTreeMap<String, usize>,
+    /// Of the archive.
+    file_bytes: usize,
+    limit: usize,
+}
+
+impl<'a> Npz<'a> {
+    /// Opens an archive; no array may have more than `limit` bytes, in the file or in memory.
+    ///
+    /// # Errors
+    /// [`NpzError`] where the bytes are no archive or it has the same array twice.
+    pub fn open(bytes: &'a [u8], limit: usize) -> Result<Self, NpzError> {
+        let broken = |source| NpzError::Archive { source };
+        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
+        let mut members = BTreeMap::new();
+        for (index, member) in archive.file_names().enumerate() {
+            let member = member.map_err(broken)?;
+            if let Some(name) = member.strip_suffix(".npy")
+                && members.insert(name.to_owned(), index).is_some()
+            {
+                return Err(NpzError::Duplicate { name: name.to_owned() });
+            }
+        }
+        Ok(Self { archive, members, file_bytes: bytes.len(), limit })
+    }
+
+    /// Names of the arrays, sorted, without `.npy`.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.keys().map(String::as_str)
+    }
+
+    /// Whether there is an array of that name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// Extents of an array; its elements are not read.
+    ///
+    /// # Errors
+    /// [`NpzError`] naming the array.
+    pub fn shape(&mut self, name: &str) -> Result<Vec<usize>, NpzError> {
+        let (file, _) = self.member(name)?;
+        npy::read_shape(file, name)
+    }
+
+    /// Reads one array.
+    ///
+    /// # Errors
+    /// [`NpzError`] naming the array.
+    pub fn read(&mut self, name: &str) -> Result<Array, NpzError> {
+        let limit = self.limit;
+        let (file, file_bytes) = self.member(name)?;
+        npy::read_array(file, name, file_bytes, limit)
+    }
+
+    /// The decompressed bytes of a member, and how many they can be at most.
+    fn member(&mut self, name: &str) -> Result<(impl Read, usize), NpzError> {
+        let Some(&index) = self.members.get(name) else {
+            return Err(NpzError::Missing {
+                name: name.to_owned(),
+                names: self.names().collect::<Vec<_>>().join(", "),
+            });
+        };
+        let file = self.archive.by_index(index).map_err(|source| NpzError::Archive { source })?;
+        Ok((file, self.file_bytes.saturating_mul(DEFLATE_MAX_RATIO)))
+    }
+}
+
+/// Reads all arrays of an archive; none may have more than `limit` bytes.
+///
+/// # Errors
+/// [`NpzError`] naming the array.
+///
+/// ```
+/// use fixedwise_codec::npz::{Array, ArrayData, encode_npz, read_npz};
+/// let x = Array { shape: vec![2], data: ArrayData::U8(vec![1, 2]) };
+/// let file = encode_npz(&[("x", &x)]);
+/// assert_eq!(read_npz(&file, 1 << 20).unwrap()["x"], x);
+/// ```
+pub fn read_npz(bytes: &[u8], limit: usize) -> Result<BTreeMap<String, Array>, NpzError> {
+    let mut npz = Npz::open(bytes, limit)?;
+    let names: Vec<String> = npz.names().map(str::to_owned).collect();
+    names.into_iter().map(|name| npz.read(&name).map(|array| (name, array))).collect()
+}
+
+/// The bytes of a compressed archive of those arrays.
+///
+/// # Panics
+/// Where two arrays have the same name.
+pub fn encode_npz(arrays: &[(&str, &Array)]) -> Vec<u8> {
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated);
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, array) in arrays {
+        archive.start_file(format!("{name}.npy"), options).expect("the caller gives unique names");
+        archive.write_all(&encode_npy(array)).expect("a vector takes all bytes");
+    }
+    archive.finish().expect("a vector takes all bytes").into_inner()
+}

@@ -1,0 +1,103 @@
+//! What can be wrong with an ONNX file.
+
+/// Why an ONNX file cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OnnxError {
+    /// The bytes are not a protobuf message of the expected kind.
+    #[error("not a readable ONNX file; it may be truncated or of another kind")]
+    Decode {
+        /// Where decoding stopped.
+        #[source]
+        source: prost::DecodeError,
+    },
+    /// The bytes are a protobuf message, but hold no model.
+    #[error("the file holds no ONNX model: {problem}")]
+    NotAModel {
+        /// What is missing.
+        problem: &'static str,
+    },
+    /// The file format is newer than what is known.
+    #[error("IR version {found} is not supported, only up to {newest}; re-export the model")]
+    IrVersion {
+        /// The version in the file.
+        found: i64,
+        /// The newest known version.
+        newest: i64,
+    },
+    /// The operator set is too old, too new, or not named.
+    #[error(
+        "{}; supported are {oldest} to {newest}: re-export the model with one of them",
+        match found {
+            Some(found) => format!("opset {found} is not supported"),
+            None => "the file names no opset of the default domain".to_owned(),
+        }
+    )]
+    Opset {
+        /// The version in the file.
+        found: Option<i64>,
+        /// The oldest supported version.
+        oldest: i64,
+        /// The newest supported version.
+        newest: i64,
+    },
+    /// The file uses a part of ONNX that is not supported.
+    #[error("{what} is not supported; {help}")]
+    Unsupported {
+        /// The part.
+        what: &'static str,
+        /// The way out.
+        help: &'static str,
+    },
+    /// A node has an operator of another domain.
+    #[error(
+        "node `{node}` ({op_type}): domain `{domain}` is not supported; re-export the model with \
+         standard ONNX operators"
+    )]
+    Domain {
+        /// Name of the node.
+        node: String,
+        /// Its operator.
+        op_type: String,
+        /// The domain.
+        domain: String,
+    },
+    /// A node is malformed.
+    #[error("node `{node}` ({op_type}): {problem}")]
+    Node {
+        /// Name of the node.
+        node: String,
+        /// Its operator.
+        op_type: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An attribute cannot be read.
+    #[error("node `{node}` ({op_type}): attribute `{attribute}` {problem}")]
+    Attribute {
+        /// Name of the node.
+        node: String,
+        /// Its operator.
+        op_type: String,
+        /// Name of the attribute.
+        attribute: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A tensor cannot be read.
+    #[error("tensor `{tensor}`: {problem}")]
+    Tensor {
+        /// Name of the tensor.
+        tensor: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An input or output of the graph cannot be used.
+    #[error("value `{value}`: {problem}")]
+    Value {
+        /// Name of the value.
+        value: String,
+        /// What is wrong.
+        problem: String,
+    },
+}

@@ -1,0 +1,219 @@
+//! ONNX models: protobuf messages to plain structs and back.
+//!
+//! What the operators mean is not known here. All that the file format can hide in a corner
+//! (functions, sparse or external tensors, sub-graphs, other domains) is read or refused.
+
+mod error;
+mod proto;
+mod read;
+mod tensor;
+mod write;
+
+pub use error::OnnxError;
+pub use read::{parse_model, parse_tensor};
+pub use tensor::ElementType;
+pub use write::{ModelBuilder, encode_model};
+
+use std::collections::BTreeMap;
+
+/// The oldest and the newest version of the default operator set that are read.
+pub const OPSETS: std::ops::RangeInclusive<i64> = 11..=28;
+
+/// The newest IR version that is read.
+pub const NEWEST_IR_VERSION: i64 = 14;
+
+/// An ONNX model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Version of the file format.
+    pub ir_version: i64,
+    /// Version of the default operator set.
+    pub opset: i64,
+    /// Name and version of the program that wrote the file; may be empty.
+    pub producer: String,
+    /// The graph.
+    pub graph: Graph,
+}
+
+/// The graph of an ONNX model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Graph {
+    /// Name of the graph; may be empty.
+    pub name: String,
+    /// Nodes in the order of the file.
+    pub nodes: Vec<Node>,
+    /// Constants in the order of the file; names are unique.
+    pub initializers: Vec<(String, Tensor)>,
+    /// Inputs that are not initializers; names are unique.
+    pub inputs: Vec<ValueInfo>,
+    /// Outputs; names are unique.
+    pub outputs: Vec<ValueInfo>,
+}
+
+/// A node of an ONNX graph.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Node {
+    /// Unique in the graph: the file's name, or one made of the operator and the position.
+    pub name: String,
+    /// The operator.
+    pub op_type: String,
+    /// Empty, which is the default domain; others are refused.
+    pub domain: String,
+    /// Names of the inputs; an empty name is an optional input left out.
+    pub inputs: Vec<String>,
+    /// Names of the outputs; an empty name is an optional output left out.
+    pub outputs: Vec<String>,
+    /// Attributes by name.
+    pub attributes: BTreeMap<String, Attribute>,
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// A number.
+    Float(f32),
+    /// An integer.
+    Int(i64),
+    /// A text.
+    String(String),
+    /// A tensor.
+    Tensor(Tensor),
+    /// Numbers.
+    Floats(Vec<f32>),
+    /// Integers.
+    Ints(Vec<i64>),
+    /// Texts.
+    Strings(Vec<String>),
+}
+
+/// A constant tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Extents, slowest axis first; empty is a scalar. Their product is the number of elements,
+    /// and the product of those that are not 0 fits `usize`.
+    pub dims: Vec<usize>,
+    /// The elements, last axis fastest.
+    pub data: TensorData,
+}
+
+/// The elements of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorData {
+    /// Floating-point numbers of any width in the file.
+    F32(Vec<f32>),
+    /// Integers of any width in the file, and truth values as 0 and 1.
+    I64(Vec<i64>),
+}
+
+/// The type of an input or output of the graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValueInfo {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements.
+    pub element_type: ElementType,
+    /// Its extents; empty for a scalar, and for an output whose shape the file leaves out.
+    pub dims: Vec<Dim>,
+}
+
+/// An extent of an input or output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dim {
+    /// A fixed extent.
+    Known(usize),
+    /// An extent with a name, such as the batch.
+    Named(String),
+    /// An extent that the file leaves open.
+    Unknown,
+}
+
+impl Tensor {
+    /// A tensor of floats.
+    pub fn floats(dims: &[usize], data: Vec<f32>) -> Self {
+        Self { dims: dims.to_vec(), data: TensorData::F32(data) }
+    }
+
+    /// A tensor of integers.
+    pub fn ints(dims: &[usize], data: Vec<i64>) -> Self {
+        Self { dims: dims.to_vec(), data: TensorData::I64(data) }
+    }
+}
+
+impl TensorData {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(x) => x.len(),
+            Self::I64(x) => x.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Node {
+    /// A node of the default domain without attributes.
+    pub fn new(op_type: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> Self {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Self {
+            name: name.to_owned(),
+            op_type: op_type.to_owned(),
+            domain: String::new(),
+            inputs: owned(inputs),
+            outputs: owned(outputs),
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    /// The node with one attribute more.
+    #[must_use]
+    pub fn with(mut self, attribute: &str, value: impl Into<Attribute>) -> Self {
+        self.attributes.insert(attribute.to_owned(), value.into());
+        self
+    }
+}
+
+impl From<f32> for Attribute {
+    fn from(x: f32) -> Self {
+        Self::Float(x)
+    }
+}
+
+impl From<i64> for Attribute {
+    fn from(x: i64) -> Self {
+        Self::Int(x)
+    }
+}
+
+impl From<&str> for Attribute {
+    fn from(x: &str) -> Self {
+        Self::String(x.to_owned())
+    }
+}
+
+impl From<Tensor> for Attribute {
+    fn from(x: Tensor) -> Self {
+        Self::Tensor(x)
+    }
+}
+
+impl From<Vec<f32>> for Attribute {
+    fn from(x: Vec<f32>) -> Self {
+        Self::Floats(x)
+    }
+}
+
+impl From<Vec<i64>> for Attribute {
+    fn from(x: Vec<i64>) -> Self {
+        Self::Ints(x)
+    }
+}
+
+impl From<Vec<String>> for Attribute {
+    fn from(x: Vec<String>) -> Self {
+        Self::Strings(x)
+    }
+}

@@ -1,0 +1,189 @@
+//! Encoding of models.
+
+use super::{
+    Attribute, Dim, ElementType, Graph, Model, Node, Tensor, TensorData, ValueInfo,
+    proto::{
+        AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, TensorProto,
+        TensorShape, TensorType, TypeProto, ValueInfoProto, attribute_type as kind,
+    },
+};
+use prost::Message;
+
+/// The bytes of `model`; nothing is checked.
+///
+/// Floats are written with 32 bits and integers with 64.
+pub fn encode_model(model: &Model) -> Vec<u8> {
+    let graph = &model.graph;
+    let proto = ModelProto {
+        ir_version: model.ir_version,
+        producer_name: model.producer.clone(),
+        graph: Some(GraphProto {
+            node: graph.nodes.iter().map(node).collect(),
+            name: graph.name.clone(),
+            initializer: graph.initializers.iter().map(|(name, t)| tensor(name, t)).collect(),
+            input: graph.inputs.iter().map(value).collect(),
+            output: graph.outputs.iter().map(value).collect(),
+            ..GraphProto::default()
+        }),
+        opset_import: vec![OperatorSetId { domain: String::new(), version: model.opset }],
+        ..ModelProto::default()
+    };
+    proto.encode_to_vec()
+}
+
+/// Builds a model step by step.
+#[derive(Clone, Debug)]
+pub struct ModelBuilder {
+    model: Model,
+}
+
+impl ModelBuilder {
+    /// An empty graph of that name, opset 17.
+    pub fn new(name: &str) -> Self {
+        let graph = Graph { name: name.to_owned(), ..Graph::default() };
+        let producer = "fixedwise".to_owned();
+        Self { model: Model { ir_version: 8, opset: 17, producer, graph } }
+    }
+
+    /// Sets the version of the default operator set.
+    #[must_use]
+    pub fn opset(mut self, opset: i64) -> Self {
+        self.model.opset = opset;
+        self
+    }
+
+    /// Adds an input of floats with fixed extents.
+    #[must_use]
+    pub fn input(self, name: &str, dims: &[usize]) -> Self {
+        self.input_value(floats(name, dims))
+    }
+
+    /// Adds an input of any kind.
+    #[must_use]
+    pub fn input_value(mut self, value: ValueInfo) -> Self {
+        self.model.graph.inputs.push(value);
+        self
+    }
+
+    /// Adds an output of floats with fixed extents.
+    #[must_use]
+    pub fn output(self, name: &str, dims: &[usize]) -> Self {
+        self.output_value(floats(name, dims))
+    }
+
+    /// Adds an output of any kind.
+    #[must_use]
+    pub fn output_value(mut self, value: ValueInfo) -> Self {
+        self.model.graph.outputs.push(value);
+        self
+    }
+
+    /// Adds a constant.
+    #[must_use]
+    pub fn initializer(mut self, name: &str, tensor: Tensor) -> Self {
+        self.model.graph.initializers.push((name.to_owned(), tensor));
+        self
+    }
+
+    /// Adds a node.
+    #[must_use]
+    pub fn node(mut self, node: Node) -> Self {
+        self.model.graph.nodes.push(node);
+        self
+    }
+
+    /// The model.
+    pub fn build(self) -> Model {
+        self.model
+    }
+
+    /// The bytes of the model; nothing is checked.
+    pub fn encode(&self) -> Vec<u8> {
+        encode_model(&self.model)
+    }
+}
+
+fn floats(name: &str, dims: &[usize]) -> ValueInfo {
+    let dims = dims.iter().map(|&extent| Dim::Known(extent)).collect();
+    ValueInfo { name: name.to_owned(), element_type: ElementType::F32, dims }
+}
+
+/// An extent that is too large for the file cannot come from a tensor in memory.
+fn extent(x: usize) -> i64 {
+    i64::try_from(x).unwrap_or(i64::MAX)
+}
+
+fn value(value: &ValueInfo) -> ValueInfoProto {
+    let dim = |dim: &Dim| match dim {
+        Dim::Known(x) => Dimension { dim_value: Some(extent(*x)), dim_param: None },
+        Dim::Named(name) => Dimension { dim_value: None, dim_param: Some(name.clone()) },
+        Dim::Unknown => Dimension::default(),
+    };
+    let shape = TensorShape { dim: value.dims.iter().map(dim).collect() };
+    let tensor_type = TensorType { elem_type: value.element_type.code(), shape: Some(shape) };
+    ValueInfoProto {
+        name: value.name.clone(),
+        r#type: Some(TypeProto { tensor: Some(tensor_type), ..TypeProto::default() }),
+    }
+}
+
+fn node(node: &Node) -> NodeProto {
+    NodeProto {
+        input: node.inputs.clone(),
+        output: node.outputs.clone(),
+        name: node.name.clone(),
+        op_type: node.op_type.clone(),
+        attribute: node.attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
+        domain: node.domain.clone(),
+        overload: String::new(),
+    }
+}
+
+fn attribute(name: &str, value: &Attribute) -> AttributeProto {
+    let mut proto = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
+    proto.r#type = match value {
+        Attribute::Float(x) => {
+            proto.f = Some(*x);
+            kind::FLOAT
+        }
+        Attribute::Int(x) => {
+            proto.i = Some(*x);
+            kind::INT
+        }
+        Attribute::String(x) => {
+            proto.s = Some(x.clone().into_bytes());
+            kind::STRING
+        }
+        Attribute::Tensor(x) => {
+            proto.t = Some(tensor("", x));
+            kind::TENSOR
+        }
+        Attribute::Floats(x) => {
+            proto.floats.clone_from(x);
+            kind::FLOATS
+        }
+        Attribute::Ints(x) => {
+            proto.ints.clone_from(x);
+            kind::INTS
+        }
+        Attribute::Strings(x) => {
+            proto.strings = x.iter().map(|s| s.clone().into_bytes()).collect();
+            kind::STRINGS
+        }
+    };
+    proto
+}
+
+fn tensor(name: &str, tensor: &Tensor) -> TensorProto {
+    let (element, raw_data) = match &tensor.data {
+        TensorData::F32(x) => (ElementType::F32, x.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        TensorData::I64(x) => (ElementType::I64, x.iter().flat_map(|x| x.to_le_bytes()).collect()),
+    };
+    TensorProto {
+        dims: tensor.dims.iter().map(|&d| extent(d)).collect(),
+        data_type: element.code(),
+        name: name.to_owned(),
+        raw_data,
+        ..TensorProto::default()
+    }
+}
