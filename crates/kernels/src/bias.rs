@@ -39,6 +39,14 @@ impl<T> Bias<T> {
         usize::from(self.row_class[oh]) * self.n_column_classes + usize::from(self.column_class[ow])
     }
 
+    /// The class of every output pixel.
+    pub(crate) fn classes(&self) -> Vec<u32> {
+        let columns = 0..self.column_class.len();
+        (0..self.row_class.len())
+            .flat_map(|oh| columns.clone().map(move |ow| self.class(oh, ow) as u32))
+            .collect()
+    }
+
     /// Checks the lengths against an output of [h, w, c].
     pub(crate) fn check(&self, output: [usize; 3]) {
         assert!(

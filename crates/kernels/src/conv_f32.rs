@@ -1,13 +1,17 @@
 //! The prepared convolution of floats.
 
-use crate::{ConvGeometry, FloatBias, Kernels, Scratch, scalar};
+use crate::aligned::Aligned;
+use crate::finish::BiasView;
+use crate::layout::{Block, Layout, Packed};
+use crate::table::Vectors;
+use crate::{ConvGeometry, FloatBias, Kernels, Scratch, depthwise, scalar};
 
 /// What is applied to every output of a float layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     /// Nothing.
     None,
-    /// `y.max(min).min(max)`; a ReLU is `0 ..= inf`.
+    /// `y.max(min).min(max)`; a rectifier is `0 ..= inf`.
     Clamp {
         /// The smallest output.
         min: f32,
@@ -39,8 +43,17 @@ impl Activation {
 /// A convolution or dense layer of floats, its weights packed for one table.
 pub struct ConvF32 {
     geometry: ConvGeometry,
-    weights: Vec<f32>,
     bias: FloatBias,
+    /// The bias class of every output pixel.
+    classes: Vec<u32>,
+    prepared: Prepared,
+}
+
+#[allow(clippy::large_enum_variant, reason = "there is one a layer")]
+enum Prepared {
+    Scalar(Vec<f32>),
+    Depthwise(&'static Vectors, Vec<f32>),
+    Tiled(&'static Vectors, Packed<f32>),
 }
 
 impl ConvF32 {
@@ -49,7 +62,7 @@ impl ConvF32 {
     /// # Panics
     /// If the geometry contradicts itself or a length does not fit it.
     pub fn new(
-        _kernels: &'static Kernels,
+        kernels: &'static Kernels,
         geometry: ConvGeometry,
         weights: &[f32],
         bias: FloatBias,
@@ -57,16 +70,65 @@ impl ConvF32 {
         geometry.check();
         bias.check(geometry.output);
         assert_eq!(weights.len(), geometry.weights_len(), "weights do not fit the geometry");
-        ConvF32 { geometry, weights: weights.to_vec(), bias }
+        let prepared = match &kernels.vectors {
+            None => Prepared::Scalar(weights.to_vec()),
+            Some(vectors) if geometry.is_depthwise() => {
+                Prepared::Depthwise(vectors, depthwise::pack(weights, geometry.output[2]))
+            }
+            Some(vectors) => {
+                let (lanes, max_panels) = (vectors.tiles.lanes, vectors.tiles.max_panels);
+                let layout = Layout::new(geometry, 1, true);
+                Prepared::Tiled(
+                    vectors,
+                    Packed::new(layout, lanes, max_panels, weights, |weight| weight),
+                )
+            }
+        };
+        let classes = bias.classes();
+        ConvF32 { geometry, bias, classes, prepared }
     }
 
     /// Computes `y`, [oh, ow, co], from `x`, [h, w, ci].
     ///
     /// # Panics
     /// If a length does not fit the geometry.
-    pub fn run(&self, x: &[f32], y: &mut [f32], activation: Activation, _scratch: &mut Scratch) {
+    pub fn run(&self, x: &[f32], y: &mut [f32], activation: Activation, scratch: &mut Scratch) {
         assert_eq!(x.len(), self.geometry.input_len(), "the input does not fit the geometry");
         assert_eq!(y.len(), self.geometry.output_len(), "the output does not fit the geometry");
-        scalar::conv_f32(&self.geometry, x, &self.weights, &self.bias, activation, y);
+        let bias = BiasView {
+            classes: &self.classes,
+            values: &self.bias.values,
+            n_channels: self.geometry.output[2],
+        };
+        match &self.prepared {
+            Prepared::Scalar(weights) => {
+                scalar::conv_f32(&self.geometry, x, weights, &self.bias, activation, y);
+            }
+            Prepared::Depthwise(Vectors { plain, .. }, weights) => {
+                let windows = self.geometry.windows();
+                Block::for_each_row(&self.geometry, &mut scratch.sums_f32, |block, sums| {
+                    (plain.depthwise_f32)(&windows, block.pixels(), x, weights, sums);
+                    (plain.finish_float)(block, sums, bias, activation, y);
+                });
+            }
+            Prepared::Tiled(Vectors { tiles, plain }, packed) => {
+                let x = packed.layout.staged(x, 0.0, &mut scratch.staged_f32);
+                packed.for_each_block(x, tiles.f32, &mut scratch.sums_f32, |block, sums| {
+                    (plain.finish_float)(block, sums, bias, activation, y);
+                });
+            }
+        }
+    }
+}
+
+impl Layout {
+    /// The padded image, or `x` itself where it is read in place.
+    fn staged<'a>(&self, x: &'a [f32], zero: f32, buffer: &'a mut Aligned<f32>) -> &'a [f32] {
+        if self.in_place {
+            return x;
+        }
+        buffer.grow(self.staged_len);
+        self.stage(x, zero, |x, y| y.copy_from_slice(x), buffer.as_mut_slice());
+        buffer.as_slice()
     }
 }

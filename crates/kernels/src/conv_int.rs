@@ -1,8 +1,14 @@
 //! The prepared convolution of integers.
 
+use crate::aligned::Aligned;
+use crate::finish::{BiasView, NarrowRule, WideRule};
+use crate::layout::{Block, Layout, Packed, Tile};
+use crate::table::{Plain, Vectors};
 use crate::{
-    BorderBias, ConvGeometry, Element, Epilogue, Integers, IntegersMut, Kernels, Scratch, scalar,
+    BorderBias, ConvGeometry, Element, Epilogue, Integers, IntegersMut, Kernels, Scratch,
+    depthwise, scalar,
 };
+use fixedwise_fixed::Rounding;
 
 /// What the sums of a layer need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +27,29 @@ pub enum Accumulate {
 pub struct ConvInt {
     geometry: ConvGeometry,
     input: Element,
-    weights: Vec<i16>,
     bias: BorderBias,
+    /// The bias class of every output pixel.
+    classes: Vec<u32>,
     accumulate: Accumulate,
     epilogue: Epilogue,
+    prepared: Prepared,
+}
+
+enum Prepared {
+    Scalar(Vec<i16>),
+    Depthwise(&'static Vectors, Vec<i16>, Finish),
+    DepthwiseWide(&'static Vectors, Vec<i16>, WideRule),
+    U8(&'static Vectors, Tile<u8, i8, i32>, Packed<i8>, Finish),
+    I16(&'static Vectors, Packed<i16>, Finish),
+    I16Wide(&'static Vectors, Packed<i16>, WideRule),
+}
+
+/// What becomes of sums of 32 bits.
+enum Finish {
+    /// Nothing needs more bits; the biases have everything in them that is added.
+    Narrow(Vec<i32>, NarrowRule),
+    /// Offsets, one a channel, make the sums exact before they are widened.
+    Wide(Vec<i32>, WideRule),
 }
 
 impl ConvInt {
@@ -34,7 +59,7 @@ impl ConvInt {
     /// If the geometry or the epilogue contradict themselves, a length does not fit, or a bias is
     /// 2^61 or more.
     pub fn new(
-        _kernels: &'static Kernels,
+        kernels: &'static Kernels,
         geometry: ConvGeometry,
         input: Element,
         weights: &[i16],
@@ -50,13 +75,18 @@ impl ConvInt {
             bias.values.iter().all(|bias| bias.unsigned_abs() < 1 << 61),
             "a bias does not leave room for the sum"
         );
+        let prepared = match &kernels.vectors {
+            None => None,
+            Some(vectors) => prepare(vectors, geometry, input, weights, bias, accumulate, epilogue),
+        };
         ConvInt {
             geometry,
             input,
-            weights: weights.to_vec(),
             bias: bias.clone(),
+            classes: bias.classes(),
             accumulate,
             epilogue,
+            prepared: prepared.unwrap_or_else(|| Prepared::Scalar(weights.to_vec())),
         }
     }
 
@@ -64,23 +94,248 @@ impl ConvInt {
     ///
     /// # Panics
     /// If a length or an element does not fit what was prepared.
-    pub fn run(&self, x: Integers, mut y: IntegersMut, _scratch: &mut Scratch) {
+    pub fn run(&self, x: Integers, mut y: IntegersMut, scratch: &mut Scratch) {
         assert_eq!(x.element(), self.input, "the input has another element");
         assert_eq!(y.element(), self.epilogue.output, "the output has another element");
         assert_eq!(x.len(), self.geometry.input_len(), "the input does not fit the geometry");
         assert_eq!(y.len(), self.geometry.output_len(), "the output does not fit the geometry");
-        let (geometry, weights, bias) = (&self.geometry, &self.weights, &self.bias);
-        let (accumulate, epilogue) = (self.accumulate, &self.epilogue);
-        match x {
-            Integers::U8(x) => {
-                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, &mut y);
+        let Scratch { staged_u8, staged_i16, sums_i32, sums_i64, .. } = scratch;
+        let windows = self.geometry.windows();
+        match &self.prepared {
+            Prepared::Scalar(weights) => self.run_scalar(x, weights, &mut y),
+            Prepared::Depthwise(Vectors { plain, .. }, weights, finish) => {
+                Block::for_each_row(&self.geometry, sums_i32, |block, sums| {
+                    (plain.depthwise_i32)(&windows, block.pixels(), x, weights, sums);
+                    self.finish(plain, finish, block, sums, sums_i64, &mut y);
+                });
             }
-            Integers::I8(x) => {
-                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, &mut y);
+            Prepared::DepthwiseWide(Vectors { plain, .. }, weights, rule) => {
+                Block::for_each_row(&self.geometry, sums_i64, |block, sums| {
+                    (plain.depthwise_i64)(&windows, block.pixels(), x, weights, sums);
+                    self.finish_wide(plain, *rule, block, sums, &mut y);
+                });
             }
-            Integers::I16(x) => {
-                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, &mut y);
+            Prepared::U8(Vectors { plain, .. }, tile, packed, finish) => {
+                let x = stage_u8(plain, &packed.layout, x, staged_u8);
+                packed.for_each_block(x, *tile, sums_i32, |block, sums| {
+                    self.finish(plain, finish, block, sums, sums_i64, &mut y);
+                });
+            }
+            Prepared::I16(Vectors { plain, tiles }, packed, finish) => {
+                let x = stage_i16(plain, &packed.layout, x, staged_i16);
+                packed.for_each_block(x, tiles.i16, sums_i32, |block, sums| {
+                    self.finish(plain, finish, block, sums, sums_i64, &mut y);
+                });
+            }
+            Prepared::I16Wide(Vectors { plain, tiles }, packed, rule) => {
+                let x = stage_i16(plain, &packed.layout, x, staged_i16);
+                packed.for_each_block(x, tiles.i16_wide, sums_i64, |block, sums| {
+                    self.finish_wide(plain, *rule, block, sums, &mut y);
+                });
             }
         }
     }
+
+    fn run_scalar(&self, x: Integers, weights: &[i16], y: &mut IntegersMut) {
+        let (geometry, bias) = (&self.geometry, &self.bias);
+        let (accumulate, epilogue) = (self.accumulate, &self.epilogue);
+        match x {
+            Integers::U8(x) => {
+                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, y);
+            }
+            Integers::I8(x) => {
+                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, y);
+            }
+            Integers::I16(x) => {
+                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, y);
+            }
+        }
+    }
+
+    fn finish(
+        &self,
+        plain: &Plain,
+        finish: &Finish,
+        block: &Block,
+        sums: &[i32],
+        wide: &mut Aligned<i64>,
+        y: &mut IntegersMut,
+    ) {
+        match finish {
+            Finish::Narrow(values, rule) => {
+                let n_channels = self.geometry.output[2];
+                let bias = BiasView { classes: &self.classes, values, n_channels };
+                (plain.finish_narrow)(block, sums, bias, *rule, y.reborrow());
+            }
+            Finish::Wide(offsets, rule) => {
+                wide.grow(sums.len());
+                (plain.widen_sums)(block, sums, offsets, wide.as_mut_slice());
+                self.finish_wide(plain, *rule, block, wide.as_slice(), y);
+            }
+        }
+    }
+
+    fn finish_wide(
+        &self,
+        plain: &Plain,
+        rule: WideRule,
+        block: &Block,
+        sums: &[i64],
+        y: &mut IntegersMut,
+    ) {
+        let bias = BiasView {
+            classes: &self.classes,
+            values: &self.bias.values,
+            n_channels: self.geometry.output[2],
+        };
+        (plain.finish_wide)(block, sums, bias, rule, y.reborrow());
+    }
+}
+
+/// Chooses the fastest exact kernel; `None` where only the scalar one is.
+fn prepare(
+    vectors: &'static Vectors,
+    geometry: ConvGeometry,
+    input: Element,
+    weights: &[i16],
+    bias: &BorderBias,
+    accumulate: Accumulate,
+    epilogue: Epilogue,
+) -> Option<Prepared> {
+    let tiles = &vectors.tiles;
+    let (n_channels, taps) = (geometry.output[2], geometry.taps());
+    let max_input = u64::from(input.max().max(-input.min()).unsigned_abs() as u32);
+    let max_input = match accumulate {
+        Accumulate::I32 => max_input,
+        Accumulate::I64 { max_input: promised } => max_input.min(u64::from(promised)),
+    };
+    // The largest magnitude of a sum, with and without its bias.
+    let fits = i32::MAX.unsigned_abs();
+    let sum = match accumulate {
+        Accumulate::I32 => u64::from(fits),
+        Accumulate::I64 { .. } => weights
+            .chunks_exact(taps)
+            .map(|weights| {
+                weights.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>() * max_input
+            })
+            .max()
+            .unwrap_or(0),
+    };
+    let max_bias = bias.values.iter().map(|bias| bias.unsigned_abs()).max().unwrap_or(0);
+    let sum_fits = sum <= u64::from(fits);
+    let rule = WideRule::new(epilogue, u128::from(sum) + u128::from(max_bias));
+
+    let offset = |inputs_offset: i32| -> Vec<i32> {
+        weights
+            .chunks_exact(taps)
+            .map(|weights| {
+                weights.iter().fold(0_i32, |sum, &w| sum.wrapping_sub(inputs_offset * i32::from(w)))
+            })
+            .collect()
+    };
+    let finish = |inputs_offset: i32| -> Finish {
+        let offsets = offset(inputs_offset);
+        let half = match epilogue.rounding {
+            Rounding::Floor => 0,
+            _ => (1_i64 << epilogue.shift.clamp(0, 31)) >> 1,
+        };
+        let narrow = epilogue.leaky.is_none()
+            && (0..=31).contains(&epilogue.shift)
+            && (epilogue.rounding != Rounding::TiesEven || epilogue.shift == 0)
+            && match accumulate {
+                // Proved by the caller, together with the sum and the half.
+                Accumulate::I32 => max_bias <= u64::from(fits),
+                Accumulate::I64 { .. } => sum + max_bias + half.unsigned_abs() <= u64::from(fits),
+            };
+        if !narrow {
+            return Finish::Wide(offsets, rule);
+        }
+        let values = bias
+            .values
+            .iter()
+            .enumerate()
+            .map(|(idx, &bias)| {
+                (bias as i32).wrapping_add(half as i32).wrapping_add(offsets[idx % n_channels])
+            })
+            .collect();
+        let rule = NarrowRule {
+            shift: epilogue.shift.unsigned_abs(),
+            min: epilogue.min as i32,
+            max: epilogue.max as i32,
+        };
+        Finish::Narrow(values, rule)
+    };
+
+    if geometry.is_depthwise() {
+        let weights = depthwise::pack(weights, n_channels);
+        return Some(if sum_fits {
+            Prepared::Depthwise(vectors, weights, finish(0))
+        } else {
+            Prepared::DepthwiseWide(vectors, weights, rule)
+        });
+    }
+    if !sum_fits {
+        let layout = Layout::new(geometry, 2, input == Element::I16);
+        let mut packed = Packed::new(layout, tiles.lanes, tiles.max_wide_panels, weights, |w| w);
+        return packed
+            .split_runs(max_input, |w| u64::from(w.unsigned_abs()))
+            .then_some(Prepared::I16Wide(vectors, packed, rule));
+    }
+    if let Some(tile) = tiles.u8
+        && input != Element::I16
+        && weights.iter().all(|&w| i8::try_from(w).is_ok())
+    {
+        // Signed bytes are made unsigned by adding 128, which the biases take away again.
+        let inputs_offset = if input == Element::I8 { 128 } else { 0 };
+        let layout = Layout::new(geometry, 4, input == Element::U8);
+        let packed = Packed::new(layout, tiles.lanes, tiles.max_panels, weights, |w| w as i8);
+        return Some(Prepared::U8(vectors, tile, packed, finish(inputs_offset)));
+    }
+    let layout = Layout::new(geometry, 2, input == Element::I16);
+    let packed = Packed::new(layout, tiles.lanes, tiles.max_panels, weights, |w| w);
+    Some(Prepared::I16(vectors, packed, finish(0)))
+}
+
+/// The padded image as unsigned bytes, signed ones offset by 128.
+fn stage_u8<'a>(
+    plain: &Plain,
+    layout: &Layout,
+    x: Integers<'a>,
+    buffer: &'a mut Aligned<u8>,
+) -> &'a [u8] {
+    match x {
+        Integers::U8(x) if layout.in_place => return x,
+        Integers::U8(x) => {
+            buffer.grow(layout.staged_len);
+            layout.stage(x, 0, |x, y| y.copy_from_slice(x), buffer.as_mut_slice());
+        }
+        Integers::I8(x) => {
+            buffer.grow(layout.staged_len);
+            layout.stage(x, 128, plain.offset_i8, buffer.as_mut_slice());
+        }
+        Integers::I16(_) => unreachable!("the byte kernel is prepared for bytes only"),
+    }
+    buffer.as_slice()
+}
+
+/// The padded image as 16-bit integers.
+fn stage_i16<'a>(
+    plain: &Plain,
+    layout: &Layout,
+    x: Integers<'a>,
+    buffer: &'a mut Aligned<i16>,
+) -> &'a [i16] {
+    if let Integers::I16(x) = x
+        && layout.in_place
+    {
+        return x;
+    }
+    buffer.grow(layout.staged_len);
+    let staged = buffer.as_mut_slice();
+    match x {
+        Integers::U8(x) => layout.stage(x, 0, plain.widen_u8, staged),
+        Integers::I8(x) => layout.stage(x, 0, plain.widen_i8, staged),
+        Integers::I16(x) => layout.stage(x, 0, |x, y| y.copy_from_slice(x), staged),
+    }
+    buffer.as_slice()
 }

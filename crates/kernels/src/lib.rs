@@ -11,18 +11,26 @@
     clippy::cast_precision_loss,
     reason = "ranges are asserted when a kernel is prepared; wrapping is part of the arithmetic"
 )]
+#![allow(
+    clippy::inline_always,
+    reason = "a plain loop is inlined into a function of each instruction set"
+)]
 
-#[allow(dead_code, reason = "the vector kernels use it")]
 mod aligned;
 mod bias;
 mod conv_f32;
 mod conv_int;
+mod depthwise;
 mod element;
 mod epilogue;
+mod finish;
 mod geometry;
+mod layout;
 mod pool;
 mod scalar;
 mod table;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 pub use bias::{Bias, BorderBias, FloatBias};
 pub use conv_f32::{Activation, ConvF32};

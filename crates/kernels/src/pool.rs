@@ -3,64 +3,36 @@
 use crate::{Kernels, PoolGeometry};
 
 /// An element pooling is done on: `u8`, `i8`, `i16` and `f32`.
-pub trait PoolElement: sealed::Element {
-    /// The type of a sum of elements.
-    type Sum: Copy + Default;
-}
+///
+/// Sums of integers are `i32`, sums of floats `f32`.
+pub trait PoolElement: sealed::Element {}
 
-impl PoolElement for u8 {
-    type Sum = i32;
-}
-impl PoolElement for i8 {
-    type Sum = i32;
-}
-impl PoolElement for i16 {
-    type Sum = i32;
-}
-impl PoolElement for f32 {
-    type Sum = f32;
-}
+impl PoolElement for u8 {}
+impl PoolElement for i8 {}
+impl PoolElement for i16 {}
+impl PoolElement for f32 {}
 
 mod sealed {
-    use super::{PoolElement, scalar_sum};
+    use crate::table::{Pool, Pools};
 
     pub trait Element: Copy + PartialOrd + 'static {
-        fn accumulate(x: &[Self], sums: &mut [<Self as PoolElement>::Sum])
-        where
-            Self: PoolElement;
+        type Sum: Copy + Default;
+        #[allow(private_interfaces, reason = "the trait cannot be named outside of this crate")]
+        fn pool(pools: &Pools) -> &Pool<Self, Self::Sum>;
     }
 
-    impl Element for u8 {
-        #[inline(always)]
-        fn accumulate(x: &[u8], sums: &mut [i32]) {
-            scalar_sum(x, sums);
-        }
+    macro_rules! element {
+        ($($element:ident sums to $sum:ty,)*) => {
+            $(impl Element for $element {
+                type Sum = $sum;
+                #[allow(private_interfaces, reason = "as above")]
+                fn pool(pools: &Pools) -> &Pool<Self, Self::Sum> {
+                    &pools.$element
+                }
+            })*
+        };
     }
-    impl Element for i8 {
-        #[inline(always)]
-        fn accumulate(x: &[i8], sums: &mut [i32]) {
-            scalar_sum(x, sums);
-        }
-    }
-    impl Element for i16 {
-        #[inline(always)]
-        fn accumulate(x: &[i16], sums: &mut [i32]) {
-            scalar_sum(x, sums);
-        }
-    }
-    impl Element for f32 {
-        #[inline(always)]
-        fn accumulate(x: &[f32], sums: &mut [f32]) {
-            scalar_sum(x, sums);
-        }
-    }
-}
-
-#[inline(always)]
-fn scalar_sum<X: Copy + Into<S>, S: Copy + core::ops::AddAssign>(x: &[X], sums: &mut [S]) {
-    for (sum, &x) in sums.iter_mut().zip(x) {
-        *sum += x.into();
-    }
+    element! { u8 sums to i32, i8 sums to i32, i16 sums to i32, f32 sums to f32, }
 }
 
 /// The largest input of every window, [oh, ow, c]; in channels where `minimum` is set the
@@ -71,7 +43,7 @@ fn scalar_sum<X: Copy + Into<S>, S: Copy + core::ops::AddAssign>(x: &[X], sums: 
 /// # Panics
 /// If a length does not fit the geometry or a window has no tap inside of the image.
 pub fn max_pool<T: PoolElement>(
-    _kernels: &'static Kernels,
+    kernels: &'static Kernels,
     geometry: &PoolGeometry,
     minimum: &[bool],
     x: &[T],
@@ -83,26 +55,7 @@ pub fn max_pool<T: PoolElement>(
         minimum.is_empty() || minimum.len() == n_channels,
         "the mask does not have the channels of the input"
     );
-    for_each_window(geometry, |at, taps| {
-        let out = &mut y[at..at + n_channels];
-        let mut first = true;
-        taps.for_each(|from| {
-            let x = &x[from..from + n_channels];
-            if first {
-                out.copy_from_slice(x);
-                first = false;
-            } else if minimum.is_empty() {
-                for (y, &x) in out.iter_mut().zip(x) {
-                    *y = if x > *y { x } else { *y };
-                }
-            } else {
-                for ((y, &x), &minimum) in out.iter_mut().zip(x).zip(minimum) {
-                    let (greater, less) = (x > *y, x < *y);
-                    *y = if (minimum & less) | (!minimum & greater) { x } else { *y };
-                }
-            }
-        });
-    });
+    (T::pool(&kernels.pools).max)(geometry, minimum, x, y);
 }
 
 /// The sum of every window, [oh, ow, c]; [`PoolGeometry::count`] has the number of its terms.
@@ -111,7 +64,7 @@ pub fn max_pool<T: PoolElement>(
 /// If a length does not fit the geometry, a window has no tap inside of the image, or the window
 /// is so large that a sum could leave `i32`.
 pub fn average_sum<T: PoolElement>(
-    _kernels: &'static Kernels,
+    kernels: &'static Kernels,
     geometry: &PoolGeometry,
     x: &[T],
     sums: &mut [T::Sum],
@@ -122,12 +75,7 @@ pub fn average_sum<T: PoolElement>(
         geometry.kernel[0] * geometry.kernel[1] < 1 << (38 - 8 * size_of::<T>().min(2)),
         "the window is too large to be summed in 32 bits"
     );
-    let n_channels = geometry.input[2];
-    for_each_window(geometry, |at, taps| {
-        let out = &mut sums[at..at + n_channels];
-        out.fill(T::Sum::default());
-        taps.for_each(|from| T::accumulate(&x[from..from + n_channels], out));
-    });
+    (T::pool(&kernels.pools).sum)(geometry, x, sums);
 }
 
 fn check(geometry: &PoolGeometry, x_len: usize, y_len: usize) {
@@ -139,37 +87,5 @@ fn check(geometry: &PoolGeometry, x_len: usize, y_len: usize) {
             (0..geometry.output[axis]).all(|at| !geometry.inside(axis, at).is_empty()),
             "a window is outside of the image: {geometry:?}"
         );
-    }
-}
-
-/// The taps of one window that are inside of the image.
-struct Taps<'a> {
-    geometry: &'a PoolGeometry,
-    oh: usize,
-    ow: usize,
-}
-
-impl Taps<'_> {
-    /// Calls `each` with the index of every tap's first channel.
-    #[inline(always)]
-    fn for_each(&self, mut each: impl FnMut(usize)) {
-        let [_, w, c] = self.geometry.input;
-        for kh in self.geometry.inside(0, self.oh) {
-            let row = self.geometry.source(0, self.oh, kh) * w;
-            for kw in self.geometry.inside(1, self.ow) {
-                each((row + self.geometry.source(1, self.ow, kw)) * c);
-            }
-        }
-    }
-}
-
-/// Calls `each` with the index of every output pixel's first channel and its window.
-#[inline(always)]
-fn for_each_window(geometry: &PoolGeometry, mut each: impl FnMut(usize, Taps)) {
-    let [h, w] = geometry.output;
-    for oh in 0..h {
-        for ow in 0..w {
-            each((oh * w + ow) * geometry.input[2], Taps { geometry, oh, ow });
-        }
     }
 }

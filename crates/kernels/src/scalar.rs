@@ -1,7 +1,10 @@
 //! The specification: plain loops, compiled once more for each instruction set where that is all
 //! a kernel needs.
 
-use crate::{Accumulate, Activation, BorderBias, ConvGeometry, Epilogue, FloatBias, IntegersMut};
+use crate::{
+    Accumulate, Activation, BorderBias, ConvGeometry, Epilogue, FloatBias, IntegersMut,
+    PoolGeometry,
+};
 
 /// The exact sums of a convolution, requantized; `x` is [h, w, ci], `y` is [oh, ow, co].
 pub(crate) fn conv_int<X: Copy + Into<i32>>(
@@ -53,6 +56,68 @@ pub(crate) fn conv_f32(
     });
 }
 
+/// The largest input of every window, [oh, ow, c]; the smallest in channels where `minimum` is set.
+#[inline(always)]
+pub(crate) fn max_pool<T: Copy + PartialOrd>(
+    geometry: &PoolGeometry,
+    minimum: &[bool],
+    x: &[T],
+    y: &mut [T],
+) {
+    let n_channels = geometry.input[2];
+    for_each_window(geometry, |pixel, from, is_first| {
+        let out = &mut y[pixel * n_channels..][..n_channels];
+        let x = &x[from..from + n_channels];
+        if is_first {
+            out.copy_from_slice(x);
+        } else if minimum.is_empty() {
+            for (y, &x) in out.iter_mut().zip(x) {
+                *y = if x > *y { x } else { *y };
+            }
+        } else {
+            for ((y, &x), &minimum) in out.iter_mut().zip(x).zip(minimum) {
+                let (least, most) = (if x < *y { x } else { *y }, if x > *y { x } else { *y });
+                *y = if minimum { least } else { most };
+            }
+        }
+    });
+}
+
+/// The sum of every window, [oh, ow, c].
+#[inline(always)]
+pub(crate) fn sum_pool<X: Copy + Into<S>, S: Copy + Default + core::ops::AddAssign>(
+    geometry: &PoolGeometry,
+    x: &[X],
+    sums: &mut [S],
+) {
+    let n_channels = geometry.input[2];
+    for_each_window(geometry, |pixel, from, is_first| {
+        let out = &mut sums[pixel * n_channels..][..n_channels];
+        if is_first {
+            out.fill(S::default());
+        }
+        for (sum, &x) in out.iter_mut().zip(&x[from..from + n_channels]) {
+            *sum += x.into();
+        }
+    });
+}
+
+/// `y = x` in 16 bits.
+#[inline(always)]
+pub(crate) fn widen<X: Copy + Into<i16>>(x: &[X], y: &mut [i16]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = x.into();
+    }
+}
+
+/// `y = x + 128`.
+#[inline(always)]
+pub(crate) fn offset(x: &[i8], y: &mut [u8]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = x.cast_unsigned() ^ 128;
+    }
+}
+
 fn dot_i32<X: Copy + Into<i32>>(x: &[X], w: &[i16]) -> i64 {
     let mut sum = 0_i32;
     for (&x, &w) in x.iter().zip(w) {
@@ -96,6 +161,27 @@ fn for_each_run(
             let read = (row + windows.source(1, ow, kw)) * c + group * len;
             let weight = ((co * geometry.kernel[0] + kh) * geometry.kernel[1] + kw) * len;
             each(read, weight, len);
+        }
+    }
+}
+
+/// Calls `each(output pixel, index of the tap's first channel, whether it is the window's first)`
+/// for the taps of every window that are inside of the image.
+#[inline(always)]
+fn for_each_window(geometry: &PoolGeometry, mut each: impl FnMut(usize, usize, bool)) {
+    let [_, w, c] = geometry.input;
+    for oh in 0..geometry.output[0] {
+        for ow in 0..geometry.output[1] {
+            let (rows, columns) = (geometry.inside(0, oh), geometry.inside(1, ow));
+            let mut is_first = true;
+            for kh in rows {
+                let row = geometry.source(0, oh, kh) * w;
+                for kw in columns.clone() {
+                    let from = (row + geometry.source(1, ow, kw)) * c;
+                    each(oh * geometry.output[1] + ow, from, is_first);
+                    is_first = false;
+                }
+            }
         }
     }
 }

@@ -1,0 +1,89 @@
+//! AVX2 with FMA: 8 sums in a vector, 16 vectors. Bytes are widened to 16 bits, because the
+//! byte products of this instruction set saturate.
+
+use super::{detected, plain_kernels, plain_table, pool_table, tile_kernel, wide_tile_kernel};
+use crate::finish::{BiasView, NarrowRule, WideRule};
+use crate::layout::{Block, Run};
+use crate::table::{Plain, Pool, Pools, Tiles, Vectors};
+use crate::{Activation, Integers, IntegersMut, Kernels, PoolGeometry};
+#[allow(clippy::wildcard_imports, reason = "the names are the instructions")]
+use core::arch::x86_64::*;
+use core::ops::Range;
+
+pub(crate) fn kernels() -> Option<&'static Kernels> {
+    static KERNELS: Kernels = Kernels {
+        name: "avx2",
+        vectors: Some(Vectors {
+            tiles: Tiles {
+                lanes: 8,
+                max_panels: 2,
+                max_wide_panels: 2,
+                f32: detected!(tile_f32(a, pixels, runs, panels, w, sums)),
+                u8: None,
+                i16: detected!(tile_i16(a, pixels, runs, panels, w, sums)),
+                i16_wide: detected!(tile_i16_wide(a, pixels, runs, panels, w, sums)),
+            },
+            plain: plain_table!(),
+        }),
+        pools: pool_table!(),
+    };
+    (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(&KERNELS)
+}
+
+plain_kernels!("avx2,fma");
+
+tile_kernel! {
+    tile_f32, block_f32, "avx2,fma",
+    inputs: f32, weights: f32, sums: f32, vector: __m256, lanes: 8,
+    step: 1,
+    tiles: {
+        1 => [1 2 3 4 5 6 7 8], most 8;
+        2 => [1 2 3 4 5 6], most 6;
+    },
+    zero: _mm256_setzero_ps(),
+    // SAFETY: a whole vector of aligned weights, as the macro says.
+    load: |at| unsafe { _mm256_load_ps(at) },
+    // SAFETY: one input, as the macro says.
+    broadcast: |from| _mm256_set1_ps(unsafe { from.read() }),
+    accumulate: |acc, x, b| _mm256_fmadd_ps(x, b, acc),
+    // SAFETY: 8 sums were sliced for it.
+    store: |at, sum| unsafe { _mm256_storeu_ps(at, sum) },
+}
+
+tile_kernel! {
+    tile_i16, block_i16, "avx2,fma",
+    inputs: i16, weights: i16, sums: i32, vector: __m256i, lanes: 8,
+    step: 2,
+    tiles: {
+        1 => [1 2 3 4 5 6 7 8], most 8;
+        2 => [1 2 3 4 5 6], most 6;
+    },
+    zero: _mm256_setzero_si256(),
+    // SAFETY: a whole vector of aligned weights, as the macro says.
+    load: |at| unsafe { _mm256_load_si256(at.cast()) },
+    // SAFETY: two inputs, as the macro says.
+    broadcast: |from| _mm256_set1_epi32(unsafe { from.cast::<i32>().read_unaligned() }),
+    // The one pair whose sum wraps, four times -32768, is right modulo 2^32 like everything here.
+    accumulate: |acc, x, b| _mm256_add_epi32(acc, _mm256_madd_epi16(x, b)),
+    // SAFETY: 8 sums were sliced for it.
+    store: |at, sum| unsafe { _mm256_storeu_si256(at.cast(), sum) },
+}
+
+wide_tile_kernel! {
+    tile_i16_wide, block_i16_wide, "avx2,fma",
+    vector: __m256i, lanes: 8,
+    tiles: {
+        1 => [1 2 3 4], most 4;
+        2 => [1 2], most 2;
+    },
+    zero: _mm256_setzero_si256(),
+    // SAFETY: a whole vector of aligned weights, as the macro says.
+    load: |at| unsafe { _mm256_load_si256(at.cast()) },
+    // SAFETY: two inputs, as the macro says.
+    broadcast: |from| _mm256_set1_epi32(unsafe { from.cast::<i32>().read_unaligned() }),
+    accumulate: |acc, x, b| _mm256_add_epi32(acc, _mm256_madd_epi16(x, b)),
+    add: _mm256_add_epi32,
+    upper: |sum| _mm256_srai_epi32::<16>(sum),
+    // SAFETY: the array has 8 lanes.
+    store: |at, sum| unsafe { _mm256_storeu_si256(at.cast(), sum) },
+}
