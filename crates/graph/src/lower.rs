@@ -74,13 +74,10 @@ impl Requantization {
 
     /// What the rounding adds at most before it shifts.
     pub fn half(&self) -> u64 {
-        match self.rounding {
-            Rounding::Floor => 0,
-            Rounding::TiesUp | Rounding::TiesEven if self.shift > 0 => {
-                1_u64.checked_shl(self.shift.unsigned_abs() - 1).unwrap_or(u64::MAX)
-            }
-            Rounding::TiesUp | Rounding::TiesEven => 0,
+        if self.rounding == Rounding::Floor || self.shift <= 0 {
+            return 0;
         }
+        1_u64.checked_shl(self.shift.unsigned_abs() - 1).unwrap_or(u64::MAX)
     }
 
     /// The kernels' form of it.
@@ -317,12 +314,16 @@ pub fn output_formats(graph: &Graph, plan: &Plan) -> Result<Vec<Format>, LowerEr
             Op::Conv(_) | Op::Gemm(_) => plan.layer(&node.name).and_then(|layer| layer.activation),
             Op::Add(_) => own,
             Op::Concat(_) => own.or_else(|| Some(lossless(&inputs))),
-            Op::MaxPool(_) | Op::GlobalMaxPool(_) | Op::Reshape(_) | Op::Pad(_) => Some(inputs[0]),
             Op::AveragePool(_) | Op::GlobalAveragePool(_) | Op::LeakyRelu(_) => {
                 own.or(Some(inputs[0]))
             }
             Op::Relu(_) | Op::Clip(_) => own.or_else(|| Some(without_sign(&node.op, inputs[0]))),
-            Op::Affine(_) | Op::Softmax(_) => Some(inputs[0]),
+            Op::MaxPool(_)
+            | Op::GlobalMaxPool(_)
+            | Op::Reshape(_)
+            | Op::Pad(_)
+            | Op::Affine(_)
+            | Op::Softmax(_) => Some(inputs[0]),
         };
         let kind = if node.op.is_layer() { "activation" } else { "result" };
         formats.push(check(&node.name, kind, format, MAX_BITS, MAX_UNSIGNED_BITS)?);

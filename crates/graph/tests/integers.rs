@@ -1,5 +1,6 @@
 //! The integer network follows the float network to within its resolution, is the same for every
 //! table of kernels, and refuses what it cannot prove.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{

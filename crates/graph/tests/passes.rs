@@ -1,4 +1,5 @@
 //! Every pass leaves a graph that computes the same.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use fixedwise_graph::{
     Activation, Graph, Op, Semantics, Shape,

@@ -22,6 +22,9 @@ impl Random {
     }
 
     /// One of `0 .. n`.
+    ///
+    /// # Panics
+    /// Where `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
         let n = u64::try_from(n).expect("usize has at most 64 bits");
         usize::try_from(self.bits() % n).expect("below a usize")

@@ -349,11 +349,7 @@ impl Import {
     }
 
     /// Refuses a value whose second axis is not the channels.
-    pub(crate) fn check_channel_axis(
-        &self,
-        node: &onnx::Node,
-        value: &Value,
-    ) -> Result<(), ImportError> {
+    pub(crate) fn check_channel_axis(node: &onnx::Node, value: &Value) -> Result<(), ImportError> {
         if value.axes.get(1) == Some(&Axis::Channel) {
             Ok(())
         } else {
@@ -408,7 +404,8 @@ impl Import {
         Ok(Value { node: id, axes })
     }
 
-    fn push_node(
+    /// Adds a node of the graph that no ONNX node names.
+    pub(crate) fn push_node(
         &mut self,
         name: &str,
         op: impl Into<Op>,

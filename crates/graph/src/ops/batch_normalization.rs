@@ -20,7 +20,7 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     attributes.finish()?;
     let value = import.value(node, 0)?;
     let channels = import.shape(&value).c;
-    import.check_channel_axis(node, &value)?;
+    Import::check_channel_axis(node, &value)?;
     let [gamma, beta, mean, variance] =
         [1, 2, 3, 4].map(|i| import.float_vector(node, i, channels));
     let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);

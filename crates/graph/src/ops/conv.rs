@@ -247,10 +247,8 @@ pub(super) fn import_padding(
         "NOTSET" => {
             if let Some(pads) = pads {
                 let first = 2 - axes;
-                for axis in 0..axes {
-                    window.pad_begin[first + axis] = pads[axis];
-                    window.pad_end[first + axis] = pads[axes + axis];
-                }
+                window.pad_begin[first..].copy_from_slice(&pads[..axes]);
+                window.pad_end[first..].copy_from_slice(&pads[axes..]);
             }
         }
         "VALID" => {}

@@ -1,4 +1,4 @@
-use super::{Context, Conv, FixedOp, FloatStep, Operator, Window};
+use super::{Add, Context, Conv, FixedOp, FloatStep, Operator, Window};
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
@@ -115,12 +115,37 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     attributes.finish()?;
     let (value, inputs) = vector(import, node)?;
     let (weights, outputs) = matrix(import, node, inputs, transposed, alpha)?;
+    if Import::has_input(node, 2) && !import.is_constant(node, 2) {
+        return import_plus_value(
+            import,
+            node,
+            &value,
+            Gemm { weights, bias: vec![0.0; outputs] },
+            beta,
+        );
+    }
     let bias = if Import::has_input(node, 2) {
         broadcast_bias(import, node, outputs)?.iter().map(|b| beta * b).collect()
     } else {
         vec![0.0; outputs]
     };
     import.push_like(node, Gemm { weights, bias }, &value)
+}
+
+/// A Gemm whose `C` is computed: the sum of the product and that value.
+fn import_plus_value(
+    import: &mut Import,
+    node: &onnx::Node,
+    value: &Value,
+    gemm: Gemm,
+    beta: f32,
+) -> Result<(), ImportError> {
+    let other = import.value(node, 2)?;
+    if (beta - 1.0).abs() > f32::EPSILON || import.shape(&other).len() != gemm.bias.len() {
+        return Err(node_error(node, "a computed `C` needs `beta` = 1 and one element an output"));
+    }
+    let product = import.push_node(&format!("{}_product", node.name), gemm, vec![value.node])?;
+    import.push(node, Add, vec![product, other.node], value.axes.clone())
 }
 
 /// `C` of a Gemm: one number, or one for each output.

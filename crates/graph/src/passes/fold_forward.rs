@@ -156,15 +156,12 @@ impl Rewrite {
                 let mut affine = Affine { scale: vec![], shift: vec![] };
                 for input in &inputs {
                     let channels = self.nodes[input.node].shape.c;
-                    match &input.pending {
-                        Some(pending) => {
-                            affine.scale.extend(&pending.affine.scale);
-                            affine.shift.extend(&pending.affine.shift);
-                        }
-                        None => {
-                            affine.scale.extend(vec![1.0; channels]);
-                            affine.shift.extend(vec![0.0; channels]);
-                        }
+                    if let Some(pending) = &input.pending {
+                        affine.scale.extend(&pending.affine.scale);
+                        affine.shift.extend(&pending.affine.shift);
+                    } else {
+                        affine.scale.extend(vec![1.0; channels]);
+                        affine.shift.extend(vec![0.0; channels]);
                     }
                 }
                 let ids = inputs.iter().map(|input| input.node).collect();

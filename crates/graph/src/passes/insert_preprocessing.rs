@@ -16,9 +16,6 @@ pub fn insert_preprocessing(
     shift: Vec<f32>,
 ) -> Result<Graph, GraphError> {
     let mut graph = graph.clone();
-    if scale.iter().all(|&s| s == 1.0) && shift.iter().all(|&t| t == 0.0) {
-        return Ok(graph);
-    }
     for node in &mut graph.nodes {
         node.inputs.iter_mut().for_each(|input| *input += 1);
     }
