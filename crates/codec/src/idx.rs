@@ -140,3 +140,85 @@ fn read_header(file: &mut impl Read, bytes: &mut [u8]) -> Result<(), IdxError> {
         _ => IdxError::Gzip { source },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_plain_and_gzipped() {
+        for shape in [vec![3], vec![2, 3], vec![2, 0, 3], vec![0], vec![4, 1, 2]] {
+            let n = u8::try_from(shape.iter().product::<usize>()).unwrap();
+            let idx = Idx { shape, data: (0..n).collect() };
+            let bytes = encode(&idx).unwrap();
+            assert_eq!(read(&bytes, LIMIT).unwrap(), idx);
+            assert_eq!(read(&gzip(&bytes), LIMIT).unwrap(), idx);
+        }
+    }
+
+    #[test]
+    fn malformed_files_are_refused() {
+        let cases: [(&[u8], &str); 13] = [
+            (&[], "ends within its header"),
+            (&[0, 0, 8], "ends within its header"),
+            (&[0, 0, 8, 2, 0, 0, 0, 1, 0, 0], "ends within its header"),
+            (b"PK\x03\x04", "two zero bytes"),
+            (&[0, 1, 8, 1, 0, 0, 0, 0], "two zero bytes"),
+            (&[0, 0, 0x0d, 1, 0, 0, 0, 0], "element type 0x0d is not supported"),
+            (&[0, 0, 8, 0, 7], "has no axis"),
+            (&[0, 0, 8, 1, 0, 0, 0, 2, 7], "holds 1 elements, but its extents [2] need 2"),
+            (&[0, 0, 8, 1, 0, 0, 0, 1, 7, 7], "holds 2 elements"),
+            (&[0, 0, 8, 1, 0, 0, 0, 0, 7], "holds 1 elements"),
+            (&[0, 0, 8, 1, 0xff, 0xff, 0xff, 0xff], "more than the limit"),
+            (
+                &[
+                    0, 0, 8, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                    0xff,
+                ],
+                "more than the limit",
+            ),
+            (&[0, 0, 8, 2, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1], "holds 1 elements"),
+        ];
+        for (bytes, expected) in cases {
+            for file in [bytes, &gzip(bytes)] {
+                let error = read(file, LIMIT).unwrap_err().to_string();
+                assert!(error.contains(expected), "{bytes:?}: expected {expected}, got {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_streams_are_refused() {
+        let bytes = gzip(&encode(&Idx { shape: vec![200], data: vec![3; 200] }).unwrap());
+        for len in 0..bytes.len() {
+            assert!(read(&bytes[..len], LIMIT).is_err(), "{len}");
+        }
+        let mut damaged = bytes.clone();
+        let checksum = bytes.len() - 8;
+        damaged[checksum] ^= 1;
+        assert!(matches!(read(&damaged, LIMIT), Err(IdxError::Gzip { .. })));
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_is_inflated() {
+        let shape = vec![1 << 12, 1 << 12];
+        let bytes = gzip(&encode(&Idx { shape, data: vec![0; 1 << 24] }).unwrap());
+        assert!(matches!(read(&bytes, LIMIT), Err(IdxError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn shapes_that_idx_cannot_hold_are_refused() {
+        for shape in [vec![1; 256], vec![1 << 32]] {
+            assert!(matches!(encode(&Idx { shape, data: vec![] }), Err(IdxError::Header { .. })));
+        }
+    }
+}

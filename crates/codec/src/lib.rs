@@ -1,8 +1,8 @@
 //! Bytes to plain structs: ONNX models, NumPy arrays and IDX files.
 //!
 //! Functions take byte slices and return values; no file is opened here, and nothing here knows
-//! what a network computes. No bytes make a function panic or allocate much more than they hold;
-//! what inflates stops at a limit that the caller gives.
+//! what a network computes. No bytes make a function panic, or allocate a size that is declared
+//! but not there; what inflates stops at a limit that the caller gives.
 #![forbid(unsafe_code)]
 
 mod convert;

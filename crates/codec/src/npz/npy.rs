@@ -1,6 +1,9 @@
 //! One `.npy` file: a header that is a Python literal, then the elements.
 
-use super::{Array, ArrayData, NpzError};
+use super::{
+    Array, ArrayData, NpzError,
+    header::{Header, Kind, MAGIC, read_header},
+};
 use crate::convert::{count_to_u64, f16_to_f32, f64_to_f32};
 use std::io::Read;
 
@@ -36,58 +39,8 @@ pub fn encode_npy(array: &Array) -> Vec<u8> {
     bytes
 }
 
-const MAGIC: &[u8; 6] = b"\x93NUMPY";
-
-/// Longer headers only come with structured types.
-const MAX_HEADER_BYTES: usize = 1 << 16;
-
-/// What the header says.
-#[derive(Clone, Debug, PartialEq)]
-struct Header {
-    kind: Kind,
-    is_big_endian: bool,
-    is_fortran: bool,
-    shape: Vec<usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Bool,
-    U8,
-    U16,
-    U32,
-    U64,
-    I8,
-    I16,
-    I32,
-    I64,
-    F16,
-    F32,
-    F64,
-}
-
-impl Kind {
-    fn bytes(self) -> usize {
-        match self {
-            Self::Bool | Self::U8 | Self::I8 => 1,
-            Self::U16 | Self::I16 | Self::F16 => 2,
-            Self::U32 | Self::I32 | Self::F32 => 4,
-            Self::U64 | Self::I64 | Self::F64 => 8,
-        }
-    }
-
-    /// Bytes of an element in memory.
-    fn memory_bytes(self) -> usize {
-        match self {
-            Self::Bool | Self::U8 => 1,
-            Self::F16 | Self::F32 | Self::F64 => 4,
-            _ => 8,
-        }
-    }
-}
-
 pub(super) fn read_shape(mut file: impl Read, array: &str) -> Result<Vec<usize>, NpzError> {
-    Ok(header(&mut file, array)?.shape)
+    Ok(read_header(&mut file, array)?.shape)
 }
 
 /// Reads an array from `file`, which gives no more than `file_bytes`.
@@ -97,7 +50,7 @@ pub(super) fn read_array(
     file_bytes: usize,
     limit: usize,
 ) -> Result<Array, NpzError> {
-    let header = header(&mut file, array)?;
+    let header = read_header(&mut file, array)?;
     let error = |problem: String| NpzError::Npy { array: array.to_owned(), problem };
     let Header { kind, is_big_endian, is_fortran, shape } = header;
     let product = shape.iter().try_fold(1_usize, |n, &extent| n.checked_mul(extent.max(1)));
@@ -239,176 +192,186 @@ fn last_axis_fastest<T: Copy>(shape: &[usize], data: &[T]) -> Vec<T> {
     ordered
 }
 
-/// Reads the header and leaves `file` at the first element.
-fn header(file: &mut impl Read, array: &str) -> Result<Header, NpzError> {
-    let error = |problem: &str| NpzError::Npy { array: array.to_owned(), problem: problem.into() };
-    let mut fill = |bytes: &mut [u8]| {
-        file.read_exact(bytes).map_err(|source| match source.kind() {
-            std::io::ErrorKind::UnexpectedEof => error("ends within its header"),
-            _ => NpzError::Read { array: array.to_owned(), source },
-        })
-    };
-    let mut start = [0; 8];
-    fill(&mut start)?;
-    let [magic @ .., major, minor] = &start;
-    if magic != MAGIC {
-        return Err(error("is not in .npy format"));
-    }
-    let len = match (major, minor) {
-        (1, 0) => {
-            let mut len = [0; 2];
-            fill(&mut len)?;
-            u32::from(u16::from_le_bytes(len))
-        }
-        (2 | 3, 0) => {
-            let mut len = [0; 4];
-            fill(&mut len)?;
-            u32::from_le_bytes(len)
-        }
-        _ => return Err(error(&format!(".npy version {major}.{minor} is not supported"))),
-    };
-    let len = usize::try_from(len)
-        .ok()
-        .filter(|&len| len <= MAX_HEADER_BYTES)
-        .ok_or_else(|| error("its header is too long"))?;
-    let mut text = vec![0; len];
-    fill(&mut text)?;
-    let text = str::from_utf8(&text).map_err(|_| error("its header is not a text"))?;
-    parse_header(text).map_err(|problem| error(&problem))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
-fn parse_header(text: &str) -> Result<Header, String> {
-    let mut literal = Literal { rest: text };
-    let mut descr = None;
-    let mut fortran = None;
-    let mut shape = None;
-    literal.expect('{')?;
-    while !literal.skip('}') {
-        let key = literal.string()?;
-        literal.expect(':')?;
-        let is_new = match key {
-            "descr" => descr.replace(literal.element_type()?).is_none(),
-            "fortran_order" => fortran.replace(literal.truth()?).is_none(),
-            "shape" => shape.replace(literal.extents()?).is_none(),
-            _ => return Err(format!("its header has the unknown key `{}`", key.escape_default())),
-        };
-        if !is_new {
-            return Err(format!("its header has the key `{key}` twice"));
-        }
-        if !literal.skip(',') {
-            literal.expect('}')?;
-            break;
-        }
-    }
-    if !literal.rest.trim().is_empty() {
-        return Err("its header is followed by something else".to_owned());
-    }
-    let (Some((kind, is_big_endian)), Some(is_fortran), Some(shape)) = (descr, fortran, shape)
-    else {
-        return Err("its header lacks `descr`, `fortran_order` or `shape`".to_owned());
-    };
-    Ok(Header { kind, is_big_endian, is_fortran, shape })
-}
+    const LIMIT: usize = 1 << 20;
 
-/// The part of Python's literals that the header needs.
-struct Literal<'a> {
-    rest: &'a str,
-}
+    /// A file of version 1 with that header and those elements.
+    fn file(header: &str, elements: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(header.len()).unwrap().to_le_bytes();
+        [MAGIC, [1, 0].as_slice(), &len, header.as_bytes(), elements].concat()
+    }
 
-impl<'a> Literal<'a> {
-    fn skip(&mut self, mark: char) -> bool {
-        match self.rest.trim_start().strip_prefix(mark) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
+    fn plain(descr: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
+        let header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}   \n");
+        file(&header, elements)
+    }
+
+    #[test]
+    fn every_type_is_read_in_both_byte_orders() {
+        let u8s = |x: &[u8]| ArrayData::U8(x.to_vec());
+        let ints = |x: &[i64]| ArrayData::I64(x.to_vec());
+        let floats = |x: &[f32]| ArrayData::F32(x.to_vec());
+        let cases: [(&str, &[u8], ArrayData); 21] = [
+            ("|u1", &[0, 255], u8s(&[0, 255])),
+            ("|b1", &[1, 0], u8s(&[1, 0])),
+            ("|i1", &[0x80, 127], ints(&[-128, 127])),
+            ("<u2", &[1, 0, 0xff, 0xff], ints(&[1, 65535])),
+            (">u2", &[0, 1, 0xff, 0xff], ints(&[1, 65535])),
+            ("<i2", &[1, 0, 0xff, 0xff], ints(&[1, -1])),
+            (">i2", &[0, 1, 0xff, 0xfe], ints(&[1, -2])),
+            ("<u4", &[1, 0, 0, 0, 0, 0, 0, 0x80], ints(&[1, 1 << 31])),
+            (">u4", &[0, 0, 0, 1, 0x80, 0, 0, 0], ints(&[1, 1 << 31])),
+            ("<i4", &[1, 0, 0, 0, 0, 0, 0, 0x80], ints(&[1, -(1 << 31)])),
+            (">i4", &[0, 0, 0, 1, 0x80, 0, 0, 0], ints(&[1, -(1 << 31)])),
+            ("<u8", &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f], ints(&[1, 0x7f << 56])),
+            (">u8", &[0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 0, 0, 0, 0, 0, 0, 0], ints(&[1, 0x7f << 56])),
+            ("<i8", &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80], ints(&[1, i64::MIN])),
+            (">i8", &[0, 0, 0, 0, 0, 0, 0, 1, 0x80, 0, 0, 0, 0, 0, 0, 0], ints(&[1, i64::MIN])),
+            ("<f2", &[0x00, 0x3c, 0x00, 0xc0], floats(&[1.0, -2.0])),
+            (">f2", &[0x3c, 0x00, 0xc0, 0x00], floats(&[1.0, -2.0])),
+            ("<f4", &[0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0], floats(&[1.0, -2.0])),
+            (">f4", &[0x3f, 0x80, 0, 0, 0xc0, 0, 0, 0], floats(&[1.0, -2.0])),
+            (
+                "<f8",
+                &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0xc0],
+                floats(&[1.0, -2.0]),
+            ),
+            (
+                ">f8",
+                &[0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0],
+                floats(&[1.0, -2.0]),
+            ),
+        ];
+        for (descr, elements, expected) in cases {
+            let array = read_npy(&plain(descr, "(2,)", elements), LIMIT).unwrap();
+            assert_eq!(array, Array { shape: vec![2], data: expected }, "{descr}");
         }
     }
 
-    fn expect(&mut self, mark: char) -> Result<(), String> {
-        if self.skip(mark) { Ok(()) } else { Err(format!("its header lacks a `{mark}`")) }
+    #[test]
+    fn headers_of_other_writers_are_read() {
+        let expected = Array { shape: vec![1, 2], data: ArrayData::U8(vec![7, 9]) };
+        for header in [
+            "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2), }",
+            "{'shape': (1L, 2L), 'fortran_order': False, 'descr': '|u1'}",
+            "  {\"descr\":\"u1\",\"fortran_order\":False,\"shape\":(1,2,)}\n\n",
+        ] {
+            assert_eq!(read_npy(&file(header, &[7, 9]), LIMIT).unwrap(), expected, "{header}");
+        }
     }
 
-    fn string(&mut self) -> Result<&'a str, String> {
-        let quote = if self.skip('\'') {
-            '\''
-        } else {
-            self.expect('"')?;
-            '"'
-        };
-        let (string, rest) =
-            self.rest.split_once(quote).ok_or("its header has an unfinished string")?;
-        self.rest = rest;
-        Ok(string)
-    }
-
-    fn truth(&mut self) -> Result<bool, String> {
-        let rest = self.rest.trim_start();
-        for (word, value) in [("True", true), ("False", false)] {
-            if let Some(rest) = rest.strip_prefix(word) {
-                self.rest = rest;
-                return Ok(value);
+    #[test]
+    fn fortran_order_is_turned() {
+        // Elements of the array [[[0, 1, 2, 3], [10, ..], [20, ..]], [[100, ..], ..]].
+        let mut stored = Vec::new();
+        let mut turned = Vec::new();
+        for k in 0..4 {
+            for j in 0..3 {
+                for i in 0..2 {
+                    stored.push(100 * i + 10 * j + k);
+                }
             }
         }
-        Err("its header has neither `True` nor `False` for `fortran_order`".to_owned())
-    }
-
-    fn extents(&mut self) -> Result<Vec<usize>, String> {
-        let mut extents = Vec::new();
-        self.expect('(')?;
-        while !self.skip(')') {
-            let rest = self.rest.trim_start();
-            let len = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-            let (digits, rest) = rest.split_at(len);
-            let extent = digits.parse().map_err(|_| "its header has a malformed `shape`")?;
-            extents.push(extent);
-            // Python 2 marks long integers.
-            self.rest = rest.strip_prefix('L').unwrap_or(rest);
-            if !self.skip(',') {
-                self.expect(')')?;
-                break;
+        for i in 0..2 {
+            for j in 0..3 {
+                for k in 0..4 {
+                    turned.push(100 * i + 10 * j + k);
+                }
             }
         }
-        Ok(extents)
+        let header = "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3, 4)}";
+        let array = read_npy(&file(header, &stored), LIMIT).unwrap();
+        assert_eq!(array.data, ArrayData::U8(turned));
+        let header = "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 0, 4)}";
+        assert!(read_npy(&file(header, &[]), LIMIT).unwrap().data.is_empty());
     }
 
-    /// The type of the elements, and whether they are big-endian.
-    fn element_type(&mut self) -> Result<(Kind, bool), String> {
-        if self.rest.trim_start().starts_with('[') {
-            return Err("structured elements are not supported; save one array a field".to_owned());
+    #[test]
+    fn what_is_written_is_read() {
+        for (shape, data) in [
+            (vec![], ArrayData::F32(vec![0.1])),
+            (vec![3], ArrayData::U8(vec![0, 128, 255])),
+            (vec![0, 5], ArrayData::I64(vec![])),
+            (vec![2, 1, 1], ArrayData::I64(vec![i64::MIN, i64::MAX])),
+            (vec![100, 100], ArrayData::F32(vec![f32::MIN_POSITIVE; 10_000])),
+        ] {
+            let array = Array { shape, data };
+            let bytes = encode_npy(&array);
+            assert_eq!(read_npy(&bytes, LIMIT).unwrap(), array, "{:?}", array.shape);
+            let elements = bytes.len() - bytes.iter().position(|&b| b == b'\n').unwrap() - 1;
+            assert_eq!((bytes.len() - elements) % 64, 0);
         }
-        let descr = self.string()?;
-        let (is_big_endian, code) = match descr.as_bytes() {
-            [b'>', code @ ..] => (true, code),
-            code => (false, code.strip_prefix(b"<").or(code.strip_prefix(b"|")).unwrap_or(code)),
-        };
-        let kind = match code {
-            b"b1" | b"?" => Kind::Bool,
-            b"u1" => Kind::U8,
-            b"u2" => Kind::U16,
-            b"u4" => Kind::U32,
-            b"u8" => Kind::U64,
-            b"i1" => Kind::I8,
-            b"i2" => Kind::I16,
-            b"i4" => Kind::I32,
-            b"i8" => Kind::I64,
-            b"f2" => Kind::F16,
-            b"f4" => Kind::F32,
-            b"f8" => Kind::F64,
-            [b'O', ..] => {
-                return Err("holds pickled Python objects, which are not read; save it as an \
-                            array of numbers"
-                    .to_owned());
-            }
-            _ => {
-                return Err(format!(
-                    "elements of type `{}` are not supported; save it as uint8, int64 or float32",
-                    descr.escape_default()
-                ));
-            }
-        };
-        Ok((kind, is_big_endian))
+    }
+
+    #[test]
+    fn malformed_files_are_refused() {
+        let mut pickled = plain("|O", "(1,)", &[]);
+        let mut cases = vec![
+            (b"PK".to_vec(), "ends within its header"),
+            (b"not a npy file".to_vec(), "is not in .npy format"),
+            (plain("<f4", "(2,)", &[0; 7]), "fewer than the 2 elements"),
+            (plain("|u1", "(2,)", &[0; 1]), "fewer than the 2 elements"),
+            (plain("|u1", "(2,)", &[0; 3]), "more than extents [2] need"),
+            (plain("<f4", "(2,)", &[0; 12]), "more than extents [2] need"),
+            (plain("|b1", "(1,)", &[2]), "element 2 is not a truth value"),
+            (plain("<u8", "(1,)", &[0xff; 8]), "larger than 2^63 - 1"),
+            (std::mem::take(&mut pickled), "pickled"),
+            (plain("<c8", "(1,)", &[]), "type `<c8` are not supported"),
+            (plain("<U3", "(1,)", &[]), "type `<U3`"),
+            (plain("<M8[ns]", "(1,)", &[]), "type `<M8[ns]`"),
+            (plain("", "(1,)", &[]), "type ``"),
+            (plain("|u1", "(-1,)", &[]), "malformed `shape`"),
+            (plain("|u1", "(1 2)", &[]), "lacks a `)`"),
+            (plain("|u1", "((1,),)", &[]), "malformed `shape`"),
+            (plain("|u1", "[1]", &[]), "lacks a `(`"),
+            (plain("|u1", "(99999999999999999999,)", &[]), "malformed `shape`"),
+            (plain("|u1", "(9999999999, 9999999999)", &[]), "too large"),
+            (plain("|u1", "(0, 9999999999, 9999999999)", &[]), "too large"),
+        ];
+        for (header, expected) in [
+            ("", "lacks a `{`"),
+            ("{}", "lacks `descr`, `fortran_order` or `shape`"),
+            ("{'descr': '|u1'", "lacks a `}`"),
+            ("{'descr", "unfinished string"),
+            ("{'descr' '|u1'}", "lacks a `:`"),
+            ("{'descr': '|u1', 'descr': '|u1'}", "`descr` twice"),
+            ("{'other': 1}", "unknown key `other`"),
+            ("{'fortran_order': 1}", "neither `True` nor `False`"),
+            ("{'descr': [('a', '<f4')]}", "structured"),
+            ("{'descr': '|u1', 'fortran_order': False, 'shape': ()} x", "something else"),
+        ] {
+            cases.push((file(header, &[]), expected));
+        }
+        cases.push((file(&"[".repeat(60_000), &[]), "lacks a `{`"));
+        cases.push(([MAGIC.as_slice(), &[2, 0, 0xff, 0xff, 0xff, 0xff]].concat(), "too long"));
+        cases.push(([MAGIC.as_slice(), &[4, 0]].concat(), "version 4.0"));
+        for (bytes, expected) in cases {
+            let error = read_npy(&bytes, LIMIT).unwrap_err().to_string();
+            let start = String::from_utf8_lossy(&bytes[..bytes.len().min(90)]).into_owned();
+            assert!(error.contains(expected), "{start}: expected {expected}, got {error}");
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_bytes_in_the_file_and_in_memory() {
+        for (descr, extent, limit, fits) in [
+            ("|u1", 8, 8, true),
+            ("|u1", 9, 8, false),
+            ("|i1", 1, 8, true),
+            ("|i1", 2, 8, false),
+            ("<f8", 1, 8, true),
+            ("<f8", 2, 8, false),
+            ("<f2", 2, 8, true),
+            ("<f2", 3, 8, false),
+        ] {
+            let bytes = plain(descr, &format!("({extent},)"), &[]);
+            let error = read_npy(&bytes, limit).unwrap_err();
+            let is_too_large = matches!(error, NpzError::TooLarge { .. });
+            assert_eq!(is_too_large, !fits, "{descr} {extent}: {error}");
+        }
     }
 }

@@ -3,15 +3,18 @@
 //! What the operators mean is not known here. All that the file format can hide in a corner
 //! (functions, sparse or external tensors, sub-graphs, other domains) is read or refused.
 
+mod element_type;
 mod error;
+mod external;
+mod names;
 mod proto;
 mod read;
 mod tensor;
 mod write;
 
+pub use element_type::ElementType;
 pub use error::OnnxError;
 pub use read::{parse_model, parse_tensor};
-pub use tensor::ElementType;
 pub use write::{ModelBuilder, encode_model};
 
 use std::collections::BTreeMap;

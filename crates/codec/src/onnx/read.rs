@@ -3,11 +3,13 @@
 use super::{
     Attribute, Dim, ElementType, Graph, Model, NEWEST_IR_VERSION, Node, OPSETS, OnnxError, Tensor,
     ValueInfo,
+    external::External,
+    names::NodeNames,
     proto::{
         AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
         attribute_type as kind,
     },
-    tensor::{self, External},
+    tensor,
 };
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,47 +180,6 @@ fn nodes(protos: Vec<NodeProto>, external: &mut External) -> Result<Vec<Node>, O
         .collect()
 }
 
-/// Gives every node a name of its own. Names in the file come first; a repeated one gets the
-/// suffix `_2`, `_3` and so on.
-struct NodeNames {
-    /// Names that cannot be made, because the file has them.
-    reserved: BTreeSet<String>,
-    used: BTreeSet<String>,
-    /// The next suffix for a name that is taken.
-    suffixes: BTreeMap<String, usize>,
-}
-
-impl NodeNames {
-    fn new(protos: &[NodeProto]) -> Self {
-        let reserved = protos.iter().map(|proto| proto.name.clone()).collect();
-        Self { reserved, used: BTreeSet::new(), suffixes: BTreeMap::new() }
-    }
-
-    fn unique(&mut self, proto: &NodeProto, index: usize) -> String {
-        let name = if proto.name.is_empty() {
-            format!("{}_{index}", proto.op_type)
-        } else {
-            proto.name.clone()
-        };
-        let is_free = !self.used.contains(&name)
-            && (!proto.name.is_empty() || !self.reserved.contains(&name));
-        let unique = if is_free { name } else { self.suffixed(&name) };
-        self.used.insert(unique.clone());
-        unique
-    }
-
-    fn suffixed(&mut self, name: &str) -> String {
-        let suffix = self.suffixes.entry(name.to_owned()).or_insert(2);
-        loop {
-            let candidate = format!("{name}_{suffix}");
-            *suffix += 1;
-            if !self.used.contains(&candidate) && !self.reserved.contains(&candidate) {
-                return candidate;
-            }
-        }
-    }
-}
-
 fn node(proto: NodeProto, name: String, external: &mut External) -> Result<Node, OnnxError> {
     let op_type = proto.op_type;
     let error = |problem: &str| OnnxError::Node {
@@ -272,8 +233,7 @@ fn read_attribute(proto: AttributeProto, external: &mut External) -> Result<Attr
         kind::STRING => Attribute::String(text(proto.s.unwrap_or_default())?),
         kind::TENSOR => {
             let tensor = proto.t.ok_or("has no tensor")?;
-            let tensor = tensor::tensor(tensor, external).map_err(|e| e.to_string())?;
-            Attribute::Tensor(tensor)
+            Attribute::Tensor(tensor::read(tensor, external)?)
         }
         kind::FLOATS => Attribute::Floats(proto.floats),
         kind::INTS => Attribute::Ints(proto.ints),
@@ -295,4 +255,231 @@ fn read_attribute(proto: AttributeProto, external: &mut External) -> Result<Attr
         kind::UNDEFINED => return Err("has no type".to_owned()),
         other => return Err(format!("has the unknown type {other}")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::{ModelBuilder, proto::*};
+
+    fn model() -> ModelProto {
+        let bytes = ModelBuilder::new("g")
+            .input("x", &[1, 2])
+            .initializer("w", Tensor::floats(&[2], vec![1.0, -1.0]))
+            .node(Node::new("Mul", "scale", &["x", "w"], &["y"]))
+            .output("y", &[1, 2])
+            .encode();
+        ModelProto::decode(bytes.as_slice()).unwrap()
+    }
+
+    fn parse(proto: &ModelProto) -> Result<Model, OnnxError> {
+        parse_model(&proto.encode_to_vec(), &no_external)
+    }
+
+    /// The model after a change, read.
+    fn changed(change: impl FnOnce(&mut ModelProto, &mut GraphProto)) -> Result<Model, OnnxError> {
+        let mut proto = model();
+        let mut graph = proto.graph.take().unwrap();
+        change(&mut proto, &mut graph);
+        proto.graph = Some(graph);
+        parse(&proto)
+    }
+
+    /// The message of the error and of its causes.
+    fn refused(change: impl FnOnce(&mut ModelProto, &mut GraphProto)) -> String {
+        changed(change).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let tensor = Tensor::ints(&[2, 1], vec![3, -4]);
+        let written = ModelBuilder::new("g")
+            .opset(13)
+            .input_value(ValueInfo {
+                name: "x".to_owned(),
+                element_type: ElementType::U8,
+                dims: vec![Dim::Named("N".to_owned()), Dim::Unknown, Dim::Known(4)],
+            })
+            .initializer("w", Tensor::floats(&[1, 2], vec![0.5, f32::MIN_POSITIVE]))
+            .initializer("scalar", Tensor::ints(&[], vec![i64::MIN]))
+            .node(
+                Node::new("Op", "node", &["x", "", "w"], &["y", ""])
+                    .with("f", 1.5)
+                    .with("i", -7)
+                    .with("s", "text")
+                    .with("t", tensor)
+                    .with("fs", vec![1.0_f32, 2.0])
+                    .with("is", vec![1_i64, -2])
+                    .with("ss", vec!["a".to_owned(), String::new()]),
+            )
+            .output("y", &[2, 3])
+            .build();
+        let bytes = super::super::encode_model(&written);
+        assert_eq!(parse_model(&bytes, &no_external).unwrap(), written);
+    }
+
+    #[test]
+    fn not_a_model_is_refused() {
+        for (bytes, expected) in [
+            (b"".as_slice(), "no IR version"),
+            (b"\x08\x08\x42\x02\x10\x11", "no graph"),
+            (b"PK\x03\x04", "not a readable ONNX file"),
+            (b"\x89HDF\r\n\x1a\n", "not a readable ONNX file"),
+        ] {
+            let error = parse_model(bytes, &no_external).unwrap_err().to_string();
+            assert!(error.contains(expected), "{bytes:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_refused_or_read() {
+        let bytes = model().encode_to_vec();
+        for len in 0..bytes.len() {
+            let result = parse_model(&bytes[..len], &no_external);
+            assert!(result.is_err() || len > bytes.len() - 8, "{len} of {}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn versions_are_checked() {
+        let opsets = |versions: &[(&str, i64)]| -> Vec<OperatorSetId> {
+            versions
+                .iter()
+                .map(|&(domain, version)| OperatorSetId { domain: domain.to_owned(), version })
+                .collect()
+        };
+        for (versions, expected) in [
+            (vec![("", 11)], Some(11)),
+            (vec![("", 28)], Some(28)),
+            (vec![("ai.onnx", 17)], Some(17)),
+            (vec![("com.microsoft", 1), ("", 17), ("ai.onnx", 17)], Some(17)),
+            (vec![("", 10)], None),
+            (vec![("", 29)], None),
+            (vec![("", 17), ("ai.onnx", 18)], None),
+            (vec![("ai.onnx.ml", 3)], None),
+            (vec![], None),
+        ] {
+            let result = changed(|model, _| model.opset_import = opsets(&versions));
+            assert_eq!(result.ok().map(|model| model.opset), expected, "{versions:?}");
+        }
+        assert_eq!(
+            refused(|model, _| model.opset_import[0].version = 9),
+            "opset 9 is not supported; supported are 11 to 28: re-export the model with one of them"
+        );
+        assert!(refused(|model, _| model.ir_version = 15).contains("IR version 15"));
+        assert!(refused(|model, _| model.ir_version = -1).contains("no IR version"));
+    }
+
+    #[test]
+    fn hidden_corners_are_refused_by_name() {
+        fn attribute(graph: &mut GraphProto) -> &mut AttributeProto {
+            let attributes = &mut graph.node[0].attribute;
+            attributes.push(AttributeProto {
+                name: "a".to_owned(),
+                r#type: kind::INT,
+                ..AttributeProto::default()
+            });
+            &mut attributes[0]
+        }
+        let check = |message: String, expected: &str| {
+            assert!(message.contains(expected), "expected {expected}, got {message}");
+        };
+        check(refused(|model, _| model.training_info = vec![vec![]]), "training information");
+        check(refused(|model, _| model.functions = vec![vec![]]), "function defined in the model");
+        check(refused(|_, g| g.sparse_initializer = vec![vec![]]), "sparse initializer");
+        check(refused(|_, g| g.initializer[0].name.clear()), "has no name");
+        check(
+            refused(|_, g| g.initializer.push(g.initializer[0].clone())),
+            "tensor `w`: is defined",
+        );
+        check(refused(|_, g| g.input.push(g.input[0].clone())), "value `x`: is listed more");
+        check(refused(|_, g| g.output.push(g.output[0].clone())), "value `y`: is listed more");
+        check(refused(|_, g| g.output[0].name.clear()), "has no name");
+        check(refused(|_, g| g.input[0].r#type = None), "value `x`: the file gives no shape");
+        check(
+            refused(|_, g| {
+                let sequence = Some(vec![]);
+                g.input[0].r#type = Some(TypeProto { sequence, ..TypeProto::default() });
+            }),
+            "only dense tensors",
+        );
+        check(refused(|_, g| g.node[0].op_type.clear()), "has no operator");
+        check(
+            refused(|_, g| g.node[0].domain = "com.microsoft".to_owned()),
+            "node `scale` (Mul): domain `com.microsoft` is not supported",
+        );
+        check(refused(|_, g| g.node[0].overload = "o".to_owned()), "calls a function");
+        check(refused(|_, g| attribute(g).name.clear()), "has no name");
+        check(refused(|_, g| attribute(g).r#type = 0), "`a` has no type");
+        check(refused(|_, g| attribute(g).r#type = 99), "unknown type 99");
+        check(
+            refused(|_, g| attribute(g).r#type = kind::GRAPH),
+            "node `scale` (Mul): attribute `a` is a graph",
+        );
+        check(refused(|_, g| attribute(g).r#type = kind::SPARSE_TENSOR), "sparse tensor");
+        check(refused(|_, g| attribute(g).r#type = kind::TENSORS), "list of tensors");
+        check(refused(|_, g| attribute(g).r#type = kind::TYPE_PROTO), "is a type");
+        check(refused(|_, g| attribute(g).r#type = kind::TENSOR), "has no tensor");
+        check(refused(|_, g| attribute(g).ref_attr_name = "b".to_owned()), "refers to `b`");
+        check(
+            refused(|_, g| {
+                let attribute = attribute(g);
+                attribute.r#type = kind::STRING;
+                attribute.s = Some(vec![0xff]);
+            }),
+            "not UTF-8",
+        );
+        check(
+            refused(|_, g| {
+                attribute(g);
+                attribute(g);
+            }),
+            "attribute `a` is given more than once",
+        );
+    }
+
+    #[test]
+    fn inputs_that_are_initializers_are_left_out() {
+        let listed = changed(|_, graph| {
+            graph.input.push(ValueInfoProto { name: "w".to_owned(), r#type: None });
+        });
+        let names: Vec<String> =
+            listed.unwrap().graph.inputs.into_iter().map(|input| input.name).collect();
+        assert_eq!(names, ["x"]);
+    }
+
+    #[test]
+    fn open_extents_are_kept_open() {
+        let dim = |value, name: Option<&str>| Dimension {
+            dim_value: value,
+            dim_param: name.map(str::to_owned),
+        };
+        for (dim, expected) in [
+            (dim(Some(3), None), Dim::Known(3)),
+            (dim(Some(0), None), Dim::Known(0)),
+            (dim(Some(-1), None), Dim::Unknown),
+            (dim(None, Some("N")), Dim::Named("N".to_owned())),
+            (dim(None, Some("")), Dim::Unknown),
+            (dim(None, None), Dim::Unknown),
+        ] {
+            let model = changed(|_, graph| {
+                let tensor_type = graph.input[0].r#type.as_mut().unwrap().tensor.as_mut().unwrap();
+                tensor_type.shape.as_mut().unwrap().dim[0] = dim.clone();
+            });
+            assert_eq!(model.unwrap().graph.inputs[0].dims[0], expected, "{dim:?}");
+        }
+    }
+
+    #[test]
+    fn a_tensor_file_is_read() {
+        let proto = TensorProto {
+            dims: vec![2],
+            data_type: 1,
+            float_data: vec![1.0, 2.0],
+            ..TensorProto::default()
+        };
+        let tensor = parse_tensor(&proto.encode_to_vec()).unwrap();
+        assert_eq!(tensor, Tensor::floats(&[2], vec![1.0, 2.0]));
+        assert!(parse_tensor(&[0x08]).is_err());
+    }
 }

@@ -1,137 +1,11 @@
 //! The elements of a `TensorProto`: typed, raw or in another file.
 
 use super::{
-    OnnxError, Tensor, TensorData,
-    proto::{StringEntry, TensorProto},
+    ElementType, OnnxError, Tensor, TensorData,
+    external::{External, ExternalRange},
+    proto::TensorProto,
 };
 use crate::convert::{bf16_to_f32, f16_to_f32, f64_to_f32};
-use std::collections::BTreeMap;
-
-/// The type of the elements of a tensor in an ONNX file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElementType {
-    /// IEEE 754 single precision.
-    F32,
-    /// Unsigned integers of 8 bits.
-    U8,
-    /// Signed integers of 8 bits.
-    I8,
-    /// Unsigned integers of 16 bits.
-    U16,
-    /// Signed integers of 16 bits.
-    I16,
-    /// Signed integers of 32 bits.
-    I32,
-    /// Signed integers of 64 bits.
-    I64,
-    /// Truth values.
-    Bool,
-    /// IEEE 754 half precision.
-    F16,
-    /// IEEE 754 double precision.
-    F64,
-    /// Unsigned integers of 32 bits.
-    U32,
-    /// Unsigned integers of 64 bits.
-    U64,
-    /// The upper half of single precision.
-    Bf16,
-    /// Any other, by its number in ONNX.
-    Other(i32),
-}
-
-/// Number in ONNX, type, name in ONNX.
-const ELEMENT_TYPES: [(i32, ElementType, &str); 13] = [
-    (1, ElementType::F32, "FLOAT"),
-    (2, ElementType::U8, "UINT8"),
-    (3, ElementType::I8, "INT8"),
-    (4, ElementType::U16, "UINT16"),
-    (5, ElementType::I16, "INT16"),
-    (6, ElementType::I32, "INT32"),
-    (7, ElementType::I64, "INT64"),
-    (9, ElementType::Bool, "BOOL"),
-    (10, ElementType::F16, "FLOAT16"),
-    (11, ElementType::F64, "DOUBLE"),
-    (12, ElementType::U32, "UINT32"),
-    (13, ElementType::U64, "UINT64"),
-    (16, ElementType::Bf16, "BFLOAT16"),
-];
-
-impl ElementType {
-    pub(super) fn from_code(code: i32) -> Self {
-        let known = ELEMENT_TYPES.iter().find(|(known, ..)| *known == code);
-        known.map_or(Self::Other(code), |&(_, element, _)| element)
-    }
-
-    pub(super) fn code(self) -> i32 {
-        match self {
-            Self::Other(code) => code,
-            _ => ELEMENT_TYPES
-                .iter()
-                .find(|(_, element, _)| *element == self)
-                .map_or(0, |&(code, ..)| code),
-        }
-    }
-}
-
-impl std::fmt::Display for ElementType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Other(0) => f.write_str("UNDEFINED"),
-            Self::Other(8) => f.write_str("STRING"),
-            Self::Other(14 | 15) => f.write_str("COMPLEX"),
-            Self::Other(17..=20 | 24) => f.write_str("FLOAT8"),
-            Self::Other(23) => f.write_str("FLOAT4"),
-            Self::Other(27 | 28) => f.write_str("FLOAT6"),
-            Self::Other(21 | 22) => f.write_str("INT4"),
-            Self::Other(25 | 26) => f.write_str("INT2"),
-            Self::Other(code) => write!(f, "number {code}"),
-            _ => f.write_str(
-                ELEMENT_TYPES
-                    .iter()
-                    .find(|(_, element, _)| element == self)
-                    .map_or("unknown", |&(.., name)| name),
-            ),
-        }
-    }
-}
-
-/// Files with external data, each read once.
-pub(super) struct External<'a> {
-    read: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
-    files: BTreeMap<String, Vec<u8>>,
-}
-
-impl<'a> External<'a> {
-    pub(super) fn new(read: &'a dyn Fn(&str) -> Result<Vec<u8>, String>) -> Self {
-        Self { read, files: BTreeMap::new() }
-    }
-
-    fn file(&mut self, location: &str) -> Result<&[u8], String> {
-        if !self.files.contains_key(location) {
-            check_location(location)?;
-            let bytes = (self.read)(location)
-                .map_err(|problem| format!("external data file `{location}`: {problem}"))?;
-            self.files.insert(location.to_owned(), bytes);
-        }
-        Ok(&self.files[location])
-    }
-}
-
-/// Refuses whatever could point outside the model's own folder.
-fn check_location(location: &str) -> Result<(), String> {
-    let plain = !location.is_empty()
-        && !location.contains(['\\', ':', '\0'])
-        && location.split('/').all(|part| !part.is_empty() && part != "..");
-    if plain {
-        Ok(())
-    } else {
-        Err(format!(
-            "external data location `{}` is not a plain path inside the model's own folder",
-            location.escape_default()
-        ))
-    }
-}
 
 /// The tensor that `proto` describes.
 pub(super) fn tensor(proto: TensorProto, external: &mut External) -> Result<Tensor, OnnxError> {
@@ -139,7 +13,8 @@ pub(super) fn tensor(proto: TensorProto, external: &mut External) -> Result<Tens
     read(proto, external).map_err(|problem| OnnxError::Tensor { tensor: name, problem })
 }
 
-fn read(proto: TensorProto, external: &mut External) -> Result<Tensor, String> {
+/// The tensor that `proto` describes, or what is wrong with it.
+pub(super) fn read(proto: TensorProto, external: &mut External) -> Result<Tensor, String> {
     if proto.segment.is_some() {
         return Err("a segment of a tensor is not supported; store it whole".to_owned());
     }
@@ -161,8 +36,7 @@ fn read(proto: TensorProto, external: &mut External) -> Result<Tensor, String> {
                 return Err("has data both in the file and outside it".to_owned());
             }
             let range = ExternalRange::new(&proto.external_data)?;
-            let file = external.file(range.location)?;
-            raw(range.slice(file)?, element, count)?
+            raw(external.slice(&range)?, element, count)?
         }
         other => return Err(format!("data location {other} is not known")),
     };
@@ -305,47 +179,145 @@ fn unsupported(element: ElementType) -> String {
     )
 }
 
-/// Where in which file the elements are.
-struct ExternalRange<'a> {
-    location: &'a str,
-    offset: usize,
-    length: Option<usize>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::proto::StringEntry;
 
-impl<'a> ExternalRange<'a> {
-    fn new(entries: &'a [StringEntry]) -> Result<Self, String> {
-        let mut range = Self { location: "", offset: 0, length: None };
-        let number = |entry: &StringEntry| {
-            entry.value.parse().map_err(|_| {
-                format!("external data {} `{}` is not a number", entry.key, entry.value)
-            })
-        };
-        for entry in entries {
-            match entry.key.as_str() {
-                "location" => range.location = &entry.value,
-                "offset" => range.offset = number(entry)?,
-                "length" => range.length = Some(number(entry)?),
-                // A checksum says nothing about where the elements are.
-                "checksum" => {}
-                key => return Err(format!("external data entry `{key}` is not known")),
-            }
-        }
-        Ok(range)
+    fn proto(data_type: i32, dims: &[i64]) -> TensorProto {
+        TensorProto { name: "w".to_owned(), data_type, dims: dims.to_vec(), ..Default::default() }
     }
 
-    fn slice<'f>(&self, file: &'f [u8]) -> Result<&'f [u8], String> {
-        let end = match self.length {
-            Some(length) => self.offset.checked_add(length),
-            None => Some(file.len()),
+    fn raw_proto(data_type: i32, dims: &[i64], raw_data: &[u8]) -> TensorProto {
+        TensorProto { raw_data: raw_data.to_vec(), ..proto(data_type, dims) }
+    }
+
+    fn outside(entries: &[(&str, &str)]) -> TensorProto {
+        let external_data = entries
+            .iter()
+            .map(|&(key, value)| StringEntry { key: key.to_owned(), value: value.to_owned() })
+            .collect();
+        TensorProto { external_data, data_location: 1, ..proto(1, &[2]) }
+    }
+
+    fn check(proto: TensorProto) -> Result<Tensor, String> {
+        let file = |location: &str| match location {
+            "w.bin" => Ok([0_f32, 1.0, 2.0].iter().flat_map(|x| x.to_le_bytes()).collect()),
+            _ => Err("no such file".to_owned()),
         };
-        end.and_then(|end| file.get(self.offset..end)).ok_or_else(|| {
-            format!(
-                "external data file `{}` has {} bytes, too few for offset {} and length {}",
-                self.location,
-                file.len(),
-                self.offset,
-                self.length.map_or_else(|| "unknown".to_owned(), |n| n.to_string())
-            )
-        })
+        read(proto, &mut External::new(&file))
+    }
+
+    #[test]
+    fn every_type_is_read_typed_and_raw() {
+        let floats = |x: &[f32]| TensorData::F32(x.to_vec());
+        let ints = |x: &[i64]| TensorData::I64(x.to_vec());
+        let int32 =
+            |data_type, x: &[i32]| TensorProto { int32_data: x.to_vec(), ..proto(data_type, &[2]) };
+        let uint64 = |data_type, x: &[u64]| TensorProto {
+            uint64_data: x.to_vec(),
+            ..proto(data_type, &[2])
+        };
+        let cases = [
+            (TensorProto { float_data: vec![1.5, -2.0], ..proto(1, &[2]) }, floats(&[1.5, -2.0])),
+            (raw_proto(1, &[1], &1.5_f32.to_le_bytes()), floats(&[1.5])),
+            (int32(2, &[0, 255]), ints(&[0, 255])),
+            (raw_proto(2, &[2], &[0, 255]), ints(&[0, 255])),
+            (int32(3, &[-128, 127]), ints(&[-128, 127])),
+            (raw_proto(3, &[2], &[0x80, 0x7f]), ints(&[-128, 127])),
+            (int32(4, &[0, 65535]), ints(&[0, 65535])),
+            (raw_proto(4, &[1], &[0xff, 0xff]), ints(&[65535])),
+            (int32(5, &[-32768, 1]), ints(&[-32768, 1])),
+            (raw_proto(5, &[1], &[0xff, 0xff]), ints(&[-1])),
+            (int32(6, &[i32::MIN, 1]), ints(&[-2_147_483_648, 1])),
+            (raw_proto(6, &[1], &[0xfe, 0xff, 0xff, 0xff]), ints(&[-2])),
+            (TensorProto { int64_data: vec![i64::MIN], ..proto(7, &[1]) }, ints(&[i64::MIN])),
+            (raw_proto(7, &[1], &(-9_i64).to_le_bytes()), ints(&[-9])),
+            (int32(9, &[0, 1]), ints(&[0, 1])),
+            (raw_proto(9, &[2], &[1, 0]), ints(&[1, 0])),
+            (int32(10, &[0x3c00, 0xc000]), floats(&[1.0, -2.0])),
+            (raw_proto(10, &[2], &[0x00, 0x3c, 0x00, 0xc0]), floats(&[1.0, -2.0])),
+            (TensorProto { double_data: vec![0.1], ..proto(11, &[1]) }, floats(&[0.1])),
+            (raw_proto(11, &[1], &0.1_f64.to_le_bytes()), floats(&[0.1])),
+            (uint64(12, &[0, 4_294_967_295]), ints(&[0, 4_294_967_295])),
+            (raw_proto(12, &[1], &[0xff, 0xff, 0xff, 0xff]), ints(&[4_294_967_295])),
+            (uint64(13, &[0, 1 << 62]), ints(&[0, 1 << 62])),
+            (raw_proto(13, &[1], &5_u64.to_le_bytes()), ints(&[5])),
+            (int32(16, &[0x3f80, 0xc040]), floats(&[1.0, -3.0])),
+            (raw_proto(16, &[1], &[0x80, 0x3f]), floats(&[1.0])),
+        ];
+        for (proto, expected) in cases {
+            let what = format!("{proto:?}");
+            assert_eq!(check(proto).unwrap().data, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn extents_are_kept() {
+        for (dims, data) in [(vec![], vec![7.0]), (vec![0, 3], vec![]), (vec![1, 2], vec![1.0; 2])]
+        {
+            let expected: Vec<usize> = dims.iter().map(|&d| usize::try_from(d).unwrap()).collect();
+            let tensor = check(TensorProto { float_data: data, ..proto(1, &dims) }).unwrap();
+            assert_eq!(tensor.dims, expected);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let typed =
+            |data_type, x: &[i32]| TensorProto { int32_data: x.to_vec(), ..proto(data_type, &[1]) };
+        let cases = [
+            (proto(1, &[2]), "has 0 elements, but its extents [2] need 2"),
+            (proto(1, &[]), "has 0 elements, but its extents [] need 1"),
+            (proto(1, &[-1]), "not all at least 0"),
+            (proto(1, &[i64::MAX, 4]), "too large"),
+            (proto(1, &[0, i64::MAX, 4]), "too large"),
+            (proto(1, &[1 << 40]), "has 0 elements"),
+            (raw_proto(1, &[1 << 62], &[0; 4]), "has 4 bytes, but"),
+            (raw_proto(1, &[2], &[0; 7]), "has 7 bytes, but 2 elements of type FLOAT need 4 each"),
+            (raw_proto(1, &[2], &[0; 12]), "has 12 bytes"),
+            (raw_proto(9, &[2], &[0, 2]), "element 2 is not a BOOL"),
+            (raw_proto(13, &[1], &[0xff; 8]), "larger than 2^63 - 1"),
+            (raw_proto(8, &[1], &[0]), "type STRING are not supported"),
+            (raw_proto(22, &[1], &[0]), "type INT4 are not supported"),
+            (proto(0, &[0]), "type UNDEFINED are not supported"),
+            (typed(1, &[1]), "not of its type FLOAT"),
+            (typed(7, &[1]), "not of its type INT64"),
+            (typed(2, &[256]), "element 256 is not a UINT8"),
+            (typed(3, &[-129]), "element -129 is not a INT8"),
+            (typed(10, &[-1]), "element -1 is not the bits of a FLOAT16"),
+            (TensorProto { raw_data: vec![0; 4], ..typed(6, &[1]) }, "both raw and typed"),
+            (TensorProto { segment: Some(vec![]), ..proto(1, &[0]) }, "segment"),
+            (TensorProto { data_location: 2, ..proto(1, &[0]) }, "data location 2"),
+            (TensorProto { raw_data: vec![0], ..outside(&[]) }, "both in the file and outside"),
+            (
+                TensorProto { data_location: 0, ..outside(&[("location", "w.bin")]) },
+                "`data_location`",
+            ),
+        ];
+        for (proto, expected) in cases {
+            let what = format!("{proto:?}");
+            let problem = check(proto).unwrap_err();
+            assert!(problem.contains(expected), "{what}: expected {expected}, got {problem}");
+        }
+    }
+
+    #[test]
+    fn external_data_is_read() {
+        for (entries, expected) in [
+            (vec![("location", "w.bin"), ("length", "8")], [0.0, 1.0]),
+            (vec![("location", "./w.bin"), ("offset", "4"), ("checksum", "?")], [1.0, 2.0]),
+            (vec![("location", "w.bin"), ("offset", "4"), ("length", "8")], [1.0, 2.0]),
+        ] {
+            let tensor = check(outside(&entries)).unwrap();
+            assert_eq!(tensor.data, TensorData::F32(expected.to_vec()), "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn the_error_names_the_tensor() {
+        let read = |_: &str| Ok(Vec::new());
+        let error = tensor(proto(1, &[2]), &mut External::new(&read)).unwrap_err();
+        assert_eq!(error.to_string(), "tensor `w`: has 0 elements, but its extents [2] need 2");
     }
 }

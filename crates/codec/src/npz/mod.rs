@@ -2,6 +2,7 @@
 //!
 //! Pickled objects are refused: reading them would mean to run a program that the file brings.
 
+mod header;
 mod npy;
 
 pub use npy::{encode_npy, read_npy};
@@ -60,7 +61,7 @@ pub enum NpzError {
         #[source]
         source: ZipError,
     },
-    /// Two members of the archive are the same array.
+    /// The archive has the same array twice.
     #[error("the archive holds more than one array `{name}`")]
     Duplicate {
         /// Name of the array.
@@ -123,6 +124,9 @@ impl<'a> Npz<'a> {
     pub fn open(bytes: &'a [u8], limit: usize) -> Result<Self, NpzError> {
         let broken = |source| NpzError::Archive { source };
         let archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
+        if archive.has_duplicate_names() {
+            return Err(broken(ZipError::InvalidArchive("two members have the same name".into())));
+        }
         let mut members = BTreeMap::new();
         for (index, member) in archive.file_names().enumerate() {
             let member = member.map_err(broken)?;
@@ -207,4 +211,81 @@ pub fn encode_npz(arrays: &[(&str, &Array)]) -> Vec<u8> {
         archive.write_all(&encode_npy(array)).expect("a vector takes all bytes");
     }
     archive.finish().expect("a vector takes all bytes").into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn arrays() -> [(&'static str, Array); 2] {
+        [
+            ("y", Array { shape: vec![2], data: ArrayData::I64(vec![3, 4]) }),
+            ("x", Array { shape: vec![2, 3], data: ArrayData::U8(vec![1, 2, 3, 4, 5, 6]) }),
+        ]
+    }
+
+    fn archive(members: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in members {
+            archive.start_file(*name, options).unwrap();
+            archive.write_all(bytes).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn arrays_are_read_by_name() {
+        let [y, x] = arrays();
+        let bytes = encode_npz(&[(y.0, &y.1), (x.0, &x.1)]);
+        let mut npz = Npz::open(&bytes, LIMIT).unwrap();
+        assert_eq!(npz.names().collect::<Vec<_>>(), ["x", "y"]);
+        assert!(npz.contains("x") && !npz.contains("z"));
+        assert_eq!(npz.shape("x").unwrap(), [2, 3]);
+        assert_eq!(npz.read("x").unwrap(), x.1);
+        assert_eq!(npz.read("y").unwrap(), y.1);
+        assert_eq!(npz.read("z").unwrap_err().to_string(), "no array `z`; there are: x, y");
+    }
+
+    #[test]
+    fn stored_archives_are_read_and_other_members_left_alone() {
+        let x = encode_npy(&arrays()[1].1);
+        let bytes = archive(
+            &[("x.npy", &x), ("README", b"text"), ("a/x.npy", &x)],
+            zip::CompressionMethod::Stored,
+        );
+        let all = read_npz(&bytes, LIMIT).unwrap();
+        assert_eq!(all.keys().collect::<Vec<_>>(), ["a/x", "x"]);
+        assert_eq!(all["a/x"], arrays()[1].1);
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_is_inflated() {
+        let zeros = Array { shape: vec![1 << 24], data: ArrayData::U8(vec![0; 1 << 24]) };
+        let bytes = encode_npz(&[("bomb", &zeros)]);
+        assert!(bytes.len() < 1 << 16, "{}", bytes.len());
+        let error = read_npz(&bytes, LIMIT).unwrap_err();
+        assert!(matches!(error, NpzError::TooLarge { .. }), "{error}");
+        // One that hides its size stops at the size that its header declares.
+        let mut hidden = encode_npy(&arrays()[1].1);
+        hidden.extend(vec![0; 1 << 24]);
+        let bytes = archive(&[("x.npy", &hidden)], zip::CompressionMethod::Deflated);
+        let error = read_npz(&bytes, LIMIT).unwrap_err().to_string();
+        assert_eq!(error, "array `x`: holds more than extents [2, 3] need");
+    }
+
+    #[test]
+    fn damage_is_found() {
+        let x = encode_npy(&arrays()[1].1);
+        let mut bytes = archive(&[("x.npy", &x)], zip::CompressionMethod::Stored);
+        let pixel = bytes.windows(6).position(|w| w == [1, 2, 3, 4, 5, 6]).unwrap();
+        bytes[pixel] ^= 1;
+        let error = read_npz(&bytes, LIMIT).unwrap_err();
+        assert!(matches!(error, NpzError::Read { .. }), "{error}");
+        for len in 0..bytes.len() {
+            assert!(read_npz(&bytes[..len], LIMIT).is_err(), "{len}");
+        }
+    }
 }
