@@ -13,7 +13,7 @@ pub struct Bias<T> {
     pub column_class: Vec<u16>,
     /// How many classes of columns there are.
     pub n_column_classes: usize,
-    /// [class][co].
+    /// `[class][co]`.
     pub values: Vec<T>,
 }
 

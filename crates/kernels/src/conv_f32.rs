@@ -1,10 +1,11 @@
 //! The prepared convolution of floats.
 
 use crate::aligned::Aligned;
+use crate::depthwise::Depthwise;
 use crate::finish::BiasView;
 use crate::layout::{Block, Layout, Packed};
 use crate::table::Vectors;
-use crate::{ConvGeometry, FloatBias, Kernels, Scratch, depthwise, scalar};
+use crate::{ConvGeometry, FloatBias, Kernels, Scratch, scalar};
 
 /// What is applied to every output of a float layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,12 +53,12 @@ pub struct ConvF32 {
 #[allow(clippy::large_enum_variant, reason = "there is one a layer")]
 enum Prepared {
     Scalar(Vec<f32>),
-    Depthwise(&'static Vectors, Vec<f32>),
+    Depthwise(&'static Vectors, Depthwise<f32>),
     Tiled(&'static Vectors, Packed<f32>),
 }
 
 impl ConvF32 {
-    /// Packs `weights`, [co][kh][kw][ci / groups].
+    /// Packs `weights`, `[co][kh][kw][ci / groups]`.
     ///
     /// # Panics
     /// If the geometry contradicts itself or a length does not fit it.
@@ -72,9 +73,10 @@ impl ConvF32 {
         assert_eq!(weights.len(), geometry.weights_len(), "weights do not fit the geometry");
         let prepared = match &kernels.vectors {
             None => Prepared::Scalar(weights.to_vec()),
-            Some(vectors) if geometry.is_depthwise() => {
-                Prepared::Depthwise(vectors, depthwise::pack(weights, geometry.output[2]))
-            }
+            Some(vectors) if geometry.is_depthwise() => Prepared::Depthwise(
+                vectors,
+                Depthwise::new(Layout::new(geometry, 1, true), weights),
+            ),
             Some(vectors) => {
                 let (lanes, max_panels) = (vectors.tiles.lanes, vectors.tiles.max_panels);
                 let layout = Layout::new(geometry, 1, true);
@@ -104,10 +106,10 @@ impl ConvF32 {
             Prepared::Scalar(weights) => {
                 scalar::conv_f32(&self.geometry, x, weights, &self.bias, activation, y);
             }
-            Prepared::Depthwise(Vectors { plain, .. }, weights) => {
-                let windows = self.geometry.windows();
+            Prepared::Depthwise(Vectors { plain, .. }, layer) => {
+                let x = layer.layout.staged(x, 0.0, &mut scratch.staged_f32);
                 Block::for_each_row(&self.geometry, &mut scratch.sums_f32, |block, sums| {
-                    (plain.depthwise_f32)(&windows, block.pixels(), x, weights, sums);
+                    (plain.depthwise_f32)(layer.view(block), x, sums);
                     (plain.finish_float)(block, sums, bias, activation, y);
                 });
             }

@@ -1,12 +1,12 @@
 //! The prepared convolution of integers.
 
 use crate::aligned::Aligned;
+use crate::depthwise::Depthwise;
 use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::layout::{Block, Layout, Packed, Tile};
 use crate::table::{Plain, Vectors};
 use crate::{
-    BorderBias, ConvGeometry, Element, Epilogue, Integers, IntegersMut, Kernels, Scratch,
-    depthwise, scalar,
+    BorderBias, ConvGeometry, Element, Epilogue, Integers, IntegersMut, Kernels, Scratch, scalar,
 };
 use fixedwise_fixed::Rounding;
 
@@ -37,8 +37,8 @@ pub struct ConvInt {
 
 enum Prepared {
     Scalar(Vec<i16>),
-    Depthwise(&'static Vectors, Vec<i16>, Finish),
-    DepthwiseWide(&'static Vectors, Vec<i16>, WideRule),
+    Depthwise(&'static Vectors, Depthwise<i16>, Finish),
+    DepthwiseWide(&'static Vectors, Depthwise<i16>, WideRule),
     U8(&'static Vectors, Tile<u8, i8, i32>, Packed<i8>, Finish),
     I16(&'static Vectors, Packed<i16>, Finish),
     I16Wide(&'static Vectors, Packed<i16>, WideRule),
@@ -53,7 +53,7 @@ enum Finish {
 }
 
 impl ConvInt {
-    /// Packs `weights`, [co][kh][kw][ci / groups].
+    /// Packs `weights`, `[co][kh][kw][ci / groups]`.
     ///
     /// # Panics
     /// If the geometry or the epilogue contradict themselves, a length does not fit, or a bias is
@@ -100,18 +100,19 @@ impl ConvInt {
         assert_eq!(x.len(), self.geometry.input_len(), "the input does not fit the geometry");
         assert_eq!(y.len(), self.geometry.output_len(), "the output does not fit the geometry");
         let Scratch { staged_u8, staged_i16, sums_i32, sums_i64, .. } = scratch;
-        let windows = self.geometry.windows();
         match &self.prepared {
             Prepared::Scalar(weights) => self.run_scalar(x, weights, &mut y),
-            Prepared::Depthwise(Vectors { plain, .. }, weights, finish) => {
+            Prepared::Depthwise(Vectors { plain, .. }, layer, finish) => {
+                let x = stage_i16(plain, &layer.layout, x, staged_i16);
                 Block::for_each_row(&self.geometry, sums_i32, |block, sums| {
-                    (plain.depthwise_i32)(&windows, block.pixels(), x, weights, sums);
+                    (plain.depthwise_i32)(layer.view(block), x, sums);
                     self.finish(plain, finish, block, sums, sums_i64, &mut y);
                 });
             }
-            Prepared::DepthwiseWide(Vectors { plain, .. }, weights, rule) => {
+            Prepared::DepthwiseWide(Vectors { plain, .. }, layer, rule) => {
+                let x = stage_i16(plain, &layer.layout, x, staged_i16);
                 Block::for_each_row(&self.geometry, sums_i64, |block, sums| {
-                    (plain.depthwise_i64)(&windows, block.pixels(), x, weights, sums);
+                    (plain.depthwise_i64)(layer.view(block), x, sums);
                     self.finish_wide(plain, *rule, block, sums, &mut y);
                 });
             }
@@ -267,11 +268,11 @@ fn prepare(
     };
 
     if geometry.is_depthwise() {
-        let weights = depthwise::pack(weights, n_channels);
+        let layer = Depthwise::new(Layout::new(geometry, 1, input == Element::I16), weights);
         return Some(if sum_fits {
-            Prepared::Depthwise(vectors, weights, finish(0))
+            Prepared::Depthwise(vectors, layer, finish(0))
         } else {
-            Prepared::DepthwiseWide(vectors, weights, rule)
+            Prepared::DepthwiseWide(vectors, layer, rule)
         });
     }
     if !sum_fits {

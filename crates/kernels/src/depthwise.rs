@@ -1,114 +1,114 @@
 //! Depthwise convolution: one input channel an output channel, vectorized over channels.
 
-use crate::{Integers, PoolGeometry};
-use core::ops::Range;
+use crate::aligned::Plain;
+use crate::layout::{Block, Layout};
 
-/// Channels whose sums are kept in registers.
-const CHANNELS: usize = 32;
-
-/// Weights [c][kh][kw] as [kh][kw][c].
-pub(crate) fn pack<W: Copy + Default>(weights: &[W], n_channels: usize) -> Vec<W> {
-    let taps = weights.len() / n_channels;
-    let mut packed = vec![W::default(); weights.len()];
-    for channel in 0..n_channels {
-        for tap in 0..taps {
-            packed[tap * n_channels + channel] = weights[channel * taps + tap];
-        }
-    }
-    packed
+/// A depthwise layer: where its taps are in the staged image, and its weights as
+/// `[kh][kw][c]`.
+pub(crate) struct Depthwise<W> {
+    pub(crate) layout: Layout,
+    taps: Vec<u32>,
+    weights: Vec<W>,
 }
 
-/// Sums of the output pixels `pixels`, [pixel][c]; they wrap. `weights` are [kh][kw][c].
+impl<W: Plain> Depthwise<W> {
+    /// Packs `weights`, `[c][kh][kw]`.
+    pub(crate) fn new(layout: Layout, weights: &[W]) -> Self {
+        let n_channels = layout.geometry.output[2];
+        let n_taps = weights.len() / n_channels;
+        let mut packed = vec![W::default(); weights.len()];
+        for channel in 0..n_channels {
+            for tap in 0..n_taps {
+                packed[tap * n_channels + channel] = weights[channel * n_taps + tap];
+            }
+        }
+        Depthwise { taps: layout.taps(), layout, weights: packed }
+    }
+
+    /// The part a kernel needs to compute `block`, all channels of some pixels.
+    pub(crate) fn view(&self, block: &Block) -> View<'_, W> {
+        View {
+            pixels: &self.layout.pixels[block.pixel..block.pixel + block.n_pixels],
+            taps: &self.taps,
+            weights: &self.weights,
+            n_channels: block.n_channels,
+        }
+    }
+}
+
+/// Some pixels of a depthwise layer.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a, W> {
+    /// The index of the first tap of every output pixel.
+    pixels: &'a [u32],
+    /// The offset of every tap.
+    taps: &'a [u32],
+    /// `[kh][kw][c]`.
+    weights: &'a [W],
+    n_channels: usize,
+}
+
+/// Sums of all pixels of `view`, [pixel, c]; they wrap. `x` is the staged image.
 #[inline(always)]
-pub(crate) fn narrow(
-    windows: &PoolGeometry,
-    pixels: Range<usize>,
-    x: Integers,
-    weights: &[i16],
-    sums: &mut [i32],
-) {
-    #[inline(always)]
-    fn product<X: Into<i32>>(sum: i32, x: X, w: i16) -> i32 {
-        sum.wrapping_add(x.into() * i32::from(w))
-    }
-    match x {
-        Integers::U8(x) => depthwise(windows, pixels, x, weights, sums, product),
-        Integers::I8(x) => depthwise(windows, pixels, x, weights, sums, product),
-        Integers::I16(x) => depthwise(windows, pixels, x, weights, sums, product),
-    }
+pub(crate) fn narrow(view: View<i16>, x: &[i16], sums: &mut [i32]) {
+    depthwise(view, x, sums, |sum: i32, x, w| sum.wrapping_add(i32::from(x) * i32::from(w)));
 }
 
 /// As [`narrow`], in 64 bits.
 #[inline(always)]
-pub(crate) fn wide(
-    windows: &PoolGeometry,
-    pixels: Range<usize>,
-    x: Integers,
-    weights: &[i16],
-    sums: &mut [i64],
-) {
-    #[inline(always)]
-    fn product<X: Into<i32>>(sum: i64, x: X, w: i16) -> i64 {
-        sum + i64::from(x.into() * i32::from(w))
-    }
-    match x {
-        Integers::U8(x) => depthwise(windows, pixels, x, weights, sums, product),
-        Integers::I8(x) => depthwise(windows, pixels, x, weights, sums, product),
-        Integers::I16(x) => depthwise(windows, pixels, x, weights, sums, product),
-    }
+pub(crate) fn wide(view: View<i16>, x: &[i16], sums: &mut [i64]) {
+    depthwise(view, x, sums, |sum: i64, x, w| sum + i64::from(i32::from(x) * i32::from(w)));
 }
 
 /// As [`narrow`], of floats.
 #[inline(always)]
-pub(crate) fn float(
-    windows: &PoolGeometry,
-    pixels: Range<usize>,
-    x: &[f32],
-    weights: &[f32],
-    sums: &mut [f32],
-) {
-    depthwise(windows, pixels, x, weights, sums, |sum, x, w| sum + x * w);
+pub(crate) fn float(view: View<f32>, x: &[f32], sums: &mut [f32]) {
+    depthwise(view, x, sums, |sum: f32, x, w| sum + x * w);
 }
 
 #[inline(always)]
 fn depthwise<X: Copy, W: Copy, S: Copy + Default>(
-    windows: &PoolGeometry,
-    pixels: Range<usize>,
+    view: View<W>,
     x: &[X],
-    weights: &[W],
     sums: &mut [S],
     product: impl Fn(S, X, W) -> S + Copy,
 ) {
-    let [_, w, c] = windows.input;
-    let blocks = c - c % CHANNELS;
-    for (pixel, sums) in pixels.zip(sums.chunks_exact_mut(c)) {
-        let (oh, ow) = (pixel / windows.output[1], pixel % windows.output[1]);
-        let (rows, columns) = (windows.inside(0, oh), windows.inside(1, ow));
-        for from in (0..blocks).step_by(CHANNELS) {
-            let mut acc = [S::default(); CHANNELS];
-            for kh in rows.clone() {
-                for kw in columns.clone() {
-                    let pixel = windows.source(0, oh, kh) * w + windows.source(1, ow, kw);
-                    let x = &x[pixel * c + from..][..CHANNELS];
-                    let weights = &weights[(kh * windows.kernel[1] + kw) * c + from..][..CHANNELS];
-                    for lane in 0..CHANNELS {
-                        acc[lane] = product(acc[lane], x[lane], weights[lane]);
-                    }
-                }
-            }
-            sums[from..from + CHANNELS].copy_from_slice(&acc);
+    let n = view.n_channels;
+    for (idx, &pixel) in view.pixels.iter().enumerate() {
+        let x = &x[pixel as usize..];
+        let sums = &mut sums[idx * n..][..n];
+        let mut from = 0;
+        while from + 64 <= n {
+            channels::<64, _, _, _>(view, x, from, sums, product);
+            from += 64;
         }
-        let sums = &mut sums[blocks..];
-        sums.fill(S::default());
-        for kh in rows {
-            for kw in columns.clone() {
-                let pixel = windows.source(0, oh, kh) * w + windows.source(1, ow, kw);
-                let x = &x[pixel * c + blocks..][..c - blocks];
-                let weights = &weights[(kh * windows.kernel[1] + kw) * c + blocks..][..c - blocks];
-                for ((sum, &x), &weight) in sums.iter_mut().zip(x).zip(weights) {
-                    *sum = product(*sum, x, weight);
-                }
-            }
+        while from + 16 <= n {
+            channels::<16, _, _, _>(view, x, from, sums, product);
+            from += 16;
+        }
+        while from < n {
+            channels::<1, _, _, _>(view, x, from, sums, product);
+            from += 1;
         }
     }
+}
+
+/// Sums of the channels from `from` of one pixel, in registers.
+#[inline(always)]
+fn channels<const N: usize, X: Copy, W: Copy, S: Copy + Default>(
+    view: View<W>,
+    x: &[X],
+    from: usize,
+    sums: &mut [S],
+    product: impl Fn(S, X, W) -> S,
+) {
+    let mut acc = [S::default(); N];
+    for (idx, &tap) in view.taps.iter().enumerate() {
+        let x = &x[tap as usize + from..][..N];
+        let weights = &view.weights[idx * view.n_channels + from..][..N];
+        for lane in 0..N {
+            acc[lane] = product(acc[lane], x[lane], weights[lane]);
+        }
+    }
+    sums[from..from + N].copy_from_slice(&acc);
 }

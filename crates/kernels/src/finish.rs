@@ -9,7 +9,7 @@ use fixedwise_fixed::Rounding;
 pub(crate) struct BiasView<'a, T> {
     /// The class of every output pixel.
     pub(crate) classes: &'a [u32],
-    /// [class][co].
+    /// `[class][co]`.
     pub(crate) values: &'a [T],
     pub(crate) n_channels: usize,
 }
@@ -54,9 +54,25 @@ impl WideRule {
     }
 }
 
+/// Writes `output(sum, bias)` for all of a block.
+#[inline(always)]
+fn for_each_output<C: Copy, B: Copy, Y>(
+    block: &Block,
+    sums: &[C],
+    bias: BiasView<B>,
+    y: &mut [Y],
+    output: impl Fn(C, B) -> Y,
+) {
+    for_each_pixel(block, sums, bias, y, |sums, biases, y| {
+        for ((y, &sum), &bias) in y.iter_mut().zip(sums).zip(biases) {
+            *y = output(sum, bias);
+        }
+    });
+}
+
 /// Calls `each(sums, biases, outputs)` for every pixel of a block.
 #[inline(always)]
-fn for_each_pixel<C, B: Copy, Y>(
+pub(crate) fn for_each_pixel<C, B: Copy, Y>(
     block: &Block,
     sums: &[C],
     bias: BiasView<B>,
@@ -83,10 +99,8 @@ pub(crate) fn narrow(
     let NarrowRule { shift, min, max } = rule;
     macro_rules! write {
         ($y:expr, $t:ty) => {
-            for_each_pixel(block, sums, bias, $y, |sums, biases, y| {
-                for ((y, &sum), &bias) in y.iter_mut().zip(sums).zip(biases) {
-                    *y = (sum.wrapping_add(bias) >> shift).clamp(min, max) as $t;
-                }
+            for_each_output(block, sums, bias, $y, |sum, bias| {
+                (sum.wrapping_add(bias) >> shift).clamp(min, max) as $t
             })
         };
     }
@@ -124,11 +138,9 @@ fn wide_to<Y>(
     let Epilogue { shift, rounding, min, max, leaky, .. } = rule.epilogue;
     macro_rules! write {
         (|$v:ident| $output:expr) => {
-            for_each_pixel(block, sums, bias, y, |sums, biases, y| {
-                for ((y, &sum), &bias) in y.iter_mut().zip(sums).zip(biases) {
-                    let $v = sum + bias;
-                    *y = convert($output.clamp(min, max));
-                }
+            for_each_output(block, sums, bias, y, |sum, bias| {
+                let $v = sum + bias;
+                convert($output.clamp(min, max))
             })
         };
     }
@@ -205,11 +217,9 @@ pub(crate) fn float(
 ) {
     macro_rules! write {
         (|$v:ident| $output:expr) => {
-            for_each_pixel(block, sums, bias, y, |sums, biases, y| {
-                for ((y, &sum), &bias) in y.iter_mut().zip(sums).zip(biases) {
-                    let $v = sum + bias;
-                    *y = $output;
-                }
+            for_each_output(block, sums, bias, y, |sum, bias| {
+                let $v = sum + bias;
+                $output
             })
         };
     }

@@ -2,7 +2,7 @@
 
 /// Shapes of one convolution of one image; a dense layer has `h = w = 1` everywhere.
 ///
-/// Weights are [co][kh][kw][ci / groups]. Output channel `o` belongs to group
+/// Weights are `[co][kh][kw][ci / groups]`. Output channel `o` belongs to group
 /// `o / (co / groups)`. A tap outside of the image reads zero; the padding at the right and at the
 /// bottom is whatever the output needs.
 ///
@@ -152,9 +152,15 @@ impl PoolGeometry {
         let (start, dilation) = (at * self.stride[axis], self.dilation[axis]);
         let (pad, extent, kernel) = (self.pad[axis], self.input[axis], self.kernel[axis]);
         // Tap k reads `start + k * dilation - pad`, which must be in 0 .. extent.
-        let first = pad.saturating_sub(start).div_ceil(dilation).min(kernel);
-        let end = (extent + pad).saturating_sub(start).div_ceil(dilation).min(kernel);
-        first..end.max(first)
+        let (first, end) = (pad.saturating_sub(start), (extent + pad).saturating_sub(start));
+        // Most windows are dense, and a division costs as much as a tap.
+        let (first, end) = if dilation == 1 {
+            (first, end)
+        } else {
+            (first.div_ceil(dilation), end.div_ceil(dilation))
+        };
+        let first = first.min(kernel);
+        first..end.min(kernel).max(first)
     }
 
     /// The input row or column tap `tap` reads for output `at`; the tap must be inside.

@@ -18,7 +18,7 @@ pub(crate) struct Run {
 }
 
 /// What a tile kernel does: for every pixel and for `panels` vectors of output channels the sum
-/// over `runs` of inputs times weights, written to `sums` as [pixel][channel].
+/// over `runs` of inputs times weights, written to `sums` as `[pixel][channel]`.
 ///
 /// `(inputs, pixels, runs, panels, weights, sums)`
 pub(crate) type Tile<A, W, C> = fn(&[A], &[u32], &[Run], usize, &[W], &mut [C]);
@@ -33,7 +33,7 @@ pub(crate) struct Layout {
     /// Elements of the staged image, those read past its end included.
     pub(crate) staged_len: usize,
     /// The index of the first tap of every output pixel.
-    pixels: Vec<u32>,
+    pub(crate) pixels: Vec<u32>,
     /// `(offset, len)` of the contiguous taps.
     segments: Vec<(usize, usize)>,
     /// How many elements one step of the kernel takes.
@@ -97,6 +97,18 @@ impl Layout {
         }
     }
 
+    /// The offset of every tap, [kh, kw].
+    pub(crate) fn taps(&self) -> Vec<u32> {
+        let geometry = &self.geometry;
+        (0..geometry.kernel[0] * geometry.kernel[1])
+            .map(|tap| {
+                let row = tap / geometry.kernel[1] * geometry.dilation[0] * self.extent[1];
+                let column = tap % geometry.kernel[1] * geometry.dilation[1];
+                ((row + column) * geometry.input[2]) as u32
+            })
+            .collect()
+    }
+
     /// Writes the padded image; `zero` stands for zero and `convert` copies a row.
     pub(crate) fn stage<X, T: Plain>(
         &self,
@@ -145,7 +157,7 @@ struct Chunk {
     runs: Vec<Run>,
 }
 
-/// Weights in the order a tile kernel reads them: [chunk][step][channel][element of the step].
+/// Weights in the order a tile kernel reads them: `[chunk][step][channel]`[element of the step].
 pub(crate) struct Packed<W> {
     pub(crate) layout: Layout,
     chunks: Vec<Chunk>,
@@ -169,11 +181,6 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The output pixels.
-    pub(crate) fn pixels(&self) -> core::ops::Range<usize> {
-        self.pixel..self.pixel + self.n_pixels
-    }
-
     /// Calls `each` for all channels of every output row and room for their sums.
     pub(crate) fn for_each_row<C: Plain>(
         geometry: &ConvGeometry,
@@ -194,7 +201,7 @@ impl Block {
 const BLOCK_PIXELS: usize = 48;
 
 impl<W: Plain> Packed<W> {
-    /// Packs `weights`, [co][kh][kw][ci / groups], for vectors of `lanes` channels.
+    /// Packs `weights`, `[co][kh][kw][ci / groups]`, for vectors of `lanes` channels.
     pub(crate) fn new<S: Copy>(
         layout: Layout,
         lanes: usize,

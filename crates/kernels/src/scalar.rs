@@ -64,42 +64,95 @@ pub(crate) fn max_pool<T: Copy + PartialOrd>(
     x: &[T],
     y: &mut [T],
 ) {
-    let n_channels = geometry.input[2];
-    for_each_window(geometry, |pixel, from, is_first| {
-        let out = &mut y[pixel * n_channels..][..n_channels];
-        let x = &x[from..from + n_channels];
-        if is_first {
-            out.copy_from_slice(x);
-        } else if minimum.is_empty() {
-            for (y, &x) in out.iter_mut().zip(x) {
-                *y = if x > *y { x } else { *y };
-            }
-        } else {
-            for ((y, &x), &minimum) in out.iter_mut().zip(x).zip(minimum) {
-                let (least, most) = (if x < *y { x } else { *y }, if x > *y { x } else { *y });
-                *y = if minimum { least } else { most };
-            }
-        }
-    });
+    let convert = |x| x;
+    if minimum.is_empty() {
+        pool(geometry, &[], x, y, convert, |_, best, x| if x > best { x } else { best });
+    } else {
+        pool(geometry, minimum, x, y, convert, |minimum, best, x| {
+            let least = if x < best { x } else { best };
+            let most = if x > best { x } else { best };
+            if minimum { least } else { most }
+        });
+    }
 }
 
 /// The sum of every window, [oh, ow, c].
 #[inline(always)]
-pub(crate) fn sum_pool<X: Copy + Into<S>, S: Copy + Default + core::ops::AddAssign>(
+pub(crate) fn sum_pool<X: Copy + Into<S>, S: Copy + core::ops::Add<Output = S>>(
     geometry: &PoolGeometry,
     x: &[X],
     sums: &mut [S],
 ) {
+    pool(geometry, &[], x, sums, X::into, |_, sum, x| sum + x.into());
+}
+
+/// Folds every window; `fold(mask of the channel, so far, input)`, where an empty mask is unset.
+#[inline(always)]
+fn pool<X: Copy, Y: Copy>(
+    geometry: &PoolGeometry,
+    mask: &[bool],
+    x: &[X],
+    y: &mut [Y],
+    first: impl Fn(X) -> Y + Copy,
+    fold: impl Fn(bool, Y, X) -> Y + Copy,
+) {
     let n_channels = geometry.input[2];
-    for_each_window(geometry, |pixel, from, is_first| {
-        let out = &mut sums[pixel * n_channels..][..n_channels];
-        if is_first {
-            out.fill(S::default());
+    for oh in 0..geometry.output[0] {
+        for ow in 0..geometry.output[1] {
+            let y = &mut y[(oh * geometry.output[1] + ow) * n_channels..][..n_channels];
+            let mut from = 0;
+            while from + 64 <= n_channels {
+                pool_channels::<64, _, _>(geometry, mask, oh, ow, from, x, y, first, fold);
+                from += 64;
+            }
+            while from + 16 <= n_channels {
+                pool_channels::<16, _, _>(geometry, mask, oh, ow, from, x, y, first, fold);
+                from += 16;
+            }
+            while from < n_channels {
+                pool_channels::<1, _, _>(geometry, mask, oh, ow, from, x, y, first, fold);
+                from += 1;
+            }
         }
-        for (sum, &x) in out.iter_mut().zip(&x[from..from + n_channels]) {
-            *sum += x.into();
+    }
+}
+
+/// Folds the channels from `from` of one window, in registers.
+#[inline(always)]
+fn pool_channels<const N: usize, X: Copy, Y: Copy>(
+    geometry: &PoolGeometry,
+    mask: &[bool],
+    oh: usize,
+    ow: usize,
+    from: usize,
+    x: &[X],
+    y: &mut [Y],
+    first: impl Fn(X) -> Y,
+    fold: impl Fn(bool, Y, X) -> Y,
+) {
+    let [_, w, c] = geometry.input;
+    let (rows, columns) = (geometry.inside(0, oh), geometry.inside(1, ow));
+    let at = |kh: usize, kw: usize| {
+        (geometry.source(0, oh, kh) * w + geometry.source(1, ow, kw)) * c + from
+    };
+    let mut masks = [false; N];
+    if !mask.is_empty() {
+        masks.copy_from_slice(&mask[from..from + N]);
+    }
+    let start = &x[at(rows.start, columns.start)..][..N];
+    let mut acc: [Y; N] = core::array::from_fn(|lane| first(start[lane]));
+    for kh in rows.clone() {
+        for kw in columns.clone() {
+            if (kh, kw) == (rows.start, columns.start) {
+                continue;
+            }
+            let x = &x[at(kh, kw)..][..N];
+            for lane in 0..N {
+                acc[lane] = fold(masks[lane], acc[lane], x[lane]);
+            }
         }
-    });
+    }
+    y[from..from + N].copy_from_slice(&acc);
 }
 
 /// `y = x` in 16 bits.
@@ -161,27 +214,6 @@ fn for_each_run(
             let read = (row + windows.source(1, ow, kw)) * c + group * len;
             let weight = ((co * geometry.kernel[0] + kh) * geometry.kernel[1] + kw) * len;
             each(read, weight, len);
-        }
-    }
-}
-
-/// Calls `each(output pixel, index of the tap's first channel, whether it is the window's first)`
-/// for the taps of every window that are inside of the image.
-#[inline(always)]
-fn for_each_window(geometry: &PoolGeometry, mut each: impl FnMut(usize, usize, bool)) {
-    let [_, w, c] = geometry.input;
-    for oh in 0..geometry.output[0] {
-        for ow in 0..geometry.output[1] {
-            let (rows, columns) = (geometry.inside(0, oh), geometry.inside(1, ow));
-            let mut is_first = true;
-            for kh in rows {
-                let row = geometry.source(0, oh, kh) * w;
-                for kw in columns.clone() {
-                    let from = (row + geometry.source(1, ow, kw)) * c;
-                    each(oh * geometry.output[1] + ow, from, is_first);
-                    is_first = false;
-                }
-            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The tables of kernels, one for each instruction set, and the memory they work in.
 
 use crate::aligned::Aligned;
+use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::layout::{Block, Tile};
-use crate::{Activation, Integers, IntegersMut, PoolGeometry, scalar};
-use core::ops::Range;
+use crate::{Activation, IntegersMut, PoolGeometry, scalar};
 
 /// The kernels of one instruction set.
 pub struct Kernels {
@@ -48,15 +48,10 @@ pub(crate) struct Plain {
     pub(crate) finish_wide: fn(&Block, &[i64], BiasView<i64>, WideRule, IntegersMut),
     pub(crate) finish_float: fn(&Block, &[f32], BiasView<f32>, Activation, &mut [f32]),
     pub(crate) widen_sums: fn(&Block, &[i32], &[i32], &mut [i64]),
-    pub(crate) depthwise_i32: DepthwiseInt<i32>,
-    pub(crate) depthwise_i64: DepthwiseInt<i64>,
-    pub(crate) depthwise_f32: DepthwiseF32,
+    pub(crate) depthwise_i32: fn(View<i16>, &[i16], &mut [i32]),
+    pub(crate) depthwise_i64: fn(View<i16>, &[i16], &mut [i64]),
+    pub(crate) depthwise_f32: fn(View<f32>, &[f32], &mut [f32]),
 }
-
-/// `(windows, pixels, inputs, weights, sums)`
-pub(crate) type DepthwiseInt<S> = fn(&PoolGeometry, Range<usize>, Integers, &[i16], &mut [S]);
-/// `(windows, pixels, inputs, weights, sums)`
-pub(crate) type DepthwiseF32 = fn(&PoolGeometry, Range<usize>, &[f32], &[f32], &mut [f32]);
 
 /// Pooling of each element.
 pub(crate) struct Pools {
@@ -78,6 +73,8 @@ impl Kernels {
         [
             #[cfg(target_arch = "x86_64")]
             crate::x86_64::avx512::kernels(),
+            #[cfg(target_arch = "x86_64")]
+            crate::x86_64::avxvnni::kernels(),
             #[cfg(target_arch = "x86_64")]
             crate::x86_64::avx2::kernels(),
             Some(&SCALAR),

@@ -59,6 +59,27 @@ fn every_kernel_is_close_to_the_definition_on_all_shapes() {
     }
 }
 
+#[test]
+fn what_is_no_number_is_treated_alike() {
+    let geometry = ConvGeometry::dense(1, 40);
+    let activations = [
+        (Activation::None, f32::NAN),
+        (Activation::Leaky(0.5), f32::NAN),
+        (Activation::Clamp { min: -1.0, max: 3.0 }, -1.0),
+    ];
+    for kernels in Kernels::all() {
+        let bias = FloatBias::uniform(vec![0.0; 40], 1, 1);
+        let conv = ConvF32::new(kernels, geometry, &[1.0; 40], bias);
+        for (activation, expected) in activations {
+            let mut y = [7.0; 40];
+            conv.run(&[f32::NAN], &mut y, activation, &mut Scratch::new());
+            for y in y {
+                assert!(y.total_cmp(&expected).is_eq() || (y.is_nan() && expected.is_nan()));
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 

@@ -2,35 +2,63 @@
 //! byte products of this instruction set saturate.
 
 use super::{detected, plain_kernels, plain_table, pool_table, tile_kernel, wide_tile_kernel};
+use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::layout::{Block, Run};
 use crate::table::{Plain, Pool, Pools, Tiles, Vectors};
-use crate::{Activation, Integers, IntegersMut, Kernels, PoolGeometry};
+use crate::{Activation, IntegersMut, Kernels, PoolGeometry};
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]
 use core::arch::x86_64::*;
-use core::ops::Range;
 
 pub(crate) fn kernels() -> Option<&'static Kernels> {
     static KERNELS: Kernels = Kernels {
         name: "avx2",
-        vectors: Some(Vectors {
-            tiles: Tiles {
-                lanes: 8,
-                max_panels: 2,
-                max_wide_panels: 2,
-                f32: detected!(tile_f32(a, pixels, runs, panels, w, sums)),
-                u8: None,
-                i16: detected!(tile_i16(a, pixels, runs, panels, w, sums)),
-                i16_wide: detected!(tile_i16_wide(a, pixels, runs, panels, w, sums)),
-            },
-            plain: plain_table!(),
-        }),
-        pools: pool_table!(),
+        vectors: Some(Vectors { tiles: TILES, plain: PLAIN }),
+        pools: POOLS,
     };
-    (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(&KERNELS)
+    is_detected().then_some(&KERNELS)
 }
 
+/// Whether this CPU may be handed a table with any of these kernels.
+pub(super) fn is_detected() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
+pub(super) const TILES: Tiles = Tiles {
+    lanes: 8,
+    max_panels: 2,
+    max_wide_panels: 2,
+    f32: detected!(tile_f32(a, pixels, runs, panels, w, sums)),
+    u8: None,
+    i16: detected!(tile_i16(a, pixels, runs, panels, w, sums)),
+    i16_wide: detected!(tile_i16_wide(a, pixels, runs, panels, w, sums)),
+};
+pub(super) const PLAIN: Plain = plain_table!();
+pub(super) const POOLS: Pools = pool_table!();
+
 plain_kernels!("avx2,fma");
+
+#[target_feature(enable = "avx2,fma")]
+fn finish_narrow(
+    block: &Block,
+    sums: &[i32],
+    bias: BiasView<i32>,
+    rule: NarrowRule,
+    y: IntegersMut,
+) {
+    crate::finish::narrow(block, sums, bias, rule, y);
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn finish_float(
+    block: &Block,
+    sums: &[f32],
+    bias: BiasView<f32>,
+    activation: Activation,
+    y: &mut [f32],
+) {
+    crate::finish::float(block, sums, bias, activation, y);
+}
 
 tile_kernel! {
     tile_f32, block_f32, "avx2,fma",
@@ -41,8 +69,8 @@ tile_kernel! {
         2 => [1 2 3 4 5 6], most 6;
     },
     zero: _mm256_setzero_ps(),
-    // SAFETY: a whole vector of aligned weights, as the macro says.
-    load: |at| unsafe { _mm256_load_ps(at) },
+    // SAFETY: a whole vector of weights, as the macro says.
+    load: |at| unsafe { _mm256_loadu_ps(at) },
     // SAFETY: one input, as the macro says.
     broadcast: |from| _mm256_set1_ps(unsafe { from.read() }),
     accumulate: |acc, x, b| _mm256_fmadd_ps(x, b, acc),
@@ -59,8 +87,8 @@ tile_kernel! {
         2 => [1 2 3 4 5 6], most 6;
     },
     zero: _mm256_setzero_si256(),
-    // SAFETY: a whole vector of aligned weights, as the macro says.
-    load: |at| unsafe { _mm256_load_si256(at.cast()) },
+    // SAFETY: a whole vector of weights, as the macro says.
+    load: |at| unsafe { _mm256_loadu_si256(at.cast()) },
     // SAFETY: two inputs, as the macro says.
     broadcast: |from| _mm256_set1_epi32(unsafe { from.cast::<i32>().read_unaligned() }),
     // The one pair whose sum wraps, four times -32768, is right modulo 2^32 like everything here.
@@ -77,8 +105,8 @@ wide_tile_kernel! {
         2 => [1 2], most 2;
     },
     zero: _mm256_setzero_si256(),
-    // SAFETY: a whole vector of aligned weights, as the macro says.
-    load: |at| unsafe { _mm256_load_si256(at.cast()) },
+    // SAFETY: a whole vector of weights, as the macro says.
+    load: |at| unsafe { _mm256_loadu_si256(at.cast()) },
     // SAFETY: two inputs, as the macro says.
     broadcast: |from| _mm256_set1_epi32(unsafe { from.cast::<i32>().read_unaligned() }),
     accumulate: |acc, x, b| _mm256_add_epi32(acc, _mm256_madd_epi16(x, b)),

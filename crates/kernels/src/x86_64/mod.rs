@@ -5,12 +5,13 @@
 
 pub(crate) mod avx2;
 pub(crate) mod avx512;
+pub(crate) mod avxvnni;
 
 /// Defines the tile kernel `$name`, a [`Tile`](crate::layout::Tile) but for its features.
 ///
 /// `$rows` are the most pixels for each number of vectors. The expressions are the vector
-/// operations: zero, an aligned load of weights, a broadcast of one step of inputs, the
-/// accumulation, and an aligned store.
+/// operations: zero, a load of weights (which are aligned, for speed), a broadcast of one step of
+/// inputs, the accumulation, and a store.
 macro_rules! tile_kernel {
     (
         $name:ident, $block:ident, $features:literal,
@@ -69,8 +70,7 @@ macro_rules! tile_kernel {
                 let mut offset = run.offset;
                 for _ in 0..run.steps {
                     let b: [$v; N] = core::array::from_fn(|n| {
-                        // SAFETY: `check` found weights for all steps; they start on a cache
-                        // line and come in whole vectors.
+                        // SAFETY: `check` found whole vectors of weights for all steps.
                         let $load_at = unsafe { w.add(n * $lanes * $step) };
                         $load
                     });
@@ -166,8 +166,7 @@ macro_rules! wide_tile_kernel {
                 let mut offset = run.offset;
                 for _ in 0..run.steps {
                     let b: [$v; N] = core::array::from_fn(|n| {
-                        // SAFETY: `check` found weights for all steps; they start on a cache
-                        // line and come in whole vectors.
+                        // SAFETY: `check` found whole vectors of weights for all steps.
                         let $load_at = unsafe { w.add(n * $lanes * 2) };
                         $load
                     });
@@ -232,16 +231,6 @@ macro_rules! plain_kernels {
             $crate::scalar::offset(x, y);
         }
         #[target_feature(enable = $features)]
-        fn finish_narrow(
-            block: &Block,
-            sums: &[i32],
-            bias: BiasView<i32>,
-            rule: NarrowRule,
-            y: IntegersMut,
-        ) {
-            $crate::finish::narrow(block, sums, bias, rule, y);
-        }
-        #[target_feature(enable = $features)]
         fn finish_wide(
             block: &Block,
             sums: &[i64],
@@ -252,48 +241,20 @@ macro_rules! plain_kernels {
             $crate::finish::wide(block, sums, bias, rule, y);
         }
         #[target_feature(enable = $features)]
-        fn finish_float(
-            block: &Block,
-            sums: &[f32],
-            bias: BiasView<f32>,
-            activation: Activation,
-            y: &mut [f32],
-        ) {
-            $crate::finish::float(block, sums, bias, activation, y);
-        }
-        #[target_feature(enable = $features)]
         fn widen_sums(block: &Block, sums: &[i32], offsets: &[i32], wide: &mut [i64]) {
             $crate::finish::widen(block, sums, offsets, wide);
         }
         #[target_feature(enable = $features)]
-        fn depthwise_i32(
-            windows: &PoolGeometry,
-            pixels: Range<usize>,
-            x: Integers,
-            weights: &[i16],
-            sums: &mut [i32],
-        ) {
-            $crate::depthwise::narrow(windows, pixels, x, weights, sums);
+        fn depthwise_i32(view: View<i16>, x: &[i16], sums: &mut [i32]) {
+            $crate::depthwise::narrow(view, x, sums);
         }
         #[target_feature(enable = $features)]
-        fn depthwise_i64(
-            windows: &PoolGeometry,
-            pixels: Range<usize>,
-            x: Integers,
-            weights: &[i16],
-            sums: &mut [i64],
-        ) {
-            $crate::depthwise::wide(windows, pixels, x, weights, sums);
+        fn depthwise_i64(view: View<i16>, x: &[i16], sums: &mut [i64]) {
+            $crate::depthwise::wide(view, x, sums);
         }
         #[target_feature(enable = $features)]
-        fn depthwise_f32(
-            windows: &PoolGeometry,
-            pixels: Range<usize>,
-            x: &[f32],
-            weights: &[f32],
-            sums: &mut [f32],
-        ) {
-            $crate::depthwise::float(windows, pixels, x, weights, sums);
+        fn depthwise_f32(view: View<f32>, x: &[f32], sums: &mut [f32]) {
+            $crate::depthwise::float(view, x, sums);
         }
         #[target_feature(enable = $features)]
         fn max_pool_u8(geometry: &PoolGeometry, minimum: &[bool], x: &[u8], y: &mut [u8]) {
@@ -351,9 +312,9 @@ macro_rules! plain_table {
             finish_wide: detected!(finish_wide(block, sums, bias, rule, y)),
             finish_float: detected!(finish_float(block, sums, bias, activation, y)),
             widen_sums: detected!(widen_sums(block, sums, offsets, wide)),
-            depthwise_i32: detected!(depthwise_i32(windows, pixels, x, weights, sums)),
-            depthwise_i64: detected!(depthwise_i64(windows, pixels, x, weights, sums)),
-            depthwise_f32: detected!(depthwise_f32(windows, pixels, x, weights, sums)),
+            depthwise_i32: detected!(depthwise_i32(view, x, sums)),
+            depthwise_i64: detected!(depthwise_i64(view, x, sums)),
+            depthwise_f32: detected!(depthwise_f32(view, x, sums)),
         }
     };
 }
