@@ -15,6 +15,10 @@
     clippy::inline_always,
     reason = "a plain loop is inlined into a function of each instruction set"
 )]
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "only the scalar table exists on this architecture")
+)]
 
 mod aligned;
 mod bias;
