@@ -169,6 +169,9 @@ fn is_there(root: &Path, subcommand: &str) -> bool {
 fn cargo(root: &Path, args: &[&str], python: Option<&PathBuf>) -> Result<(), String> {
     let mut command = cargo_command(root);
     command.args(args);
+    if args[0] == "doc" {
+        command.env("RUSTDOCFLAGS", "--deny warnings");
+    }
     if let Some(interpreter) = python {
         command.env("FIXEDWISE_PYTHON", interpreter);
     }
@@ -181,6 +184,6 @@ fn cargo(root: &Path, args: &[&str], python: Option<&PathBuf>) -> Result<(), Str
 fn cargo_command(root: &Path) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(root).env("RUSTDOCFLAGS", "--deny warnings");
+    command.current_dir(root);
     command
 }

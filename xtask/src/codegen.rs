@@ -18,10 +18,10 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
     fs::write(root.join("README.md"), new).map_err(|error| format!("README.md: {error}"))
 }
 
-/// Compares the table with what [`write`] would write.
+/// Compares the table with what [`write()`] would write.
 ///
 /// # Errors
-/// Where they differ, and as [`write`].
+/// Where they differ, and as [`write()`].
 pub(crate) fn check(root: &Path) -> Result<(), String> {
     let (old, new) = readme(root)?;
     if old == new {
