@@ -142,7 +142,8 @@ fn unsafe_in_kernels(root: &Path) -> Found {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> =
         crates(root)?.iter().map(|name| root.join("crates").join(name)).collect();
-    folders.push(root.join("xtask"));
+    let others = ["bench", "xtask"].map(|name| root.join(name));
+    folders.extend(others.into_iter().filter(|folder| folder.join("src").is_dir()));
     for folder in folders {
         if folder.ends_with("kernels") {
             continue;
