@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 pub struct Outcome {
     /// The last plan that kept to the bound; where none did, the last of all.
     ///
-    /// A search that was stopped in simulated semantics leaves tensors in float.
+    /// A search that was stopped in simulated semantics leaves tensors in float. In integer
+    /// semantics a tensor keeps what it had before its turn, a bias the accumulator's scale, where
+    /// no format was as good.
     pub plan: Plan,
     /// Of that plan, on the search images; absent where the search was stopped before it had
     /// measured anything.
