@@ -1,0 +1,99 @@
+//! A plan that exists, measured.
+
+use crate::{
+    Error,
+    model::Model,
+    plan_file::read_plan,
+    progress::{Observer, Progress, Step},
+    quantize::{measure, peak_ram},
+    result::{ImagesResult, RunResult, SetResult},
+    sets::{DataOptions, Sets},
+};
+use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_graph::Semantics;
+use fixedwise_kernels::Kernels;
+use std::{path::Path, time::Instant};
+
+/// What [`evaluate`] is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct EvaluateOptions {
+    /// What the formats mean; by default what the plan says.
+    pub semantics: Option<Semantics>,
+    /// Threads; by default as many as the machine has.
+    pub threads: Option<usize>,
+}
+
+/// Measures a plan on the test images of `data`, and says what it costs.
+///
+/// # Errors
+/// [`Error`] for a model, plan or data that cannot be used, and for a plan whose accumulators cannot
+/// be proved to fit 32 bits.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.json");
+/// use fixedwise::{DataOptions, EvaluateOptions, evaluate};
+///
+/// // In the paper's terms: bit width and fractional offset by layer; here of one tensor alone.
+/// let text = r#"{"weights": {"conv2d_2": [8, 8]}, "biases": {}, "activations": {}}"#;
+/// std::fs::write(&path, text).expect("writable");
+/// let data = DataOptions {
+///     test: Some(format!("{root}/data/fashion-mnist:test@0..200").parse()?),
+///     ..DataOptions::default()
+/// };
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let result = evaluate(model.as_ref(), &path, &data, &EvaluateOptions::default(), &())?;
+/// assert_eq!(result.accuracy.test.map(|test| test.n), Some(200));
+/// # Ok(())
+/// # }
+/// ```
+pub fn evaluate(
+    model: &Path,
+    plan: &Path,
+    data: &DataOptions,
+    options: &EvaluateOptions,
+    observer: &dyn Observer,
+) -> Result<RunResult, Error> {
+    crate::threads(options.threads)?.install(|| run(model, plan, data, options, observer))
+}
+
+fn run(
+    model: &Path,
+    plan: &Path,
+    data: &DataOptions,
+    options: &EvaluateOptions,
+    observer: &dyn Observer,
+) -> Result<RunResult, Error> {
+    let start = Instant::now();
+    let tell = |step| {
+        observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
+    };
+    tell(Step::Loading);
+    let model = Model::load(model)?;
+    let reported = Sets::load_test(data, &model)?;
+    let model = model.with_preprocessing(&reported)?;
+    let images = &reported.images;
+    let plan = read_plan(plan, &model, options.semantics)?;
+    let graph = model.prepared(plan.semantics)?;
+
+    let kernels = Kernels::best();
+    tell(Step::Testing { images: images.len() });
+    let (fixed, score) = measure(model.graph(), &graph, &plan, images, kernels)?;
+    let n = count_to_u64(images.len());
+    let mut result = RunResult {
+        strategy: "given".to_owned(),
+        model: model.result(),
+        bound_met: true,
+        images: ImagesResult { test: n, ..ImagesResult::default() },
+        peak_ram_bytes: peak_ram(&graph, fixed.as_ref(), kernels),
+        evaluations: 1,
+        images_evaluated: n,
+        ..RunResult::default()
+    };
+    result.accuracy.test = Some(SetResult::from(score));
+    result.describe(&graph, &plan, fixed.as_ref())?;
+    result.seconds = start.elapsed().as_secs_f64();
+    Ok(result)
+}

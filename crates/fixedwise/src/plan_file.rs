@@ -1,0 +1,588 @@
+//! Plans as files: `plan.toml`, made for people, and the paper's JSON.
+
+use crate::{Error, Model, output};
+use fixedwise_fixed::{Format, Range, Rounding};
+use fixedwise_graph::{Graph, LayerPlan, Plan, Semantics};
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+use toml::Spanned;
+
+/// The version of `plan.toml` that is written; others are refused.
+const SCHEMA: u32 = 1;
+/// Widest weights and activations.
+const MAX_BITS: u8 = 16;
+/// Widest biases.
+const MAX_BIAS_BITS: u8 = 32;
+/// What the integer network takes unless a plan says otherwise: raw 8-bit pixels.
+pub(crate) const RAW_PIXELS: Format = Format::unsigned(8, 0);
+
+const HEADER: &str = "\
+# A plan: the fixed-point format of every quantized tensor. Edit it and try it again with
+#   fixedwise evaluate MODEL --plan THIS_FILE --test DATA
+#
+# A tensor holds integers q of `bits` bits (BW); their values are q * 2^-frac (F). So
+# `bits = 8, frac = 6` has steps of 1/64, in HLS ap_fixed<8,2>; `frac` may be negative or exceed `bits`.
+# Signed formats are symmetric, from -(2^(bits-1) - 1) to 2^(bits-1) - 1; with `range = \"full\"` from
+# -2^(bits-1). `signed = false` goes from 0 to 2^bits - 1, for what is never negative.
+";
+
+const BIAS_NOTE: &str = "\
+# A layer without `bias` keeps it in 32 bits at the scale of its accumulator.
+";
+
+/// A plan as `plan.toml`; [`read_plan`] is its inverse.
+///
+/// ```
+/// use fixedwise::{Format, LayerPlan, Plan, Rounding, Semantics, plan_to_toml};
+///
+/// let plan = Plan {
+///     semantics: Semantics::Integer,
+///     rounding: Rounding::TiesUp,
+///     input: Format::unsigned(8, 0),
+///     layers: vec![LayerPlan {
+///         name: "conv2d_1".to_owned(),
+///         weights: Some(Format::signed(5, 9)),
+///         bias: None,
+///         activation: Some(Format::unsigned(6, 3)),
+///     }],
+///     others: Default::default(),
+/// };
+/// let text = plan_to_toml(&plan);
+/// assert!(text.contains("[layers.conv2d_1]\nweights = { bits = 5, frac = 9 }\n"));
+/// assert!(text.contains("activation = { bits = 6, frac = 3, signed = false }\n"));
+/// ```
+pub fn plan_to_toml(plan: &Plan) -> String {
+    let mut text = HEADER.to_owned();
+    if plan.semantics == Semantics::Integer {
+        text.push_str(BIAS_NOTE);
+    }
+    let rounding = match plan.rounding {
+        Rounding::TiesUp => "ties-up",
+        Rounding::TiesEven => "ties-even",
+        Rounding::Floor => "floor",
+    };
+    let mut line = |arguments: std::fmt::Arguments| {
+        text.push_str(&arguments.to_string());
+        text.push('\n');
+    };
+    line(format_args!("\nschema = {SCHEMA}"));
+    line(format_args!("semantics = \"{}\"", plan.semantics.name()));
+    line(format_args!("rounding = \"{rounding}\""));
+    line(format_args!("\n[input]\nbits = {}\nfrac = {}", plan.input.bits, plan.input.frac));
+    line(format_args!("signed = {}", plan.input.is_signed()));
+    if plan.input.range == Range::Full {
+        line(format_args!("range = \"full\""));
+    }
+    for layer in &plan.layers {
+        line(format_args!("\n[layers.{}]", key(&layer.name)));
+        let tensors =
+            [("weights", layer.weights), ("bias", layer.bias), ("activation", layer.activation)];
+        for (kind, format) in tensors {
+            if let Some(format) = format {
+                line(format_args!("{kind} = {}", inline(format)));
+            }
+        }
+    }
+    if !plan.others.is_empty() {
+        line(format_args!("\n# Values of other nodes: residual adds and the like."));
+        line(format_args!("[others]"));
+        for (name, format) in &plan.others {
+            line(format_args!("{} = {}", key(name), inline(*format)));
+        }
+    }
+    text
+}
+
+fn inline(format: Format) -> String {
+    let range = match format.range {
+        Range::Narrow => "",
+        Range::Unsigned => ", signed = false",
+        Range::Full => ", range = \"full\"",
+    };
+    format!("{{ bits = {}, frac = {}{range} }}", format.bits, format.frac)
+}
+
+/// A TOML key: bare where that is allowed, else quoted.
+fn key(name: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.is_empty() && name.chars().all(is_bare) {
+        return name.to_owned();
+    }
+    let mut quoted = String::from('"');
+    for c in name.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.extend(format!("\\u{:04X}", u32::from(c)).chars()),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Reads a plan for a model: `plan.toml`, or JSON in the paper's terms where the name ends in
+/// `.json`.
+///
+/// Layers come in the order of the graph. `semantics` overrides what the file says; the paper's
+/// JSON says nothing and means [`Semantics::Simulated`].
+///
+/// # Errors
+/// [`Error`] naming the file, with the line where there is one, for a file that cannot be read, a
+/// duplicate or unknown key, a format out of range, and a tensor the network does not have.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.json");
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// use fixedwise::{Format, Model, Semantics, read_plan};
+///
+/// let text = r#"{"weights": {"conv2d_2": [5, 7]}, "biases": {}, "activations": {}}"#;
+/// std::fs::write(&path, text).expect("writable");
+/// let model = Model::load(format!("{root}/models/fashion_small.onnx").as_ref())?;
+/// let plan = read_plan(&path, &model, None)?;
+/// assert_eq!(plan.semantics, Semantics::Simulated);
+/// assert_eq!(plan.layers[0].weights, Some(Format::signed(5, 7)));
+/// # Ok(())
+/// # }
+/// ```
+pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Result<Plan, Error> {
+    let text = output::read_text(path)?;
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
+    if is_json {
+        let file = read_json(&text).map_err(refuse)?;
+        let semantics = semantics.unwrap_or(Semantics::Simulated);
+        file.plan(&model.prepared(semantics)?, semantics).map_err(refuse)
+    } else {
+        let file = read_toml(&text).map_err(refuse)?;
+        let semantics = semantics.unwrap_or(file.semantics.into());
+        file.plan(&text, &model.prepared(semantics)?, semantics).map_err(refuse)
+    }
+}
+
+/// What is wrong with a plan, and where.
+#[derive(Debug, PartialEq)]
+struct Problem {
+    line: Option<usize>,
+    problem: String,
+}
+
+impl Problem {
+    fn at(text: &str, offset: usize, problem: String) -> Self {
+        let line = text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1;
+        Self { line: Some(line), problem }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanToml {
+    schema: Spanned<u32>,
+    semantics: SemanticsName,
+    #[serde(default)]
+    rounding: RoundingName,
+    input: Option<Spanned<FormatToml>>,
+    layers: BTreeMap<Spanned<String>, LayerToml>,
+    #[serde(default)]
+    others: BTreeMap<Spanned<String>, Spanned<FormatToml>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SemanticsName {
+    Integer,
+    Simulated,
+}
+
+impl From<SemanticsName> for Semantics {
+    fn from(name: SemanticsName) -> Self {
+        match name {
+            SemanticsName::Integer => Self::Integer,
+            SemanticsName::Simulated => Self::Simulated,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RoundingName {
+    #[default]
+    TiesUp,
+    TiesEven,
+    Floor,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RangeName {
+    Narrow,
+    Full,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayerToml {
+    weights: Option<Spanned<FormatToml>>,
+    bias: Option<Spanned<FormatToml>>,
+    activation: Option<Spanned<FormatToml>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FormatToml {
+    bits: u8,
+    frac: i8,
+    #[serde(default = "yes")]
+    signed: bool,
+    range: Option<RangeName>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn read_toml(text: &str) -> Result<PlanToml, Problem> {
+    let file: PlanToml = toml::from_str(text).map_err(|error| {
+        let problem = error.message().replace('\n', " ");
+        match error.span() {
+            Some(span) => Problem::at(text, span.start, problem),
+            None => Problem { line: None, problem },
+        }
+    })?;
+    if *file.schema.get_ref() == SCHEMA {
+        Ok(file)
+    } else {
+        let problem = format!("schema {} is not known, only {SCHEMA}", file.schema.get_ref());
+        Err(Problem::at(text, file.schema.span().start, problem))
+    }
+}
+
+impl PlanToml {
+    /// The plan for `graph`; `text` tells the lines.
+    fn plan(&self, text: &str, graph: &Graph, semantics: Semantics) -> Result<Plan, Problem> {
+        let mut layers = BTreeMap::new();
+        for (name, layer) in &self.layers {
+            let at = name.span().start;
+            let name = name.get_ref();
+            if !is_node(graph, name, true) {
+                let known = names(graph, true);
+                let problem = format!("the network has no layer `{name}`; it has {known}");
+                return Err(Problem::at(text, at, problem));
+            }
+            let format = |spanned: &Option<Spanned<FormatToml>>, max_bits: u8| {
+                spanned.as_ref().map(|spanned| checked(text, spanned, max_bits)).transpose()
+            };
+            let plan = LayerPlan {
+                name: name.clone(),
+                weights: format(&layer.weights, MAX_BITS)?,
+                bias: format(&layer.bias, MAX_BIAS_BITS)?,
+                activation: format(&layer.activation, MAX_BITS)?,
+            };
+            layers.insert(name.as_str(), plan);
+        }
+        let mut others = BTreeMap::new();
+        for (name, spanned) in &self.others {
+            let at = name.span().start;
+            let name = name.get_ref();
+            if !is_node(graph, name, false) {
+                let known = names(graph, false);
+                let problem =
+                    format!("the network has no node `{name}` beside its layers; it has {known}");
+                return Err(Problem::at(text, at, problem));
+            }
+            others.insert(name.clone(), checked(text, spanned, MAX_BITS)?);
+        }
+        let input = self.input.as_ref().map(|input| checked(text, input, MAX_BITS)).transpose()?;
+        Ok(Plan {
+            semantics,
+            rounding: match self.rounding {
+                RoundingName::TiesUp => Rounding::TiesUp,
+                RoundingName::TiesEven => Rounding::TiesEven,
+                RoundingName::Floor => Rounding::Floor,
+            },
+            input: input.unwrap_or(RAW_PIXELS),
+            layers: graph
+                .layers()
+                .filter_map(|(_, node)| layers.remove(node.name.as_str()))
+                .collect(),
+            others,
+        })
+    }
+}
+
+fn checked(text: &str, spanned: &Spanned<FormatToml>, max_bits: u8) -> Result<Format, Problem> {
+    let at = |problem: String| Problem::at(text, spanned.span().start, problem);
+    let FormatToml { bits, frac, signed, range } = *spanned.get_ref();
+    let range = match (signed, range) {
+        (true, None | Some(RangeName::Narrow)) => Range::Narrow,
+        (true, Some(RangeName::Full)) => Range::Full,
+        (false, None) => Range::Unsigned,
+        (false, Some(_)) => return Err(at("`range` is of signed formats only".to_owned())),
+    };
+    let format = Format { bits, frac, range };
+    format.checked(max_bits).map_err(|error| at(error.to_string()))
+}
+
+fn is_node(graph: &Graph, name: &str, is_layer: bool) -> bool {
+    graph.find(name).is_some_and(|id| graph.nodes[id].op.is_layer() == is_layer)
+}
+
+fn names(graph: &Graph, is_layer: bool) -> String {
+    let nodes = graph.nodes.iter().filter(|node| node.op.is_layer() == is_layer);
+    nodes.map(|node| format!("`{}`", node.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// `{"weights": {"conv2d_1": [BW, F], ...}, "biases": {...}, "activations": {...}}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PaperPlan {
+    weights: Formats,
+    biases: Formats,
+    activations: Formats,
+}
+
+/// A map that refuses a key standing twice.
+#[derive(Default)]
+struct Formats(BTreeMap<String, (u8, i8)>);
+
+impl<'de> Deserialize<'de> for Formats {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Formats;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("a map from layers to [bits, frac]")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Formats, A::Error> {
+                let mut formats = Formats::default();
+                while let Some((name, format)) = map.next_entry::<String, (u8, i8)>()? {
+                    if formats.0.insert(name.clone(), format).is_some() {
+                        let twice = format!("layer `{name}` stands twice");
+                        return Err(serde::de::Error::custom(twice));
+                    }
+                }
+                Ok(formats)
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+fn read_json(text: &str) -> Result<PaperPlan, Problem> {
+    serde_json::from_str(text).map_err(|error| {
+        let message = error.to_string();
+        // The place is said once, by the error around this one.
+        let problem = message.split(" at line ").next().unwrap_or_default().to_owned();
+        Problem { line: Some(error.line()), problem }
+    })
+}
+
+impl PaperPlan {
+    fn plan(&self, graph: &Graph, semantics: Semantics) -> Result<Plan, Problem> {
+        let layers: Vec<&str> = graph.layers().map(|(_, node)| node.name.as_str()).collect();
+        let mut given = BTreeSet::new();
+        for (kind, formats, max_bits) in [
+            ("weights", &self.weights, MAX_BITS),
+            ("biases", &self.biases, MAX_BIAS_BITS),
+            ("activations", &self.activations, MAX_BITS),
+        ] {
+            for (name, &(bits, frac)) in &formats.0 {
+                let refuse = |problem| {
+                    let problem = format!("{kind} of `{name}`: {problem}");
+                    Err(Problem { line: None, problem })
+                };
+                if !layers.contains(&name.as_str()) {
+                    let known = names(graph, true);
+                    return refuse(format!("the network has no such layer; it has {known}"));
+                }
+                if let Err(error) = Format::signed(bits, frac).checked(max_bits) {
+                    return refuse(error.to_string());
+                }
+                given.insert(name.as_str());
+            }
+        }
+        let layer = |name: &str| {
+            let of = |formats: &Formats| {
+                formats.0.get(name).map(|&(bits, frac)| Format::signed(bits, frac))
+            };
+            LayerPlan {
+                name: name.to_owned(),
+                weights: of(&self.weights),
+                bias: of(&self.biases),
+                activation: of(&self.activations),
+            }
+        };
+        Ok(Plan {
+            semantics,
+            rounding: Rounding::default(),
+            input: RAW_PIXELS,
+            layers: layers.into_iter().filter(|name| given.contains(name)).map(layer).collect(),
+            others: BTreeMap::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fixedwise_graph::{
+        Activation, Node, Shape,
+        ops::{Add, Gemm, Input},
+    };
+
+    /// Two layers in an order that is not alphabetical, and an add.
+    fn graph() -> Graph {
+        let shape = Shape::vector(2);
+        let node = |name: &str, op: fixedwise_graph::Op, inputs: Vec<usize>| Node {
+            name: name.to_owned(),
+            op,
+            inputs,
+            activation: Activation::None,
+            shape,
+        };
+        let gemm = || Gemm { weights: vec![1.0; 4], bias: vec![0.0; 2] };
+        Graph {
+            name: "test".to_owned(),
+            nodes: vec![
+                node("input", Input { shape }.into(), vec![]),
+                node("b", gemm().into(), vec![0]),
+                node("a / \"1\"", gemm().into(), vec![1]),
+                node("sum", Add.into(), vec![1, 2]),
+            ],
+            output: 3,
+        }
+    }
+
+    fn parse_toml(text: &str, graph: &Graph) -> Result<Plan, Problem> {
+        let file = read_toml(text)?;
+        let semantics = file.semantics.into();
+        file.plan(text, graph, semantics)
+    }
+
+    fn parse_paper(text: &str, graph: &Graph) -> Result<Plan, Problem> {
+        read_json(text)?.plan(graph, Semantics::Simulated)
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            semantics: Semantics::Integer,
+            rounding: Rounding::Floor,
+            input: Format::full(8, -1),
+            layers: vec![
+                LayerPlan {
+                    name: "b".to_owned(),
+                    weights: Some(Format::full(5, -3)),
+                    bias: Some(Format::signed(32, 20)),
+                    activation: Some(Format::unsigned(6, 3)),
+                },
+                LayerPlan {
+                    name: "a / \"1\"".to_owned(),
+                    weights: Some(Format::signed(1, 127)),
+                    bias: None,
+                    activation: None,
+                },
+            ],
+            others: BTreeMap::from([("sum".to_owned(), Format::signed(7, 2))]),
+        }
+    }
+
+    #[test]
+    fn plans_are_read_as_they_were_written() {
+        for semantics in [Semantics::Integer, Semantics::Simulated] {
+            let plan = Plan { semantics, ..plan() };
+            assert_eq!(parse_toml(&plan_to_toml(&plan), &graph()), Ok(plan));
+        }
+    }
+
+    #[test]
+    fn layers_come_in_the_order_of_the_graph() {
+        let text = "schema = 1\nsemantics = \"integer\"\n\
+                    [layers]\n\"a / \\\"1\\\"\" = {}\nb = {}\n";
+        let plan = parse_toml(text, &graph()).unwrap();
+        let names: Vec<&str> = plan.layers.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(names, ["b", "a / \"1\""]);
+        assert_eq!(plan.input, RAW_PIXELS);
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_with_its_line() {
+        let text = plan_to_toml(&plan());
+        for (from, to, expected) in [
+            ("schema = 1", "schema = 2", "schema 2 is not known"),
+            ("\"integer\"", "\"intger\"", "unknown variant `intger`"),
+            ("\"floor\"", "\"up\"", "unknown variant `up`"),
+            ("bits = 5", "bits = 17", "a width of 17 bits is outside 1 to 16"),
+            ("bits = 5", "bits = 0", "a width of 0 bits is outside 1 to 16"),
+            ("bits = 5", "bits = 5.5", "invalid type"),
+            ("bits = 32", "bits = 33", "a width of 33 bits is outside 1 to 32"),
+            ("frac = -3", "frac = 200", "invalid value: integer `200`"),
+            ("frac = -3", "frack = -3", "unknown field `frack`"),
+            ("frac = -3", "frac = -3, frac = 2", "duplicate key"),
+            ("signed = false }", "signed = false, range = \"full\" }", "signed formats only"),
+            ("[layers.b]", "[layers.c]", "no layer `c`; it has `b`, `a / \"1\"`"),
+            ("[layers.b]", "[layers.sum]", "no layer `sum`"),
+            ("sum = {", "b = {", "no node `b` beside its layers; it has `input`, `sum`"),
+            ("weights = { bits = 5", "weight = { bits = 5", "unknown field `weight`"),
+            ("[others]", "[layers.b]", "duplicate key"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let changed = text.replacen(from, to, 1);
+            let error = parse_toml(&changed, &graph()).expect_err(to);
+            assert!(error.problem.contains(expected), "{to}: {}", error.problem);
+            assert!(!error.problem.contains('\n'), "{to}: {}", error.problem);
+            let line = error.line.expect(to);
+            let place: String = changed.lines().skip(line - 1).take(1).collect();
+            let near = place.contains(to) || place.contains("[layers.b]");
+            assert!(near, "{to}: line {line} is `{place}`");
+        }
+    }
+
+    #[test]
+    fn the_papers_plans_are_signed_and_simulated() {
+        let text = r#"{"weights": {"b": [5, 9]}, "biases": {"b": [3, 7]},
+                       "activations": {"b": [6, -3], "a / \"1\"": [4, 0]}}"#;
+        let plan = parse_paper(text, &graph()).unwrap();
+        assert_eq!(plan.semantics, Semantics::Simulated);
+        let b = plan.layer("b").unwrap();
+        assert_eq!(b.weights, Some(Format::signed(5, 9)));
+        assert_eq!(b.bias, Some(Format::signed(3, 7)));
+        assert_eq!(b.activation, Some(Format::signed(6, -3)));
+        let a = plan.layer("a / \"1\"").unwrap();
+        assert_eq!((a.weights, a.activation), (None, Some(Format::signed(4, 0))));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_plan_of_the_paper_is_refused() {
+        for (text, expected) in [
+            (r#"{"weights": {}, "biases": {}}"#, "missing field `activations`"),
+            (r#"{"weights": {}, "biases": {}, "activations": {}, "x": 1}"#, "unknown field `x`"),
+            (
+                r#"{"weights": {"b": [1, 2], "b": [3, 4]}, "biases": {}, "activations": {}}"#,
+                "layer `b` stands twice",
+            ),
+            (
+                r#"{"weights": {"c": [1, 2]}, "biases": {}, "activations": {}}"#,
+                "weights of `c`: the network has no such layer; it has `b`, `a / \"1\"`",
+            ),
+            (
+                r#"{"weights": {}, "biases": {"b": [0, 2]}, "activations": {}}"#,
+                "biases of `b`: a width of 0 bits is outside 1 to 32",
+            ),
+            (r#"{"weights": {"b": [1, 2, 3]}, "biases": {}, "activations": {}}"#, "array"),
+            (r#"{"weights": {"#, "EOF"),
+        ] {
+            let error = parse_paper(text, &graph()).expect_err(text);
+            let expected = if expected == "array" { "" } else { expected };
+            assert!(error.problem.contains(expected), "{text}: {}", error.problem);
+        }
+    }
+}

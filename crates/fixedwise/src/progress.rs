@@ -1,0 +1,174 @@
+//! What a run tells while it goes on, and how it is ended early.
+
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+/// Someone who is told how far a run is; any `Fn(&Progress)` is one, and so is `()`.
+pub trait Observer: Sync {
+    /// Is told, possibly often and from several threads.
+    fn progress(&self, progress: &Progress);
+}
+
+impl<F: Fn(&Progress) + Sync> Observer for F {
+    fn progress(&self, progress: &Progress) {
+        self(progress);
+    }
+}
+
+impl Observer for () {
+    fn progress(&self, _: &Progress) {}
+}
+
+/// Where a run is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Since the start.
+    pub seconds: f64,
+    /// What it does.
+    pub step: Step,
+}
+
+/// What a run does.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Reads model and data.
+    Loading,
+    /// Runs the float network to see the range of every value.
+    Calibrating {
+        /// Images done.
+        done: usize,
+        /// Images in all.
+        total: usize,
+    },
+    /// Measures the float network on the search images.
+    MeasuringFloat {
+        /// Images in all.
+        images: usize,
+    },
+    /// Has measured a candidate.
+    Searching(Candidate),
+    /// Measures the plan on the test images.
+    Testing {
+        /// Images in all.
+        images: usize,
+    },
+}
+
+/// What a search has just tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The layer, or other node, it is about; empty for a whole plan.
+    pub name: String,
+    /// `weights`, `biases` or `activations`; empty for a whole plan.
+    pub kind: &'static str,
+    /// Bit width and fractional offset.
+    pub format: Option<(u8, i8)>,
+    /// Its loss relative to the float network; absent where it was given up or is not legal.
+    pub loss: Option<f64>,
+    /// The loss that is allowed here.
+    pub budget: Option<f64>,
+    /// Bits of weights, biases and activations of the plan so far.
+    pub memory_bits: u64,
+    /// The same with all at 8 bits.
+    pub uniform8_bits: u64,
+    /// Tensors that have their format, and all.
+    pub tensors: (usize, usize),
+    /// Evaluations so far, and how many are expected in all.
+    pub evaluations: (usize, usize),
+    /// Until the end of the search, as far as can be told.
+    pub seconds_left: Option<f64>,
+}
+
+/// Ends a search when its caller wants it or its time is over.
+#[derive(Debug)]
+pub(crate) struct Halt<'a> {
+    stop: &'a AtomicBool,
+    deadline: Option<Instant>,
+    flag: AtomicBool,
+}
+
+/// How often the caller's flag and the clock are looked at.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+impl<'a> Halt<'a> {
+    pub(crate) fn new(stop: &'a AtomicBool, deadline: Option<Instant>) -> Self {
+        Self { stop, deadline, flag: AtomicBool::new(false) }
+    }
+
+    /// Raised where a search shall end.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.flag
+    }
+
+    /// Until the deadline.
+    pub(crate) fn seconds_left(&self) -> Option<f64> {
+        let left = self.deadline?.saturating_duration_since(Instant::now());
+        Some(left.as_secs_f64())
+    }
+
+    /// Whether the caller wants the end.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_interrupted() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Does `work` with a flag that is raised when it is time; afterwards the flag is down again.
+    pub(crate) fn during<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.flag.store(self.is_over(), Ordering::Relaxed);
+        let (done, is_done) = mpsc::channel::<()>();
+        let result = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // The other end is dropped when the work is done.
+                while is_done.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                    if self.is_over() {
+                        self.flag.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+            let result = work();
+            drop(done);
+            result
+        });
+        self.flag.store(false, Ordering::Relaxed);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait_for(flag: &AtomicBool) {
+        while !flag.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_flag_is_raised_by_the_caller_and_by_the_clock() {
+        let stop = AtomicBool::new(false);
+        let halt = Halt::new(&stop, None);
+        halt.during(|| {
+            assert!(!halt.flag().load(Ordering::Relaxed));
+            stop.store(true, Ordering::Relaxed);
+            wait_for(halt.flag());
+        });
+        assert!(!halt.flag().load(Ordering::Relaxed));
+        assert!(halt.is_interrupted());
+
+        let stop = AtomicBool::new(false);
+        let halt = Halt::new(&stop, Some(Instant::now()));
+        halt.during(|| wait_for(halt.flag()));
+        assert_eq!(halt.seconds_left(), Some(0.0));
+        assert!(!halt.is_interrupted());
+    }
+}

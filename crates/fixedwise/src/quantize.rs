@@ -1,0 +1,539 @@
+//! The main job: a model and images in, a plan and an honest account of it out.
+
+use crate::{
+    Error,
+    journal::Journal,
+    model::Model,
+    output::{OutputFolder, write_file},
+    plan_file::plan_to_toml,
+    progress::{Candidate, Halt, Observer, Progress, Step},
+    result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
+    sets::{DataOptions, Sets},
+};
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
+use fixedwise_graph::{
+    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Semantics, cost, lower,
+    run::Program,
+};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{
+    Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, MaxLoss, Offset, Oracle,
+    Predictions, Score, SearchError, Statistics, calibrate,
+    strategies::{self, Event, FixedOptions, JointOptions, PlanHead, TraceEntry},
+};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+/// How a plan is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// The paper's final method: kind after kind, layer after layer, bits and binary point together.
+    Joint,
+    /// One width for everything.
+    Fixed {
+        /// Of weights, biases and activations; unsigned activations have at most 15.
+        bits: u8,
+    },
+}
+
+impl Strategy {
+    /// `joint` or `fixed`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Joint => "joint",
+            Self::Fixed { .. } => "fixed",
+        }
+    }
+}
+
+/// What [`quantize`] is asked for, beside the model and the data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantizeOptions {
+    /// The loss that is allowed, on the search images.
+    pub max_loss: MaxLoss,
+    /// How the plan is chosen.
+    pub strategy: Strategy,
+    /// Where binary points start (joint) or are (fixed).
+    pub range: Offset,
+    /// What the formats mean.
+    pub semantics: Semantics,
+    /// Of every random choice: which half of a split searches and which tests.
+    pub seed: u64,
+    /// Threads; by default as many as the machine has.
+    pub threads: Option<usize>,
+    /// Bytes of values that are kept to spare work.
+    pub cache_bytes: usize,
+    /// After this time the search ends with the best so far.
+    pub time_budget: Option<Duration>,
+    /// Where `plan.toml`, `result.json` and `journal.jsonl` go; nowhere by default.
+    pub output: Option<PathBuf>,
+    /// Whether a journal that lies there spares this run what an earlier one has measured.
+    pub resume: bool,
+}
+
+impl Default for QuantizeOptions {
+    /// One percent of relative loss, the joint search, integers, 768 MiB.
+    fn default() -> Self {
+        Self {
+            max_loss: MaxLoss::default(),
+            strategy: Strategy::Joint,
+            range: Offset::NoClip,
+            semantics: Semantics::Integer,
+            seed: 0,
+            threads: None,
+            cache_bytes: EvaluatorOptions::default().cache_bytes,
+            time_budget: None,
+            output: None,
+            resume: false,
+        }
+    }
+}
+
+/// What [`quantize`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// A format for every tensor.
+    pub plan: Plan,
+    /// What it gives and costs: `result.json`.
+    pub result: RunResult,
+    /// Every format that was tried, in order.
+    pub trace: Vec<TraceEntry>,
+}
+
+/// Turns a trained network into an integer network: calibrates, searches a plan, proves its
+/// accumulators and measures it once on images that no decision has seen.
+///
+/// `stop` ends the search with the best so far, from any thread.
+///
+/// # Errors
+/// [`Error`] for a model, data or options that cannot be used, for files that cannot be written,
+/// and when `stop` was raised before there was anything. A bound out of reach is not an error.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// use fixedwise::{DataOptions, QuantizeOptions, Strategy, quantize};
+///
+/// let folder = format!("{root}/data/fashion-mnist");
+/// let data = DataOptions {
+///     calibration: Some(format!("{folder}:train@0..50").parse()?),
+///     search: Some(format!("{folder}:test@0..100").parse()?),
+///     test: Some(format!("{folder}:test@100..300").parse()?),
+///     ..DataOptions::default()
+/// };
+/// let options = QuantizeOptions { strategy: Strategy::Fixed { bits: 8 }, ..Default::default() };
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let outcome = quantize(model.as_ref(), &data, &options)?;
+/// assert!(outcome.result.accuracy.test.is_some_and(|test| test.fixed > 0.8));
+/// # Ok(())
+/// # }
+/// ```
+pub fn quantize(
+    model: &Path,
+    data: &DataOptions,
+    options: &QuantizeOptions,
+) -> Result<Outcome, Error> {
+    quantize_observed(model, data, options, &(), &AtomicBool::new(false))
+}
+
+/// As [`quantize`], watched by `observer`; raising `stop` ends the search with the best so far.
+///
+/// # Errors
+/// As [`quantize`].
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// use fixedwise::{DataOptions, Progress, QuantizeOptions, Strategy, quantize_observed};
+/// use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+///
+/// let folder = format!("{root}/data/fashion-mnist");
+/// let data = DataOptions {
+///     calibration: Some(format!("{folder}:train@0..50").parse()?),
+///     search: Some(format!("{folder}:test@0..100").parse()?),
+///     test: Some(format!("{folder}:test@100..300").parse()?),
+///     ..DataOptions::default()
+/// };
+/// let options = QuantizeOptions { strategy: Strategy::Fixed { bits: 8 }, ..Default::default() };
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let steps = AtomicUsize::new(0);
+/// let count = |_: &Progress| {
+///     steps.fetch_add(1, Ordering::Relaxed);
+/// };
+/// quantize_observed(model.as_ref(), &data, &options, &count, &AtomicBool::new(false))?;
+/// assert!(steps.into_inner() > 2);
+/// # Ok(())
+/// # }
+/// ```
+pub fn quantize_observed(
+    model: &Path,
+    data: &DataOptions,
+    options: &QuantizeOptions,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Outcome, Error> {
+    let start = Instant::now();
+    let deadline = options.time_budget.and_then(|budget| start.checked_add(budget));
+    let halt = Halt::new(stop, deadline);
+    let job = Job { data, options, observer, stop, halt: &halt, start };
+    crate::threads(options.threads)?.install(|| job.run(model))
+}
+
+/// One run of [`quantize`].
+struct Job<'a> {
+    data: &'a DataOptions,
+    options: &'a QuantizeOptions,
+    observer: &'a dyn Observer,
+    stop: &'a AtomicBool,
+    halt: &'a Halt<'a>,
+    start: Instant,
+}
+
+/// What a strategy came to.
+struct Found {
+    outcome: strategies::Outcome,
+    /// Of the outcome's plan, on the search images.
+    score: Score,
+    steps: Vec<TraceStep>,
+    evaluations: u64,
+    images: u64,
+}
+
+impl Job<'_> {
+    fn run(&self, path: &Path) -> Result<Outcome, Error> {
+        let options = self.options;
+        if let Strategy::Fixed { bits } = options.strategy
+            && !(1..=16).contains(&bits)
+        {
+            return Err(Error::Option {
+                option: "bits",
+                problem: format!("is {bits}; allowed are 1 to 16"),
+            });
+        }
+        self.tell(Step::Loading);
+        let model = Model::load(path)?;
+        let sets = Sets::load(self.data, &model, options.seed)?;
+        let model = model.with_preprocessing(&sets)?;
+        let graph = model.prepared(options.semantics)?;
+        // All input is known to be good now: only then the folder comes to be.
+        let folder = options.output.as_deref().map(OutputFolder::prepare).transpose()?;
+
+        let kernels = Kernels::best();
+        let total = sets.calibration.len();
+        let statistics = calibrate(&graph, &sets.calibration, kernels, self.stop, &|done| {
+            self.tell(Step::Calibrating { done, total });
+        })?;
+        self.tell(Step::MeasuringFloat { images: sets.search.len() });
+        let predictions = Predictions::new(model.graph(), &sets.search, kernels, self.stop)?;
+        let found = {
+            let (journal, known) = match &folder {
+                Some(folder) => self.journal(folder.path(), &model, &sets)?,
+                None => (None, Vec::new()),
+            };
+            let cache_bytes = options.cache_bytes;
+            let policy = AccumulatorPolicy::Prove32;
+            let mut evaluator = Evaluator::new(
+                &graph,
+                &sets.search,
+                predictions,
+                kernels,
+                self.halt.flag(),
+                EvaluatorOptions { cache_bytes, policy },
+            );
+            evaluator.preload(known);
+            self.search(&graph, &statistics, Journaling { evaluator, journal, failure: None })?
+        };
+        let plan = found.outcome.plan;
+
+        self.tell(Step::Testing { images: sets.test.len() });
+        let (fixed, test) = measure(model.graph(), &graph, &plan, &sets.test, kernels)?;
+        let mut result = RunResult {
+            strategy: options.strategy.name().to_owned(),
+            seed: options.seed,
+            model: model.result(),
+            max_loss: Some(MaxLossResult::from(options.max_loss)),
+            bound_met: options.max_loss.is_met(&found.score),
+            ended: match (found.outcome.is_finished, self.halt.is_interrupted()) {
+                (true, _) => Ended::Completed,
+                (false, true) => Ended::Interrupted,
+                (false, false) => Ended::TimeBudget,
+            },
+            images: ImagesResult {
+                calibration: count_to_u64(total),
+                search: count_to_u64(sets.search.len()),
+                test: count_to_u64(sets.test.len()),
+            },
+            evaluations: found.evaluations,
+            images_evaluated: found.images,
+            peak_ram_bytes: peak_ram(&graph, fixed.as_ref(), kernels),
+            trace: found.steps,
+            ..RunResult::default()
+        };
+        result.accuracy.search = Some(SetResult::from(found.score));
+        result.accuracy.test = Some(SetResult::from(test));
+        result.describe(&graph, &plan, fixed.as_ref())?;
+        result.seconds = self.start.elapsed().as_secs_f64();
+        if let Some(folder) = &folder {
+            let path = |name: &str| folder.path().join(name);
+            write_file(&path("plan.toml"), plan_to_toml(&plan).as_bytes())?;
+            write_file(&path("result.json"), result.to_json().as_bytes())?;
+        }
+        Ok(Outcome { plan, result, trace: found.outcome.trace })
+    }
+
+    fn tell(&self, step: Step) {
+        self.observer.progress(&Progress { seconds: self.start.elapsed().as_secs_f64(), step });
+    }
+
+    /// The journal of this run, and what an earlier part of it has measured.
+    fn journal(
+        &self,
+        folder: &Path,
+        model: &Model,
+        sets: &Sets,
+    ) -> Result<(Option<Journal>, Vec<JournalEntry>), Error> {
+        let path = folder.join("journal.jsonl");
+        // Everything that a measured score depends on, beside the plan.
+        let parts = [model.sha256(), &model.preprocessing_text(), &sets.fingerprint()];
+        let config = crate::sha256(parts.join("\n").as_bytes());
+        if self.options.resume {
+            let (journal, known) = Journal::resume(&path, &config)?;
+            Ok((Some(journal), known))
+        } else {
+            Ok((Some(Journal::create(&path, &config)?), Vec::new()))
+        }
+    }
+
+    fn search(
+        &self,
+        graph: &Graph,
+        statistics: &Statistics,
+        mut oracle: Journaling,
+    ) -> Result<Found, Error> {
+        let options = self.options;
+        let mut steps = Vec::new();
+        let fixed = |bits, offset| {
+            let head = PlanHead::of(options.semantics);
+            strategies::fixed::plan(graph, statistics, &FixedOptions { head, bits, offset })
+        };
+        let mut outcome = match options.strategy {
+            Strategy::Fixed { bits } => strategies::Outcome {
+                plan: fixed(bits, options.range)?,
+                evaluation: None,
+                bound_met: false,
+                is_finished: true,
+                trace: Vec::new(),
+            },
+            Strategy::Joint => self.halt.during(|| {
+                let joint = JointOptions {
+                    max_loss: options.max_loss,
+                    offset: options.range,
+                    ..JointOptions::new(options.semantics)
+                };
+                let mut watch = Watch::new(self, graph, &mut steps);
+                let found = strategies::joint(
+                    graph,
+                    statistics,
+                    &mut oracle,
+                    &mut |event: &Event| watch.event(event),
+                    &joint,
+                );
+                oracle.finish(found)
+            })?,
+        };
+        let complete = outcome.evaluation.filter(|evaluation| evaluation.is_complete);
+        let score = if let Some(evaluation) = complete {
+            evaluation.score
+        } else {
+            if !outcome.is_finished {
+                // Stopped before anything was measured: the 8-bit plan is an answer at least.
+                outcome.plan = fixed(8, Offset::LeastError)?;
+            }
+            let found = oracle.evaluate(&outcome.plan, None, None);
+            oracle.finish(found)?.score
+        };
+        Ok(Found {
+            outcome,
+            score,
+            steps,
+            evaluations: oracle.evaluator.evaluations(),
+            images: oracle.evaluator.images_evaluated(),
+        })
+    }
+}
+
+/// Runs a plan once on images: the integer network, where there is one, and its score.
+pub(crate) fn measure(
+    float: &Graph,
+    graph: &Graph,
+    plan: &Plan,
+    images: &dyn Images,
+    kernels: &'static Kernels,
+) -> Result<(Option<FixedGraph>, Score), Error> {
+    let fixed = match plan.semantics {
+        Semantics::Integer => Some(lower(graph, plan, AccumulatorPolicy::Prove32)?),
+        Semantics::Simulated => None,
+    };
+    let go_on = AtomicBool::new(false);
+    let predictions = Predictions::new(float, images, kernels, &go_on)?;
+    // One plan, once: nothing is worth keeping.
+    let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
+    let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
+    Ok((fixed, evaluator.evaluate(plan, None, None)?.score))
+}
+
+/// Bytes of the executor's buffers for one image.
+pub(crate) fn peak_ram(
+    graph: &Graph,
+    fixed: Option<&FixedGraph>,
+    kernels: &'static Kernels,
+) -> u64 {
+    let program = match fixed {
+        Some(fixed) => Program::fixed(fixed, kernels),
+        None => Program::float(graph, kernels),
+    };
+    count_to_u64(program.schedule(&[], &[graph.output]).bytes())
+}
+
+/// An evaluator that writes down what it finds.
+struct Journaling<'a> {
+    evaluator: Evaluator<'a>,
+    journal: Option<Journal>,
+    /// Why the journal could not be written; the search sees only that it ends.
+    failure: Option<Error>,
+}
+
+impl Journaling<'_> {
+    /// What was found, unless the journal failed on the way.
+    fn finish<T>(&mut self, found: Result<T, SearchError>) -> Result<T, Error> {
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => found.map_err(Error::from),
+        }
+    }
+}
+
+impl Oracle for Journaling<'_> {
+    fn evaluate(
+        &mut self,
+        plan: &Plan,
+        focus: Option<NodeId>,
+        at_least: Option<usize>,
+    ) -> Result<Evaluation, SearchError> {
+        let evaluation = self.evaluator.evaluate(plan, focus, at_least)?;
+        if let (Some(journal), Some(entry)) = (&mut self.journal, evaluation.journal_entry())
+            && let Err(failure) = journal.append(&entry)
+        {
+            self.failure = Some(failure);
+            return Err(SearchError::Stopped);
+        }
+        Ok(evaluation)
+    }
+
+    fn check(&self, plan: &Plan) -> Result<(), LowerError> {
+        self.evaluator.check(plan)
+    }
+
+    fn float_score(&self) -> (usize, usize) {
+        self.evaluator.float_score()
+    }
+}
+
+/// Turns what a search tells into what a run tells.
+struct Watch<'j, 'a> {
+    job: &'j Job<'a>,
+    graph: &'j Graph,
+    steps: &'j mut Vec<TraceStep>,
+    began: Instant,
+    /// What the next candidate adds to.
+    so_far: Candidate,
+}
+
+impl<'j, 'a> Watch<'j, 'a> {
+    fn new(job: &'j Job<'a>, graph: &'j Graph, steps: &'j mut Vec<TraceStep>) -> Self {
+        let so_far = Candidate {
+            name: String::new(),
+            kind: "",
+            format: None,
+            loss: None,
+            budget: None,
+            memory_bits: 0,
+            uniform8_bits: 0,
+            tensors: (0, 0),
+            evaluations: (0, 0),
+            seconds_left: None,
+        };
+        Self { job, graph, steps, began: Instant::now(), so_far }
+    }
+
+    fn event(&mut self, event: &Event) -> ControlFlow<()> {
+        match event {
+            Event::Whole { plan, evaluation } => {
+                // Later ones are checks of a kind alone, not what was found so far.
+                if self.so_far.tensors.0 == 0 {
+                    self.take_memory(plan);
+                }
+                self.tell(String::new(), "", None, Some(evaluation), None);
+            }
+            Event::Candidate { tensor, format, evaluation, budget, done, expected } => {
+                self.so_far.evaluations = (*done, *expected);
+                let format = Some((format.bits, format.frac));
+                let (name, kind) = (tensor.name.clone(), tensor.kind.name());
+                self.tell(name, kind, format, *evaluation, Some(*budget));
+            }
+            Event::Chosen { tensor, plan, evaluation, done, tensors, .. } => {
+                self.take_memory(plan);
+                self.so_far.tensors = (*done, *tensors);
+                self.steps.push(TraceStep {
+                    seconds: self.job.start.elapsed().as_secs_f64(),
+                    evaluations: count_to_u64(self.so_far.evaluations.0),
+                    node: tensor.name.clone(),
+                    kind: tensor.kind.name().to_owned(),
+                    memory_bits: self.so_far.memory_bits,
+                    loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
+                });
+            }
+            _ => {}
+        }
+        // The evaluator looks at the flag, and so ends in the middle of a candidate too.
+        ControlFlow::Continue(())
+    }
+
+    fn take_memory(&mut self, plan: &Plan) {
+        if let Ok(memory) = cost::memory(self.graph, plan) {
+            self.so_far.memory_bits = memory.total();
+            self.so_far.uniform8_bits = memory.uniform8;
+        }
+    }
+
+    fn tell(
+        &self,
+        name: String,
+        kind: &'static str,
+        format: Option<(u8, i8)>,
+        evaluation: Option<&Evaluation>,
+        budget: Option<f64>,
+    ) {
+        let (done, expected) = self.so_far.evaluations;
+        let rate = self.began.elapsed().as_secs_f64() / count_to_f64(done.max(1));
+        let left = (done > 0).then(|| rate * count_to_f64(expected.saturating_sub(done)));
+        let until_deadline = self.job.halt.seconds_left();
+        let loss = evaluation.filter(|e| e.is_complete).map(Evaluation::relative_loss);
+        self.job.tell(Step::Searching(Candidate {
+            name,
+            kind,
+            format,
+            loss,
+            budget,
+            seconds_left: match (left, until_deadline) {
+                (Some(left), Some(until)) => Some(left.min(until)),
+                (left, until) => left.or(until),
+            },
+            ..self.so_far.clone()
+        }));
+    }
+}

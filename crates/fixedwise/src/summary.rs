@@ -1,0 +1,364 @@
+//! What a person reads at the end of a run.
+
+use crate::{
+    result::{Ended, FormatResult, RunResult, SetResult},
+    table::{
+        Align, Style, Table, add_line, bar, grouped, kilobytes, percent, rounded, shortened, styled,
+    },
+};
+use fixedwise_fixed::convert::u64_to_f64;
+
+/// Longest name of a layer that is shown in full.
+const NAME_WIDTH: usize = 16;
+
+/// The whole result as text of at most 100 columns: layers, costs, accuracy, verdict; with ANSI
+/// colors where `color` says so.
+///
+/// ```
+/// use fixedwise::{RunResult, summary};
+///
+/// let text = summary(&RunResult::default(), false);
+/// assert!(text.contains("memory"));
+/// ```
+pub fn summary(result: &RunResult, color: bool) -> String {
+    let mut out = String::new();
+    let heading = |text: &str| styled(text, Style::Bold, color);
+    let mut line = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    let model = &result.model;
+    line(format!(
+        "{}  {} parameters, {} MACs an image; strategy {}, {} semantics",
+        heading(&model.name),
+        grouped(model.parameters),
+        rounded(model.macs),
+        result.strategy,
+        result.semantics,
+    ));
+    line(String::new());
+    line(heading("Layers"));
+    layers(result, color, &mut out);
+    out.push('\n');
+    add_line(&mut out, format_args!("{}", heading("Costs")));
+    costs(result, color, &mut out);
+    out.push('\n');
+    add_line(&mut out, format_args!("{}", heading("Accuracy")));
+    accuracy(result, color, &mut out);
+    out.push('\n');
+    out.push_str(&verdict(result, color));
+    out
+}
+
+/// `s5 F9`: sign, width, fractional offset.
+fn format_text(format: &FormatResult) -> String {
+    match format.frac {
+        None if format.bits == 32 => "float".to_owned(),
+        None => format!("s{}", format.bits),
+        Some(frac) => {
+            let sign = if format.signed { 's' } else { 'u' };
+            format!("{sign}{} F{frac}", format.bits)
+        }
+    }
+}
+
+fn layers(result: &RunResult, color: bool, out: &mut String) {
+    use Align::{Left, Right};
+    let mut table = Table::new(&[
+        ("layer", Left, Style::Plain),
+        ("operator", Left, Style::Dim),
+        ("output", Right, Style::Dim),
+        ("MACs", Right, Style::Plain),
+        ("weights", Left, Style::Weights),
+        ("bias", Left, Style::Plain),
+        ("activation", Left, Style::Activations),
+        ("acc", Right, Style::Plain),
+        ("weights", Left, Style::Weights),
+        ("activ.", Left, Style::Activations),
+    ]);
+    for layer in &result.layers {
+        let [h, w, c] = layer.output_shape;
+        let shape = if h == 1 && w == 1 { c.to_string() } else { format!("{h}x{w}x{c}") };
+        let acc = layer.accumulator_bits;
+        table.row(vec![
+            shortened(&layer.name, NAME_WIDTH),
+            layer.op.clone(),
+            shape,
+            rounded(layer.macs),
+            format_text(&layer.weights),
+            format_text(&layer.bias),
+            format_text(&layer.activation),
+            if acc == 0 { "-".to_owned() } else { acc.to_string() },
+            bar(layer.weights.bits),
+            bar(layer.activation.bits),
+        ]);
+    }
+    for other in &result.others {
+        table.row(vec![
+            shortened(&other.name, NAME_WIDTH),
+            other.op.clone(),
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            format_text(&other.activation),
+            String::new(),
+            String::new(),
+            bar(other.activation.bits),
+        ]);
+    }
+    table.render(color, out);
+    let note = "  s5 F9: signed, 5 bits (BW), steps of 2^-9 (F); u: unsigned; acc: bits of the \
+                largest sum, proved";
+    out.push_str(&styled(note, Style::Dim, color));
+    out.push('\n');
+}
+
+fn costs(result: &RunResult, color: bool, out: &mut String) {
+    use Align::{Left, Right};
+    let mut table = Table::new(&[
+        ("", Left, Style::Plain),
+        ("this plan", Right, Style::Bold),
+        ("all 8 bit", Right, Style::Plain),
+        ("saved", Right, Style::Good),
+        ("", Left, Style::Dim),
+    ]);
+    let memory = &result.memory_bits;
+    let bytes = |bits: u64| kilobytes(u64_to_f64(bits) / 8.0);
+    let saved = |fraction: f64| format!("{:.1} %", fraction * 100.0);
+    let text = str::to_owned;
+    table.row(vec![
+        text("memory"),
+        bytes(memory.total),
+        bytes(memory.uniform8_total),
+        saved(memory.reduction),
+        format!(
+            "weights {}, biases {}, activations {}",
+            bytes(memory.weights),
+            bytes(memory.biases),
+            bytes(memory.activations)
+        ),
+    ]);
+    let cost = &result.multiplication_cost;
+    table.row(vec![
+        text("multiplications"),
+        rounded(cost.operand),
+        rounded(cost.operand_uniform8),
+        saved(cost.operand_reduction),
+        text("bits x bits of what enters the multipliers"),
+    ]);
+    table.row(vec![
+        text("  as the paper counts"),
+        rounded(cost.paper),
+        rounded(cost.paper_uniform8),
+        saved(cost.paper_reduction),
+        text("bits x bits of the layer's output"),
+    ]);
+    table.row(vec![
+        text("flash"),
+        kilobytes(u64_to_f64(result.flash_bytes)),
+        String::new(),
+        String::new(),
+        text("weights and biases, packed"),
+    ]);
+    table.row(vec![
+        text("peak RAM"),
+        kilobytes(u64_to_f64(result.peak_ram_bytes)),
+        String::new(),
+        String::new(),
+        text("buffers of one image in this executor"),
+    ]);
+    table.render(color, out);
+}
+
+fn accuracy(result: &RunResult, color: bool, out: &mut String) {
+    use Align::{Left, Right};
+    let mut table = Table::new(&[
+        ("", Left, Style::Plain),
+        ("images", Right, Style::Plain),
+        ("float", Right, Style::Plain),
+        ("fixed", Right, Style::Bold),
+        ("relative loss", Right, Style::Bold),
+        ("95 % interval", Right, Style::Plain),
+        ("lost", Right, Style::Plain),
+        ("gained", Right, Style::Plain),
+    ]);
+    let sets = [("search", &result.accuracy.search), ("test", &result.accuracy.test)];
+    for (name, set) in sets {
+        let Some(set) = set else { continue };
+        let [low, high] = set.interval95;
+        table.row(vec![
+            name.to_owned(),
+            grouped(set.n),
+            percent(set.float),
+            percent(set.fixed),
+            percent(set.relative_loss),
+            format!("{} to {}", percent(low), percent(high)),
+            grouped(set.lost),
+            grouped(set.gained),
+        ]);
+    }
+    table.render(color, out);
+    let calibration = match result.images.calibration {
+        0 => String::new(),
+        n => format!("{} other images gave the ranges; ", grouped(n)),
+    };
+    let note =
+        format!("  {calibration}lost: only the float network is right, gained: only the fixed");
+    out.push_str(&styled(&note, Style::Dim, color));
+    out.push('\n');
+}
+
+fn verdict(result: &RunResult, color: bool) -> String {
+    let mut text = String::new();
+    let mut line = |mark: &str, style: Style, sentence: String| {
+        add_line(&mut text, format_args!("{} {sentence}", styled(mark, style, color)));
+    };
+    if let Some(max_loss) = &result.max_loss {
+        let bound = match max_loss.kind.as_str() {
+            "points" => format!("{} percentage points", max_loss.value * 100.0),
+            _ => format!("{} % of the float accuracy", max_loss.value * 100.0),
+        };
+        // Binary fractions of percents have long tails.
+        let bound = tidy(&bound);
+        let loss = |set: &SetResult| match max_loss.kind.as_str() {
+            "points" => set.float - set.fixed,
+            _ => set.relative_loss,
+        };
+        if result.bound_met {
+            line("✓", Style::Good, format!("The search images keep to the bound, {bound}."));
+        } else {
+            let sentence = format!("The bound, {bound}, is out of reach; this is the best so far.");
+            line("✗", Style::Bad, sentence);
+        }
+        if let Some(test) = &result.accuracy.test
+            && result.bound_met
+        {
+            let is_within = loss(test) <= max_loss.value;
+            let (mark, style, words) = if is_within {
+                ("✓", Style::Good, "keep to it too")
+            } else {
+                ("!", Style::Bad, "do not keep to it: a tighter --max-loss or more images help")
+            };
+            line(mark, style, format!("The test images, which decided nothing, {words}."));
+        }
+    }
+    match result.ended {
+        Ended::Completed => {}
+        Ended::TimeBudget => {
+            line("!", Style::Bad, "The time budget ended the search early.".to_owned());
+        }
+        Ended::Interrupted => line("!", Style::Bad, "The search was interrupted.".to_owned()),
+    }
+    let done = format!(
+        "{} plans measured, {} images run, {:.1} s",
+        grouped(result.evaluations),
+        grouped(result.images_evaluated),
+        result.seconds
+    );
+    text.push_str(&styled(&done, Style::Dim, color));
+    text.push('\n');
+    text
+}
+
+/// The number that begins `text`, to six digits.
+fn tidy(text: &str) -> String {
+    let (number, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let Ok(number) = number.parse::<f64>() else { return text.to_owned() };
+    let rounded = format!("{number:.6}");
+    format!("{} {rest}", rounded.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::{LayerResult, MaxLossResult};
+
+    fn result() -> RunResult {
+        let format = |bits, frac, signed, count| FormatResult {
+            bits,
+            frac: Some(frac),
+            signed,
+            full: false,
+            count,
+        };
+        let set = SetResult {
+            n: 5000,
+            float: 0.9124,
+            fixed: 0.9046,
+            float_correct: 4562,
+            fixed_correct: 4523,
+            relative_loss: 0.008_549,
+            lost: 61,
+            gained: 22,
+            interval95: [0.004_71, 0.012_4],
+        };
+        let mut result = RunResult {
+            strategy: "joint".to_owned(),
+            bound_met: true,
+            max_loss: Some(MaxLossResult { value: 0.01, kind: "relative".to_owned() }),
+            flash_bytes: 12_345,
+            peak_ram_bytes: 34_567,
+            evaluations: 1234,
+            images_evaluated: 3_456_789,
+            seconds: 43.21,
+            layers: vec![LayerResult {
+                name: "block1/branch2/convolution_17".to_owned(),
+                op: "Conv".to_owned(),
+                output_shape: [112, 112, 128],
+                macs: 123_456_789,
+                accumulator_bits: 27,
+                weights: format(12, 10, true, 9216),
+                bias: FormatResult {
+                    bits: 32,
+                    frac: Some(13),
+                    signed: true,
+                    full: false,
+                    count: 32,
+                },
+                activation: format(12, -3, false, 21_632),
+            }],
+            ..RunResult::default()
+        };
+        result.model.name = "fashion_small".to_owned();
+        result.images.calibration = 2000;
+        result.accuracy.search = Some(set);
+        result.accuracy.test = Some(SetResult { relative_loss: 0.011, ..set });
+        result.memory_bits.total = 171_234;
+        result.memory_bits.uniform8_total = 352_000;
+        result.memory_bits.reduction = 0.51;
+        result
+    }
+
+    #[test]
+    fn the_summary_fits_a_terminal() {
+        let text = summary(&result(), false);
+        for line in text.lines() {
+            assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
+        }
+        assert!(!text.contains('\x1b'));
+        assert!(summary(&result(), true).contains('\x1b'));
+    }
+
+    #[test]
+    fn the_verdict_is_honest_about_the_test_images() {
+        let text = summary(&result(), false);
+        assert!(text.contains("✓ The search images keep to the bound, 1 % of the float accuracy."));
+        assert!(text.contains("! The test images, which decided nothing, do not keep to it"));
+        let mut within = result();
+        within.accuracy.test = within.accuracy.search;
+        assert!(summary(&within, false).contains("keep to it too"));
+        let missed = RunResult { bound_met: false, ..result() };
+        assert!(summary(&missed, false).contains("✗ The bound, 1 % of the float accuracy, is out"));
+    }
+
+    #[test]
+    fn formats_are_short() {
+        let of = |bits, frac, signed| {
+            format_text(&FormatResult { bits, frac, signed, full: false, count: 1 })
+        };
+        assert_eq!(of(5, Some(9), true), "s5 F9");
+        assert_eq!(of(6, Some(-3), false), "u6 F-3");
+        assert_eq!(of(32, None, true), "float");
+    }
+}
