@@ -1,1 +1,62 @@
-fn main() {}
+//! The command `fixedwise`: arguments, progress, exit codes; no logic.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod commands;
+mod progress;
+mod terminal;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Turns a trained CNN into an integer-only fixed-point network with the fewest bits that keep its
+/// accuracy.
+#[derive(Parser)]
+#[command(name = "fixedwise", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Quantize(commands::quantize::Arguments),
+    Evaluate(commands::evaluate::Arguments),
+    Inspect(commands::inspect::Arguments),
+}
+
+/// What a run that did not fail says to its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Exit code 0.
+    Done,
+    /// Exit code 2: the bound is out of reach, the best so far is written.
+    OutOfReach,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let is_failure = error.use_stderr();
+            // Nobody is left to tell when this fails.
+            let _ = error.print();
+            // Not the parser's own 2, which says that a bound is out of reach.
+            return if is_failure { ExitCode::from(1) } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match &cli.command {
+        Command::Quantize(arguments) => commands::quantize::run(arguments),
+        Command::Evaluate(arguments) => commands::evaluate::run(arguments),
+        Command::Inspect(arguments) => commands::inspect::run(arguments),
+    };
+    match result {
+        Ok(Verdict::Done) => ExitCode::SUCCESS,
+        Ok(Verdict::OutOfReach) => ExitCode::from(2),
+        Err(error) if terminal::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::complain(&error);
+            ExitCode::from(1)
+        }
+    }
+}

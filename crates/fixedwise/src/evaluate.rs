@@ -79,9 +79,9 @@ fn run(
     let graph = model.prepared(plan.semantics)?;
 
     let kernels = Kernels::best();
-    tell(Step::Testing { images: images.len() });
+    tell(Step::Testing { images: reported.len() });
     let (fixed, score) = measure(model.graph(), &graph, &plan, images, kernels)?;
-    let n = count_to_u64(images.len());
+    let n = count_to_u64(reported.len());
     let mut result = RunResult {
         strategy: "given".to_owned(),
         model: model.result(),

@@ -100,7 +100,8 @@ fn run(
         let total = calibration.len();
         let go_on = AtomicBool::new(false);
         let progress = |done| tell(Step::Calibrating { done, total });
-        statistics = Some(calibrate(&graph, &*calibration, Kernels::best(), &go_on, &progress)?);
+        statistics =
+            Some(calibrate(&graph, &calibration.images, Kernels::best(), &go_on, &progress)?);
         images = count_to_u64(total);
     }
     let graph = model.prepared(Semantics::Integer)?;

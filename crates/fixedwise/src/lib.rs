@@ -1,1 +1,61 @@
-//! Placeholder.
+//! Turns a trained CNN into an integer-only fixed-point network: the public interface.
+//!
+//! [`quantize`] does the whole way: it reads a model and images, sees the range of every value,
+//! searches the fewest bits that keep the accuracy, proves that no accumulator can overflow and
+//! measures the result on images that no decision has seen. [`evaluate`] measures a plan,
+//! [`inspect`] looks at a model.
+#![forbid(unsafe_code)]
+
+mod data;
+mod error;
+mod evaluate;
+mod inspect;
+mod journal;
+mod model;
+mod output;
+mod plan_file;
+mod progress;
+mod quantize;
+mod result;
+mod sets;
+mod summary;
+mod table;
+
+pub use data::{DataError, DataSource, Layout, Preprocess, Split};
+pub use error::Error;
+pub use evaluate::{EvaluateOptions, evaluate};
+pub use fixedwise_fixed::{Format, Range, Rounding};
+pub use fixedwise_graph::{LayerPlan, Plan, Semantics, Shape};
+pub use fixedwise_search::{MaxLoss, Offset, strategies::TraceEntry};
+pub use inspect::{Inspection, NodeInspection, inspect};
+pub use model::Model;
+pub use output::write_file;
+pub use plan_file::{plan_to_toml, read_plan};
+pub use progress::{Candidate, Observer, Progress, Step};
+pub use quantize::{Outcome, QuantizeOptions, Strategy, quantize, quantize_observed};
+pub use result::{
+    AccuracyResult, Ended, FormatResult, ImagesResult, LayerResult, MaxLossResult, MemoryResult,
+    ModelResult, MultiplicationResult, OtherResult, RESULT_SCHEMA, RunResult, SetResult, TraceStep,
+};
+pub use sets::DataOptions;
+pub use summary::summary;
+
+use sha2::Digest as _;
+
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    for byte in sha2::Sha256::digest(bytes) {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+    }
+    text
+}
+
+/// Threads of its own for a run.
+pub(crate) fn threads(count: Option<usize>) -> Result<rayon::ThreadPool, Error> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(count.unwrap_or(0))
+        .build()
+        .map_err(|error| Error::Option { option: "threads", problem: error.to_string() })
+}

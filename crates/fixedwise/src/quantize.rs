@@ -5,12 +5,15 @@ use crate::{
     journal::Journal,
     model::Model,
     output::{OutputFolder, write_file},
-    plan_file::plan_to_toml,
+    plan_file::{RAW_PIXELS, plan_to_toml},
     progress::{Candidate, Halt, Observer, Progress, Step},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
-    sets::{DataOptions, Sets},
+    sets::{DataOptions, Preprocessed as _, Sets},
 };
-use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
+use fixedwise_fixed::{
+    Format, Range,
+    convert::{count_to_f64, count_to_u64},
+};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Semantics, cost, lower,
     run::Program,
@@ -18,7 +21,7 @@ use fixedwise_graph::{
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, MaxLoss, Offset, Oracle,
-    Predictions, Score, SearchError, Statistics, calibrate,
+    Predictions, Score, SearchError, Statistics, calibrate, format_no_clip,
     strategies::{self, Event, FixedOptions, JointOptions, PlanHead, TraceEntry},
 };
 use std::{
@@ -229,6 +232,10 @@ impl Job<'_> {
         })?;
         self.tell(Step::MeasuringFloat { images: sets.search.len() });
         let predictions = Predictions::new(model.graph(), &sets.search, kernels, self.stop)?;
+        let head = PlanHead {
+            input: input_format(&statistics, sets.preprocess().1),
+            ..PlanHead::of(options.semantics)
+        };
         let found = {
             let (journal, known) = match &folder {
                 Some(folder) => self.journal(folder.path(), &model, &sets)?,
@@ -245,7 +252,8 @@ impl Job<'_> {
                 EvaluatorOptions { cache_bytes, policy },
             );
             evaluator.preload(known);
-            self.search(&graph, &statistics, Journaling { evaluator, journal, failure: None })?
+            let oracle = Journaling { evaluator, journal, failure: None };
+            self.search(&graph, &statistics, head, oracle)?
         };
         let plan = found.outcome.plan;
 
@@ -298,7 +306,7 @@ impl Job<'_> {
     ) -> Result<(Option<Journal>, Vec<JournalEntry>), Error> {
         let path = folder.join("journal.jsonl");
         // Everything that a measured score depends on, beside the plan.
-        let parts = [model.sha256(), &model.preprocessing_text(), &sets.fingerprint()];
+        let parts = [model.sha256(), &sets.preprocessing_text(), &sets.fingerprint()];
         let config = crate::sha256(parts.join("\n").as_bytes());
         if self.options.resume {
             let (journal, known) = Journal::resume(&path, &config)?;
@@ -312,12 +320,12 @@ impl Job<'_> {
         &self,
         graph: &Graph,
         statistics: &Statistics,
+        head: PlanHead,
         mut oracle: Journaling,
     ) -> Result<Found, Error> {
         let options = self.options;
         let mut steps = Vec::new();
         let fixed = |bits, offset| {
-            let head = PlanHead::of(options.semantics);
             strategies::fixed::plan(graph, statistics, &FixedOptions { head, bits, offset })
         };
         let mut outcome = match options.strategy {
@@ -330,6 +338,7 @@ impl Job<'_> {
             },
             Strategy::Joint => self.halt.during(|| {
                 let joint = JointOptions {
+                    head,
                     max_loss: options.max_loss,
                     offset: options.range,
                     ..JointOptions::new(options.semantics)
@@ -364,6 +373,16 @@ impl Job<'_> {
             images: oracle.evaluator.images_evaluated(),
         })
     }
+}
+
+/// What the integer network takes: bytes as they are, other pixels as 8 bits that clip nothing.
+fn input_format(statistics: &Statistics, is_bytes: bool) -> Format {
+    if is_bytes {
+        return RAW_PIXELS;
+    }
+    let values = statistics.of(0);
+    let range = if values.min() < 0.0 { Range::Narrow } else { Range::Unsigned };
+    format_no_clip(values.max_abs(), 8, range)
 }
 
 /// Runs a plan once on images: the integer network, where there is one, and its score.

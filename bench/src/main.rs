@@ -1,0 +1,100 @@
+//! Images per second of the float and the integer executor on one model, as JSON lines that
+//! `run.sh` sets beside ONNX Runtime's.
+//!
+//! `fixedwise-bench MODEL.onnx [THREADS]`; random images, formats by range, every kernel table.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "a program that prints figures")]
+
+use anyhow::{Context, Result, anyhow};
+use fixedwise_codec::onnx;
+use fixedwise_fixed::{Format, Range, Rounding, convert::count_to_f64};
+use fixedwise_graph::{
+    AccumulatorPolicy, Graph, LayerPlan, Op, Plan, Semantics, from_onnx, lower, passes,
+    run::{Program, Workspace},
+};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::format_no_clip;
+use rayon::prelude::*;
+use std::time::Instant;
+
+/// Images of one pass; several passes are made and the best counts.
+const IMAGES: usize = 2000;
+const PASSES: usize = 5;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let path =
+        arguments.next().ok_or_else(|| anyhow!("usage: fixedwise-bench MODEL.onnx [THREADS]"))?;
+    let threads: usize = arguments.next().map_or(Ok(2), |text| text.parse())?;
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{path}`"))?;
+    let model = onnx::parse_model(&bytes, &|_| Err("no external data here".to_owned()))?;
+    let channels = from_onnx(&model, &path)?.input_shape().c;
+    let graph = passes::insert_preprocessing(
+        &from_onnx(&model, &path)?,
+        vec![1.0 / 255.0; channels],
+        vec![0.0; channels],
+    )?;
+    for kernels in Kernels::all() {
+        let float = Program::float(&passes::prepare(&graph, Semantics::Simulated)?, kernels);
+        report("float", kernels, &float, threads);
+        let prepared = passes::prepare(&graph, Semantics::Integer)?;
+        for (name, weight_bits, activation_bits) in [("integer8", 8, 8), ("integer12", 12, 12)] {
+            let plan = plan(&prepared, weight_bits, activation_bits);
+            let fixed = lower(&prepared, &plan, AccumulatorPolicy::Widen)?;
+            report(name, kernels, &Program::fixed(&fixed, kernels), threads);
+        }
+    }
+    Ok(())
+}
+
+/// Formats of plausible magnitude: the time does not depend on the values.
+fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
+    let nonnegative = graph.nonnegative(true);
+    let activation = |id: usize| {
+        let frac = i8::try_from(activation_bits).unwrap_or(i8::MAX) - 3;
+        if nonnegative[id] {
+            Format::unsigned(activation_bits, frac)
+        } else {
+            Format::signed(activation_bits, frac)
+        }
+    };
+    let layer = |(id, node): (usize, &fixedwise_graph::Node)| {
+        let largest = node.op.weights().unwrap_or(&[]).iter().fold(0.0_f32, |m, w| m.max(w.abs()));
+        LayerPlan {
+            name: node.name.clone(),
+            weights: Some(format_no_clip(largest, weight_bits, Range::Narrow)),
+            bias: None,
+            activation: Some(activation(id)),
+        }
+    };
+    let adds = graph.nodes.iter().enumerate().filter(|(_, node)| matches!(node.op, Op::Add(_)));
+    Plan {
+        semantics: Semantics::Integer,
+        rounding: Rounding::TiesUp,
+        input: Format::unsigned(8, 0),
+        layers: graph.layers().map(layer).collect(),
+        others: adds.map(|(id, node)| (node.name.clone(), activation(id))).collect(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "pixels")]
+fn report(what: &str, kernels: &Kernels, program: &Program, threads: usize) {
+    let n = program.image_len();
+    let image: Vec<f32> = (0..n).map(|i| (i * 7919 % 256) as f32).collect();
+    let schedule = program.schedule(&[], &[program.output()]);
+    let n_images = if kernels.name == "scalar" { IMAGES / 40 } else { IMAGES };
+    let seconds = (0..PASSES).map(|_| {
+        let start = Instant::now();
+        (0..n_images).into_par_iter().for_each_init(Workspace::new, |workspace, _| {
+            program.run(&schedule, workspace, &image, &[]);
+        });
+        start.elapsed().as_secs_f64()
+    });
+    let best = seconds.fold(f64::INFINITY, f64::min);
+    let rate = count_to_f64(n_images) / best;
+    let line = serde_json::json!({
+        "what": what, "kernels": kernels.name, "threads": threads, "images_per_second": rate.round(),
+    });
+    println!("{line}");
+}

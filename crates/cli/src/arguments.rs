@@ -1,0 +1,166 @@
+//! What several commands take, and values with units.
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use fixedwise::{DataOptions, DataSource, Layout, MaxLoss, Preprocess, Semantics};
+use std::time::Duration;
+
+/// Where images come from and how they become the network's input.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct DataArguments {
+    /// How pixels become the network's input, e.g.
+    /// `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96`, or a TOML file that says so.
+    ///
+    /// Without it, a TOML file beside the model and of its name is taken; else 8-bit pixels are
+    /// divided by 255.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) preprocess: Option<String>,
+    /// Order of the axes of arrays with several channels; told from the model where it can be.
+    #[arg(long, value_name = "ORDER")]
+    pub(crate) layout: Option<LayoutName>,
+    /// Threads; by default as many as the machine has.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LayoutName {
+    /// Image, row, column, channel.
+    Nhwc,
+    /// Image, channel, row, column.
+    Nchw,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SemanticsName {
+    /// Integers alone: what is measured is what is deployed.
+    Integer,
+    /// The paper's: weights, biases and layer outputs rounded, everything else float.
+    Simulated,
+}
+
+impl From<SemanticsName> for Semantics {
+    fn from(name: SemanticsName) -> Self {
+        match name {
+            SemanticsName::Integer => Self::Integer,
+            SemanticsName::Simulated => Self::Simulated,
+        }
+    }
+}
+
+impl DataArguments {
+    /// What a run is told about its images; the sources are the command's own.
+    pub(crate) fn options(&self) -> Result<DataOptions> {
+        let preprocess = self.preprocess.as_deref().map(preprocess).transpose()?;
+        let layout = self.layout.map(|layout| match layout {
+            LayoutName::Nhwc => Layout::Nhwc,
+            LayoutName::Nchw => Layout::Nchw,
+        });
+        Ok(DataOptions { preprocess, layout, ..DataOptions::default() })
+    }
+
+    pub(crate) fn threads(&self) -> Option<usize> {
+        self.threads.map(usize::from)
+    }
+}
+
+/// A list of `KEY=VALUE`, or the name of a TOML file.
+fn preprocess(text: &str) -> Result<Preprocess> {
+    if text.contains('=') {
+        return Ok(text.parse()?);
+    }
+    let file = std::fs::read_to_string(text)
+        .with_context(|| format!("cannot read the preprocessing `{text}`"))?;
+    Ok(Preprocess::from_toml(text, &file)?)
+}
+
+/// `PATH[:SPLIT][@FROM..TO]`, where it is given.
+pub(crate) fn source(text: Option<&str>) -> Result<Option<DataSource>> {
+    Ok(text.map(str::parse).transpose()?)
+}
+
+/// `1%` of the float accuracy, or `0.5pt`: percentage points.
+pub(crate) fn max_loss(text: &str) -> Result<MaxLoss, String> {
+    let number = |digits: &str| {
+        let number = digits.trim().parse::<f64>().ok();
+        number.filter(|x| (0.0..=100.0).contains(x)).map(|x| x / 100.0)
+    };
+    let parsed = if let Some(digits) = text.strip_suffix('%') {
+        number(digits).map(MaxLoss::Relative)
+    } else {
+        text.strip_suffix("pt").and_then(number).map(MaxLoss::Points)
+    };
+    parsed.ok_or_else(|| "give percent of the float accuracy, 1%, or points, 0.5pt".to_owned())
+}
+
+/// `90s`, `10m`, `1h30m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let help = || "give hours, minutes and seconds: 90s, 10m, 1h30m".to_owned();
+    let mut seconds = 0.0;
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(help)?;
+        let number: f64 = rest[..end].parse().map_err(|_| help())?;
+        let unit = match rest.as_bytes()[end] {
+            b'h' => 3600.0,
+            b'm' => 60.0,
+            b's' => 1.0,
+            _ => return Err(help()),
+        };
+        seconds += number * unit;
+        rest = &rest[end + 1..];
+    }
+    if seconds > 0.0 {
+        Duration::try_from_secs_f64(seconds).map_err(|_| help())
+    } else {
+        Err(help())
+    }
+}
+
+/// Bytes: `768M`, `2G`, `500000`.
+pub(crate) fn bytes(text: &str) -> Result<usize, String> {
+    let help = || "give bytes, or a number with k, M or G: 768M".to_owned();
+    let text = text.trim();
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: usize = digits.parse().map_err(|_| help())?;
+    number.checked_mul(1 << shift).ok_or_else(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_have_a_unit() {
+        assert_eq!(max_loss("1%"), Ok(MaxLoss::Relative(0.01)));
+        assert_eq!(max_loss("0.5pt"), Ok(MaxLoss::Points(0.005)));
+        for text in ["1", "", "%", "x%", "-1%", "101%", "nan%", "1 percent"] {
+            assert!(max_loss(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("0.5s"), Ok(Duration::from_millis(500)));
+        for text in ["", "10", "0s", "m", "10x", "-1s", "1e400s", "é", "5é"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_may_have_a_unit() {
+        assert_eq!(bytes("768M"), Ok(768 << 20));
+        assert_eq!(bytes("12"), Ok(12));
+        for text in ["", "M", "1.5G", "-1", "99999999999999999G"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `fixedwise evaluate`.
+
+use crate::{
+    Verdict,
+    arguments::{self, DataArguments, SemanticsName},
+    progress::Display,
+    terminal,
+};
+use anyhow::Result;
+use clap::Args;
+use fixedwise::EvaluateOptions;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  The plan that `fixedwise quantize` wrote, edited by hand or not:
+    fixedwise evaluate models/fashion_small.onnx --plan fixedwise-out/plan.toml --test data/fashion-mnist:test
+
+  A plan in the paper's terms, {\"weights\": {\"conv2d_1\": [BW, F], ...}, \"biases\": {...},
+  \"activations\": {...}}, with the paper's semantics:
+    fixedwise evaluate models/fashion_small.onnx --plan plan.json --semantics simulated \\
+        --test data/fashion-mnist:test --json";
+
+/// Measures a plan: accuracy on images, memory, multiplications.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The trained network, an ONNX file.
+    model: PathBuf,
+    /// A plan.toml, or a JSON file in the paper's terms.
+    #[arg(long, value_name = "FILE")]
+    plan: PathBuf,
+    /// Images with labels: PATH[:SPLIT][@FROM..TO], PATH an .npz file or a folder of IDX files.
+    #[arg(long, value_name = "DATA")]
+    test: String,
+    #[command(flatten)]
+    images: DataArguments,
+    /// What is computed; by default what the plan says, and `simulated` for JSON.
+    #[arg(long, value_name = "NAME")]
+    semantics: Option<SemanticsName>,
+    /// Prints the result as JSON, with the keys of result.json.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Prints no progress.
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+    let mut data = arguments.images.options()?;
+    data.test = arguments::source(Some(&arguments.test))?;
+    let options = EvaluateOptions {
+        semantics: arguments.semantics.map(Into::into),
+        threads: arguments.images.threads(),
+    };
+    let display = Display::new(arguments.quiet);
+    let observer = |progress: &fixedwise::Progress| display.show(progress);
+    let result = fixedwise::evaluate(&arguments.model, &arguments.plan, &data, &options, &observer);
+    display.finish();
+    let result = result?;
+    terminal::print(&if arguments.json {
+        result.to_json()
+    } else {
+        fixedwise::summary(&result, terminal::has_color())
+    })?;
+    Ok(Verdict::Done)
+}

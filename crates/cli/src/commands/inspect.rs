@@ -1,0 +1,57 @@
+//! `fixedwise inspect`.
+
+use crate::{
+    Verdict,
+    arguments::{self, DataArguments},
+    progress::Display,
+    terminal,
+};
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  Layers, multiplications and memory:
+    fixedwise inspect models/fashion_small.onnx
+
+  With the range of every value:
+    fixedwise inspect models/fashion_small.onnx --data data/fashion-mnist";
+
+/// Shows a model before anything is quantized: layers, multiplications, memory, ranges.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The trained network, an ONNX file.
+    model: PathBuf,
+    /// Images whose ranges are taken: PATH[:SPLIT][@FROM..TO]; of a whole PATH the first 2,000 of
+    /// the train split.
+    #[arg(long, value_name = "DATA")]
+    data: Option<String>,
+    #[command(flatten)]
+    images: DataArguments,
+    /// Prints JSON instead of a table.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Prints no progress.
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+    let mut data = arguments.images.options()?;
+    data.data = arguments::source(arguments.data.as_deref())?;
+    let data = data.data.is_some().then_some(&data);
+    let display = Display::new(arguments.quiet);
+    let observer = |progress: &fixedwise::Progress| display.show(progress);
+    let inspection =
+        fixedwise::inspect(&arguments.model, data, arguments.images.threads(), &observer);
+    display.finish();
+    let inspection = inspection?;
+    terminal::print(&if arguments.json {
+        inspection.to_json()
+    } else {
+        inspection.to_text(terminal::has_color())
+    })?;
+    Ok(Verdict::Done)
+}

@@ -1,0 +1,5 @@
+//! One file a command: its arguments, the call, what it prints.
+
+pub(crate) mod evaluate;
+pub(crate) mod inspect;
+pub(crate) mod quantize;

@@ -1,0 +1,180 @@
+//! `fixedwise quantize`.
+
+use crate::{
+    Verdict,
+    arguments::{self, DataArguments, SemanticsName},
+    progress::Display,
+    terminal,
+};
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use fixedwise::{MaxLoss, Offset, QuantizeOptions, Strategy};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  The network and images that come with fixedwise:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist
+
+  Half a percentage point of accuracy instead of one percent, in a folder of its own:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --max-loss 0.5pt -o half
+
+  The plain 8-bit network, to compare with:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --strategy fixed --bits 8
+
+  Sets of your own choice; search and test may not share an image:
+    fixedwise quantize models/fashion_small.onnx --calibration data/fashion-mnist:train@0..1000 \\
+        --search data/fashion-mnist:test@0..5000 --test data/fashion-mnist:test@5000..10000
+
+EXIT CODES
+  0  the bound is met on the search images
+  1  error
+  2  the bound is out of reach; the best so far is written";
+
+/// Finds the fewest bits that keep the accuracy, and writes the plan and what it gives.
+///
+/// Writes plan.toml (a format for every tensor, to read and edit), result.json (accuracy and costs)
+/// and journal.jsonl (what was measured, for --resume). Ctrl-C ends the search with the best so far.
+#[derive(Args)]
+#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    /// The trained network, an ONNX file.
+    model: PathBuf,
+    /// Images with labels: the first 2,000 of the train split calibrate, the test split is divided
+    /// by seed into a half that searches and a half that is only reported.
+    ///
+    /// PATH[:SPLIT][@FROM..TO], PATH an .npz file or a folder of IDX files (MNIST's).
+    #[arg(long, value_name = "DATA", required_unless_present_all = ["calibration", "search", "test"])]
+    data: Option<String>,
+    /// Images whose ranges are taken; no labels needed.
+    #[arg(long, value_name = "DATA")]
+    calibration: Option<String>,
+    /// Images that accept or refuse a candidate.
+    #[arg(long, value_name = "DATA")]
+    search: Option<String>,
+    /// Images that no decision sees, only reported.
+    #[arg(long, value_name = "DATA")]
+    test: Option<String>,
+    #[command(flatten)]
+    images: DataArguments,
+    /// Loss that is allowed on the search images: percent of the float accuracy (1%) or percentage
+    /// points (0.5pt).
+    #[arg(long, value_name = "LOSS", default_value = "1%", value_parser = arguments::max_loss)]
+    #[arg(help_heading = "Search")]
+    max_loss: MaxLoss,
+    /// How formats are chosen.
+    #[arg(long, value_name = "NAME", default_value = "joint", help_heading = "Search")]
+    strategy: StrategyName,
+    /// Width of everything, for --strategy fixed.
+    #[arg(long, value_name = "BITS", default_value_t = 8, help_heading = "Search")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
+    bits: u8,
+    /// Where binary points start (joint) or are (fixed).
+    #[arg(long, value_name = "RULE", default_value = "no-clip", help_heading = "Search")]
+    range: RangeName,
+    /// What is computed.
+    #[arg(long, value_name = "NAME", default_value = "integer", help_heading = "Search")]
+    semantics: SemanticsName,
+    /// Ends the search with the best so far: 90s, 10m, 1h30m.
+    #[arg(long, value_name = "TIME", value_parser = arguments::duration, help_heading = "Search")]
+    time_budget: Option<Duration>,
+    /// Of every random choice.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Search")]
+    seed: u64,
+    /// Memory for values that are kept to spare work.
+    #[arg(long, value_name = "BYTES", default_value = "768M", value_parser = arguments::bytes)]
+    #[arg(help_heading = "Search")]
+    cache: usize,
+    /// Takes over what an earlier run into the same folder has measured.
+    #[arg(long, help_heading = "Search")]
+    resume: bool,
+    /// Folder for plan.toml, result.json and journal.jsonl.
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        default_value = "fixedwise-out",
+        help_heading = "Output"
+    )]
+    output: PathBuf,
+    /// Prints result.json instead of a table.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Prints neither progress nor table.
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StrategyName {
+    /// The paper's: layer after layer, bits and binary point together.
+    Joint,
+    /// One width for everything, --bits.
+    Fixed,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RangeName {
+    /// The finest at which nothing clips.
+    NoClip,
+    /// The one with the least squared error.
+    LeastError,
+}
+
+/// Raised by Ctrl-C.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+    let mut data = arguments.images.options()?;
+    data.data = arguments::source(arguments.data.as_deref())?;
+    data.calibration = arguments::source(arguments.calibration.as_deref())?;
+    data.search = arguments::source(arguments.search.as_deref())?;
+    data.test = arguments::source(arguments.test.as_deref())?;
+    let options = QuantizeOptions {
+        max_loss: arguments.max_loss,
+        strategy: match arguments.strategy {
+            StrategyName::Joint => Strategy::Joint,
+            StrategyName::Fixed => Strategy::Fixed { bits: arguments.bits },
+        },
+        range: match arguments.range {
+            RangeName::NoClip => Offset::NoClip,
+            RangeName::LeastError => Offset::LeastError,
+        },
+        semantics: arguments.semantics.into(),
+        seed: arguments.seed,
+        threads: arguments.images.threads(),
+        cache_bytes: arguments.cache,
+        time_budget: arguments.time_budget,
+        output: Some(arguments.output.clone()),
+        resume: arguments.resume,
+    };
+    ctrlc::set_handler(on_interrupt).context("Ctrl-C cannot be handled")?;
+
+    let display = Display::new(arguments.quiet);
+    let observer = |progress: &fixedwise::Progress| display.show(progress);
+    let outcome = fixedwise::quantize_observed(&arguments.model, &data, &options, &observer, &STOP);
+    display.finish();
+    let result = outcome?.result;
+    if arguments.json {
+        terminal::print(&result.to_json())?;
+    } else if !arguments.quiet {
+        let mut text = fixedwise::summary(&result, terminal::has_color());
+        let folder = arguments.output.display();
+        text.push_str(&format!("written: {folder}/plan.toml, {folder}/result.json\n"));
+        terminal::print(&text)?;
+    }
+    Ok(if result.bound_met { Verdict::Done } else { Verdict::OutOfReach })
+}
+
+/// The first time ends the search, the second time the process.
+#[expect(clippy::exit, reason = "who presses Ctrl-C twice waits for nothing")]
+fn on_interrupt() {
+    if STOP.swap(true, Ordering::Relaxed) {
+        std::process::exit(130);
+    }
+    terminal::note("stopping: the best so far will be written; Ctrl-C again to leave at once");
+}

@@ -1,0 +1,230 @@
+//! Every wrong input is one clear line, code 1, and no file.
+
+mod common;
+
+use common::{array, brightest, files, fixedwise, images, write_inputs};
+use fixedwise_codec::{
+    npz::{Array, ArrayData, encode_npz},
+    onnx::{Dim, ElementType, ModelBuilder, Node, Tensor, ValueInfo},
+};
+use std::{fs, path::Path};
+
+/// Runs a command that must fail, and checks the line it says.
+fn refused(folder: &Path, arguments: &[&str], expected: &[&str]) {
+    let before = files(folder);
+    let output = fixedwise(folder).args(arguments).arg("--quiet").assert().code(1).stdout_eq("");
+    let said = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert!(said.starts_with("error: "), "{arguments:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+    for expected in expected {
+        assert!(said.contains(expected), "{arguments:?}: no `{expected}` in: {said}");
+    }
+    assert_eq!(files(folder), before, "{arguments:?}");
+}
+
+fn quantize(folder: &Path, model: &str, data: &str, expected: &[&str]) {
+    refused(folder, &["quantize", model, "--data", data], expected);
+}
+
+/// A network of one node after the image.
+fn one_node(node: Node) -> ModelBuilder {
+    ModelBuilder::new("one").input("x", &[1, 1, 4, 4]).node(node).output("y", &[1, 1, 4, 4])
+}
+
+#[test]
+fn broken_models_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    let whole = brightest().encode();
+    let mut corrupt = whole.clone();
+    let middle = corrupt.len() / 2;
+    corrupt[middle..middle + 40].fill(0xff);
+    let nan = || vec![0.1, f32::NAN, 0.1, 0.1];
+    let dynamic = ValueInfo {
+        name: "x".to_owned(),
+        element_type: ElementType::F32,
+        dims: vec![
+            Dim::Named("batch".to_owned()),
+            Dim::Known(1),
+            Dim::Named("height".to_owned()),
+            Dim::Known(4),
+        ],
+    };
+    let cases: [(&str, Vec<u8>, &[&str]); 9] = [
+        ("truncated.onnx", whole[..whole.len() * 2 / 3].to_vec(), &["truncated.onnx"]),
+        ("corrupt.onnx", corrupt, &["corrupt.onnx"]),
+        ("empty.onnx", vec![], &["empty.onnx"]),
+        (
+            "cycle.onnx",
+            ModelBuilder::new("cycle")
+                .input("x", &[1, 1, 4, 4])
+                .node(Node::new("Add", "first", &["x", "b"], &["a"]))
+                .node(Node::new("Relu", "second", &["a"], &["b"]))
+                .output("b", &[1, 1, 4, 4])
+                .encode(),
+            &["cycle.onnx", "first", "cycle"],
+        ),
+        (
+            "operator.onnx",
+            one_node(Node::new("Erf", "strange", &["x"], &["y"])).encode(),
+            &["operator.onnx", "strange", "Erf"],
+        ),
+        (
+            "attribute.onnx",
+            one_node(Node::new("Relu", "odd", &["x"], &["y"]).with("slope", 1.0_f32)).encode(),
+            &["attribute.onnx", "odd", "slope"],
+        ),
+        (
+            "dynamic.onnx",
+            ModelBuilder::new("dynamic")
+                .input_value(dynamic)
+                .node(Node::new("Relu", "relu", &["x"], &["y"]))
+                .output("y", &[1, 1, 4, 4])
+                .encode(),
+            &["dynamic.onnx", "height"],
+        ),
+        (
+            "nan.onnx",
+            one_node(Node::new("Conv", "hollow", &["x", "w"], &["y"]))
+                .initializer("w", Tensor::floats(&[1, 1, 2, 2], nan()))
+                .encode(),
+            &["nan.onnx", "hollow", "NaN"],
+        ),
+        (
+            "bare.onnx",
+            one_node(Node::new("Relu", "relu", &["x"], &["y"])).encode(),
+            &["bare.onnx", "nothing to quantize"],
+        ),
+    ];
+    for (name, bytes, expected) in cases {
+        fs::write(folder.join(name), bytes).unwrap();
+        quantize(folder, name, "images.npz", expected);
+    }
+}
+
+#[test]
+fn broken_data_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    let (x, y) = images(60);
+    let write = |name: &str, x: &Array, y: &Array| {
+        let arrays = [("x_train", x), ("y_train", y), ("x_test", x), ("y_test", y)];
+        fs::write(folder.join(name), encode_npz(&arrays)).unwrap();
+    };
+    let mut labels = match &y.data {
+        ArrayData::U8(labels) => labels.clone(),
+        _ => unreachable!("they are bytes"),
+    };
+    labels[17] = 4;
+    write("label.npz", &x, &array(&[60], labels));
+    write("empty.npz", &array(&[0, 4, 4], vec![]), &array(&[0], vec![]));
+    write("channels.npz", &array(&[60, 4, 4, 3], vec![7; 60 * 48]), &y);
+    write("size.npz", &array(&[60, 5, 5], vec![7; 60 * 25]), &y);
+    write("fewer.npz", &x, &array(&[59], vec![0; 59]));
+    fs::write(folder.join("torn.npz"), &fs::read(folder.join("images.npz")).unwrap()[..300])
+        .unwrap();
+    for (name, expected) in [
+        ("label.npz", &["label.npz", "label", "4"][..]),
+        ("empty.npz", &["empty.npz"]),
+        ("channels.npz", &["channels.npz", "3"]),
+        ("size.npz", &["size.npz", "5"]),
+        ("fewer.npz", &["fewer.npz", "59", "60"]),
+        ("torn.npz", &["torn.npz"]),
+        ("absent.npz", &["absent.npz"]),
+        ("images.npz:train@0..99", &["images.npz", "99"]),
+        ("images.npz:train@5..5", &["5..5"]),
+    ] {
+        quantize(folder, "brightest.onnx", name, expected);
+    }
+    refused(
+        folder,
+        &[
+            "quantize",
+            "brightest.onnx",
+            "--calibration",
+            "images.npz:train",
+            "--search",
+            "images.npz:test@0..50",
+            "--test",
+            "images.npz:test@49..80",
+        ],
+        &["images.npz"],
+    );
+}
+
+#[test]
+fn paths_that_cannot_be_used_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    fs::create_dir(folder.join("folder.onnx")).unwrap();
+    quantize(folder, "absent.onnx", "images.npz", &["absent.onnx"]);
+    quantize(folder, "folder.onnx", "images.npz", &["folder.onnx"]);
+    quantize(folder, "images.npz", "images.npz", &["images.npz", "ONNX"]);
+    let below = ["quantize", "brightest.onnx", "--data", "images.npz", "-o", "images.npz/out"];
+    refused(folder, &below, &["images.npz/out"]);
+    let file = ["quantize", "brightest.onnx", "--data", "images.npz", "-o", "images.npz"];
+    refused(folder, &file, &["images.npz"]);
+}
+
+#[test]
+fn a_journal_of_another_run_is_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    fs::create_dir(folder.join("out")).unwrap();
+    let journal = folder.join("out/journal.jsonl");
+    fs::write(&journal, "{\"journal\":1,\"config\":\"another\"}\n").unwrap();
+    refused(
+        folder,
+        &["quantize", "brightest.onnx", "--data", "images.npz", "-o", "out", "--resume"],
+        &["journal.jsonl", "--resume"],
+    );
+    assert_eq!(files(&folder.join("out")), ["journal.jsonl"]);
+}
+
+#[test]
+fn plans_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    let head = "schema = 1\nsemantics = \"integer\"\n";
+    let wide = "weights = { bits = 16, frac = 26 }\nactivation = { bits = 16, frac = 14 }\n";
+    for (name, text, expected) in [
+        (
+            "missing.toml",
+            format!("{head}[layers.nowhere]\n"),
+            &["missing.toml", "line 3", "nowhere", "sums"][..],
+        ),
+        ("key.toml", format!("{head}[layers.sums]\nweight = 3\n"), &["key.toml", "line 4"]),
+        ("few.toml", format!("{head}[layers.sums]\n"), &["sums"]),
+        (
+            "sum.toml",
+            format!(
+                "{head}[input]\nbits = 16\nfrac = 0\n[layers.sums]\n{wide}[layers.classes]\n{wide}"
+            ),
+            &["sums", "32"],
+        ),
+        (
+            "paper.json",
+            r#"{"weights": {"nowhere": [8, 7]}, "biases": {}, "activations": {}}"#.to_owned(),
+            &["paper.json", "nowhere"],
+        ),
+        ("text.json", "weights".to_owned(), &["text.json", "line 1"]),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+        let test = ["--test", "images.npz:test"];
+        refused(
+            folder,
+            &[&["evaluate", "brightest.onnx", "--plan", name], &test[..]].concat(),
+            expected,
+        );
+    }
+    refused(
+        folder,
+        &["evaluate", "brightest.onnx", "--plan", "absent.toml", "--test", "images.npz:test"],
+        &["absent.toml"],
+    );
+}

@@ -1,0 +1,32 @@
+//! What `--help` says.
+
+mod common;
+
+use snapbox::{IntoData as _, file};
+
+#[test]
+fn help_explains_every_option_and_has_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = |arguments: &[&str]| {
+        common::fixedwise(folder.path()).args(arguments).arg("--help").assert().success()
+    };
+    help(&[]).stdout_eq(file!["snapshots/help.txt"].raw());
+    help(&["quantize"]).stdout_eq(file!["snapshots/quantize.txt"].raw());
+    help(&["evaluate"]).stdout_eq(file!["snapshots/evaluate.txt"].raw());
+    help(&["inspect"]).stdout_eq(file!["snapshots/inspect.txt"].raw());
+}
+
+#[test]
+fn wrong_arguments_end_with_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["quantise"][..],
+        &["quantize"],
+        &["quantize", "a.onnx", "--data", "b", "--max-loss", "1"],
+        &["quantize", "a.onnx", "--data", "b", "--bits", "17"],
+        &["quantize", "a.onnx", "--calibration", "b", "--search", "c"],
+        &["evaluate", "a.onnx", "--plan", "p"],
+    ] {
+        common::fixedwise(folder.path()).args(arguments).assert().code(1).stdout_eq("");
+    }
+}

@@ -1,0 +1,37 @@
+//! What can be wrong with data.
+
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why data cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named as in the text")]
+pub enum DataError {
+    /// A source that is not written as one.
+    #[error("data source `{text}`: {problem}; write `PATH[:train|:test|:all][@FROM..TO]`")]
+    Source { text: String, problem: String },
+    /// A preprocessing that is not written as one.
+    #[error("preprocessing `{text}`: {problem}")]
+    Preprocess { text: String, problem: String },
+    /// A file or folder that cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    /// A file of an unknown type.
+    #[error("`{}` is no data set that is known; known are {known}", path.display())]
+    Kind { path: PathBuf, known: String },
+    /// Anything wrong inside.
+    #[error("data `{}` {problem}", path.display())]
+    Content { path: PathBuf, problem: String },
+    /// A corrupt file.
+    #[error("data `{}`", path.display())]
+    Corrupt { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    /// Images that two sets share.
+    #[error(
+        "{a} and {b} share {count} images (the first is image {first} of {a}); give each images of its own"
+    )]
+    Overlap { a: &'static str, b: &'static str, count: usize, first: usize },
+    /// What is missing on the command line.
+    #[error("{0}")]
+    Missing(String),
+}

@@ -1,0 +1,58 @@
+//! What can go wrong, from the file to the plan.
+
+use fixedwise_graph::{GraphError, ImportError, LowerError};
+use fixedwise_search::SearchError;
+use std::path::PathBuf;
+
+/// Why a run gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named as in the text")]
+pub enum Error {
+    /// A file or folder that cannot be read or written.
+    #[error("cannot {action} `{}`", path.display())]
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    /// A model of another kind.
+    #[error("`{}` is not an ONNX file by its name; export the model to ONNX", path.display())]
+    ModelKind { path: PathBuf },
+    /// A file that is no ONNX model, or hides something unsupported.
+    #[error("model `{}`", path.display())]
+    Onnx { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    /// A model that cannot be taken in.
+    #[error("model `{}`", path.display())]
+    Import { path: PathBuf, source: Box<ImportError> },
+    /// A graph that is not well formed.
+    #[error("model `{}`", path.display())]
+    Graph { path: PathBuf, source: GraphError },
+    /// A model without anything to quantize.
+    #[error("model `{}` has no layer with weights: there is nothing to quantize", path.display())]
+    NoLayers { path: PathBuf },
+    /// A plan that cannot be read or is of another network.
+    #[error("plan `{}`{}: {problem}", path.display(), at_line(*line))]
+    Plan { path: PathBuf, line: Option<usize>, problem: String },
+    /// A `result.json` that cannot be read.
+    #[error("result `{}`: {problem}", path.display())]
+    Result { path: PathBuf, problem: String },
+    /// A journal that cannot be resumed.
+    #[error(
+        "journal `{}`: {problem}; leave out --resume to begin anew, or choose another folder",
+        path.display()
+    )]
+    Journal { path: PathBuf, problem: String },
+    /// An option with a value that is not possible.
+    #[error("option `{option}` {problem}")]
+    Option { option: &'static str, problem: String },
+    /// Images that cannot be used.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
+    /// A plan and a network that do not make an integer network.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// A search without answer.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+}
+
+fn at_line(line: Option<usize>) -> String {
+    line.map(|line| format!(", line {line}")).unwrap_or_default()
+}
