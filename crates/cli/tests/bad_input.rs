@@ -108,7 +108,7 @@ fn broken_data_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_inputs(folder);
-    let (x, y) = images(60);
+    let (x, y) = images(3, 60);
     let write = |name: &str, x: &Array, y: &Array| {
         let arrays = [("x_train", x), ("y_train", y), ("x_test", x), ("y_test", y)];
         fs::write(folder.join(name), encode_npz(&arrays)).unwrap();
@@ -150,7 +150,7 @@ fn broken_data_is_refused() {
             "--test",
             "images.npz:test@49..80",
         ],
-        &["images.npz"],
+        &["search and test", "image 49"],
     );
 }
 

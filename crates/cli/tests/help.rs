@@ -2,7 +2,7 @@
 
 mod common;
 
-use snapbox::{IntoData as _, file};
+use snapbox::file;
 
 #[test]
 fn help_explains_every_option_and_has_examples() {

@@ -1,7 +1,5 @@
-//! Real files, where they are: trained networks and whole data sets in `../shared` beside the
-//! workspace. Elsewhere these tests say that they are skipped, but with `CI=true` they fail.
-
-#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+//! Real files, where they are: trained networks and whole data sets in a folder beside the
+//! checkout. Elsewhere these tests say that they are skipped.
 
 use fixedwise_codec::{
     npz::{ArrayData, Npz},
@@ -11,12 +9,8 @@ use std::path::PathBuf;
 
 /// The files of a folder with that extension, sorted.
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(folder);
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "no folder {}", folder.display());
-        println!("SKIPPED: there is no folder {}", folder.display());
-        return Vec::new();
-    };
+    let Some(folder) = fixedwise_testing::shared(folder) else { return Vec::new() };
+    let entries = std::fs::read_dir(&folder).expect("the folder is readable");
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.expect("the folder is readable").path())
         .filter(|path| path.extension().is_some_and(|e| e == extension))

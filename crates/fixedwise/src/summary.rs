@@ -148,7 +148,7 @@ fn costs(result: &RunResult, color: bool, out: &mut String) {
         text("bits x bits of what enters the multipliers"),
     ]);
     table.row(vec![
-        text("  as the paper counts"),
+        text("  as in the paper"),
         rounded(cost.paper),
         rounded(cost.paper_uniform8),
         saved(cost.paper_reduction),
@@ -238,7 +238,7 @@ fn verdict(result: &RunResult, color: bool) -> String {
             let (mark, style, words) = if is_within {
                 ("✓", Style::Good, "keep to it too")
             } else {
-                ("!", Style::Bad, "do not keep to it: a tighter --max-loss or more images help")
+                ("!", Style::Bad, "do not keep to it: tighten --max-loss or give more images")
             };
             line(mark, style, format!("The test images, which decided nothing, {words}."));
         }
@@ -324,8 +324,11 @@ mod tests {
         result.images.calibration = 2000;
         result.accuracy.search = Some(set);
         result.accuracy.test = Some(SetResult { relative_loss: 0.011, ..set });
-        result.memory_bits.total = 171_234;
-        result.memory_bits.uniform8_total = 352_000;
+        result.memory_bits.weights = 7_654_321;
+        result.memory_bits.biases = 654_321;
+        result.memory_bits.activations = 87_654_321;
+        result.memory_bits.total = 95_962_963;
+        result.memory_bits.uniform8_total = 195_962_963;
         result.memory_bits.reduction = 0.51;
         result
     }

@@ -5,7 +5,9 @@
 mod build;
 mod random;
 mod run;
+mod shared;
 
 pub use build::Build;
 pub use random::Random;
 pub use run::{assert_close, run_fixed, run_fixed_on, run_float};
+pub use shared::{project, python, shared};

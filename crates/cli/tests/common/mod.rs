@@ -46,8 +46,8 @@ pub(crate) fn brightest() -> ModelBuilder {
 }
 
 /// `n` images of 4x4 bytes with clearly one brightest quadrant, and which that is.
-pub(crate) fn images(n: usize) -> (Array, Array) {
-    let mut state = 1_u32;
+pub(crate) fn images(seed: u32, n: usize) -> (Array, Array) {
+    let mut state = seed;
     let mut random = move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         u8::try_from(state >> 24).expect("8 bits")
@@ -71,7 +71,7 @@ pub(crate) fn array(shape: &[usize], data: Vec<u8>) -> Array {
 /// Writes `brightest.onnx` and `images.npz`.
 pub(crate) fn write_inputs(folder: &Path) {
     fs::write(folder.join("brightest.onnx"), brightest().encode()).expect("writable");
-    let ((x_train, y_train), (x_test, y_test)) = (images(50), images(80));
+    let ((x_train, y_train), (x_test, y_test)) = (images(1, 50), images(2, 80));
     let arrays =
         [("x_train", &x_train), ("y_train", &y_train), ("x_test", &x_test), ("y_test", &y_test)];
     fs::write(folder.join("images.npz"), encode_npz(&arrays)).expect("writable");
