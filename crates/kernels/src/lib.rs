@@ -31,6 +31,7 @@ mod finish;
 mod geometry;
 mod layout;
 mod pool;
+mod rescale;
 mod scalar;
 mod table;
 #[cfg(target_arch = "x86_64")]
@@ -43,4 +44,5 @@ pub use element::{Element, Integers, IntegersMut};
 pub use epilogue::Epilogue;
 pub use geometry::{ConvGeometry, PoolGeometry};
 pub use pool::{PoolElement, average_sum, max_pool};
+pub use rescale::{add, rescale};
 pub use table::{Kernels, Scratch};

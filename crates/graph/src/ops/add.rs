@@ -6,7 +6,7 @@ use crate::{
     lower::{LowerContext, Requantization},
 };
 use fixedwise_codec::onnx;
-use fixedwise_kernels::Kernels;
+use fixedwise_kernels::{Kernels, add};
 
 /// `y = a + b`, element by element; two values of one shape.
 ///
@@ -64,14 +64,8 @@ pub struct FixedAdd {
 
 impl FixedOperator for FixedAdd {
     fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
-        let op = self.clone();
-        Box::new(move |inputs, mut y, _| {
-            let [a, b] = [inputs[0], inputs[1]];
-            for i in 0..a.len() {
-                let sum = (a.get(i) << op.shifts[0]) + (b.get(i) << op.shifts[1]);
-                y.set(i, op.requantization.apply(sum));
-            }
-        })
+        let (epilogue, shifts) = (self.requantization.epilogue(), self.shifts);
+        Box::new(move |inputs, y, _| add(&epilogue, shifts, inputs[0], inputs[1], y))
     }
 
     fn accumulator_bits(&self) -> u8 {

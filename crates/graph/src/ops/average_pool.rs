@@ -7,7 +7,7 @@ use crate::{
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::{count_to_f64, f64_to_f32, f64_to_i64};
-use fixedwise_kernels::Kernels;
+use fixedwise_kernels::{Integers, Kernels};
 
 /// The mean under a sliding window, channel by channel.
 ///
@@ -135,6 +135,18 @@ fn window_elements(
     }
 }
 
+/// Adds one pixel's channels.
+fn add_pixel(sum: &mut [i64], x: Integers) {
+    fn add<T: Copy + Into<i64>>(sum: &mut [i64], x: &[T]) {
+        sum.iter_mut().zip(x).for_each(|(s, &x)| *s += x.into());
+    }
+    match x {
+        Integers::U8(x) => add(sum, x),
+        Integers::I8(x) => add(sum, x),
+        Integers::I16(x) => add(sum, x),
+    }
+}
+
 /// Mean of integers under a window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FixedAveragePool {
@@ -159,9 +171,7 @@ impl FixedOperator for FixedAveragePool {
                 let (row, column) = (position / output.w, position % output.w);
                 sum.fill(0);
                 window_elements(&op.window, input, row, column, |start| {
-                    for (c, s) in sum.iter_mut().enumerate() {
-                        *s += inputs[0].get(start + c);
-                    }
+                    add_pixel(&mut sum, inputs[0].slice(start..start + input.c));
                 });
                 for (c, &s) in sum.iter().enumerate() {
                     y.set(position * output.c + c, op.requantization.apply(s * reciprocal));

@@ -1,6 +1,6 @@
 use super::{
     Context, FixedOp, FloatStep, Operator,
-    relu::{element_wise, one, rescale},
+    relu::{alone, element_wise, one},
 };
 use crate::{
     error::{ImportError, LowerError},
@@ -41,7 +41,7 @@ impl Operator for Clip {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        rescale(context, self.activation())
+        alone(context, self.activation())
     }
 }
 

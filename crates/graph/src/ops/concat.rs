@@ -6,7 +6,7 @@ use crate::{
     lower::{LowerContext, Requantization},
 };
 use fixedwise_codec::onnx;
-use fixedwise_kernels::Kernels;
+use fixedwise_kernels::{Kernels, rescale};
 
 /// Values side by side along rows, columns or channels.
 ///
@@ -83,16 +83,13 @@ pub struct FixedConcat {
 
 impl FixedOperator for FixedConcat {
     fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
-        let op = self.clone();
-        let row: usize = self.runs.iter().sum();
+        let runs = self.runs.clone();
+        let epilogues: Vec<_> = self.requantizations.iter().map(Requantization::epilogue).collect();
+        let row: usize = runs.iter().sum();
         Box::new(move |inputs, mut y, _| {
             let mut offset = 0;
-            for ((x, &run), requantization) in inputs.iter().zip(&op.runs).zip(&op.requantizations)
-            {
-                for i in 0..x.len() {
-                    let at = i / run * row + offset + i % run;
-                    y.set(at, requantization.apply(x.get(i)));
-                }
+            for ((&x, &run), epilogue) in inputs.iter().zip(&runs).zip(&epilogues) {
+                rescale(epilogue, x, run, y.reborrow(), offset, row);
                 offset += run;
             }
         })

@@ -1,6 +1,6 @@
 use super::{
     Context, FixedOp, FloatStep, Operator,
-    relu::{element_wise, one, rescale},
+    relu::{alone, element_wise, one},
 };
 use crate::{
     error::{ImportError, LowerError},
@@ -32,7 +32,7 @@ impl Operator for LeakyRelu {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        rescale(context, Activation::LeakyRelu { alpha: self.alpha })
+        alone(context, Activation::LeakyRelu { alpha: self.alpha })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     lower::{LowerContext, Requantization},
 };
 use fixedwise_codec::onnx;
-use fixedwise_kernels::Kernels;
+use fixedwise_kernels::{Kernels, rescale};
 
 /// `y = max(x, 0)`; any shape.
 ///
@@ -26,7 +26,7 @@ impl Operator for Relu {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        rescale(context, Activation::Relu)
+        alone(context, Activation::Relu)
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) fn element_wise(context: &Context, function: Activation) -> FloatStep
 }
 
 /// A single activation in integers.
-pub(super) fn rescale(context: &LowerContext, function: Activation) -> Result<FixedOp, LowerError> {
+pub(super) fn alone(context: &LowerContext, function: Activation) -> Result<FixedOp, LowerError> {
     let scale = i32::from(context.formats[0].frac);
     let requantization = context.requantization_of(scale, function)?;
     Ok(FixedRescale { requantization }.into())
@@ -64,11 +64,10 @@ pub struct FixedRescale {
 
 impl FixedOperator for FixedRescale {
     fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
-        let requantization = self.requantization.clone();
-        Box::new(move |inputs, mut y, _| {
-            for i in 0..inputs[0].len() {
-                y.set(i, requantization.apply(inputs[0].get(i)));
-            }
+        let epilogue = self.requantization.epilogue();
+        Box::new(move |inputs, y, _| {
+            let n = inputs[0].len();
+            rescale(&epilogue, inputs[0], n, y, 0, n);
         })
     }
 }
