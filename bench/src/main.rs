@@ -1,7 +1,8 @@
 //! Images per second of the float and the integer executor on one model, as JSON lines that
 //! `run.sh` sets beside ONNX Runtime's.
 //!
-//! `fixedwise-bench MODEL.onnx [THREADS]`; random images, formats by range, every kernel table.
+//! `fixedwise-bench MODEL.onnx [THREADS [best]]`; fixed images, formats by range, every kernel table
+//! or the best one alone.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a program that prints figures")]
 
@@ -23,9 +24,11 @@ const PASSES: usize = 5;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let path =
-        arguments.next().ok_or_else(|| anyhow!("usage: fixedwise-bench MODEL.onnx [THREADS]"))?;
+    let path = arguments
+        .next()
+        .ok_or_else(|| anyhow!("usage: fixedwise-bench MODEL.onnx [THREADS [best]]"))?;
     let threads: usize = arguments.next().map_or(Ok(2), |text| text.parse())?;
+    let only_best = arguments.next().is_some_and(|text| text == "best");
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{path}`"))?;
     let model = onnx::parse_model(&bytes, &|_| Err("no external data here".to_owned()))?;
@@ -35,7 +38,7 @@ fn main() -> Result<()> {
         vec![1.0 / 255.0; channels],
         vec![0.0; channels],
     )?;
-    for kernels in Kernels::all() {
+    for kernels in Kernels::all().take(if only_best { 1 } else { usize::MAX }) {
         let float = Program::float(&passes::prepare(&graph, Semantics::Simulated)?, kernels);
         report("float", kernels, &float, threads);
         let prepared = passes::prepare(&graph, Semantics::Integer)?;

@@ -420,19 +420,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("both.npz");
         write(&path, &[("x_train", 30), ("x_test", 21)]);
-        let options = options(path.to_str(), None, None);
-        let [calibration, search, test] = sets(&options, 3).unwrap();
+        let both = options(path.to_str(), None, None);
+        let [calibration, search, test] = sets(&both, 3).unwrap();
         assert_eq!([calibration.len(), search.len(), test.len()], [30, 11, 10]);
         let mut all = [search.images.clone(), test.images.clone()].concat();
         all.sort_unstable();
         assert_eq!(all, (0..21).collect::<Vec<_>>());
-        assert_eq!(sets(&options, 3).unwrap()[1].images, search.images);
-        assert_ne!(sets(&options, 4).unwrap()[1].images, search.images);
+        assert_eq!(sets(&both, 3).unwrap()[1].images, search.images);
+        assert_ne!(sets(&both, 4).unwrap()[1].images, search.images);
 
         let path = folder.path().join("one.npz");
         write(&path, &[("x", 40)]);
-        let [calibration, search, test] =
-            sets(&super::tests::options(path.to_str(), None, None), 3).unwrap();
+        let [calibration, search, test] = sets(&options(path.to_str(), None, None), 3).unwrap();
         assert_eq!([calibration.len(), search.len(), test.len()], [4, 18, 18]);
     }
 

@@ -90,7 +90,10 @@ pub fn rescale(
     offset: usize,
     row: usize,
 ) {
-    assert!(run > 0 && x.len() % run == 0 && offset + run <= row, "the runs do not fit the rows");
+    assert!(
+        run > 0 && x.len().is_multiple_of(run) && offset + run <= row,
+        "the runs do not fit the rows"
+    );
     assert!(x.len() / run * row <= y.len(), "the output is too short");
     if let Some(narrow) = Narrow::new(epilogue, x.element().max().max(-x.element().min()) as u64) {
         with_slice!(Integers, x, |x| with_slice!(IntegersMut, y, |y| {

@@ -33,6 +33,7 @@ pub(super) fn is_for(path: &Path) -> bool {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as every loader")]
 pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
     if !path.is_dir() {
         return Ok(vec![Split::All]);

@@ -210,21 +210,18 @@ impl Preprocess {
     pub fn text(&self, is_u8: bool) -> String {
         let list = |x: &[f64]| x.iter().map(f64::to_string).collect::<Vec<_>>().join(";");
         let scale = self.scale(is_u8);
-        let mut text = if (scale - 1.0 / 255.0).abs() < 1e-15 {
+        let mut parts = vec![if (scale - 1.0 / 255.0).abs() < 1e-15 {
             "scale=1/255".to_owned()
         } else {
             format!("scale={scale}")
-        };
-        if !self.mean.is_empty() {
-            text += &format!(",mean={}", list(&self.mean));
+        }];
+        for (name, values) in [("mean", &self.mean), ("std", &self.std)] {
+            if !values.is_empty() {
+                parts.push(format!("{name}={}", list(values)));
+            }
         }
-        if !self.std.is_empty() {
-            text += &format!(",std={}", list(&self.std));
-        }
-        if let Some([h, w]) = self.resize {
-            text += &format!(",resize={h}x{w}");
-        }
-        text
+        parts.extend(self.resize.map(|[h, w]| format!("resize={h}x{w}")));
+        parts.join(",")
     }
 }
 

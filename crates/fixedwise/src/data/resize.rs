@@ -48,7 +48,7 @@ fn gaussian(sigma: f64) -> Vec<f64> {
 fn smooth(x: &mut [f64], len: usize, stride: usize, weights: &[f64]) {
     let radius = weights.len() / 2;
     let mut line = vec![0.0; len];
-    for start in (0..x.len()).filter(|start| start / stride % len == 0) {
+    for start in (0..x.len()).filter(|start| (start / stride).is_multiple_of(len)) {
         for (i, value) in line.iter_mut().enumerate() {
             let term = |(j, w): (usize, &f64)| w * x[start + mirrored(i + j, radius, len) * stride];
             *value = weights.iter().enumerate().map(term).sum();

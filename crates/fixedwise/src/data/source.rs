@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn sources_are_read() {
-        let cases: [(&str, &str, Option<Split>, Option<Range<usize>>); 9] = [
+        type Case<'a> = (&'a str, &'a str, Option<Split>, Option<Range<usize>>);
+        let cases: [Case; 9] = [
             ("a.npz", "a.npz", None, None),
             ("a.npz:test", "a.npz", Some(Split::Test), None),
             ("a.npz:test@0..5000", "a.npz", Some(Split::Test), Some(0..5000)),

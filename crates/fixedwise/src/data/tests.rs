@@ -50,13 +50,14 @@ fn both_layouts_give_the_same_images() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
+    type Case<'a> = (Vec<(&'a str, Array)>, Shape, &'a str);
     let y = labels(&[0, 1]);
     let float = |x: f32| Array {
         shape: vec![2, 2, 2],
         data: ArrayData::F32(vec![1.0, x, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
     };
     let target = Shape::new(2, 2, 1);
-    let cases: [(Vec<(&str, Array)>, Shape, &str); 9] = [
+    let cases: [Case; 9] = [
         (
             vec![("x", u8s(&[2, 3, 3, 3])), ("y", y.clone())],
             Shape::new(3, 3, 3),
