@@ -12,7 +12,7 @@ use crate::{
     graph::{Activation, Graph, Node, NodeId, Shape},
     ops::{self, Input, Op, Reshape},
 };
-use fixedwise_codec::onnx;
+use fixedwise_codec::onnx::{self, ElementType};
 use std::collections::BTreeMap;
 
 /// What an axis of an ONNX value is inside.
@@ -174,6 +174,16 @@ impl Import {
         let refuse = |problem: String| {
             Err(ImportError::Interface(format!("the model's input `{}` {problem}", input.name)))
         };
+        let element = input.element_type;
+        if !matches!(
+            element,
+            ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16
+        ) {
+            return refuse(format!(
+                "holds {element:?} elements; export the model for float images and declare what \
+                 pixels mean with `--preprocess`"
+            ));
+        }
         let Some(mut axes) = channels_first(input.dims.len()).filter(|axes| axes.len() > 1) else {
             return refuse(format!(
                 "has {} axes; supported are [batch, c], [batch, c, w] and [batch, c, h, w]",
