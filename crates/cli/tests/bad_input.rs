@@ -1,4 +1,5 @@
 //! Every wrong input is one clear line, code 1, and no file.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 mod common;
 

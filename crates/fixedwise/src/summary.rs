@@ -148,7 +148,7 @@ fn costs(result: &RunResult, color: bool, out: &mut String) {
         text("bits x bits of what enters the multipliers"),
     ]);
     table.row(vec![
-        text("  as in the paper"),
+        text("  paper's count"),
         rounded(cost.paper),
         rounded(cost.paper_uniform8),
         saved(cost.paper_reduction),

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// A plan.toml, or a JSON file in the paper's terms.
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
-    /// Images with labels: PATH[:SPLIT][@FROM..TO], PATH an .npz file or a folder of IDX files.
+    /// Images with labels: `PATH[:SPLIT][@FROM..TO]`, PATH an .npz file or a folder of IDX files.
     #[arg(long, value_name = "DATA")]
     test: String,
     #[command(flatten)]

@@ -24,7 +24,7 @@ EXAMPLES
 pub(crate) struct Arguments {
     /// The trained network, an ONNX file.
     model: PathBuf,
-    /// Images whose ranges are taken: PATH[:SPLIT][@FROM..TO]; of a whole PATH the first 2,000 of
+    /// Images whose ranges are taken: `PATH[:SPLIT][@FROM..TO]`; of a whole PATH the first 2,000 of
     /// the train split.
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
