@@ -17,11 +17,15 @@ fn find(folder: &Path, part: &str, kind: &str) -> Option<PathBuf> {
     })
 }
 
-/// The labels beside a single file of images.
+/// The labels beside a single file of images, gzipped or not.
 fn labels_beside(images: &Path) -> Option<PathBuf> {
     let name = images.file_name()?.to_str()?;
-    let path = images.with_file_name(name.replace("images", "labels").replace("idx3", "idx1"));
-    (path != images && path.is_file()).then_some(path)
+    let plain = name.strip_suffix(".gz").unwrap_or(name);
+    let labels = plain.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1");
+    [labels.clone(), format!("{labels}.gz")].into_iter().find_map(|labels| {
+        let path = images.with_file_name(labels);
+        (path != images && path.is_file()).then_some(path)
+    })
 }
 
 pub(super) fn is_for(path: &Path) -> bool {

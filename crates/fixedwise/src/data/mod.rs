@@ -199,7 +199,6 @@ fn image_shape(
     let resize = preprocess.resize.is_some();
     let fits = |shape: Shape| {
         shape.c == target.c && (resize || (shape.h, shape.w) == (target.h, target.w))
-            || !resize && target.h == 1 && target.w == 1 && shape.len() == target.c
     };
     let (last, first) = match *dims {
         [h, w] => (Shape::new(h, w, 1), None),
@@ -207,8 +206,14 @@ fn image_shape(
         [n] => (Shape::vector(n), None),
         _ => return Err(format!("holds arrays with {} axes, not images", dims.len() + 1)),
     };
-    let nhwc = fits(last) && preprocess.layout != Some(Layout::Nchw);
-    let nchw = first.filter(|&first| fits(first) && preprocess.layout != Some(Layout::Nhwc));
+    // A network that takes vectors takes the elements in the file's order, whatever they mean.
+    if !resize && (target.h, target.w) == (1, 1) && last.len() == target.c {
+        return Ok((target, Layout::Nhwc));
+    }
+    // Without a channel axis there is no order to declare.
+    let declared = first.and(preprocess.layout);
+    let nhwc = fits(last) && declared != Some(Layout::Nchw);
+    let nchw = first.filter(|&first| fits(first) && declared != Some(Layout::Nhwc));
     match (nhwc, nchw) {
         (true, None) => Ok((last, Layout::Nhwc)),
         (false, Some(first)) => Ok((first, Layout::Nchw)),
@@ -221,7 +226,11 @@ fn image_shape(
         (false, None) => {
             let channels_fit = dims.len() == 2 && target.c == 1
                 || dims.len() == 3 && (dims[2] == target.c || dims[0] == target.c);
-            let hint = if channels_fit && !resize {
+            let hint = if declared == Some(Layout::Nchw) && fits(last) {
+                "; they fit with `layout=nhwc`, and `nchw` is declared".to_owned()
+            } else if declared == Some(Layout::Nhwc) && first.is_some_and(fits) {
+                "; they fit with `layout=nchw`, and `nhwc` is declared".to_owned()
+            } else if channels_fit && !resize {
                 format!("; `--preprocess resize={}x{}` resizes them", target.h, target.w)
             } else {
                 String::new()

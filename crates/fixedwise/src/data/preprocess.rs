@@ -17,6 +17,17 @@ pub enum Layout {
 /// The declared preprocessing: the network is fed `(pixel * scale - mean) / std`.
 ///
 /// It is folded into the network, so that the device takes raw pixels.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::DataError> {
+/// use fixedwise::Preprocess;
+///
+/// let preprocess: Preprocess = "scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96".parse()?;
+/// assert_eq!(preprocess.mean, [0.49, 0.48, 0.45]);
+/// assert_eq!(preprocess.resize, Some([96, 96]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Preprocess {
     /// Factor of a pixel; by default 1/255 for 8-bit pixels and 1 for others.
@@ -31,7 +42,7 @@ pub struct Preprocess {
     pub layout: Option<Layout>,
 }
 
-const KEYS: &str = "scale, mean, std, resize and layout";
+const KEYS: [&str; 5] = ["scale", "mean", "std", "resize", "layout"];
 
 fn wrong(text: &str, problem: impl Into<String>) -> DataError {
     DataError::Preprocess { text: text.to_owned(), problem: problem.into() }
@@ -41,10 +52,34 @@ fn wrong(text: &str, problem: impl Into<String>) -> DataError {
 fn number(text: &str) -> Result<f64, String> {
     let parse = |text: &str| text.trim().parse::<f64>().ok().filter(|x| x.is_finite());
     let value = match text.split_once('/') {
-        Some((a, b)) => parse(a).zip(parse(b).filter(|&b| b != 0.0)).map(|(a, b)| a / b),
+        Some((a, b)) => parse(a).zip(parse(b)).map(|(a, b)| a / b),
         None => parse(text),
     };
-    value.ok_or_else(|| format!("`{text}` is no number"))
+    value.filter(|x| x.is_finite()).ok_or_else(|| format!("`{text}` is no number"))
+}
+
+/// What is wrong with a key that does not exist.
+fn unknown(key: &str) -> String {
+    let near = KEYS.into_iter().map(|known| (distance(key, known), known)).min();
+    match near {
+        Some((1..=2, known)) => format!("`{key}` is not known; did you mean `{known}`?"),
+        _ => format!("`{key}` is not known; known are {}", KEYS.join(", ")),
+    }
+}
+
+/// How many characters must be put in, left out or replaced to come from one to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for a in a.chars() {
+        let mut above_left = row[0];
+        row[0] += 1;
+        for (j, b) in b.chars().enumerate() {
+            let replaced = above_left + usize::from(a != b);
+            above_left = row[j + 1];
+            row[j + 1] = replaced.min(above_left + 1).min(row[j] + 1);
+        }
+    }
+    row.pop().expect("there is one more element than characters")
 }
 
 fn layout(text: &str) -> Result<Layout, String> {
@@ -61,13 +96,18 @@ impl FromStr for Preprocess {
     /// `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96,layout=nchw`
     fn from_str(text: &str) -> Result<Self, DataError> {
         let mut preprocess = Self::default();
+        let mut seen = Vec::new();
         for part in text.split(',').filter(|part| !part.trim().is_empty()) {
             let Some((key, value)) = part.split_once('=') else {
                 return Err(wrong(text, format!("`{part}` is not KEY=VALUE")));
             };
-            let value = value.trim();
+            let (key, value) = (key.trim(), value.trim());
+            if seen.contains(&key) {
+                return Err(wrong(text, format!("`{key}` is there twice")));
+            }
+            seen.push(key);
             let list = || value.split(';').map(number).collect::<Result<Vec<f64>, String>>();
-            let set = match key.trim() {
+            let set = match key {
                 "scale" => number(value).map(|x| preprocess.scale = Some(x)),
                 "mean" => list().map(|x| preprocess.mean = x),
                 "std" => list().map(|x| preprocess.std = x),
@@ -79,7 +119,7 @@ impl FromStr for Preprocess {
                     preprocess.resize = pair.map(|(h, w)| [h, w]);
                     pair.map(|_| ()).ok_or(format!("resize `{value}` is not ROWSxCOLUMNS"))
                 }
-                key => Err(format!("`{key}` is not known; known are {KEYS}")),
+                key => Err(unknown(key)),
             };
             set.map_err(|problem| wrong(text, problem))?;
         }
@@ -90,7 +130,7 @@ impl FromStr for Preprocess {
 
 /// A number, or a text such as `1/255`.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, or a text such as \"1/255\"")]
 enum Number {
     Value(f64),
     Text(String),
@@ -107,7 +147,7 @@ impl Number {
 
 /// One number, or one a channel.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, a text such as \"1/255\", or a list of these")]
 enum Numbers {
     One(Number),
     Many(Vec<Number>),
@@ -133,13 +173,28 @@ struct File {
 }
 
 impl Preprocess {
-    /// Reads the TOML form.
+    /// Reads the TOML form; `name` is how messages call it.
     ///
     /// # Errors
     /// [`DataError::Preprocess`] naming the file.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::DataError> {
+    /// use fixedwise::Preprocess;
+    ///
+    /// let text = "scale = \"1/255\"\nmean = [0.49, 0.48, 0.45]\nresize = [96, 96]";
+    /// let same: Preprocess = "scale=1/255,mean=0.49;0.48;0.45,resize=96x96".parse()?;
+    /// assert_eq!(Preprocess::from_toml("model.toml", text)?, same);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_toml(name: &str, text: &str) -> Result<Self, DataError> {
         let read = || {
-            let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
+            let file: File = toml::from_str(text).map_err(|error| {
+                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+                let line = 1 + before.matches('\n').count();
+                format!("line {line}: {}", error.message().replace('\n', " "))
+            })?;
             let preprocess = Self {
                 scale: file.scale.map(|x| x.value()).transpose()?,
                 mean: file.mean.map_or(Ok(Vec::new()), |x| x.values())?,
@@ -157,6 +212,16 @@ impl Preprocess {
     ///
     /// # Errors
     /// [`DataError`] for a file that cannot be read.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::DataError> {
+    /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    /// let model = format!("{root}/models/fashion_small.onnx");
+    /// let beside = fixedwise::Preprocess::beside(model.as_ref())?;
+    /// assert_eq!(beside.and_then(|preprocess| preprocess.scale), Some(1.0 / 255.0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn beside(model: &Path) -> Result<Option<Self>, DataError> {
         let path = model.with_extension("toml");
         match std::fs::read_to_string(&path) {
@@ -167,8 +232,11 @@ impl Preprocess {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.std.contains(&0.0) {
-            return Err("std 0 divides by zero".to_owned());
+        if !self.scale.iter().chain(&self.mean).chain(&self.std).all(|x| x.is_finite()) {
+            return Err("scale, mean and std must be finite".to_owned());
+        }
+        if let Some(std) = self.std.iter().find(|&&std| std <= 0.0) {
+            return Err(format!("std is {std}, but pixels are divided by it: it must be positive"));
         }
         if self.scale == Some(0.0) {
             return Err("scale 0 leaves nothing of the image".to_owned());
@@ -182,7 +250,16 @@ impl Preprocess {
     /// The scale and shift of each channel, for pixels that are 8-bit integers or not.
     ///
     /// # Errors
-    /// [`DataError::Preprocess`] where a list has not one number for each channel.
+    /// [`DataError::Preprocess`] where a list has not one number for each channel, or the numbers
+    /// are beyond those of 32 bits.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::DataError> {
+    /// let preprocess: fixedwise::Preprocess = "scale=1/255,mean=0.5,std=0.25".parse()?;
+    /// assert_eq!(preprocess.affine(2, true)?, (vec![4.0 / 255.0; 2], vec![-2.0; 2]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn affine(&self, channels: usize, is_u8: bool) -> Result<(Vec<f32>, Vec<f32>), DataError> {
         let spread = |name: &str, list: &[f64], default: f64| match list {
             [] => Ok(vec![default; channels]),
@@ -196,17 +273,29 @@ impl Preprocess {
         let scale = self.scale(is_u8);
         let mean = spread("mean", &self.mean, 0.0)?;
         let std = spread("std", &self.std, 1.0)?;
-        Ok((
-            std.iter().map(|std| f64_to_f32(scale / std)).collect(),
-            mean.iter().zip(&std).map(|(mean, std)| f64_to_f32(-mean / std)).collect(),
-        ))
+        let factor: Vec<f32> = std.iter().map(|std| f64_to_f32(scale / std)).collect();
+        let shift: Vec<f32> =
+            mean.iter().zip(&std).map(|(mean, std)| f64_to_f32(-mean / std)).collect();
+        if !factor.iter().all(|x| x.is_normal()) || !shift.iter().all(|x| x.is_finite()) {
+            let problem = "its numbers are too small or too large for 32-bit floats";
+            return Err(wrong(&self.text(is_u8), problem));
+        }
+        Ok((factor, shift))
     }
 
     fn scale(&self, is_u8: bool) -> f64 {
         self.scale.unwrap_or(if is_u8 { 1.0 / 255.0 } else { 1.0 })
     }
 
-    /// Everything that is declared, the scale's default included.
+    /// Everything that is declared about pixels, the scale's default included.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::DataError> {
+    /// let preprocess: fixedwise::Preprocess = "mean=0.5;0.25".parse()?;
+    /// assert_eq!(preprocess.text(true), "scale=1/255,mean=0.5;0.25");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn text(&self, is_u8: bool) -> String {
         let list = |x: &[f64]| x.iter().map(f64::to_string).collect::<Vec<_>>().join(";");
         let scale = self.scale(is_u8);
@@ -253,18 +342,86 @@ mod tests {
     fn what_is_no_preprocessing_is_refused() {
         let cases = [
             ("scale", "`scale` is not KEY=VALUE"),
-            ("skale=2", "`skale` is not known; known are scale, mean, std, resize and layout"),
+            ("skale=2", "`skale` is not known; did you mean `scale`?"),
+            ("means=2", "`means` is not known; did you mean `mean`?"),
+            ("crop=2", "`crop` is not known; known are scale, mean, std, resize, layout"),
+            ("scale=1,mean=0,scale=2", "`scale` is there twice"),
+            ("scale=0", "scale 0 leaves nothing"),
+            ("scale=", "`` is no number"),
             ("scale=1/0", "`1/0` is no number"),
-            ("std=1;0", "std 0 divides by zero"),
+            ("scale=inf", "`inf` is no number"),
+            ("scale=1e300/1e-300", "is no number"),
+            ("mean=0.5;", "`` is no number"),
+            ("std=1;0", "std is 0, but pixels are divided by it"),
+            ("std=-1", "std is -1"),
             ("resize=96", "resize `96` is not ROWSxCOLUMNS"),
             ("resize=0x9", "resize must be between"),
+            ("resize=9x99999", "resize must be between"),
             ("layout=chw", "neither nhwc nor nchw"),
         ];
         for (text, problem) in cases {
             let error = text.parse::<Preprocess>().unwrap_err().to_string();
-            assert!(error.contains(problem), "{error}");
+            assert!(error.starts_with(&format!("preprocessing `{text}`: ")), "{error}");
+            assert!(error.contains(problem), "expected {problem:?}, got: {error}");
         }
-        let error = Preprocess::from_toml("m.toml", "scle = 1").unwrap_err().to_string();
-        assert!(error.contains("m.toml") && error.contains("scle"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_file_of_preprocessing_is_refused_in_one_line() {
+        let cases = [
+            ("\nscle = 1", "line 2: unknown field `scle`, expected one of `scale`"),
+            ("scale = 1\nscale = 2", "line 2: duplicate key"),
+            ("scale = true", "line 1: expected a number, or a text such as \"1/255\""),
+            ("mean = [true]", "line 1: expected a number, a text such as \"1/255\", or a list"),
+            ("scale = \"one\"", "`one` is no number"),
+            ("scale = nan", "must be finite"),
+            ("mean = [0, inf]", "must be finite"),
+            ("std = [1, 0]", "std is 0"),
+            ("resize = [96]", "line 1: "),
+            ("resize = [0, 96]", "resize must be between"),
+            ("layout = \"chw\"", "neither nhwc nor nchw"),
+        ];
+        for (text, problem) in cases {
+            let error = Preprocess::from_toml("m.toml", text).unwrap_err().to_string();
+            assert!(error.starts_with("preprocessing `m.toml`: "), "{error}");
+            assert!(error.contains(problem) && error.lines().count() == 1, "{problem:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_affine_that_cannot_be_is_refused() {
+        let cases = [
+            ("mean=1;2", "mean has 2 numbers for 3 channels"),
+            ("std=1;2;3;4", "std has 4 numbers for 3 channels"),
+            ("scale=1e60", "too small or too large"),
+            ("scale=1e-60", "too small or too large"),
+            ("mean=1e30,std=1e-30", "too small or too large"),
+        ];
+        for (text, problem) in cases {
+            let error = text.parse::<Preprocess>().unwrap().affine(3, true).unwrap_err();
+            assert!(error.to_string().contains(problem), "expected {problem:?}, got: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_beside_the_model_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("net.v2.onnx");
+        assert_eq!(Preprocess::beside(&model).unwrap(), None);
+        std::fs::write(folder.path().join("net.v2.toml"), "scale = 1").unwrap();
+        let found = Preprocess::beside(&model).unwrap().unwrap();
+        assert_eq!(found, Preprocess { scale: Some(1.0), ..Preprocess::default() });
+        std::fs::write(folder.path().join("net.v2.toml"), "scale: 1").unwrap();
+        let error = Preprocess::beside(&model).unwrap_err().to_string();
+        assert!(error.contains("net.v2.toml") && error.lines().count() == 1, "{error}");
+    }
+
+    #[test]
+    fn distances_count_the_slips() {
+        for (a, b, expected) in
+            [("", "", 0), ("std", "std", 0), ("", "ab", 2), ("kitten", "sitting", 3)]
+        {
+            assert_eq!((distance(a, b), distance(b, a)), (expected, expected), "{a} {b}");
+        }
     }
 }

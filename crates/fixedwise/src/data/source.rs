@@ -16,6 +16,10 @@ pub enum Split {
 
 impl Split {
     /// `train`, `test` or `all`.
+    ///
+    /// ```
+    /// assert_eq!(fixedwise::Split::Train.name(), "train");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -26,6 +30,16 @@ impl Split {
 }
 
 /// `PATH[:SPLIT][@FROM..TO]`, such as `fashion_mnist.npz:test@0..5000`.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::DataError> {
+/// use fixedwise::{DataSource, Split};
+///
+/// let source: DataSource = "fashion_mnist.npz:test@..5000".parse()?;
+/// assert_eq!((source.split, source.range), (Some(Split::Test), Some(0..5000)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataSource {
     /// The file or folder.
@@ -43,6 +57,9 @@ impl FromStr for DataSource {
         let wrong = |problem: &str| DataError::Source {
             text: text.to_owned(),
             problem: problem.to_owned(),
+        };
+        let is_range = |text: &str| {
+            text.contains("..") && text.chars().all(|c| c == '.' || c.is_ascii_digit())
         };
         let (rest, range) = match text.rsplit_once('@') {
             // An `@` in a folder's name is no range.
@@ -67,11 +84,17 @@ impl FromStr for DataSource {
             Some((path, "train")) => (path, Some(Split::Train)),
             Some((path, "test")) => (path, Some(Split::Test)),
             Some((path, "all")) => (path, Some(Split::All)),
+            Some((_, other)) if is_range(other) => {
+                return Err(wrong("a range follows an `@`"));
+            }
             // A drive letter or a folder with a colon is part of the path.
             Some((path, other))
                 if path.len() > 1 && !other.contains(['/', '\\', '.']) && !other.is_empty() =>
             {
-                return Err(wrong(&format!("`{other}` is no split")));
+                return Err(wrong(&format!(
+                    "`{other}` is no split; where it belongs to the path, end that with a `/` (a \
+                     folder) or `:all` (a file)"
+                )));
             }
             _ => (rest, None),
         };
@@ -103,7 +126,7 @@ mod tests {
     #[test]
     fn sources_are_read() {
         type Case<'a> = (&'a str, &'a str, Option<Split>, Option<Range<usize>>);
-        let cases: [Case; 9] = [
+        let cases: [Case; 16] = [
             ("a.npz", "a.npz", None, None),
             ("a.npz:test", "a.npz", Some(Split::Test), None),
             ("a.npz:test@0..5000", "a.npz", Some(Split::Test), Some(0..5000)),
@@ -113,6 +136,13 @@ mod tests {
             ("C:/data:all", "C:/data", Some(Split::All), None),
             ("a:b/c", "a:b/c", None, None),
             ("me@home/c.npz", "me@home/c.npz", None, None),
+            ("C:\\data:test@5..", "C:\\data", Some(Split::Test), Some(5..usize::MAX)),
+            ("C:a.npz", "C:a.npz", None, None),
+            ("my:data.npz:all", "my:data.npz", Some(Split::All), None),
+            ("my:data/", "my:data/", None, None),
+            ("my:file:all", "my:file", Some(Split::All), None),
+            ("me@home/", "me@home/", None, None),
+            ("../a@2x.npz", "../a@2x.npz", None, None),
         ];
         for (text, path, split, range) in cases {
             let source: DataSource = text.parse().unwrap();
@@ -123,9 +153,28 @@ mod tests {
 
     #[test]
     fn what_is_no_source_is_refused() {
-        for text in ["", ":test", "a.npz:validation", "a.npz@5..5", "a.npz@x..3", "a.npz@17"] {
+        let cases = [
+            ("", "it has no path"),
+            (":test", "it has no path"),
+            ("@0..5", "it has no path"),
+            ("a.npz:validation", "`validation` is no split"),
+            ("a.npz:Test", "`Test` is no split"),
+            ("./my:data", "`data` is no split; where it belongs to the path, end that with a `/`"),
+            ("a.npz:0..500", "a range follows an `@`"),
+            ("a.npz:test:..500", "a range follows an `@`"),
+            ("a.npz@5..5", "its range is empty"),
+            ("a.npz@7..5", "its range is empty"),
+            ("a.npz@x..3", "its range is not two numbers"),
+            ("a.npz@-1..3", "its range is not two numbers"),
+            ("a.npz@0..99999999999999999999", "its range is not two numbers"),
+            ("a.npz@17", "its range is not FROM..TO"),
+            ("a.npz@0..5:test", "its range is not two numbers"),
+        ];
+        for (text, problem) in cases {
             let error = text.parse::<DataSource>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("data source `{text}`: ")), "{error}");
+            assert!(error.contains(problem), "expected {problem:?}, got: {error}");
+            assert!(error.ends_with("write `PATH[:train|:test|:all][@FROM..TO]`"), "{error}");
         }
     }
 }
