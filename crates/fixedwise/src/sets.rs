@@ -183,10 +183,9 @@ impl Sets {
         Ok(Self { calibration, search, test, preprocess })
     }
 
-    /// The images of an evaluation: `--test`, else the test split of `--data`.
+    /// The images of an evaluation, those of `--test`.
     pub(crate) fn load_test(options: &DataOptions, model: &Model) -> Result<Reported, Error> {
-        let source = options.test.as_ref().or(options.data.as_ref());
-        let source = source.ok_or_else(|| missing("test"))?;
+        let source = options.test.as_ref().ok_or_else(|| missing("test"))?;
         let preprocess = options.preprocessing(model)?;
         let images = Library::new(&preprocess, model).view(source, Split::Test)?;
         Ok(Reported { images: images.needs_labels("test", source)?, preprocess })
@@ -298,9 +297,7 @@ fn divide_one(
 }
 
 /// Refuses images that stand in both sets: the same place of the same file or, between files, the
-/// same pixels.
-///
-/// A data set may hold an image twice, so that between files one in a hundred may be the same.
+/// same pixels. An image that one file holds twice counts as two.
 fn disjoint(a: (&'static str, &View), b: (&'static str, &View)) -> Result<(), DataError> {
     let same_file = Arc::ptr_eq(&a.1.data, &b.1.data);
     let key = |view: &View, i: usize| {
@@ -314,9 +311,6 @@ fn disjoint(a: (&'static str, &View), b: (&'static str, &View)) -> Result<(), Da
     let mut shared = a.1.images.iter().copied().filter(|&i| known.contains(&key(a.1, i)));
     let Some(first) = shared.next() else { return Ok(()) };
     let count = 1 + shared.count();
-    if !same_file && count * 100 < a.1.images.len().min(b.1.images.len()) {
-        return Ok(());
-    }
     Err(DataError::Overlap { a: a.0, b: b.0, count, first })
 }
 
