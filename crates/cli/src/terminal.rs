@@ -1,14 +1,15 @@
 //! Standard output and standard error.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::io::{self, IsTerminal as _, Write as _};
 
 /// Writes to standard output.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()?;
-    Ok(())
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .context("cannot write to standard output")
 }
 
 /// Whether standard output shows colors: it is a terminal, and nobody said `NO_COLOR`.
