@@ -185,20 +185,22 @@ fn machine_paths(root: &Path) -> Found {
             continue;
         }
         let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        for private in private_paths(&bytes) {
+        for private in private_paths(&bytes, root) {
             found.push(format!("{} names `{private}`", relative(root, &path)));
         }
     }
     Ok(found)
 }
 
-/// Beginnings of paths that only one machine has.
-fn private_paths(bytes: &[u8]) -> impl Iterator<Item = &'static str> {
-    const PRIVATE: [&str; 6] =
-        ["/home/", "/root/", "/Users/", "/work/main", "/work/shared", "../shared/"];
-    PRIVATE
+/// Beginnings of paths that only one machine has: homes, and where this checkout lies.
+fn private_paths(bytes: &[u8], root: &Path) -> Vec<String> {
+    let checkout = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let private = ["/home/", "/root/", "/Users/"].map(str::to_owned);
+    private
         .into_iter()
+        .chain([checkout.display().to_string()])
         .filter(|path| bytes.windows(path.len()).any(|window| window == path.as_bytes()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -266,8 +268,9 @@ mod tests {
 
     #[test]
     fn paths_of_machines_are_found_in_binary_files_too() {
-        let found: Vec<_> = private_paths(b"\x08/home/somebody/model.pt\x00").collect();
+        let root = crate::root();
+        let found = private_paths(b"\x08/home/somebody/model.pt\x00", &root);
         assert_eq!(found, ["/home/"]);
-        assert_eq!(private_paths(b"https://example.org/homes").count(), 0);
+        assert_eq!(private_paths(b"https://example.org/homes", &root).len(), 0);
     }
 }
