@@ -93,7 +93,7 @@ impl Model {
     }
 
     /// The network for raw pixels: `scale * pixel + shift`, channel by channel, is what it took.
-    pub(crate) fn with_affine(mut self, scale: Vec<f32>, shift: Vec<f32>) -> Result<Self, Error> {
+    pub(crate) fn with_affine(mut self, scale: Vec<f64>, shift: Vec<f64>) -> Result<Self, Error> {
         self.graph = passes::insert_preprocessing(&self.graph, scale, shift)
             .map_err(|source| Error::Graph { path: self.path.clone(), source })?;
         Ok(self)

@@ -1,6 +1,7 @@
 //! Every pass leaves a graph that computes the same.
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
+use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
     Activation, Graph, Op, Semantics, Shape,
     ops::{
@@ -146,7 +147,10 @@ fn preprocessing_becomes_part_of_the_first_layer() {
     assert_eq!(names(&prepared), ["input", "conv"]);
     let raw = Random::new(1).floats(108, 0.0, 255.0);
     let shift = [-0.5, 0.25, 0.0];
-    let net: Vec<f32> =
-        raw.iter().enumerate().map(|(i, x)| x * scale[i % 3] + shift[i % 3]).collect();
+    let net: Vec<f32> = raw
+        .iter()
+        .enumerate()
+        .map(|(i, &x)| f64_to_f32(f64::from(x) * scale[i % 3] + shift[i % 3]))
+        .collect();
     assert_close("raw pixels", &run_float(&prepared, &raw), &run_float(&graph, &net), 2e-5);
 }

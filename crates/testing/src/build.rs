@@ -65,10 +65,9 @@ impl Build {
     /// A scale (negative in some channels) and a shift.
     pub fn affine(&mut self, name: &str, input: NodeId) -> NodeId {
         let c = self.shape(input).c;
-        let op = Affine {
-            scale: self.random.floats(c, -1.5, 2.0),
-            shift: self.random.floats(c, -1.0, 1.0),
-        };
+        let mut numbers =
+            |low, high| self.random.floats(c, low, high).into_iter().map(f64::from).collect();
+        let op = Affine { scale: numbers(-1.5, 2.0), shift: numbers(-1.0, 1.0) };
         self.push(name, op, vec![input])
     }
 

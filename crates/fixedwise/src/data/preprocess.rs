@@ -260,7 +260,7 @@ impl Preprocess {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn affine(&self, channels: usize, is_u8: bool) -> Result<(Vec<f32>, Vec<f32>), DataError> {
+    pub fn affine(&self, channels: usize, is_u8: bool) -> Result<(Vec<f64>, Vec<f64>), DataError> {
         let spread = |name: &str, list: &[f64], default: f64| match list {
             [] => Ok(vec![default; channels]),
             [x] => Ok(vec![*x; channels]),
@@ -273,10 +273,11 @@ impl Preprocess {
         let scale = self.scale(is_u8);
         let mean = spread("mean", &self.mean, 0.0)?;
         let std = spread("std", &self.std, 1.0)?;
-        let factor: Vec<f32> = std.iter().map(|std| f64_to_f32(scale / std)).collect();
-        let shift: Vec<f32> =
-            mean.iter().zip(&std).map(|(mean, std)| f64_to_f32(-mean / std)).collect();
-        if !factor.iter().all(|x| x.is_normal()) || !shift.iter().all(|x| x.is_finite()) {
+        let factor: Vec<f64> = std.iter().map(|std| scale / std).collect();
+        let shift: Vec<f64> = mean.iter().zip(&std).map(|(mean, std)| -mean / std).collect();
+        let is_usable = factor.iter().all(|&x| f64_to_f32(x).is_normal())
+            && shift.iter().all(|&x| f64_to_f32(x).is_finite());
+        if !is_usable {
             let problem = "its numbers are too small or too large for 32-bit floats";
             return Err(wrong(&self.text(is_u8), problem));
         }

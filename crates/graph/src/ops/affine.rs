@@ -6,9 +6,10 @@ use crate::{
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
+use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::Kernels;
 
-/// `y = scale * x + shift`, channel by channel; any shape.
+/// `y = scale * x + shift`, channel by channel, in double precision; any shape.
 ///
 /// Fixed point: folded into its neighbors; what cannot be folded becomes a depthwise 1x1
 /// convolution.
@@ -17,9 +18,9 @@ use fixedwise_kernels::Kernels;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Affine {
     /// One a channel.
-    pub scale: Vec<f32>,
+    pub scale: Vec<f64>,
     /// One a channel.
-    pub shift: Vec<f32>,
+    pub shift: Vec<f64>,
 }
 
 impl Operator for Affine {
@@ -36,7 +37,7 @@ impl Operator for Affine {
             let channels = op.scale.len();
             for (y, x) in y.chunks_exact_mut(channels).zip(inputs[0].chunks_exact(channels)) {
                 for ((y, x), (s, t)) in y.iter_mut().zip(x).zip(op.scale.iter().zip(&op.shift)) {
-                    *y = activation.apply(x * s + t);
+                    *y = activation.apply(f64_to_f32(f64::from(*x) * s + t));
                 }
             }
         })
@@ -90,7 +91,7 @@ pub(super) fn import_add(import: &mut Import, node: &onnx::Node) -> Result<(), I
 }
 
 /// Which input is the value, and the other one's elements, one for each of its channels.
-fn by_constant(import: &Import, node: &onnx::Node) -> Result<(usize, Vec<f32>), ImportError> {
+fn by_constant(import: &Import, node: &onnx::Node) -> Result<(usize, Vec<f64>), ImportError> {
     Attributes::new(node).finish()?;
     let position = match (import.is_constant(node, 0), import.is_constant(node, 1)) {
         (false, true) => 0,
@@ -103,7 +104,8 @@ fn by_constant(import: &Import, node: &onnx::Node) -> Result<(usize, Vec<f32>), 
         }
     };
     let value = import.value(node, position)?;
-    Ok((position, import.channel_constant(node, 1 - position, &value)?))
+    let constant = import.channel_constant(node, 1 - position, &value)?;
+    Ok((position, constant.into_iter().map(f64::from).collect()))
 }
 
 fn push(

@@ -6,7 +6,6 @@ use crate::{
     import::{Attributes, Import, node_error},
 };
 use fixedwise_codec::onnx;
-use fixedwise_fixed::convert::f64_to_f32;
 
 /// `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`, taken in as an [`Affine`].
 ///
@@ -27,16 +26,16 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     if let Some(v) = variance.iter().find(|&&v| f64::from(v) + epsilon <= 0.0) {
         return Err(node_error(node, &format!("a variance of {v} is not positive")));
     }
-    let scale: Vec<f32> = gamma
+    let scale: Vec<f64> = gamma
         .iter()
         .zip(&variance)
-        .map(|(&g, &v)| f64_to_f32(f64::from(g) / (f64::from(v) + epsilon).sqrt()))
+        .map(|(&g, &v)| f64::from(g) / (f64::from(v) + epsilon).sqrt())
         .collect();
     let shift = beta
         .iter()
         .zip(&mean)
         .zip(&scale)
-        .map(|((&b, &m), &s)| f64_to_f32(f64::from(b) - f64::from(m) * f64::from(s)))
+        .map(|((&b, &m), &s)| f64::from(b) - f64::from(m) * s)
         .collect();
     import.push_like(node, Affine { scale, shift }, &value)
 }

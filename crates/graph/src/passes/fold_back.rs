@@ -5,6 +5,7 @@ use crate::{
     graph::{Activation, Graph},
     ops::{Affine, Op},
 };
+use fixedwise_fixed::convert::f64_to_f32;
 
 pub(super) fn run(graph: &mut Graph) {
     for id in 0..graph.nodes.len() {
@@ -43,12 +44,12 @@ fn fold(graph: &mut Graph, id: usize) -> bool {
 fn scale_rows(rows: &mut [f32], affine: &Affine) {
     let len = rows.len() / affine.scale.len();
     for (row, &scale) in rows.chunks_exact_mut(len).zip(&affine.scale) {
-        row.iter_mut().for_each(|w| *w *= scale);
+        row.iter_mut().for_each(|w| *w = f64_to_f32(f64::from(*w) * scale));
     }
 }
 
 fn transform(bias: &mut [f32], affine: &Affine) {
     for (b, (&s, &t)) in bias.iter_mut().zip(affine.scale.iter().zip(&affine.shift)) {
-        *b = s.mul_add(*b, t);
+        *b = f64_to_f32(s.mul_add(f64::from(*b), t));
     }
 }

@@ -60,8 +60,8 @@ impl Rewrite {
             window: Window::pixel(),
             groups: affine.scale.len(),
             channels: affine.scale.len(),
-            weights: affine.scale,
-            bias: affine.shift,
+            weights: affine.scale.into_iter().map(f64_to_f32).collect(),
+            bias: affine.shift.into_iter().map(f64_to_f32).collect(),
             tap_bias: vec![],
         });
         let inputs = vec![moved.node];
@@ -119,7 +119,7 @@ impl Rewrite {
                     gemm.weights.chunks_exact_mut(affine.scale.len()).zip(&mut gemm.bias)
                 {
                     *b = dot(row, &affine.shift, *b);
-                    row.iter_mut().zip(&affine.scale).for_each(|(w, s)| *w *= s);
+                    scale_row(row, &affine.scale);
                 }
                 plain(self.push(node, gemm.into(), vec![first.node]))
             }
@@ -145,7 +145,7 @@ impl Rewrite {
                 let channels = pending.affine.scale.len();
                 let input = graph.nodes[node.inputs[0]].shape;
                 let source = reshape.source(input);
-                let pick = |x: &[f32]| source.iter().map(|from| x[from % channels]).collect();
+                let pick = |x: &[f64]| source.iter().map(|from| x[from % channels]).collect();
                 let affine = Affine {
                     scale: pick(&pending.affine.scale),
                     shift: pick(&pending.affine.shift),
@@ -210,9 +210,14 @@ fn flipped(minimum: &[bool], affine: &Affine) -> Vec<bool> {
 }
 
 /// `sum w * t + b` in double precision.
-fn dot(weights: &[f32], shift: &[f32], bias: f32) -> f32 {
-    let products = weights.iter().zip(shift).map(|(&w, &t)| f64::from(w) * f64::from(t));
+fn dot(weights: &[f32], shift: &[f64], bias: f32) -> f32 {
+    let products = weights.iter().zip(shift).map(|(&w, &t)| f64::from(w) * t);
     f64_to_f32(f64::from(bias) + products.sum::<f64>())
+}
+
+/// Each weight times the scale of its channel.
+fn scale_row(weights: &mut [f32], scale: &[f64]) {
+    weights.iter_mut().zip(scale).for_each(|(w, s)| *w = f64_to_f32(f64::from(*w) * s));
 }
 
 /// The convolution of the value before the affine.
@@ -232,7 +237,7 @@ fn absorb_conv(conv: &Conv, affine: &Affine, input: Shape, output: Shape) -> Con
         let first = row / taps / group_outputs * group_channels;
         let channels = first..first + group_channels;
         *tap = dot(weights, &affine.shift[channels.clone()], 0.0);
-        weights.iter_mut().zip(&affine.scale[channels]).for_each(|(w, s)| *w *= s);
+        scale_row(weights, &affine.scale[channels]);
     }
     if inside {
         for (b, taps) in conv.bias.iter_mut().zip(tap_bias.chunks_exact(taps)) {

@@ -12,8 +12,8 @@ use crate::{
 /// [`GraphError::Shape`] where the lists have not one element for each channel.
 pub fn insert_preprocessing(
     graph: &Graph,
-    scale: Vec<f32>,
-    shift: Vec<f32>,
+    scale: Vec<f64>,
+    shift: Vec<f64>,
 ) -> Result<Graph, GraphError> {
     let mut graph = graph.clone();
     for node in &mut graph.nodes {
