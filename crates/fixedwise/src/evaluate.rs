@@ -5,7 +5,7 @@ use crate::{
     model::Model,
     plan_file::read_plan,
     progress::{Observer, Progress, Step},
-    quantize::{measure, peak_ram},
+    quantize::{integers, measure, peak_ram},
     result::{ImagesResult, RunResult, SetResult},
     sets::{DataOptions, Sets},
 };
@@ -80,7 +80,8 @@ fn run(
 
     let kernels = Kernels::best();
     tell(Step::Testing { images: reported.len() });
-    let (fixed, score) = measure(model.graph(), &graph, &plan, images, kernels)?;
+    let fixed = integers(&graph, &plan)?;
+    let score = measure(model.graph(), &graph, &plan, images, kernels)?;
     let n = count_to_u64(reported.len());
     let mut result = RunResult {
         strategy: "given".to_owned(),

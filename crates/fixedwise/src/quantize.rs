@@ -257,8 +257,12 @@ impl Job<'_> {
         };
         let plan = found.outcome.plan;
 
-        self.tell(Step::Testing { images: sets.test.len() });
-        let (fixed, test) = measure(model.graph(), &graph, &plan, &sets.test, kernels)?;
+        let fixed = integers(&graph, &plan)?;
+        let mut test = None;
+        if let Some(images) = &sets.test {
+            self.tell(Step::Testing { images: images.len() });
+            test = Some(measure(model.graph(), &graph, &plan, images, kernels)?);
+        }
         let mut result = RunResult {
             strategy: options.strategy.name().to_owned(),
             seed: options.seed,
@@ -273,7 +277,7 @@ impl Job<'_> {
             images: ImagesResult {
                 calibration: count_to_u64(total),
                 search: count_to_u64(sets.search.len()),
-                test: count_to_u64(sets.test.len()),
+                test: count_to_u64(sets.test.as_ref().map_or(0, Images::len)),
             },
             evaluations: found.evaluations,
             images_evaluated: found.images,
@@ -282,7 +286,7 @@ impl Job<'_> {
             ..RunResult::default()
         };
         result.accuracy.search = Some(SetResult::from(found.score));
-        result.accuracy.test = Some(SetResult::from(test));
+        result.accuracy.test = test.map(SetResult::from);
         result.describe(&graph, &plan, fixed.as_ref())?;
         result.seconds = self.start.elapsed().as_secs_f64();
         if let Some(folder) = &folder {
@@ -385,24 +389,28 @@ fn input_format(statistics: &Statistics, is_bytes: bool) -> Format {
     format_no_clip(values.max_abs(), 8, range)
 }
 
-/// Runs a plan once on images: the integer network, where there is one, and its score.
+/// The integer network of a plan, where its semantics have one.
+pub(crate) fn integers(graph: &Graph, plan: &Plan) -> Result<Option<FixedGraph>, Error> {
+    Ok(match plan.semantics {
+        Semantics::Integer => Some(lower(graph, plan, AccumulatorPolicy::Prove32)?),
+        Semantics::Simulated => None,
+    })
+}
+
+/// Runs a plan once on images.
 pub(crate) fn measure(
     float: &Graph,
     graph: &Graph,
     plan: &Plan,
     images: &dyn Images,
     kernels: &'static Kernels,
-) -> Result<(Option<FixedGraph>, Score), Error> {
-    let fixed = match plan.semantics {
-        Semantics::Integer => Some(lower(graph, plan, AccumulatorPolicy::Prove32)?),
-        Semantics::Simulated => None,
-    };
+) -> Result<Score, Error> {
     let go_on = AtomicBool::new(false);
     let predictions = Predictions::new(float, images, kernels, &go_on)?;
     // One plan, once: nothing is worth keeping.
     let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
     let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
-    Ok((fixed, evaluator.evaluate(plan, None, None)?.score))
+    Ok(evaluator.evaluate(plan, None, None)?.score)
 }
 
 /// Bytes of the executor's buffers for one image.

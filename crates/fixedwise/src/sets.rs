@@ -24,6 +24,9 @@ pub struct DataOptions {
     pub search: Option<DataSource>,
     /// Labeled images that are only reported on.
     pub test: Option<DataSource>,
+    /// No image is kept to be reported on, as in the paper: `data` or `search` is searched on as a
+    /// whole, and what comes of it says nothing about other images.
+    pub untested: bool,
     /// What pixels mean; where absent, the TOML file beside the model or the default.
     pub preprocess: Option<Preprocess>,
     /// Where the channels of stored images are; goes before what the preprocessing says.
@@ -162,7 +165,8 @@ fn divide(images: &[usize], seed: u64, parts: &[usize]) -> Vec<Vec<usize>> {
 pub(crate) struct Sets {
     pub(crate) calibration: View,
     pub(crate) search: View,
-    pub(crate) test: View,
+    /// Absent where no image is kept for it.
+    pub(crate) test: Option<View>,
     preprocess: Preprocess,
 }
 
@@ -171,11 +175,14 @@ impl Sets {
     pub(crate) fn load(options: &DataOptions, model: &Model, seed: u64) -> Result<Self, Error> {
         let preprocess = options.preprocessing(model)?;
         let mut library = Library::new(&preprocess, model);
-        let [calibration, search, test] = choose(options, seed, &mut library)?;
-        disjoint(("search", &search), ("test", &test))?;
-        disjoint(("calibration", &calibration), ("test", &test))?;
+        let (calibration, search, test) = choose(options, seed, &mut library)?;
         disjoint(("calibration", &calibration), ("search", &search))?;
-        if [&search, &test].iter().any(|view| view.data.is_u8() != calibration.data.is_u8()) {
+        if let Some(test) = &test {
+            disjoint(("search", &search), ("test", test))?;
+            disjoint(("calibration", &calibration), ("test", test))?;
+        }
+        let is_u8 = calibration.data.is_u8();
+        if test.iter().chain([&search]).any(|view| view.data.is_u8() != is_u8) {
             let problem = "some images have 8-bit pixels and some floats; give all in one form";
             return Err(DataError::Missing(problem.to_owned()).into());
         }
@@ -214,7 +221,8 @@ impl Sets {
 
     /// What makes two divisions the same.
     pub(crate) fn fingerprint(&self) -> String {
-        let sets = [&self.calibration, &self.search, &self.test].map(|view| {
+        let sets = [Some(&self.calibration), Some(&self.search), self.test.as_ref()];
+        let sets = sets.into_iter().flatten().map(|view| {
             let mix = |hash: u128, &i: &usize| hash.rotate_left(5) ^ view.data.fingerprint(i);
             let label = |hash: u64, &i: &usize| {
                 hash.wrapping_mul(31).wrapping_add(fixedwise_fixed::convert::count_to_u64(
@@ -225,7 +233,7 @@ impl Sets {
                 (view.images.iter().fold(0, mix), view.images.iter().fold(0, label));
             format!("{pixels:032x}{labels:016x}")
         });
-        sets.join(" ")
+        sets.collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -234,7 +242,15 @@ fn missing(what: &str) -> DataError {
 }
 
 /// Calibration, search and test images, as the options say.
-fn choose(options: &DataOptions, seed: u64, library: &mut Library) -> Result<[View; 3], DataError> {
+fn choose(
+    options: &DataOptions,
+    seed: u64,
+    library: &mut Library,
+) -> Result<(View, View, Option<View>), DataError> {
+    if options.untested && options.test.is_some() {
+        let problem = "test images are named, and none are to be tested on; leave one of them out";
+        return Err(DataError::Missing(problem.to_owned()));
+    }
     let mut named = [None, None, None];
     let purposes = [
         (&options.calibration, "calibration", Split::Train),
@@ -248,24 +264,32 @@ fn choose(options: &DataOptions, seed: u64, library: &mut Library) -> Result<[Vi
             *slot = Some(view);
         }
     }
-    let complete = named.iter().all(Option::is_some);
+    let is_complete = named.iter().flatten().count() == if options.untested { 2 } else { 3 };
     let parts = match &options.data {
-        Some(source) if !complete => divide_one(source, seed, library)?.map(Some),
+        Some(source) if !is_complete => divide_one(source, seed, options.untested, library)?,
         _ => [None, None, None],
     };
-    let mut sets = Vec::with_capacity(3);
-    for ((named, part), (_, what, _)) in named.into_iter().zip(parts).zip(purposes) {
-        sets.push(named.or(part).ok_or_else(|| missing(what))?);
-    }
-    Ok(sets.try_into().expect("three purposes give three sets"))
+    let mut sets = named.into_iter().zip(parts).map(|(named, part)| named.or(part));
+    let mut next = || sets.next().flatten();
+    let calibration = next().ok_or_else(|| missing("calibration"))?;
+    let search = next().ok_or_else(|| missing("search"))?;
+    let test = match next() {
+        _ if options.untested => None,
+        None => return Err(missing("test")),
+        test => test,
+    };
+    Ok((calibration, search, test))
 }
 
-/// What one data set gives for all three purposes.
+/// What one data set gives for calibration, search and, unless it is `untested`, test.
 fn divide_one(
     source: &DataSource,
     seed: u64,
+    untested: bool,
     library: &mut Library,
-) -> Result<[View; 3], DataError> {
+) -> Result<[Option<View>; 3], DataError> {
+    // How many of so many labeled images are searched on.
+    let searched = |n: usize| if untested { n } else { n.div_ceil(2) };
     let found = splits(&source.path)?;
     let has_both = found.contains(&Split::Train) && found.contains(&Split::Test);
     let sets = if source.split.is_none() && has_both {
@@ -273,8 +297,9 @@ fn divide_one(
             library.view(&DataSource { range: None, ..source.clone() }, Split::Train)?;
         train.images.truncate(CALIBRATION_IMAGES);
         let test = library.view(source, Split::Test)?.needs_labels("test", source)?;
-        let half = test.images.len().div_ceil(2);
-        let mut parts = divide(&test.images, seed, &[half, test.images.len() - half]).into_iter();
+        let search = searched(test.images.len());
+        let sizes = [search, test.images.len() - search];
+        let mut parts = divide(&test.images, seed, &sizes).into_iter();
         let mut part = || View::new(&test.data, parts.next().unwrap_or_default());
         [train, part(), part()]
     } else {
@@ -282,18 +307,19 @@ fn divide_one(
         let all = library.view(source, Split::All)?.needs_labels("search and test", source)?;
         let n = all.images.len();
         let first = (n / 10).clamp(1, CALIBRATION_IMAGES);
-        let half = n.saturating_sub(first).div_ceil(2);
-        let sizes = [first, half, n.saturating_sub(first + half)];
+        let search = searched(n.saturating_sub(first));
+        let sizes = [first, search, n.saturating_sub(first + search)];
         let mut parts = divide(&all.images, seed, &sizes).into_iter();
         let mut part = || View::new(&all.data, parts.next().unwrap_or_default());
         [part(), part(), part()]
     };
-    if sets.iter().any(|view| view.images.is_empty()) {
+    let needed = if untested { &sets[..2] } else { &sets[..] };
+    if needed.iter().any(|view| view.images.is_empty()) {
         return Err(DataError::Missing(format!(
             "`{source}` has too few images to divide into calibration, search and test"
         )));
     }
-    Ok(sets)
+    Ok(sets.map(Some))
 }
 
 /// Refuses images that stand in both sets: the same place of the same file or, between files, the
@@ -386,7 +412,7 @@ mod tests {
         std::fs::write(path, encode_npz(&all)).unwrap();
     }
 
-    fn sets(options: &DataOptions, seed: u64) -> Result<[View; 3], String> {
+    fn sets(options: &DataOptions, seed: u64) -> Result<(View, View, Option<View>), String> {
         let preprocess = Preprocess::default();
         let mut library = Library {
             preprocess: &preprocess,
@@ -395,7 +421,9 @@ mod tests {
             loaded: BTreeMap::new(),
         };
         let chosen = choose(options, seed, &mut library).map_err(|e| e.to_string())?;
-        disjoint(("search", &chosen[1]), ("test", &chosen[2])).map_err(|e| e.to_string())?;
+        if let Some(test) = &chosen.2 {
+            disjoint(("search", &chosen.1), ("test", test)).map_err(|e| e.to_string())?;
+        }
         Ok(chosen)
     }
 
@@ -415,18 +443,36 @@ mod tests {
         let path = folder.path().join("both.npz");
         write(&path, &[("x_train", 30), ("x_test", 21)]);
         let both = options(path.to_str(), None, None);
-        let [calibration, search, test] = sets(&both, 3).unwrap();
+        let (calibration, search, test) = sets(&both, 3).unwrap();
+        let test = test.unwrap();
         assert_eq!([calibration.len(), search.len(), test.len()], [30, 11, 10]);
         let mut all = [search.images.clone(), test.images.clone()].concat();
         all.sort_unstable();
         assert_eq!(all, (0..21).collect::<Vec<_>>());
-        assert_eq!(sets(&both, 3).unwrap()[1].images, search.images);
-        assert_ne!(sets(&both, 4).unwrap()[1].images, search.images);
+        assert_eq!(sets(&both, 3).unwrap().1.images, search.images);
+        assert_ne!(sets(&both, 4).unwrap().1.images, search.images);
 
         let path = folder.path().join("one.npz");
         write(&path, &[("x", 40)]);
-        let [calibration, search, test] = sets(&options(path.to_str(), None, None), 3).unwrap();
-        assert_eq!([calibration.len(), search.len(), test.len()], [4, 18, 18]);
+        let (calibration, search, test) = sets(&options(path.to_str(), None, None), 3).unwrap();
+        assert_eq!([calibration.len(), search.len(), test.unwrap().len()], [4, 18, 18]);
+    }
+
+    #[test]
+    fn without_a_test_set_all_is_searched_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let both = folder.path().join("both.npz");
+        write(&both, &[("x_train", 30), ("x_test", 21)]);
+        let one = folder.path().join("one.npz");
+        write(&one, &[("x", 40)]);
+        for (path, expected) in [(&both, [30, 21]), (&one, [4, 36])] {
+            let all = DataOptions { untested: true, ..options(path.to_str(), None, None) };
+            let (calibration, search, test) = sets(&all, 3).unwrap();
+            assert_eq!([calibration.len(), search.len()], expected);
+            assert!(test.is_none());
+            let both = DataOptions { untested: true, ..options(None, None, path.to_str()) };
+            assert!(sets(&both, 3).unwrap_err().contains("leave one of them out"));
+        }
     }
 
     #[test]

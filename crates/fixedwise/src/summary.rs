@@ -231,6 +231,10 @@ fn verdict(result: &RunResult, color: bool) -> String {
             let sentence = format!("The bound, {bound}, is out of reach; this is the best so far.");
             line("✗", Style::Bad, sentence);
         }
+        if result.accuracy.test.is_none() {
+            let sentence = "No image was kept to test on: what other images lose is not known.";
+            line("!", Style::Bad, sentence.to_owned());
+        }
         if let Some(test) = &result.accuracy.test
             && result.bound_met
         {

@@ -56,7 +56,8 @@ pub(crate) struct Arguments {
     /// Images that accept or refuse a candidate.
     #[arg(long, value_name = "DATA")]
     search: Option<String>,
-    /// Images that no decision sees, only reported.
+    /// Images that no decision sees, only reported; `none` to search on all there are, as the
+    /// paper did.
     #[arg(long, value_name = "DATA")]
     test: Option<String>,
     #[command(flatten)]
@@ -133,7 +134,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     data.data = arguments::source(arguments.data.as_deref())?;
     data.calibration = arguments::source(arguments.calibration.as_deref())?;
     data.search = arguments::source(arguments.search.as_deref())?;
-    data.test = arguments::source(arguments.test.as_deref())?;
+    data.untested = arguments.test.as_deref() == Some("none");
+    let test = arguments.test.as_deref().filter(|_| !data.untested);
+    data.test = arguments::source(test)?;
     let options = QuantizeOptions {
         max_loss: arguments.max_loss,
         strategy: match arguments.strategy {
