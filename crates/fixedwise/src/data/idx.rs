@@ -1,6 +1,6 @@
 //! IDX, the format of MNIST: a folder of the four usual files, plain or gz, or a single file.
 
-use super::{DataError, LIMIT_BYTES, Pixels, Raw, Split};
+use super::{DataError, LIMIT_BYTES, Pixels, Raw, Split, Wanted};
 use std::path::{Path, PathBuf};
 
 const PARTS: [(Split, &str); 2] = [(Split::Train, "train"), (Split::Test, "t10k")];
@@ -47,13 +47,11 @@ pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
 }
 
 fn read(path: &Path) -> Result<fixedwise_codec::idx::Idx, DataError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-    fixedwise_codec::idx::read(&bytes, LIMIT_BYTES)
+    fixedwise_codec::idx::read(&super::read(path)?, LIMIT_BYTES)
         .map_err(|source| DataError::Corrupt { path: path.to_owned(), source: source.into() })
 }
 
-pub(super) fn load(path: &Path, split: Split) -> Result<Raw, DataError> {
+pub(super) fn load(path: &Path, split: Split, _: &Wanted) -> Result<Raw, DataError> {
     let (images, labels) = if path.is_dir() {
         let part = PARTS.iter().find(|(s, _)| *s == split).map(|(_, part)| *part);
         let images = part.and_then(|part| find(path, part, "images"));
@@ -70,8 +68,7 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Raw, DataError> {
     let x = read(&images)?;
     let y = labels.as_deref().map(read).transpose()?;
     Ok(Raw {
-        dims: x.shape,
-        pixels: Pixels::U8(x.data),
         labels: y.map(|y| y.data.iter().map(|&y| i64::from(y)).collect()),
+        ..Raw::new(x.shape, Pixels::U8(x.data))
     })
 }
