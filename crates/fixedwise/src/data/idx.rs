@@ -46,12 +46,12 @@ pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
     Ok(found.map(|(split, _)| *split).collect())
 }
 
-fn read(path: &Path) -> Result<fixedwise_codec::idx::Idx, DataError> {
-    fixedwise_codec::idx::read(&super::read(path)?, LIMIT_BYTES)
+fn read(path: &Path, wanted: &Wanted) -> Result<fixedwise_codec::idx::Idx, DataError> {
+    fixedwise_codec::idx::read_first(&super::read(path)?, wanted.first, LIMIT_BYTES)
         .map_err(|source| DataError::Corrupt { path: path.to_owned(), source: source.into() })
 }
 
-pub(super) fn load(path: &Path, split: Split, _: &Wanted) -> Result<Raw, DataError> {
+pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, DataError> {
     let (images, labels) = if path.is_dir() {
         let part = PARTS.iter().find(|(s, _)| *s == split).map(|(_, part)| *part);
         let images = part.and_then(|part| find(path, part, "images"));
@@ -65,8 +65,8 @@ pub(super) fn load(path: &Path, split: Split, _: &Wanted) -> Result<Raw, DataErr
     } else {
         (path.to_owned(), labels_beside(path))
     };
-    let x = read(&images)?;
-    let y = labels.as_deref().map(read).transpose()?;
+    let x = read(&images, wanted)?;
+    let y = labels.as_deref().map(|labels| read(labels, wanted)).transpose()?;
     Ok(Raw {
         labels: y.map(|y| y.data.iter().map(|&y| i64::from(y)).collect()),
         ..Raw::new(x.shape, Pixels::U8(x.data))

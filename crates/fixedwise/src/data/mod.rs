@@ -41,10 +41,17 @@ impl Pixels {
         }
     }
 
+    /// Keeps the first so many, and no memory for more.
     fn truncate(&mut self, len: usize) {
         match self {
-            Self::U8(x) => x.truncate(len),
-            Self::F32(x) => x.truncate(len),
+            Self::U8(x) => {
+                x.truncate(len);
+                x.shrink_to_fit();
+            }
+            Self::F32(x) => {
+                x.truncate(len);
+                x.shrink_to_fit();
+            }
         }
     }
 }
@@ -158,8 +165,15 @@ fn content(path: &Path, problem: impl Into<String>) -> DataError {
     DataError::Content { path: path.to_owned(), problem: problem.into() }
 }
 
+/// Endings of archives that data sets are published in.
+const ARCHIVES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".zip"];
+
 fn loader(path: &Path) -> Result<&'static Loader, DataError> {
     std::fs::metadata(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if path.is_file() && ARCHIVES.iter().any(|ending| name.ends_with(ending)) {
+        return Err(content(path, "is an archive; unpack it and name the folder"));
+    }
     LOADERS.iter().find(|loader| (loader.is_for)(path)).ok_or_else(|| DataError::Kind {
         path: path.to_owned(),
         known: LOADERS.iter().map(|loader| loader.name).collect::<Vec<_>>().join("; "),

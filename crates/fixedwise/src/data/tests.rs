@@ -157,7 +157,11 @@ fn a_folder_of_idx_files_is_read() {
 #[test]
 fn other_files_are_refused_with_what_is_known() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("data.tar");
+    let path = folder.path().join("cifar-10-python.tar.gz");
+    std::fs::write(&path, "").unwrap();
+    let error = splits(&path).unwrap_err().to_string();
+    assert!(error.ends_with("is an archive; unpack it and name the folder"), "{error}");
+    let path = folder.path().join("data.txt");
     std::fs::write(&path, "a,b").unwrap();
     let error = splits(&path).unwrap_err().to_string();
     assert!(error.contains("no data set that is known") && error.contains(".npz"), "{error}");
