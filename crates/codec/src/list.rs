@@ -1,5 +1,6 @@
 //! Lists of files and their labels, as CSV: `path,label`, with or without a line of names.
 
+use crate::convert::count_to_u64;
 use csv::{ReaderBuilder, StringRecord};
 
 /// A file in a list.
@@ -96,7 +97,13 @@ impl Lines<'_> {
         let is_break = |b: &&u8| matches!(**b, b'\r' | b'\n');
         let end = from + self.bytes[from..].iter().take_while(is_break).count();
         let passed = self.bytes.get(self.at..end).unwrap_or_default();
-        self.line += passed.iter().filter(|&&b| b == b'\n').map(|_| 1).sum::<u64>();
+        // `\n`, `\r\n` and, as old files have it, `\r` alone.
+        let is_end = |i: usize| match passed[i] {
+            b'\n' => true,
+            b'\r' => passed.get(i + 1) != Some(&b'\n'),
+            _ => false,
+        };
+        self.line += count_to_u64((0..passed.len()).filter(|&i| is_end(i)).count());
         self.at = end.max(self.at);
         self.line
     }
@@ -146,10 +153,11 @@ mod tests {
 
     #[test]
     fn other_lines_are_refused() {
-        let cases: [(&[u8], &str); 6] = [
+        let cases: [(&[u8], &str); 7] = [
             (b"a.png,1\nb.png\n", "line 2: 1 fields instead of `path,label`"),
             (b"a.png,1,2\n", "line 1: 3 fields"),
             (b"path,label\na.png,\n", "line 2: the label is empty"),
+            (b"a.png,1\rb.png,2\r\n\r\n,", "line 4: the path is empty"),
             (b"a.png,1\n,1\n", "line 2: the path is empty"),
             (b"a.png,1\n\xff\xfe,1\n", "line 2: it is not a text"),
             (b"a\n\"b\nc\n", "line 2: its path has a line break"),
