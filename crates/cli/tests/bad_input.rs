@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{array, brightest, files, fixedwise, images, write_inputs};
+use common::{array, brightest, files, fixedwise, images, root, write_inputs};
 use fixedwise_codec::{
     npz::{Array, ArrayData, encode_npz},
     onnx::{Dim, ElementType, ModelBuilder, Node, Tensor, ValueInfo},
@@ -153,6 +153,60 @@ fn broken_data_is_refused() {
         ],
         &["search and test", "image 49"],
     );
+}
+
+#[test]
+fn broken_files_of_other_kinds_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    let fixture = |name: &str| fs::read(root().join("suite/data").join(name)).unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    let (mat, png) = (fixture("digits.mat"), fixture("gray.png"));
+    let mut flipped = mat.clone();
+    flipped[900] ^= 0x40;
+    write("flipped.mat", &flipped);
+    write("torn.mat", &mat[..mat.len() / 2]);
+    write("whole.mat", &mat);
+    for class in ["a", "b", "c", "d"] {
+        write(&format!("sizes/{class}/1.png"), &png);
+        write(&format!("torn/{class}/1.png"), &png[..if class == "c" { 50 } else { png.len() }]);
+        write(&format!("other/{class}/1.png"), &png);
+        write(&format!("empty/{class}/{}", if class == "b" { "notes.txt" } else { "1.png" }), &png);
+    }
+    write("sizes/d/2.png", &fixture("random.png"));
+    write("few/a/1.png", &png);
+    write("label.csv", b"path,label\nother/a/1.png,3\nother/b/1.png,4\n");
+    write("gone.csv", b"other/a/1.png,3\nother/e/1.png,1\n");
+    write("odd.csv", b"other/a/1.png;3\nother/b/1.png,4\n");
+    write("alpha.csv", b"transparent.png,0\n");
+    write("transparent.png", &fixture("transparent.png"));
+    write("cifar/test_batch", &fixture("python3.batch")[..3000]);
+    write("short/test_batch.bin", &[1; 3072]);
+    let cases: [(&str, &[&str]); 15] = [
+        ("flipped.mat", &["flipped.mat", "`X`"]),
+        ("torn.mat", &["torn.mat"]),
+        ("whole.mat", &["whole.mat", "[32, 32, 3]", "4x4x1"]),
+        ("sizes", &["different sizes", "5x4", "64x64", "resize="]),
+        ("torn", &["c/1.png"]),
+        ("other", &["other", "resize=4x4"]),
+        ("empty", &["empty/b", "no PNG or JPEG"]),
+        ("few", &["few", "1 folders", "4 classes"]),
+        ("label.csv", &["label.csv", "line 3", "label 4", "other/b/1.png"]),
+        ("gone.csv", &["gone.csv", "line 2", "other/e/1.png"]),
+        ("odd.csv", &["odd.csv", "line 2"]),
+        ("alpha.csv", &["transparent.png", "transparent pixels"]),
+        ("cifar", &["cifar/test_batch", "pickle"]),
+        ("short", &["short/test_batch.bin", "3072", "3073"]),
+        ("transparent.png", &["transparent.png", "known are"]),
+    ];
+    for (name, expected) in cases {
+        quantize(folder, "brightest.onnx", name, expected);
+    }
 }
 
 #[test]

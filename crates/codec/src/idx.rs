@@ -70,10 +70,19 @@ pub enum IdxError {
 /// assert_eq!((idx.shape, idx.data), (vec![1, 3], vec![7, 8, 9]));
 /// ```
 pub fn read(bytes: &[u8], limit: usize) -> Result<Idx, IdxError> {
+    read_first(bytes, usize::MAX, limit)
+}
+
+/// As [`read`], of the slowest axis no more than the first `rows`; what follows them is neither
+/// read nor checked.
+///
+/// # Errors
+/// [`IdxError`] for another kind of file, other elements, too many or too few of them.
+pub fn read_first(bytes: &[u8], rows: usize, limit: usize) -> Result<Idx, IdxError> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        read_plain(MultiGzDecoder::new(bytes), bytes.len(), limit)
+        read_plain(MultiGzDecoder::new(bytes), bytes.len(), rows, limit)
     } else {
-        read_plain(bytes, bytes.len(), limit)
+        read_plain(bytes, bytes.len(), rows, limit)
     }
 }
 
@@ -93,7 +102,12 @@ pub fn encode(idx: &Idx) -> Result<Vec<u8>, IdxError> {
     Ok(bytes)
 }
 
-fn read_plain(mut file: impl Read, file_bytes: usize, limit: usize) -> Result<Idx, IdxError> {
+fn read_plain(
+    mut file: impl Read,
+    file_bytes: usize,
+    rows: usize,
+    limit: usize,
+) -> Result<Idx, IdxError> {
     let mut magic = [0; 4];
     read_header(&mut file, &mut magic)?;
     let [0, 0, element, axes] = magic else {
@@ -113,6 +127,8 @@ fn read_plain(mut file: impl Read, file_bytes: usize, limit: usize) -> Result<Id
         let extent = usize::try_from(u32::from_be_bytes(extent));
         shape.push(extent.map_err(|e| IdxError::Header { problem: e.to_string() })?);
     }
+    let is_part = rows < shape[0];
+    shape[0] = shape[0].min(rows);
     let product = shape.iter().try_fold(1_usize, |n, &extent| n.checked_mul(extent.max(1)));
     let expected = match product {
         Some(_) if shape.contains(&0) => 0,
@@ -123,7 +139,7 @@ fn read_plain(mut file: impl Read, file_bytes: usize, limit: usize) -> Result<Id
     }
     let mut data = Vec::with_capacity(expected.min(file_bytes.saturating_mul(DEFLATE_MAX_RATIO)));
     // One byte more than needed: to see that there is none, and to reach the checksum.
-    file.take(count_to_u64(expected) + 1)
+    file.take(count_to_u64(expected) + u64::from(!is_part))
         .read_to_end(&mut data)
         .map_err(|source| IdxError::Gzip { source })?;
     if data.len() != expected {
@@ -162,6 +178,21 @@ mod tests {
             let bytes = encode(&idx).unwrap();
             assert_eq!(read(&bytes, LIMIT).unwrap(), idx);
             assert_eq!(read(&gzip(&bytes), LIMIT).unwrap(), idx);
+        }
+    }
+
+    #[test]
+    fn the_first_rows_are_read() {
+        let idx = Idx { shape: vec![3, 2], data: vec![1, 2, 3, 4, 5, 6] };
+        let bytes = encode(&idx).unwrap();
+        for file in [&bytes, &gzip(&bytes)] {
+            for (rows, data) in [(0, vec![]), (2, vec![1, 2, 3, 4])] {
+                let part = read_first(file, rows, LIMIT).unwrap();
+                assert_eq!(part, Idx { shape: vec![rows, 2], data });
+            }
+            for rows in [3, 4] {
+                assert_eq!(read_first(file, rows, LIMIT).unwrap(), idx);
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! No bytes make a reader panic: random ones, and valid files with random damage.
 
 use fixedwise_codec::{
+    cifar::{self, Version},
     idx::{self, Idx},
+    image, list, mat,
     npz::{self, Array, ArrayData},
     onnx::{self, Attribute, ModelBuilder, Node, Tensor},
 };
@@ -113,7 +115,43 @@ fn check_array(array: &Array) {
     assert!(array.data.len() <= LIMIT);
 }
 
+fn check_data_set(bytes: &[u8]) {
+    for version in [Version::Cifar10, Version::Cifar100] {
+        for batch in [cifar::read_binary(bytes, version), cifar::read_python(bytes, version)] {
+            let Ok(batch) = batch else { continue };
+            assert_eq!(batch.labels.len() * cifar::IMAGE_BYTES, batch.pixels.len());
+        }
+    }
+    if let Ok(arrays) = mat::read(bytes, ["X", "y"], LIMIT) {
+        for array in arrays {
+            assert_eq!(array.shape.iter().product::<usize>(), array.data.len());
+            assert!(array.data.len() <= LIMIT);
+        }
+    }
+    if let Ok(image) = image::decode(bytes, LIMIT) {
+        assert_eq!(image.height * image.width * image.channels, image.pixels.len());
+        assert!(image.pixels.len() <= LIMIT);
+    }
+    if let Ok(entries) = list::read(bytes) {
+        assert!(entries.iter().all(|entry| !entry.path.is_empty()));
+    }
+}
+
+/// Files of other programs.
+const DATA_SETS: [&[u8]; 9] = [
+    include_bytes!("../../../suite/data/python2.batch"),
+    include_bytes!("../../../suite/data/python3.batch"),
+    include_bytes!("../../../suite/data/protocol5.batch"),
+    include_bytes!("../../../suite/data/digits.mat"),
+    include_bytes!("../../../suite/data/doubles.mat"),
+    include_bytes!("../../../suite/data/palette.png"),
+    include_bytes!("../../../suite/data/rgb.jpg"),
+    include_bytes!("../../../suite/data/progressive.jpg"),
+    b"path,label\na.png,1\n\"b, c.png\",2\n",
+];
+
 fn check_all(bytes: &[u8]) {
+    check_data_set(bytes);
     check_model(bytes);
     let _ = onnx::parse_tensor(bytes);
     if let Ok(arrays) = npz::read_npz(bytes, LIMIT) {
@@ -133,7 +171,16 @@ proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
         check_all(&bytes);
-        for start in [b"\x1f\x8b\x08\0".as_slice(), b"\x93NUMPY\x01\0", b"\0\0\x08", b"PK\x03\x04"] {
+        for start in [
+            b"\x1f\x8b\x08\0".as_slice(),
+            b"\x93NUMPY\x01\0",
+            b"\0\0\x08",
+            b"PK\x03\x04",
+            b"\x80\x02}(",
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+            b"\xff\xd8\xff",
+            &DATA_SETS[3][..128],
+        ] {
             check_all(&[start, &bytes].concat());
         }
     }
@@ -147,6 +194,16 @@ proptest! {
     fn damaged_arrays_are_refused_or_read(damages in damages()) {
         check_all(&damaged(npz::encode_npy(&array()), &damages));
         check_all(&damaged(archive(), &damages));
+    }
+
+    #[test]
+    fn damaged_data_sets_are_refused_or_read(which in 0..DATA_SETS.len(), damages in damages()) {
+        let bytes = DATA_SETS[which].to_vec();
+        check_data_set(&damaged(bytes.clone(), &damages));
+        // Most bytes are pixels: damage to what stands around them.
+        let edge = bytes.len().min(400);
+        let head = damaged(bytes[..edge].to_vec(), &damages);
+        check_data_set(&[head.as_slice(), &bytes[edge..]].concat());
     }
 
     #[test]

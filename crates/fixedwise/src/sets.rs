@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    data::{DataError, DataSource, Dataset, Layout, Preprocess, Random, Split, splits},
+    data::{DataError, DataSource, Dataset, Layout, Preprocess, Split, divide, splits},
     model::Model,
 };
 use fixedwise_graph::Shape;
@@ -88,49 +88,84 @@ impl View {
     }
 }
 
-/// Loads every split once.
+/// A split of a data set.
+type Place = (PathBuf, &'static str);
+
+/// Loads every split once, and no more of it than its first images that are needed.
 struct Library<'a> {
     preprocess: &'a Preprocess,
     target: Shape,
     classes: usize,
-    loaded: BTreeMap<(PathBuf, &'static str), Arc<Dataset>>,
+    /// How many images are needed.
+    needed: BTreeMap<Place, usize>,
+    /// What was loaded, and how many images were asked for.
+    loaded: BTreeMap<Place, (usize, Arc<Dataset>)>,
 }
 
 impl<'a> Library<'a> {
     fn new(preprocess: &'a Preprocess, model: &Model) -> Self {
         let (target, classes) = (model.input_shape(), model.classes());
-        Self { preprocess, target, classes, loaded: BTreeMap::new() }
+        let (needed, loaded) = (BTreeMap::new(), BTreeMap::new());
+        Self { preprocess, target, classes, needed, loaded }
     }
 
-    fn split(&mut self, source: &DataSource, split: Split) -> Result<Arc<Dataset>, DataError> {
-        let key = (source.path.clone(), split.name());
-        if let Some(found) = self.loaded.get(&key) {
-            return Ok(Arc::clone(found));
-        }
-        let data = Dataset::load(&source.path, split, self.preprocess, self.target, self.classes)?;
-        let data = Arc::new(data);
-        self.loaded.insert(key, Arc::clone(&data));
-        Ok(data)
-    }
-
-    /// The images a source names; `preferred` is its split where it names none and has several.
-    fn view(&mut self, source: &DataSource, preferred: Split) -> Result<View, DataError> {
+    /// The split a source names; `preferred` where it names none and has several.
+    fn choose(source: &DataSource, preferred: Split) -> Result<Split, DataError> {
         let found = splits(&source.path)?;
-        let split = match source.split {
-            Some(split) if found.contains(&split) => split,
+        match source.split {
+            Some(split) if found.contains(&split) => Ok(split),
             Some(split) => {
                 let names: Vec<&str> = found.iter().map(|split| split.name()).collect();
-                return Err(DataError::Missing(format!(
+                Err(DataError::Missing(format!(
                     "`{}` has no split `{}`; it has {}",
                     source.path.display(),
                     split.name(),
                     names.join(" and ")
-                )));
+                )))
             }
-            None if found.contains(&preferred) => preferred,
-            None => found[0],
-        };
-        let data = self.split(source, split)?;
+            None if found.contains(&preferred) => Ok(preferred),
+            None => Ok(found[0]),
+        }
+    }
+
+    /// Notes what a source will be asked for, so that it is loaded once.
+    fn need(
+        &mut self,
+        source: &DataSource,
+        preferred: Split,
+        most: usize,
+    ) -> Result<(), DataError> {
+        let split = Self::choose(source, preferred)?;
+        let end = source.range.as_ref().map_or(usize::MAX, |range| range.end).min(most);
+        let needed = self.needed.entry((source.path.clone(), split.name())).or_default();
+        *needed = end.max(*needed);
+        Ok(())
+    }
+
+    fn split(&mut self, source: &DataSource, split: Split) -> Result<Arc<Dataset>, DataError> {
+        let place = (source.path.clone(), split.name());
+        let needed = self.needed.get(&place).copied().unwrap_or(usize::MAX);
+        if let Some((has, found)) = self.loaded.get(&place)
+            && *has >= needed
+        {
+            return Ok(Arc::clone(found));
+        }
+        let (preprocess, target, classes) = (self.preprocess, self.target, self.classes);
+        let data = Dataset::load(&source.path, split, needed, preprocess, target, classes)?;
+        let data = Arc::new(data);
+        self.loaded.insert(place, (needed, Arc::clone(&data)));
+        Ok(data)
+    }
+
+    /// The images a source names, or the first `most` of them.
+    fn view(
+        &mut self,
+        source: &DataSource,
+        preferred: Split,
+        most: usize,
+    ) -> Result<View, DataError> {
+        self.need(source, preferred, most)?;
+        let data = self.split(source, Self::choose(source, preferred)?)?;
         let range = source.range.clone().unwrap_or(0..usize::MAX);
         let end = if range.end == usize::MAX { data.len() } else { range.end };
         if end > data.len() || range.start >= end {
@@ -140,24 +175,8 @@ impl<'a> Library<'a> {
                 data.len()
             )));
         }
-        Ok(View::new(&data, (range.start..end).collect()))
+        Ok(View::new(&data, (range.start..end).take(most).collect()))
     }
-}
-
-/// Shuffled parts of `images`, each in its original order.
-fn divide(images: &[usize], seed: u64, parts: &[usize]) -> Vec<Vec<usize>> {
-    let mut shuffled = images.to_vec();
-    Random::new(seed).shuffle(&mut shuffled);
-    let mut rest = shuffled.as_slice();
-    let mut divided = Vec::with_capacity(parts.len());
-    for &part in parts {
-        let (head, tail) = rest.split_at(part.min(rest.len()));
-        let mut head = head.to_vec();
-        head.sort_unstable();
-        divided.push(head);
-        rest = tail;
-    }
-    divided
 }
 
 /// Calibration, search and test.
@@ -194,7 +213,7 @@ impl Sets {
     pub(crate) fn load_test(options: &DataOptions, model: &Model) -> Result<Reported, Error> {
         let source = options.test.as_ref().ok_or_else(|| missing("test"))?;
         let preprocess = options.preprocessing(model)?;
-        let images = Library::new(&preprocess, model).view(source, Split::Test)?;
+        let images = Library::new(&preprocess, model).view(source, Split::Test, usize::MAX)?;
         Ok(Reported { images: images.needs_labels("test", source)?, preprocess })
     }
 
@@ -206,10 +225,8 @@ impl Sets {
         let source = options.calibration.as_ref().or(options.data.as_ref());
         let source = source.ok_or_else(|| missing("calibration"))?;
         let preprocess = options.preprocessing(model)?;
-        let mut images = Library::new(&preprocess, model).view(source, Split::Train)?;
-        if options.calibration.is_none() {
-            images.images.truncate(CALIBRATION_IMAGES);
-        }
+        let most = if options.calibration.is_none() { CALIBRATION_IMAGES } else { usize::MAX };
+        let images = Library::new(&preprocess, model).view(source, Split::Train, most)?;
         Ok(Reported { images, preprocess })
     }
 
@@ -257,9 +274,14 @@ fn choose(
         (&options.search, "search", Split::Test),
         (&options.test, "test", Split::Test),
     ];
+    for (source, _, split) in &purposes {
+        if let Some(source) = source {
+            library.need(source, *split, usize::MAX)?;
+        }
+    }
     for (slot, (source, what, split)) in named.iter_mut().zip(purposes) {
         if let Some(source) = source {
-            let view = library.view(source, split)?;
+            let view = library.view(source, split, usize::MAX)?;
             let view = if what == "calibration" { view } else { view.needs_labels(what, source)? };
             *slot = Some(view);
         }
@@ -293,10 +315,9 @@ fn divide_one(
     let found = splits(&source.path)?;
     let has_both = found.contains(&Split::Train) && found.contains(&Split::Test);
     let sets = if source.split.is_none() && has_both {
-        let mut train =
-            library.view(&DataSource { range: None, ..source.clone() }, Split::Train)?;
-        train.images.truncate(CALIBRATION_IMAGES);
-        let test = library.view(source, Split::Test)?.needs_labels("test", source)?;
+        let train = DataSource { range: None, ..source.clone() };
+        let train = library.view(&train, Split::Train, CALIBRATION_IMAGES)?;
+        let test = library.view(source, Split::Test, usize::MAX)?.needs_labels("test", source)?;
         let search = searched(test.images.len());
         let sizes = [search, test.images.len() - search];
         let mut parts = divide(&test.images, seed, &sizes).into_iter();
@@ -304,7 +325,9 @@ fn divide_one(
         [train, part(), part()]
     } else {
         // Nobody divided it: a tenth calibrates (2,000 images at most), the rest is halved.
-        let all = library.view(source, Split::All)?.needs_labels("search and test", source)?;
+        let all = library
+            .view(source, Split::All, usize::MAX)?
+            .needs_labels("search and test", source)?;
         let n = all.images.len();
         let first = (n / 10).clamp(1, CALIBRATION_IMAGES);
         let search = searched(n.saturating_sub(first));
@@ -325,7 +348,7 @@ fn divide_one(
 /// Refuses images that stand in both sets: the same place of the same file or, between files, the
 /// same pixels. An image that one file holds twice counts as two.
 fn disjoint(a: (&'static str, &View), b: (&'static str, &View)) -> Result<(), DataError> {
-    let same_file = Arc::ptr_eq(&a.1.data, &b.1.data);
+    let same_file = a.1.data.is_of_same_source(&b.1.data);
     let key = |view: &View, i: usize| {
         if same_file {
             u128::from(fixedwise_fixed::convert::count_to_u64(i))
@@ -418,6 +441,7 @@ mod tests {
             preprocess: &preprocess,
             target: Shape::vector(1),
             classes: 1,
+            needed: BTreeMap::new(),
             loaded: BTreeMap::new(),
         };
         let chosen = choose(options, seed, &mut library).map_err(|e| e.to_string())?;

@@ -30,7 +30,8 @@ pub(crate) struct Arguments {
     /// A plan.toml, or a JSON file in the paper's terms.
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
-    /// Images with labels: `PATH[:SPLIT][@FROM..TO]`, PATH an .npz file or a folder of IDX files.
+    /// Images with labels: `PATH[:SPLIT][@FROM..TO]`, PATH an .npz or .mat file, a folder of IDX
+    /// (MNIST), CIFAR or SVHN files, a folder of images by class, or a .csv of `path,label`.
     #[arg(long, value_name = "DATA")]
     test: String,
     #[command(flatten)]

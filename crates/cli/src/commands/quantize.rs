@@ -47,7 +47,8 @@ pub(crate) struct Arguments {
     /// Images with labels: the first 2,000 of the train split calibrate, the test split is divided
     /// by seed into a half that searches and a half that is only reported.
     ///
-    /// `PATH[:SPLIT][@FROM..TO]`, PATH an .npz file or a folder of IDX files (MNIST's).
+    /// `PATH[:SPLIT][@FROM..TO]`, PATH an .npz or .mat file, a folder of IDX (MNIST), CIFAR or SVHN
+    /// files, a folder of images by class, or a .csv of `path,label`.
     #[arg(long, value_name = "DATA", required_unless_present_all = ["calibration", "search", "test"])]
     data: Option<String>,
     /// Images whose ranges are taken; no labels needed.

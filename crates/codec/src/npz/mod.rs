@@ -10,7 +10,7 @@ pub use npy::{encode_npy, read_npy};
 use crate::convert::DEFLATE_MAX_RATIO;
 use std::{
     collections::BTreeMap,
-    io::{Cursor, Read, Write},
+    io::{Cursor, Read, Seek, Write},
 };
 use zip::{ZipArchive, ZipWriter, result::ZipError};
 
@@ -108,22 +108,32 @@ pub enum NpzError {
 
 /// An `.npz` archive; arrays are read one at a time.
 #[derive(Debug)]
-pub struct Npz<'a> {
-    archive: ZipArchive<Cursor<&'a [u8]>>,
+pub struct Npz<R> {
+    archive: ZipArchive<R>,
     members: BTreeMap<String, usize>,
     /// Of the archive.
     file_bytes: usize,
     limit: usize,
 }
 
-impl<'a> Npz<'a> {
+impl<'a> Npz<Cursor<&'a [u8]>> {
     /// Opens an archive; no array may have more than `limit` bytes, in the file or in memory.
     ///
     /// # Errors
     /// [`NpzError`] where the bytes are no archive or it has the same array twice.
     pub fn open(bytes: &'a [u8], limit: usize) -> Result<Self, NpzError> {
+        Self::from_reader(Cursor::new(bytes), bytes.len(), limit)
+    }
+}
+
+impl<R: Read + Seek> Npz<R> {
+    /// As `open`, for an archive of `file_bytes` that is read in parts, each when it is needed.
+    ///
+    /// # Errors
+    /// [`NpzError`] where it is no archive or has the same array twice.
+    pub fn from_reader(reader: R, file_bytes: usize, limit: usize) -> Result<Self, NpzError> {
         let broken = |source| NpzError::Archive { source };
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
+        let archive = ZipArchive::new(reader).map_err(broken)?;
         if archive.has_duplicate_names() {
             return Err(broken(ZipError::InvalidArchive("two members have the same name".into())));
         }
@@ -136,7 +146,7 @@ impl<'a> Npz<'a> {
                 return Err(NpzError::Duplicate { name: name.to_owned() });
             }
         }
-        Ok(Self { archive, members, file_bytes: bytes.len(), limit })
+        Ok(Self { archive, members, file_bytes, limit })
     }
 
     /// Names of the arrays, sorted, without `.npy`.
@@ -163,9 +173,18 @@ impl<'a> Npz<'a> {
     /// # Errors
     /// [`NpzError`] naming the array.
     pub fn read(&mut self, name: &str) -> Result<Array, NpzError> {
+        self.read_first(name, usize::MAX)
+    }
+
+    /// Reads one array, of its slowest axis no more than the first `rows`; what follows them is
+    /// neither read nor checked.
+    ///
+    /// # Errors
+    /// [`NpzError`] naming the array.
+    pub fn read_first(&mut self, name: &str, rows: usize) -> Result<Array, NpzError> {
         let limit = self.limit;
         let (file, file_bytes) = self.member(name)?;
-        npy::read_array(file, name, file_bytes, limit)
+        npy::read_array(file, name, rows, file_bytes, limit)
     }
 
     /// The decompressed bytes of a member, and how many they can be at most.
@@ -224,6 +243,22 @@ mod tests {
             ("y", Array { shape: vec![2], data: ArrayData::I64(vec![3, 4]) }),
             ("x", Array { shape: vec![2, 3], data: ArrayData::U8(vec![1, 2, 3, 4, 5, 6]) }),
         ]
+    }
+
+    #[test]
+    fn the_first_rows_are_read() {
+        let [_, (name, x)] = arrays();
+        let bytes = encode_npz(&[(name, &x)]);
+        let mut npz = Npz::open(&bytes, LIMIT).unwrap();
+        let part = npz.read_first(name, 1).unwrap();
+        assert_eq!(part, Array { shape: vec![1, 3], data: ArrayData::U8(vec![1, 2, 3]) });
+        for rows in [2, 3, usize::MAX] {
+            assert_eq!(npz.read_first(name, rows).unwrap(), x);
+        }
+        // The limit counts what is read.
+        let mut npz = Npz::open(&bytes, 3).unwrap();
+        assert!(npz.read_first(name, 1).is_ok());
+        assert!(matches!(npz.read_first(name, 2), Err(NpzError::TooLarge { .. })));
     }
 
     fn archive(members: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {

@@ -12,7 +12,7 @@ use std::io::Read;
 /// # Errors
 /// [`NpzError`] for another kind of file, other elements, too many or too few of them.
 pub fn read_npy(bytes: &[u8], limit: usize) -> Result<Array, NpzError> {
-    read_array(bytes, "npy", bytes.len(), limit)
+    read_array(bytes, "npy", usize::MAX, bytes.len(), limit)
 }
 
 /// The bytes of an `.npy` file.
@@ -43,16 +43,22 @@ pub(super) fn read_shape(mut file: impl Read, array: &str) -> Result<Vec<usize>,
     Ok(read_header(&mut file, array)?.shape)
 }
 
-/// Reads an array from `file`, which gives no more than `file_bytes`.
+/// Reads the first `rows` of an array from `file`, which gives no more than `file_bytes`.
 pub(super) fn read_array(
     mut file: impl Read,
     array: &str,
+    rows: usize,
     file_bytes: usize,
     limit: usize,
 ) -> Result<Array, NpzError> {
     let header = read_header(&mut file, array)?;
     let error = |problem: String| NpzError::Npy { array: array.to_owned(), problem };
-    let Header { kind, is_big_endian, is_fortran, shape } = header;
+    let Header { kind, is_big_endian, is_fortran, mut shape } = header;
+    // In Fortran order the first rows are everywhere.
+    let is_part = !is_fortran && shape.first().is_some_and(|&n| rows < n);
+    if is_part {
+        shape[0] = rows;
+    }
     let product = shape.iter().try_fold(1_usize, |n, &extent| n.checked_mul(extent.max(1)));
     let count = match product {
         Some(_) if shape.contains(&0) => 0,
@@ -99,7 +105,7 @@ pub(super) fn read_array(
         Kind::F64 => ArrayData::F32(elements.read(|b| f64_to_f32(f64::from_le_bytes(b)))?),
     };
     // Reading to the end also checks the archive's checksum.
-    match file.read(&mut [0]) {
+    match if is_part { Ok(0) } else { file.read(&mut [0]) } {
         Ok(0) => {}
         Ok(_) => return Err(error(format!("holds more than extents {shape:?} need"))),
         Err(source) => return Err(NpzError::Read { array: array.to_owned(), source }),

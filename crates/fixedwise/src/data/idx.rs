@@ -1,6 +1,6 @@
 //! IDX, the format of MNIST: a folder of the four usual files, plain or gz, or a single file.
 
-use super::{DataError, LIMIT_BYTES, Pixels, Raw, Split};
+use super::{DataError, LIMIT_BYTES, Pixels, Raw, Split, Wanted};
 use std::path::{Path, PathBuf};
 
 const PARTS: [(Split, &str); 2] = [(Split::Train, "train"), (Split::Test, "t10k")];
@@ -46,14 +46,12 @@ pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
     Ok(found.map(|(split, _)| *split).collect())
 }
 
-fn read(path: &Path) -> Result<fixedwise_codec::idx::Idx, DataError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-    fixedwise_codec::idx::read(&bytes, LIMIT_BYTES)
+fn read(path: &Path, wanted: &Wanted) -> Result<fixedwise_codec::idx::Idx, DataError> {
+    fixedwise_codec::idx::read_first(&super::read(path)?, wanted.first, LIMIT_BYTES)
         .map_err(|source| DataError::Corrupt { path: path.to_owned(), source: source.into() })
 }
 
-pub(super) fn load(path: &Path, split: Split) -> Result<Raw, DataError> {
+pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, DataError> {
     let (images, labels) = if path.is_dir() {
         let part = PARTS.iter().find(|(s, _)| *s == split).map(|(_, part)| *part);
         let images = part.and_then(|part| find(path, part, "images"));
@@ -67,11 +65,10 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Raw, DataError> {
     } else {
         (path.to_owned(), labels_beside(path))
     };
-    let x = read(&images)?;
-    let y = labels.as_deref().map(read).transpose()?;
+    let x = read(&images, wanted)?;
+    let y = labels.as_deref().map(|labels| read(labels, wanted)).transpose()?;
     Ok(Raw {
-        dims: x.shape,
-        pixels: Pixels::U8(x.data),
         labels: y.map(|y| y.data.iter().map(|&y| i64::from(y)).collect()),
+        ..Raw::new(x.shape, Pixels::U8(x.data))
     })
 }

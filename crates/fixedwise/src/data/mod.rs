@@ -2,21 +2,29 @@
 //!
 //! A file type is one file here and one row in [`LOADERS`].
 
+mod cifar;
 mod error;
+mod folder;
 mod idx;
+mod images;
+mod list;
 mod npz;
 mod preprocess;
 mod random;
 mod resize;
 mod source;
+mod svhn;
 
 pub use error::DataError;
 pub use preprocess::{Layout, Preprocess};
-pub(crate) use random::Random;
+pub(crate) use random::divide;
 pub use source::{DataSource, Split};
 
 use fixedwise_graph::Shape;
-use std::path::Path;
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 /// Pixels as the file has them.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,15 +40,71 @@ impl Pixels {
             Self::F32(x) => x.len(),
         }
     }
+
+    /// Keeps the first so many, and no memory for more.
+    fn truncate(&mut self, len: usize) {
+        match self {
+            Self::U8(x) => {
+                x.truncate(len);
+                x.shrink_to_fit();
+            }
+            Self::F32(x) => {
+                x.truncate(len);
+                x.shrink_to_fit();
+            }
+        }
+    }
 }
 
 /// What a file holds of one split: extents with the image first, pixels in the file's order, and
 /// labels where there are some.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Raw {
-    pub(crate) dims: Vec<usize>,
-    pub(crate) pixels: Pixels,
-    pub(crate) labels: Option<Vec<i64>>,
+    dims: Vec<usize>,
+    pixels: Pixels,
+    labels: Option<Vec<i64>>,
+    /// Where the file type itself says it.
+    layout: Option<Layout>,
+    /// Rows and columns of each image, where they are not all alike.
+    sizes: Vec<[usize; 2]>,
+    /// The files they come from and how many of them, where that is not one file.
+    files: Vec<(PathBuf, usize)>,
+}
+
+impl Raw {
+    fn new(dims: Vec<usize>, pixels: Pixels) -> Self {
+        let (sizes, files) = (Vec::new(), Vec::new());
+        Self { dims, pixels, labels: None, layout: None, sizes, files }
+    }
+
+    /// How messages call an image.
+    fn place(&self, idx: usize) -> String {
+        let mut before = 0;
+        for (file, n) in &self.files {
+            if idx < before + n {
+                let file = file.display();
+                return match (n, before) {
+                    (1, _) => format!("image {idx} (`{file}`)"),
+                    (_, 0) => format!("image {idx} of `{file}`"),
+                    _ => format!("image {idx} (image {} of `{file}`)", idx - before),
+                };
+            }
+            before += n;
+        }
+        format!("image {idx}")
+    }
+}
+
+/// What a loader is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    /// No more than the first so many images; a loader may give more.
+    first: usize,
+    /// Channels and classes of the network.
+    channels: usize,
+    classes: usize,
+    /// Whether images are resized, and may be of different sizes.
+    is_resized: bool,
 }
 
 /// Reads one file type.
@@ -50,7 +114,7 @@ struct Loader {
     /// The splits it holds.
     splits: fn(&Path) -> Result<Vec<Split>, DataError>,
     /// One of them.
-    load: fn(&Path, Split) -> Result<Raw, DataError>,
+    load: fn(&Path, Split, &Wanted) -> Result<Raw, DataError>,
     /// For messages.
     name: &'static str,
 }
@@ -64,16 +128,55 @@ const LOADERS: &[Loader] = &[
         load: idx::load,
         name: "a folder of IDX files (`train-images-idx3-ubyte.gz`, ...) or one such file",
     },
+    Loader {
+        is_for: cifar::is_for,
+        splits: cifar::splits,
+        load: cifar::load,
+        name: "a folder of CIFAR batches (`data_batch_1`, `data_batch_1.bin`, ...) or one of them",
+    },
+    Loader {
+        is_for: svhn::is_for,
+        splits: svhn::splits,
+        load: svhn::load,
+        name: "a folder of SVHN's files (`train_32x32.mat`, ...) or a `.mat` of `X` and `y`",
+    },
+    Loader {
+        is_for: list::is_for,
+        splits: list::splits,
+        load: list::load,
+        name: "a `.csv` of `path,label`",
+    },
+    Loader {
+        is_for: folder::is_for,
+        splits: folder::splits,
+        load: folder::load,
+        name: "a folder of PNG and JPEG images, one folder a class",
+    },
 ];
 
-/// Largest array that is read, in bytes.
+/// Largest array that is read, in bytes, and most pixels of a folder.
 const LIMIT_BYTES: usize = 8 << 30;
+
+fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
+}
+
+fn content(path: &Path, problem: impl Into<String>) -> DataError {
+    DataError::Content { path: path.to_owned(), problem: problem.into() }
+}
+
+/// Endings of archives that data sets are published in.
+const ARCHIVES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".zip"];
 
 fn loader(path: &Path) -> Result<&'static Loader, DataError> {
     std::fs::metadata(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if path.is_file() && ARCHIVES.iter().any(|ending| name.ends_with(ending)) {
+        return Err(content(path, "is an archive; unpack it and name the folder"));
+    }
     LOADERS.iter().find(|loader| (loader.is_for)(path)).ok_or_else(|| DataError::Kind {
         path: path.to_owned(),
-        known: LOADERS.iter().map(|loader| loader.name).collect::<Vec<_>>().join(" and "),
+        known: LOADERS.iter().map(|loader| loader.name).collect::<Vec<_>>().join("; "),
     })
 }
 
@@ -82,37 +185,55 @@ pub(crate) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
     (loader(path)?.splits)(path)
 }
 
-/// All images of one split, channels last.
+/// Images of one split, channels last.
 #[derive(Clone, Debug)]
 pub(crate) struct Dataset {
-    /// Extents of one image as stored.
+    /// Extents of one image as stored, where they are all alike.
     shape: Shape,
+    /// Extents of each image and where its pixels begin, where they are not.
+    each: Vec<(Shape, usize)>,
     /// Extents of one image as the network takes it.
     target: Shape,
     /// Whether images are resized on their way to the network.
     resized: bool,
     pixels: Pixels,
     labels: Option<Vec<usize>>,
+    /// Where the images come from.
+    source: (PathBuf, Split),
 }
 
 impl Dataset {
-    /// Reads a split for a network that takes `target` images and tells `classes` apart.
+    /// Reads a split for a network that takes `target` images and tells `classes` apart; no more
+    /// than the `first` so many images of it are kept.
     pub(crate) fn load(
         path: &Path,
         split: Split,
+        first: usize,
         preprocess: &Preprocess,
         target: Shape,
         classes: usize,
     ) -> Result<Self, DataError> {
-        let raw = (loader(path)?.load)(path, split)?;
-        let wrong = |problem: String| DataError::Content { path: path.to_owned(), problem };
+        let is_resized = preprocess.resize.is_some();
+        let wanted = Wanted { first, channels: target.c, classes, is_resized };
+        let mut raw = (loader(path)?.load)(path, split, &wanted)?;
+        let wrong = |problem: String| content(path, problem);
         let n_images = *raw.dims.first().unwrap_or(&0);
         if n_images == 0 || raw.pixels.len() == 0 {
             return Err(wrong("holds no image".to_owned()));
         }
-        let (shape, layout) = image_shape(&raw.dims[1..], preprocess, target).map_err(wrong)?;
-        let labels = raw.labels.map(|labels| check_labels(&labels, n_images, classes));
-        let labels = labels.transpose().map_err(wrong)?;
+        let each = each(&raw.sizes, target.c);
+        let (shape, layout) = if each.is_empty() {
+            let layout = raw.layout.or(preprocess.layout);
+            image_shape(&raw.dims[1..], layout, is_resized, target).map_err(wrong)?
+        } else {
+            (target, Layout::Nhwc)
+        };
+        let labels = raw.labels.as_ref().map(|labels| check_labels(labels, &raw, classes));
+        let mut labels = labels.transpose().map_err(wrong)?;
+        if first < n_images && each.is_empty() {
+            raw.pixels.truncate(first * shape.len());
+            labels.iter_mut().for_each(|labels| labels.truncate(first));
+        }
         if let Pixels::F32(x) = &raw.pixels
             && let Some(at) = x.iter().position(|x| !x.is_finite())
         {
@@ -124,13 +245,26 @@ impl Dataset {
             (Layout::Nchw, Pixels::U8(x)) => Pixels::U8(channels_last(&x, shape)),
             (Layout::Nchw, Pixels::F32(x)) => Pixels::F32(channels_last(&x, shape)),
         };
-        let resized = preprocess.resize.is_some() && shape != target;
-        Ok(Self { shape, target, resized, pixels, labels })
+        let resized = is_resized && (shape != target || !each.is_empty());
+        let source = (path.to_owned(), split);
+        Ok(Self { shape, each, target, resized, pixels, labels, source })
     }
 
     /// How many images.
     pub(crate) fn len(&self) -> usize {
-        self.pixels.len() / self.shape.len()
+        if self.each.is_empty() { self.pixels.len() / self.shape.len() } else { self.each.len() }
+    }
+
+    /// Whether both have the images of one place, so that the same number is the same image.
+    pub(crate) fn is_of_same_source(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+
+    /// Extents of a stored image, and where its pixels are.
+    fn stored(&self, idx: usize) -> (Shape, Range<usize>) {
+        let (shape, start) =
+            self.each.get(idx).copied().unwrap_or((self.shape, idx * self.shape.len()));
+        (shape, start..start + shape.len())
     }
 
     /// Whether pixels are 8-bit integers.
@@ -145,8 +279,8 @@ impl Dataset {
 
     /// One image, `[h, w, c]`, in the file's units, resized where that is declared.
     pub(crate) fn image(&self, idx: usize, out: &mut [f32]) {
-        let range = idx * self.shape.len()..(idx + 1) * self.shape.len();
-        let mut stored = vec![0.0; if self.resized { self.shape.len() } else { 0 }];
+        let (shape, range) = self.stored(idx);
+        let mut stored = vec![0.0; if self.resized { shape.len() } else { 0 }];
         let to: &mut [f32] = if self.resized { &mut stored } else { &mut *out };
         match &self.pixels {
             Pixels::U8(x) => {
@@ -155,13 +289,13 @@ impl Dataset {
             Pixels::F32(x) => to.copy_from_slice(&x[range]),
         }
         if self.resized {
-            resize::bilinear(&stored, self.shape, self.target, out);
+            resize::bilinear(&stored, shape, self.target, out);
         }
     }
 
     /// A number that differs for different images.
     pub(crate) fn fingerprint(&self, idx: usize) -> u128 {
-        let range = idx * self.shape.len()..(idx + 1) * self.shape.len();
+        let (_, range) = self.stored(idx);
         // FNV-1a.
         let mix = |hash: u128, word: u32| {
             (hash ^ u128::from(word)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
@@ -174,15 +308,29 @@ impl Dataset {
     }
 }
 
-fn check_labels(labels: &[i64], n_images: usize, classes: usize) -> Result<Vec<usize>, String> {
+/// Extents and beginnings of images of those sizes.
+fn each(sizes: &[[usize; 2]], channels: usize) -> Vec<(Shape, usize)> {
+    let mut start = 0;
+    let one = |&[h, w]: &[usize; 2]| {
+        let shape = Shape::new(h, w, channels);
+        let at = start;
+        start += shape.len();
+        (shape, at)
+    };
+    sizes.iter().map(one).collect()
+}
+
+fn check_labels(labels: &[i64], raw: &Raw, classes: usize) -> Result<Vec<usize>, String> {
+    let n_images = raw.dims[0];
     if labels.len() != n_images {
         return Err(format!("has {n_images} images but {} labels", labels.len()));
     }
     let check = |(idx, &label): (usize, &i64)| {
         usize::try_from(label).ok().filter(|&label| label < classes).ok_or_else(|| {
             format!(
-                "label {label} of image {idx} is out of range: the network tells {classes} classes \
-                 apart, 0 to {}",
+                "label {label} of {} is out of range: the network tells {classes} classes apart, 0 \
+                 to {}",
+                raw.place(idx),
                 classes.saturating_sub(1)
             )
         })
@@ -193,10 +341,10 @@ fn check_labels(labels: &[i64], n_images: usize, classes: usize) -> Result<Vec<u
 /// Extents of the stored images, and where their channels are.
 fn image_shape(
     dims: &[usize],
-    preprocess: &Preprocess,
+    layout: Option<Layout>,
+    resize: bool,
     target: Shape,
 ) -> Result<(Shape, Layout), String> {
-    let resize = preprocess.resize.is_some();
     let fits = |shape: Shape| {
         shape.c == target.c && (resize || (shape.h, shape.w) == (target.h, target.w))
     };
@@ -211,7 +359,7 @@ fn image_shape(
         return Ok((target, Layout::Nhwc));
     }
     // Without a channel axis there is no order to declare.
-    let declared = first.and(preprocess.layout);
+    let declared = first.and(layout);
     let nhwc = fits(last) && declared != Some(Layout::Nchw);
     let nchw = first.filter(|&first| fits(first) && declared != Some(Layout::Nhwc));
     match (nhwc, nchw) {

@@ -1,18 +1,23 @@
 //! `.npz`: `x`, `y`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
-use super::{DataError, LIMIT_BYTES, Pixels, Raw, Split};
-use fixedwise_codec::npz::{ArrayData, Npz};
-use std::path::Path;
+use super::{DataError, LIMIT_BYTES, Pixels, Raw, Split, Wanted};
+use fixedwise_codec::npz::{ArrayData, Npz, NpzError};
+use std::{fs::File, io::BufReader, path::Path};
 
 pub(super) fn is_for(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
+/// The file, of which only the list of its arrays has been read.
+fn open(path: &Path) -> Result<Npz<BufReader<File>>, DataError> {
+    let cannot_read = |source| DataError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(cannot_read)?;
+    let bytes = file.metadata().map_err(cannot_read)?.len();
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    Npz::from_reader(BufReader::new(file), bytes, LIMIT_BYTES).map_err(|e| corrupt(path, e))
 }
 
-fn corrupt(path: &Path, source: fixedwise_codec::npz::NpzError) -> DataError {
+fn corrupt(path: &Path, source: NpzError) -> DataError {
     DataError::Corrupt { path: path.to_owned(), source: source.into() }
 }
 
@@ -25,8 +30,7 @@ fn images(split: Split) -> &'static str {
 }
 
 pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
-    let bytes = read(path)?;
-    let file = Npz::open(&bytes, LIMIT_BYTES).map_err(|e| corrupt(path, e))?;
+    let file = open(path)?;
     let known = [Split::Train, Split::Test, Split::All];
     let found: Vec<Split> =
         known.into_iter().filter(|&split| file.contains(images(split))).collect();
@@ -47,12 +51,11 @@ pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
     Ok(found)
 }
 
-pub(super) fn load(path: &Path, split: Split) -> Result<Raw, DataError> {
-    let wrong =
-        |problem: &str| DataError::Content { path: path.to_owned(), problem: problem.to_owned() };
-    let bytes = read(path)?;
-    let mut file = Npz::open(&bytes, LIMIT_BYTES).map_err(|e| corrupt(path, e))?;
-    let x = file.read(images(split)).map_err(|e| corrupt(path, e))?;
+pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, DataError> {
+    let wrong = |problem: &str| super::content(path, problem);
+    let mut file = open(path)?;
+    // The numbers of images and labels are compared as long as all are read.
+    let x = file.read_first(images(split), wanted.first).map_err(|e| corrupt(path, e))?;
     let pixels = match x.data {
         ArrayData::U8(x) => Pixels::U8(x),
         ArrayData::F32(x) => Pixels::F32(x),
@@ -63,7 +66,7 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Raw, DataError> {
     };
     let name = images(split).replacen('x', "y", 1);
     let labels = if file.contains(&name) {
-        let y = file.read(&name).map_err(|e| corrupt(path, e))?;
+        let y = file.read_first(&name, wanted.first).map_err(|e| corrupt(path, e))?;
         // One column is as good as a vector.
         if y.shape.iter().skip(1).any(|&extent| extent != 1) {
             return Err(wrong(
@@ -78,5 +81,5 @@ pub(super) fn load(path: &Path, split: Split) -> Result<Raw, DataError> {
     } else {
         None
     };
-    Ok(Raw { dims: x.shape, pixels, labels })
+    Ok(Raw { labels, ..Raw::new(x.shape, pixels) })
 }

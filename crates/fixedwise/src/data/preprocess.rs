@@ -38,7 +38,8 @@ pub struct Preprocess {
     pub std: Vec<f64>,
     /// Rows and columns images are resized to before anything else.
     pub resize: Option<[usize; 2]>,
-    /// Where the channels of stored images are; inferred from the network's input where absent.
+    /// Where the channels of stored arrays are; inferred from the network's input where absent.
+    /// Image, CIFAR and MATLAB files say it themselves.
     pub layout: Option<Layout>,
 }
 

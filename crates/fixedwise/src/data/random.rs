@@ -27,3 +27,19 @@ impl Random {
         }
     }
 }
+
+/// Shuffled parts of `images`, each in its original order.
+pub(crate) fn divide(images: &[usize], seed: u64, parts: &[usize]) -> Vec<Vec<usize>> {
+    let mut shuffled = images.to_vec();
+    Random::new(seed).shuffle(&mut shuffled);
+    let mut rest = shuffled.as_slice();
+    let mut divided = Vec::with_capacity(parts.len());
+    for &part in parts {
+        let (head, tail) = rest.split_at(part.min(rest.len()));
+        let mut head = head.to_vec();
+        head.sort_unstable();
+        divided.push(head);
+        rest = tail;
+    }
+    divided
+}

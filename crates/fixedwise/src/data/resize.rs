@@ -1,4 +1,8 @@
-//! Bilinear resizing as scikit-image's `resize` does it.
+//! Bilinear resizing as scikit-image's `resize` does it, up to the rounding of sums.
+//!
+//! The same: positions, borders, and the Gaussian before an axis shrinks. Not the same: pixels keep
+//! their units (scikit-image makes bytes floats from 0 to 1), and the result is not clipped to the
+//! range of the input, which bilinear weights do not leave.
 
 use fixedwise_fixed::convert::{count_to_f64, f64_to_count, f64_to_f32};
 use fixedwise_graph::Shape;
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn shrinking_is_what_scikit_image_gives() {
-        check(include_bytes!("../../tests/fixtures/resize/shrink.npz"));
+        check(include_bytes!("../../../../suite/shrink.npz"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::*;
+use super::{random::Random, *};
 use fixedwise_codec::{
     idx::{self as codec_idx, Idx},
     npz::{Array, ArrayData, encode_npz},
@@ -14,7 +14,7 @@ fn labels(values: &[u8]) -> Array {
     Array { shape: vec![values.len()], data: ArrayData::U8(values.to_vec()) }
 }
 
-fn npz(arrays: &[(&str, &Array)]) -> (TempDir, std::path::PathBuf) {
+fn npz(arrays: &[(&str, &Array)]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.npz");
     std::fs::write(&path, encode_npz(arrays)).unwrap();
@@ -31,7 +31,8 @@ fn image(data: &Dataset, idx: usize) -> Vec<f32> {
 fn both_layouts_give_the_same_images() {
     let target = Shape::new(2, 4, 3);
     let (_a, last) = npz(&[("x", &u8s(&[2, 2, 4, 3])), ("y", &labels(&[1, 0]))]);
-    let last = Dataset::load(&last, Split::All, &Preprocess::default(), target, 2).unwrap();
+    let last =
+        Dataset::load(&last, Split::All, usize::MAX, &Preprocess::default(), target, 2).unwrap();
     let ArrayData::U8(x) = u8s(&[2, 2, 4, 3]).data else { unreachable!() };
     let mut first = vec![0; x.len()];
     for (i, &v) in x.iter().enumerate() {
@@ -40,7 +41,8 @@ fn both_layouts_give_the_same_images() {
     }
     let first = Array { shape: vec![2, 3, 2, 4], data: ArrayData::U8(first) };
     let (_b, first) = npz(&[("x", &first)]);
-    let first = Dataset::load(&first, Split::All, &Preprocess::default(), target, 2).unwrap();
+    let first =
+        Dataset::load(&first, Split::All, usize::MAX, &Preprocess::default(), target, 2).unwrap();
     assert_eq!(last.len(), 2);
     assert_eq!(image(&last, 1), image(&first, 1));
     assert_eq!((last.label(0), last.label(1), first.label(0)), (Some(1), Some(0), None));
@@ -79,13 +81,20 @@ fn what_does_not_fit_is_refused() {
     for (arrays, target, problem) in cases {
         let arrays: Vec<(&str, &Array)> = arrays.iter().map(|(k, v)| (*k, v)).collect();
         let (_folder, path) = npz(&arrays);
-        let result = splits(&path)
-            .and_then(|_| Dataset::load(&path, Split::All, &Preprocess::default(), target, 2));
+        let result = splits(&path).and_then(|_| {
+            Dataset::load(&path, Split::All, usize::MAX, &Preprocess::default(), target, 2)
+        });
         let error = result.unwrap_err().to_string();
         assert!(error.contains(problem), "expected {problem:?}, got: {error}");
     }
-    let missing =
-        Dataset::load("nowhere.npz".as_ref(), Split::All, &Preprocess::default(), target, 2);
+    let missing = Dataset::load(
+        "nowhere.npz".as_ref(),
+        Split::All,
+        usize::MAX,
+        &Preprocess::default(),
+        target,
+        2,
+    );
     assert_eq!(missing.unwrap_err().to_string(), "cannot read `nowhere.npz`");
 }
 
@@ -94,7 +103,8 @@ fn a_declared_layout_decides() {
     let (_folder, path) = npz(&[("x", &u8s(&[2, 3, 3, 3]))]);
     let target = Shape::new(3, 3, 3);
     let load = |text: &str| {
-        Dataset::load(&path, Split::All, &text.parse().unwrap(), target, 2).map(|d| image(&d, 0))
+        Dataset::load(&path, Split::All, usize::MAX, &text.parse().unwrap(), target, 2)
+            .map(|d| image(&d, 0))
     };
     let (last, first) = (load("layout=nhwc").unwrap(), load("layout=nchw").unwrap());
     assert_eq!((last[1], first[1]), (1.0, 9.0));
@@ -103,9 +113,15 @@ fn a_declared_layout_decides() {
 #[test]
 fn images_are_resized_where_that_is_declared() {
     let (_folder, path) = npz(&[("x", &u8s(&[1, 2, 2]))]);
-    let data =
-        Dataset::load(&path, Split::All, &"resize=4x4".parse().unwrap(), Shape::new(4, 4, 1), 2)
-            .unwrap();
+    let data = Dataset::load(
+        &path,
+        Split::All,
+        usize::MAX,
+        &"resize=4x4".parse().unwrap(),
+        Shape::new(4, 4, 1),
+        2,
+    )
+    .unwrap();
     let y = image(&data, 0);
     assert_eq!((y.len(), y[5]), (16, 0.75));
 }
@@ -121,7 +137,14 @@ fn a_folder_of_idx_files_is_read() {
     write("t10k-labels-idx1-ubyte", &Idx { shape: vec![1], data: vec![9] });
     assert_eq!(splits(folder.path()).unwrap(), [Split::Train, Split::Test]);
     let load = |split| {
-        Dataset::load(folder.path(), split, &Preprocess::default(), Shape::new(2, 2, 1), 10)
+        Dataset::load(
+            folder.path(),
+            split,
+            usize::MAX,
+            &Preprocess::default(),
+            Shape::new(2, 2, 1),
+            10,
+        )
     };
     let test = load(Split::Test).unwrap();
     assert_eq!((image(&test, 0), test.label(0)), (vec![1.0, 2.0, 3.0, 4.0], Some(9)));
@@ -134,7 +157,11 @@ fn a_folder_of_idx_files_is_read() {
 #[test]
 fn other_files_are_refused_with_what_is_known() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("data.csv");
+    let path = folder.path().join("cifar-10-python.tar.gz");
+    std::fs::write(&path, "").unwrap();
+    let error = splits(&path).unwrap_err().to_string();
+    assert!(error.ends_with("is an archive; unpack it and name the folder"), "{error}");
+    let path = folder.path().join("data.txt");
     std::fs::write(&path, "a,b").unwrap();
     let error = splits(&path).unwrap_err().to_string();
     assert!(error.contains("no data set that is known") && error.contains(".npz"), "{error}");
@@ -176,7 +203,8 @@ fn arrays_that_are_no_images_or_no_labels_are_refused() {
     for (x, y, problem) in cases {
         let (_folder, path) = npz(&[("x", &x), ("y", &y)]);
         let target = Shape::new(1, 1, 1);
-        let result = Dataset::load(&path, Split::All, &Preprocess::default(), target, 2);
+        let result =
+            Dataset::load(&path, Split::All, usize::MAX, &Preprocess::default(), target, 2);
         let error = result.unwrap_err().to_string();
         assert!(error.starts_with(&format!("data `{}` ", path.display())), "{error}");
         assert!(error.contains(problem), "expected {problem:?}, got: {error}");
@@ -188,7 +216,8 @@ fn integers_in_range_are_pixels_and_a_column_is_labels() {
     let x = Array { shape: vec![2, 1, 1], data: ArrayData::I64(vec![0, 255]) };
     let y = Array { shape: vec![2, 1], data: ArrayData::I64(vec![1, 0]) };
     let (_folder, path) = npz(&[("x", &x), ("y", &y)]);
-    let data = Dataset::load(&path, Split::All, &Preprocess::default(), Shape::vector(1), 2);
+    let data =
+        Dataset::load(&path, Split::All, usize::MAX, &Preprocess::default(), Shape::vector(1), 2);
     let data = data.unwrap();
     assert!(data.is_u8());
     assert_eq!((image(&data, 1), data.label(0)), (vec![255.0], Some(1)));
@@ -226,7 +255,9 @@ fn the_layout_is_inferred_or_refused() {
     ];
     for (dims, declared, [h, w, c], expected) in cases {
         let declared: Preprocess = declared.parse().unwrap();
-        let got = image_shape(dims, &declared, Shape::new(h, w, c)).map(|(_, layout)| layout);
+        let got =
+            image_shape(dims, declared.layout, declared.resize.is_some(), Shape::new(h, w, c))
+                .map(|(_, layout)| layout);
         match (&got, expected) {
             (Ok(got), Ok(expected)) if *got == expected => {}
             (Err(got), Err(expected)) if got.contains(expected) => {}
@@ -240,7 +271,9 @@ fn images_of_a_vector_network_keep_the_order_of_the_file() {
     let (_folder, path) = npz(&[("x", &u8s(&[2, 3, 2, 2]))]);
     for declared in ["", "layout=nchw", "layout=nhwc"] {
         let target = Shape::vector(12);
-        let data = Dataset::load(&path, Split::All, &declared.parse().unwrap(), target, 2).unwrap();
+        let data =
+            Dataset::load(&path, Split::All, usize::MAX, &declared.parse().unwrap(), target, 2)
+                .unwrap();
         let expected: Vec<f32> = (12..24_u8).map(f32::from).collect();
         assert_eq!((data.len(), image(&data, 1)), (2, expected), "{declared}");
     }
@@ -254,7 +287,8 @@ fn floats_are_delivered_as_they_are() {
     let x = Array { shape: x.shape, data: ArrayData::F32(values) };
     let (_folder, path) = npz(&[("x_train", &x), ("x_test", &x)]);
     let target = Shape::new(1, 2, 2);
-    let data = Dataset::load(&path, Split::Test, &Preprocess::default(), target, 2).unwrap();
+    let data =
+        Dataset::load(&path, Split::Test, usize::MAX, &Preprocess::default(), target, 2).unwrap();
     assert!(!data.is_u8());
     assert_eq!(image(&data, 1), [0.5, 0.5, -3.25, 0.5]);
     assert_ne!(data.fingerprint(0), data.fingerprint(1));
@@ -282,7 +316,15 @@ fn a_single_idx_file_finds_its_labels_gzipped_or_not() {
             let path = folder.path().join(format!("t10k-images-idx3-ubyte{ending}"));
             std::fs::write(&path, x).unwrap();
             let load = |split, path: &Path| {
-                Dataset::load(path, split, &Preprocess::default(), Shape::new(2, 2, 1), 10).unwrap()
+                Dataset::load(
+                    path,
+                    split,
+                    usize::MAX,
+                    &Preprocess::default(),
+                    Shape::new(2, 2, 1),
+                    10,
+                )
+                .unwrap()
             };
             assert_eq!(load(Split::All, &path).label(0), None);
             let beside = folder.path().join(format!("t10k-labels-idx1-ubyte{labels_ending}"));
@@ -309,7 +351,26 @@ fn corrupt_files_are_refused_by_name() {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let target = Shape::new(2, 2, 1);
-        let result = Dataset::load(&path, Split::All, &Preprocess::default(), target, 2);
+        let result =
+            Dataset::load(&path, Split::All, usize::MAX, &Preprocess::default(), target, 2);
         assert_eq!(result.unwrap_err().to_string(), format!("data `{}`", path.display()));
     }
+}
+
+#[test]
+fn the_first_images_are_the_same_images() {
+    let target = Shape::new(2, 2, 1);
+    let (_folder, path) = npz(&[("x", &u8s(&[5, 2, 2])), ("y", &labels(&[0, 1, 0, 1, 7]))]);
+    let load = |first, classes| {
+        Dataset::load(&path, Split::All, first, &Preprocess::default(), target, classes)
+    };
+    let (all, first) = (load(usize::MAX, 8).unwrap(), load(3, 8).unwrap());
+    assert_eq!((all.len(), first.len()), (5, 3));
+    for i in 0..3 {
+        assert_eq!(image(&all, i), image(&first, i));
+        assert_eq!((all.label(i), all.fingerprint(i)), (first.label(i), first.fingerprint(i)));
+    }
+    assert!(all.is_of_same_source(&first));
+    // What is not needed is not looked at.
+    assert!(load(4, 2).is_ok() && load(5, 2).is_err());
 }

@@ -1,0 +1,154 @@
+//! A `.csv` of images and labels: `path,label`, paths relative to the file, labels as class numbers
+//! or as names, which are numbered in their sorted order.
+
+use super::{DataError, Raw, Split, Wanted, content, images, read};
+use fixedwise_codec::list::{self, Entry};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+pub(super) fn is_for(path: &Path) -> bool {
+    path.is_file()
+        && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as every loader")]
+pub(super) fn splits(_: &Path) -> Result<Vec<Split>, DataError> {
+    Ok(vec![Split::All])
+}
+
+pub(super) fn load(path: &Path, _: Split, wanted: &Wanted) -> Result<Raw, DataError> {
+    let entries = list::read(&read(path)?)
+        .map_err(|source| DataError::Corrupt { path: path.to_owned(), source: source.into() })?;
+    let labels = labels(path, &entries, wanted.classes)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut files: Vec<PathBuf> = Vec::with_capacity(entries.len());
+    for entry in entries.iter().take(wanted.first) {
+        let file = folder.join(&entry.path);
+        if !file.is_file() {
+            let problem =
+                format!("names `{}` in line {}, which is no file", entry.path, entry.line);
+            return Err(content(path, problem));
+        }
+        images::is_image(&file)?;
+        files.push(file);
+    }
+    images::load(path, files, labels, wanted)
+}
+
+/// The class of every entry, or nothing where the list has no labels.
+fn labels(path: &Path, entries: &[Entry], classes: usize) -> Result<Option<Vec<i64>>, DataError> {
+    let texts: Option<Vec<&str>> = entries.iter().map(|entry| entry.label.as_deref()).collect();
+    let Some(texts) = texts else { return Ok(None) };
+    let numbers: Vec<Option<i64>> = texts.iter().map(|text| text.parse().ok()).collect();
+    if let Some(numbers) = numbers.iter().copied().collect::<Option<Vec<i64>>>() {
+        let is_class = |&label: &i64| usize::try_from(label).is_ok_and(|label| label < classes);
+        if let Some(at) = numbers.iter().position(|label| !is_class(label)) {
+            return Err(content(
+                path,
+                format!(
+                    "gives `{}` the label {} in line {}; the network tells {classes} classes \
+                     apart, 0 to {}",
+                    entries[at].path,
+                    numbers[at],
+                    entries[at].line,
+                    classes.saturating_sub(1)
+                ),
+            ));
+        }
+        return Ok(Some(numbers));
+    }
+    if let (Some(_), Some(name)) =
+        (numbers.iter().find(|x| x.is_some()), numbers.iter().position(Option::is_none))
+    {
+        let problem = format!(
+            "has the label `{}` in line {} and numbers elsewhere; give all as numbers",
+            texts[name], entries[name].line
+        );
+        return Err(content(path, problem));
+    }
+    let names: BTreeSet<&str> = texts.iter().copied().collect();
+    if names.len() != classes {
+        return Err(content(
+            path,
+            format!(
+                "has {} names of classes, and the network tells {classes} classes apart; give \
+                 class numbers from 0",
+                names.len()
+            ),
+        ));
+    }
+    let class = |text: &&str| (0_i64..).zip(&names).find(|(_, name)| *name == text).map(|(k, _)| k);
+    Ok(texts.iter().map(class).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Dataset, Preprocess};
+    use super::*;
+    use fixedwise_graph::Shape;
+    use std::fs;
+
+    const RGB: &[u8] = include_bytes!("../../../../suite/data/rgb.png");
+
+    fn load(text: &str) -> Result<Dataset, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("images")).unwrap();
+        for name in ["images/a.png", "images/b.png", "c d.png"] {
+            fs::write(folder.path().join(name), RGB).unwrap();
+        }
+        fs::write(folder.path().join("broken.png"), b"junk").unwrap();
+        let path = folder.path().join("list.csv");
+        fs::write(&path, text).unwrap();
+        let preprocess = Preprocess::default();
+        let all = usize::MAX;
+        super::super::splits(&path)
+            .and_then(|_| {
+                Dataset::load(&path, Split::All, all, &preprocess, Shape::new(5, 4, 3), 2)
+            })
+            .map_err(|e| {
+                let cause = std::error::Error::source(&e).map(|e| format!(": {e}"));
+                format!("{e}{}", cause.unwrap_or_default())
+            })
+    }
+
+    #[test]
+    fn labels_are_numbers_or_names() {
+        for text in [
+            "images/a.png,1\nc d.png,0\nimages/b.png,1\n",
+            "path,label\r\nimages/a.png,dog\r\nc d.png,cat\r\nimages/b.png,dog",
+            "class,file\n1,images/a.png\n0,\"c d.png\"\n1,images/b.png",
+        ] {
+            let data = load(text).unwrap();
+            let labels: Vec<Option<usize>> = (0..data.len()).map(|i| data.label(i)).collect();
+            assert_eq!(labels, [Some(1), Some(0), Some(1)], "{text}");
+        }
+        assert_eq!(load("images/a.png\n").unwrap().label(0), None);
+    }
+
+    #[test]
+    fn wrong_lines_are_named() {
+        for (text, expected) in [
+            ("", "holds no image"),
+            ("path,label\n", "holds no image"),
+            (
+                "images/a.png,0\nimages/z.png,1\n",
+                "names `images/z.png` in line 2, which is no file",
+            ),
+            ("images/a.png,0\nimages/b.png,2\n", "`images/b.png` the label 2 in line 2"),
+            ("images/a.png,0\nimages/b.png,-1\n", "the label -1 in line 2"),
+            (
+                "images/a.png,0\nimages/b.png,cat\n",
+                "the label `cat` in line 2 and numbers elsewhere",
+            ),
+            ("images/a.png,cat\n", "has 1 names of classes, and the network tells 2"),
+            ("images/a.png,0,7\n", "line 1: 3 fields"),
+            ("images/a.png,0\nbroken.png,1\n", "broken.png`: not a readable PNG or JPEG"),
+            ("list.csv,0\n", "list.csv`"),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(expected), "{text:?}: expected {expected}, got {error}");
+        }
+    }
+}
