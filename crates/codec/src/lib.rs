@@ -1,4 +1,4 @@
-//! Bytes to plain structs: ONNX models, NumPy arrays and IDX files.
+//! Bytes to plain structs: ONNX and Keras models, NumPy arrays and IDX files.
 //!
 //! Functions take byte slices and return values; no file is opened here, and nothing here knows
 //! what a network computes. No bytes make a function panic, or allocate a size that is declared
@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod convert;
+mod hdf5;
 pub mod idx;
+pub mod keras;
 pub mod npz;
 pub mod onnx;
