@@ -353,7 +353,8 @@ fn depthwise(
 ) -> Result<(Vec<f32>, usize), ImportError> {
     let [kh, kw] = window.kernel;
     let multiple = layer.count("depth_multiplier")?.unwrap_or(1);
-    let kernel = layer.weight("depthwise_kernel", &[kh, kw, channels, multiple])?;
+    let names = ["depthwise_kernel", "kernel"];
+    let kernel = layer.weight_named(&names, &[kh, kw, channels, multiple])?;
     Ok((last_axis_first(kernel, channels * multiple), channels * multiple))
 }
 

@@ -250,10 +250,20 @@ impl<'a> Layer<'a> {
 
     /// The next weight, which must have that name and those extents, all finite.
     pub(crate) fn weight(&mut self, name: &str, shape: &[usize]) -> Result<&'a [f32], ImportError> {
+        self.weight_named(&[name], shape)
+    }
+
+    /// The next weight, for which versions of Keras have several names, the usual one first.
+    pub(crate) fn weight_named(
+        &mut self,
+        names: &[&str],
+        shape: &[usize],
+    ) -> Result<&'a [f32], ImportError> {
+        let name = names[0];
         let Some(tensor) = self.weights.next() else {
             return Err(self.error(&format!("its weight `{name}` is not in the file")));
         };
-        if tensor.name.as_deref().is_some_and(|found| found != name) {
+        if tensor.name.as_deref().is_some_and(|found| !names.contains(&found)) {
             return Err(self.error(&format!(
                 "the file has the weight `{}` where `{name}` is expected",
                 tensor.path
