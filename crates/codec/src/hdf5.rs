@@ -2,7 +2,9 @@
 //! crate which reads them.
 
 use crate::convert::{DEFLATE_MAX_RATIO, f64_to_f32};
-use hdf5_reader::{Datatype, Hdf5File, OpenOptions, group::Group};
+use hdf5_reader::{
+    Attribute, Datatype, Hdf5File, OpenOptions, RawAttribute, StringSize, group::Group,
+};
 
 /// An open file; what is read of it has at most `limit` bytes in all.
 pub(crate) struct Hdf5 {
@@ -42,33 +44,73 @@ impl Hdf5 {
     }
 
     /// The text in an attribute of a group; `None` where there is no such attribute.
-    pub(crate) fn text(&self, group: &str, name: &str) -> Result<Option<String>, String> {
-        let attributes = self.group(group)?.attributes().map_err(said)?;
-        let attribute = attributes.into_iter().find(|attribute| attribute.name == name);
-        attribute.map(|attribute| attribute.read_string().map_err(said)).transpose()
+    pub(crate) fn text(&mut self, group: &str, name: &str) -> Result<Option<String>, String> {
+        match self.texts(group, name)? {
+            None => Ok(None),
+            Some(texts) => match <[String; 1]>::try_from(texts) {
+                Ok([text]) => Ok(Some(text)),
+                Err(texts) => Err(format!("attribute `{name}` has {} texts", texts.len())),
+            },
+        }
     }
 
     /// The texts in an attribute of a group. Keras spreads long lists over attributes `name0`,
     /// `name1` and so on; `None` where there is neither `name` nor `name0`.
-    pub(crate) fn texts(&self, group: &str, name: &str) -> Result<Option<Vec<String>>, String> {
-        let attributes = self.group(group)?.attributes().map_err(said)?;
-        let read = |name: &str| {
-            let attribute = attributes.iter().find(|attribute| attribute.name == name);
-            attribute.map(|attribute| {
-                // An empty list has no element type that means anything.
-                let is_empty = attribute.shape.contains(&0);
-                if is_empty { Ok(Vec::new()) } else { attribute.read_strings().map_err(said) }
-            })
-        };
-        if let Some(texts) = read(name) {
-            return texts.map(Some);
+    pub(crate) fn texts(&mut self, group: &str, name: &str) -> Result<Option<Vec<String>>, String> {
+        let group = self.group(group)?;
+        let attributes = group.raw_attributes().map_err(said)?;
+        let find = |name: &str| attributes.iter().find(|attribute| attribute.name() == name);
+        if let Some(attribute) = find(name) {
+            return self.decode(&group, attribute).map(Some);
         }
         let mut all = None;
-        for part in 0.. {
-            let Some(texts) = read(&format!("{name}{part}")) else { break };
-            all.get_or_insert_with(Vec::new).extend(texts?);
+        for attribute in (0..).map_while(|part| find(&format!("{name}{part}"))) {
+            all.get_or_insert_with(Vec::new).extend(self.decode(&group, attribute)?);
         }
         Ok(all)
+    }
+
+    /// The texts of one attribute. References of any number can lead to one long text, so that what
+    /// they come to is counted.
+    fn decode(&mut self, group: &Group, attribute: &RawAttribute) -> Result<Vec<String>, String> {
+        let message = attribute.message();
+        let named = |problem: String| format!("attribute `{}`: {problem}", message.name);
+        let n = message.dataspace.num_elements().map_err(|error| named(said(error)))?;
+        let n = usize::try_from(n).map_err(|error| named(said(error)))?;
+        // An empty list has no element type that means anything.
+        if n == 0 {
+            return Ok(Vec::new());
+        }
+        let is_variable = match &message.datatype {
+            Datatype::VarLen { .. } => true,
+            Datatype::String { size, .. } => matches!(size, StringSize::Variable),
+            other => return Err(named(format!("its elements are {other:?}, not text"))),
+        };
+        if !is_variable {
+            let attribute = Attribute {
+                name: message.name.clone(),
+                datatype: message.datatype.clone(),
+                shape: message.dataspace.dims.clone(),
+                raw_data: message.raw_data.clone(),
+                decoded_strings: None,
+            };
+            let texts = attribute.read_strings().map_err(|error| named(said(error)))?;
+            return if texts.len() == n { Ok(texts) } else { Err(named("is cut off".to_owned())) };
+        }
+        let reference = message.raw_data.len() / n;
+        if reference == 0 {
+            return Err(named("is cut off".to_owned()));
+        }
+        let mut texts = Vec::new();
+        for reference in message.raw_data.chunks_exact(reference).take(n) {
+            let bytes = group.resolve_vlen_reference_bytes(reference, 1);
+            let bytes = bytes.map_err(|error| named(said(error)))?;
+            let left = self.left.checked_sub(bytes.len());
+            self.left = left.ok_or_else(|| named("has more text than is read".to_owned()))?;
+            let text = String::from_utf8(bytes).map_err(|error| named(said(error)))?;
+            texts.push(text.trim_end_matches('\0').to_owned());
+        }
+        Ok(texts)
     }
 
     /// What lies in a group.

@@ -191,7 +191,7 @@ fn ends(value: &Value) -> Option<Vec<String>> {
 /// The name in `["name", 0, 0]`: the only value of the layer's only use.
 fn end(value: &Value) -> Option<String> {
     match value.as_array()?.as_slice() {
-        [Value::String(name), node, tensor] if node == &0 && tensor == &0 => Some(name.clone()),
+        [Value::String(name), node, tensor] if *node == 0 && *tensor == 0 => Some(name.clone()),
         _ => None,
     }
 }

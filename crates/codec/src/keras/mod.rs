@@ -75,7 +75,6 @@ pub struct LayerWeights {
 
 /// What an HDF5 file holds.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Hdf5Model {
     /// A whole model.
     Model(Model),

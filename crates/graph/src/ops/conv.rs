@@ -371,7 +371,7 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
     };
     let groups = layer.count("groups")?.unwrap_or(1);
     let input = layer.shape(&value).c;
-    if input % groups != 0 || channels % groups != 0 {
+    if !input.is_multiple_of(groups) || !channels.is_multiple_of(groups) {
         return Err(layer.error(&format!(
             "its option `groups` = {groups} does not divide {input} input and {channels} output \
              channels"

@@ -80,7 +80,8 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     import.push_like(node, Relu, &value)
 }
 
-/// Source: Keras `ReLU`, with `max_value` and `negative_slope`.
+/// Source: Keras `ReLU`, with `max_value` and `negative_slope`; `Activation`, as the option
+/// `activation` of any layer: linear, relu, relu6, `leaky_relu`, softmax, or a layer.
 pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
     let mut value = layer.value()?;
     let max = layer.number("max_value")?;

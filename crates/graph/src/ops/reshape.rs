@@ -317,7 +317,7 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
         .iter()
         .filter(|extent| extent.as_i64() != Some(-1))
         .try_fold(1_usize, |n, extent| n.checked_mul(keras::extent(extent, 1)?));
-    let shape = known.filter(|known| open < 2 && elements % known == 0).map(|known| {
+    let shape = known.filter(|known| open < 2 && elements.is_multiple_of(*known)).map(|known| {
         let extent = |extent| keras::extent(extent, 1).unwrap_or(elements / known);
         std::iter::once(1).chain(listed.iter().map(extent)).collect::<Vec<usize>>()
     });

@@ -24,7 +24,7 @@ const FLOAT_TYPES: [&str; 6] =
 #[derive(Debug)]
 pub(crate) struct Layer<'a> {
     pub(crate) import: &'a mut Import,
-    layer: &'a keras::Layer,
+    saved: &'a keras::Layer,
     inputs: Vec<Value>,
     unread: BTreeMap<&'a str, &'a Json>,
     weights: std::slice::Iter<'a, keras::Tensor>,
@@ -34,20 +34,20 @@ impl<'a> Layer<'a> {
     /// A layer that takes those values, nothing read yet.
     pub(super) fn new(
         import: &'a mut Import,
-        layer: &'a keras::Layer,
+        saved: &'a keras::Layer,
         inputs: Vec<Value>,
     ) -> Result<Self, ImportError> {
-        let unread = layer
+        let unread = saved
             .config
             .iter()
             .map(|(key, value)| (key.as_str(), value))
             .filter(|(key, _)| {
-                layer.class == "InputLayer" && key.ends_with("_shape")
+                saved.class == "InputLayer" && key.ends_with("_shape")
                     || !TRAINING_ONLY.contains(key)
                         && !TRAINING_ONLY_ENDS.iter().any(|end| key.ends_with(end))
             })
             .collect();
-        let mut layer = Self { import, layer, inputs, unread, weights: layer.weights.iter() };
+        let mut layer = Self { import, saved, inputs, unread, weights: saved.weights.iter() };
         let dtype = layer.take("dtype");
         if let Some(dtype) = dtype {
             let name = dtype.get("config").and_then(|config| config.get("name")).unwrap_or(dtype);
@@ -63,8 +63,8 @@ impl<'a> Layer<'a> {
     pub(super) fn finish(mut self) -> Result<(), ImportError> {
         if let Some((key, _)) = self.unread.first_key_value() {
             return Err(ImportError::UnknownAttribute {
-                node: self.layer.name.clone(),
-                op_type: self.layer.class.clone(),
+                node: self.saved.name.clone(),
+                op_type: self.saved.class.clone(),
                 attribute: (*key).to_owned(),
             });
         }
@@ -78,14 +78,14 @@ impl<'a> Layer<'a> {
 
     /// Name of the layer.
     pub(crate) fn name(&self) -> &'a str {
-        &self.layer.name
+        &self.saved.name
     }
 
     /// `problem` with the layer's name and class.
     pub(crate) fn error(&self, problem: &str) -> ImportError {
         ImportError::Node {
-            node: self.layer.name.clone(),
-            op_type: self.layer.class.clone(),
+            node: self.saved.name.clone(),
+            op_type: self.saved.class.clone(),
             problem: problem.to_owned(),
         }
     }
@@ -93,8 +93,8 @@ impl<'a> Layer<'a> {
     /// The error for an option's value that is not supported.
     pub(crate) fn refuse(&self, option: &str, value: &Json, help: &str) -> ImportError {
         ImportError::AttributeValue {
-            node: self.layer.name.clone(),
-            op_type: self.layer.class.clone(),
+            node: self.saved.name.clone(),
+            op_type: self.saved.class.clone(),
             attribute: option.to_owned(),
             value: value.to_string().chars().take(80).collect(),
             help: help.to_owned(),
@@ -278,7 +278,7 @@ impl<'a> Layer<'a> {
         match tensor.data.iter().position(|x| !x.is_finite()) {
             None => Ok(&tensor.data),
             Some(index) => Err(ImportError::NotFinite {
-                node: self.layer.name.clone(),
+                node: self.saved.name.clone(),
                 tensor: tensor.path.clone(),
                 value: tensor.data[index],
                 index,
@@ -301,7 +301,7 @@ impl<'a> Layer<'a> {
         op: impl Into<Op>,
         inputs: Vec<NodeId>,
     ) -> Result<NodeId, ImportError> {
-        self.import.push_node(&self.layer.name, op, inputs)
+        self.import.push_node(&self.saved.name, op, inputs)
     }
 
     /// Adds a node of the layer's name whose value has the axes of its one input.
