@@ -162,3 +162,86 @@ fn every_layer_and_option_computes_what_keras_computes() {
     let model = keras::read_architecture(&architecture).unwrap().with_weights(weights).unwrap();
     check_fixture("plain.weights.h5", "plain", &from_keras(&model, "plain").unwrap());
 }
+
+/// A network of `suite/keras` after a change to one layer.
+fn changed(
+    file: &str,
+    layer: &str,
+    change: impl FnOnce(&mut keras::Layer),
+) -> Result<Graph, String> {
+    let Hdf5Model::Model(mut model) = read_h5(&project(&format!("suite/keras/{file}.h5"))) else {
+        panic!("{file} has an architecture")
+    };
+    change(model.layers.iter_mut().find(|l| l.name == layer).unwrap());
+    from_keras(&model, file).map_err(|error| error.to_string())
+}
+
+#[test]
+fn options_that_are_not_supported_are_refused_by_name() {
+    for (file, layer, option, value, expected) in [
+        ("branches", "image", "batch_shape", "[null, null, 12, 2]", "`batch_shape`"),
+        ("branches", "image", "batch_shape", "[null, 1048576, 1048576, 2]", "2^28"),
+        ("branches", "image", "dtype", "\"uint8\"", "`dtype` = \"uint8\""),
+        ("branches", "image", "sparse", "true", "`sparse`"),
+        ("branches", "dilated", "data_format", "\"channels_first\"", "channels_last"),
+        ("branches", "dilated", "padding", "\"causal\"", "`padding` = \"causal\""),
+        ("branches", "dilated", "kernel_size", "[3, 5]", "instead of [3, 5, 2, 4]"),
+        ("branches", "dilated", "kernel_size", "null", "`kernel_size` is missing"),
+        ("branches", "dilated", "strides", "[0, 1]", "`strides`"),
+        ("branches", "dilated", "filters", "-1", "`filters`"),
+        ("branches", "dilated", "activation", "\"tanh\"", "`activation` = \"tanh\""),
+        (
+            "branches",
+            "dilated",
+            "activation",
+            "{\"class_name\": \"PReLU\", \"config\": {}}",
+            "PReLU",
+        ),
+        ("branches", "dilated", "use_bias", "true", "weight `bias` is not in the file"),
+        ("branches", "dilated", "lora_rank", "4", "`lora_rank` is not supported"),
+        ("branches", "grouped", "groups", "3", "`groups` = 3"),
+        ("branches", "grouped", "use_bias", "false", "does not take the weight"),
+        ("branches", "relu_slope_6", "threshold", "1.0", "`threshold`"),
+        ("branches", "relu_slope_6", "max_value", "-1.0", "`max_value`"),
+        ("branches", "leaky", "negative_slope", "\"steep\"", "`negative_slope`"),
+        ("branches", "norm_no_scale", "axis", "1", "`axis` = 1"),
+        ("branches", "norm_no_scale", "epsilon", "-10.0", "is not positive"),
+        ("branches", "norm_no_scale", "renorm", "true", "`renorm`"),
+        ("branches", "padded", "padding", "[[1, -2], [0, 3]]", "`padding`"),
+        ("branches", "scaled", "scale", "[1.0, 2.0, 3.0]", "`scale`"),
+        ("branches", "channels", "axis", "0", "`axis` = 0"),
+        ("branches", "reshaped", "target_shape", "[2, -1, -1]", "`target_shape`"),
+        ("branches", "reshaped", "target_shape", "[2, 5, 7]", "`target_shape`"),
+        ("branches", "softmax_image", "axis", "1", "`axis` = 1"),
+        ("branches", "softmax", "temperature", "2.0", "`temperature` is not supported"),
+        ("branches", "classes", "quantization_config", "{}", "`quantization_config`"),
+        ("branches", "classes", "units", "5", "extents [7, 4] instead of [7, 5]"),
+        ("plain", "pool", "pool_size", "[2]", "`pool_size`"),
+    ] {
+        let value = serde_json::from_str(value).unwrap();
+        let error = changed(file, layer, |layer| {
+            layer.config.insert(option.to_owned(), value);
+        })
+        .unwrap_err();
+        assert!(error.contains(&format!("`{layer}")), "{layer} {option}: {error}");
+        assert!(error.contains(expected), "{layer} {option}: {error}");
+    }
+}
+
+#[test]
+fn layers_and_weights_that_do_not_fit_are_refused_by_name() {
+    let refused = |change: fn(&mut keras::Layer), expected: &str| {
+        let error = changed("plain", "conv", change).unwrap_err();
+        assert!(error.contains("`conv`") && error.contains(expected), "{error}");
+    };
+    refused(|layer| layer.class = "Conv2DTranspose".to_owned(), "`Conv2DTranspose` is not");
+    refused(|layer| layer.class = "mine>Conv2D".to_owned(), "`mine>Conv2D` is not");
+    refused(|layer| layer.class = "Functional".to_owned(), "`Functional` is not");
+    refused(|layer| layer.inputs = vec!["nowhere".to_owned()], "`nowhere`");
+    refused(|layer| layer.inputs.clear(), "takes 0 values");
+    refused(|layer| drop(layer.weights.pop()), "weight `bias` is not in the file");
+    refused(|layer| layer.weights.swap(0, 1), "where `kernel` is expected");
+    refused(|layer| layer.weights[1].data[2] = f32::NAN, "holds NaN at element 2");
+    refused(|layer| layer.weights[0].shape = vec![3, 2, 12], "instead of [3, 2, 2, 6]");
+    refused(|layer| layer.weights.push(layer.weights[1].clone()), "does not take the weight");
+}
