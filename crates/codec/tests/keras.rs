@@ -1,4 +1,5 @@
 //! Files that Keras saved are read, and no damage to them makes a reader panic.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use fixedwise_codec::keras::{self, Hdf5Model, Model, Tensor, read_architecture};
 use fixedwise_testing::project;

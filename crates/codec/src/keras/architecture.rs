@@ -91,6 +91,13 @@ fn layer(value: &Value) -> Result<Called<'_>, KerasError> {
     let config = object.get("config").and_then(Value::as_object);
     let name = text("name").or_else(|| config?.get("name")?.as_str());
     let name = name.ok_or_else(|| wrong(format!("a layer of class `{class}` has no name")))?;
+    if ["Sequential", "Functional", "Model"].contains(&class) {
+        return Err(layer_error(
+            name,
+            "it is a model of its own, and models inside models are not supported; build one model \
+             of all layers",
+        ));
+    }
     let config = config.ok_or_else(|| layer_error(name, "has no `config`"))?;
     if let Some(key) = object.keys().find(|key| !LAYER_KEYS.contains(&key.as_str())) {
         return Err(layer_error(name, format!("its entry `{key}` is not supported")));
@@ -302,6 +309,7 @@ mod tests {
             (functional(&relu(r#"[[["x", 0, 0]]]"#, r#", "odd": 1"#), output), "`odd`"),
             (functional(&relu(r#"[[["x", 0, 0]]]"#, ""), "{}"), "`output_layers`"),
             (functional(&relu("[3]", ""), output), "not understood"),
+            (functional(&relu("[]", "").replace("ReLU", "Functional"), output), "models inside"),
             (functional(&relu("[]", "").replace("\"r\"", "\"x\""), output), "same name"),
         ];
         for (json, expected) in cases {
