@@ -38,11 +38,12 @@ struct Loader {
     load: fn(&File, &str) -> Result<Graph, Error>,
 }
 
-/// The kinds of file, the name deciding before the bytes.
+/// The kinds of file, the name deciding before the bytes. A `.keras` file begins as any zip archive
+/// does, so that only its name tells.
 const LOADERS: [Loader; 3] = [
     Loader { extensions: &["onnx"], magic: None, load: load_onnx },
     Loader { extensions: &["h5", "hdf5"], magic: Some(b"\x89HDF\r\n\x1a\n"), load: load_h5 },
-    Loader { extensions: &["keras"], magic: Some(b"PK\x03\x04"), load: load_keras },
+    Loader { extensions: &["keras"], magic: None, load: load_keras },
 ];
 
 fn loader(path: &Path, bytes: &[u8]) -> Option<&'static Loader> {
