@@ -86,11 +86,13 @@ fn table(root: &Path) -> Result<String, String> {
     }
     let registered =
         fs::read_to_string(folder.join("mod.rs")).map_err(|e| format!("ops/mod.rs: {e}"))?;
-    for operator in imported(&registered) {
-        if !table.contains(&format!("`{operator}`")) {
-            return Err(format!(
-                "no comment below crates/graph/src/ops has a line `/// Source: ONNX `{operator}`, opset …`"
-            ));
+    for (list, format) in [("ONNX", "ONNX"), ("KERAS", "Keras")] {
+        for operator in imported(&registered, list) {
+            if !table.contains(&format!("`{operator}`")) {
+                return Err(format!(
+                    "no comment below crates/graph/src/ops has a line `/// Source: {format} `{operator}`…`"
+                ));
+            }
         }
     }
     Ok(table)
@@ -117,7 +119,9 @@ fn row(name: &str, text: &str) -> Option<Row> {
             let source = paragraph.copied().collect::<Vec<_>>().join(" ");
             let source = source.trim_start_matches("Source: ").trim_end_matches('.');
             // An importer repeats what its operator has named.
-            let known = row.sources.join("; ");
+            let format = source.split(' ').next();
+            let known = row.sources.iter().filter(|known| known.split(' ').next() == format);
+            let known = known.map(String::as_str).collect::<Vec<_>>().join("; ");
             let mut names = source.split('`').skip(1).step_by(2).peekable();
             if names.peek().is_none() || names.any(|name| !known.contains(&format!("`{name}`"))) {
                 row.sources.push(source.to_owned());
@@ -156,9 +160,9 @@ fn first_sentence(comment: &[&str]) -> String {
     sentence.replace('|', "\\|").replace("[`", "`").replace("`]", "`")
 }
 
-/// The names in `ONNX`, the list of readers: the strings that open a pair.
-fn imported(registered: &str) -> Vec<&str> {
-    let list = registered.split_once("const ONNX:").map_or("", |(_, list)| list);
+/// The names in a list of readers: the strings that open a pair.
+fn imported<'a>(registered: &'a str, list: &str) -> Vec<&'a str> {
+    let list = registered.split_once(&format!("const {list}:")).map_or("", |(_, list)| list);
     let list = list.split_once("];").map_or(list, |(list, _)| list);
     list.split("(\"").skip(1).filter_map(|pair| Some(pair.split_once('"')?.0)).collect()
 }
@@ -218,6 +222,6 @@ mod tests {
     #[test]
     fn imported_names_are_listed() {
         let text = "const ONNX: &[(&str, F)] = &[\n    (\"Add\", add::import),\n    (\"Relu\", r),\n];\n(\"No\")";
-        assert_eq!(imported(text), ["Add", "Relu"]);
+        assert_eq!(imported(text, "ONNX"), ["Add", "Relu"]);
     }
 }

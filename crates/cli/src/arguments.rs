@@ -3,7 +3,18 @@
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use fixedwise::{DataOptions, DataSource, Layout, MaxLoss, Preprocess, Semantics};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
+
+/// The network.
+#[derive(Args, Debug)]
+pub(crate) struct ModelArguments {
+    /// The trained network: an ONNX file, or an .h5 or .keras file of Keras.
+    pub(crate) model: PathBuf,
+    /// What an .h5 file of weights alone is the weights of: the .json that Keras writes, or an ONNX
+    /// file whose nodes have the names of the layers.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) architecture: Option<PathBuf>,
+}
 
 /// Where images come from and how they become the network's input.
 #[derive(Args, Debug)]

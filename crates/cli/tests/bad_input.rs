@@ -104,6 +104,53 @@ fn broken_models_are_refused() {
     }
 }
 
+/// A file of `suite/keras`.
+fn keras(name: &str) -> Vec<u8> {
+    fs::read(common::root().join("suite/keras").join(name)).unwrap()
+}
+
+#[test]
+fn broken_keras_models_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    let whole = keras("plain.h5");
+    let renamed = |from: &[u8], to: &[u8]| {
+        let mut bytes = whole.clone();
+        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+        bytes[at..at + to.len()].copy_from_slice(to);
+        bytes
+    };
+    let archive = keras("plain.keras");
+    let mut corrupt = archive.clone();
+    corrupt[200..240].fill(0xff);
+    let cases: [(&str, Vec<u8>, &[&str]); 8] = [
+        ("truncated.h5", whole[..whole.len() / 2].to_vec(), &["truncated.h5", "truncated"]),
+        ("text.h5", b"weights".to_vec(), &["text.h5", "not a readable HDF5 file"]),
+        ("layer.h5", renamed(b"MaxPooling2D", b"MinPooling2D"), &["`pool`", "`MinPooling2D`"]),
+        ("padding.h5", renamed(b"\"same\"", b"\"tame\""), &["`conv`", "`padding` = \"tame\""]),
+        ("weights.h5", keras("plain.weights.h5"), &["weights.h5", "--architecture"]),
+        ("truncated.keras", archive[..archive.len() / 2].to_vec(), &["truncated.keras"]),
+        ("corrupt.keras", corrupt, &["corrupt.keras"]),
+        ("model.pt", b"weights".to_vec(), &["model.pt", ".keras"]),
+    ];
+    for (name, bytes, expected) in cases {
+        fs::write(folder.join(name), bytes).unwrap();
+        quantize(folder, name, "images.npz", expected);
+    }
+    fs::write(folder.join("plain.json"), keras("plain.json")).unwrap();
+    fs::write(folder.join("plain.txt"), keras("plain.json")).unwrap();
+    for (model, architecture, expected) in [
+        ("weights.h5", "absent.json", "absent.json"),
+        ("weights.h5", "plain.txt", "plain.txt"),
+        ("weights.h5", "text.h5", "must be a .json or an .onnx file"),
+        ("weights.h5", "brightest.onnx", "`sums`"),
+        ("brightest.onnx", "plain.json", "has its own architecture"),
+    ] {
+        refused(folder, &["inspect", model, "--architecture", architecture], &[expected]);
+    }
+}
+
 #[test]
 fn broken_data_is_refused() {
     let folder = tempfile::tempdir().unwrap();

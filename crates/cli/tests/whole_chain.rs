@@ -127,6 +127,22 @@ fn a_model_is_inspected_with_and_without_data() {
 }
 
 #[test]
+fn a_keras_model_is_inspected_whatever_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let inspect = |arguments: &[&str]| {
+        let command = fixedwise(folder.path()).current_dir(root().join("suite/keras"));
+        let output = command.arg("inspect").args(arguments).arg("--json").assert().success();
+        json(&output.get_output().stdout)["nodes"].clone()
+    };
+    let nodes = inspect(&["plain.h5"]);
+    let names: Vec<_> = nodes.as_array().unwrap().iter().map(|node| node["name"].clone()).collect();
+    assert!(names.contains(&"conv".into()) && names.contains(&"classes".into()), "{names:?}");
+    assert_eq!(inspect(&["plain.keras"]), nodes);
+    let other = inspect(&["plain.weights.h5", "--architecture", "plain.json"]);
+    assert_eq!(other, nodes);
+}
+
+#[test]
 fn the_plan_of_the_readme_keeps_to_its_bound() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

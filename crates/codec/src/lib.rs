@@ -1,5 +1,5 @@
-//! Bytes to plain structs: ONNX models, NumPy arrays, IDX, CIFAR, MATLAB and image files, lists of
-//! files.
+//! Bytes to plain structs: ONNX and Keras models, NumPy arrays, IDX, CIFAR, MATLAB and image files,
+//! lists of files.
 //!
 //! Functions take byte slices and return values; no file is opened here, and nothing here knows
 //! what a network computes. No bytes make a function panic, or allocate a size that is declared
@@ -8,8 +8,10 @@
 
 pub mod cifar;
 mod convert;
+mod hdf5;
 pub mod idx;
 pub mod image;
+pub mod keras;
 pub mod list;
 pub mod mat;
 pub mod npz;

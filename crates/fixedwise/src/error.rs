@@ -13,11 +13,21 @@ pub enum Error {
     #[error("cannot {action} `{}`", path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
     /// A model of another kind.
-    #[error("`{}` is not an ONNX file by its name; export the model to ONNX", path.display())]
+    #[error(
+        "`{}` is no model by its name; supported are .onnx, .h5 and .keras: export the model to ONNX",
+        path.display()
+    )]
     ModelKind { path: PathBuf },
-    /// A file that is no ONNX model, or hides something unsupported.
+    /// Weights without what they are the weights of.
+    #[error(
+        "model `{}` holds weights alone; give its architecture, the JSON that Keras writes or an \
+         ONNX file, with --architecture",
+        path.display()
+    )]
+    NoArchitecture { path: PathBuf },
+    /// A file that is no model of its kind, or hides something unsupported.
     #[error("model `{}`", path.display())]
-    Onnx { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    ModelFile { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     /// A model that cannot be taken in.
     #[error("model `{}`", path.display())]
     Import { path: PathBuf, source: Box<ImportError> },

@@ -12,7 +12,10 @@ use crate::{
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::Semantics;
 use fixedwise_kernels::Kernels;
-use std::{path::Path, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// What [`evaluate`] is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -21,6 +24,8 @@ pub struct EvaluateOptions {
     pub semantics: Option<Semantics>,
     /// Threads; by default as many as the machine has.
     pub threads: Option<usize>,
+    /// What a model of weights alone is the weights of; see [`Model::load_with`].
+    pub architecture: Option<PathBuf>,
 }
 
 /// Measures a plan on the test images of `data`, and says what it costs.
@@ -71,7 +76,7 @@ fn run(
         observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
     };
     tell(Step::Loading);
-    let model = Model::load(model)?;
+    let model = Model::open(model, options.architecture.as_deref())?;
     let reported = Sets::load_test(data, &model)?;
     let model = model.with_preprocessing(&reported)?;
     let images = &reported.images;

@@ -59,6 +59,8 @@ pub struct NodeInspection {
 
 /// Looks at a model; with `data` also at the range of every value over the calibration images.
 ///
+/// `architecture` is for a model of weights alone, as in [`Model::load_with`].
+///
 /// # Errors
 /// [`Error`] for a model or data that cannot be used.
 ///
@@ -66,22 +68,24 @@ pub struct NodeInspection {
 /// # fn main() -> Result<(), fixedwise::Error> {
 /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// let model = format!("{root}/models/fashion_small.onnx");
-/// let inspection = fixedwise::inspect(model.as_ref(), None, None, &())?;
+/// let inspection = fixedwise::inspect(model.as_ref(), None, None, None, &())?;
 /// assert!(inspection.nodes.iter().any(|node| node.op == "Conv" && node.macs > 0));
 /// # Ok(())
 /// # }
 /// ```
 pub fn inspect(
     model: &Path,
+    architecture: Option<&Path>,
     data: Option<&DataOptions>,
     threads: Option<usize>,
     observer: &dyn Observer,
 ) -> Result<Inspection, Error> {
-    crate::threads(threads)?.install(|| run(model, data, observer))
+    crate::threads(threads)?.install(|| run(model, architecture, data, observer))
 }
 
 fn run(
     model: &Path,
+    architecture: Option<&Path>,
     data: Option<&DataOptions>,
     observer: &dyn Observer,
 ) -> Result<Inspection, Error> {
@@ -90,7 +94,7 @@ fn run(
         observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
     };
     tell(Step::Loading);
-    let mut model = Model::load(model)?;
+    let mut model = Model::open(model, architecture)?;
     let mut images = 0;
     let mut statistics = None;
     if let Some(data) = data {

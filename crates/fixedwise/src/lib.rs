@@ -11,6 +11,7 @@ mod error;
 mod evaluate;
 mod inspect;
 mod journal;
+mod loaders;
 mod model;
 mod output;
 mod plan_file;

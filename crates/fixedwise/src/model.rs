@@ -2,12 +2,12 @@
 
 use crate::{
     Error,
-    output::{io_error, read},
+    loaders::{self, Architecture, File},
+    output::read,
     result::ModelResult,
 };
-use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{Graph, Semantics, Shape, from_onnx, passes};
+use fixedwise_graph::{Graph, Semantics, Shape, passes};
 use std::path::{Path, PathBuf};
 
 /// A trained network in float, as its file has it.
@@ -33,32 +33,52 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads an ONNX file; tensors it keeps in other files must lie in its folder.
+    /// Reads an ONNX file (tensors it keeps in other files must lie in its folder), or what Keras
+    /// saved: an `.h5` file or a `.keras` archive.
     ///
     /// # Errors
-    /// [`Error`] naming the file, and the node where one is not supported.
+    /// [`Error`] naming the file, and the node or layer where one is not supported.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if !extension.is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
-            // A file that is not there is the more likely slip.
-            std::fs::metadata(path).map_err(|source| io_error("read", path, source))?;
-            return Err(Error::ModelKind { path: path.to_owned() });
-        }
+        Self::open(path, None)
+    }
+
+    /// Reads an `.h5` file in which Keras saved weights alone, for the network that `architecture`
+    /// describes: the JSON that Keras writes, or an ONNX file whose nodes have the layers' names.
+    ///
+    /// # Errors
+    /// [`Error`] naming the file, and the layer whose weights are missing or do not fit.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::Error> {
+    /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    /// use fixedwise::Model;
+    ///
+    /// let weights = format!("{root}/suite/keras/plain.weights.h5");
+    /// let architecture = format!("{root}/suite/keras/plain.json");
+    /// let model = Model::load_with(weights.as_ref(), architecture.as_ref())?;
+    /// assert_eq!(model.classes(), 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn load_with(path: &Path, architecture: &Path) -> Result<Self, Error> {
+        Self::open(path, Some(architecture))
+    }
+
+    /// Reads a model whose architecture may be in a file of its own.
+    pub(crate) fn open(path: &Path, architecture: Option<&Path>) -> Result<Self, Error> {
         let bytes = read(path)?;
-        let folder = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        let file = onnx::parse_model(&bytes, &|location| external(folder, location))
-            .map_err(|source| Error::Onnx { path: path.to_owned(), source: source.into() })?;
+        let architecture = architecture.map(Architecture::read).transpose()?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let graph = from_onnx(&file, &name)
-            .map_err(|source| Error::Import { path: path.to_owned(), source: source.into() })?;
+        let file = File { path, bytes: &bytes, architecture: architecture.as_ref() };
+        let graph = loaders::load(&file, &name)?;
         if graph.layers().next().is_none() {
             return Err(Error::NoLayers { path: path.to_owned() });
         }
         let parameters = count_to_u64(graph.parameters());
-        let sha256 = crate::sha256(&bytes);
+        let sha256 = match architecture {
+            None => crate::sha256(&bytes),
+            Some(architecture) => crate::sha256(&[bytes, architecture.bytes].concat()),
+        };
         Ok(Self { path: path.to_owned(), name, sha256, graph, parameters })
     }
 
@@ -72,7 +92,8 @@ impl Model {
         &self.path
     }
 
-    /// Of the file, in hexadecimal digits.
+    /// Of the file (and the architecture after it, where that is a file of its own), in hexadecimal
+    /// digits.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -116,50 +137,17 @@ impl Model {
     }
 }
 
-/// The bytes of a file that a model refers to; only from the model's own folder, wherever links
-/// lead.
-fn external(folder: &Path, location: &str) -> Result<Vec<u8>, String> {
-    let path = folder.join(location);
-    let said = |error: std::io::Error| format!("`{}`: {error}", path.display());
-    let folder = folder.canonicalize().map_err(said)?;
-    let real = path.canonicalize().map_err(said)?;
-    if !real.starts_with(&folder) {
-        return Err(format!("`{}` leads out of the folder of the model", path.display()));
-    }
-    if !real.is_file() {
-        return Err(format!("`{}` is not a file", path.display()));
-    }
-    std::fs::read(&real).map_err(said)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
 
     #[test]
-    fn external_data_comes_from_the_folder_of_the_model_only() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("model");
-        fs::create_dir_all(folder.join("weights")).unwrap();
-        fs::write(folder.join("weights/a.bin"), [1, 2]).unwrap();
-        fs::write(root.path().join("secret"), [3]).unwrap();
-        assert_eq!(external(&folder, "weights/a.bin"), Ok(vec![1, 2]));
-        assert!(external(&folder, "../secret").unwrap_err().contains("leads out"));
-        assert!(external(&folder, "absent").is_err());
-        assert!(external(&folder, "weights").unwrap_err().contains("not a file"));
-        #[cfg(unix)]
-        {
-            std::os::unix::fs::symlink(root.path().join("secret"), folder.join("link")).unwrap();
-            assert!(external(&folder, "link").unwrap_err().contains("leads out"));
-        }
-    }
-
-    #[test]
     fn files_that_are_no_model_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         for (name, contents, expected) in [
             ("model.h5", &b""[..], "model.h5"),
+            ("model.pt", b"weights", "model.pt"),
             ("empty.onnx", b"", "empty.onnx"),
             ("text.onnx", b"not a model", "text.onnx"),
         ] {

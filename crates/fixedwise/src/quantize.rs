@@ -76,6 +76,8 @@ pub struct QuantizeOptions {
     pub output: Option<PathBuf>,
     /// Whether a journal that lies there spares this run what an earlier one has measured.
     pub resume: bool,
+    /// What a model of weights alone is the weights of; see [`Model::load_with`].
+    pub architecture: Option<PathBuf>,
 }
 
 impl Default for QuantizeOptions {
@@ -92,6 +94,7 @@ impl Default for QuantizeOptions {
             time_budget: None,
             output: None,
             resume: false,
+            architecture: None,
         }
     }
 }
@@ -218,7 +221,7 @@ impl Job<'_> {
             });
         }
         self.tell(Step::Loading);
-        let model = Model::load(path)?;
+        let model = Model::open(path, options.architecture.as_deref())?;
         let sets = Sets::load(self.data, &model, options.seed)?;
         let model = model.with_preprocessing(&sets)?;
         let graph = model.prepared(options.semantics)?;

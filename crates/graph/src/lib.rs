@@ -18,7 +18,7 @@ pub mod run;
 pub use error::{GraphError, ImportError, LowerError};
 pub use fixed_graph::{FixedGraph, FixedNode};
 pub use graph::{Activation, Graph, Node, NodeId, Shape};
-pub use import::from_onnx;
+pub use import::{from_keras, from_onnx, from_onnx_with_weights};
 pub use lower::{AccumulatorPolicy, lower, output_formats};
 pub use ops::Op;
 pub use plan::{LayerPlan, Plan, Semantics};

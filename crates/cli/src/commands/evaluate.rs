@@ -2,7 +2,7 @@
 
 use crate::{
     Verdict,
-    arguments::{self, DataArguments, SemanticsName},
+    arguments::{self, DataArguments, ModelArguments, SemanticsName},
     progress::Display,
     terminal,
 };
@@ -25,8 +25,8 @@ EXAMPLES
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The trained network, an ONNX file.
-    model: PathBuf,
+    #[command(flatten)]
+    network: ModelArguments,
     /// A plan.toml, or a JSON file in the paper's terms.
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
@@ -53,10 +53,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let options = EvaluateOptions {
         semantics: arguments.semantics.map(Into::into),
         threads: arguments.images.threads(),
+        architecture: arguments.network.architecture.clone(),
     };
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);
-    let result = fixedwise::evaluate(&arguments.model, &arguments.plan, &data, &options, &observer);
+    let result =
+        fixedwise::evaluate(&arguments.network.model, &arguments.plan, &data, &options, &observer);
     display.finish();
     let result = result?;
     terminal::print(&if arguments.json {

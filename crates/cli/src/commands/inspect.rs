@@ -2,13 +2,12 @@
 
 use crate::{
     Verdict,
-    arguments::{self, DataArguments},
+    arguments::{self, DataArguments, ModelArguments},
     progress::Display,
     terminal,
 };
 use anyhow::Result;
 use clap::Args;
-use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -22,8 +21,8 @@ EXAMPLES
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The trained network, an ONNX file.
-    model: PathBuf,
+    #[command(flatten)]
+    network: ModelArguments,
     /// Images whose ranges are taken: `PATH[:SPLIT][@FROM..TO]`; of a whole PATH the first 2,000 of
     /// the train split.
     #[arg(long, value_name = "DATA")]
@@ -44,8 +43,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let data = data.data.is_some().then_some(&data);
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);
-    let inspection =
-        fixedwise::inspect(&arguments.model, data, arguments.images.threads(), &observer);
+    let inspection = fixedwise::inspect(
+        &arguments.network.model,
+        arguments.network.architecture.as_deref(),
+        data,
+        arguments.images.threads(),
+        &observer,
+    );
     display.finish();
     let inspection = inspection?;
     terminal::print(&if arguments.json {

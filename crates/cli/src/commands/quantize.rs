@@ -2,7 +2,7 @@
 
 use crate::{
     Verdict,
-    arguments::{self, DataArguments, SemanticsName},
+    arguments::{self, DataArguments, ModelArguments, SemanticsName},
     progress::Display,
     terminal,
 };
@@ -42,8 +42,8 @@ EXIT CODES
 #[derive(Args)]
 #[command(after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
-    /// The trained network, an ONNX file.
-    model: PathBuf,
+    #[command(flatten)]
+    network: ModelArguments,
     /// Images with labels: the first 2,000 of the train split calibrate, the test split is divided
     /// by seed into a half that searches and a half that is only reported.
     ///
@@ -155,12 +155,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         time_budget: arguments.time_budget,
         output: Some(arguments.output.clone()),
         resume: arguments.resume,
+        architecture: arguments.network.architecture.clone(),
     };
     ctrlc::set_handler(on_interrupt).context("Ctrl-C cannot be handled")?;
 
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);
-    let outcome = fixedwise::quantize_observed(&arguments.model, &data, &options, &observer, &STOP);
+    let outcome =
+        fixedwise::quantize_observed(&arguments.network.model, &data, &options, &observer, &STOP);
     display.finish();
     let result = outcome?.result;
     if arguments.json {

@@ -1,11 +1,13 @@
-//! From an ONNX model to a graph.
+//! From a model file to a graph; ONNX here, Keras in a module of its own.
 //!
 //! The axes of an ONNX value are followed by name while the model is read, so that values lie in
 //! the order `[h, w, c]` inside whatever the file transposes.
 
 mod attributes;
+pub(crate) mod keras;
 
 pub(crate) use attributes::Attributes;
+pub use keras::{from_keras, from_onnx_with_weights};
 
 use crate::{
     error::ImportError,
@@ -219,6 +221,11 @@ impl Import {
         self.nodes.push(ops::node(&name, Input { shape }, vec![], shape));
         self.known.insert(name, Known::Value(Value { node: 0, axes }));
         Ok(())
+    }
+
+    /// Whether any node was added.
+    pub(crate) fn has_nodes(&self) -> bool {
+        !self.nodes.is_empty()
     }
 
     /// Version of the default operator set.

@@ -2,7 +2,7 @@ use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, aff
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Import, node_error},
+    import::{Attributes, Import, Value, keras, node_error},
     lower::{LowerContext, Requantization},
 };
 use fixedwise_codec::onnx;
@@ -102,4 +102,27 @@ pub(super) fn import_sum(import: &mut Import, node: &onnx::Node) -> Result<(), I
         2 => self::import(import, node),
         n => Err(node_error(node, &format!("adds {n} values; at most two are supported"))),
     }
+}
+
+/// Source: Keras `Add`, of two or more values of one shape.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let values = layer.values()?;
+    let first = &values[0];
+    let mut sum = first.node;
+    for (i, value) in values.iter().enumerate().skip(1) {
+        if value.axes != first.axes || layer.shape(value) != layer.shape(first) {
+            return Err(layer.error(&format!(
+                "adds values of {} and {}; broadcasting is not supported",
+                layer.shape(first),
+                layer.shape(value)
+            )));
+        }
+        sum = if i + 1 == values.len() {
+            layer.push(Add, vec![sum, value.node])?
+        } else {
+            let name = format!("{}_{i}", layer.name());
+            layer.import.push_node(&name, Add, vec![sum, value.node])?
+        };
+    }
+    Ok(Value { node: sum, axes: first.axes.clone() })
 }

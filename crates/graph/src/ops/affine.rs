@@ -2,7 +2,7 @@ use super::{Context, FixedOp, FloatStep, Operator};
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Import, node_error},
+    import::{Attributes, Import, Value, keras, node_error},
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
@@ -116,4 +116,36 @@ fn push(
 ) -> Result<(), ImportError> {
     let value = import.value(node, position)?;
     import.push_like(node, op, &value)
+}
+
+/// Source: Keras `Rescaling`.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let value = layer.value()?;
+    let channels = layer.shape(&value).c;
+    let scale = channel_numbers(layer, "scale", channels)?;
+    let Some(scale) = scale else { return Err(layer.error("its option `scale` is missing")) };
+    let shift = channel_numbers(layer, "offset", channels)?.unwrap_or_else(|| vec![0.0; channels]);
+    layer.push_like(Affine { scale, shift }, &value)
+}
+
+/// An option that is one number, or one for each channel.
+fn channel_numbers(
+    layer: &mut keras::Layer,
+    option: &str,
+    channels: usize,
+) -> Result<Option<Vec<f64>>, ImportError> {
+    let Some(value) = layer.take(option) else { return Ok(None) };
+    let number = serde_json::Value::as_f64;
+    let numbers: Option<Vec<f64>> = match value.as_array() {
+        Some(list) => list.iter().map(number).collect(),
+        None => number(value).map(|x| vec![x; channels]),
+    };
+    match numbers.filter(|list| list.len() == channels && list.iter().all(|x| x.is_finite())) {
+        Some(numbers) => Ok(Some(numbers)),
+        None => Err(layer.refuse(
+            option,
+            value,
+            &format!("it must be one number, or one for each of the {channels} channels"),
+        )),
+    }
 }

@@ -2,7 +2,7 @@ use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Win
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Import},
+    import::{Attributes, Import, Value, keras},
     lower::{LowerContext, Requantization},
 };
 use fixedwise_codec::onnx;
@@ -195,4 +195,11 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     let include_pad = attributes.int("count_include_pad", 0)? != 0;
     attributes.finish()?;
     import.push_like(node, AveragePool { window, include_pad }, &value)
+}
+
+/// Source: Keras `AveragePooling2D`; padding does not count.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let value = layer.image()?;
+    let window = layer.window("pool_size", None, layer.shape(&value))?;
+    layer.push_like(AveragePool { window, include_pad: false }, &value)
 }

@@ -3,7 +3,7 @@
 use super::Affine;
 use crate::{
     error::ImportError,
-    import::{Attributes, Import, node_error},
+    import::{Attributes, Import, Value, keras, node_error},
 };
 use fixedwise_codec::onnx;
 
@@ -23,19 +23,52 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     let [gamma, beta, mean, variance] =
         [1, 2, 3, 4].map(|i| import.float_vector(node, i, channels));
     let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
+    let op = affine(&gamma, &beta, &mean, &variance, epsilon)
+        .map_err(|problem| node_error(node, &problem))?;
+    import.push_like(node, op, &value)
+}
+
+/// Source: Keras `BatchNormalization`, at inference.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    layer.ignore(&["momentum", "synchronized", "renorm_clipping", "renorm_momentum", "fused"]);
+    layer.must_be("renorm", &false.into(), "only plain batch normalization is supported")?;
+    layer.must_be("virtual_batch_size", &().into(), "it must be null")?;
+    layer.must_be("adjustment", &().into(), "it must be null")?;
+    let value = layer.value()?;
+    layer.last_axis("axis", value.axes.len())?;
+    let channels = layer.shape(&value).c;
+    let epsilon = layer.number("epsilon")?.unwrap_or(1e-3);
+    let (has_gamma, has_beta) = (layer.flag("scale", true)?, layer.flag("center", true)?);
+    let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
+    let gamma = if has_gamma { layer.weight("gamma", &[channels])? } else { &ones };
+    let beta = if has_beta { layer.weight("beta", &[channels])? } else { &zeros };
+    let mean = layer.weight("moving_mean", &[channels])?;
+    let variance = layer.weight("moving_variance", &[channels])?;
+    let op =
+        affine(gamma, beta, mean, variance, epsilon).map_err(|problem| layer.error(&problem))?;
+    layer.push_like(op, &value)
+}
+
+fn affine(
+    gamma: &[f32],
+    beta: &[f32],
+    mean: &[f32],
+    variance: &[f32],
+    epsilon: f64,
+) -> Result<Affine, String> {
     if let Some(v) = variance.iter().find(|&&v| f64::from(v) + epsilon <= 0.0) {
-        return Err(node_error(node, &format!("a variance of {v} is not positive")));
+        return Err(format!("a variance of {v} is not positive"));
     }
     let scale: Vec<f64> = gamma
         .iter()
-        .zip(&variance)
+        .zip(variance)
         .map(|(&g, &v)| f64::from(g) / (f64::from(v) + epsilon).sqrt())
         .collect();
     let shift = beta
         .iter()
-        .zip(&mean)
+        .zip(mean)
         .zip(&scale)
         .map(|((&b, &m), &s)| f64::from(b) - f64::from(m) * s)
         .collect();
-    import.push_like(node, Affine { scale, shift }, &value)
+    Ok(Affine { scale, shift })
 }

@@ -2,7 +2,7 @@ use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Axis, Import, node_error},
+    import::{Attributes, Axis, Import, Value, keras, node_error},
     lower::{LowerContext, Requantization},
 };
 use fixedwise_codec::onnx;
@@ -119,4 +119,27 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
         None => return Err(node_error(node, "`axis` is missing or outside its input's axes")),
     };
     import.push(node, Concat { axis }, inputs, first.axes)
+}
+
+/// Source: Keras `Concatenate`.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let values = layer.values()?;
+    let axes = values[0].axes.clone();
+    if values.iter().any(|value| value.axes != axes) {
+        return Err(layer.error("joins values with different numbers of axes"));
+    }
+    let option = layer.take("axis");
+    let axis = option.map_or(Some(-1), serde_json::Value::as_i64);
+    let axis = axis.and_then(|axis| crate::import::axis_index(axis, axes.len()));
+    let axis = match axis.map(|axis| axes[axis]) {
+        Some(Axis::Row) => 0,
+        Some(Axis::Column) => 1,
+        Some(Axis::Channel) => 2,
+        Some(Axis::Batch) | None => {
+            let option = option.cloned().unwrap_or_default();
+            return Err(layer.refuse("axis", &option, "it must be an axis of an image"));
+        }
+    };
+    let node = layer.push(Concat { axis }, values.iter().map(|value| value.node).collect())?;
+    Ok(Value { node, axes })
 }

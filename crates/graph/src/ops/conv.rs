@@ -2,7 +2,7 @@ use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Win
 use crate::{
     error::{ImportError, LowerError},
     graph::{Activation, Shape},
-    import::{Attributes, Import, node_error},
+    import::{Attributes, Import, Value, keras, node_error},
     lower::{LowerContext, Requantization},
 };
 use fixedwise_codec::onnx;
@@ -253,14 +253,9 @@ pub(super) fn import_padding(
         }
         "VALID" => {}
         "SAME_UPPER" | "SAME_LOWER" => {
-            for axis in 2 - axes..2 {
-                let reach = window.dilation[axis] * (window.kernel[axis] - 1) + 1;
-                let positions = extents[axis].div_ceil(window.stride[axis]);
-                let needed =
-                    ((positions - 1) * window.stride[axis] + reach).saturating_sub(extents[axis]);
-                let (less, more) = (needed / 2, needed - needed / 2);
-                (window.pad_begin[axis], window.pad_end[axis]) =
-                    if auto == "SAME_UPPER" { (less, more) } else { (more, less) };
+            window.pad_same(extents);
+            if auto == "SAME_LOWER" {
+                std::mem::swap(&mut window.pad_begin, &mut window.pad_end);
             }
         }
         _ => {
@@ -341,4 +336,88 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     };
     let op = Conv { window, groups, channels, weights, bias, tap_bias: vec![] };
     import.push_like(node, op, &value)
+}
+
+/// What the convolutions of Keras share: strides, padding, dilation, and the kernel's extents.
+fn keras_window(layer: &mut keras::Layer) -> Result<(Value, Window), ImportError> {
+    let value = layer.image()?;
+    let window = layer.window("kernel_size", Some([1, 1]), layer.shape(&value))?;
+    Ok((value, window))
+}
+
+/// A depthwise kernel `[kh, kw, channel, multiple]` as `[channel * multiple, kh, kw]`.
+fn depthwise(
+    layer: &mut keras::Layer,
+    window: &Window,
+    channels: usize,
+) -> Result<(Vec<f32>, usize), ImportError> {
+    let [kh, kw] = window.kernel;
+    let multiple = layer.count("depth_multiplier")?.unwrap_or(1);
+    let names = ["depthwise_kernel", "kernel"];
+    let kernel = layer.weight_named(&names, &[kh, kw, channels, multiple])?;
+    Ok((last_axis_first(kernel, channels * multiple), channels * multiple))
+}
+
+/// `[taps, n]` as `[n, taps]`.
+pub(super) fn last_axis_first(kernel: &[f32], n: usize) -> Vec<f32> {
+    (0..n).flat_map(|o| kernel.iter().skip(o).step_by(n).copied()).collect()
+}
+
+/// Source: Keras `Conv2D`.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let (value, window) = keras_window(layer)?;
+    let Some(channels) = layer.count("filters")? else {
+        return Err(layer.error("its option `filters` is missing"));
+    };
+    let groups = layer.count("groups")?.unwrap_or(1);
+    let input = layer.shape(&value).c;
+    if !input.is_multiple_of(groups) || !channels.is_multiple_of(groups) {
+        return Err(layer.error(&format!(
+            "its option `groups` = {groups} does not divide {input} input and {channels} output \
+             channels"
+        )));
+    }
+    let [kh, kw] = window.kernel;
+    let kernel = layer.weight("kernel", &[kh, kw, input / groups, channels])?;
+    let weights = last_axis_first(kernel, channels);
+    let bias = layer.bias(channels)?;
+    let op = Conv { window, groups, channels, weights, bias, tap_bias: vec![] };
+    let value = layer.push_like(op, &value)?;
+    layer.activation(value)
+}
+
+/// Source: Keras `DepthwiseConv2D`.
+pub(super) fn from_keras_depthwise(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    // What an older Keras writes of the layer it derives this one from.
+    layer.must_be("groups", &1.into(), "the channels are the groups")?;
+    layer.ignore(&["filters"]);
+    let (value, window) = keras_window(layer)?;
+    let groups = layer.shape(&value).c;
+    let (weights, channels) = depthwise(layer, &window, groups)?;
+    let bias = layer.bias(channels)?;
+    let op = Conv { window, groups, channels, weights, bias, tap_bias: vec![] };
+    let value = layer.push_like(op, &value)?;
+    layer.activation(value)
+}
+
+/// Source: Keras `SeparableConv2D`: a depthwise convolution, then one of single pixels.
+pub(super) fn from_keras_separable(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    layer.must_be("groups", &1.into(), "the channels are the groups")?;
+    let (value, window) = keras_window(layer)?;
+    let groups = layer.shape(&value).c;
+    let (weights, between) = depthwise(layer, &window, groups)?;
+    let bias = vec![0.0; between];
+    let op = Conv { window, groups, channels: between, weights, bias, tap_bias: vec![] };
+    let name = format!("{}_depthwise", layer.name());
+    let node = layer.import.push_node(&name, op, vec![value.node])?;
+    let Some(channels) = layer.count("filters")? else {
+        return Err(layer.error("its option `filters` is missing"));
+    };
+    let kernel = layer.weight("pointwise_kernel", &[1, 1, between, channels])?;
+    let weights = last_axis_first(kernel, channels);
+    let bias = layer.bias(channels)?;
+    let window = Window::pixel();
+    let op = Conv { window, groups: 1, channels, weights, bias, tap_bias: vec![] };
+    let value = layer.push_like(op, &Value { node, axes: value.axes })?;
+    layer.activation(value)
 }

@@ -1,8 +1,8 @@
-use super::{Add, Context, Conv, FixedOp, FloatStep, Operator, Window};
+use super::{Add, Context, Conv, FixedOp, FloatStep, Operator, Window, conv};
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Import, Value, node_error},
+    import::{Attributes, Import, Value, keras, node_error},
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
@@ -173,4 +173,24 @@ pub(super) fn import_matmul(import: &mut Import, node: &onnx::Node) -> Result<()
     let (value, inputs) = vector(import, node)?;
     let (weights, outputs) = matrix(import, node, inputs, false, 1.0)?;
     import.push_like(node, Gemm { weights, bias: vec![0.0; outputs] }, &value)
+}
+
+/// Source: Keras `Dense`: over an image, a convolution of single pixels.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    layer.must_be("quantization_config", &().into(), "save the model in float")?;
+    let value = layer.value()?;
+    let Some(channels) = layer.count("units")? else {
+        return Err(layer.error("its option `units` is missing"));
+    };
+    let kernel = layer.weight("kernel", &[layer.shape(&value).c, channels])?;
+    let weights = conv::last_axis_first(kernel, channels);
+    let bias = layer.bias(channels)?;
+    let value = if value.axes.len() == 2 {
+        layer.push_like(Gemm { weights, bias }, &value)?
+    } else {
+        let window = Window::pixel();
+        let op = Conv { window, groups: 1, channels, weights, bias, tap_bias: vec![] };
+        layer.push_like(op, &value)?
+    };
+    layer.activation(value)
 }

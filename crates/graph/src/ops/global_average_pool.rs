@@ -2,7 +2,7 @@ use super::{AveragePool, Context, FixedOp, FloatStep, Operator, Window};
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Axis, Import, axis_index, node_error},
+    import::{Attributes, Axis, Import, Value, axis_index, keras, node_error},
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
@@ -75,4 +75,18 @@ pub(super) fn import_reduce_mean(
         value.axes.retain(|axis| !reduced.contains(axis));
     }
     import.push(node, GlobalAveragePool, inputs, value.axes)
+}
+
+/// Source: Keras `GlobalAveragePooling2D`.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let image = layer.image()?;
+    let value = layer.push_like(GlobalAveragePool, &image)?;
+    drop_space(layer, value)
+}
+
+/// What a global pool of Keras gives: a vector, or an image of one pixel with `keepdims`.
+pub(super) fn drop_space(layer: &mut keras::Layer, value: Value) -> Result<Value, ImportError> {
+    let axes =
+        if layer.flag("keepdims", false)? { value.axes } else { vec![Axis::Batch, Axis::Channel] };
+    Ok(Value { node: value.node, axes })
 }

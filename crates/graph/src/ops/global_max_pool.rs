@@ -1,8 +1,10 @@
-use super::{Context, FixedOp, FloatStep, MaxPool, Operator, Window};
+use super::{
+    Context, FixedOp, FloatStep, MaxPool, Operator, Window, global_average_pool::drop_space,
+};
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Import},
+    import::{Attributes, Import, Value, keras},
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
@@ -45,4 +47,11 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     Attributes::new(node).finish()?;
     let value = import.image(node, 0)?;
     import.push_like(node, GlobalMaxPool { minimum: vec![] }, &value)
+}
+
+/// Source: Keras `GlobalMaxPooling2D`.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let image = layer.image()?;
+    let value = layer.push_like(GlobalMaxPool { minimum: vec![] }, &image)?;
+    drop_space(layer, value)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::ImportError,
-    import::{Attributes, Import, node_error},
+    import::{Attributes, Import, Value, keras, node_error},
 };
 use fixedwise_codec::onnx;
 
@@ -25,4 +25,11 @@ pub(super) fn import_dropout(import: &mut Import, node: &onnx::Node) -> Result<(
         }
     }
     import.alias(node, 0)
+}
+
+/// Source: Keras `Dropout`, `SpatialDropout2D`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`,
+/// `ActivityRegularization`; at inference the identity.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    layer.ignore(&["rate", "noise_shape", "stddev", "l1", "l2", "data_format"]);
+    layer.value()
 }

@@ -1,5 +1,10 @@
 use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
-use crate::{error::LowerError, graph::Shape, lower::LowerContext};
+use crate::{
+    error::{ImportError, LowerError},
+    graph::Shape,
+    import::{Value, keras, shape_of},
+    lower::LowerContext,
+};
 use fixedwise_kernels::Kernels;
 
 /// The image that goes in, any shape.
@@ -35,4 +40,35 @@ impl FixedOperator for FixedInput {
     fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
         Box::new(|_, _, _| {})
     }
+}
+
+/// Source: Keras `InputLayer`.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    layer.ignore(&["optional"]);
+    for option in ["sparse", "ragged"] {
+        layer.must_be(option, &false.into(), "only dense images are supported")?;
+    }
+    let wrong = "it must be [null, extents…] of one image: [null, rows, columns, channels], fixed";
+    let keras2 = layer.take("batch_input_shape");
+    let Some(option) = layer.take("batch_shape").or(keras2) else {
+        return Err(layer.error("its option `batch_shape` is missing"));
+    };
+    let listed = option.as_array().map_or(&[][..], Vec::as_slice);
+    let extents: Option<Vec<usize>> =
+        listed.iter().skip(1).map(|value| keras::extent(value, 1)).collect();
+    let axes = keras::channels_last(listed.len());
+    let (Some(mut extents), Some(axes)) = (extents, axes) else {
+        return Err(layer.refuse("batch_shape", option, wrong));
+    };
+    extents.insert(0, 1);
+    let elements = extents.iter().try_fold(1_usize, |n, &extent| n.checked_mul(extent));
+    if elements.is_none_or(|n| n > 1 << 28) {
+        return Err(layer.refuse("batch_shape", option, "it has more than 2^28 elements"));
+    }
+    if !layer.is_source() || layer.import.has_nodes() {
+        return Err(layer.error("is not the first layer; one input is supported"));
+    }
+    let shape = shape_of(&axes, &extents);
+    let node = layer.push(Input { shape }, vec![])?;
+    Ok(Value { node, axes })
 }

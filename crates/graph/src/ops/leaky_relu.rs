@@ -5,10 +5,11 @@ use super::{
 use crate::{
     error::{ImportError, LowerError},
     graph::{Activation, Shape},
-    import::{Attributes, Import},
+    import::{Attributes, Import, Value, keras},
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
+use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::Kernels;
 
 /// `y = x` where `x >= 0`, else `alpha * x`; any shape.
@@ -43,4 +44,15 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     attributes.finish()?;
     let value = import.value(node, 0)?;
     import.push_like(node, LeakyRelu { alpha }, &value)
+}
+
+/// Source: Keras `LeakyReLU`.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let value = layer.value()?;
+    // Keras 2 calls it `alpha`.
+    let slope = match layer.number("negative_slope")? {
+        Some(slope) => Some(slope),
+        None => layer.number("alpha")?,
+    };
+    layer.push_like(LeakyRelu { alpha: f64_to_f32(slope.unwrap_or(0.3)) }, &value)
 }

@@ -2,7 +2,7 @@ use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Win
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Import},
+    import::{Attributes, Import, Value, keras},
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
@@ -106,4 +106,11 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     attributes.int_must_be("storage_order", 0, "only row-major order is supported")?;
     attributes.finish()?;
     import.push_like(node, MaxPool { window, minimum: vec![] }, &value)
+}
+
+/// Source: Keras `MaxPooling2D`.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let value = layer.image()?;
+    let window = layer.window("pool_size", None, layer.shape(&value))?;
+    layer.push_like(MaxPool { window, minimum: vec![] }, &value)
 }

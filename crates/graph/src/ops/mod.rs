@@ -4,7 +4,7 @@
 use crate::{
     error::LowerError,
     graph::{Activation, Node, Shape},
-    import::Import,
+    import::{Import, Value, keras},
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
@@ -212,6 +212,39 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Sum", add::import_sum),
     ("Transpose", transpose::import),
     ("Unsqueeze", reshape::import_unsqueeze),
+];
+
+/// Takes one Keras layer in: adds its nodes and gives its value.
+pub(crate) type ImportLayer = fn(&mut keras::Layer) -> Result<Value, crate::ImportError>;
+
+/// Keras layers and who reads them, in alphabetical order.
+pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
+    ("Activation", keras::activation_layer),
+    ("ActivityRegularization", identity::from_keras),
+    ("Add", add::from_keras),
+    ("AlphaDropout", identity::from_keras),
+    ("AveragePooling2D", average_pool::from_keras),
+    ("BatchNormalization", batch_normalization::from_keras),
+    ("Concatenate", concat::from_keras),
+    ("Conv2D", conv::from_keras),
+    ("Dense", gemm::from_keras),
+    ("DepthwiseConv2D", conv::from_keras_depthwise),
+    ("Dropout", identity::from_keras),
+    ("Flatten", reshape::from_keras_flatten),
+    ("GaussianDropout", identity::from_keras),
+    ("GaussianNoise", identity::from_keras),
+    ("GlobalAveragePooling2D", global_average_pool::from_keras),
+    ("GlobalMaxPooling2D", global_max_pool::from_keras),
+    ("InputLayer", input::from_keras),
+    ("LeakyReLU", leaky_relu::from_keras),
+    ("MaxPooling2D", max_pool::from_keras),
+    ("ReLU", relu::from_keras),
+    ("Rescaling", affine::from_keras),
+    ("Reshape", reshape::from_keras),
+    ("SeparableConv2D", conv::from_keras_separable),
+    ("Softmax", softmax::from_keras),
+    ("SpatialDropout2D", identity::from_keras),
+    ("ZeroPadding2D", pad::from_keras),
 ];
 
 /// A node of this operator, without name or place, for tests and passes.

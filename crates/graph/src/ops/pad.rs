@@ -2,7 +2,7 @@ use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Axis, Import, node_error},
+    import::{Attributes, Axis, Import, Value, keras, node_error},
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
@@ -127,4 +127,25 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
         return Err(node_error(node, "pads by more than 65536"));
     }
     import.push_like(node, op, &value)
+}
+
+/// Source: Keras `ZeroPadding2D`.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let value = layer.image()?;
+    let mut op = Pad { begin: [1, 1], end: [1, 1], value: 0.0 };
+    if let Some(padding) = layer.take("padding") {
+        // One extent for all sides, one for each axis, or `[[top, bottom], [left, right]]`.
+        let sides = match padding.as_array().map(Vec::as_slice) {
+            Some([rows, columns]) => keras::pair(rows, 0).zip(keras::pair(columns, 0)),
+            Some(_) => None,
+            None => keras::pair(padding, 0).map(|sides| (sides, sides)),
+        };
+        let Some((rows, columns)) = sides else {
+            let help = "it must be [[top, bottom], [left, right]]";
+            return Err(layer.refuse("padding", padding, help));
+        };
+        op.begin = [rows[0], columns[0]];
+        op.end = [rows[1], columns[1]];
+    }
+    layer.push_like(op, &value)
 }

@@ -1,11 +1,12 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
+use super::{Clip, Context, FixedOp, FixedOperator, FixedStep, FloatStep, LeakyRelu, Operator};
 use crate::{
     error::{ImportError, LowerError},
     graph::{Activation, Shape},
-    import::{Attributes, Import},
+    import::{Attributes, Import, Value, keras},
     lower::{LowerContext, Requantization},
 };
 use fixedwise_codec::onnx;
+use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::{Kernels, rescale};
 
 /// `y = max(x, 0)`; any shape.
@@ -77,4 +78,37 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     Attributes::new(node).finish()?;
     let value = import.value(node, 0)?;
     import.push_like(node, Relu, &value)
+}
+
+/// Source: Keras `ReLU`, with `max_value` and `negative_slope`; `Activation`, as the option
+/// `activation` of any layer: linear, relu, relu6, `leaky_relu`, softmax, or a layer.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let mut value = layer.value()?;
+    let max = layer.number("max_value")?;
+    let slope = layer.number("negative_slope")?.unwrap_or(0.0);
+    if let Some(threshold) = layer.number("threshold")?
+        && threshold != 0.0
+    {
+        return Err(layer.refuse("threshold", &threshold.into(), "only 0 is supported"));
+    }
+    if let Some(max) = max
+        && max < 0.0
+    {
+        return Err(layer.refuse("max_value", &max.into(), "it must not be negative"));
+    }
+    let max = max.map_or(f32::INFINITY, f64_to_f32);
+    if slope == 0.0 {
+        return if max.is_finite() {
+            layer.push_like(Clip { min: 0.0, max }, &value)
+        } else {
+            layer.push_like(Relu, &value)
+        };
+    }
+    let leaky = LeakyRelu { alpha: f64_to_f32(slope) };
+    if !max.is_finite() {
+        return layer.push_like(leaky, &value);
+    }
+    let name = format!("{}_slope", layer.name());
+    value.node = layer.import.push_node(&name, leaky, vec![value.node])?;
+    layer.push_like(Clip { min: f32::NEG_INFINITY, max }, &value)
 }

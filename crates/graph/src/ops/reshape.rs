@@ -2,7 +2,9 @@ use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Axis, Import, axis_index, channels_first, extent, node_error},
+    import::{
+        Attributes, Axis, Import, Value, axis_index, channels_first, extent, keras, node_error,
+    },
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
@@ -291,4 +293,43 @@ pub(super) fn import_unsqueeze(import: &mut Import, node: &onnx::Node) -> Result
     };
     let value = import.reshape(&node.name, &value, axes, &extents)?;
     import.set_value(node, value)
+}
+
+/// Source: Keras `Flatten`.
+pub(super) fn from_keras_flatten(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    layer.channels_last()?;
+    let value = layer.value()?;
+    let extents = [1, layer.shape(&value).len()];
+    let name = layer.name();
+    layer.import.reshape(name, &value, vec![Axis::Batch, Axis::Channel], &extents)
+}
+
+/// Source: Keras `Reshape`.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let value = layer.value()?;
+    let elements = layer.shape(&value).len();
+    let Some(target) = layer.take("target_shape") else {
+        return Err(layer.error("its option `target_shape` is missing"));
+    };
+    let listed = target.as_array().map_or(&[][..], Vec::as_slice);
+    let open = listed.iter().filter(|extent| extent.as_i64() == Some(-1)).count();
+    let known = listed
+        .iter()
+        .filter(|extent| extent.as_i64() != Some(-1))
+        .try_fold(1_usize, |n, extent| n.checked_mul(keras::extent(extent, 1)?));
+    let shape = known.filter(|known| open < 2 && elements.is_multiple_of(*known)).map(|known| {
+        let extent = |extent| keras::extent(extent, 1).unwrap_or(elements / known);
+        std::iter::once(1).chain(listed.iter().map(extent)).collect::<Vec<usize>>()
+    });
+    let shape = shape.filter(|shape| shape.iter().product::<usize>() == elements);
+    let axes = shape.as_ref().and_then(|shape| keras::channels_last(shape.len()));
+    let (Some(shape), Some(axes)) = (shape, axes) else {
+        return Err(layer.refuse(
+            "target_shape",
+            target,
+            &format!("it must be one to three extents for {elements} elements"),
+        ));
+    };
+    let name = layer.name();
+    layer.import.reshape(name, &value, axes, &shape)
 }

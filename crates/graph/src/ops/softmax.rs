@@ -2,7 +2,7 @@ use super::{Context, FixedOp, FloatStep, Operator, relu::one};
 use crate::{
     error::{ImportError, LowerError},
     graph::Shape,
-    import::{Attributes, Axis, Import, axis_index, node_error},
+    import::{Attributes, Axis, Import, Value, axis_index, keras, node_error},
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
@@ -57,4 +57,11 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
         return Err(node_error(node, "only softmax over the channels is supported"));
     }
     import.push_like(node, Softmax, &value)
+}
+
+/// Source: Keras `Softmax`, over the last axis.
+pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+    let value = layer.value()?;
+    layer.last_axis("axis", value.axes.len())?;
+    layer.push_like(Softmax, &value)
 }

@@ -37,6 +37,19 @@ impl Window {
         Self::whole(Shape::new(1, 1, 1))
     }
 
+    /// Pads an input of `extents` so that there is a position for every stride that begins in it;
+    /// the odd row or column goes after the last.
+    ///
+    /// Source: ONNX `auto_pad` = `SAME_UPPER`, Keras `padding` = `same`.
+    pub(crate) fn pad_same(&mut self, extents: [usize; 2]) {
+        for axis in 0..2 {
+            let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+            let last = (extents[axis].div_ceil(self.stride[axis]) - 1) * self.stride[axis];
+            let needed = (last + reach).saturating_sub(extents[axis]);
+            (self.pad_begin[axis], self.pad_end[axis]) = (needed / 2, needed - needed / 2);
+        }
+    }
+
     /// Whether any side is padded.
     pub fn is_padded(&self) -> bool {
         self.pad_begin != [0, 0] || self.pad_end != [0, 0]

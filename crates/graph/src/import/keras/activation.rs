@@ -1,0 +1,79 @@
+//! Activations: a layer of their own, or an option of another layer.
+
+use super::{super::Value, Layer};
+use crate::{
+    error::ImportError,
+    ops::{Clip, LeakyRelu, Op, Relu, Softmax},
+};
+use fixedwise_codec::keras;
+use serde_json::Value as Json;
+
+/// Functions by name; `None` is the identity.
+const FUNCTIONS: [(&str, Option<Op>); 5] = [
+    ("linear", None),
+    ("relu", Some(Op::Relu(Relu))),
+    ("relu6", Some(Op::Clip(Clip { min: 0.0, max: 6.0 }))),
+    // The slope that Keras takes where only the name is given.
+    ("leaky_relu", Some(Op::LeakyRelu(LeakyRelu { alpha: 0.2 }))),
+    ("softmax", Some(Op::Softmax(Softmax))),
+];
+
+/// Source: Keras `Activation`.
+pub(crate) fn activation_layer(layer: &mut Layer) -> Result<Value, ImportError> {
+    let value = layer.value()?;
+    let name = layer.name();
+    layer.activation_named(value, name)
+}
+
+impl Layer<'_> {
+    /// The option `activation` applied to `value`, as a node after the layer's own.
+    pub(crate) fn activation(&mut self, value: Value) -> Result<Value, ImportError> {
+        let name = format!("{}_activation", self.name());
+        self.activation_named(value, &name)
+    }
+
+    fn activation_named(&mut self, value: Value, name: &str) -> Result<Value, ImportError> {
+        let Some(option) = self.take("activation") else { return Ok(value) };
+        let function = match option {
+            Json::String(function) => Some(function.as_str()),
+            Json::Object(object) if object.get("class_name") == Some(&"function".into()) => {
+                object.get("config").and_then(Json::as_str)
+            }
+            // A layer as an activation.
+            Json::Object(object) => {
+                let text = |key: &str| object.get(key).and_then(Json::as_str);
+                let (Some(class), Some(config)) =
+                    (text("class_name"), object.get("config").and_then(Json::as_object))
+                else {
+                    return Err(self.refuse("activation", option, "it is not understood"));
+                };
+                if text("module").is_some_and(|module| module != "keras.layers")
+                    || text("registered_name").is_some_and(|registered| registered != class)
+                {
+                    return Err(self.refuse("activation", option, "it is not one of Keras' own"));
+                }
+                let layer = keras::Layer {
+                    name: name.to_owned(),
+                    class: class.to_owned(),
+                    config: config.clone(),
+                    inputs: Vec::new(),
+                    weights: Vec::new(),
+                };
+                return super::read(self.import, &layer, vec![value]);
+            }
+            _ => None,
+        };
+        let known = FUNCTIONS.iter().find(|(known, _)| function == Some(known));
+        let Some((_, op)) = known else {
+            let names = FUNCTIONS.map(|(name, _)| name).join(", ");
+            return Err(self.refuse("activation", option, &format!("supported are {names}")));
+        };
+        match op {
+            None => Ok(value),
+            Some(op) => {
+                let node = self.import.push_node(name, op.clone(), vec![value.node])?;
+                Ok(Value { node, axes: value.axes })
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! One Keras layer while it is read: no option and no weight is left unread.
+
+use super::super::{Import, Value};
+use crate::{
+    error::ImportError,
+    graph::{NodeId, Shape},
+    ops::{Op, Window},
+};
+use fixedwise_codec::keras;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// Options that say how weights came to be, or what was already known.
+const TRAINING_ONLY: [&str; 5] = ["name", "trainable", "batch_input_shape", "batch_shape", "seed"];
+
+/// Ends of the names of such options.
+const TRAINING_ONLY_ENDS: [&str; 3] = ["_initializer", "_regularizer", "_constraint"];
+
+/// Types in which the arithmetic of a float network may be done.
+const FLOAT_TYPES: [&str; 6] =
+    ["float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"];
+
+/// A layer and the state of the import; [`Layer::finish`] refuses what is left unread.
+#[derive(Debug)]
+pub(crate) struct Layer<'a> {
+    pub(crate) import: &'a mut Import,
+    saved: &'a keras::Layer,
+    inputs: Vec<Value>,
+    unread: BTreeMap<&'a str, &'a Json>,
+    weights: std::slice::Iter<'a, keras::Tensor>,
+}
+
+impl<'a> Layer<'a> {
+    /// A layer that takes those values, nothing read yet.
+    pub(super) fn new(
+        import: &'a mut Import,
+        saved: &'a keras::Layer,
+        inputs: Vec<Value>,
+    ) -> Result<Self, ImportError> {
+        let unread = saved
+            .config
+            .iter()
+            .map(|(key, value)| (key.as_str(), value))
+            .filter(|(key, _)| {
+                saved.class == "InputLayer" && key.ends_with("_shape")
+                    || !TRAINING_ONLY.contains(key)
+                        && !TRAINING_ONLY_ENDS.iter().any(|end| key.ends_with(end))
+            })
+            .collect();
+        let mut layer = Self { import, saved, inputs, unread, weights: saved.weights.iter() };
+        let dtype = layer.take("dtype");
+        if let Some(dtype) = dtype {
+            let name = dtype.get("config").and_then(|config| config.get("name")).unwrap_or(dtype);
+            if !name.as_str().is_some_and(|name| FLOAT_TYPES.contains(&name)) {
+                return Err(layer.refuse("dtype", dtype, "only float networks are supported"));
+            }
+        }
+        Ok(layer)
+    }
+
+    /// # Errors
+    /// [`ImportError`] for the first option or weight nobody read.
+    pub(super) fn finish(mut self) -> Result<(), ImportError> {
+        if let Some((key, _)) = self.unread.first_key_value() {
+            return Err(ImportError::UnknownAttribute {
+                node: self.saved.name.clone(),
+                op_type: self.saved.class.clone(),
+                attribute: (*key).to_owned(),
+            });
+        }
+        match self.weights.next() {
+            None => Ok(()),
+            Some(tensor) => {
+                Err(self.error(&format!("does not take the weight `{}` of its file", tensor.path)))
+            }
+        }
+    }
+
+    /// Name of the layer.
+    pub(crate) fn name(&self) -> &'a str {
+        &self.saved.name
+    }
+
+    /// `problem` with the layer's name and class.
+    pub(crate) fn error(&self, problem: &str) -> ImportError {
+        ImportError::Node {
+            node: self.saved.name.clone(),
+            op_type: self.saved.class.clone(),
+            problem: problem.to_owned(),
+        }
+    }
+
+    /// The error for an option's value that is not supported.
+    pub(crate) fn refuse(&self, option: &str, value: &Json, help: &str) -> ImportError {
+        ImportError::AttributeValue {
+            node: self.saved.name.clone(),
+            op_type: self.saved.class.clone(),
+            attribute: option.to_owned(),
+            value: value.to_string().chars().take(80).collect(),
+            help: help.to_owned(),
+        }
+    }
+
+    /// The values it takes, at least one.
+    pub(crate) fn values(&self) -> Result<Vec<Value>, ImportError> {
+        if self.inputs.is_empty() {
+            return Err(self.error("takes nothing"));
+        }
+        Ok(self.inputs.clone())
+    }
+
+    /// The one value it takes.
+    pub(crate) fn value(&self) -> Result<Value, ImportError> {
+        match self.inputs.as_slice() {
+            [value] => Ok(value.clone()),
+            inputs => Err(self.error(&format!("takes {} values instead of one", inputs.len()))),
+        }
+    }
+
+    /// The one image `[rows, columns, channels]` it takes.
+    pub(crate) fn image(&mut self) -> Result<Value, ImportError> {
+        self.channels_last()?;
+        let value = self.value()?;
+        if value.axes.len() == 4 {
+            Ok(value)
+        } else {
+            Err(self.error("its input must be an image: rows, columns and channels"))
+        }
+    }
+
+    /// Extents of a value.
+    pub(crate) fn shape(&self, value: &Value) -> Shape {
+        self.import.shape(value)
+    }
+
+    /// Whether it takes nothing.
+    pub(crate) fn is_source(&self) -> bool {
+        self.inputs.is_empty()
+    }
+
+    /// An option that may be left out; `null` is left out.
+    pub(crate) fn take(&mut self, option: &str) -> Option<&'a Json> {
+        self.unread.remove(option).filter(|value| !value.is_null())
+    }
+
+    /// Takes options that have no effect at inference.
+    pub(crate) fn ignore(&mut self, options: &[&'static str]) {
+        for option in options {
+            self.unread.remove(option);
+        }
+    }
+
+    /// Refuses any value but `expected`, which is also the default.
+    pub(crate) fn must_be(
+        &mut self,
+        option: &str,
+        expected: &Json,
+        help: &str,
+    ) -> Result<(), ImportError> {
+        match self.take(option) {
+            Some(value) if value != expected => Err(self.refuse(option, value, help)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses images with the channels first.
+    pub(crate) fn channels_last(&mut self) -> Result<(), ImportError> {
+        self.must_be(
+            "data_format",
+            &"channels_last".into(),
+            "save the model with `channels_last` images",
+        )
+    }
+
+    /// Whether an option is set; `default` where it is left out.
+    pub(crate) fn flag(&mut self, option: &str, default: bool) -> Result<bool, ImportError> {
+        match self.take(option) {
+            None => Ok(default),
+            Some(Json::Bool(value)) => Ok(*value),
+            Some(value) => Err(self.refuse(option, value, "it must be true or false")),
+        }
+    }
+
+    /// A finite number; `None` where it is left out.
+    pub(crate) fn number(&mut self, option: &str) -> Result<Option<f64>, ImportError> {
+        let Some(value) = self.take(option) else { return Ok(None) };
+        match value.as_f64().filter(|x| x.is_finite()) {
+            Some(x) => Ok(Some(x)),
+            None => Err(self.refuse(option, value, "it must be a finite number")),
+        }
+    }
+
+    /// A count from 1 on; `None` where it is left out.
+    pub(crate) fn count(&mut self, option: &str) -> Result<Option<usize>, ImportError> {
+        let Some(value) = self.take(option) else { return Ok(None) };
+        match extent(value, 1) {
+            Some(count) => Ok(Some(count)),
+            None => Err(self.refuse(option, value, "it must be a count from 1 on")),
+        }
+    }
+
+    /// One extent for rows and columns, or one each; `None` where it is left out.
+    pub(crate) fn pair(&mut self, option: &str) -> Result<Option<[usize; 2]>, ImportError> {
+        let Some(value) = self.take(option) else { return Ok(None) };
+        match pair(value, 1) {
+            Some(pair) => Ok(Some(pair)),
+            None => Err(self.refuse(option, value, "it must be two integers of at least 1")),
+        }
+    }
+
+    /// A window of that option's extents over `image`, with its strides and padding.
+    pub(crate) fn window(
+        &mut self,
+        kernel: &str,
+        default_strides: Option<[usize; 2]>,
+        image: Shape,
+    ) -> Result<Window, ImportError> {
+        let kernel = self
+            .pair(kernel)?
+            .ok_or_else(|| self.error(&format!("its option `{kernel}` is missing")))?;
+        let mut window = Window::whole(Shape::new(kernel[0], kernel[1], 1));
+        window.stride = self.pair("strides")?.or(default_strides).unwrap_or(kernel);
+        window.dilation = self.pair("dilation_rate")?.unwrap_or([1, 1]);
+        match self.take("padding") {
+            None => {}
+            Some(Json::String(padding)) if padding == "valid" => {}
+            Some(Json::String(padding)) if padding == "same" => {
+                window.pad_same([image.h, image.w]);
+            }
+            Some(value) => {
+                return Err(self.refuse("padding", value, "supported are `valid` and `same`"));
+            }
+        }
+        Ok(window)
+    }
+
+    /// Refuses an axis that is not the last one, the channels.
+    pub(crate) fn last_axis(&mut self, option: &str, rank: usize) -> Result<(), ImportError> {
+        let Some(value) = self.take(option) else { return Ok(()) };
+        let axis = match value {
+            Json::Array(axes) if axes.len() == 1 => &axes[0],
+            axis => axis,
+        };
+        let axis = axis.as_i64().and_then(|axis| super::super::axis_index(axis, rank));
+        if axis.is_some_and(|axis| axis + 1 == rank) {
+            return Ok(());
+        }
+        Err(self.refuse(option, value, "only the last axis, the channels, is supported"))
+    }
+
+    /// The next weight, which must have that name and those extents, all finite.
+    pub(crate) fn weight(&mut self, name: &str, shape: &[usize]) -> Result<&'a [f32], ImportError> {
+        self.weight_named(&[name], shape)
+    }
+
+    /// The next weight, for which versions of Keras have several names, the usual one first.
+    pub(crate) fn weight_named(
+        &mut self,
+        names: &[&str],
+        shape: &[usize],
+    ) -> Result<&'a [f32], ImportError> {
+        let name = names[0];
+        let Some(tensor) = self.weights.next() else {
+            return Err(self.error(&format!("its weight `{name}` is not in the file")));
+        };
+        if tensor.name.as_deref().is_some_and(|found| !names.contains(&found)) {
+            return Err(self.error(&format!(
+                "the file has the weight `{}` where `{name}` is expected",
+                tensor.path
+            )));
+        }
+        if tensor.shape != shape {
+            return Err(self.error(&format!(
+                "its weight `{name}` (`{}`) has extents {:?} instead of {shape:?}",
+                tensor.path, tensor.shape
+            )));
+        }
+        match tensor.data.iter().position(|x| !x.is_finite()) {
+            None => Ok(&tensor.data),
+            Some(index) => Err(ImportError::NotFinite {
+                node: self.saved.name.clone(),
+                tensor: tensor.path.clone(),
+                value: tensor.data[index],
+                index,
+            }),
+        }
+    }
+
+    /// The weight `bias` where the layer uses one, else zeros.
+    pub(crate) fn bias(&mut self, channels: usize) -> Result<Vec<f32>, ImportError> {
+        if self.flag("use_bias", true)? {
+            Ok(self.weight("bias", &[channels])?.to_vec())
+        } else {
+            Ok(vec![0.0; channels])
+        }
+    }
+
+    /// Adds a node of the layer's name.
+    pub(crate) fn push(
+        &mut self,
+        op: impl Into<Op>,
+        inputs: Vec<NodeId>,
+    ) -> Result<NodeId, ImportError> {
+        self.import.push_node(&self.saved.name, op, inputs)
+    }
+
+    /// Adds a node of the layer's name whose value has the axes of its one input.
+    pub(crate) fn push_like(
+        &mut self,
+        op: impl Into<Op>,
+        value: &Value,
+    ) -> Result<Value, ImportError> {
+        let node = self.push(op, vec![value.node])?;
+        Ok(Value { node, axes: value.axes.clone() })
+    }
+}
+
+/// An integer of at least `least`, and no larger than any image.
+pub(crate) fn extent(value: &Json, least: usize) -> Option<usize> {
+    const MAX: usize = 1 << 20;
+    let extent = usize::try_from(value.as_u64()?).ok()?;
+    (least..=MAX).contains(&extent).then_some(extent)
+}
+
+/// One extent for both axes, or two.
+pub(crate) fn pair(value: &Json, least: usize) -> Option<[usize; 2]> {
+    match value {
+        Json::Array(list) => match list.as_slice() {
+            [a, b] => Some([extent(a, least)?, extent(b, least)?]),
+            _ => None,
+        },
+        one => extent(one, least).map(|extent| [extent; 2]),
+    }
+}

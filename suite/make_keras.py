@@ -1,0 +1,160 @@
+"""Small networks that Keras itself saved, and what it computes with them.
+
+    python3 -m venv venv && venv/bin/pip install -r suite/requirements-keras.txt
+    venv/bin/python suite/make_keras.py
+
+Writes `suite/keras`. Weights, inputs and outputs are the same in every run; dates in the files are
+not.
+"""
+
+import json
+import os
+import pathlib
+import zipfile
+
+os.environ["KERAS_BACKEND"] = "numpy"
+
+import h5py
+import keras
+import numpy as np
+from keras import layers as L
+
+FOLDER = pathlib.Path(__file__).parent / "keras"
+
+
+def plain():
+    """One layer after the other; every extent is odd or even where `same` padding cares."""
+    return keras.Sequential(
+        [
+            keras.Input((11, 8, 2)),
+            L.Conv2D(6, (3, 2), strides=2, padding="same", activation="relu", name="conv"),
+            L.BatchNormalization(name="norm"),
+            L.MaxPooling2D(2, padding="same", name="pool"),
+            L.Dropout(0.5, name="drop"),
+            L.Flatten(name="flat"),
+            L.Dense(5, activation="softmax", name="classes"),
+        ],
+        name="plain",
+    )
+
+
+def branches():
+    """Every layer and option that is read and that `plain` does not have."""
+    x = keras.Input((9, 12, 2), name="image")
+    y = L.Rescaling(1 / 127.5, offset=-1, name="scaled")(x)
+    y = L.ZeroPadding2D(((1, 2), (0, 3)), name="padded")(y)
+    y = L.Conv2D(4, 3, dilation_rate=2, padding="same", use_bias=False, name="dilated")(y)
+    y = L.BatchNormalization(scale=False, epsilon=1e-2, name="norm_no_scale")(y)
+    y = L.ReLU(6.0, negative_slope=0.1, name="relu_slope_6")(y)
+    a = L.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2, name="depthwise")(y)
+    a = L.BatchNormalization(center=False, name="norm_no_center")(a)
+    a = L.LeakyReLU(negative_slope=0.2, name="leaky")(a)
+    b = L.SeparableConv2D(
+        8, (2, 3), strides=2, padding="same", depth_multiplier=2, activation="relu6", name="separable"
+    )(y)
+    b = L.SpatialDropout2D(0.1, name="drop_space")(b)
+    c = L.Conv2D(8, 1, strides=2, activation=L.LeakyReLU(negative_slope=0.3), name="point")(y)
+    c = L.GaussianNoise(0.1, name="noise")(c)
+    y = L.Add(name="sum")([a, b, c])
+    y = L.Conv2D(8, 3, groups=2, padding="same", activation="leaky_relu", name="grouped")(y)
+    y = L.Activation("relu", name="relu")(y)
+    a = L.AveragePooling2D(3, strides=2, padding="same", name="mean_same")(y)
+    b = L.AveragePooling2D((2, 2), name="mean_valid")(y)
+    b = L.ZeroPadding2D(((0, 0), (0, 0)), name="not_padded")(b)
+    c = L.MaxPooling2D(3, strides=2, padding="same", name="max_same")(y)
+    y = L.Concatenate(name="channels")([a, c])
+    b = L.Dense(16, activation="relu", name="dense_image")(b)
+    b = L.ActivityRegularization(l2=0.1, name="regular")(b)
+    y = L.Concatenate(axis=1, name="rows")([y, b])
+    y = L.ReLU(max_value=6.0, name="relu_6")(y)
+    a = L.GlobalAveragePooling2D(keepdims=True, name="mean")(y)
+    a = L.Reshape((-1,), name="vector")(a)
+    b = L.GlobalMaxPooling2D(name="max")(y)
+    c = L.MaxPooling2D((3, 2), name="max_valid")(y)
+    c = L.Reshape((2, -1, 8), name="reshaped")(c)
+    c = L.Softmax(name="softmax_image")(c)
+    c = L.Flatten(name="flat")(c)
+    y = L.Concatenate(axis=1, name="vectors")([a, b, c])
+    y = L.Dense(7, name="hidden")(y)
+    y = L.ReLU(negative_slope=0.25, name="relu_slope")(y)
+    y = L.Dense(4, use_bias=False, name="classes")(y)
+    y = L.Softmax(axis=-1, name="softmax")(y)
+    return keras.Model(x, y, name="branches")
+
+
+def fill(model, random):
+    """Weights such that every value matters."""
+    for layer in model.layers:
+        for weight in layer.weights:
+            if "seed" in weight.path:
+                continue
+            if "variance" in weight.path:
+                value = random.uniform(0.3, 2.0, weight.shape)
+            elif "gamma" in weight.path:
+                value = random.uniform(-1.5, 1.5, weight.shape)
+            else:
+                value = random.normal(0, 0.4, weight.shape)
+            weight.assign(value.astype("float32"))
+
+
+def as_keras_2(model, path):
+    """The file of the same model as Keras 2.2 wrote it, its datasets compressed."""
+    layers = []
+    for layer in model.layers:
+        config = {
+            key: value
+            for key, value in layer.get_config().items()
+            if key not in ("dtype", "groups", "synchronized", "quantization_config")
+            and not key.startswith("renorm")
+        }
+        layers.append({"class_name": type(layer).__name__, "config": config})
+    layers[0]["config"]["batch_input_shape"] = [None, *model.input_shape[1:]]
+    layers[0]["config"]["dtype"] = "float32"
+    config = {"name": model.name, "layers": layers}
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"] = b"2.2.4"
+        file.attrs["backend"] = b"tensorflow"
+        text = json.dumps({"class_name": "Sequential", "config": config})
+        file.attrs["model_config"] = text.encode()
+        root = file.create_group("model_weights")
+        root.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        for layer in model.layers:
+            group = root.create_group(layer.name)
+            names = [f"{layer.name}/{weight.name}:0" for weight in layer.weights if "seed" not in weight.path]
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name, weight in zip(names, layer.weights):
+                value = np.asarray(weight.value)
+                group.create_dataset(name, data=value, compression="gzip", shuffle=True)
+
+
+def deflate(path):
+    """The same archive, compressed."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+
+
+def main():
+    FOLDER.mkdir(exist_ok=True)
+    random = np.random.default_rng(1)
+    for make in (plain, branches):
+        model = make()
+        fill(model, random)
+        scale = 255 if make is branches else 1
+        x = (random.uniform(-0.2, 1, (3, *model.input_shape[1:])) * scale).astype("float32")
+        y = np.asarray(model(x, training=False)).astype("float32")
+        name = model.name
+        np.savez_compressed(FOLDER / f"{name}.npz", x=x, y=y)
+        model.save(FOLDER / f"{name}.keras")
+        model.save(FOLDER / f"{name}.h5")
+        if make is branches:
+            deflate(FOLDER / f"{name}.keras")
+        else:
+            model.save_weights(FOLDER / f"{name}.weights.h5")
+            (FOLDER / f"{name}.json").write_text(model.to_json())
+            as_keras_2(model, FOLDER / f"{name}_keras_2.h5")
+
+
+main()
