@@ -28,10 +28,11 @@ EXIT CODES
 /// generalize.json.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
+// The flattened arguments form a group of the usual name.
+#[group(id = "generalize")]
 #[command(mut_arg("search", |argument| argument.hide(true)))]
 #[command(mut_arg("test", |argument| argument.hide(true)))]
 #[command(mut_arg("data", |argument| argument
-    .required(true)
     .help("Images with labels, PATH[:SPLIT][@FROM..TO]: the test split is divided, the first \
            2,000 of the train split calibrate")
     .long_help(None)))]

@@ -268,7 +268,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "the values are exact")]
     fn roots_are_rounded_and_squared_back() {
         let rounded = |bits, frac, values: &[f32]| {
             let mut values = values.to_vec();

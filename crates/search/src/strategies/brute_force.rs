@@ -181,7 +181,10 @@ impl Hold {
         match self.rule {
             ScoreRule::Drop => evaluation.score.points_loss(),
             ScoreRule::Ratio => evaluation.score.relative_loss(),
-            ScoreRule::Accuracy => best.score.accuracy() - evaluation.score.accuracy(),
+            ScoreRule::Accuracy => {
+                let behind = best.score.correct.saturating_sub(evaluation.score.correct);
+                count_to_f64(behind) / count_to_f64(evaluation.score.n.max(1))
+            }
         }
     }
 
