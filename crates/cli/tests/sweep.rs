@@ -199,7 +199,7 @@ fn wrong_sweeps_and_parts_are_one_line() {
             &["weights", "--layer", "elsewhere"],
             "no weights of `elsewhere` to sweep; the network has those of sums, classes",
         ),
-        (&sweep, &["biases"], "there are no biases to sweep; the network has those of none"),
+        (&sweep, &["biases"], "there are no biases to sweep; the network has none"),
         (&sweep, &["weights", "--plan", "absent.toml"], "absent.toml"),
         (
             &sweep,

@@ -29,7 +29,7 @@ pub enum SearchError {
     #[error("the grid of formats cannot be swept: {problem}")]
     Grid { problem: String },
     /// A sweep of tensors that the network does not have.
-    #[error("there are no {kinds}{layer} to sweep; the network has those of {known}")]
+    #[error("there are no {kinds}{layer} to sweep; the network has {known}")]
     NothingToSweep { kinds: String, layer: String, known: String },
     /// The plan and the network do not make an integer network.
     #[error(transparent)]

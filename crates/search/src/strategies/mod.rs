@@ -2,6 +2,7 @@
 
 pub mod brute_force;
 pub mod fixed;
+mod grid;
 pub mod joint;
 mod observer;
 mod tensors;
