@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use fixedwise_codec::onnx;
 use fixedwise_fixed::{Format, Range, Rounding, convert::count_to_f64};
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, LayerPlan, Op, Plan, Semantics, from_onnx, lower, passes,
+    AccumulatorPolicy, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, from_onnx, lower, passes,
     run::{Program, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -75,6 +75,7 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
     Plan {
         semantics: Semantics::Integer,
         rounding: Rounding::TiesUp,
+        quantizer: Quantizer::Uniform,
         input: Format::unsigned(8, 0),
         layers: graph.layers().map(layer).collect(),
         others: adds.map(|(id, node)| (node.name.clone(), activation(id))).collect(),

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use fixedwise::{DataOptions, DataSource, Layout, MaxLoss, Preprocess, Semantics};
-use std::{path::PathBuf, time::Duration};
+use fixedwise::{DataOptions, DataSource, Layout, MaxLoss, Preprocess, Quantizer, Semantics};
+use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 /// The network.
 #[derive(Args, Debug)]
@@ -60,6 +60,23 @@ impl From<SemanticsName> for Semantics {
     }
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum QuantizerName {
+    /// The values: steps are equal.
+    Uniform,
+    /// Their square roots, squared back: steps grow with the value; in simulated semantics only.
+    SquareRoot,
+}
+
+impl From<QuantizerName> for Quantizer {
+    fn from(name: QuantizerName) -> Self {
+        match name {
+            QuantizerName::Uniform => Self::Uniform,
+            QuantizerName::SquareRoot => Self::SquareRoot,
+        }
+    }
+}
+
 impl DataArguments {
     /// What a run is told about its images; the sources are the command's own.
     pub(crate) fn options(&self) -> Result<DataOptions> {
@@ -103,6 +120,15 @@ pub(crate) fn max_loss(text: &str) -> Result<MaxLoss, String> {
         text.strip_suffix("pt").and_then(number).map(MaxLoss::Points)
     };
     parsed.ok_or_else(|| "give percent of the float accuracy, 1%, or points, 0.5pt".to_owned())
+}
+
+/// `FROM..TO`, both included, or one number.
+pub(crate) fn span<T: FromStr + Copy>(text: &str) -> Result<RangeInclusive<T>, String> {
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    match (from.trim().parse(), to.trim().parse()) {
+        (Ok(from), Ok(to)) => Ok(from..=to),
+        _ => Err("give FROM..TO, both included, or one number: 1..8".to_owned()),
+    }
 }
 
 /// `90s`, `10m`, `1h30m`.
@@ -153,6 +179,16 @@ mod tests {
         assert_eq!(max_loss("0.5pt"), Ok(MaxLoss::Points(0.005)));
         for text in ["1", "", "%", "x%", "-1%", "101%", "nan%", "1 percent"] {
             assert!(max_loss(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_include_both_ends() {
+        assert_eq!(span("1..8"), Ok(1_u8..=8));
+        assert_eq!(span("-2..10"), Ok(-2_i8..=10));
+        assert_eq!(span("-3"), Ok(-3_i8..=-3));
+        for text in ["", "..", "1..", "..8", "1...8", "1..=8", "x", "1..300", "-1..3"] {
+            assert!(span::<u8>(text).is_err(), "{text}");
         }
     }
 

@@ -23,6 +23,8 @@ enum Command {
     Quantize(commands::quantize::Arguments),
     Evaluate(commands::evaluate::Arguments),
     Inspect(commands::inspect::Arguments),
+    Sweep(commands::sweep::Arguments),
+    Generalize(commands::generalize::Arguments),
 }
 
 /// What a run that did not fail says to its caller.
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         Command::Quantize(arguments) => commands::quantize::run(arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
+        Command::Sweep(arguments) => commands::sweep::run(arguments),
+        Command::Generalize(arguments) => commands::generalize::run(arguments),
     };
     match result {
         Ok(Verdict::Done) => ExitCode::SUCCESS,

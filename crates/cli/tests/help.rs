@@ -14,6 +14,8 @@ fn help_explains_every_option_and_has_examples() {
     help(&["quantize"]).stdout_eq(file!["snapshots/quantize.txt"].raw());
     help(&["evaluate"]).stdout_eq(file!["snapshots/evaluate.txt"].raw());
     help(&["inspect"]).stdout_eq(file!["snapshots/inspect.txt"].raw());
+    help(&["sweep"]).stdout_eq(file!["snapshots/sweep.txt"].raw());
+    help(&["generalize"]).stdout_eq(file!["snapshots/generalize.txt"].raw());
 }
 
 #[test]

@@ -3,12 +3,14 @@
 //! [`quantize`] does the whole way: it reads a model and images, sees the range of every value,
 //! searches the fewest bits that keep the accuracy, proves that no accumulator can overflow and
 //! measures the result on images that no decision has seen. [`evaluate`] measures a plan,
-//! [`inspect`] looks at a model.
+//! [`inspect`] looks at a model, [`sweep`] at every format of a grid, [`generalize`] at parts of a
+//! data set that a plan was not tuned on.
 #![forbid(unsafe_code)]
 
 mod data;
 mod error;
 mod evaluate;
+mod generalize;
 mod inspect;
 mod journal;
 mod loaders;
@@ -20,14 +22,25 @@ mod quantize;
 mod result;
 mod sets;
 mod summary;
+mod sweep;
+mod sweep_result;
 mod table;
 
 pub use data::{DataError, DataSource, Layout, Preprocess, Split};
 pub use error::Error;
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use fixedwise_fixed::{Format, Range, Rounding};
-pub use fixedwise_graph::{LayerPlan, Plan, Semantics, Shape};
-pub use fixedwise_search::{MaxLoss, Offset, strategies::TraceEntry};
+pub use fixedwise_graph::{LayerPlan, Plan, Quantizer, Semantics, Shape};
+pub use fixedwise_search::{
+    MaxLoss, Offset,
+    strategies::{
+        Kind, TraceEntry,
+        brute_force::{Direction, Fracs, Grid, Hold, ScoreRule},
+    },
+};
+pub use generalize::{
+    Generalization, GeneralizeOptions, Generalized, PartResult, generalize, generalize_observed,
+};
 pub use inspect::{Inspection, NodeInspection, inspect};
 pub use model::Model;
 pub use output::write_file;
@@ -40,6 +53,8 @@ pub use result::{
 };
 pub use sets::DataOptions;
 pub use summary::summary;
+pub use sweep::{SweepOptions, sweep, sweep_observed};
+pub use sweep_result::{SweepHold, SweepLayer, SweepPoint, SweepResult};
 
 use sha2::Digest as _;
 

@@ -2,7 +2,7 @@
 
 use crate::{Error, Model, output};
 use fixedwise_fixed::{Format, Range, Rounding};
-use fixedwise_graph::{Graph, LayerPlan, Plan, Semantics};
+use fixedwise_graph::{Graph, LayerPlan, Plan, Quantizer, Semantics};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,10 +36,11 @@ const BIAS_NOTE: &str = "\
 /// A plan as `plan.toml`; [`read_plan`] is its inverse.
 ///
 /// ```
-/// use fixedwise::{Format, LayerPlan, Plan, Rounding, Semantics, plan_to_toml};
+/// use fixedwise::{Format, LayerPlan, Plan, Quantizer, Rounding, Semantics, plan_to_toml};
 ///
 /// let plan = Plan {
 ///     semantics: Semantics::Integer,
+///     quantizer: Quantizer::Uniform,
 ///     rounding: Rounding::TiesUp,
 ///     input: Format::unsigned(8, 0),
 ///     layers: vec![LayerPlan {
@@ -70,6 +71,10 @@ pub fn plan_to_toml(plan: &Plan) -> String {
     };
     line(format_args!("\nschema = {SCHEMA}"));
     line(format_args!("semantics = \"{}\"", plan.semantics.name()));
+    if plan.quantizer == Quantizer::SquareRoot {
+        line(format_args!("# Roots are stored, and squared back with their sign."));
+        line(format_args!("quantizer = \"{}\"", plan.quantizer.name()));
+    }
     line(format_args!("rounding = \"{rounding}\""));
     line(format_args!("\n[input]\nbits = {}\nfrac = {}", plan.input.bits, plan.input.frac));
     line(format_args!("signed = {}", plan.input.is_signed()));
@@ -184,6 +189,8 @@ struct PlanToml {
     schema: Spanned<u32>,
     semantics: SemanticsName,
     #[serde(default)]
+    quantizer: QuantizerName,
+    #[serde(default)]
     rounding: RoundingName,
     input: Option<Spanned<FormatToml>>,
     layers: BTreeMap<Spanned<String>, LayerToml>,
@@ -203,6 +210,23 @@ impl From<SemanticsName> for Semantics {
         match name {
             SemanticsName::Integer => Self::Integer,
             SemanticsName::Simulated => Self::Simulated,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum QuantizerName {
+    #[default]
+    Uniform,
+    SquareRoot,
+}
+
+impl From<QuantizerName> for Quantizer {
+    fn from(name: QuantizerName) -> Self {
+        match name {
+            QuantizerName::Uniform => Self::Uniform,
+            QuantizerName::SquareRoot => Self::SquareRoot,
         }
     }
 }
@@ -299,6 +323,7 @@ impl PlanToml {
         let input = self.input.as_ref().map(|input| checked(text, input, MAX_BITS)).transpose()?;
         Ok(Plan {
             semantics,
+            quantizer: self.quantizer.into(),
             rounding: match self.rounding {
                 RoundingName::TiesUp => Rounding::TiesUp,
                 RoundingName::TiesEven => Rounding::TiesEven,
@@ -423,6 +448,7 @@ impl PaperPlan {
         };
         Ok(Plan {
             semantics,
+            quantizer: Quantizer::Uniform,
             rounding: Rounding::default(),
             input: RAW_PIXELS,
             layers: layers.into_iter().filter(|name| given.contains(name)).map(layer).collect(),
@@ -475,6 +501,7 @@ mod tests {
     fn plan() -> Plan {
         Plan {
             semantics: Semantics::Integer,
+            quantizer: Quantizer::Uniform,
             rounding: Rounding::Floor,
             input: Format::full(8, -1),
             layers: vec![
@@ -501,6 +528,20 @@ mod tests {
             let plan = Plan { semantics, ..plan() };
             assert_eq!(parse_toml(&plan_to_toml(&plan), &graph()), Ok(plan));
         }
+    }
+
+    #[test]
+    fn the_quantizer_is_uniform_unless_the_file_says_otherwise() {
+        let uniform = Plan { semantics: Semantics::Simulated, ..plan() };
+        let text = plan_to_toml(&uniform);
+        assert!(!text.contains("quantizer"), "{text}");
+        let root = Plan { quantizer: Quantizer::SquareRoot, ..uniform };
+        let text = plan_to_toml(&root);
+        assert!(text.contains("\nquantizer = \"square-root\"\n"), "{text}");
+        assert_eq!(parse_toml(&text, &graph()), Ok(root));
+        let cubic = text.replace("\"square-root\"", "\"cubic\"");
+        let error = parse_toml(&cubic, &graph()).unwrap_err();
+        assert!(error.problem.contains("unknown variant `cubic`"), "{}", error.problem);
     }
 
     #[test]

@@ -15,14 +15,16 @@ use fixedwise_fixed::{
     convert::{count_to_f64, count_to_u64},
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Semantics, cost, lower,
-    run::Program,
+    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Quantizer, Semantics, cost,
+    lower, run::Program,
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, MaxLoss, Offset, Oracle,
     Predictions, Score, SearchError, Statistics, calibrate, format_no_clip,
-    strategies::{self, Event, FixedOptions, JointOptions, PlanHead, TraceEntry},
+    strategies::{
+        self, BruteForceOptions, Event, FixedOptions, JointOptions, PlanHead, TraceEntry,
+    },
 };
 use std::{
     ops::ControlFlow,
@@ -36,6 +38,9 @@ use std::{
 pub enum Strategy {
     /// The paper's final method: kind after kind, layer after layer, bits and binary point together.
     Joint,
+    /// Every format of a grid, tensor after tensor, the best held: 1 to 8 bits, around the binary
+    /// point at which nothing clips.
+    BruteForce,
     /// One width for everything.
     Fixed {
         /// Of weights, biases and activations; unsigned activations have at most 15.
@@ -44,10 +49,11 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// `joint` or `fixed`.
+    /// `joint`, `brute-force` or `fixed`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Joint => "joint",
+            Self::BruteForce => "brute-force",
             Self::Fixed { .. } => "fixed",
         }
     }
@@ -64,6 +70,8 @@ pub struct QuantizeOptions {
     pub range: Offset,
     /// What the formats mean.
     pub semantics: Semantics,
+    /// What the formats are applied to; the square root in simulated semantics only.
+    pub quantizer: Quantizer,
     /// Of every random choice: which half of a split searches and which tests.
     pub seed: u64,
     /// Threads; by default as many as the machine has.
@@ -88,6 +96,7 @@ impl Default for QuantizeOptions {
             strategy: Strategy::Joint,
             range: Offset::NoClip,
             semantics: Semantics::Integer,
+            quantizer: Quantizer::Uniform,
             seed: 0,
             threads: None,
             cache_bytes: EvaluatorOptions::default().cache_bytes,
@@ -220,6 +229,7 @@ impl Job<'_> {
                 problem: format!("is {bits}; allowed are 1 to 16"),
             });
         }
+        check_quantizer(options.quantizer, options.semantics, options.range)?;
         self.tell(Step::Loading);
         let model = Model::open(path, options.architecture.as_deref())?;
         let sets = Sets::load(self.data, &model, options.seed)?;
@@ -237,6 +247,7 @@ impl Job<'_> {
         let predictions = Predictions::new(model.graph(), &sets.search, kernels, self.stop)?;
         let head = PlanHead {
             input: input_format(&statistics, sets.preprocess().1),
+            quantizer: options.quantizer,
             ..PlanHead::of(options.semantics)
         };
         let found = {
@@ -343,6 +354,18 @@ impl Job<'_> {
                 is_finished: true,
                 trace: Vec::new(),
             },
+            Strategy::BruteForce => self.halt.during(|| {
+                let brute_force = BruteForceOptions::whole(head, options.max_loss);
+                let mut watch = Watch::new(self, graph, &mut steps);
+                let found = strategies::brute_force(
+                    graph,
+                    statistics,
+                    &mut oracle,
+                    &mut |event: &Event| watch.event(event),
+                    &brute_force,
+                );
+                oracle.finish(found)
+            })?,
             Strategy::Joint => self.halt.during(|| {
                 let joint = JointOptions {
                     head,
@@ -382,8 +405,26 @@ impl Job<'_> {
     }
 }
 
+/// Refuses a quantizer where it has no meaning.
+pub(crate) fn check_quantizer(
+    quantizer: Quantizer,
+    semantics: Semantics,
+    range: Offset,
+) -> Result<(), Error> {
+    let problem = match (quantizer, semantics, range) {
+        (Quantizer::SquareRoot, Semantics::Integer, _) => {
+            "has no integer form; take semantics `simulated`"
+        }
+        (Quantizer::SquareRoot, _, Offset::LeastError) => {
+            "has no least-error rule; take range `no-clip`"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::Option { option: "quantizer", problem: format!("{} {problem}", quantizer.name()) })
+}
+
 /// What the integer network takes: bytes as they are, other pixels as 8 bits that clip nothing.
-fn input_format(statistics: &Statistics, is_bytes: bool) -> Format {
+pub(crate) fn input_format(statistics: &Statistics, is_bytes: bool) -> Format {
     if is_bytes {
         return RAW_PIXELS;
     }

@@ -37,6 +37,9 @@ pub struct RunResult {
     pub strategy: String,
     /// `integer` or `simulated`.
     pub semantics: String,
+    /// `uniform` or `square-root`: what the formats are applied to.
+    #[serde(default = "uniform")]
+    pub quantizer: String,
     /// Seed of every random choice.
     pub seed: u64,
     /// The network.
@@ -306,6 +309,7 @@ impl Default for RunResult {
             tool: TOOL.to_owned(),
             strategy: String::new(),
             semantics: Semantics::Integer.name().to_owned(),
+            quantizer: uniform(),
             seed: 0,
             model: ModelResult::default(),
             max_loss: None,
@@ -329,6 +333,11 @@ impl Default for RunResult {
     }
 }
 
+/// What results said nothing about once.
+fn uniform() -> String {
+    fixedwise_graph::Quantizer::Uniform.name().to_owned()
+}
+
 impl RunResult {
     /// Fills in everything that follows from the graph and the plan: formats and costs.
     ///
@@ -340,6 +349,7 @@ impl RunResult {
         fixed: Option<&FixedGraph>,
     ) -> Result<(), Error> {
         plan.semantics.name().clone_into(&mut self.semantics);
+        plan.quantizer.name().clone_into(&mut self.quantizer);
         let memory = cost::memory(graph, plan)?;
         self.memory_bits = MemoryResult {
             weights: memory.weights,

@@ -29,12 +29,13 @@ pub fn summary(result: &RunResult, color: bool) -> String {
     };
     let model = &result.model;
     line(format!(
-        "{}  {} parameters, {} MACs an image; strategy {}, {} semantics",
+        "{}  {} parameters, {} MACs an image; strategy {}, {} semantics{}",
         heading(&model.name),
         grouped(model.parameters),
         rounded(model.macs),
         result.strategy,
         result.semantics,
+        if result.quantizer == "square-root" { ", square roots" } else { "" },
     ));
     line(String::new());
     line(heading("Layers"));

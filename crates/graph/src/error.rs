@@ -69,6 +69,12 @@ pub enum LowerError {
     /// A plan for another network.
     #[error("the plan names `{name}`, which the network does not have; it has {known}")]
     UnknownTensor { name: String, known: String },
+    /// A quantizer whose values are not multiples of a step.
+    #[error(
+        "the {quantizer} quantizer has no integer form; take semantics `simulated`, or quantizer \
+         `uniform`"
+    )]
+    Quantizer { quantizer: &'static str },
     /// A format outside what is stored.
     #[error("the plan gives the {kind} of `{node}` {bits} bits; allowed are 1 to {max_bits}{hint}")]
     Width { node: String, kind: &'static str, bits: u8, max_bits: u8, hint: &'static str },

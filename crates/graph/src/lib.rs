@@ -21,4 +21,4 @@ pub use graph::{Activation, Graph, Node, NodeId, Shape};
 pub use import::{from_keras, from_onnx, from_onnx_with_weights};
 pub use lower::{AccumulatorPolicy, lower, output_formats};
 pub use ops::Op;
-pub use plan::{LayerPlan, Plan, Semantics};
+pub use plan::{LayerPlan, Plan, Quantizer, Semantics};

@@ -5,7 +5,7 @@ use crate::{
     fixed_graph::{FixedGraph, FixedNode},
     graph::{Activation, Graph, Node, NodeId, Shape},
     ops::Op,
-    plan::Plan,
+    plan::{Plan, Quantizer},
 };
 use fixedwise_fixed::{
     AccumulatorBound, Format, Range, Rounding, align,
@@ -302,9 +302,13 @@ pub(crate) fn check_names(graph: &Graph, plan: &Plan) -> Result<(), LowerError> 
 /// The format of every node's value in integer semantics.
 ///
 /// # Errors
-/// Where the plan lacks one, has one that is not allowed, or names what the graph does not have.
+/// Where the plan lacks one, has one that is not allowed, names what the graph does not have, or its
+/// quantizer has no integer form.
 pub fn output_formats(graph: &Graph, plan: &Plan) -> Result<Vec<Format>, LowerError> {
     check_names(graph, plan)?;
+    if plan.quantizer != Quantizer::Uniform {
+        return Err(LowerError::Quantizer { quantizer: plan.quantizer.name() });
+    }
     let mut formats: Vec<Format> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let inputs: Vec<Format> = node.inputs.iter().map(|&input| formats[input]).collect();

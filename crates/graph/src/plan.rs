@@ -24,6 +24,28 @@ impl Semantics {
     }
 }
 
+/// What a format is applied to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Quantizer {
+    /// To the value: steps are equal.
+    #[default]
+    Uniform,
+    /// To `sign(x) * sqrt(|x|)`, squared back with its sign: steps grow with the value.
+    ///
+    /// In simulated semantics only, where integers need no common step.
+    SquareRoot,
+}
+
+impl Quantizer {
+    /// `uniform` or `square-root`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uniform => "uniform",
+            Self::SquareRoot => "square-root",
+        }
+    }
+}
+
 /// The formats of one layer. `None` stands for float, in simulated semantics; for a bias in
 /// integer semantics it stands for the accumulator's scale.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +65,8 @@ pub struct LayerPlan {
 pub struct Plan {
     /// What the formats mean.
     pub semantics: Semantics,
+    /// What the formats are applied to.
+    pub quantizer: Quantizer,
     /// How a requantization rounds.
     pub rounding: Rounding,
     /// Of the input image.

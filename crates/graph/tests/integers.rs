@@ -4,7 +4,7 @@
 
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, LayerPlan, LowerError, Op, Plan, Semantics, Shape, lower,
+    AccumulatorPolicy, Graph, LayerPlan, LowerError, Op, Plan, Quantizer, Semantics, Shape, lower,
     ops::{
         Add, AveragePool, Clip, Concat, GlobalAveragePool, GlobalMaxPool, LeakyRelu, MaxPool, Pad,
         Relu, Window,
@@ -60,6 +60,7 @@ fn plan(graph: &Graph, bits: u8) -> Plan {
     };
     Plan {
         semantics: Semantics::Integer,
+        quantizer: Quantizer::Uniform,
         rounding: Rounding::TiesUp,
         input: Format::unsigned(8, 6),
         layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
@@ -191,4 +192,13 @@ fn a_bias_of_its_own_format_is_shifted_to_the_accumulator() {
         let y = (64 * 16 + 128 * 8 + expected[0] + (1 << 7)) >> 8;
         assert_eq!(values[1][0], y);
     }
+}
+
+#[test]
+fn square_roots_have_no_integer_form() {
+    let graph = everything();
+    let plan = Plan { quantizer: Quantizer::SquareRoot, ..plan(&graph, 8) };
+    let error = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap_err();
+    assert_eq!(error, LowerError::Quantizer { quantizer: "square-root" });
+    assert!(error.to_string().contains("semantics `simulated`"), "{error}");
 }

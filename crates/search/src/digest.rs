@@ -1,7 +1,7 @@
 //! Stable hashes of what a plan says upstream of a node.
 
 use fixedwise_fixed::{Format, Range, Rounding};
-use fixedwise_graph::{Graph, NodeId, Plan, Semantics};
+use fixedwise_graph::{Graph, NodeId, Plan, Quantizer, Semantics};
 use std::fmt;
 
 /// 128 bits of FNV-1a: the same in every build, so that a journal outlives its process.
@@ -54,7 +54,8 @@ impl Digest {
             (Semantics::Integer, Rounding::TiesEven) => 2,
             (Semantics::Integer, Rounding::Floor) => 3,
         };
-        let head = Self::new().bytes(&[head]).format(integer.then_some(plan.input));
+        let root = u8::from(plan.quantizer == Quantizer::SquareRoot);
+        let head = Self::new().bytes(&[head + 4 * root]).format(integer.then_some(plan.input));
         let mut digests: Vec<Self> = Vec::with_capacity(graph.nodes.len());
         for (id, node) in graph.nodes.iter().enumerate() {
             let mut digest = head.bytes(&id.to_le_bytes());

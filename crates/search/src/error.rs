@@ -25,6 +25,12 @@ pub enum SearchError {
         "the layer order names `{name}`, which is not a layer of the network or stands twice; it has {known}"
     )]
     LayerOrder { name: String, known: String },
+    /// A grid of formats that cannot be swept.
+    #[error("the grid of formats cannot be swept: {problem}")]
+    Grid { problem: String },
+    /// A sweep of tensors that the network does not have.
+    #[error("there are no {kinds}{layer} to sweep; the network has {known}")]
+    NothingToSweep { kinds: String, layer: String, known: String },
     /// The plan and the network do not make an integer network.
     #[error(transparent)]
     Lower(#[from] LowerError),

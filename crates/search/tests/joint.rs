@@ -3,7 +3,7 @@
 
 use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::{
-    Graph, LowerError, NodeId, Plan, Semantics, Shape,
+    Graph, LowerError, NodeId, Plan, Quantizer, Semantics, Shape,
     ops::{Relu, Window},
     passes,
 };
@@ -231,7 +231,13 @@ fn paper(toy: &Toy, options: &JointOptions) -> Option<Plan> {
         let start = loop {
             let mut alone = bare.clone();
             for tensor in &tensors {
-                let format = tensor.format(&toy.graph, &statistics, bits, Offset::NoClip);
+                let format = tensor.format(
+                    &toy.graph,
+                    &statistics,
+                    bits,
+                    Offset::NoClip,
+                    Quantizer::Uniform,
+                );
                 tensor.set(&mut alone, Some(format));
             }
             if relative(&alone) <= total || bits >= kind.max_bits(Range::Narrow) {

@@ -2,13 +2,13 @@
 
 use crate::{
     Verdict,
-    arguments::{self, DataArguments, ModelArguments, SemanticsName},
+    arguments::{self, DataArguments, ModelArguments, QuantizerName, SemanticsName},
     progress::Display,
     terminal,
 };
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use fixedwise::{MaxLoss, Offset, QuantizeOptions, Strategy};
+use fixedwise::{DataOptions, MaxLoss, Offset, QuantizeOptions, Strategy};
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
@@ -43,7 +43,7 @@ EXIT CODES
 #[command(after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    network: ModelArguments,
+    pub(crate) network: ModelArguments,
     /// Images with labels: the first 2,000 of the train split calibrate, the test split is divided
     /// by seed into a half that searches and a half that is only reported.
     ///
@@ -81,6 +81,9 @@ pub(crate) struct Arguments {
     /// What is computed.
     #[arg(long, value_name = "NAME", default_value = "integer", help_heading = "Search")]
     semantics: SemanticsName,
+    /// What formats are applied to.
+    #[arg(long, value_name = "NAME", default_value = "uniform", help_heading = "Search")]
+    quantizer: QuantizerName,
     /// Ends the search with the best so far: 90s, 10m, 1h30m.
     #[arg(long, value_name = "TIME", value_parser = arguments::duration, help_heading = "Search")]
     time_budget: Option<Duration>,
@@ -102,19 +105,21 @@ pub(crate) struct Arguments {
         default_value = "fixedwise-out",
         help_heading = "Output"
     )]
-    output: PathBuf,
+    pub(crate) output: PathBuf,
     /// Prints result.json instead of a table.
     #[arg(long, help_heading = "Output")]
-    json: bool,
+    pub(crate) json: bool,
     /// Prints neither progress nor table.
     #[arg(long, short, help_heading = "Output")]
-    quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum StrategyName {
     /// The paper's: layer after layer, bits and binary point together.
     Joint,
+    /// Every format of 1 to 8 bits around the one that clips nothing, the best held.
+    BruteForce,
     /// One width for everything, --bits.
     Fixed,
 }
@@ -130,7 +135,8 @@ enum RangeName {
 /// Raised by Ctrl-C.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+/// What the arguments ask for.
+pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOptions)> {
     let mut data = arguments.images.options()?;
     data.data = arguments::source(arguments.data.as_deref())?;
     data.calibration = arguments::source(arguments.calibration.as_deref())?;
@@ -142,6 +148,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         max_loss: arguments.max_loss,
         strategy: match arguments.strategy {
             StrategyName::Joint => Strategy::Joint,
+            StrategyName::BruteForce => Strategy::BruteForce,
             StrategyName::Fixed => Strategy::Fixed { bits: arguments.bits },
         },
         range: match arguments.range {
@@ -149,6 +156,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
             RangeName::LeastError => Offset::LeastError,
         },
         semantics: arguments.semantics.into(),
+        quantizer: arguments.quantizer.into(),
         seed: arguments.seed,
         threads: arguments.images.threads(),
         cache_bytes: arguments.cache,
@@ -157,12 +165,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         resume: arguments.resume,
         architecture: arguments.network.architecture.clone(),
     };
-    ctrlc::set_handler(on_interrupt).context("Ctrl-C cannot be handled")?;
+    Ok((data, options))
+}
 
+pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+    let (data, options) = options(arguments)?;
+    let stop = stop_on_interrupt()?;
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);
-    let outcome =
-        fixedwise::quantize_observed(&arguments.network.model, &data, &options, &observer, &STOP);
+    let model = &arguments.network.model;
+    let outcome = fixedwise::quantize_observed(model, &data, &options, &observer, stop);
     display.finish();
     let result = outcome?.result;
     if arguments.json {
@@ -176,11 +188,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     Ok(if result.bound_met { Verdict::Done } else { Verdict::OutOfReach })
 }
 
+/// A flag that Ctrl-C raises.
+pub(crate) fn stop_on_interrupt() -> Result<&'static AtomicBool> {
+    ctrlc::set_handler(on_interrupt).context("Ctrl-C cannot be handled")?;
+    Ok(&STOP)
+}
+
 /// The first time ends the search, the second time the process.
 #[expect(clippy::exit, reason = "who presses Ctrl-C twice waits for nothing")]
 fn on_interrupt() {
     if STOP.swap(true, Ordering::Relaxed) {
         std::process::exit(130);
     }
-    terminal::note("stopping: the best so far will be written; Ctrl-C again to leave at once");
+    terminal::note(
+        "stopping: what was found so far will be written; Ctrl-C again to leave at once",
+    );
 }

@@ -10,7 +10,7 @@ use crate::{
     graph::{Graph, NodeId, Shape},
     lower::{check_names, element},
     ops::{Context, FixedStep, FloatStep, Op},
-    plan::Plan,
+    plan::{Plan, Quantizer},
 };
 use fixedwise_fixed::{Format, convert::f64_to_f32};
 use fixedwise_kernels::{Integers, Kernels};
@@ -18,7 +18,7 @@ use fixedwise_kernels::{Integers, Kernels};
 enum Step {
     Float(FloatStep),
     /// A float step whose result is rounded to a format.
-    Rounded(FloatStep, Format),
+    Rounded(FloatStep, Format, Quantizer),
     Fixed(FixedStep),
     /// Quantizes the image.
     Quantize(Format),
@@ -65,18 +65,18 @@ impl Program {
             let mut op = node.op.clone();
             match &mut op {
                 Op::Conv(conv) => {
-                    round_all(&mut conv.weights, layer.weights);
-                    round_all(&mut conv.bias, layer.bias);
+                    round_all(&mut conv.weights, layer.weights, plan.quantizer);
+                    round_all(&mut conv.bias, layer.bias, plan.quantizer);
                 }
                 Op::Gemm(gemm) => {
-                    round_all(&mut gemm.weights, layer.weights);
-                    round_all(&mut gemm.bias, layer.bias);
+                    round_all(&mut gemm.weights, layer.weights, plan.quantizer);
+                    round_all(&mut gemm.bias, layer.bias, plan.quantizer);
                 }
                 _ => {}
             }
             let float = float_step(graph, id, &op, kernels);
             match layer.activation {
-                Some(format) => Step::Rounded(float, format),
+                Some(format) => Step::Rounded(float, format, plan.quantizer),
                 None => Step::Float(float),
             }
         };
@@ -176,7 +176,7 @@ impl Program {
                 (self.kinds[input], workspace.bytes(slot, self.value_bytes(input)))
             };
             match &self.steps[id] {
-                Step::Float(step) | Step::Rounded(step, _) => {
+                Step::Float(step) | Step::Rounded(step, ..) => {
                     let inputs: Vec<&[f32]> = if id == 0 {
                         assert_eq!(
                             image.len(),
@@ -190,8 +190,8 @@ impl Program {
                     };
                     let y: &mut [f32] = bytemuck::cast_slice_mut(bytes);
                     step(&inputs, y, &mut scratch);
-                    if let Step::Rounded(_, format) = &self.steps[id] {
-                        round_all(y, Some(*format));
+                    if let Step::Rounded(_, format, quantizer) = self.steps[id] {
+                        round_all(y, Some(format), quantizer);
                     }
                 }
                 Step::Fixed(step) => {
@@ -247,13 +247,49 @@ fn float_step(graph: &Graph, id: NodeId, op: &Op, kernels: &'static Kernels) -> 
 }
 
 /// Rounds in the precision the paper's code has: the product in f32.
-fn round_all(values: &mut [f32], format: Option<Format>) {
+fn round_all(values: &mut [f32], format: Option<Format>, quantizer: Quantizer) {
     let Some(format) = format else { return };
     let scale = f64_to_f32(fixedwise_fixed::convert::exp2(i32::from(format.frac)));
     let back = f64_to_f32(fixedwise_fixed::convert::exp2(-i32::from(format.frac)));
     let min = f64_to_f32(fixedwise_fixed::convert::i64_to_f64(format.min()));
     let max = f64_to_f32(fixedwise_fixed::convert::i64_to_f64(format.max()));
-    for x in values {
-        *x = (*x * scale).round_ties_even().clamp(min, max) * back;
+    let round = |x: f32| (x * scale).round_ties_even().clamp(min, max) * back;
+    match quantizer {
+        Quantizer::Uniform => values.iter_mut().for_each(|x| *x = round(*x)),
+        Quantizer::SquareRoot => values.iter_mut().for_each(|x| {
+            let root = round(x.abs().sqrt().copysign(*x));
+            *x = root * root.abs();
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_are_rounded_and_squared_back() {
+        let rounded = |bits, frac, values: &[f32]| {
+            let mut values = values.to_vec();
+            round_all(&mut values, Some(Format::signed(bits, frac)), Quantizer::SquareRoot);
+            values
+        };
+        // Steps of 1/2, from -7/2 to 7/2: what is left are squares of these.
+        let values = [0.0, 1.0, -1.0, 2.0, -2.25, 9.0, 12.25, 100.0, -100.0, 0.05, 0.1];
+        let expected = [0.0, 1.0, -1.0, 2.25, -2.25, 9.0, 12.25, 12.25, -12.25, 0.0, 0.25];
+        assert_eq!(rounded(4, 1, &values), expected);
+        // A root in the middle of two steps goes to the even one: 3/4 to 1, 5/4 to 1, 1/4 to 0.
+        assert_eq!(rounded(4, 1, &[0.5625, 1.5625, -1.5625, 0.0625]), [1.0, 1.0, -1.0, 0.0]);
+        // Steps of 4, from -4 to 4.
+        assert_eq!(rounded(2, -2, &[3.9, -4.1, 16.0, 1e9]), [0.0, -16.0, 16.0, 16.0]);
+    }
+
+    #[test]
+    fn one_bit_of_a_root_is_zero() {
+        for frac in [-3, 0, 5] {
+            let mut values = [0.0, 1.0, -1.0, 1e-3, -7.5, f32::MAX];
+            round_all(&mut values, Some(Format::signed(1, frac)), Quantizer::SquareRoot);
+            assert!(values.iter().all(|&x| x == 0.0), "{values:?}");
+        }
     }
 }

@@ -37,7 +37,13 @@ pub fn plan(
     let mut plan = bare_plan(graph, options.head);
     for kind in [Kind::Weights, Kind::Biases, Kind::Activations] {
         for tensor in Tensor::all(graph, semantics, kind, &nodes) {
-            let format = tensor.format(graph, statistics, options.bits, options.offset);
+            let format = tensor.format(
+                graph,
+                statistics,
+                options.bits,
+                options.offset,
+                options.head.quantizer,
+            );
             tensor.set(&mut plan, Some(format));
         }
     }

@@ -251,7 +251,8 @@ impl<O: Oracle> Search<'_, O> {
             let bits = self.options.start_bits.of(kind).saturating_add(extra);
             for tensor in self.tensors_of(kind) {
                 let rule = self.options.offset;
-                let format = tensor.format(self.graph, self.statistics, bits, rule);
+                let quantizer = self.options.head.quantizer;
+                let format = tensor.format(self.graph, self.statistics, bits, rule, quantizer);
                 tensor.set(&mut plan, Some(format));
             }
         }

@@ -1,10 +1,13 @@
 //! Ways to choose a plan, one file each, and what they share.
 
+pub mod brute_force;
 pub mod fixed;
+mod grid;
 pub mod joint;
 mod observer;
 mod tensors;
 
+pub use brute_force::{BruteForceOptions, brute_force};
 pub use fixed::FixedOptions;
 pub use joint::{JointOptions, StartBits, joint};
 pub use observer::{Event, Ignore, Observer};

@@ -5,7 +5,7 @@ use crate::{
     statistics::{Offset, Statistics, format_least_error, format_least_error_of, format_no_clip},
 };
 use fixedwise_fixed::{Format, Range, convert::f64_to_f32};
-use fixedwise_graph::{Graph, LayerPlan, LowerError, NodeId, Op, Plan, Semantics};
+use fixedwise_graph::{Graph, LayerPlan, LowerError, NodeId, Op, Plan, Quantizer, Semantics};
 use serde::{Deserialize, Serialize};
 
 /// Which of a node's tensors.
@@ -76,20 +76,27 @@ impl Tensor {
     }
 
     /// A format of that width for it, at most as wide as its kind allows.
-    pub fn format(&self, graph: &Graph, statistics: &Statistics, bits: u8, rule: Offset) -> Format {
+    ///
+    /// With [`Quantizer::SquareRoot`] it is the finest at which no root clips, whatever the rule.
+    pub fn format(
+        &self,
+        graph: &Graph,
+        statistics: &Statistics,
+        bits: u8,
+        rule: Offset,
+        quantizer: Quantizer,
+    ) -> Format {
         let bits = bits.min(self.kind.max_bits(self.range));
+        if quantizer == Quantizer::SquareRoot {
+            let max_abs = self.max_abs(graph, statistics).sqrt();
+            return format_no_clip(max_abs, bits, self.range);
+        }
         let of_values = |values: &[f64]| match rule {
-            Offset::NoClip => {
-                let max_abs = values.iter().fold(0.0_f64, |max, x| max.max(x.abs()));
-                format_no_clip(f64_to_f32(max_abs), bits, self.range)
-            }
+            Offset::NoClip => format_no_clip(max_abs(values), bits, self.range),
             Offset::LeastError => format_least_error_of(values, bits, self.range),
         };
         match self.kind {
-            Kind::Weights => {
-                let weights = graph.nodes[self.node].op.weights().unwrap_or(&[]);
-                of_values(&weights.iter().map(|&w| f64::from(w)).collect::<Vec<_>>())
-            }
+            Kind::Weights => of_values(&weights(graph, self.node)),
             Kind::Biases => of_values(&biases(graph, self.node)),
             Kind::Activations => {
                 let values = statistics.of(self.node);
@@ -98,6 +105,15 @@ impl Tensor {
                     Offset::LeastError => format_least_error(values, bits, self.range),
                 }
             }
+        }
+    }
+
+    /// The largest magnitude of its values.
+    fn max_abs(&self, graph: &Graph, statistics: &Statistics) -> f32 {
+        match self.kind {
+            Kind::Weights => max_abs(&weights(graph, self.node)),
+            Kind::Biases => max_abs(&biases(graph, self.node)),
+            Kind::Activations => statistics.of(self.node).max_abs(),
         }
     }
 
@@ -123,6 +139,16 @@ impl Tensor {
             },
         }
     }
+}
+
+fn max_abs(values: &[f64]) -> f32 {
+    f64_to_f32(values.iter().fold(0.0_f64, |max, x| max.max(x.abs())))
+}
+
+/// A layer's weights.
+fn weights(graph: &Graph, id: NodeId) -> Vec<f64> {
+    let weights = graph.nodes[id].op.weights().unwrap_or(&[]);
+    weights.iter().map(|&w| f64::from(w)).collect()
 }
 
 /// Every value a layer's bias takes; with padding folded in it depends on the border.
@@ -199,6 +225,7 @@ pub(super) fn bare_plan(graph: &Graph, head: PlanHead) -> Plan {
         .collect();
     Plan {
         semantics: head.semantics,
+        quantizer: head.quantizer,
         rounding: head.rounding,
         input: head.input,
         layers,
@@ -211,6 +238,8 @@ pub(super) fn bare_plan(graph: &Graph, head: PlanHead) -> Plan {
 pub struct PlanHead {
     /// What formats mean.
     pub semantics: Semantics,
+    /// What formats are applied to.
+    pub quantizer: Quantizer,
     /// How a requantization rounds.
     pub rounding: fixedwise_fixed::Rounding,
     /// Of the input image.
@@ -221,12 +250,14 @@ impl PlanHead {
     /// Integers, ties up, raw 8-bit pixels.
     pub const INTEGER: Self = Self {
         semantics: Semantics::Integer,
+        quantizer: Quantizer::Uniform,
         rounding: fixedwise_fixed::Rounding::TiesUp,
         input: Format::unsigned(8, 0),
     };
     /// The paper's simulation.
     pub const SIMULATED: Self = Self {
         semantics: Semantics::Simulated,
+        quantizer: Quantizer::Uniform,
         rounding: fixedwise_fixed::Rounding::TiesEven,
         input: Format::unsigned(8, 0),
     };

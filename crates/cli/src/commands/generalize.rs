@@ -1,0 +1,78 @@
+//! `fixedwise generalize`.
+
+use super::quantize;
+use crate::{Verdict, progress::Display, terminal};
+use anyhow::Result;
+use clap::Args;
+use fixedwise::GeneralizeOptions;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  Tuned on the first quarter of the test images, reported on all four:
+    fixedwise generalize models/fashion_small.onnx --data data/fashion-mnist
+
+  A plan that exists, on each half:
+    fixedwise generalize models/fashion_small.onnx --data data/fashion-mnist --parts 2 \\
+        --plan fixedwise-out/plan.toml
+
+EXIT CODES
+  0  the bound is met on the part that was tuned on (with --plan: on every part)
+  1  error
+  2  the bound is out of reach";
+
+/// Tunes a plan on one part of the test images and reports on every part: does the bound hold on
+/// images that no decision saw?
+///
+/// Parts are consecutive and equal. Takes the options of `quantize`, and writes its files and
+/// generalize.json.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+// The flattened arguments form a group of the usual name.
+#[group(id = "generalize")]
+#[command(mut_arg("search", |argument| argument.hide(true)))]
+#[command(mut_arg("test", |argument| argument.hide(true)))]
+#[command(mut_arg("data", |argument| argument
+    .help("Images with labels, PATH[:SPLIT][@FROM..TO]: the test split is divided, the first \
+           2,000 of the train split calibrate")
+    .long_help(None)))]
+pub(crate) struct Arguments {
+    /// Parts that the test images are divided into.
+    #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Parts")]
+    parts: usize,
+    /// The part that is tuned on, from 1 on.
+    #[arg(long, value_name = "K", default_value_t = 1, help_heading = "Parts")]
+    tune: usize,
+    /// A plan to measure on each part, instead of tuning one.
+    #[arg(long, value_name = "FILE", help_heading = "Parts")]
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    quantize: quantize::Arguments,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+    let (data, options) = quantize::options(&arguments.quantize)?;
+    let options = GeneralizeOptions {
+        parts: arguments.parts,
+        tune: arguments.tune,
+        plan: arguments.plan.clone(),
+        quantize: options,
+    };
+    let model = &arguments.quantize.network.model;
+    let stop = quantize::stop_on_interrupt()?;
+    let display = Display::new(arguments.quantize.quiet);
+    let observer = |progress: &fixedwise::Progress| display.show(progress);
+    let found = fixedwise::generalize_observed(model, &data, &options, &observer, stop);
+    display.finish();
+    let result = found?.result;
+    if arguments.quantize.json {
+        terminal::print(&result.to_json())?;
+    } else if !arguments.quantize.quiet {
+        let folder = arguments.quantize.output.display();
+        let plan =
+            if options.plan.is_none() { format!("{folder}/plan.toml, ") } else { String::new() };
+        let text = result.to_text(terminal::has_color());
+        terminal::print(&format!("{text}written: {plan}{folder}/generalize.json\n"))?;
+    }
+    Ok(if result.bound_met { Verdict::Done } else { Verdict::OutOfReach })
+}
