@@ -106,6 +106,20 @@ impl Histogram {
         self.max().abs().max(self.min().abs())
     }
 
+    /// The bins that hold values, as lower end, upper end and count; zeros, which [`Self::zeros`]
+    /// counts, are in none of them.
+    pub fn bins(&self) -> impl Iterator<Item = (f64, f64, u64)> {
+        let blocks = self.blocks.iter().enumerate();
+        let blocks = blocks.filter_map(|(idx, block)| Some((idx, block.as_ref()?)));
+        blocks.flat_map(|(block_idx, block)| {
+            let filled = block.iter().enumerate().filter(|(_, count)| **count > 0);
+            filled.map(move |(bin, &count)| {
+                let [low, high] = edges(block_idx * BINS + bin);
+                (low, high, count)
+            })
+        })
+    }
+
     /// The sum of `(x - format(x))^2` over all values, rounding and clipping together; within a
     /// bin the values count as evenly spread.
     pub fn squared_error(&self, format: Format) -> f64 {
