@@ -23,6 +23,7 @@ enum Command {
     Quantize(commands::quantize::Arguments),
     Evaluate(commands::evaluate::Arguments),
     Inspect(commands::inspect::Arguments),
+    Plot(commands::plot::Arguments),
 }
 
 /// What a run that did not fail says to its caller.
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Quantize(arguments) => commands::quantize::run(arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
+        Command::Plot(arguments) => commands::plot::run(arguments),
     };
     match result {
         Ok(Verdict::Done) => ExitCode::SUCCESS,

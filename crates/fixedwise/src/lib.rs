@@ -14,6 +14,7 @@ mod journal;
 mod model;
 mod output;
 mod plan_file;
+mod plot;
 mod progress;
 mod quantize;
 mod result;
@@ -26,11 +27,18 @@ pub use error::Error;
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{LayerPlan, Plan, Semantics, Shape};
-pub use fixedwise_search::{MaxLoss, Offset, strategies::TraceEntry};
+pub use fixedwise_search::{
+    MaxLoss, Offset,
+    strategies::{Kind, TraceEntry},
+};
 pub use inspect::{Inspection, NodeInspection, inspect};
 pub use model::Model;
 pub use output::write_file;
 pub use plan_file::{plan_to_toml, read_plan};
+pub use plot::{
+    FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_distributions, plot_drop,
+    plot_heatmap,
+};
 pub use progress::{Candidate, Observer, Progress, Step};
 pub use quantize::{Outcome, QuantizeOptions, Strategy, quantize, quantize_observed};
 pub use result::{

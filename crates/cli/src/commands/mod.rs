@@ -2,4 +2,5 @@
 
 pub(crate) mod evaluate;
 pub(crate) mod inspect;
+pub(crate) mod plot;
 pub(crate) mod quantize;
