@@ -41,7 +41,7 @@ fn entry(
 /// A search over layers of these names.
 fn result(names: &[&str]) -> RunResult {
     let mut result = RunResult { strategy: "joint".to_owned(), ..RunResult::default() };
-    result.model.name = "tiny".to_owned();
+    "tiny".clone_into(&mut result.model.name);
     result.images.search = 100;
     result.max_loss = Some(MaxLossResult { value: 0.01, kind: "relative".to_owned() });
     result.memory_bits.weights = 4000;

@@ -92,7 +92,7 @@ enum PictureName {
         #[command(flatten)]
         output: Output,
         /// Prints no progress.
-        #[arg(long, short)]
+        #[arg(long, short, help_heading = "Output")]
         quiet: bool,
     },
     /// Every picture that the files of a run's folder allow.
@@ -103,18 +103,20 @@ enum PictureName {
 struct Output {
     /// The picture, a name that ends in .svg or .png.
     #[arg(short, long, value_name = "FILE", value_parser = picture_name)]
+    #[arg(help_heading = "Output")]
     output: PathBuf,
 }
 
 #[derive(Args)]
 struct All {
-    /// What `fixedwise quantize` wrote: result.json, plan.toml, and sweep.json where it is.
+    /// A run's folder: with result.json (and plan.toml for the distributions), sweep.json, or both.
     folder: PathBuf,
     /// Where the pictures go; FOLDER/plots if not given.
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     output: Option<PathBuf>,
     /// What kind of files.
     #[arg(long, value_name = "KIND", value_delimiter = ',', default_value = "svg,png")]
+    #[arg(help_heading = "Output")]
     format: Vec<FileKind>,
     /// The trained network, for the distributions.
     #[arg(long, value_name = "MODEL")]
@@ -125,7 +127,7 @@ struct All {
     #[command(flatten)]
     images: DataArguments,
     /// Prints neither progress nor names.
-    #[arg(long, short)]
+    #[arg(long, short, help_heading = "Output")]
     quiet: bool,
 }
 
@@ -216,22 +218,25 @@ fn distributions(
 impl All {
     fn run(&self) -> Result<Verdict> {
         let path = |name: &str| self.folder.join(name);
-        let result = RunResult::read(&path("result.json"))?;
-        let label = label(&path("result.json"));
         let mut pictures = Vec::new();
-        if !result.tried.is_empty() {
-            let map = FormatMap::from_result(&result)?;
-            pictures.push(("heatmap", fixedwise::plot_heatmap(&map, None)?));
-        }
-        if path("sweep.json").exists() {
+        let has_sweep = path("sweep.json").exists();
+        if has_sweep {
             let map = FormatMap::read(&path("sweep.json"))?;
             pictures.push(("sweep", fixedwise::plot_heatmap(&map, None)?));
         }
-        let bits = PlanBits::from_result(&result);
-        pictures.push(("bits", fixedwise::plot_bits(&[(&label, &bits)])?));
-        pictures.push(("costs", fixedwise::plot_costs(&[(&label, &result)])?));
-        if !result.trace.is_empty() {
-            pictures.push(("drop", fixedwise::plot_drop(&result)?));
+        if path("result.json").exists() || !has_sweep {
+            let result = RunResult::read(&path("result.json"))?;
+            let label = label(&path("result.json"));
+            if !result.tried.is_empty() {
+                let map = FormatMap::from_result(&result)?;
+                pictures.push(("heatmap", fixedwise::plot_heatmap(&map, None)?));
+            }
+            let bits = PlanBits::from_result(&result);
+            pictures.push(("bits", fixedwise::plot_bits(&[(&label, &bits)])?));
+            pictures.push(("costs", fixedwise::plot_costs(&[(&label, &result)])?));
+            if !result.trace.is_empty() {
+                pictures.push(("drop", fixedwise::plot_drop(&result)?));
+            }
         }
         if let Some(model) = &self.model {
             let (plan, data) = (path("plan.toml"), self.data.as_deref());

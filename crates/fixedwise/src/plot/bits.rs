@@ -198,8 +198,8 @@ pub fn plot_bits(plans: &[(&str, &PlanBits)]) -> Result<Picture, Error> {
         let mut tick = step;
         let x = Axis::linear(0.0, high).with_step(step);
         // The first layer stands on top.
-        let rows = || shown.iter().rev().cloned().collect();
-        let y = if column == 0 { Axis::names(rows()) } else { Axis::places(n) };
+        let rows: Vec<String> = shown.iter().rev().cloned().collect();
+        let y = if column == 0 { Axis::names(&rows) } else { Axis::places(n) };
         let panel = canvas.panel(area, x, y);
         while tick < high {
             let x = panel.x(tick);

@@ -109,7 +109,7 @@ impl Axis {
     }
 
     /// Names at 1, 2, ...; upwards, on a y axis.
-    pub(super) fn names(names: Vec<String>) -> Self {
+    pub(super) fn names(names: &[String]) -> Self {
         let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
         let high = super::count(names.len()) + 0.5;
         Self { names: Some(names), ..Self::linear(0.5, high) }
@@ -327,6 +327,7 @@ impl Canvas {
         }
         let start = x;
         for (mark, text) in entries {
+            let text = &theme::fitted(text, self.width - start - 60.0, style.size);
             let width = 20.0 + theme::text_width(text, style.size) + 8.0;
             if x + width > self.width - theme::MARGIN && x > start {
                 x = start;

@@ -111,6 +111,11 @@ fn same_costs(a: &RunResult, b: &RunResult) -> bool {
         && a.multiplication_cost.paper_uniform8 == b.multiplication_cost.paper_uniform8
 }
 
+/// Bits of a tensor of each layer, at 8 bits an element.
+fn sum8(result: &RunResult, of: fn(&crate::LayerResult) -> u64) -> u64 {
+    result.layers.iter().map(of).fold(0, |sum: u64, n| sum.saturating_add(n.saturating_mul(8)))
+}
+
 /// What the loss beside a bar is.
 const LOSS: &str = "loss: relative to the float accuracy, on the test images";
 
@@ -126,10 +131,9 @@ fn memory(results: &[(&str, &RunResult)], is_one_network: bool) -> Bars {
     for (idx, (label, result)) in results.iter().enumerate() {
         let memory = &result.memory_bits;
         if idx == 0 || !is_one_network {
-            let sum =
-                |of: fn(&crate::LayerResult) -> u64| 8 * result.layers.iter().map(of).sum::<u64>();
-            let weights = sum(|layer| layer.weights.count).min(memory.uniform8_total);
-            let biases = sum(|layer| layer.bias.count).min(memory.uniform8_total - weights);
+            let weights = sum8(result, |layer| layer.weights.count).min(memory.uniform8_total);
+            let biases =
+                sum8(result, |layer| layer.bias.count).min(memory.uniform8_total - weights);
             let activations = memory.uniform8_total - weights - biases;
             rows.push(Row {
                 name: uniform(label, is_one_network),
@@ -213,8 +217,9 @@ impl Bars {
     fn draw(&self, canvas: &mut Canvas, area: Area) {
         canvas.text(area.x, area.y - 9.0, self.heading, Style::HEADING, Anchor::Start);
         let names = self.rows.iter().rev();
-        let names = names.map(|row| theme::fitted(&row.name, NAME, theme::TEXT_SIZE)).collect();
-        let panel = canvas.panel(area, Axis::linear(0.0, self.high()), Axis::names(names));
+        let names: Vec<String> =
+            names.map(|row| theme::fitted(&row.name, NAME, theme::TEXT_SIZE)).collect();
+        let panel = canvas.panel(area, Axis::linear(0.0, self.high()), Axis::names(&names));
         for (idx, row) in self.rows.iter().enumerate() {
             let y = panel.y(count(self.rows.len() - idx)) - ROW / 2.0 + 3.5;
             let mut sum = 0.0;

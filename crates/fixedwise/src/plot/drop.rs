@@ -17,6 +17,9 @@ const LEFT: f64 = 62.0;
 /// Widest name below the axis.
 const NAME: f64 = 150.0;
 
+/// Beyond any relative loss.
+const FAR: f64 = 100.0;
+
 /// One tensor, in the order of the search.
 struct Place<'a> {
     kind: Kind,
@@ -69,6 +72,7 @@ pub fn plot_drop(result: &RunResult) -> Result<Picture, Error> {
         "points" => max_loss.value / result.accuracy.search.map_or(1.0, |set| set.float),
         _ => max_loss.value,
     });
+    let bound = bound.filter(|bound| (0.0..FAR).contains(bound));
     let (low, high) = extent(&places, bound);
     let legend = legend(&places, bound, (low, high));
     let legend_height = Canvas::legend_height(width, "", &legend);
@@ -186,15 +190,13 @@ fn places(result: &RunResult) -> Vec<Place<'_>> {
         let Some(kind) = theme::KINDS.into_iter().find(|kind| kind.name() == step.kind) else {
             continue;
         };
+        // No result has more; a file edited by hand may.
+        let loss = step.loss.map(|loss| loss.clamp(-FAR, FAR));
         let is_it = |place: &&mut Place| place.kind == kind && place.name == step.node;
-        match places.iter_mut().find(is_it) {
-            Some(place) => place.accepted = step.loss.or(place.accepted),
-            None => places.push(Place {
-                kind,
-                name: &step.node,
-                accepted: step.loss,
-                tried: Vec::new(),
-            }),
+        if let Some(place) = places.iter_mut().find(is_it) {
+            place.accepted = loss.or(place.accepted);
+        } else {
+            places.push(Place { kind, name: &step.node, accepted: loss, tried: Vec::new() });
         }
     }
     places
@@ -203,7 +205,7 @@ fn places(result: &RunResult) -> Vec<Place<'_>> {
 /// The losses that the axis shows: all that were accepted, the bound with room above it, and below
 /// zero what was tried, as far down as up.
 fn extent(places: &[Place], bound: Option<f64>) -> (f64, f64) {
-    let accepted = || places.iter().filter_map(|place| place.accepted).filter(|x| x.is_finite());
+    let accepted = || places.iter().filter_map(|place| place.accepted);
     let tried = places.iter().flat_map(|place| &place.tried).filter(|point| point.is_complete);
     let high = accepted().chain(bound).fold(1e-4, f64::max) * 1.5;
     let tried = tried.filter_map(|point| point.loss).map(|loss| loss.max(-high));

@@ -61,12 +61,14 @@ struct SweepModel {
 struct SweepLayer {
     name: String,
     points: Vec<SweepPoint>,
+    /// The place of the point that stayed while the walk went on.
+    held: Option<usize>,
 }
 
 #[derive(Deserialize)]
 struct SweepPoint {
-    bits: i32,
-    frac: i32,
+    bits: u8,
+    frac: i8,
     images: u64,
     accuracy: Option<f64>,
     correct: Option<u64>,
@@ -144,8 +146,10 @@ impl FormatMap {
         }
         let mut tensors = Vec::new();
         for layer in &file.layers {
-            for point in &layer.points {
-                add(&mut tensors, &layer.name, file.tensor, file.point(point));
+            for (idx, point) in layer.points.iter().enumerate() {
+                let is_chosen = layer.held == Some(idx);
+                let point = FormatPoint { is_chosen, ..file.point(point) };
+                add(&mut tensors, &layer.name, file.tensor, point);
             }
         }
         if tensors.is_empty() {
@@ -157,9 +161,9 @@ impl FormatMap {
         };
         let images = crate::table::grouped(file.images);
         let kind = file.tensor.name();
-        let about = format!(
-            "{kind} of one layer in a format, all else as it was; {images} images{semantics}"
-        );
+        let is_held = file.layers.iter().any(|layer| layer.held.is_some());
+        let rest = if is_held { "those before it as ringed" } else { "all else as it was" };
+        let about = format!("{kind} of one layer at a time, {rest}; on {images} images{semantics}");
         let model = match file.model.name.as_str() {
             "" => "a network",
             name => name,
@@ -181,8 +185,8 @@ impl SweepFile {
         };
         let plain = point.accuracy.map(|accuracy| 1.0 - accuracy / self.float_accuracy);
         FormatPoint {
-            bits: point.bits,
-            frac: point.frac,
+            bits: i32::from(point.bits),
+            frac: i32::from(point.frac),
             loss: paired.or(plain).filter(|_| point.images > 0),
             is_complete: point.images >= self.images,
             is_chosen: false,
@@ -250,12 +254,13 @@ mod tests {
             "float_accuracy": 0.8, "direction": "one", "layers": [{"name": "a", "points": [
             {"bits": 8, "frac": 3, "signed": true, "images": 100, "correct": 76,
              "accuracy": 0.76, "drop": 0.04, "ratio": 0.95, "lost": 6, "gained": 2},
-            {"bits": 7, "frac": 2, "images": 50, "accuracy": 0.4}]}]}"#,
+            {"bits": 7, "frac": 2, "images": 50, "accuracy": 0.4}], "held": 0}]}"#,
         )
         .unwrap();
         assert_eq!((map.model.as_str(), map.tensors.len()), ("net", 1));
         let [whole, part] = map.tensors[0].points[..] else { panic!("two points") };
         assert!((whole.loss.unwrap() - 0.05).abs() < 1e-12 && whole.is_complete);
+        assert!(whole.is_chosen && !part.is_chosen);
         assert!((part.loss.unwrap() - 0.5).abs() < 1e-12 && !part.is_complete);
     }
 
