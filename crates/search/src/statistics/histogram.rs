@@ -202,6 +202,20 @@ mod tests {
     }
 
     #[test]
+    fn bins_hold_every_value_but_zeros() {
+        let mut histogram = Histogram::new();
+        let values = [0.0, 0.5, 0.5, -3.0, 1e-30, 7e8];
+        histogram.add(&values);
+        let bins: Vec<_> = histogram.bins().collect();
+        assert_eq!(bins.iter().map(|(.., count)| count).sum::<u64>() + histogram.zeros(), 6);
+        for value in values.iter().filter(|value| **value != 0.0) {
+            let value = f64::from(*value);
+            let holds = |(low, high, _): &&(f64, f64, u64)| *low <= value && value <= *high;
+            assert_eq!(bins.iter().filter(holds).count(), 1, "{value}");
+        }
+    }
+
+    #[test]
     fn zeros_extremes_and_infinities_are_counted() {
         let histogram = of(&[0.0, -0.0, -3.5, 1.25, f32::NAN, f32::INFINITY]);
         assert_eq!((histogram.count(), histogram.zeros(), histogram.not_finite()), (4, 2, 2));
