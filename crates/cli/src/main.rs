@@ -25,6 +25,7 @@ enum Command {
     Inspect(commands::inspect::Arguments),
     Sweep(commands::sweep::Arguments),
     Generalize(commands::generalize::Arguments),
+    Plot(commands::plot::Arguments),
 }
 
 /// What a run that did not fail says to its caller.
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Sweep(arguments) => commands::sweep::run(arguments),
         Command::Generalize(arguments) => commands::generalize::run(arguments),
+        Command::Plot(arguments) => commands::plot::run(arguments),
     };
     match result {
         Ok(Verdict::Done) => ExitCode::SUCCESS,

@@ -16,6 +16,9 @@ fn help_explains_every_option_and_has_examples() {
     help(&["inspect"]).stdout_eq(file!["snapshots/inspect.txt"].raw());
     help(&["sweep"]).stdout_eq(file!["snapshots/sweep.txt"].raw());
     help(&["generalize"]).stdout_eq(file!["snapshots/generalize.txt"].raw());
+    help(&["plot"]).stdout_eq(file!["snapshots/plot.txt"].raw());
+    help(&["plot", "heatmap"]).stdout_eq(file!["snapshots/plot_heatmap.txt"].raw());
+    help(&["plot", "all"]).stdout_eq(file!["snapshots/plot_all.txt"].raw());
 }
 
 #[test]
@@ -28,6 +31,11 @@ fn wrong_arguments_end_with_code_1() {
         &["quantize", "a.onnx", "--data", "b", "--bits", "17"],
         &["quantize", "a.onnx", "--calibration", "b", "--search", "c"],
         &["evaluate", "a.onnx", "--plan", "p"],
+        &["plot"],
+        &["plot", "heatmap", "result.json"],
+        &["plot", "heatmap", "result.json", "-o", "picture.jpg"],
+        &["plot", "bits", "-o", "bits.svg"],
+        &["plot", "all", "out", "--data", "images.npz"],
     ] {
         common::fixedwise(folder.path()).args(arguments).assert().code(1).stdout_eq("");
     }

@@ -43,6 +43,9 @@ pub enum Error {
     /// A `result.json` that cannot be read.
     #[error("result `{}`: {problem}", path.display())]
     Result { path: PathBuf, problem: String },
+    /// A picture that cannot be drawn.
+    #[error("{picture}: {problem}")]
+    Picture { picture: &'static str, problem: String },
     /// A journal that cannot be resumed.
     #[error(
         "journal `{}`: {problem}; leave out --resume to begin anew, or choose another folder",

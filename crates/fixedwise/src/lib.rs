@@ -17,6 +17,7 @@ mod loaders;
 mod model;
 mod output;
 mod plan_file;
+mod plot;
 mod progress;
 mod quantize;
 mod result;
@@ -45,6 +46,10 @@ pub use inspect::{Inspection, NodeInspection, inspect};
 pub use model::Model;
 pub use output::write_file;
 pub use plan_file::{plan_to_toml, read_plan};
+pub use plot::{
+    FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_distributions, plot_drop,
+    plot_heatmap,
+};
 pub use progress::{Candidate, Observer, Progress, Step};
 pub use quantize::{Outcome, QuantizeOptions, Strategy, quantize, quantize_observed};
 pub use result::{

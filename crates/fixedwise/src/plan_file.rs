@@ -169,6 +169,35 @@ pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Re
     }
 }
 
+/// A layer and the bits of its weights, bias and activation.
+pub(crate) type NamedBits = (String, [Option<u8>; 3]);
+
+/// The bits of each layer, then of other nodes' activations, in the order of
+/// the file; the network is not needed.
+pub(crate) fn read_bits(path: &Path) -> Result<Vec<NamedBits>, Error> {
+    let text = output::read_text(path)?;
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
+    if is_json {
+        let file = read_json(&text).map_err(refuse)?;
+        let kinds = [&file.weights, &file.biases, &file.activations];
+        let names: BTreeSet<&String> = kinds.iter().flat_map(|formats| formats.0.keys()).collect();
+        let bits = |name: &str| kinds.map(|formats| formats.0.get(name).map(|format| format.0));
+        return Ok(names.into_iter().map(|name| (name.clone(), bits(name))).collect());
+    }
+    let file = read_toml(&text).map_err(refuse)?;
+    let bits =
+        |format: &Option<Spanned<FormatToml>>| format.as_ref().map(|format| format.get_ref().bits);
+    let layers = file.layers.iter().map(|(name, layer)| {
+        (name, [bits(&layer.weights), bits(&layer.bias), bits(&layer.activation)])
+    });
+    let others =
+        file.others.iter().map(|(name, format)| (name, [None, None, Some(format.get_ref().bits)]));
+    let mut all: Vec<_> = layers.chain(others).collect();
+    all.sort_by_key(|(name, _)| name.span().start);
+    Ok(all.into_iter().map(|(name, bits)| (name.get_ref().clone(), bits)).collect())
+}
+
 /// What is wrong with a plan, and where.
 #[derive(Debug, PartialEq)]
 struct Problem {

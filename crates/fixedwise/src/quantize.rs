@@ -297,6 +297,7 @@ impl Job<'_> {
             images_evaluated: found.images,
             peak_ram_bytes: peak_ram(&graph, fixed.as_ref(), kernels),
             trace: found.steps,
+            tried: found.outcome.trace.clone(),
             ..RunResult::default()
         };
         result.accuracy.search = Some(SetResult::from(found.score));

@@ -3,7 +3,7 @@
 use crate::Error;
 use fixedwise_fixed::{Format, Range, convert::count_to_u64};
 use fixedwise_graph::{FixedGraph, Graph, Op, Plan, Semantics, cost};
-use fixedwise_search::{MaxLoss, Score};
+use fixedwise_search::{MaxLoss, Score, strategies::TraceEntry};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -80,6 +80,9 @@ pub struct RunResult {
     /// The plans the search accepted, one after the other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<TraceStep>,
+    /// Every format that was tried, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<TraceEntry>,
 }
 
 /// How a run ended.
@@ -329,6 +332,7 @@ impl Default for RunResult {
             images_evaluated: 0,
             seconds: 0.0,
             trace: Vec::new(),
+            tried: Vec::new(),
         }
     }
 }

@@ -3,5 +3,6 @@
 pub(crate) mod evaluate;
 pub(crate) mod generalize;
 pub(crate) mod inspect;
+pub(crate) mod plot;
 pub(crate) mod quantize;
 pub(crate) mod sweep;

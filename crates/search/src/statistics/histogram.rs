@@ -106,6 +106,20 @@ impl Histogram {
         self.max().abs().max(self.min().abs())
     }
 
+    /// The bins that hold values, as lower end, upper end and count; zeros, which [`Self::zeros`]
+    /// counts, are in none of them.
+    pub fn bins(&self) -> impl Iterator<Item = (f64, f64, u64)> {
+        let blocks = self.blocks.iter().enumerate();
+        let blocks = blocks.filter_map(|(idx, block)| Some((idx, block.as_ref()?)));
+        blocks.flat_map(|(block_idx, block)| {
+            let filled = block.iter().enumerate().filter(|(_, count)| **count > 0);
+            filled.map(move |(bin, &count)| {
+                let [low, high] = edges(block_idx * BINS + bin);
+                (low, high, count)
+            })
+        })
+    }
+
     /// The sum of `(x - format(x))^2` over all values, rounding and clipping together; within a
     /// bin the values count as evenly spread.
     pub fn squared_error(&self, format: Format) -> f64 {
@@ -185,6 +199,20 @@ mod tests {
 
     fn direct(values: &[f32], format: Format) -> f64 {
         values.iter().map(|&x| (f64::from(x) - format.round(f64::from(x))).powi(2)).sum()
+    }
+
+    #[test]
+    fn bins_hold_every_value_but_zeros() {
+        let mut histogram = Histogram::new();
+        let values = [0.0, 0.5, 0.5, -3.0, 1e-30, 7e8];
+        histogram.add(&values);
+        let bins: Vec<_> = histogram.bins().collect();
+        assert_eq!(bins.iter().map(|(.., count)| count).sum::<u64>() + histogram.zeros(), 6);
+        for value in values.iter().filter(|value| **value != 0.0) {
+            let value = f64::from(*value);
+            let holds = |(low, high, _): &&(f64, f64, u64)| *low <= value && value <= *high;
+            assert_eq!(bins.iter().filter(holds).count(), 1, "{value}");
+        }
     }
 
     #[test]
