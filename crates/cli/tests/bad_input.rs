@@ -106,7 +106,7 @@ fn broken_models_are_refused() {
 
 /// A file of `suite/keras`.
 fn keras(name: &str) -> Vec<u8> {
-    fs::read(common::root().join("suite/keras").join(name)).unwrap()
+    fs::read(root().join("suite/keras").join(name)).unwrap()
 }
 
 #[test]
