@@ -265,7 +265,7 @@ impl Job<'_> {
             model: model.result(),
             semantics: semantics.name().to_owned(),
             quantizer: quantizer.name().to_owned(),
-            tensor: options.kind.name().to_owned(),
+            tensor: options.kind,
             images: count_to_u64(n),
             float_correct: count_to_u64(float_correct),
             float_accuracy,

@@ -1,12 +1,17 @@
 //! What a sweep found: `sweep.json`, and heat maps of characters.
 
 use crate::{
+    Error,
+    output::read_text,
     result::{Ended, ModelResult, TOOL},
     table::{Style, add_line, grouped, percent, styled},
 };
-use fixedwise_search::strategies::{TraceEntry, brute_force::Direction};
+use fixedwise_search::strategies::{Kind, TraceEntry, brute_force::Direction};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
+
+/// The schema of `sweep.json`.
+const SWEEP_SCHEMA: u32 = 1;
 
 /// Most columns of numbers; more are shown as shades.
 const MAX_COLUMNS: usize = 14;
@@ -25,8 +30,8 @@ pub struct SweepResult {
     pub semantics: String,
     /// `uniform` or `square-root`.
     pub quantizer: String,
-    /// `weights`, `biases` or `activations`.
-    pub tensor: String,
+    /// Whose formats they are.
+    pub tensor: Kind,
     /// Images that every point was measured on.
     pub images: u64,
     /// Of these, those the float network gets right.
@@ -131,12 +136,12 @@ pub(crate) fn layers(trace: &[TraceEntry], float_accuracy: f64) -> Vec<SweepLaye
 impl Default for SweepResult {
     fn default() -> Self {
         Self {
-            schema: 1,
+            schema: SWEEP_SCHEMA,
             tool: TOOL.to_owned(),
             model: ModelResult::default(),
             semantics: String::new(),
             quantizer: String::new(),
-            tensor: String::new(),
+            tensor: Kind::Weights,
             images: 0,
             float_correct: 0,
             float_accuracy: 0.0,
@@ -164,6 +169,43 @@ impl SweepResult {
         text
     }
 
+    /// Reads what [`SweepResult::to_json`] has written.
+    ///
+    /// # Errors
+    /// What is wrong with the text, with its line and column; also another schema, and a float
+    /// accuracy that no loss can be measured against.
+    ///
+    /// ```
+    /// use fixedwise::SweepResult;
+    ///
+    /// let error = SweepResult::from_json("{}").unwrap_err();
+    /// assert!(error.contains("schema"));
+    /// ```
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let result: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if result.schema != SWEEP_SCHEMA {
+            return Err(format!("schema {} is not known, only {SWEEP_SCHEMA}", result.schema));
+        }
+        if !(result.float_accuracy > 0.0 && result.float_accuracy <= 1.0) {
+            return Err(format!("a float accuracy of {} has no loss", result.float_accuracy));
+        }
+        Ok(result)
+    }
+
+    /// Reads `sweep.json`.
+    ///
+    /// # Errors
+    /// [`Error`] naming the file.
+    ///
+    /// ```
+    /// let error = fixedwise::SweepResult::read("absent.json".as_ref()).unwrap_err();
+    /// assert!(error.to_string().contains("absent.json"));
+    /// ```
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        Self::from_json(&read_text(path)?)
+            .map_err(|problem| Error::Result { path: path.to_owned(), problem })
+    }
+
     /// A heat map for each layer, bit widths down and binary points across, of at most 100 columns
     /// where there are no more than 45 binary points; with ANSI colors where `color` says so.
     ///
@@ -178,7 +220,7 @@ impl SweepResult {
             format_args!(
                 "{}  {} of each layer, {} semantics{root}; {} images, float {}",
                 styled(&self.model.name, Style::Bold, color),
-                self.tensor,
+                self.tensor.name(),
                 self.semantics,
                 grouped(self.images),
                 percent(self.float_accuracy),
@@ -270,7 +312,6 @@ fn shade(ratio: f64) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fixedwise_search::strategies::Kind;
 
     fn entry(name: &str, bits: u8, frac: i8, images: usize, correct: usize) -> TraceEntry {
         TraceEntry {
@@ -296,13 +337,7 @@ mod tests {
             entry("a", 3, 5, 200, 100),
             entry("b", 2, 4, 0, 0),
         ];
-        let tensor = "weights".to_owned();
-        SweepResult {
-            layers: layers(&trace, 0.8),
-            float_accuracy: 0.8,
-            tensor,
-            ..SweepResult::default()
-        }
+        SweepResult { layers: layers(&trace, 0.8), float_accuracy: 0.8, ..SweepResult::default() }
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! The formats that were measured, tensor by tensor, from `result.json` or `sweep.json`.
 
-use crate::{Error, RunResult, output::read_text};
-use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
+use crate::{Error, RunResult, SweepPoint, SweepResult, output::read_text};
+use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
 use fixedwise_search::strategies::{Kind, TraceEntry};
-use serde::Deserialize;
 use std::path::Path;
 
 /// What formats were measured for each tensor, and what each one loses: the data of a heat map.
@@ -37,45 +36,6 @@ pub(super) struct FormatPoint {
     pub(super) is_chosen: bool,
 }
 
-/// What is read of `sweep.json`.
-#[derive(Deserialize)]
-struct SweepFile {
-    #[serde(default)]
-    model: SweepModel,
-    #[serde(default)]
-    semantics: String,
-    tensor: Kind,
-    #[serde(default)]
-    images: u64,
-    float_accuracy: f64,
-    layers: Vec<SweepLayer>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct SweepModel {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct SweepLayer {
-    name: String,
-    points: Vec<SweepPoint>,
-    /// The place of the point that stayed while the walk went on.
-    held: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct SweepPoint {
-    bits: u8,
-    frac: i8,
-    images: u64,
-    accuracy: Option<f64>,
-    correct: Option<u64>,
-    lost: Option<u64>,
-    gained: Option<u64>,
-}
-
 impl FormatMap {
     /// The formats that a search tried.
     ///
@@ -104,93 +64,69 @@ impl FormatMap {
         Ok(Self { model: super::network(result).to_owned(), about, tensors })
     }
 
+    /// The formats of a sweep.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] for a sweep that measured none.
+    ///
+    /// ```
+    /// use fixedwise::{FormatMap, SweepResult};
+    ///
+    /// let error = FormatMap::from_sweep(&SweepResult::default()).unwrap_err();
+    /// assert!(error.to_string().contains("no measured format"));
+    /// ```
+    pub fn from_sweep(sweep: &SweepResult) -> Result<Self, Error> {
+        let mut tensors = Vec::new();
+        for layer in &sweep.layers {
+            for (idx, point) in layer.points.iter().enumerate() {
+                let is_chosen = layer.held == Some(count_to_u64(idx));
+                let point = FormatPoint { is_chosen, ..point_of_sweep(point, sweep.images) };
+                add(&mut tensors, &layer.name, sweep.tensor, point);
+            }
+        }
+        if tensors.is_empty() {
+            return Err(super::nothing("heat map", "the sweep holds no measured format"));
+        }
+        let images = crate::table::grouped(sweep.images);
+        let (kind, semantics) = (sweep.tensor.name(), &sweep.semantics);
+        let is_held = sweep.layers.iter().any(|layer| layer.held.is_some());
+        let rest = if is_held { "those before it as ringed" } else { "all else as it was" };
+        let about = format!(
+            "{kind} of one layer at a time, {rest}; on {images} images, {semantics} semantics"
+        );
+        Ok(Self { model: sweep.model.name.clone(), about, tensors })
+    }
+
     /// Reads `result.json` or `sweep.json`, whichever the file is.
     ///
     /// # Errors
     /// [`Error`] naming the file, for one that is neither or that holds no measured format.
     ///
     /// ```
-    /// # fn main() -> Result<(), fixedwise::Error> {
-    /// # let folder = tempfile::tempdir().expect("a temporary folder");
-    /// # let path = folder.path().join("sweep.json");
-    /// let text = r#"{"tensor": "weights", "images": 100, "float_accuracy": 0.9, "layers": [
-    ///     {"name": "conv", "points": [{"bits": 4, "frac": 3, "images": 100, "accuracy": 0.81}]}]}"#;
-    /// std::fs::write(&path, text).expect("writable");
-    /// let map = fixedwise::FormatMap::read(&path)?;
-    /// assert!(fixedwise::plot_heatmap(&map, None)?.to_svg().contains("conv"));
-    /// # Ok(())
-    /// # }
+    /// let error = fixedwise::FormatMap::read("absent.json".as_ref()).unwrap_err();
+    /// assert!(error.to_string().contains("absent.json"));
     /// ```
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = read_text(path)?;
         let refuse = |problem: String| Error::Result { path: path.to_owned(), problem };
         let value: serde_json::Value =
             serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
-        let is_sweep = value.get("tensor").is_some();
-        if is_sweep {
-            let file: SweepFile =
-                serde_json::from_value(value).map_err(|error| refuse(error.to_string()))?;
-            return Self::from_sweep(&file).map_err(refuse);
-        }
-        let result = RunResult::from_json(&text)
-            .map_err(|problem| refuse(format!("neither a result nor a sweep: {problem}")))?;
-        Self::from_result(&result).map_err(|error| match error {
+        let map = if value.get("tensor").is_some() {
+            Self::from_sweep(&SweepResult::from_json(&text).map_err(refuse)?)
+        } else {
+            let result = RunResult::from_json(&text)
+                .map_err(|problem| refuse(format!("neither a result nor a sweep: {problem}")))?;
+            Self::from_result(&result)
+        };
+        map.map_err(|error| match error {
             Error::Picture { problem, .. } => refuse(problem),
             other => other,
         })
     }
 
-    fn from_sweep(file: &SweepFile) -> Result<Self, String> {
-        if !(file.float_accuracy > 0.0 && file.float_accuracy <= 1.0) {
-            return Err(format!("a float accuracy of {} has no loss", file.float_accuracy));
-        }
-        let mut tensors = Vec::new();
-        for layer in &file.layers {
-            for (idx, point) in layer.points.iter().enumerate() {
-                let is_chosen = layer.held == Some(idx);
-                let point = FormatPoint { is_chosen, ..file.point(point) };
-                add(&mut tensors, &layer.name, file.tensor, point);
-            }
-        }
-        if tensors.is_empty() {
-            return Err("the sweep holds no measured format".to_owned());
-        }
-        let semantics = match file.semantics.as_str() {
-            "" => String::new(),
-            name => format!(", {name} semantics"),
-        };
-        let images = crate::table::grouped(file.images);
-        let kind = file.tensor.name();
-        let is_held = file.layers.iter().any(|layer| layer.held.is_some());
-        let rest = if is_held { "those before it as ringed" } else { "all else as it was" };
-        let about = format!("{kind} of one layer at a time, {rest}; on {images} images{semantics}");
-        let model = match file.model.name.as_str() {
-            "" => "a network",
-            name => name,
-        };
-        Ok(Self { model: model.to_owned(), about, tensors })
-    }
-
     /// Whether a kind of tensors has a measured format.
     pub(super) fn has(&self, kind: Kind) -> bool {
         self.tensors.iter().any(|tensor| tensor.kind == kind)
-    }
-}
-
-impl SweepFile {
-    fn point(&self, point: &SweepPoint) -> FormatPoint {
-        let paired = match (point.correct, point.lost, point.gained) {
-            (Some(correct), Some(lost), Some(gained)) => paired_loss(correct, lost, gained),
-            _ => None,
-        };
-        let plain = point.accuracy.map(|accuracy| 1.0 - accuracy / self.float_accuracy);
-        FormatPoint {
-            bits: i32::from(point.bits),
-            frac: i32::from(point.frac),
-            loss: paired.or(plain).filter(|_| point.images > 0),
-            is_complete: point.images >= self.images,
-            is_chosen: false,
-        }
     }
 }
 
@@ -216,19 +152,28 @@ fn add(tensors: &mut Vec<TensorMap>, name: &str, kind: Kind, point: FormatPoint)
 
 /// A tried format; where the images ended early, its loss on those that were run.
 pub(super) fn point_of(entry: &TraceEntry) -> FormatPoint {
-    let [correct, lost, gained] = [entry.correct, entry.lost, entry.gained].map(count_to_f64);
-    let float = correct + lost - gained;
-    let partial = (entry.images > 0 && float > 0.0).then(|| (lost - gained) / float);
+    let [correct, lost, gained] = [entry.correct, entry.lost, entry.gained].map(count_to_u64);
     FormatPoint {
         bits: i32::from(entry.bits),
         frac: i32::from(entry.frac),
-        loss: entry.relative_loss.or(partial),
+        loss: entry.relative_loss.or_else(|| paired_loss(correct, lost, gained)),
         is_complete: entry.relative_loss.is_some(),
         is_chosen: entry.chosen,
     }
 }
 
-/// The loss on images that both networks have seen.
+/// A point of a sweep over so many images.
+fn point_of_sweep(point: &SweepPoint, images: u64) -> FormatPoint {
+    FormatPoint {
+        bits: i32::from(point.bits),
+        frac: i32::from(point.frac),
+        loss: paired_loss(point.correct, point.lost, point.gained),
+        is_complete: point.images >= images,
+        is_chosen: false,
+    }
+}
+
+/// The loss on the images that were run; absent where the float network gets none of them right.
 fn paired_loss(correct: u64, lost: u64, gained: u64) -> Option<f64> {
     let [correct, lost, gained] = [correct, lost, gained].map(u64_to_f64);
     let float = correct + lost - gained;
@@ -238,6 +183,7 @@ fn paired_loss(correct: u64, lost: u64, gained: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SweepLayer;
 
     fn read(text: &str) -> Result<FormatMap, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -246,18 +192,35 @@ mod tests {
         FormatMap::read(&path).map_err(|error| error.to_string())
     }
 
+    /// One layer with a point on all images and one on half of them.
+    fn sweep() -> SweepResult {
+        let whole = SweepPoint {
+            bits: 8,
+            frac: 3,
+            signed: true,
+            images: 100,
+            correct: 76,
+            accuracy: 0.76,
+            drop: 0.04,
+            ratio: 0.95,
+            lost: 6,
+            gained: 2,
+        };
+        let part = SweepPoint { bits: 7, images: 50, correct: 20, lost: 20, gained: 0, ..whole };
+        let layer = SweepLayer { name: "a".to_owned(), points: vec![whole, part], held: Some(0) };
+        SweepResult {
+            tensor: Kind::Activations,
+            images: 100,
+            float_accuracy: 0.8,
+            layers: vec![layer],
+            ..SweepResult::default()
+        }
+    }
+
     #[test]
     fn a_sweep_is_read_with_its_losses() {
-        let map = read(
-            r#"{"schema": 1, "tool": "x", "model": {"name": "net", "sha256": "0"},
-            "semantics": "simulated", "tensor": "activations", "images": 100,
-            "float_accuracy": 0.8, "direction": "one", "layers": [{"name": "a", "points": [
-            {"bits": 8, "frac": 3, "signed": true, "images": 100, "correct": 76,
-             "accuracy": 0.76, "drop": 0.04, "ratio": 0.95, "lost": 6, "gained": 2},
-            {"bits": 7, "frac": 2, "images": 50, "accuracy": 0.4}], "held": 0}]}"#,
-        )
-        .unwrap();
-        assert_eq!((map.model.as_str(), map.tensors.len()), ("net", 1));
+        let map = read(&sweep().to_json()).unwrap();
+        assert_eq!((map.tensors.len(), map.tensors[0].kind), (1, Kind::Activations));
         let [whole, part] = map.tensors[0].points[..] else { panic!("two points") };
         assert!((whole.loss.unwrap() - 0.05).abs() < 1e-12 && whole.is_complete);
         assert!(whole.is_chosen && !part.is_chosen);
@@ -266,14 +229,19 @@ mod tests {
 
     #[test]
     fn files_of_another_kind_are_refused() {
+        let none = SweepResult { layers: Vec::new(), ..sweep() }.to_json();
+        let at_zero = SweepResult { float_accuracy: 0.0, ..sweep() }.to_json();
+        let newer = SweepResult { schema: 2, ..sweep() }.to_json();
+        let others = sweep().to_json().replace("\"activations\"", "\"others\"");
         for (text, expected) in [
             ("weights", "line 1"),
             ("{}", "neither a result nor a sweep"),
             ("[1, 2]", "neither a result nor a sweep"),
-            (r#"{"tensor": "weights"}"#, "float_accuracy"),
-            (r#"{"tensor": "others", "float_accuracy": 1, "layers": []}"#, "others"),
-            (r#"{"tensor": "weights", "float_accuracy": 1, "layers": []}"#, "no measured format"),
-            (r#"{"tensor": "weights", "float_accuracy": 0, "layers": []}"#, "float accuracy of 0"),
+            (r#"{"tensor": "weights"}"#, "schema"),
+            (&others, "others"),
+            (&newer, "schema 2"),
+            (&none, "no measured format"),
+            (&at_zero, "float accuracy of 0"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(expected) && error.contains("file.json"), "{text}: {error}");
