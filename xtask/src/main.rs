@@ -4,6 +4,7 @@
 
 mod check;
 mod codegen;
+mod paper;
 mod python;
 mod source;
 mod tidy;
@@ -21,6 +22,7 @@ cargo xtask <command>
   codegen [--check]  writes the operator table of README.md, or fails where it is out of date
   python             prepares target/python from suite/requirements.txt, prints its interpreter
   bench [ARGS]       runs bench/run.sh
+  paper [ARGS]       makes the paper's experiments and docs/paper.md; `paper --help` has more
 
 With CI=true a step of `test` that cannot run is a failure.";
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         ["codegen"] => codegen::write(&root),
         ["codegen", "--check"] => codegen::check(&root),
         ["python"] => python_only(&root),
+        ["paper", rest @ ..] => paper::run(&root, rest),
         ["bench", rest @ ..] => bench(&root, rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
