@@ -139,9 +139,7 @@ pub enum KerasError {
 /// [`KerasError`] naming the part of the file.
 pub fn read_h5(bytes: &[u8], limit: usize) -> Result<Hdf5Model, KerasError> {
     let mut file = weights::open(bytes, limit)?;
-    let config = file
-        .text("/", "model_config")
-        .map_err(|problem| KerasError::Hdf5 { what: "attribute `model_config`".into(), problem })?;
+    let config = weights::at("/", file.text("/", "model_config"))?;
     match config {
         None => Ok(Hdf5Model::Weights(weights::read(&mut file, "/")?)),
         Some(config) => {

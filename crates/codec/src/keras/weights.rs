@@ -13,8 +13,11 @@ pub(super) fn open(bytes: &[u8], limit: usize) -> Result<Hdf5, KerasError> {
 }
 
 /// Runs `read` on `path`, which an error then names.
-fn at<T>(path: &str, read: Result<T, String>) -> Result<T, KerasError> {
-    read.map_err(|problem| KerasError::Hdf5 { what: format!("`{path}` in the file"), problem })
+pub(super) fn at<T>(path: &str, read: Result<T, String>) -> Result<T, KerasError> {
+    read.map_err(|problem| KerasError::Hdf5 {
+        what: format!("`{path}` in the file, which may be truncated"),
+        problem,
+    })
 }
 
 fn join(group: &str, name: &str) -> String {
