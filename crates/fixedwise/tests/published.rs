@@ -1,4 +1,4 @@
-//! In simulated semantics the paper's published plans give its published accuracy.
+//! In simulated semantics the paper's published plans give its published accuracy and costs.
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use fixedwise::{DataOptions, EvaluateOptions, Semantics, evaluate};
@@ -40,5 +40,10 @@ fn published_plans_give_the_published_accuracy() {
             "{title}: {} correct, published {fixed}",
             test.fixed_correct
         );
+        let saved = &results["models"][title]["reduction_pct_vs_uniform8"];
+        let corrected = |kind: &str| saved[kind]["corrected"].as_f64().unwrap() / 100.0;
+        let memory = result.memory_bits.reduction - corrected("memory_total");
+        let spared = result.multiplication_cost.paper_reduction - corrected("mult_cost");
+        assert!(memory.abs() < 1e-9 && spared.abs() < 1e-9, "{title}: {memory}, {spared}");
     }
 }
