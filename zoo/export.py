@@ -13,8 +13,8 @@ def array(tensor):
     return tensor.detach().float().cpu().contiguous().numpy()
 
 
-def write(network, name, extent, path):
-    """Write `network` with input `[batch, 1, extent, extent]` and a softmax at its end."""
+def write(network, name, shape, path):
+    """Write `network` with input `[batch, c, h, w]`, `shape` the last three, and a softmax at its end."""
     nodes, initializers = [], []
 
     def constant(constant_name, tensor):
@@ -58,6 +58,8 @@ def write(network, name, extent, path):
         else:
             operator, attributes = {
                 "relu": ("Relu", {}),
+                "average_pool": ("AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+                "dropout": ("Identity", {}),
                 "global_max_pool": ("GlobalMaxPool", {}),
                 "flatten": ("Flatten", {"axis": 1}),
                 "concat": ("Concat", {"axis": 1}),
@@ -69,7 +71,7 @@ def write(network, name, extent, path):
     nodes.append(helper.make_node("Softmax", [last], ["output"], "softmax_1", axis=-1))
     graph = helper.make_graph(
         nodes, name,
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 1, extent, extent])],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", *shape])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 10])],
         initializers,
     )

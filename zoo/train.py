@@ -1,7 +1,9 @@
-"""Trains one of the paper's three architectures on Fashion-MNIST and writes it as ONNX.
+"""Trains one of the paper's three architectures on one of its four data sets, and writes ONNX.
 
     python zoo/train.py --arch small --data /usr/share/datasets/fashion-mnist \\
         --epochs 16 --seed 1 --out models/fashion_small.onnx
+    python zoo/train.py --arch inception --dataset svhn --data svhn --pooling average \\
+        --dropout 0.2 --epochs 7 --out svhn_inception.onnx
 
 The test split is read once, after training. Which epoch is kept is decided on images held out
 of the train split.
@@ -9,9 +11,7 @@ of the train split.
 
 import argparse
 import copy
-import functools
 import json
-import math
 import time
 from pathlib import Path
 
@@ -19,50 +19,36 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import datasets
 import export
-import idx
-from architectures import ARCHITECTURES, RESIZE, Network
-
-
-@functools.cache
-def resize_matrix(n_in, n_out):
-    """The weights `[n_out, n_in]` that resize one axis bilinearly.
-
-    Output `k` lies at `(k + 0.5) * n_in / n_out - 0.5` of the input; a neighbor beyond the border
-    is mirrored about the border pixel's center, -1 to 1. To make an image larger,
-    `skimage.transform.resize` does just this.
-    """
-    weights = torch.zeros(n_out, n_in, dtype=torch.float64)
-    for k in range(n_out):
-        center = (k + 0.5) * n_in / n_out - 0.5
-        left = math.floor(center)
-        for i, weight in ((left, 1 - (center - left)), (left + 1, center - left)):
-            i = abs(i)
-            i = min(i, 2 * (n_in - 1) - i)
-            weights[k, i] += weight
-    return weights.float()
+from architectures import ARCHITECTURES, RESIZE, build
+from network import Network
 
 
 def prepare(images, resize):
-    """Pixels `[n, 1, h, w]` between 0 and 1, resized if the network wants it."""
-    x = images.float().div(255).unsqueeze(1)
+    """Pixels `[n, c, h, w]` between 0 and 1 of bytes `[n, h, w, c]`, resized if the network wants it."""
+    x = images.float().div(255).permute(0, 3, 1, 2)
     if resize is not None:
-        x = resize_matrix(x.shape[2], resize) @ x @ resize_matrix(x.shape[3], resize).T
+        rows, columns = (
+            torch.from_numpy(datasets.resize_matrix(n, resize)) for n in x.shape[2:]
+        )
+        x = rows @ x @ columns.T
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def augment(images, generator, shift):
-    """Flip half of the images, and move each by up to `shift` pixels."""
-    n = len(images)
+def augment(images, generator, shift, may_flip):
+    """Flip half of the images, where that leaves their class, and move each by up to `shift` pixels."""
+    n, height, width, _ = images.shape
     flip = torch.rand(n, generator=generator) < 0.5
-    images = torch.where(flip[:, None, None], images.flip(2), images)
+    if may_flip:
+        images = torch.where(flip[:, None, None, None], images.flip(2), images)
     if shift == 0:
         return images
-    padded = functional.pad(images, (shift,) * 4)
+    padded = functional.pad(images, (0, 0) + (shift,) * 4)
     rows = torch.randint(0, 2 * shift + 1, (n, 1, 1), generator=generator)
     columns = torch.randint(0, 2 * shift + 1, (n, 1, 1), generator=generator)
-    rows = rows + torch.arange(28)[None, :, None]
-    columns = columns + torch.arange(28)[None, None, :]
+    rows = rows + torch.arange(height)[None, :, None]
+    columns = columns + torch.arange(width)[None, None, :]
     return padded[torch.arange(n)[:, None, None], rows, columns]
 
 
@@ -75,10 +61,21 @@ def count_correct(network, images, labels, resize, batch=250):
     return correct
 
 
+def load(args, split):
+    """Images `[n, h, w, c]` and labels `[n]` of `train` or `test`."""
+    images, labels = datasets.load(args.dataset, args.data, split)
+    images, labels = (torch.from_numpy(a[: args.limit].copy()) for a in (images, labels))
+    return images, labels.long()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arch", choices=ARCHITECTURES, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the four IDX files")
+    parser.add_argument("--dataset", choices=datasets.DATASETS, default="fashion")
+    parser.add_argument("--data", type=Path, required=True, help="its folder, or an .npz")
+    parser.add_argument("--pooling", choices=("max", "average"), default="max", help="of Inception")
+    parser.add_argument("--dropout", type=float, default=0.0, help="before the dense layer")
+    parser.add_argument("--limit", type=int, help="so many images of each split only, to try it out")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
@@ -98,14 +95,14 @@ def main():
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
     resize = RESIZE[args.arch]
-    images, labels = (torch.from_numpy(a.copy()) for a in idx.load(args.data, "train"))
-    labels = labels.long()
+    images, labels = load(args, "train")
+    channels, may_flip = images.shape[3], args.dataset in datasets.MAY_FLIP
     # The first images are never held out: they are the ones that later calibrate.
     n_train = len(images) - args.held_out
     held_out = images[n_train:], labels[n_train:]
     images, labels = images[:n_train], labels[:n_train]
 
-    network = Network(ARCHITECTURES[args.arch]()).to(memory_format=torch.channels_last)
+    network = Network(build(args.arch, channels, args.pooling, args.dropout)).to(memory_format=torch.channels_last)
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim == 1]
     optimizer = torch.optim.AdamW(
@@ -124,7 +121,7 @@ def main():
         total_loss = 0.0
         for i in range(n_train // args.batch):
             chosen = order[i * args.batch : (i + 1) * args.batch]
-            x = prepare(augment(images[chosen], generator, args.shift), extent)
+            x = prepare(augment(images[chosen], generator, args.shift, may_flip), extent)
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
                 logits = network(x)
@@ -148,12 +145,14 @@ def main():
     network.load_state_dict(best_state)
     network.eval()
 
-    images, labels = (torch.from_numpy(a.copy()) for a in idx.load(args.data, "t10k"))
-    correct = count_correct(network, images, labels.long(), resize)
-    sha256 = export.write(network, args.out.stem, resize or 28, args.out)
+    images, labels = load(args, "test")
+    correct = count_correct(network, images, labels, resize)
+    extents = [resize] * 2 if resize else images.shape[1:3]
+    sha256 = export.write(network, args.out.stem, [channels, *extents], args.out)
+    args.out.with_suffix(".toml").write_text(datasets.preprocessing(resize))
     scales = torch.cat([m.weight.detach() for m in network.modules() if isinstance(m, nn.BatchNorm2d)])
     summary = {
-        "model": args.out.name, "arch": args.arch, "epochs": args.epochs, "seed": args.seed,
+        "model": args.out.name, "arch": args.arch, "dataset": args.dataset, "epochs": args.epochs, "seed": args.seed,
         "parameters": sum(p.numel() for p in network.parameters()),
         "held_out_correct": best, "held_out_images": args.held_out,
         "test_correct": correct, "test_images": len(images),
