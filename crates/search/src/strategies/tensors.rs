@@ -108,6 +108,32 @@ impl Tensor {
         }
     }
 
+    /// A format with the sign that this tensor's have and at most as wide as its kind allows; its
+    /// range stays.
+    pub(super) fn fitted(&self, mut format: Format) -> Format {
+        match (self.range, format.range) {
+            (Range::Unsigned, Range::Narrow | Range::Full) => {
+                format.bits = format.bits.saturating_sub(1).max(1);
+                format.range = Range::Unsigned;
+            }
+            (Range::Narrow | Range::Full, Range::Unsigned) => {
+                format.bits += 1;
+                format.range = Range::Narrow;
+            }
+            _ => {}
+        }
+        let excess = format.bits.saturating_sub(self.kind.max_bits(format.range));
+        let frac = format.frac.saturating_sub_unsigned(excess);
+        Format { bits: format.bits - excess, frac, ..format }
+    }
+
+    /// A format with `extra` bits for finer steps, as far as its kind allows.
+    pub(super) fn widened(&self, format: Format, extra: u8) -> Format {
+        let extra = extra.min(self.kind.max_bits(format.range).saturating_sub(format.bits));
+        let frac = format.frac.saturating_add_unsigned(extra);
+        Format { bits: format.bits + extra, frac, ..format }
+    }
+
     /// The largest magnitude of its values.
     fn max_abs(&self, graph: &Graph, statistics: &Statistics) -> f32 {
         match self.kind {
