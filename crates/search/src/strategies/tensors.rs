@@ -320,3 +320,22 @@ pub fn prove(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_format_gets_the_sign_of_its_tensor() {
+        let tensor = |range| Tensor { node: 0, name: String::new(), kind: Kind::Activations, range };
+        let fitted = |range, format| tensor(range).fitted(format);
+        let (signed, unsigned) = (Format::signed, Format::unsigned);
+        assert_eq!(fitted(Range::Unsigned, signed(8, 3)), unsigned(7, 3));
+        assert_eq!(fitted(Range::Unsigned, signed(1, 3)), unsigned(1, 3));
+        assert_eq!(fitted(Range::Unsigned, unsigned(16, 3)), unsigned(15, 2));
+        assert_eq!(fitted(Range::Narrow, unsigned(7, 3)), signed(8, 3));
+        assert_eq!(fitted(Range::Narrow, Format::full(8, 3)), Format::full(8, 3));
+        assert_eq!(tensor(Range::Narrow).widened(signed(8, 3), 4), signed(12, 7));
+        assert_eq!(tensor(Range::Unsigned).widened(unsigned(14, 3), 4), unsigned(15, 4));
+    }
+}
