@@ -113,10 +113,12 @@ fn run(
     let evaluator = Evaluator::new(&graph, &Noise, predictions, kernels, &GO, evaluator_options);
     let mut counted = Counted { evaluator, asked: Vec::new(), stop_after };
     let outcome = strategy(&graph, &statistics, &mut counted, &mut Ignore, options)?;
-    if options.head.semantics == Semantics::Integer && outcome.evaluation.is_some() {
+    if options.head.semantics == Semantics::Integer
+        && let Some(evaluation) = outcome.evaluation
+    {
         counted.check(&outcome.plan).unwrap();
         let again = counted.evaluator.evaluate(&outcome.plan, None, None).unwrap();
-        assert_eq!(again.score, outcome.evaluation.unwrap().score, "the score is the plan's");
+        assert_eq!(again.score, evaluation.score, "the score is the plan's");
     }
     Ok((outcome, counted.asked))
 }
@@ -163,10 +165,10 @@ fn what_is_held_is_what_the_strategy_says() {
         };
         let counts: Vec<[usize; 3]> =
             asked.iter().map(|plan| KINDS.map(|kind| count(plan, kind))).collect();
-        assert_eq!(counts.contains(&[3, 3, 1]), true, "{name}: found formats are measured");
+        assert!(counts.contains(&[3, 3, 1]), "{name}: found formats are measured");
         assert_eq!(counts.contains(&[0, 0, 2]), name == "layer-dependent", "{name}");
         assert_eq!(counts.contains(&[0, 0, 1]), name != "joint", "{name}");
-        assert_eq!(counts.contains(&[2, 0, 0]), true, "{name}");
+        assert!(counts.contains(&[2, 0, 0]), "{name}");
         let twos = counts.iter().filter(|&&c| c == [2, 0, 0]).count();
         assert_eq!(twos == 1, name == "layer-independent", "{name}: {twos}");
         assert_eq!(count(&outcome.plan, Kind::Activations), 3, "{name}");

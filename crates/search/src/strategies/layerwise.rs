@@ -241,12 +241,10 @@ impl<O: Oracle> Search<'_, O> {
         for &kind in kinds {
             let bits = self.options.search.start_bits.of(kind).saturating_add(extra);
             for tensor in self.tensors_of(kind) {
+                let (rule, quantizer) = (self.options.offset, self.options.head.quantizer);
                 let format = match self.given(&tensor) {
                     Some(format) => tensor.widened(format, extra),
-                    None => {
-                        let (rule, quantizer) = (self.options.offset, self.options.head.quantizer);
-                        tensor.format(self.graph, self.statistics, bits, rule, quantizer)
-                    }
+                    None => tensor.format(self.graph, self.statistics, bits, rule, quantizer),
                 };
                 tensor.set(&mut plan, Some(format));
             }

@@ -327,7 +327,8 @@ mod tests {
 
     #[test]
     fn a_given_format_gets_the_sign_of_its_tensor() {
-        let tensor = |range| Tensor { node: 0, name: String::new(), kind: Kind::Activations, range };
+        let tensor =
+            |range| Tensor { node: 0, name: String::new(), kind: Kind::Activations, range };
         let fitted = |range, format| tensor(range).fitted(format);
         let (signed, unsigned) = (Format::signed, Format::unsigned);
         assert_eq!(fitted(Range::Unsigned, signed(8, 3)), unsigned(7, 3));
