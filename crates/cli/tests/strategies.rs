@@ -20,7 +20,7 @@ fn quantize(folder: &Path, out: &str, arguments: &[&str]) -> RunResult {
         .assert()
         .success()
         .stdout_eq("");
-    RunResult::read(&folder.join(out).join("result.json")).unwrap()
+    RunResult::read(&folder.join(out).join("result.json")).expect("a result")
 }
 
 #[test]

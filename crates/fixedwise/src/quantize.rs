@@ -239,26 +239,7 @@ struct Found {
 impl Job<'_> {
     fn run(&self, path: &Path) -> Result<Outcome, Error> {
         let options = self.options;
-        if let Strategy::Fixed { bits } = options.strategy
-            && !(1..=16).contains(&bits)
-        {
-            return Err(Error::Option {
-                option: "bits",
-                problem: format!("is {bits}; allowed are 1 to 16"),
-            });
-        }
-        let is_walk_asked = options.search != SearchOptions::default() || options.start.is_some();
-        if is_walk_asked && !options.strategy.is_layerwise() {
-            return Err(Error::Option {
-                option: "strategy",
-                problem: format!(
-                    "is {}, which does not walk layer by layer; the options of the walk (start, \
-                     start-bits, start-step, order, layer-order, direction, budget, trade-off, \
-                     window) need joint, layer-dependent or layer-independent",
-                    options.strategy.name()
-                ),
-            });
-        }
+        check_strategy(options)?;
         check_quantizer(options.quantizer, options.semantics, options.range)?;
         self.tell(Step::Loading);
         let model = Model::open(path, options.architecture.as_deref())?;
@@ -446,6 +427,31 @@ impl Job<'_> {
             images: oracle.evaluator.images_evaluated(),
         })
     }
+}
+
+/// Refuses what the strategy cannot do.
+fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
+    if let Strategy::Fixed { bits } = options.strategy
+        && !(1..=16).contains(&bits)
+    {
+        return Err(Error::Option {
+            option: "bits",
+            problem: format!("is {bits}; allowed are 1 to 16"),
+        });
+    }
+    let is_walk_asked = options.search != SearchOptions::default() || options.start.is_some();
+    if is_walk_asked && !options.strategy.is_layerwise() {
+        return Err(Error::Option {
+            option: "strategy",
+            problem: format!(
+                "is {}, which does not walk layer by layer; the options of the walk (start, \
+                 start-bits, start-step, order, layer-order, direction, budget, trade-off, \
+                 window) need joint, layer-dependent or layer-independent",
+                options.strategy.name()
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// Refuses a quantizer where it has no meaning.
