@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use fixedwise::{DataOptions, DataSource, Layout, MaxLoss, Preprocess, Quantizer, Semantics};
+use fixedwise::{
+    DataOptions, DataSource, Direction, Layout, MaxLoss, Preprocess, Quantizer, Semantics,
+};
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 /// The network.
@@ -73,6 +75,24 @@ impl From<QuantizerName> for Quantizer {
         match name {
             QuantizerName::Uniform => Self::Uniform,
             QuantizerName::SquareRoot => Self::SquareRoot,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DirectionName {
+    /// From the input on.
+    Forward,
+    /// From the output back.
+    #[value(alias = "backward")]
+    Reverse,
+}
+
+impl From<DirectionName> for Direction {
+    fn from(name: DirectionName) -> Self {
+        match name {
+            DirectionName::Forward => Self::Forward,
+            DirectionName::Reverse => Self::Backward,
         }
     }
 }

@@ -4,6 +4,7 @@
 mod arguments;
 mod commands;
 mod progress;
+mod search_arguments;
 mod terminal;
 
 use clap::{Parser, Subcommand};

@@ -331,6 +331,30 @@ fn plans_that_do_not_fit_are_refused() {
     );
 }
 
+#[test]
+fn walks_that_cannot_be_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    fs::write(folder.join("result.json"), "{\"schema\": 1}").unwrap();
+    fs::write(folder.join("plan.json"), "{\"weights\": {}}").unwrap();
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["--start-bits", "17,8,12"], &["`start-bits`", "weights 17 bits", "1 to 16"]),
+        (&["--start-bits", "12,0,12"], &["`start-bits`", "biases 0 bits", "1 to 32"]),
+        (&["--layer-order", "sums,nowhere"], &["`nowhere`", "sums, classes"]),
+        (&["--layer-order", "sums,sums"], &["`sums`", "stands twice"]),
+        (&["--budget", "0.1%,flat,flat"], &["`budget`", "1 losses for weights", "sums, classes"]),
+        (&["--strategy", "fixed", "--window", "2"], &["`strategy` is fixed", "layer-dependent"]),
+        (&["--start", "absent.toml"], &["absent.toml"]),
+        (&["--start", "result.json"], &["result.json", "missing field"]),
+        (&["--start", "plan.json"], &["plan.json", "missing field `biases`"]),
+    ];
+    for (arguments, expected) in cases {
+        let command = ["quantize", "brightest.onnx", "--data", "images.npz"];
+        refused(folder, &[&command[..], arguments].concat(), expected);
+    }
+}
+
 /// A device on which nothing has room.
 #[cfg(target_os = "linux")]
 #[test]

@@ -21,6 +21,7 @@ mod plot;
 mod progress;
 mod quantize;
 mod result;
+mod result_plan;
 mod sets;
 mod summary;
 mod sweep;
@@ -35,7 +36,7 @@ pub use fixedwise_graph::{LayerPlan, Plan, Quantizer, Semantics, Shape};
 pub use fixedwise_search::{
     MaxLoss, Offset,
     strategies::{
-        Kind, TraceEntry,
+        Budget, Kind, LayerOrder, SearchOptions, StartBits, TraceEntry,
         brute_force::{Direction, Fracs, Grid, Hold, ScoreRule},
     },
 };

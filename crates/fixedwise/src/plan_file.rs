@@ -1,6 +1,6 @@
 //! Plans as files: `plan.toml`, made for people, and the paper's JSON.
 
-use crate::{Error, Model, output};
+use crate::{Error, Model, RunResult, output, result_plan};
 use fixedwise_fixed::{Format, Range, Rounding};
 use fixedwise_graph::{Graph, LayerPlan, Plan, Quantizer, Semantics};
 use serde::Deserialize;
@@ -13,9 +13,9 @@ use toml::Spanned;
 /// The version of `plan.toml` that is written; others are refused.
 const SCHEMA: u32 = 1;
 /// Widest weights and activations.
-const MAX_BITS: u8 = 16;
+pub(crate) const MAX_BITS: u8 = 16;
 /// Widest biases.
-const MAX_BIAS_BITS: u8 = 32;
+pub(crate) const MAX_BIAS_BITS: u8 = 32;
 /// What the integer network takes unless a plan says otherwise: raw 8-bit pixels.
 pub(crate) const RAW_PIXELS: Format = Format::unsigned(8, 0);
 
@@ -60,11 +60,6 @@ pub fn plan_to_toml(plan: &Plan) -> String {
     if plan.semantics == Semantics::Integer {
         text.push_str(BIAS_NOTE);
     }
-    let rounding = match plan.rounding {
-        Rounding::TiesUp => "ties-up",
-        Rounding::TiesEven => "ties-even",
-        Rounding::Floor => "floor",
-    };
     let mut line = |arguments: std::fmt::Arguments| {
         text.push_str(&arguments.to_string());
         text.push('\n');
@@ -75,7 +70,7 @@ pub fn plan_to_toml(plan: &Plan) -> String {
         line(format_args!("# Roots are stored, and squared back with their sign."));
         line(format_args!("quantizer = \"{}\"", plan.quantizer.name()));
     }
-    line(format_args!("rounding = \"{rounding}\""));
+    line(format_args!("rounding = \"{}\"", rounding_name(plan.rounding)));
     line(format_args!("\n[input]\nbits = {}\nfrac = {}", plan.input.bits, plan.input.frac));
     line(format_args!("signed = {}", plan.input.is_signed()));
     if plan.input.range == Range::Full {
@@ -99,6 +94,14 @@ pub fn plan_to_toml(plan: &Plan) -> String {
         }
     }
     text
+}
+
+pub(crate) const fn rounding_name(rounding: Rounding) -> &'static str {
+    match rounding {
+        Rounding::TiesUp => "ties-up",
+        Rounding::TiesEven => "ties-even",
+        Rounding::Floor => "floor",
+    }
 }
 
 fn inline(format: Format) -> String {
@@ -128,8 +131,8 @@ fn key(name: &str) -> String {
     quoted
 }
 
-/// Reads a plan for a model: `plan.toml`, or JSON in the paper's terms where the name ends in
-/// `.json`.
+/// Reads a plan for a model: `plan.toml`, or, where the name ends in `.json`, `result.json` or JSON
+/// in the paper's terms.
 ///
 /// Layers come in the order of the graph. `semantics` overrides what the file says; the paper's
 /// JSON says nothing and means [`Semantics::Simulated`].
@@ -158,7 +161,11 @@ pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Re
     let text = output::read_text(path)?;
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
-    if is_json {
+    if is_json && result_plan::is_result(&text) {
+        let file = RunResult::read(path)?;
+        result_plan::plan(&file, model, semantics)
+            .map_err(|problem| refuse(Problem { line: None, problem }))
+    } else if is_json {
         let file = read_json(&text).map_err(refuse)?;
         let semantics = semantics.unwrap_or(Semantics::Simulated);
         file.plan(&model.prepared(semantics)?, semantics).map_err(refuse)
@@ -381,11 +388,12 @@ fn checked(text: &str, spanned: &Spanned<FormatToml>, max_bits: u8) -> Result<Fo
     format.checked(max_bits).map_err(|error| at(error.to_string()))
 }
 
-fn is_node(graph: &Graph, name: &str, is_layer: bool) -> bool {
+pub(crate) fn is_node(graph: &Graph, name: &str, is_layer: bool) -> bool {
     graph.find(name).is_some_and(|id| graph.nodes[id].op.is_layer() == is_layer)
 }
 
-fn names(graph: &Graph, is_layer: bool) -> String {
+/// The names of a network's layers, or of its other nodes.
+pub(crate) fn names(graph: &Graph, is_layer: bool) -> String {
     let nodes = graph.nodes.iter().filter(|node| node.op.is_layer() == is_layer);
     nodes.map(|node| format!("`{}`", node.name)).collect::<Vec<_>>().join(", ")
 }

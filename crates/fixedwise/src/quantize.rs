@@ -5,7 +5,7 @@ use crate::{
     journal::Journal,
     model::Model,
     output::{OutputFolder, write_file},
-    plan_file::{RAW_PIXELS, plan_to_toml},
+    plan_file::{RAW_PIXELS, plan_to_toml, read_plan},
     progress::{Candidate, Halt, Observer, Progress, Step},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
     sets::{DataOptions, Preprocessed as _, Sets},
@@ -23,7 +23,8 @@ use fixedwise_search::{
     Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, MaxLoss, Offset, Oracle,
     Predictions, Score, SearchError, Statistics, calibrate, format_no_clip,
     strategies::{
-        self, BruteForceOptions, Event, FixedOptions, JointOptions, PlanHead, TraceEntry,
+        self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, PlanHead, SearchOptions,
+        TraceEntry,
     },
 };
 use std::{
@@ -38,6 +39,10 @@ use std::{
 pub enum Strategy {
     /// The paper's final method: kind after kind, layer after layer, bits and binary point together.
     Joint,
+    /// Kind after kind, each alone, layer after layer; the layers before keep their formats.
+    LayerDependent,
+    /// Each tensor with all others unquantized.
+    LayerIndependent,
     /// Every format of a grid, tensor after tensor, the best held: 1 to 8 bits, around the binary
     /// point at which nothing clips.
     BruteForce,
@@ -49,13 +54,20 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// `joint`, `brute-force` or `fixed`.
+    /// `joint`, `layer-dependent`, `layer-independent`, `brute-force` or `fixed`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Joint => "joint",
+            Self::LayerDependent => "layer-dependent",
+            Self::LayerIndependent => "layer-independent",
             Self::BruteForce => "brute-force",
             Self::Fixed { .. } => "fixed",
         }
+    }
+
+    /// Whether it walks from layer to layer as [`SearchOptions`] say.
+    const fn is_layerwise(self) -> bool {
+        matches!(self, Self::Joint | Self::LayerDependent | Self::LayerIndependent)
     }
 }
 
@@ -66,7 +78,11 @@ pub struct QuantizeOptions {
     pub max_loss: MaxLoss,
     /// How the plan is chosen.
     pub strategy: Strategy,
-    /// Where binary points start (joint) or are (fixed).
+    /// How the layers are walked, by every strategy but `brute-force` and `fixed`.
+    pub search: SearchOptions,
+    /// A plan, or the result of another run, whose formats such a walk starts from.
+    pub start: Option<PathBuf>,
+    /// Where binary points start, or are (fixed).
     pub range: Offset,
     /// What the formats mean.
     pub semantics: Semantics,
@@ -94,6 +110,8 @@ impl Default for QuantizeOptions {
         Self {
             max_loss: MaxLoss::default(),
             strategy: Strategy::Joint,
+            search: SearchOptions::default(),
+            start: None,
             range: Offset::NoClip,
             semantics: Semantics::Integer,
             quantizer: Quantizer::Uniform,
@@ -221,20 +239,17 @@ struct Found {
 impl Job<'_> {
     fn run(&self, path: &Path) -> Result<Outcome, Error> {
         let options = self.options;
-        if let Strategy::Fixed { bits } = options.strategy
-            && !(1..=16).contains(&bits)
-        {
-            return Err(Error::Option {
-                option: "bits",
-                problem: format!("is {bits}; allowed are 1 to 16"),
-            });
-        }
+        check_strategy(options)?;
         check_quantizer(options.quantizer, options.semantics, options.range)?;
         self.tell(Step::Loading);
         let model = Model::open(path, options.architecture.as_deref())?;
         let sets = Sets::load(self.data, &model, options.seed)?;
         let model = model.with_preprocessing(&sets)?;
         let graph = model.prepared(options.semantics)?;
+        options.search.nodes(&graph, options.semantics)?;
+        let start = options.start.as_deref();
+        let start =
+            start.map(|path| read_plan(path, &model, Some(options.semantics))).transpose()?;
         // All input is known to be good now: only then the folder comes to be.
         let folder = options.output.as_deref().map(OutputFolder::prepare).transpose()?;
 
@@ -267,7 +282,7 @@ impl Job<'_> {
             );
             evaluator.preload(known);
             let oracle = Journaling { evaluator, journal, failure: None };
-            self.search(&graph, &statistics, head, oracle)?
+            self.search(&graph, &statistics, head, start, oracle)?
         };
         let plan = found.outcome.plan;
 
@@ -279,6 +294,7 @@ impl Job<'_> {
         }
         let mut result = RunResult {
             strategy: options.strategy.name().to_owned(),
+            search: options.strategy.is_layerwise().then(|| options.search.clone()),
             seed: options.seed,
             model: model.result(),
             max_loss: Some(MaxLossResult::from(options.max_loss)),
@@ -340,6 +356,7 @@ impl Job<'_> {
         graph: &Graph,
         statistics: &Statistics,
         head: PlanHead,
+        start: Option<Plan>,
         mut oracle: Journaling,
     ) -> Result<Found, Error> {
         let options = self.options;
@@ -367,20 +384,26 @@ impl Job<'_> {
                 );
                 oracle.finish(found)
             })?,
-            Strategy::Joint => self.halt.during(|| {
-                let joint = JointOptions {
+            strategy => self.halt.during(|| {
+                let layerwise = LayerwiseOptions {
                     head,
                     max_loss: options.max_loss,
                     offset: options.range,
-                    ..JointOptions::new(options.semantics)
+                    start,
+                    search: options.search.clone(),
+                };
+                let search = match strategy {
+                    Strategy::LayerDependent => strategies::layer_dependent,
+                    Strategy::LayerIndependent => strategies::layer_independent,
+                    _ => strategies::joint,
                 };
                 let mut watch = Watch::new(self, graph, &mut steps);
-                let found = strategies::joint(
+                let found = search(
                     graph,
                     statistics,
                     &mut oracle,
                     &mut |event: &Event| watch.event(event),
-                    &joint,
+                    &layerwise,
                 );
                 oracle.finish(found)
             })?,
@@ -404,6 +427,31 @@ impl Job<'_> {
             images: oracle.evaluator.images_evaluated(),
         })
     }
+}
+
+/// Refuses what the strategy cannot do.
+fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
+    if let Strategy::Fixed { bits } = options.strategy
+        && !(1..=16).contains(&bits)
+    {
+        return Err(Error::Option {
+            option: "bits",
+            problem: format!("is {bits}; allowed are 1 to 16"),
+        });
+    }
+    let is_walk_asked = options.search != SearchOptions::default() || options.start.is_some();
+    if is_walk_asked && !options.strategy.is_layerwise() {
+        return Err(Error::Option {
+            option: "strategy",
+            problem: format!(
+                "is {}, which does not walk layer by layer; the options of the walk (start, \
+                 start-bits, start-step, order, layer-order, direction, budget, trade-off, \
+                 window) need joint, layer-dependent or layer-independent",
+                options.strategy.name()
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// Refuses a quantizer where it has no meaning.

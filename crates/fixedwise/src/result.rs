@@ -1,9 +1,12 @@
 //! What came of a run, as `result.json` has it.
 
-use crate::Error;
+use crate::{Error, plan_file::rounding_name};
 use fixedwise_fixed::{Format, Range, convert::count_to_u64};
 use fixedwise_graph::{FixedGraph, Graph, Op, Plan, Semantics, cost};
-use fixedwise_search::{MaxLoss, Score, strategies::TraceEntry};
+use fixedwise_search::{
+    MaxLoss, Score,
+    strategies::{SearchOptions, TraceEntry},
+};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -40,6 +43,13 @@ pub struct RunResult {
     /// `uniform` or `square-root`: what the formats are applied to.
     #[serde(default = "uniform")]
     pub quantizer: String,
+    /// `ties-up`, `ties-even` or `floor`: how a requantization rounds; absent where the usual of
+    /// the semantics is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<String>,
+    /// How the layers were walked; absent for strategies that do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchOptions>,
     /// Seed of every random choice.
     pub seed: u64,
     /// The network.
@@ -313,6 +323,8 @@ impl Default for RunResult {
             strategy: String::new(),
             semantics: Semantics::Integer.name().to_owned(),
             quantizer: uniform(),
+            rounding: None,
+            search: None,
             seed: 0,
             model: ModelResult::default(),
             max_loss: None,
@@ -354,6 +366,7 @@ impl RunResult {
     ) -> Result<(), Error> {
         plan.semantics.name().clone_into(&mut self.semantics);
         plan.quantizer.name().clone_into(&mut self.quantizer);
+        self.rounding = Some(rounding_name(plan.rounding).to_owned());
         let memory = cost::memory(graph, plan)?;
         self.memory_bits = MemoryResult {
             weights: memory.weights,

@@ -25,6 +25,9 @@ pub enum SearchError {
         "the layer order names `{name}`, which is not a layer of the network or stands twice; it has {known}"
     )]
     LayerOrder { name: String, known: String },
+    /// An option of a search with a value that is not possible.
+    #[error("option `{option}` {problem}")]
+    Option { option: &'static str, problem: String },
     /// A grid of formats that cannot be swept.
     #[error("the grid of formats cannot be swept: {problem}")]
     Grid { problem: String },

@@ -11,7 +11,7 @@ use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Digest, Evaluation, Images, MaxLoss, Offset, Oracle, Score, SearchError, Statistics, calibrate,
     strategies::{
-        Event, Ignore, JointOptions, Kind, Outcome, Tensor, joint, layer_order,
+        Event, Ignore, Kind, LayerwiseOptions, Outcome, Tensor, joint, layer_order,
         quantized_activations,
     },
 };
@@ -165,7 +165,7 @@ impl Oracle for Toy {
     }
 }
 
-fn run(toy: &mut Toy, options: &JointOptions) -> Outcome {
+fn run(toy: &mut Toy, options: &LayerwiseOptions) -> Outcome {
     let graph = toy.graph.clone();
     joint(&graph, &statistics(&graph), toy, &mut Ignore, options).unwrap()
 }
@@ -209,7 +209,7 @@ fn paper_tensor(
 }
 
 /// The paper's three phases; nothing where a tensor has no format within its budget.
-fn paper(toy: &Toy, options: &JointOptions) -> Option<Plan> {
+fn paper(toy: &Toy, options: &LayerwiseOptions) -> Option<Plan> {
     let statistics = statistics(&toy.graph);
     let bare = {
         let mut toy = Toy::new(Semantics::Simulated, toy.seed);
@@ -262,7 +262,7 @@ fn paper(toy: &Toy, options: &JointOptions) -> Option<Plan> {
                 relative(&plan)
             };
             let from = (i32::from(from.bits), i32::from(from.frac));
-            let (bits, frac) = paper_tensor(from, budget, options.trade_off, &loss)?;
+            let (bits, frac) = paper_tensor(from, budget, options.search.trade_off, &loss)?;
             tensor.set(&mut plan, Some(format(bits, frac)));
         }
     }
@@ -271,7 +271,7 @@ fn paper(toy: &Toy, options: &JointOptions) -> Option<Plan> {
 
 #[test]
 fn it_is_the_papers_search() {
-    let options = JointOptions::new(Semantics::Simulated);
+    let options = LayerwiseOptions::new(Semantics::Simulated);
     let mut compared = 0;
     for seed in 0..60 {
         let mut toy = Toy::new(Semantics::Simulated, seed);
@@ -295,10 +295,10 @@ proptest! {
     ) {
         let mut toy = Toy::new(Semantics::Integer, seed);
         (toy.provable, toy.lost) = (provable, lost);
-        let mut options = JointOptions::new(Semantics::Integer);
+        let mut options = LayerwiseOptions::new(Semantics::Integer);
         options.max_loss = MaxLoss::Relative(limit);
         if reversed {
-            options.order = [Kind::Activations, Kind::Weights, Kind::Biases];
+            options.search.order = [Kind::Activations, Kind::Weights, Kind::Biases];
         }
         let outcome = run(&mut toy, &options);
         prop_assert!(outcome.is_finished);
@@ -324,7 +324,7 @@ proptest! {
 #[test]
 fn every_tensor_gets_a_format_and_few_bits() {
     let mut toy = Toy::new(Semantics::Integer, 5);
-    let outcome = run(&mut toy, &JointOptions::new(Semantics::Integer));
+    let outcome = run(&mut toy, &LayerwiseOptions::new(Semantics::Integer));
     assert!(outcome.bound_met);
     for tensor in &toy.tensors {
         let format = tensor.of(&outcome.plan).unwrap();
@@ -337,7 +337,7 @@ fn every_tensor_gets_a_format_and_few_bits() {
 
 #[test]
 fn a_search_can_be_stopped_anywhere() {
-    let options = JointOptions::new(Semantics::Integer);
+    let options = LayerwiseOptions::new(Semantics::Integer);
     let all = {
         let mut toy = Toy::new(Semantics::Integer, 7);
         run(&mut toy, &options);
@@ -361,7 +361,7 @@ fn an_observer_sees_all_and_may_stop() {
     let mut toy = Toy::new(Semantics::Integer, 7);
     let graph = toy.graph.clone();
     let statistics = statistics(&graph);
-    let options = JointOptions::new(Semantics::Integer);
+    let options = LayerwiseOptions::new(Semantics::Integer);
     let (mut phases, mut chosen, mut candidates) = (Vec::new(), 0, 0);
     let mut observer = |event: &Event| {
         match event {

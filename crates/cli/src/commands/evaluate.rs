@@ -27,7 +27,7 @@ EXAMPLES
 pub(crate) struct Arguments {
     #[command(flatten)]
     network: ModelArguments,
-    /// A plan.toml, or a JSON file in the paper's terms.
+    /// A plan.toml, a result.json, or a JSON file in the paper's terms.
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
     /// Images with labels: `PATH[:SPLIT][@FROM..TO]`, PATH an .npz or .mat file, a folder of IDX
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     test: String,
     #[command(flatten)]
     images: DataArguments,
-    /// What is computed; by default what the plan says, and `simulated` for JSON.
+    /// What is computed; by default what the plan says, and `simulated` for the paper's JSON.
     #[arg(long, value_name = "NAME")]
     semantics: Option<SemanticsName>,
     /// Prints the result as JSON, with the keys of result.json.

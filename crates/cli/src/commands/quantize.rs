@@ -4,6 +4,7 @@ use crate::{
     Verdict,
     arguments::{self, DataArguments, ModelArguments, QuantizerName, SemanticsName},
     progress::Display,
+    search_arguments::SearchArguments,
     terminal,
 };
 use anyhow::{Context as _, Result};
@@ -25,6 +26,14 @@ EXAMPLES
 
   The plain 8-bit network, to compare with:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --strategy fixed --bits 8
+
+  Each kind alone, from the last layer back, beginning at the formats of an earlier run:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o reverse \\
+        --strategy layer-dependent --direction reverse --start fixedwise-out/plan.toml
+
+  Activations first, with flat budgets and a local search of 5 x 5:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o other \\
+        --order activations,weights,biases --budget flat,whole,whole --window 2
 
   Sets of your own choice; search and test may not share an image:
     fixedwise quantize models/fashion_small.onnx --calibration data/fashion-mnist:train@0..1000 \\
@@ -75,7 +84,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BITS", default_value_t = 8, help_heading = "Search")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
     bits: u8,
-    /// Where binary points start (joint) or are (fixed).
+    /// Where binary points start, or are (fixed).
     #[arg(long, value_name = "RULE", default_value = "no-clip", help_heading = "Search")]
     range: RangeName,
     /// What is computed.
@@ -97,6 +106,8 @@ pub(crate) struct Arguments {
     /// Takes over what an earlier run into the same folder has measured.
     #[arg(long, help_heading = "Search")]
     resume: bool,
+    #[command(flatten)]
+    walk: SearchArguments,
     /// Folder for plan.toml, result.json and journal.jsonl.
     #[arg(
         short,
@@ -116,8 +127,13 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum StrategyName {
-    /// The paper's: layer after layer, bits and binary point together.
+    /// The paper's last: layer after layer, bits and binary point together, each with all that is
+    /// already quantized.
     Joint,
+    /// Weights, biases and activations each alone, a layer with those before it quantized.
+    LayerDependent,
+    /// Each tensor of each layer alone.
+    LayerIndependent,
     /// Every format of 1 to 8 bits around the one that clips nothing, the best held.
     BruteForce,
     /// One width for everything, --bits.
@@ -148,9 +164,13 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         max_loss: arguments.max_loss,
         strategy: match arguments.strategy {
             StrategyName::Joint => Strategy::Joint,
+            StrategyName::LayerDependent => Strategy::LayerDependent,
+            StrategyName::LayerIndependent => Strategy::LayerIndependent,
             StrategyName::BruteForce => Strategy::BruteForce,
             StrategyName::Fixed => Strategy::Fixed { bits: arguments.bits },
         },
+        search: arguments.walk.options(),
+        start: arguments.walk.start.clone(),
         range: match arguments.range {
             RangeName::NoClip => Offset::NoClip,
             RangeName::LeastError => Offset::LeastError,

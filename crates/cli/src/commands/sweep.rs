@@ -3,13 +3,13 @@
 use super::quantize::stop_on_interrupt;
 use crate::{
     Verdict,
-    arguments::{self, DataArguments, ModelArguments, QuantizerName, SemanticsName},
+    arguments::{self, DataArguments, DirectionName, ModelArguments, QuantizerName, SemanticsName},
     progress::Display,
     terminal,
 };
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use fixedwise::{Direction, Fracs, Grid, Hold, Kind, MaxLoss, ScoreRule, SweepOptions};
+use fixedwise::{Fracs, Grid, Hold, Kind, MaxLoss, ScoreRule, SweepOptions};
 use std::{ops::RangeInclusive, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -23,7 +23,7 @@ EXAMPLES
 
   Activations from the last layer back, the best of each held, weights and biases by a plan:
     fixedwise sweep models/fashion_small.onnx --data data/fashion-mnist --tensor activations \\
-        --plan fixedwise-out/plan.toml --direction backward --hold best";
+        --plan fixedwise-out/plan.toml --direction reverse --hold best";
 
 /// Measures every format of a grid, layer by layer: a map of bit width against binary point.
 ///
@@ -114,14 +114,6 @@ enum KindName {
     Activations,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum DirectionName {
-    /// From the input on.
-    Forward,
-    /// From the output back.
-    Backward,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum HoldName {
     /// Each layer is swept alone.
@@ -160,10 +152,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
             KindName::Activations => Kind::Activations,
         },
         layer: Some(arguments.layer.clone()).filter(|layer| layer != "all"),
-        direction: match arguments.direction {
-            DirectionName::Forward => Direction::Forward,
-            DirectionName::Backward => Direction::Backward,
-        },
+        direction: arguments.direction.into(),
         grid: Grid {
             bits: arguments.bits.clone(),
             fracs: match &arguments.frac {

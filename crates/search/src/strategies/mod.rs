@@ -4,13 +4,22 @@ pub mod brute_force;
 pub mod fixed;
 mod grid;
 pub mod joint;
+mod layer_dependent;
+mod layer_independent;
+mod layerwise;
 mod observer;
+mod options;
 mod tensors;
+mod walk;
 
 pub use brute_force::{BruteForceOptions, brute_force};
 pub use fixed::FixedOptions;
-pub use joint::{JointOptions, StartBits, joint};
+pub use joint::joint;
+pub use layer_dependent::layer_dependent;
+pub use layer_independent::layer_independent;
+pub use layerwise::LayerwiseOptions;
 pub use observer::{Event, Ignore, Observer};
+pub use options::{Budget, LayerOrder, SearchOptions, StartBits};
 pub use tensors::{Kind, PlanHead, Tensor, layer_order, prove, quantized_activations};
 
 use crate::evaluate::Evaluation;

@@ -108,6 +108,32 @@ impl Tensor {
         }
     }
 
+    /// A format with the sign that this tensor's have and at most as wide as its kind allows; its
+    /// range stays.
+    pub(super) fn fitted(&self, mut format: Format) -> Format {
+        match (self.range, format.range) {
+            (Range::Unsigned, Range::Narrow | Range::Full) => {
+                format.bits = format.bits.saturating_sub(1).max(1);
+                format.range = Range::Unsigned;
+            }
+            (Range::Narrow | Range::Full, Range::Unsigned) => {
+                format.bits += 1;
+                format.range = Range::Narrow;
+            }
+            _ => {}
+        }
+        let excess = format.bits.saturating_sub(self.kind.max_bits(format.range));
+        let frac = format.frac.saturating_sub_unsigned(excess);
+        Format { bits: format.bits - excess, frac, ..format }
+    }
+
+    /// A format with `extra` bits for finer steps, as far as its kind allows.
+    pub(super) fn widened(&self, format: Format, extra: u8) -> Format {
+        let extra = extra.min(self.kind.max_bits(format.range).saturating_sub(format.bits));
+        let frac = format.frac.saturating_add_unsigned(extra);
+        Format { bits: format.bits + extra, frac, ..format }
+    }
+
     /// The largest magnitude of its values.
     fn max_abs(&self, graph: &Graph, statistics: &Statistics) -> f32 {
         match self.kind {
@@ -292,5 +318,25 @@ pub fn prove(
             }
             _ => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_format_gets_the_sign_of_its_tensor() {
+        let tensor =
+            |range| Tensor { node: 0, name: String::new(), kind: Kind::Activations, range };
+        let fitted = |range, format| tensor(range).fitted(format);
+        let (signed, unsigned) = (Format::signed, Format::unsigned);
+        assert_eq!(fitted(Range::Unsigned, signed(8, 3)), unsigned(7, 3));
+        assert_eq!(fitted(Range::Unsigned, signed(1, 3)), unsigned(1, 3));
+        assert_eq!(fitted(Range::Unsigned, unsigned(16, 3)), unsigned(15, 2));
+        assert_eq!(fitted(Range::Narrow, unsigned(7, 3)), signed(8, 3));
+        assert_eq!(fitted(Range::Narrow, Format::full(8, 3)), Format::full(8, 3));
+        assert_eq!(tensor(Range::Narrow).widened(signed(8, 3), 4), signed(12, 7));
+        assert_eq!(tensor(Range::Unsigned).widened(unsigned(14, 3), 4), unsigned(15, 4));
     }
 }

@@ -1,0 +1,155 @@
+//! How a search walks through the layers.
+
+use crate::arguments::DirectionName;
+use clap::Args;
+use fixedwise::{Budget, Kind, LayerOrder, SearchOptions, StartBits};
+use std::path::PathBuf;
+
+/// Options of the strategies that walk layer by layer; by default the paper's values.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Walk of joint, layer-dependent and layer-independent")]
+pub(crate) struct SearchArguments {
+    /// Formats to start from instead of --start-bits: a plan.toml, a result.json, or JSON in the
+    /// paper's terms.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) start: Option<PathBuf>,
+    /// Widths that weights, biases and activations start from.
+    #[arg(long, value_name = "W,B,A", default_value = "12,8,12", value_parser = start_bits)]
+    start_bits: StartBits,
+    /// Bits that are added to them while the kind alone loses more than half of --max-loss.
+    #[arg(long, value_name = "BITS", default_value_t = 4)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=31))]
+    start_step: u8,
+    /// The kinds, in the order in which they are searched.
+    #[arg(long, value_name = "KINDS", default_value = "weights,biases,activations")]
+    #[arg(value_parser = order)]
+    order: [Kind; 3],
+    /// The order of the layers: `paper` (by distance from the input), `graph` (as in the file), or
+    /// NAME,NAME,... (the others come last).
+    #[arg(long, value_name = "ORDER", default_value = "paper", value_parser = layer_order)]
+    layer_order: LayerOrder,
+    /// The way through that order.
+    #[arg(long, value_name = "WAY", default_value = "forward")]
+    direction: DirectionName,
+    /// The relative loss that layer i of the L layers of a kind may come to; one for all kinds, or
+    /// three with commas between, in their order.
+    ///
+    /// The total T is half of --max-loss. `linear`: T i / L. `flat`: T. `offset`: T + T i / L.
+    /// `whole`: 2 T. `share`: T / L. Or one loss for each layer: `0.1%;0.2%;0.5%`. By default
+    /// linear,flat,offset for joint, linear for layer-dependent, share for layer-independent.
+    #[arg(long, value_name = "BUDGETS", value_parser = budgets)]
+    budget: Option<Budgets>,
+    /// How much less (of the float accuracy) a wider neighbor must lose to be taken.
+    #[arg(long, value_name = "LOSS", default_value = "0.0015", value_parser = fraction)]
+    trade_off: f64,
+    /// Reach of the local search, in bits and binary points: 1 for 3 x 3.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=8))]
+    window: u8,
+}
+
+/// One for each kind.
+type Budgets = [Budget; 3];
+
+impl SearchArguments {
+    pub(crate) fn options(&self) -> SearchOptions {
+        SearchOptions {
+            order: self.order,
+            start_bits: self.start_bits,
+            start_step: self.start_step,
+            budgets: self.budget.clone(),
+            trade_off: self.trade_off,
+            window: self.window,
+            layer_order: self.layer_order.clone(),
+            direction: self.direction.into(),
+        }
+    }
+}
+
+fn three<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<[T; 3]> {
+    let parsed: Option<Vec<T>> = text.split(',').map(|part| parse(part.trim())).collect();
+    parsed?.try_into().ok()
+}
+
+/// `12,8,12`.
+fn start_bits(text: &str) -> Result<StartBits, String> {
+    let [weights, biases, activations] = three(text, |part| part.parse().ok())
+        .ok_or("give the bits of weights, biases and activations: 12,8,12")?;
+    Ok(StartBits { weights, biases, activations })
+}
+
+/// `weights,biases,activations` in any order.
+fn order(text: &str) -> Result<[Kind; 3], String> {
+    let kinds = [Kind::Weights, Kind::Biases, Kind::Activations];
+    three(text, |part| kinds.into_iter().find(|kind| kind.name() == part))
+        .filter(|order| kinds.iter().all(|kind| order.contains(kind)))
+        .ok_or_else(|| "give each of weights, biases and activations once".to_owned())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "of a kind with the others")]
+fn layer_order(text: &str) -> Result<LayerOrder, String> {
+    Ok(match text {
+        "paper" => LayerOrder::Paper,
+        "graph" => LayerOrder::Graph,
+        names => LayerOrder::Names(names.split(',').map(|name| name.trim().to_owned()).collect()),
+    })
+}
+
+/// `linear`, `linear,flat,offset`, `0.1%;0.2%,flat,offset`.
+fn budgets(text: &str) -> Result<Budgets, String> {
+    let budget = |part: &str| match part {
+        "linear" => Some(Budget::Linear),
+        "flat" => Some(Budget::Flat),
+        "offset" => Some(Budget::Offset),
+        "whole" => Some(Budget::Whole),
+        "share" => Some(Budget::Share),
+        list => list
+            .split(';')
+            .map(|loss| fraction(loss).ok())
+            .collect::<Option<_>>()
+            .map(Budget::Losses),
+    };
+    let one_for_all = || budget(text).map(|budget| [budget.clone(), budget.clone(), budget]);
+    three(text, budget).or_else(one_for_all).ok_or_else(|| {
+        "give linear, flat, offset, whole, share or losses such as 0.1%;0.2%, once or for each of \
+         the three kinds with commas between"
+            .to_owned()
+    })
+}
+
+/// `0.15%` or `0.0015`.
+fn fraction(text: &str) -> Result<f64, String> {
+    let (digits, scale) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 100.0));
+    let number = digits.trim().parse::<f64>().ok().map(|x| x / scale);
+    let number = number.filter(|x| (0.0..=1.0).contains(x));
+    number.ok_or_else(|| "give a fraction from 0 to 1, or percent: 0.0015, 0.15%".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_of_a_kind_are_read() {
+        let bits = StartBits { weights: 12, biases: 8, activations: 10 };
+        assert_eq!(start_bits("12, 8,10"), Ok(bits));
+        let kinds = [Kind::Activations, Kind::Weights, Kind::Biases];
+        assert_eq!(order("activations,weights,biases"), Ok(kinds));
+        for text in ["", "12", "12,8", "12,8,12,8", "a,b,c", "300,8,8", "weights,weights,biases"] {
+            assert!(start_bits(text).is_err(), "{text}");
+            assert!(order(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn budgets_are_shapes_or_losses() {
+        use Budget::{Flat, Linear, Losses, Offset, Share};
+        assert_eq!(budgets("share"), Ok([Share, Share, Share]));
+        assert_eq!(budgets("linear,flat,offset"), Ok([Linear, Flat, Offset]));
+        let losses = || Losses(vec![0.001, 0.5]);
+        assert_eq!(budgets("0.1%;50%,flat,0.001;0.5"), Ok([losses(), Flat, losses()]));
+        for text in ["", "linear,flat", "2,3,4", "flat;flat", "0.1%;", "-1%", "101%", "nan"] {
+            assert!(budgets(text).is_err(), "{text}");
+        }
+    }
+}

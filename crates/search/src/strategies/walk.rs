@@ -1,0 +1,201 @@
+//! The walk of one tensor through its formats: down the diagonal, down in bits, then around.
+
+use super::{
+    Event, TraceEntry,
+    layerwise::{End, Search},
+    tensors::{Kind, Tensor},
+};
+use crate::{
+    error::SearchError,
+    evaluate::{Evaluation, Oracle},
+    score::least_correct,
+};
+use fixedwise_fixed::Format;
+use fixedwise_graph::LowerError;
+use std::collections::BTreeMap;
+
+/// Evaluations a tensor usually takes, for the estimate of how many are left.
+const PER_TENSOR: usize = 15;
+
+impl<O: Oracle> Search<'_, O> {
+    /// The format of one tensor, tried in the base, and what it gives there; nothing where the
+    /// base as it stands is better than any.
+    pub(super) fn walk(
+        &mut self,
+        tensor: &Tensor,
+        from: Format,
+        budget: f64,
+    ) -> Result<Option<(Format, Evaluation)>, End> {
+        // What is lost already cannot be won back by a format: it is not held against one.
+        let lost = self.base.evaluation.map_or(0.0, |evaluation| evaluation.relative_loss());
+        let budget = if lost.is_finite() { budget.max(lost) } else { budget };
+        let mut points = Points { tensor, from, budget, tried: BTreeMap::new() };
+        let start = Point { bits: i32::from(from.bits), frac: i32::from(from.frac) };
+        let chosen = match self.descend(&mut points, start)? {
+            Some(lowest) => Some(self.search_around(&mut points, lowest)?),
+            None => self.widen(&mut points, start)?,
+        };
+        let Some(point) = chosen else { return Ok(None) };
+        let (evaluation, trace_idx) = points.tried[&point];
+        if let Some(entry) = self.trace.get_mut(trace_idx) {
+            entry.chosen = true;
+        }
+        Ok(points.format(point).zip(evaluation))
+    }
+
+    /// Down the diagonal, where the range stays, once more past the first failure, then down in
+    /// bits alone. The point with the fewest bits that kept to the budget.
+    fn descend(&mut self, points: &mut Points, start: Point) -> Result<Option<Point>, End> {
+        let budget = points.budget;
+        let mut point = start;
+        let mut lowest = None;
+        loop {
+            let is_within = self.loss(points, point, budget)? <= budget;
+            if is_within {
+                lowest = Some(point);
+            }
+            if point.bits == 1 {
+                break;
+            }
+            point = point.moved(-1, -1);
+            if !is_within {
+                if self.loss(points, point, budget)? <= budget {
+                    lowest = Some(point);
+                }
+                break;
+            }
+        }
+        let Some(mut lowest) = lowest else { return Ok(None) };
+        // As in the paper's code, two bits are not reduced here; the local search may.
+        if lowest.bits > 2 {
+            while lowest.bits > 1 && self.loss(points, lowest.moved(-1, 0), budget)? <= budget {
+                lowest = lowest.moved(-1, 0);
+            }
+        }
+        Ok(Some(lowest))
+    }
+
+    /// The neighbor with the least loss, of equal ones the one with the fewest bits; `center` where
+    /// that is wider and not better by the trade-off.
+    fn search_around(&mut self, points: &mut Points, center: Point) -> Result<Point, End> {
+        let center_loss = self.loss(points, center, points.budget)?;
+        let mut best = (center, center_loss);
+        let reach = i32::from(self.options.search.window);
+        for bits in -reach..=reach {
+            for frac in -reach..=reach {
+                let point = center.moved(bits, frac);
+                let loss = self.loss(points, point, best.1)?;
+                let is_before = (point.bits, point.frac) < (best.0.bits, best.0.frac);
+                if loss < best.1 || loss <= best.1 && loss.is_finite() && is_before {
+                    best = (point, loss);
+                }
+            }
+        }
+        let gain = center_loss - best.1;
+        let is_worth_it = gain >= self.options.search.trade_off || best.0.bits <= center.bits;
+        Ok(if is_worth_it { best.0 } else { center })
+    }
+
+    /// Where not even the start keeps to the budget: the first wider format that does, else the
+    /// one that loses least; nothing where the plan as it stands is a legal one and loses less.
+    fn widen(&mut self, points: &mut Points, start: Point) -> Result<Option<Point>, End> {
+        let widest = i32::from(points.tensor.kind.max_bits(points.from.range));
+        for extra in 1..=widest - start.bits {
+            let point = start.moved(extra, extra);
+            if self.loss(points, point, points.budget)? <= points.budget {
+                return Ok(Some(point));
+            }
+        }
+        // Given up early they cannot be compared: measure the start and the widest in full.
+        let mut best: Option<(Point, f64)> = None;
+        for point in [start, start.moved(widest - start.bits, widest - start.bits)] {
+            let loss = self.loss(points, point, f64::INFINITY)?;
+            if loss.is_finite() && best.is_none_or(|(_, least)| loss < least) {
+                best = Some((point, loss));
+            }
+        }
+        let stays = self.is_integer()
+            && (points.tensor.of(&self.base.plan).is_some() || points.tensor.kind == Kind::Biases);
+        let lost = self.base.evaluation.map_or(f64::INFINITY, |e| e.relative_loss());
+        Ok(best.filter(|(_, loss)| !stays || *loss <= lost).map(|(point, _)| point))
+    }
+
+    /// The relative loss with a format; infinite where it is not legal, or where it is more than
+    /// `limit` for certain.
+    fn loss(&mut self, points: &mut Points, point: Point, limit: f64) -> Result<f64, End> {
+        let Some(format) = points.format(point) else { return Ok(f64::INFINITY) };
+        let known = points.tried.get(&point).copied();
+        if let Some((evaluation, _)) = known {
+            match evaluation {
+                None => return Ok(f64::INFINITY),
+                Some(evaluation) if evaluation.is_complete || limit.is_finite() => {
+                    // What was given up was beyond a limit that has only become tighter since.
+                    return Ok(evaluation.relative_loss());
+                }
+                Some(_) => {}
+            }
+        }
+        let mut plan = self.base.plan.clone();
+        points.tensor.set(&mut plan, Some(format));
+        let at_least = limit.is_finite().then(|| least_correct(self.float_correct, limit));
+        let evaluation = match self.evaluate(&plan, Some(points.tensor.node), at_least) {
+            Ok(evaluation) => Some(evaluation),
+            Err(End::Failed(SearchError::Lower(
+                LowerError::Accumulator { .. } | LowerError::Shift { .. },
+            ))) => None,
+            Err(end) => return Err(end),
+        };
+        let trace_idx = known.map_or(self.trace.len(), |(_, idx)| idx);
+        let entry = TraceEntry::new(points.tensor, format, evaluation.as_ref());
+        if trace_idx == self.trace.len() {
+            self.trace.push(entry);
+        } else {
+            self.trace[trace_idx] = entry;
+        }
+        points.tried.insert(point, (evaluation, trace_idx));
+        let left = self.tensors - self.tensors_done;
+        let usual = PER_TENSOR.saturating_sub(points.tried.len()).max(1);
+        let expected = self.evaluations + usual + left.saturating_sub(1) * PER_TENSOR;
+        self.tell(&Event::Candidate {
+            tensor: points.tensor,
+            format,
+            evaluation: evaluation.as_ref(),
+            budget: points.budget,
+            done: self.evaluations,
+            expected,
+        })?;
+        Ok(evaluation.map_or(f64::INFINITY, |evaluation| evaluation.relative_loss()))
+    }
+}
+
+/// A width and a binary point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Point {
+    bits: i32,
+    frac: i32,
+}
+
+impl Point {
+    fn moved(self, bits: i32, frac: i32) -> Self {
+        Self { bits: self.bits + bits, frac: self.frac + frac }
+    }
+}
+
+/// What was tried for one tensor.
+struct Points<'t> {
+    tensor: &'t Tensor,
+    /// The format the search of this tensor starts from.
+    from: Format,
+    budget: f64,
+    /// What each gave (nothing where it is not legal), and its place in the trace.
+    tried: BTreeMap<Point, (Option<Evaluation>, usize)>,
+}
+
+impl Points<'_> {
+    fn format(&self, point: Point) -> Option<Format> {
+        let bits = u8::try_from(point.bits).ok()?;
+        let frac = i8::try_from(point.frac).ok()?;
+        let format = Format { bits, frac, range: self.from.range };
+        format.checked(self.tensor.kind.max_bits(format.range)).ok()
+    }
+}
