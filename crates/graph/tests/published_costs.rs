@@ -4,6 +4,8 @@
 //! That code takes bit widths in the order of the search and sizes in the order of the network, and
 //! multiplies them place by place; in the branched networks the orders differ.
 
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
     Activation, Graph, LayerPlan, Node, Plan, Quantizer, Semantics, Shape, cost,
