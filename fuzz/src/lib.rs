@@ -1,5 +1,5 @@
 //! What holds for every reader whatever the bytes: a target of `cargo fuzz` each, and over the files
-//! in `corpus` a test of the `codec` crate.
+//! in `seeds` a test of the `codec` crate.
 
 use fixedwise_codec::{
     cifar::{self, Version},

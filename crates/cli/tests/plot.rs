@@ -87,10 +87,10 @@ fn what_is_no_result_is_refused() {
     let all = fixedwise(folder).args(["plot", "all", "fixed", "--format", "svg", "-q"]).assert();
     all.success().stdout_eq("");
     assert_eq!(files(&folder.join("fixed/plots")), ["bits.svg", "costs.svg"]);
-    let sweep = r#"{"tensor": "biases", "images": 9, "float_accuracy": 0.5, "layers": [
-        {"name": "sums", "points": [{"bits": 4, "frac": 3, "images": 9, "accuracy": 0.4}]}]}"#;
-    fs::create_dir(folder.join("swept")).unwrap();
-    fs::write(folder.join("swept/sweep.json"), sweep).unwrap();
+    let sweep = ["sweep", "brightest.onnx", "--data", "images.npz", "--tensor", "weights"];
+    let sweep =
+        fixedwise(folder).args(sweep).args(["--bits", "2..3", "-o", "swept", "-q"]).assert();
+    sweep.success().stdout_eq("");
     let all = fixedwise(folder).args(["plot", "all", "swept", "--format", "png", "-q"]).assert();
     all.success().stdout_eq("");
     assert_eq!(files(&folder.join("swept/plots")), ["sweep.png"]);

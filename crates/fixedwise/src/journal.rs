@@ -6,7 +6,8 @@ use crate::{
     Error,
     output::{io_error, read},
 };
-use fixedwise_search::JournalEntry;
+use fixedwise_graph::{LowerError, NodeId, Plan};
+use fixedwise_search::{Evaluation, Evaluator, JournalEntry, Oracle, SearchError};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, OpenOptions},
@@ -98,6 +99,50 @@ impl Journal {
             self.synced = Instant::now();
         }
         result.map_err(|source| io_error("write", &self.path, source))
+    }
+}
+
+/// An evaluator that writes down what it finds.
+pub(crate) struct Journaling<'a> {
+    pub(crate) evaluator: Evaluator<'a>,
+    pub(crate) journal: Option<Journal>,
+    /// Why the journal could not be written; the search sees only that it ends.
+    pub(crate) failure: Option<Error>,
+}
+
+impl Journaling<'_> {
+    /// What was found, unless the journal failed on the way.
+    pub(crate) fn finish<T>(&mut self, found: Result<T, SearchError>) -> Result<T, Error> {
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => found.map_err(Error::from),
+        }
+    }
+}
+
+impl Oracle for Journaling<'_> {
+    fn evaluate(
+        &mut self,
+        plan: &Plan,
+        focus: Option<NodeId>,
+        at_least: Option<usize>,
+    ) -> Result<Evaluation, SearchError> {
+        let evaluation = self.evaluator.evaluate(plan, focus, at_least)?;
+        if let (Some(journal), Some(entry)) = (&mut self.journal, evaluation.journal_entry())
+            && let Err(failure) = journal.append(&entry)
+        {
+            self.failure = Some(failure);
+            return Err(SearchError::Stopped);
+        }
+        Ok(evaluation)
+    }
+
+    fn check(&self, plan: &Plan) -> Result<(), LowerError> {
+        self.evaluator.check(plan)
+    }
+
+    fn float_score(&self) -> (usize, usize) {
+        self.evaluator.float_score()
     }
 }
 

@@ -16,6 +16,7 @@ mod journal;
 mod loaders;
 mod model;
 mod output;
+mod paper_plan;
 mod plan_file;
 mod plot;
 mod progress;
@@ -27,6 +28,7 @@ mod summary;
 mod sweep;
 mod sweep_result;
 mod table;
+mod watch;
 
 pub use data::{DataError, DataSource, Layout, Preprocess, Split};
 pub use error::Error;

@@ -1,13 +1,10 @@
 //! Plans as files: `plan.toml`, made for people, and the paper's JSON.
 
-use crate::{Error, Model, RunResult, output, result_plan};
+use crate::{Error, Model, RunResult, output, paper_plan, result_plan};
 use fixedwise_fixed::{Format, Range, Rounding};
 use fixedwise_graph::{Graph, LayerPlan, Plan, Quantizer, Semantics};
 use serde::Deserialize;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 use toml::Spanned;
 
 /// The version of `plan.toml` that is written; others are refused.
@@ -166,7 +163,7 @@ pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Re
         result_plan::plan(&file, model, semantics)
             .map_err(|problem| refuse(Problem { line: None, problem }))
     } else if is_json {
-        let file = read_json(&text).map_err(refuse)?;
+        let file = paper_plan::read(&text).map_err(refuse)?;
         let semantics = semantics.unwrap_or(Semantics::Simulated);
         file.plan(&model.prepared(semantics)?, semantics).map_err(refuse)
     } else {
@@ -186,11 +183,8 @@ pub(crate) fn read_bits(path: &Path) -> Result<Vec<NamedBits>, Error> {
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
     if is_json {
-        let file = read_json(&text).map_err(refuse)?;
-        let kinds = [&file.weights, &file.biases, &file.activations];
-        let names: BTreeSet<&String> = kinds.iter().flat_map(|formats| formats.0.keys()).collect();
-        let bits = |name: &str| kinds.map(|formats| formats.0.get(name).map(|format| format.0));
-        return Ok(names.into_iter().map(|name| (name.clone(), bits(name))).collect());
+        let file = paper_plan::read(&text).map_err(refuse)?;
+        return Ok(file.bits());
     }
     let file = read_toml(&text).map_err(refuse)?;
     let bits =
@@ -207,9 +201,9 @@ pub(crate) fn read_bits(path: &Path) -> Result<Vec<NamedBits>, Error> {
 
 /// What is wrong with a plan, and where.
 #[derive(Debug, PartialEq)]
-struct Problem {
-    line: Option<usize>,
-    problem: String,
+pub(crate) struct Problem {
+    pub(crate) line: Option<usize>,
+    pub(crate) problem: String,
 }
 
 impl Problem {
@@ -398,102 +392,6 @@ pub(crate) fn names(graph: &Graph, is_layer: bool) -> String {
     nodes.map(|node| format!("`{}`", node.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// `{"weights": {"conv2d_1": [BW, F], ...}, "biases": {...}, "activations": {...}}`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PaperPlan {
-    weights: Formats,
-    biases: Formats,
-    activations: Formats,
-}
-
-/// A map that refuses a key standing twice.
-#[derive(Default)]
-struct Formats(BTreeMap<String, (u8, i8)>);
-
-impl<'de> Deserialize<'de> for Formats {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Formats;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("a map from layers to [bits, frac]")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Formats, A::Error> {
-                let mut formats = Formats::default();
-                while let Some((name, format)) = map.next_entry::<String, (u8, i8)>()? {
-                    if formats.0.insert(name.clone(), format).is_some() {
-                        let twice = format!("layer `{name}` stands twice");
-                        return Err(serde::de::Error::custom(twice));
-                    }
-                }
-                Ok(formats)
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
-fn read_json(text: &str) -> Result<PaperPlan, Problem> {
-    serde_json::from_str(text).map_err(|error| {
-        let message = error.to_string();
-        // The place is said once, by the error around this one.
-        let problem = message.split(" at line ").next().unwrap_or_default().to_owned();
-        Problem { line: Some(error.line()), problem }
-    })
-}
-
-impl PaperPlan {
-    fn plan(&self, graph: &Graph, semantics: Semantics) -> Result<Plan, Problem> {
-        let layers: Vec<&str> = graph.layers().map(|(_, node)| node.name.as_str()).collect();
-        let mut given = BTreeSet::new();
-        for (kind, formats, max_bits) in [
-            ("weights", &self.weights, MAX_BITS),
-            ("biases", &self.biases, MAX_BIAS_BITS),
-            ("activations", &self.activations, MAX_BITS),
-        ] {
-            for (name, &(bits, frac)) in &formats.0 {
-                let refuse = |problem| {
-                    let problem = format!("{kind} of `{name}`: {problem}");
-                    Err(Problem { line: None, problem })
-                };
-                if !layers.contains(&name.as_str()) {
-                    let known = names(graph, true);
-                    return refuse(format!("the network has no such layer; it has {known}"));
-                }
-                if let Err(error) = Format::signed(bits, frac).checked(max_bits) {
-                    return refuse(error.to_string());
-                }
-                given.insert(name.as_str());
-            }
-        }
-        let layer = |name: &str| {
-            let of = |formats: &Formats| {
-                formats.0.get(name).map(|&(bits, frac)| Format::signed(bits, frac))
-            };
-            LayerPlan {
-                name: name.to_owned(),
-                weights: of(&self.weights),
-                bias: of(&self.biases),
-                activation: of(&self.activations),
-            }
-        };
-        Ok(Plan {
-            semantics,
-            quantizer: Quantizer::Uniform,
-            rounding: Rounding::default(),
-            input: RAW_PIXELS,
-            layers: layers.into_iter().filter(|name| given.contains(name)).map(layer).collect(),
-            others: BTreeMap::new(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -532,7 +430,7 @@ mod tests {
     }
 
     fn parse_paper(text: &str, graph: &Graph) -> Result<Plan, Problem> {
-        read_json(text)?.plan(graph, Semantics::Simulated)
+        paper_plan::read(text)?.plan(graph, Semantics::Simulated)
     }
 
     fn plan() -> Plan {

@@ -2,33 +2,29 @@
 
 use crate::{
     Error,
-    journal::Journal,
+    journal::{Journal, Journaling},
     model::Model,
     output::{OutputFolder, write_file},
     plan_file::{RAW_PIXELS, plan_to_toml, read_plan},
-    progress::{Candidate, Halt, Observer, Progress, Step},
+    progress::{Halt, Observer, Progress, Step},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
     sets::{DataOptions, Preprocessed as _, Sets},
+    watch::Watch,
 };
-use fixedwise_fixed::{
-    Format, Range,
-    convert::{count_to_f64, count_to_u64},
-};
+use fixedwise_fixed::{Format, Range, convert::count_to_u64};
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Quantizer, Semantics, cost,
-    lower, run::Program,
+    AccumulatorPolicy, FixedGraph, Graph, Plan, Quantizer, Semantics, lower, run::Program,
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, MaxLoss, Offset, Oracle,
-    Predictions, Score, SearchError, Statistics, calibrate, format_no_clip,
+    Evaluator, EvaluatorOptions, Images, JournalEntry, MaxLoss, Offset, Oracle, Predictions, Score,
+    Statistics, calibrate, format_no_clip,
     strategies::{
         self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, PlanHead, SearchOptions,
         TraceEntry,
     },
 };
 use std::{
-    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     time::{Duration, Instant},
@@ -332,6 +328,10 @@ impl Job<'_> {
         self.observer.progress(&Progress { seconds: self.start.elapsed().as_secs_f64(), step });
     }
 
+    fn watch<'b>(&'b self, graph: &'b Graph, steps: &'b mut Vec<TraceStep>) -> Watch<'b> {
+        Watch::new(self.observer, self.halt, self.start, graph, steps)
+    }
+
     /// The journal of this run, and what an earlier part of it has measured.
     fn journal(
         &self,
@@ -374,7 +374,7 @@ impl Job<'_> {
             },
             Strategy::BruteForce => self.halt.during(|| {
                 let brute_force = BruteForceOptions::whole(head, options.max_loss);
-                let mut watch = Watch::new(self, graph, &mut steps);
+                let mut watch = self.watch(graph, &mut steps);
                 let found = strategies::brute_force(
                     graph,
                     statistics,
@@ -397,7 +397,7 @@ impl Job<'_> {
                     Strategy::LayerIndependent => strategies::layer_independent,
                     _ => strategies::joint,
                 };
-                let mut watch = Watch::new(self, graph, &mut steps);
+                let mut watch = self.watch(graph, &mut steps);
                 let found = search(
                     graph,
                     statistics,
@@ -517,143 +517,4 @@ pub(crate) fn peak_ram(
         None => Program::float(graph, kernels),
     };
     count_to_u64(program.schedule(&[], &[graph.output]).bytes())
-}
-
-/// An evaluator that writes down what it finds.
-struct Journaling<'a> {
-    evaluator: Evaluator<'a>,
-    journal: Option<Journal>,
-    /// Why the journal could not be written; the search sees only that it ends.
-    failure: Option<Error>,
-}
-
-impl Journaling<'_> {
-    /// What was found, unless the journal failed on the way.
-    fn finish<T>(&mut self, found: Result<T, SearchError>) -> Result<T, Error> {
-        match self.failure.take() {
-            Some(failure) => Err(failure),
-            None => found.map_err(Error::from),
-        }
-    }
-}
-
-impl Oracle for Journaling<'_> {
-    fn evaluate(
-        &mut self,
-        plan: &Plan,
-        focus: Option<NodeId>,
-        at_least: Option<usize>,
-    ) -> Result<Evaluation, SearchError> {
-        let evaluation = self.evaluator.evaluate(plan, focus, at_least)?;
-        if let (Some(journal), Some(entry)) = (&mut self.journal, evaluation.journal_entry())
-            && let Err(failure) = journal.append(&entry)
-        {
-            self.failure = Some(failure);
-            return Err(SearchError::Stopped);
-        }
-        Ok(evaluation)
-    }
-
-    fn check(&self, plan: &Plan) -> Result<(), LowerError> {
-        self.evaluator.check(plan)
-    }
-
-    fn float_score(&self) -> (usize, usize) {
-        self.evaluator.float_score()
-    }
-}
-
-/// Turns what a search tells into what a run tells.
-struct Watch<'j, 'a> {
-    job: &'j Job<'a>,
-    graph: &'j Graph,
-    steps: &'j mut Vec<TraceStep>,
-    began: Instant,
-    /// What the next candidate adds to.
-    so_far: Candidate,
-}
-
-impl<'j, 'a> Watch<'j, 'a> {
-    fn new(job: &'j Job<'a>, graph: &'j Graph, steps: &'j mut Vec<TraceStep>) -> Self {
-        let so_far = Candidate {
-            name: String::new(),
-            kind: "",
-            format: None,
-            loss: None,
-            budget: None,
-            memory_bits: 0,
-            uniform8_bits: 0,
-            tensors: (0, 0),
-            evaluations: (0, 0),
-            seconds_left: None,
-        };
-        Self { job, graph, steps, began: Instant::now(), so_far }
-    }
-
-    fn event(&mut self, event: &Event) -> ControlFlow<()> {
-        match event {
-            Event::Whole { plan, evaluation } => {
-                // Later ones are checks of a kind alone, not what was found so far.
-                if self.so_far.tensors.0 == 0 {
-                    self.take_memory(plan);
-                }
-                self.tell(String::new(), "", None, Some(evaluation), None);
-            }
-            Event::Candidate { tensor, format, evaluation, budget, done, expected } => {
-                self.so_far.evaluations = (*done, *expected);
-                let format = Some((format.bits, format.frac));
-                let (name, kind) = (tensor.name.clone(), tensor.kind.name());
-                self.tell(name, kind, format, *evaluation, Some(*budget));
-            }
-            Event::Chosen { tensor, plan, evaluation, done, tensors, .. } => {
-                self.take_memory(plan);
-                self.so_far.tensors = (*done, *tensors);
-                self.steps.push(TraceStep {
-                    seconds: self.job.start.elapsed().as_secs_f64(),
-                    evaluations: count_to_u64(self.so_far.evaluations.0),
-                    node: tensor.name.clone(),
-                    kind: tensor.kind.name().to_owned(),
-                    memory_bits: self.so_far.memory_bits,
-                    loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
-                });
-            }
-            _ => {}
-        }
-        // The evaluator looks at the flag, and so ends in the middle of a candidate too.
-        ControlFlow::Continue(())
-    }
-
-    fn take_memory(&mut self, plan: &Plan) {
-        if let Ok(memory) = cost::memory(self.graph, plan) {
-            self.so_far.memory_bits = memory.total();
-            self.so_far.uniform8_bits = memory.uniform8;
-        }
-    }
-
-    fn tell(
-        &self,
-        name: String,
-        kind: &'static str,
-        format: Option<(u8, i8)>,
-        evaluation: Option<&Evaluation>,
-        budget: Option<f64>,
-    ) {
-        let (done, expected) = self.so_far.evaluations;
-        let rate = self.began.elapsed().as_secs_f64() / count_to_f64(done.max(1));
-        let left = (done > 0).then(|| rate * count_to_f64(expected.saturating_sub(done)));
-        let until_deadline = self.job.halt.seconds_left();
-        let loss = evaluation.filter(|e| e.is_complete).map(Evaluation::relative_loss);
-        self.job.tell(Step::Searching(Candidate {
-            name,
-            kind,
-            format,
-            loss,
-            budget,
-            seconds_left: match (left, until_deadline) {
-                (Some(left), Some(until)) => Some(left.min(until)),
-                (left, until) => left.or(until),
-            },
-            ..self.so_far.clone()
-        }));
-    }
 }

@@ -1,4 +1,4 @@
-//! What the fuzzer found, and files that lead it into different parts of the readers: `fuzz/corpus`.
+//! What the fuzzer found, and files that lead it into different parts of the readers: `fuzz/seeds`.
 
 #[path = "../../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "a crate of its own to the fuzzer")]
@@ -20,10 +20,10 @@ fn what_was_found_stays_fixed() {
         ("list", properties::list),
         ("keras", properties::keras),
     ];
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
     for (name, read) in readers {
-        let files: Vec<_> = std::fs::read_dir(corpus.join(name)).unwrap().collect();
-        assert!(files.len() >= 4, "{name} has a corpus");
+        let files: Vec<_> = std::fs::read_dir(seeds.join(name)).unwrap().collect();
+        assert!(files.len() >= 4, "{name} has seeds");
         for file in files {
             let path = file.unwrap().path();
             let bytes = std::fs::read(&path).unwrap();

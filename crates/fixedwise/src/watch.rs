@@ -1,0 +1,118 @@
+//! What a run tells while its search goes on.
+
+use crate::{
+    progress::{Candidate, Halt, Observer, Progress, Step},
+    result::TraceStep,
+};
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
+use fixedwise_graph::{Graph, Plan, cost};
+use fixedwise_search::{Evaluation, strategies::Event};
+use std::{ops::ControlFlow, time::Instant};
+
+/// Turns what a search tells into what a run tells, and keeps the plans it accepted.
+pub(crate) struct Watch<'a> {
+    observer: &'a dyn Observer,
+    graph: &'a Graph,
+    halt: &'a Halt<'a>,
+    /// When the run began.
+    start: Instant,
+    /// What was accepted, one plan after the other.
+    steps: &'a mut Vec<TraceStep>,
+    began: Instant,
+    /// What the next candidate adds to.
+    so_far: Candidate,
+}
+
+impl<'a> Watch<'a> {
+    /// What is told of a search that begins now, in a run that began at `start`.
+    pub(crate) fn new(
+        observer: &'a dyn Observer,
+        halt: &'a Halt<'a>,
+        start: Instant,
+        graph: &'a Graph,
+        steps: &'a mut Vec<TraceStep>,
+    ) -> Self {
+        let so_far = Candidate {
+            name: String::new(),
+            kind: "",
+            format: None,
+            loss: None,
+            budget: None,
+            memory_bits: 0,
+            uniform8_bits: 0,
+            tensors: (0, 0),
+            evaluations: (0, 0),
+            seconds_left: None,
+        };
+        Self { observer, halt, start, graph, steps, began: Instant::now(), so_far }
+    }
+
+    pub(crate) fn event(&mut self, event: &Event) -> ControlFlow<()> {
+        match event {
+            Event::Whole { plan, evaluation } => {
+                // Later ones are checks of a kind alone, not what was found so far.
+                if self.so_far.tensors.0 == 0 {
+                    self.take_memory(plan);
+                }
+                self.tell(String::new(), "", None, Some(evaluation), None);
+            }
+            Event::Candidate { tensor, format, evaluation, budget, done, expected } => {
+                self.so_far.evaluations = (*done, *expected);
+                let format = Some((format.bits, format.frac));
+                let (name, kind) = (tensor.name.clone(), tensor.kind.name());
+                self.tell(name, kind, format, *evaluation, Some(*budget));
+            }
+            Event::Chosen { tensor, plan, evaluation, done, tensors, .. } => {
+                self.take_memory(plan);
+                self.so_far.tensors = (*done, *tensors);
+                self.steps.push(TraceStep {
+                    seconds: self.start.elapsed().as_secs_f64(),
+                    evaluations: count_to_u64(self.so_far.evaluations.0),
+                    node: tensor.name.clone(),
+                    kind: tensor.kind.name().to_owned(),
+                    memory_bits: self.so_far.memory_bits,
+                    loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
+                });
+            }
+            _ => {}
+        }
+        // The evaluator looks at the flag, and so ends in the middle of a candidate too.
+        ControlFlow::Continue(())
+    }
+
+    fn take_memory(&mut self, plan: &Plan) {
+        if let Ok(memory) = cost::memory(self.graph, plan) {
+            self.so_far.memory_bits = memory.total();
+            self.so_far.uniform8_bits = memory.uniform8;
+        }
+    }
+
+    fn tell(
+        &self,
+        name: String,
+        kind: &'static str,
+        format: Option<(u8, i8)>,
+        evaluation: Option<&Evaluation>,
+        budget: Option<f64>,
+    ) {
+        let (done, expected) = self.so_far.evaluations;
+        let rate = self.began.elapsed().as_secs_f64() / count_to_f64(done.max(1));
+        let left = (done > 0).then(|| rate * count_to_f64(expected.saturating_sub(done)));
+        let until_deadline = self.halt.seconds_left();
+        let loss = evaluation.filter(|e| e.is_complete).map(Evaluation::relative_loss);
+        let step = Step::Searching(Candidate {
+            name,
+            kind,
+            format,
+            loss,
+            budget,
+            seconds_left: match (left, until_deadline) {
+                (Some(left), Some(until)) => Some(left.min(until)),
+                (left, until) => left.or(until),
+            },
+            ..self.so_far.clone()
+        });
+        let seconds = self.start.elapsed().as_secs_f64();
+        self.observer.progress(&Progress { seconds, step });
+    }
+}
