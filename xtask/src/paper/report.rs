@@ -63,7 +63,7 @@ type Lookup<'a> = &'a dyn Fn(&Network, Run) -> Option<Found>;
 
 pub(super) fn write(found: Lookup<'_>, cores: usize) -> String {
     let sections = [
-        HEAD.to_owned(),
+        format!("{HEAD}{}", missing(found)),
         format!("{TUNED}\n\n{}", tuned(found)),
         speed(found, cores),
         format!("{UNSEEN}\n\n{}", unseen(found)),
@@ -87,6 +87,20 @@ const DIFFERENCES: &str = "\
   therefore differ from the published ones in both directions.
 - **The bound.** Both searches keep to 1 % on the images they see, and neither keeps to it on others:
   a greedy search over some thousand decisions on the same images takes its luck for accuracy.";
+
+/// A paragraph that names the runs that were not made.
+fn missing(found: Lookup<'_>) -> String {
+    let of = |network: &Network| {
+        let runs = Run::of(network).into_iter().filter(|&run| found(network, run).is_none());
+        let runs: Vec<String> = runs.map(Run::name).collect();
+        (!runs.is_empty()).then(|| format!("{} ({})", network.name, runs.join(", ")))
+    };
+    let runs: Vec<String> = NETWORKS.iter().filter_map(of).collect();
+    if runs.is_empty() {
+        return String::new();
+    }
+    format!("\n\n**Not made yet**, and so left out below: {}.", runs.join("; "))
+}
 
 /// The number at a JSON pointer.
 fn number(value: &Value, pointer: &str) -> Option<f64> {
@@ -305,6 +319,7 @@ mod tests {
             Some(Found { result: result(), evaluations: Some(500), is_resumed: false })
         };
         let text = write(&found, 2);
+        assert!(!text.contains("Not made yet"));
         for expected in [
             "| Sequential large, MNIST | 0.9950 / 0.9950 | 1.23 / 0.98 | 65.43 | 62.72 | 62.72 | \
              80.00 | 84.94 | 84.94 | 500 / 713 | 10.0 |",
@@ -324,6 +339,7 @@ mod tests {
     #[test]
     fn what_was_not_run_is_left_out() {
         let text = write(&|_: &Network, _: Run| None, 2);
+        assert!(text.contains("seq_large_mnist (uniform8, search, half, quarter1, quarter3);"));
         assert!(text.contains("Not measured") && !text.contains("Sequential large, MNIST"));
         let resumed = |_: &Network, _: Run| {
             Some(Found { result: result(), evaluations: None, is_resumed: true })
