@@ -85,8 +85,8 @@ const DIFFERENCES: &str = "\
 - **Which plan.** Losses of neighboring formats differ by single images, and the search is greedy: a
   tie that falls otherwise leads to another plan of about the same cost. Bit widths of single layers
   therefore differ from the published ones in both directions.
-- **The bound.** Both searches keep to 1 % on the images they see, and neither keeps to it on others:
-  a greedy search over some thousand decisions on the same images takes its luck for accuracy.";
+- **The bound.** Both searches keep to 1 % on the images they see. On others nothing holds them to it:
+  a greedy search that takes hundreds of decisions on the same images takes luck for accuracy too.";
 
 /// A paragraph that names the runs that were not made.
 fn missing(found: Lookup<'_>) -> String {
