@@ -127,6 +127,11 @@ impl LowerContext<'_> {
         Ok((format, stored))
     }
 
+    /// The plan's own format of the layer's bias.
+    pub fn bias_format(&self) -> Option<Format> {
+        self.plan.layer(&self.node.name).and_then(|layer| layer.bias)
+    }
+
     /// Biases as integers at the accumulator's `scale`: rounded there, or to the plan's own format
     /// and then shifted.
     ///
@@ -135,8 +140,7 @@ impl LowerContext<'_> {
     pub fn bias(&self, bias: &[f64], scale: i32) -> Result<Vec<i64>, LowerError> {
         /// Keeps sums of a bias and products inside `i64`.
         const LIMIT: i64 = 1 << 60;
-        let own = self.plan.layer(&self.node.name).and_then(|layer| layer.bias);
-        let Some(own) = own else {
+        let Some(own) = self.bias_format() else {
             let to = |b: &f64| f64_to_i64((b * exp2(scale)).round_ties_even());
             return Ok(bias.iter().map(|b| to(b).clamp(-LIMIT, LIMIT)).collect());
         };

@@ -66,8 +66,8 @@ impl Run {
 
     fn arguments(self) -> Vec<String> {
         let text = match self {
-            Self::Search => "quantize --strategy joint --test none --resume",
-            Self::Half => "quantize --strategy joint --resume",
+            Self::Search => "quantize --strategy joint --test none --cache 8G --resume",
+            Self::Half => "quantize --strategy joint --cache 8G --resume",
             Self::Uniform8 => "quantize --strategy fixed --bits 8 --test none",
             Self::Quarter(quarter) => {
                 return ["generalize", "--strategy", "joint", "--parts", "4", "--tune"]

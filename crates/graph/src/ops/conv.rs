@@ -153,6 +153,8 @@ impl Operator for Conv {
             weights,
             bias,
             input: context.formats[0],
+            weights_format,
+            bias_format: context.bias_format(),
             accumulate,
             accumulator_bits,
             requantization,
@@ -198,6 +200,10 @@ pub struct FixedConv {
     pub bias: BorderBias,
     /// Format of the input.
     pub input: fixedwise_fixed::Format,
+    /// Format of the weights.
+    pub weights_format: fixedwise_fixed::Format,
+    /// Format of the bias in the plan; without one it is at the accumulator's scale.
+    pub bias_format: Option<fixedwise_fixed::Format>,
     /// Width of the sums.
     pub accumulate: Accumulate,
     /// Bits the worst sum needs, the rounding's half included.
