@@ -10,6 +10,7 @@ mod fixed_graph;
 mod graph;
 mod import;
 mod lower;
+pub mod memory;
 pub mod ops;
 pub mod passes;
 mod plan;
