@@ -5,17 +5,19 @@
 #![forbid(unsafe_code)]
 
 pub mod cost;
+pub mod emit;
 mod error;
 mod fixed_graph;
 mod graph;
 mod import;
 mod lower;
+pub mod memory;
 pub mod ops;
 pub mod passes;
 mod plan;
 pub mod run;
 
-pub use error::{GraphError, ImportError, LowerError};
+pub use error::{EmitError, GraphError, ImportError, LowerError};
 pub use fixed_graph::{FixedGraph, FixedNode};
 pub use graph::{Activation, Graph, Node, NodeId, Shape};
 pub use import::{from_keras, from_onnx, from_onnx_with_weights};
