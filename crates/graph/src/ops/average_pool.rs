@@ -194,11 +194,8 @@ impl FixedOperator for FixedAveragePool {
             ("shift", format!("{}_{requantize}(sum, to)", node.prefix()))
         } else {
             node.requantize_wide(&self.requantization);
-            let (kind, index) = if is_uniform {
-                ("reciprocal", "0")
-            } else {
-                ("reciprocals", "oy * g->ow + ox")
-            };
+            let (kind, index) =
+                if is_uniform { ("reciprocal", "0") } else { ("reciprocals", "oy * g->ow + ox") };
             let product = format!("(int64_t)sum * reciprocals[{index}]");
             (kind, format!("{}_requantize_wide({product}, to->shift, to)", node.prefix()))
         };

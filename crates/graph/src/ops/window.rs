@@ -54,9 +54,7 @@ impl Window {
     pub fn is_tiling(&self) -> bool {
         !self.is_padded()
             && !self.ceil
-            && (0..2).all(|axis| {
-                self.kernel[axis] <= self.stride[axis] && self.dilation[axis] == 1
-            })
+            && (0..2).all(|axis| self.kernel[axis] <= self.stride[axis] && self.dilation[axis] == 1)
     }
 
     /// Whether any side is padded.

@@ -244,18 +244,22 @@ fn run_body(
         }
         let scratch = memory.scratch_offsets[id];
         let scratch = scratch.map_or("0".to_owned(), |offset| format!("memory + {offset}"));
-        let mut known =
-            vec![("P".to_owned(), "$P".to_owned()), ("Y".to_owned(), place(id, false))];
+        let mut known = vec![("P".to_owned(), "$P".to_owned()), ("Y".to_owned(), place(id, false))];
         known.push(("SCRATCH".to_owned(), scratch));
         known.extend(
             node.inputs.iter().enumerate().map(|(i, &x)| (format!("X{i}"), place(x, true))),
         );
-        let known: Vec<(&str, &str)> = known.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let known: Vec<(&str, &str)> =
+            known.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         for line in fill(&step.call, &known).lines() {
             body.push_str(&format!("    {line}\n"));
         }
         let bytes = values[id].bytes();
-        body.push_str(&format!("    $DUMP({id}, {}, {bytes}); /* {} */\n", place(id, true), names[id]));
+        body.push_str(&format!(
+            "    $DUMP({id}, {}, {bytes}); /* {} */\n",
+            place(id, true),
+            names[id]
+        ));
     }
     body
 }
@@ -285,12 +289,56 @@ fn identifiers(fixed: &FixedGraph, prefix: &str) -> Vec<String> {
 /// [`EmitError::Name`].
 pub fn check_name(name: &str) -> Result<(), EmitError> {
     const WORDS: &[&str] = &[
-        "auto", "break", "case", "char", "class", "const", "continue", "default", "delete", "do",
-        "double", "else", "enum", "export", "extern", "float", "for", "friend", "goto", "if",
-        "inline", "int", "long", "namespace", "new", "operator", "private", "protected", "public",
-        "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
-        "switch", "template", "this", "throw", "try", "typedef", "union", "unsigned", "using",
-        "virtual", "void", "volatile", "while",
+        "auto",
+        "break",
+        "case",
+        "char",
+        "class",
+        "const",
+        "continue",
+        "default",
+        "delete",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "export",
+        "extern",
+        "float",
+        "for",
+        "friend",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "namespace",
+        "new",
+        "operator",
+        "private",
+        "protected",
+        "public",
+        "register",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "template",
+        "this",
+        "throw",
+        "try",
+        "typedef",
+        "union",
+        "unsigned",
+        "using",
+        "virtual",
+        "void",
+        "volatile",
+        "while",
     ];
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -89,7 +89,8 @@ impl CNode<'_> {
         all.extend(values.iter().map(|&(name, value)| (name, value.to_owned())));
         // What is given comes last and counts first.
         all.reverse();
-        let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let all: Vec<(&str, &str)> =
+            all.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.source.once(name, fill(template, &all));
     }
 

@@ -114,12 +114,7 @@ impl Source {
     }
 
     /// Adds a constant array; `ctype` is one of the fixed-width integer types.
-    pub(crate) fn array(
-        &mut self,
-        ctype: &str,
-        name: &str,
-        values: impl IntoIterator<Item = i64>,
-    ) {
+    pub(crate) fn array(&mut self, ctype: &str, name: &str, values: impl IntoIterator<Item = i64>) {
         const COLUMNS: usize = 96;
         let mut text = String::new();
         let mut line = String::from("   ");
@@ -147,7 +142,10 @@ impl Source {
             "int16_t" | "uint16_t" => 2,
             _ => 4,
         };
-        self.object(count * size, format!("static const {ctype} {name}[{count}] = {{\n{text}\n}};"));
+        self.object(
+            count * size,
+            format!("static const {ctype} {name}[{count}] = {{\n{text}\n}};"),
+        );
     }
 
     /// Adds a constant of that many bytes.
@@ -169,7 +167,10 @@ mod tests {
     #[test]
     fn templates_are_filled() {
         let values = [("P", "net"), ("X", "uint8_t"), ("N", "NET"), ("N_A", "a")];
-        assert_eq!(fill("$P_f($X *x) $N_SIZE $N_A $(CC) $@", &values), "net_f(uint8_t *x) NET_SIZE a $(CC) $@");
+        assert_eq!(
+            fill("$P_f($X *x) $N_SIZE $N_A $(CC) $@", &values),
+            "net_f(uint8_t *x) NET_SIZE a $(CC) $@"
+        );
     }
 
     #[test]

@@ -89,8 +89,9 @@ impl Emission<'_> {
                 let bytes = if unpacked == "int8_t" { n } else { 2 * n };
                 scratch = scratch.max(bytes);
                 filters = format!("({unpacked} *)scratch");
-                unpack =
-                    format!("        {prefix}_unpack_{bits}({name}, o * {depth}, {n}, {filters});\n");
+                unpack = format!(
+                    "        {prefix}_unpack_{bits}({name}, o * {depth}, {n}, {filters});\n"
+                );
             }
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n{unpack}        \
@@ -122,16 +123,14 @@ impl Emission<'_> {
         let (mut accumulators, mut sums, mut stores) = (Vec::new(), Vec::new(), Vec::new());
         for i in 0..block {
             accumulators.push(format!("a{i} = b[{i}]"));
-            let weight = if is_dense {
-                weights.at(&prefix, &format!("w + {i}"))
-            } else {
-                format!("w[{i}]")
-            };
+            let weight =
+                if is_dense { weights.at(&prefix, &format!("w + {i}")) } else { format!("w[{i}]") };
             sums.push(format!("a{i} += value * {weight};"));
             let result = layer.result(source, &format!("a{i}"));
             stores.push(format!("y[{i}] = ({})({result});", c_type(layer.y)));
         }
-        let indent = |lines: &[String], depth: usize| lines.join(&format!("\n{}", " ".repeat(depth)));
+        let indent =
+            |lines: &[String], depth: usize| lines.join(&format!("\n{}", " ".repeat(depth)));
         let (sums_depth, stores_depth) = if is_dense { (8, 4) } else { (20, 12) };
         let text = fill(
             text,

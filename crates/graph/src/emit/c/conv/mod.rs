@@ -8,11 +8,7 @@ use super::{
     CNode, CStep, Core, node,
     source::{Source, c_type, narrowest},
 };
-use crate::{
-    error::EmitError,
-    graph::Shape,
-    ops::FixedConv,
-};
+use crate::{error::EmitError, graph::Shape, ops::FixedConv};
 use fixedwise_fixed::Rounding;
 use fixedwise_kernels::{Accumulate, Element};
 
