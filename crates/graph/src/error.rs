@@ -90,3 +90,25 @@ pub enum LowerError {
     )]
     Accumulator { node: String, channel: usize, needed: u8, available: u8 },
 }
+
+/// Why an integer network is not printed.
+#[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named as in the text")]
+pub enum EmitError {
+    /// A name that a compiler would refuse.
+    #[error(
+        "`{name}` is not a C identifier: take letters, digits and underscores, a letter first, and \
+         no word of the language"
+    )]
+    Name { name: String },
+    /// A sum that only the search's executor can hold.
+    #[error("layer `{node}` sums in 64 bits; a plan that is printed proves 32")]
+    Accumulator { node: String },
+    /// An extent the printed code cannot count.
+    #[error("node `{node}`: an extent of {extent} exceeds {max}")]
+    Extent { node: String, extent: usize, max: usize },
+    /// A network whose values come from nowhere.
+    #[error("the network's result is its input: there is nothing to run")]
+    Empty,
+}

@@ -1,0 +1,153 @@
+//! Four filters at a time over the whole image, in plain C: packed weights are unpacked once.
+
+use super::{Common, ConvLayer, layer_function, weights::Weights};
+use crate::emit::c::source::{Source, c_type, fill, short};
+
+/// Filters that share each load of an activation.
+const BLOCK: usize = 4;
+
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+    if layer.op.groups != 1 || layer.op.window.dilation != [1, 1] {
+        return None;
+    }
+    let (channels, depth) = (layer.op.channels, layer.depth());
+    let blocked = channels / BLOCK * BLOCK;
+    // [block][kernel row, kernel column, input channel][filter], then the filters left over.
+    let weight = |filter: usize, k: usize| layer.op.weights[filter * depth + k];
+    let blocks = (0..blocked).step_by(BLOCK).flat_map(|block| {
+        (0..depth).flat_map(move |k| (0..BLOCK).map(move |filter| weight(block + filter, k)))
+    });
+    let stored = blocks.chain(layer.op.weights[blocked * depth..].iter().copied());
+    let name = format!("{}_weights", layer.name);
+    let weights = Weights::store(source, &name, layer.weight_bits, stored);
+    let common = layer.common(source);
+    let emission = Emission { layer, common, weights, name };
+    // One pixel uses each weight once: it is unpacked there.
+    let is_dense = layer.output.h * layer.output.w == 1 && emission.weights.packed.is_some();
+    if is_dense && layer.op.window.kernel == [layer.input.h, layer.input.w] {
+        emission.dense(source, blocked);
+        return Some(0);
+    }
+    Some(emission.filters(source, blocked))
+}
+
+struct Emission<'a> {
+    layer: &'a ConvLayer<'a>,
+    common: Common,
+    weights: Weights,
+    name: String,
+}
+
+impl Emission<'_> {
+    fn dense(&self, source: &mut Source, blocked: usize) {
+        let Self { layer, common, name, .. } = self;
+        let (channels, depth) = (layer.op.channels, layer.depth());
+        let prefix = source.prefix().to_owned();
+        let mut body = String::new();
+        for (block, from, to) in [(BLOCK, 0, blocked), (1, blocked, channels)] {
+            if from == to {
+                continue;
+            }
+            let types = self.function(source, block, include_str!("../text/conv_dense.c"), "dense");
+            let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
+            body.push_str(&format!(
+                "    for (int32_t o = {from}; o < {to}; {step}) {{\n        \
+                 {prefix}_dense_{types}(x, y + o, {depth}, {name}, o * {depth}, {} + o, {});\n    \
+                 }}\n",
+                common.bias, common.to
+            ));
+        }
+        layer_function(layer, source, &format!("{body}    (void)scratch;"));
+    }
+
+    /// Gives the bytes of scratch.
+    fn filters(&self, source: &mut Source, blocked: usize) -> usize {
+        let Self { layer, common, weights, name } = self;
+        let (channels, depth) = (layer.op.channels, layer.depth());
+        let prefix = source.prefix().to_owned();
+        let unpacked = weights.unpacked();
+        if let Some(bits) = weights.packed {
+            let text = fill(
+                include_str!("../text/unpack.c"),
+                &[("P", &prefix), ("BITS", &bits.to_string()), ("W", unpacked)],
+            );
+            source.once(&format!("unpack_{bits}"), text);
+        }
+        let mut body = String::new();
+        let mut scratch = 0;
+        for (block, from, to) in [(BLOCK, 0, blocked), (1, blocked, channels)] {
+            if from == to {
+                continue;
+            }
+            let text = include_str!("../text/conv_filters.c");
+            let types = self.function(source, block, text, "filters");
+            let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
+            let mut unpack = String::new();
+            let mut filters = format!("{name} + o * {depth}");
+            if let Some(bits) = weights.packed {
+                let n = block * depth;
+                let bytes = if unpacked == "int8_t" { n } else { 2 * n };
+                scratch = scratch.max(bytes);
+                filters = format!("({unpacked} *)scratch");
+                unpack = format!(
+                    "        {prefix}_unpack_{bits}({name}, o * {depth}, {n}, {filters});\n"
+                );
+            }
+            body.push_str(&format!(
+                "    for (int32_t o = {from}; o < {to}; {step}) {{\n{unpack}        \
+                 {prefix}_filters_{types}(x, y + o, {}, {filters}, {} + o,\n            {}, {});\n    \
+                 }}\n",
+                common.window, common.bias, common.classes, common.to
+            ));
+        }
+        if scratch == 0 {
+            body.push_str("    (void)scratch;");
+        }
+        layer_function(layer, source, body.trim_end());
+        scratch
+    }
+
+    /// Puts the function for blocks of that many filters into the file; gives the name's end.
+    fn function(&self, source: &mut Source, block: usize, text: &str, kind: &str) -> String {
+        let Self { layer, common, weights, .. } = self;
+        let prefix = source.prefix().to_owned();
+        let is_dense = kind == "dense";
+        let stored = if is_dense { weights.short() } else { weights.unpacked().replace("_t", "") };
+        let types = format!(
+            "{}_{stored}_{}_{}{}_{block}",
+            short(layer.x),
+            common.bias_type.trim_end_matches("_t"),
+            short(layer.y),
+            layer.result_kind()
+        );
+        let (mut accumulators, mut sums, mut stores) = (Vec::new(), Vec::new(), Vec::new());
+        for i in 0..block {
+            accumulators.push(format!("a{i} = b[{i}]"));
+            let weight =
+                if is_dense { weights.at(&prefix, &format!("w + {i}")) } else { format!("w[{i}]") };
+            sums.push(format!("a{i} += value * {weight};"));
+            let result = layer.result(source, &format!("a{i}"));
+            stores.push(format!("y[{i}] = ({})({result});", c_type(layer.y)));
+        }
+        let indent =
+            |lines: &[String], depth: usize| lines.join(&format!("\n{}", " ".repeat(depth)));
+        let (sums_depth, stores_depth) = if is_dense { (8, 4) } else { (20, 12) };
+        let text = fill(
+            text,
+            &[
+                ("P", &prefix),
+                ("S", &types),
+                ("N", &block.to_string()),
+                ("X", c_type(layer.x)),
+                ("Y", c_type(layer.y)),
+                ("W", weights.unpacked()),
+                ("B", common.bias_type),
+                ("ACCUMULATORS", &format!("int32_t {};", accumulators.join(", "))),
+                ("SUMS", &indent(&sums, sums_depth)),
+                ("STORES", &indent(&stores, stores_depth)),
+            ],
+        );
+        source.once(&format!("{kind}_{types}"), text);
+        types
+    }
+}

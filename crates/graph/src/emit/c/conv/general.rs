@@ -1,0 +1,41 @@
+//! Any convolution, in plain C: groups, dilation, every width.
+
+use super::{ConvLayer, layer_function, weights::Weights};
+use crate::emit::c::source::{Source, c_type, fill, short};
+
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+    let prefix = source.prefix().to_owned();
+    let name = format!("{}_weights", layer.name);
+    let stored = layer.op.weights.iter().copied();
+    let weights = Weights::store(source, &name, layer.weight_bits, stored);
+    let common = layer.common(source);
+    let result = layer.result(source, "acc");
+    let types = format!(
+        "{}_{}_{}_{}{}",
+        short(layer.x),
+        weights.short(),
+        common.bias_type.trim_end_matches("_t"),
+        short(layer.y),
+        layer.result_kind()
+    );
+    let text = fill(
+        include_str!("../text/conv_general.c"),
+        &[
+            ("P", &prefix),
+            ("S", &types),
+            ("X", c_type(layer.x)),
+            ("Y", c_type(layer.y)),
+            ("W", weights.ctype),
+            ("B", common.bias_type),
+            ("WEIGHT", &weights.at(&prefix, "w + k")),
+            ("RESULT", &result),
+        ],
+    );
+    source.once(&format!("conv_{types}"), text);
+    let body = format!(
+        "    {prefix}_conv_{types}(x, y, {}, {}, {name}, {}, {}, {});",
+        common.window, layer.op.groups, common.bias, common.classes, common.to
+    );
+    layer_function(layer, source, &format!("{body}\n    (void)scratch;"));
+    Some(0)
+}

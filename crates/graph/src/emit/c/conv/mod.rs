@@ -1,0 +1,158 @@
+//! Convolutions and dense layers: which kernel prints a layer.
+
+mod filters;
+mod general;
+mod weights;
+
+use super::{
+    CNode, CStep, Core, node,
+    source::{Source, c_type, narrowest},
+};
+use crate::{error::EmitError, graph::Shape, ops::FixedConv};
+use fixedwise_fixed::Rounding;
+use fixedwise_kernels::{Accumulate, Element};
+
+/// A convolution to print, every number known; a dense layer is a 1x1 convolution of a 1x1 image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConvLayer<'a> {
+    /// C identifier, unique and prefixed.
+    pub name: &'a str,
+    /// Geometry, weights, bias, requantization.
+    pub op: &'a FixedConv,
+    /// Extents of the input.
+    pub input: Shape,
+    /// Extents of the value.
+    pub output: Shape,
+    /// How the input lies in memory.
+    pub x: Element,
+    /// How the value lies in memory.
+    pub y: Element,
+    /// Bits of a stored weight, in two's complement.
+    pub weight_bits: u8,
+}
+
+impl ConvLayer<'_> {
+    /// Multiplications for one output: `[kernel row, kernel column, input channel of the group]`.
+    pub(crate) fn depth(&self) -> usize {
+        let [rows, columns] = self.op.window.kernel;
+        rows * columns * self.input.c / self.op.groups
+    }
+
+    /// Whether the result is `clamp(acc >> shift)` once the rounding's half is in the bias.
+    pub(crate) fn is_plain(&self) -> bool {
+        let to = &self.op.requantization;
+        let is_free = to.shift == 0 || (to.shift > 0 && to.rounding != Rounding::TiesEven);
+        to.leaky.is_none() && is_free
+    }
+
+    /// The biases as they are stored: with the rounding's half where [`ConvLayer::is_plain`].
+    pub(crate) fn stored_bias(&self) -> Vec<i64> {
+        let half = if self.is_plain() { self.op.requantization.half() } else { 0 };
+        let half = i64::try_from(half).unwrap_or(i64::MAX);
+        self.op.bias.values.iter().map(|b| b + half).collect()
+    }
+
+    /// The constants that portable kernels share; `bias` and `classes` are parts of a call.
+    fn common(&self, source: &mut Source) -> Common {
+        let stored = self.stored_bias();
+        let bias = format!("{}_bias", self.name);
+        let bias_type = narrowest(&stored);
+        source.array(bias_type, &bias, stored);
+        let classes = if self.has_classes() {
+            let name = format!("{}_classes", self.name);
+            let classes = self.op.bias.row_class.iter().chain(&self.op.bias.column_class);
+            source.array("uint8_t", &name, classes.map(|&class| i64::from(class)));
+            format!("{name}, {}", self.op.bias.n_column_classes)
+        } else {
+            "0, 0".to_owned()
+        };
+        let window = node::window(source, self.name, &self.op.window, self.input, self.output);
+        let to = format!("{}_to", self.name);
+        let to = node::requantization(source, to, &self.op.requantization);
+        Common { bias, bias_type, classes, window, to }
+    }
+
+    /// The expression that brings the sum `acc` to the output.
+    fn result(&self, source: &mut Source, acc: &str) -> String {
+        let prefix = source.prefix().to_owned();
+        if self.is_plain() {
+            source.once("to", include_str!("../text/requantize.c"));
+            format!("{prefix}_clamp({acc} >> to->shift, to)")
+        } else {
+            let requantize = node::requantize(source, &self.op.requantization);
+            format!("{prefix}_{requantize}({acc}, to)")
+        }
+    }
+
+    /// What tells functions with different results apart.
+    fn result_kind(&self) -> &'static str {
+        match (self.is_plain(), self.op.requantization.leaky) {
+            (true, _) => "",
+            (false, None) => "_requantize",
+            (false, Some(_)) => "_leaky",
+        }
+    }
+
+    /// Whether the bias depends on the position.
+    pub(crate) fn has_classes(&self) -> bool {
+        self.op.bias.values.len() > self.op.channels
+    }
+}
+
+/// Names of a layer's constants.
+struct Common {
+    bias: String,
+    bias_type: &'static str,
+    /// The classes of positions and how many columns have, or nothing.
+    classes: String,
+    window: String,
+    to: String,
+}
+
+/// The layer's own function around a body.
+fn layer_function(layer: &ConvLayer, source: &mut Source, body: &str) {
+    let (x, y) = (c_type(layer.x), c_type(layer.y));
+    let name = layer.name;
+    source.item(format!(
+        "static void {name}(const {x} *x, {y} *y, uint8_t *scratch)\n{{\n{body}\n}}"
+    ));
+}
+
+/// The kernels of a core, best first; the last takes everything.
+fn kernels(core: Core) -> &'static [(&'static str, Kernel)] {
+    match core {
+        Core::Portable | Core::Dsp | Core::Mve => {
+            &[("filters", filters::emit), ("general", general::emit)]
+        }
+    }
+}
+
+/// Puts a layer into the file, among its items `static void NAME(const X *x, Y *y, uint8_t
+/// *scratch)`, and gives the bytes of scratch that needs; `None` where it cannot do the layer.
+type Kernel = fn(&ConvLayer, &mut Source) -> Option<usize>;
+
+/// Prints a convolution with the first kernel of the core that takes it.
+pub(crate) fn emit_conv(op: &FixedConv, node: &mut CNode) -> Result<CStep, EmitError> {
+    if op.accumulate != Accumulate::I32 {
+        return Err(EmitError::Accumulator { node: node.name.clone() });
+    }
+    let (x, y) = (node.inputs[0], node.output);
+    let name = node.name.clone();
+    let layer = ConvLayer {
+        name: &name,
+        op,
+        input: x.shape,
+        output: y.shape,
+        x: x.element,
+        y: y.element,
+        weight_bits: node.options.stored_weight_bits(op.weights_format.bits),
+    };
+    node.check_extents(&[x.shape, y.shape], &op.window)?;
+    for (kernel, emit) in kernels(node.options.core) {
+        if let Some(scratch_bytes) = emit(&layer, node.source) {
+            let call = format!("{name}($X0, $Y, $SCRATCH);");
+            return Ok(CStep { scratch_bytes, ..CStep::call(kernel, call) });
+        }
+    }
+    unreachable!("the general kernel takes everything")
+}
