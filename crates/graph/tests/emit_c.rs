@@ -58,7 +58,13 @@ fn everything() -> Graph {
 }
 
 /// Weights and activations of these widths; activations unsigned where `unsigned`.
-fn plan(graph: &Graph, weights: u8, activations: u8, is_unsigned: bool, rounding: Rounding) -> Plan {
+fn plan(
+    graph: &Graph,
+    weights: u8,
+    activations: u8,
+    is_unsigned: bool,
+    rounding: Rounding,
+) -> Plan {
     let frac = |bits: u8| i8::try_from(bits).unwrap() - 4;
     let activation = if is_unsigned {
         Format::unsigned(activations, frac(activations))

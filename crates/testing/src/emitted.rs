@@ -78,7 +78,7 @@ impl Emitted {
         flags.extend((options.arena == Arena::Static).then_some("-DSTATIC_ARENA"));
         let sources = [("net.c", file("net.c")), ("driver.c", DRIVER)];
         let program = compile_c(core, &sources, &[("net.h", file("net.h"))], &flags)?;
-        Ok(Self { program, core, project })
+        Ok(Self { project, program, core })
     }
 
     /// Runs the images and compares what was written with the executor's integers; gives the

@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod emitted;
 mod emulator;
 mod random;
 mod run;
 mod shared;
 
 pub use build::Build;
+pub use emitted::Emitted;
 pub use emulator::{CProgram, CRun, CSize, Core, compile_c};
 pub use random::Random;
 pub use run::{assert_close, run_fixed, run_fixed_on, run_float};

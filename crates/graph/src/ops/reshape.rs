@@ -27,6 +27,17 @@ pub struct Reshape {
 }
 
 impl Reshape {
+    /// A vector of an image's elements, one channel after the other.
+    ///
+    /// Source: ONNX `Flatten`, opset 13, with axis 1 of `[n, c, h, w]`.
+    pub const fn flatten_channels_first(image: Shape) -> Self {
+        Self {
+            shape: Shape::new(1, 1, image.h * image.w * image.c),
+            input_order: [Axis::Channel, Axis::Row, Axis::Column],
+            output_order: [Axis::Row, Axis::Column, Axis::Channel],
+        }
+    }
+
     /// Whether no element of an input of that shape moves.
     pub fn is_identity(&self, input: Shape) -> bool {
         self.source(input).into_iter().enumerate().all(|(to, from)| to == from)

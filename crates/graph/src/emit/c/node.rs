@@ -115,7 +115,7 @@ impl CNode<'_> {
 
     /// A requantization as a constant; gives its address. `name` tells several of a node apart.
     pub(crate) fn requantization(&mut self, name: &str, to: &Requantization) -> String {
-        requantization(self.source, format!("{}_{name}", self.name), to)
+        requantization(self.source, &format!("{}_{name}", self.name), to)
     }
 
     /// The function that brings a sum of at most 32 bits to the output: its name without prefix.
@@ -176,7 +176,7 @@ pub(super) fn window(
 }
 
 /// A requantization as a constant; gives its address.
-pub(super) fn requantization(source: &mut Source, name: String, to: &Requantization) -> String {
+pub(super) fn requantization(source: &mut Source, name: &str, to: &Requantization) -> String {
     source.once("to", include_str!("text/requantize.c"));
     let Requantization { min, max, shift, .. } = to;
     let slope = to.leaky.unwrap_or(0);

@@ -66,6 +66,7 @@ impl Emission<'_> {
         let (channels, depth) = (layer.op.channels, layer.depth());
         let prefix = source.prefix().to_owned();
         let unpacked = weights.unpacked();
+        let window = layer.window(source);
         if let Some(bits) = weights.packed {
             let text = fill(
                 include_str!("../text/unpack.c"),
@@ -97,7 +98,7 @@ impl Emission<'_> {
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n{unpack}        \
                  {prefix}_filters_{types}(x, y + o, {}, {filters}, {} + o,\n            {}, {});\n    \
                  }}\n",
-                common.window, common.bias, common.classes, common.to
+                window, common.bias, common.classes, common.to
             ));
         }
         if scratch == 0 {

@@ -3,12 +3,13 @@
 use super::{ConvLayer, layer_function, weights::Weights};
 use crate::emit::c::source::{Source, c_type, fill, short};
 
-pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     let prefix = source.prefix().to_owned();
     let name = format!("{}_weights", layer.name);
     let stored = layer.op.weights.iter().copied();
     let weights = Weights::store(source, &name, layer.weight_bits, stored);
     let common = layer.common(source);
+    let window = layer.window(source);
     let result = layer.result(source, "acc");
     let types = format!(
         "{}_{}_{}_{}{}",
@@ -34,8 +35,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     source.once(&format!("conv_{types}"), text);
     let body = format!(
         "    {prefix}_conv_{types}(x, y, {}, {}, {name}, {}, {}, {});",
-        common.window, layer.op.groups, common.bias, common.classes, common.to
+        window, layer.op.groups, common.bias, common.classes, common.to
     );
     layer_function(layer, source, &format!("{body}\n    (void)scratch;"));
-    Some(0)
 }

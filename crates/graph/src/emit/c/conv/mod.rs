@@ -66,10 +66,14 @@ impl ConvLayer<'_> {
         } else {
             "0, 0".to_owned()
         };
-        let window = node::window(source, self.name, &self.op.window, self.input, self.output);
         let to = format!("{}_to", self.name);
-        let to = node::requantization(source, to, &self.op.requantization);
-        Common { bias, bias_type, classes, window, to }
+        let to = node::requantization(source, &to, &self.op.requantization);
+        Common { bias, bias_type, classes, to }
+    }
+
+    /// The window as a constant; gives its address.
+    fn window(&self, source: &mut Source) -> String {
+        node::window(source, self.name, &self.op.window, self.input, self.output)
     }
 
     /// The expression that brings the sum `acc` to the output.
@@ -105,7 +109,6 @@ struct Common {
     bias_type: &'static str,
     /// The classes of positions and how many columns have, or nothing.
     classes: String,
-    window: String,
     to: String,
 }
 
@@ -118,12 +121,10 @@ fn layer_function(layer: &ConvLayer, source: &mut Source, body: &str) {
     ));
 }
 
-/// The kernels of a core, best first; the last takes everything.
+/// The kernels of a core, best first; what none of them takes is left to the general one.
 fn kernels(core: Core) -> &'static [(&'static str, Kernel)] {
     match core {
-        Core::Portable | Core::Dsp | Core::Mve => {
-            &[("filters", filters::emit), ("general", general::emit)]
-        }
+        Core::Portable | Core::Dsp | Core::Mve => &[("filters", filters::emit)],
     }
 }
 
@@ -154,5 +155,6 @@ pub(crate) fn emit_conv(op: &FixedConv, node: &mut CNode) -> Result<CStep, EmitE
             return Ok(CStep { scratch_bytes, ..CStep::call(kernel, call) });
         }
     }
-    unreachable!("the general kernel takes everything")
+    general::emit(&layer, node.source);
+    Ok(CStep::call("general", format!("{name}($X0, $Y, 0);")))
 }
