@@ -5,6 +5,7 @@
 
 mod conv;
 mod files;
+mod fold_reshape;
 mod node;
 mod source;
 
@@ -137,6 +138,7 @@ pub fn emit(
     if fixed.output == 0 {
         return Err(EmitError::Empty);
     }
+    let fixed = &fold_reshape::fold_reshapes(fixed);
     let mut source = Source::new(&options.name);
     let names = identifiers(fixed, &options.name);
     let values: Vec<CValue> =
