@@ -122,6 +122,7 @@ fn every_operator_and_width_equals_the_executor_on_the_host() {
         (8, 8, false, Rounding::TiesEven),
         (4, 8, true, Rounding::Floor),
         (2, 4, true, Rounding::TiesUp),
+        (4, 4, false, Rounding::TiesUp),
         (1, 7, true, Rounding::TiesEven),
         (5, 6, false, Rounding::TiesUp),
         (8, 12, true, Rounding::TiesUp),
@@ -133,6 +134,7 @@ fn every_operator_and_width_equals_the_executor_on_the_host() {
         check(Core::Host, &fixed, &options);
         options.weights = WeightStorage::Exact;
         options.arena = Arena::Static;
+        options.packs_activations = true;
         check(Core::Host, &fixed, &options);
     }
 }
@@ -168,9 +170,11 @@ fn every_geometry_equals_the_executor_on_the_host() {
     .enumerate()
     {
         let graph = one_layer(shape, channels, &window, groups);
-        for weights in [2, 4, 8] {
-            let fixed = lowered(&graph, &plan(&graph, weights, 8, i % 2 == 0, Rounding::TiesUp));
-            check(Core::Host, &fixed, &COptions::new("net"));
+        for (weights, activations) in [(2, 4), (4, 8), (8, 8)] {
+            let plan = plan(&graph, weights, activations, i % 2 == 0, Rounding::TiesUp);
+            let packs_activations = activations == 4;
+            let options = COptions { packs_activations, ..COptions::new("net") };
+            check(Core::Host, &lowered(&graph, &plan), &options);
         }
     }
 }

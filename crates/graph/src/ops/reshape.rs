@@ -135,7 +135,7 @@ impl FixedOperator for FixedReshape {
         if self.is_identity() {
             return Ok(CStep { kernel: "another name", ..CStep::default() });
         }
-        let types = node.inputs[0].short().to_owned();
+        let types = node.types();
         let n = self.source.len();
         if let Some((extents, strides)) = self.transposition(node.inputs[0].shape) {
             let text = include_str!("../emit/c/text/transpose.c");

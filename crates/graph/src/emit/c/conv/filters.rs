@@ -1,7 +1,7 @@
 //! Four filters at a time over the whole image, in plain C: packed weights are unpacked once.
 
 use super::{Common, ConvLayer, layer_function, weights::Weights};
-use crate::emit::c::source::{Source, c_type, fill, short};
+use crate::emit::c::source::{Source, fill};
 
 /// Filters that share each load of an activation.
 const BLOCK: usize = 4;
@@ -52,7 +52,7 @@ impl Emission<'_> {
             let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n        \
-                 {prefix}_dense_{types}(x, y + o, {depth}, {name}, o * {depth}, {} + o, {});\n    \
+                 {prefix}_dense_{types}(x, y, o, {depth}, {name}, o * {depth}, {} + o, {});\n    \
                  }}\n",
                 common.bias, common.to
             ));
@@ -96,7 +96,7 @@ impl Emission<'_> {
             }
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n{unpack}        \
-                 {prefix}_filters_{types}(x, y + o, {}, {filters}, {} + o,\n            {}, {});\n    \
+                 {prefix}_filters_{types}(x, y, o, {}, {filters}, {} + o,\n            {}, {});\n    \
                  }}\n",
                 window, common.bias, common.classes, common.to
             ));
@@ -116,9 +116,9 @@ impl Emission<'_> {
         let stored = if is_dense { weights.short() } else { weights.unpacked().replace("_t", "") };
         let types = format!(
             "{}_{stored}_{}_{}{}_{block}",
-            short(layer.x),
+            layer.x.short(),
             common.bias_type.trim_end_matches("_t"),
-            short(layer.y),
+            layer.y.short(),
             layer.result_kind()
         );
         let (mut accumulators, mut sums, mut stores) = (Vec::new(), Vec::new(), Vec::new());
@@ -128,7 +128,7 @@ impl Emission<'_> {
                 if is_dense { weights.at(&prefix, &format!("w + {i}")) } else { format!("w[{i}]") };
             sums.push(format!("a{i} += value * {weight};"));
             let result = layer.result(source, &format!("a{i}"));
-            stores.push(format!("y[{i}] = ({})({result});", c_type(layer.y)));
+            stores.push(format!("{prefix}_put_{}(y, at + {i}, {result});", layer.y.short()));
         }
         let indent =
             |lines: &[String], depth: usize| lines.join(&format!("\n{}", " ".repeat(depth)));
@@ -139,8 +139,9 @@ impl Emission<'_> {
                 ("P", &prefix),
                 ("S", &types),
                 ("N", &block.to_string()),
-                ("X", c_type(layer.x)),
-                ("Y", c_type(layer.y)),
+                ("X", layer.x.ctype()),
+                ("X4", layer.x.short()),
+                ("Y", layer.y.ctype()),
                 ("W", weights.unpacked()),
                 ("B", common.bias_type),
                 ("ACCUMULATORS", &format!("int32_t {};", accumulators.join(", "))),

@@ -1,7 +1,7 @@
 //! Any convolution, in plain C: groups, dilation, every width.
 
 use super::{ConvLayer, layer_function, weights::Weights};
-use crate::emit::c::source::{Source, c_type, fill, short};
+use crate::emit::c::source::{Source, fill};
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     let prefix = source.prefix().to_owned();
@@ -13,10 +13,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     let result = layer.result(source, "acc");
     let types = format!(
         "{}_{}_{}_{}{}",
-        short(layer.x),
+        layer.x.short(),
         weights.short(),
         common.bias_type.trim_end_matches("_t"),
-        short(layer.y),
+        layer.y.short(),
         layer.result_kind()
     );
     let text = fill(
@@ -24,8 +24,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
         &[
             ("P", &prefix),
             ("S", &types),
-            ("X", c_type(layer.x)),
-            ("Y", c_type(layer.y)),
+            ("X", layer.x.ctype()),
+            ("X4", layer.x.short()),
+            ("Y4", layer.y.short()),
+            ("Y", layer.y.ctype()),
             ("W", weights.ctype),
             ("B", common.bias_type),
             ("WEIGHT", &weights.at(&prefix, "w + k")),

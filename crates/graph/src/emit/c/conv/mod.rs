@@ -6,11 +6,11 @@ mod weights;
 
 use super::{
     CNode, CStep, Core, node,
-    source::{Source, c_type, narrowest},
+    source::{Source, Storage, narrowest},
 };
 use crate::{error::EmitError, graph::Shape, ops::FixedConv};
 use fixedwise_fixed::Rounding;
-use fixedwise_kernels::{Accumulate, Element};
+use fixedwise_kernels::Accumulate;
 
 /// A convolution to print, every number known; a dense layer is a 1x1 convolution of a 1x1 image.
 #[derive(Clone, Copy, Debug)]
@@ -24,9 +24,9 @@ pub(crate) struct ConvLayer<'a> {
     /// Extents of the value.
     pub output: Shape,
     /// How the input lies in memory.
-    pub x: Element,
+    pub x: Storage,
     /// How the value lies in memory.
-    pub y: Element,
+    pub y: Storage,
     /// Bits of a stored weight, in two's complement.
     pub weight_bits: u8,
 }
@@ -114,7 +114,7 @@ struct Common {
 
 /// The layer's own function around a body.
 fn layer_function(layer: &ConvLayer, source: &mut Source, body: &str) {
-    let (x, y) = (c_type(layer.x), c_type(layer.y));
+    let (x, y) = (layer.x.ctype(), layer.y.ctype());
     let name = layer.name;
     source.item(format!(
         "static void {name}(const {x} *x, {y} *y, uint8_t *scratch)\n{{\n{body}\n}}"
@@ -144,11 +144,13 @@ pub(crate) fn emit_conv(op: &FixedConv, node: &mut CNode) -> Result<CStep, EmitE
         op,
         input: x.shape,
         output: y.shape,
-        x: x.element,
-        y: y.element,
+        x: x.storage,
+        y: y.storage,
         weight_bits: node.options.stored_weight_bits(op.weights_format.bits),
     };
     node.check_extents(&[x.shape, y.shape], &op.window)?;
+    node.source.access(x.storage);
+    node.source.access(y.storage);
     for (kernel, emit) in kernels(node.options.core) {
         if let Some(scratch_bytes) = emit(&layer, node.source) {
             let call = format!("{name}($X0, $Y, $SCRATCH);");
