@@ -4,6 +4,7 @@
 
 mod check;
 mod codegen;
+mod embedded;
 mod paper;
 mod python;
 mod source;

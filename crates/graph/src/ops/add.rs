@@ -78,8 +78,14 @@ impl FixedOperator for FixedAdd {
         let requantize = node.requantize(&self.requantization);
         let suffix = if requantize == "requantize" { "" } else { "_leaky" };
         let types = format!("{}_{}_{}{suffix}", a.short(), b.short(), node.output.short());
-        let values =
-            [("A", a.ctype()), ("B", b.ctype()), ("S", &types), ("REQUANTIZE", requantize)];
+        let values = [
+            ("A", a.ctype()),
+            ("A4", a.short()),
+            ("B", b.ctype()),
+            ("B4", b.short()),
+            ("S", &types),
+            ("REQUANTIZE", requantize),
+        ];
         node.once(&format!("add_{types}"), include_str!("../emit/c/text/add.c"), &values);
         let to = node.requantization("to", &self.requantization);
         let (n, [left, right]) = (node.output.shape.len(), self.shifts);

@@ -104,8 +104,7 @@ impl FixedOperator for FixedConcat {
         for (i, (&run, requantization)) in self.runs.iter().zip(&self.requantizations).enumerate() {
             let rescale = node.rescale(i, requantization);
             let to = node.requantization(&format!("to{i}"), requantization);
-            let y = format!("($Y) + {offset}");
-            writeln!(call, "{rescale}($X{i}, {y}, {rows}, {run}, {row}, {to});")
+            writeln!(call, "{rescale}($X{i}, $Y, {offset}, {rows}, {run}, {row}, {to});")
                 .expect("a string takes everything");
             offset += run;
         }

@@ -98,7 +98,7 @@ impl FixedOperator for FixedMaxPool {
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let window = node.window(&self.window)?;
-        let mut types = node.inputs[0].short().to_owned();
+        let mut types = node.types();
         let (mut minimum, mut parameter) = (String::new(), "");
         let mut better = "value > best";
         if !self.minimum.is_empty() {

@@ -79,8 +79,8 @@ impl FixedOperator for FixedPad {
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let (x, y) = (node.inputs[0].shape, node.output.shape);
-        let types = node.inputs[0].short();
-        node.once(&format!("pad_{types}"), include_str!("../emit/c/text/pad.c"), &[("S", types)]);
+        let types = node.types();
+        node.once(&format!("pad_{types}"), include_str!("../emit/c/text/pad.c"), &[("S", &types)]);
         let [top, left] = [self.begin[0], self.begin[1] * x.c];
         let (run, orun) = (x.w * x.c, y.w * y.c);
         let call = format!(

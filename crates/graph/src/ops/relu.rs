@@ -77,7 +77,7 @@ impl FixedOperator for FixedRescale {
         let rescale = node.rescale(0, &self.requantization);
         let to = node.requantization("to", &self.requantization);
         let n = node.output.shape.len();
-        let mut step = CStep::call("rescale", format!("{rescale}($X0, $Y, 1, {n}, {n}, {to});"));
+        let mut step = CStep::call("rescale", format!("{rescale}($X0, $Y, 0, 1, {n}, {n}, {to});"));
         if node.overwrites(0) {
             step.in_place.push(0);
         }

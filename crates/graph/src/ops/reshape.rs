@@ -27,6 +27,17 @@ pub struct Reshape {
 }
 
 impl Reshape {
+    /// A vector of an image's elements, one channel after the other.
+    ///
+    /// Source: ONNX `Flatten`, opset 13, with axis 1 of `[n, c, h, w]`.
+    pub const fn flatten_channels_first(image: Shape) -> Self {
+        Self {
+            shape: Shape::new(1, 1, image.h * image.w * image.c),
+            input_order: [Axis::Channel, Axis::Row, Axis::Column],
+            output_order: [Axis::Row, Axis::Column, Axis::Channel],
+        }
+    }
+
     /// Whether no element of an input of that shape moves.
     pub fn is_identity(&self, input: Shape) -> bool {
         self.source(input).into_iter().enumerate().all(|(to, from)| to == from)
@@ -124,7 +135,7 @@ impl FixedOperator for FixedReshape {
         if self.is_identity() {
             return Ok(CStep { kernel: "another name", ..CStep::default() });
         }
-        let types = node.inputs[0].short().to_owned();
+        let types = node.types();
         let n = self.source.len();
         if let Some((extents, strides)) = self.transposition(node.inputs[0].shape) {
             let text = include_str!("../emit/c/text/transpose.c");

@@ -128,7 +128,7 @@ impl Printed<'_> {
                 }
                 _ => (String::new(), String::new()),
             };
-            let CLayer { name, kernel, constant_bytes, value_bytes, scratch_bytes } = layer;
+            let CLayer { name, kernel, constant_bytes, value_bytes, scratch_bytes, .. } = layer;
             writeln!(
                 page,
                 "| {name} | {kernel} | {weights} | {bias} | {} | {constant_bytes} | {value_bytes} \

@@ -5,17 +5,19 @@
 
 mod conv;
 mod files;
+mod fold_reshape;
 mod node;
 mod source;
 
 pub(crate) use conv::emit_conv;
 pub use node::{CNode, CStep, CValue};
-pub use source::Source;
+pub use source::{Source, Storage};
 
 use crate::{
     error::EmitError,
     fixed_graph::FixedGraph,
     memory::{MemoryNode, MemoryPlan},
+    ops::FixedOp,
 };
 use source::fill;
 use std::collections::BTreeSet;
@@ -61,6 +63,8 @@ pub struct COptions {
     pub core: Core,
     /// How weights are stored.
     pub weights: WeightStorage,
+    /// Whether intermediate values of at most 4 bits lie two to a byte: half the memory, slower.
+    pub packs_activations: bool,
     /// Where working memory comes from.
     pub arena: Arena,
 }
@@ -72,6 +76,7 @@ impl COptions {
             name: name.into(),
             core: Core::Portable,
             weights: WeightStorage::Widths(vec![1, 2, 4, 8, 16]),
+            packs_activations: false,
             arena: Arena::Caller,
         }
     }
@@ -105,6 +110,8 @@ pub struct CLayer {
     pub kernel: &'static str,
     /// Bytes of its constants.
     pub constant_bytes: usize,
+    /// How its value lies in memory.
+    pub storage: Storage,
     /// Bytes of its value.
     pub value_bytes: usize,
     /// Bytes of working memory while it runs.
@@ -137,10 +144,10 @@ pub fn emit(
     if fixed.output == 0 {
         return Err(EmitError::Empty);
     }
+    let fixed = &fold_reshape::fold_reshapes(fixed);
     let mut source = Source::new(&options.name);
     let names = identifiers(fixed, &options.name);
-    let values: Vec<CValue> =
-        fixed.nodes.iter().map(|node| CValue::new(node.shape, node.format)).collect();
+    let values = values(fixed, options);
     let (mut steps, mut layers) = (Vec::new(), Vec::new());
     for (id, node) in fixed.nodes.iter().enumerate() {
         let before = source.constant_bytes();
@@ -156,6 +163,7 @@ pub fn emit(
             name: node.name.clone(),
             kernel: step.kernel,
             constant_bytes: source.constant_bytes() - before,
+            storage: values[id].storage,
             value_bytes: values[id].bytes(),
             scratch_bytes: step.scratch_bytes,
         });
@@ -178,6 +186,26 @@ pub fn emit(
     let files = printed.files();
     let (constant_bytes, arena_bytes) = (source.constant_bytes(), memory.bytes);
     Ok(CProject { files, constant_bytes, arena_bytes, layers })
+}
+
+/// Values as C has them. The caller's, and what a reshape gives another name, stay whole.
+fn values(fixed: &FixedGraph, options: &COptions) -> Vec<CValue> {
+    let mut packs = vec![options.packs_activations; fixed.nodes.len()];
+    packs[0] = false;
+    packs[fixed.output] = false;
+    for (id, node) in fixed.nodes.iter().enumerate().rev() {
+        if let FixedOp::Reshape(_) = node.op {
+            packs[node.inputs[0]] &= packs[id];
+        }
+    }
+    for (id, node) in fixed.nodes.iter().enumerate() {
+        if let FixedOp::Reshape(_) = node.op {
+            packs[id] &= packs[node.inputs[0]];
+        }
+    }
+    let value =
+        |(id, node): (usize, &crate::FixedNode)| CValue::new(node.shape, node.format, packs[id]);
+    fixed.nodes.iter().enumerate().map(value).collect()
 }
 
 /// The node whose memory holds each value: another where a value is its input under a new name.

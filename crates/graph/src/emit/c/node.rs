@@ -2,7 +2,7 @@
 
 use super::{
     COptions,
-    source::{Source, c_type, fill, short},
+    source::{Source, Storage, fill},
 };
 use crate::{
     error::EmitError,
@@ -11,7 +11,6 @@ use crate::{
     ops::Window,
 };
 use fixedwise_fixed::{Format, Rounding};
-use fixedwise_kernels::Element;
 
 /// A value of the network as C has it.
 #[derive(Clone, Copy, Debug)]
@@ -20,28 +19,34 @@ pub struct CValue {
     pub shape: Shape,
     /// Of the integers.
     pub format: Format,
-    /// How each lies in memory.
-    pub element: Element,
+    /// How they lie in memory.
+    pub storage: Storage,
 }
 
 impl CValue {
-    pub(crate) fn new(shape: Shape, format: Format) -> Self {
-        Self { shape, format, element: element(format) }
+    /// A value whose integers are packed where that is asked for and they have at most 4 bits.
+    pub(crate) fn new(shape: Shape, format: Format, packs: bool) -> Self {
+        let storage = if packs && format.bits <= 4 {
+            Storage::Packed4 { is_signed: format.is_signed() }
+        } else {
+            Storage::Whole(element(format))
+        };
+        Self { shape, format, storage }
     }
 
     /// Bytes of the value.
     pub fn bytes(&self) -> usize {
-        self.shape.len() * self.element.size_bytes()
+        (self.shape.len() * self.storage.bits()).div_ceil(8)
     }
 
-    /// The C type of its elements.
+    /// The C type of what is addressed.
     pub fn ctype(&self) -> &'static str {
-        c_type(self.element)
+        self.storage.ctype()
     }
 
-    /// The type for names: `u8`.
+    /// The storage for names: `u8`.
     pub fn short(&self) -> &'static str {
-        short(self.element)
+        self.storage.short()
     }
 }
 
@@ -86,6 +91,10 @@ impl CNode<'_> {
         let mut all = vec![("P", self.source.prefix().to_owned())];
         all.extend([("X", self.inputs[0].ctype().to_owned())]);
         all.extend([("Y", self.output.ctype().to_owned())]);
+        all.extend([("X4", self.inputs[0].short().to_owned())]);
+        all.extend([("Y4", self.output.short().to_owned())]);
+        let values_of_all = self.inputs.iter().chain([&self.output]);
+        values_of_all.for_each(|value| self.source.access(value.storage));
         all.extend(values.iter().map(|&(name, value)| (name, value.to_owned())));
         // What is given comes last and counts first.
         all.reverse();
@@ -115,7 +124,7 @@ impl CNode<'_> {
 
     /// A requantization as a constant; gives its address. `name` tells several of a node apart.
     pub(crate) fn requantization(&mut self, name: &str, to: &Requantization) -> String {
-        requantization(self.source, format!("{}_{name}", self.name), to)
+        requantization(self.source, &format!("{}_{name}", self.name), to)
     }
 
     /// The function that brings a sum of at most 32 bits to the output: its name without prefix.
@@ -134,7 +143,8 @@ impl CNode<'_> {
         let x = self.inputs[input];
         let suffix = requantize.trim_start_matches("requantize");
         let types = format!("{}_{}{suffix}", x.short(), self.output.short());
-        let values = [("X", x.ctype()), ("S", &types), ("REQUANTIZE", requantize)];
+        let values =
+            [("X", x.ctype()), ("X4", x.short()), ("S", &types), ("REQUANTIZE", requantize)];
         self.once(&format!("rescale_{types}"), include_str!("text/rescale.c"), &values);
         format!("$P_rescale_{types}")
     }
@@ -142,7 +152,7 @@ impl CNode<'_> {
     /// Whether a value's elements, written in order, never reach an element of that input before
     /// it was read.
     pub(crate) fn overwrites(&self, input: usize) -> bool {
-        self.output.element.size_bytes() <= self.inputs[input].element.size_bytes()
+        self.output.storage.bits() <= self.inputs[input].storage.bits()
     }
 
     /// What every name of the file begins with.
@@ -176,7 +186,7 @@ pub(super) fn window(
 }
 
 /// A requantization as a constant; gives its address.
-pub(super) fn requantization(source: &mut Source, name: String, to: &Requantization) -> String {
+pub(super) fn requantization(source: &mut Source, name: &str, to: &Requantization) -> String {
     source.once("to", include_str!("text/requantize.c"));
     let Requantization { min, max, shift, .. } = to;
     let slope = to.leaky.unwrap_or(0);

@@ -3,6 +3,46 @@
 use fixedwise_kernels::Element;
 use std::{collections::BTreeMap, fmt::Write as _};
 
+/// How the integers of a value lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Each in an element of its own.
+    Whole(Element),
+    /// Two of 4 bits in a byte, the first in its lower half; signed or not.
+    Packed4 {
+        /// In two's complement.
+        is_signed: bool,
+    },
+}
+
+impl Storage {
+    /// The C type of what is addressed.
+    pub const fn ctype(self) -> &'static str {
+        match self {
+            Self::Whole(element) => c_type(element),
+            Self::Packed4 { .. } => "uint8_t",
+        }
+    }
+
+    /// For names: `u8`.
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::Whole(element) => short(element),
+            Self::Packed4 { is_signed: true } => "i4",
+            Self::Packed4 { is_signed: false } => "u4",
+        }
+    }
+
+    /// Bits of one integer.
+    pub const fn bits(self) -> usize {
+        match self {
+            Self::Whole(Element::U8 | Element::I8) => 8,
+            Self::Whole(Element::I16) => 16,
+            Self::Packed4 { .. } => 4,
+        }
+    }
+}
+
 /// The C type of a stored integer.
 pub(crate) const fn c_type(element: Element) -> &'static str {
     match element {
@@ -111,6 +151,20 @@ impl Source {
         }
         self.known.insert(name.to_owned(), text.clone());
         self.item(text);
+    }
+
+    /// The functions that read and write integers of a storage, `at_u8` and `put_u8`.
+    pub(crate) fn access(&mut self, storage: Storage) {
+        let values = [("P", "$P"), ("S", storage.short()), ("T", storage.ctype())];
+        let (at, put) = match storage {
+            Storage::Whole(_) => (include_str!("text/at.c"), include_str!("text/put.c")),
+            Storage::Packed4 { is_signed } => {
+                let at = [include_str!("text/at_u4.c"), include_str!("text/at_i4.c")];
+                (at[usize::from(is_signed)], include_str!("text/put_4.c"))
+            }
+        };
+        self.once(&format!("at_{}", storage.short()), fill(at, &values));
+        self.once(&format!("put_{}", storage.short()), fill(put, &values));
     }
 
     /// Adds a constant array; `ctype` is one of the fixed-width integer types.

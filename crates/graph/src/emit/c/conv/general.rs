@@ -1,21 +1,22 @@
 //! Any convolution, in plain C: groups, dilation, every width.
 
 use super::{ConvLayer, layer_function, weights::Weights};
-use crate::emit::c::source::{Source, c_type, fill, short};
+use crate::emit::c::source::{Source, fill};
 
-pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     let prefix = source.prefix().to_owned();
     let name = format!("{}_weights", layer.name);
     let stored = layer.op.weights.iter().copied();
     let weights = Weights::store(source, &name, layer.weight_bits, stored);
     let common = layer.common(source);
+    let window = layer.window(source);
     let result = layer.result(source, "acc");
     let types = format!(
         "{}_{}_{}_{}{}",
-        short(layer.x),
+        layer.x.short(),
         weights.short(),
         common.bias_type.trim_end_matches("_t"),
-        short(layer.y),
+        layer.y.short(),
         layer.result_kind()
     );
     let text = fill(
@@ -23,8 +24,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         &[
             ("P", &prefix),
             ("S", &types),
-            ("X", c_type(layer.x)),
-            ("Y", c_type(layer.y)),
+            ("X", layer.x.ctype()),
+            ("X4", layer.x.short()),
+            ("Y4", layer.y.short()),
+            ("Y", layer.y.ctype()),
             ("W", weights.ctype),
             ("B", common.bias_type),
             ("WEIGHT", &weights.at(&prefix, "w + k")),
@@ -34,8 +37,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     source.once(&format!("conv_{types}"), text);
     let body = format!(
         "    {prefix}_conv_{types}(x, y, {}, {}, {name}, {}, {}, {});",
-        common.window, layer.op.groups, common.bias, common.classes, common.to
+        window, layer.op.groups, common.bias, common.classes, common.to
     );
     layer_function(layer, source, &format!("{body}\n    (void)scratch;"));
-    Some(0)
 }

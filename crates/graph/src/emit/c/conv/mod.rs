@@ -6,11 +6,11 @@ mod weights;
 
 use super::{
     CNode, CStep, Core, node,
-    source::{Source, c_type, narrowest},
+    source::{Source, Storage, narrowest},
 };
 use crate::{error::EmitError, graph::Shape, ops::FixedConv};
 use fixedwise_fixed::Rounding;
-use fixedwise_kernels::{Accumulate, Element};
+use fixedwise_kernels::Accumulate;
 
 /// A convolution to print, every number known; a dense layer is a 1x1 convolution of a 1x1 image.
 #[derive(Clone, Copy, Debug)]
@@ -24,9 +24,9 @@ pub(crate) struct ConvLayer<'a> {
     /// Extents of the value.
     pub output: Shape,
     /// How the input lies in memory.
-    pub x: Element,
+    pub x: Storage,
     /// How the value lies in memory.
-    pub y: Element,
+    pub y: Storage,
     /// Bits of a stored weight, in two's complement.
     pub weight_bits: u8,
 }
@@ -66,10 +66,14 @@ impl ConvLayer<'_> {
         } else {
             "0, 0".to_owned()
         };
-        let window = node::window(source, self.name, &self.op.window, self.input, self.output);
         let to = format!("{}_to", self.name);
-        let to = node::requantization(source, to, &self.op.requantization);
-        Common { bias, bias_type, classes, window, to }
+        let to = node::requantization(source, &to, &self.op.requantization);
+        Common { bias, bias_type, classes, to }
+    }
+
+    /// The window as a constant; gives its address.
+    fn window(&self, source: &mut Source) -> String {
+        node::window(source, self.name, &self.op.window, self.input, self.output)
     }
 
     /// The expression that brings the sum `acc` to the output.
@@ -105,25 +109,22 @@ struct Common {
     bias_type: &'static str,
     /// The classes of positions and how many columns have, or nothing.
     classes: String,
-    window: String,
     to: String,
 }
 
 /// The layer's own function around a body.
 fn layer_function(layer: &ConvLayer, source: &mut Source, body: &str) {
-    let (x, y) = (c_type(layer.x), c_type(layer.y));
+    let (x, y) = (layer.x.ctype(), layer.y.ctype());
     let name = layer.name;
     source.item(format!(
         "static void {name}(const {x} *x, {y} *y, uint8_t *scratch)\n{{\n{body}\n}}"
     ));
 }
 
-/// The kernels of a core, best first; the last takes everything.
+/// The kernels of a core, best first; what none of them takes is left to the general one.
 fn kernels(core: Core) -> &'static [(&'static str, Kernel)] {
     match core {
-        Core::Portable | Core::Dsp | Core::Mve => {
-            &[("filters", filters::emit), ("general", general::emit)]
-        }
+        Core::Portable | Core::Dsp | Core::Mve => &[("filters", filters::emit)],
     }
 }
 
@@ -143,16 +144,19 @@ pub(crate) fn emit_conv(op: &FixedConv, node: &mut CNode) -> Result<CStep, EmitE
         op,
         input: x.shape,
         output: y.shape,
-        x: x.element,
-        y: y.element,
+        x: x.storage,
+        y: y.storage,
         weight_bits: node.options.stored_weight_bits(op.weights_format.bits),
     };
     node.check_extents(&[x.shape, y.shape], &op.window)?;
+    node.source.access(x.storage);
+    node.source.access(y.storage);
     for (kernel, emit) in kernels(node.options.core) {
         if let Some(scratch_bytes) = emit(&layer, node.source) {
             let call = format!("{name}($X0, $Y, $SCRATCH);");
             return Ok(CStep { scratch_bytes, ..CStep::call(kernel, call) });
         }
     }
-    unreachable!("the general kernel takes everything")
+    general::emit(&layer, node.source);
+    Ok(CStep::call("general", format!("{name}($X0, $Y, 0);")))
 }

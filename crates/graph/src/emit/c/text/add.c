@@ -3,7 +3,8 @@ static void $P_add_$S(const $A *a, const $B *b, $Y *y, int32_t n, int32_t left_a
     const $P_to *to)
 {
     for (int32_t i = 0; i < n; i++) {
-        int32_t sum = a[i] * ((int32_t)1 << left_a) + b[i] * ((int32_t)1 << left_b);
-        y[i] = ($Y)$P_$REQUANTIZE(sum, to);
+        int32_t sum = $P_at_$A4(a, i) * ((int32_t)1 << left_a);
+        sum += $P_at_$B4(b, i) * ((int32_t)1 << left_b);
+        $P_put_$Y4(y, i, $P_$REQUANTIZE(sum, to));
     }
 }

@@ -2,6 +2,7 @@
 static void $P_average_pool_$S(const $X *x, $Y *y, const $P_window *g,
     $RECIPROCALS const $P_to *to)
 {
+    int32_t n = 0;
     for (int32_t oy = 0; oy < g->oh; oy++) {
         int32_t y0 = oy * g->stride_h - g->pad_h;
         int32_t first_y = $P_first_tap(y0, g->dilation_h);
@@ -15,10 +16,10 @@ static void $P_average_pool_$S(const $X *x, $Y *y, const $P_window *g,
                 for (int32_t i = first_y; i < last_y; i++) {
                     int32_t row = ((y0 + i * g->dilation_h) * g->w + x0) * g->c + c;
                     for (int32_t j = first_x; j < last_x; j++) {
-                        sum += x[row + j * g->dilation_w * g->c];
+                        sum += $P_at_$X4(x, row + j * g->dilation_w * g->c);
                     }
                 }
-                *y++ = ($Y)$RESULT;
+                $P_put_$Y4(y, n++, $RESULT);
             }
         }
     }

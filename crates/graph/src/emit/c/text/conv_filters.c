@@ -1,5 +1,5 @@
 /* $N output channels over all pixels; weights [kernel row, kernel column, input channel, $N]. */
-static void $P_filters_$S(const $X *x, $Y *y, const $P_window *g, const $W *weights,
+static void $P_filters_$S(const $X *x, $Y *y, int32_t at, const $P_window *g, const $W *weights,
     const $B *bias, const uint8_t *classes, int32_t column_classes, const $P_to *to)
 {
     for (int32_t oy = 0; oy < g->oh; oy++) {
@@ -16,16 +16,16 @@ static void $P_filters_$S(const $X *x, $Y *y, const $P_window *g, const $W *weig
             }
             $ACCUMULATORS
             for (int32_t i = first_y; i < last_y; i++) {
-                const $X *p = x + ((y0 + i) * g->w + x0 + first_x) * g->c;
+                int32_t p = ((y0 + i) * g->w + x0 + first_x) * g->c;
                 const $W *w = weights + (i * g->kernel_w + first_x) * g->c * $N;
                 for (int32_t k = 0; k < run; k++) {
-                    int32_t value = p[k];
+                    int32_t value = $P_at_$X4(x, p + k);
                     $SUMS
                     w += $N;
                 }
             }
             $STORES
-            y += g->oc;
+            at += g->oc;
         }
     }
 }

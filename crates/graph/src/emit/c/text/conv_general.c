@@ -3,7 +3,7 @@ static void $P_conv_$S(const $X *x, $Y *y, const $P_window *g, int32_t groups, c
     const $B *bias, const uint8_t *classes, int32_t column_classes, const $P_to *to)
 {
     int32_t c = g->c / groups, oc = g->oc / groups;
-    int32_t taps = g->kernel_h * g->kernel_w;
+    int32_t n = 0, taps = g->kernel_h * g->kernel_w;
     for (int32_t oy = 0; oy < g->oh; oy++) {
         int32_t y0 = oy * g->stride_h - g->pad_h;
         int32_t first_y = $P_first_tap(y0, g->dilation_h);
@@ -21,14 +21,14 @@ static void $P_conv_$S(const $X *x, $Y *y, const $P_window *g, int32_t groups, c
                 for (int32_t i = first_y; i < last_y; i++) {
                     int32_t row = (y0 + i * g->dilation_h) * g->w + x0;
                     for (int32_t j = first_x; j < last_x; j++) {
-                        const $X *p = x + (row + j * g->dilation_w) * g->c + o / oc * c;
+                        int32_t p = (row + j * g->dilation_w) * g->c + o / oc * c;
                         int32_t w = (o * taps + i * g->kernel_w + j) * c;
                         for (int32_t k = 0; k < c; k++) {
-                            acc += p[k] * $WEIGHT;
+                            acc += $P_at_$X4(x, p + k) * $WEIGHT;
                         }
                     }
                 }
-                *y++ = ($Y)$RESULT;
+                $P_put_$Y4(y, n++, $RESULT);
             }
         }
     }
