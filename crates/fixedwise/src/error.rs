@@ -40,6 +40,9 @@ pub enum Error {
     /// A plan that cannot be read or is of another network.
     #[error("plan `{}`{}: {problem}", path.display(), at_line(*line))]
     Plan { path: PathBuf, line: Option<usize>, problem: String },
+    /// A target profile that cannot be used.
+    #[error("target `{}`{}: {problem}", path.display(), at_line(*line))]
+    Target { path: PathBuf, line: Option<usize>, problem: String },
     /// A `result.json` that cannot be read.
     #[error("result `{}`: {problem}", path.display())]
     Result { path: PathBuf, problem: String },

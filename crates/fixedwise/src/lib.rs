@@ -28,13 +28,17 @@ mod summary;
 mod sweep;
 mod sweep_result;
 mod table;
+mod target_file;
 mod watch;
 
 pub use data::{DataError, DataSource, Layout, Preprocess, Split};
 pub use error::Error;
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use fixedwise_fixed::{Format, Range, Rounding};
-pub use fixedwise_graph::{LayerPlan, Plan, Quantizer, Semantics, Shape};
+pub use fixedwise_graph::{
+    LayerPlan, Plan, Quantizer, Semantics, Shape, Target,
+    target::{Code, MultiplicationCost, Widths},
+};
 pub use fixedwise_search::{
     MaxLoss, Offset,
     strategies::{
@@ -63,6 +67,7 @@ pub use sets::DataOptions;
 pub use summary::summary;
 pub use sweep::{SweepOptions, sweep, sweep_observed};
 pub use sweep_result::{SweepHold, SweepLayer, SweepPoint, SweepResult};
+pub use target_file::{read_target, target_names};
 
 use sha2::Digest as _;
 

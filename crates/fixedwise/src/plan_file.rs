@@ -207,7 +207,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn at(text: &str, offset: usize, problem: String) -> Self {
+    pub(crate) fn at(text: &str, offset: usize, problem: String) -> Self {
         let line = text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1;
         Self { line: Some(line), problem }
     }
