@@ -116,7 +116,8 @@ impl Target {
             Widths::Any => WeightStorage::Exact,
             Widths::Listed(widths) => WeightStorage::Widths(widths.clone()),
         };
-        Some(COptions { core, weights, ..COptions::new(name) })
+        let packs_activations = self.activation_bits.stored(4) == Some(4);
+        Some(COptions { core, weights, packs_activations, ..COptions::new(name) })
     }
 
     /// Refuses a plan whose formats or rounding this target has no form of; `formats` are those of
