@@ -117,7 +117,7 @@ fn no_clip(format: Format, largest: f32) -> Format {
     Format { frac: frac.unwrap_or(0), ..format }
 }
 
-/// A network of the shape of MLPerf Tiny's ResNet-8 for CIFAR-10 (12.5 M MACs), with random weights.
+/// A network of the shape of `MLPerf` Tiny's ResNet-8 for CIFAR-10 (12.5 M MACs), with random weights.
 ///
 /// # Panics
 /// Never: its shapes fit.
