@@ -58,6 +58,19 @@ pub enum Error {
     /// An option with a value that is not possible.
     #[error("option `{option}` {problem}")]
     Option { option: &'static str, problem: String },
+    /// A network that a memory of its target does not hold.
+    #[error(
+        "target `{target}` has {available} bytes of {memory}, the network takes {needed}, most of it \
+         `{largest}` with {largest_bytes}; give it fewer bits, or take a target that holds more"
+    )]
+    TooLarge {
+        target: String,
+        memory: &'static str,
+        needed: u64,
+        available: u64,
+        largest: String,
+        largest_bytes: u64,
+    },
     /// Images that cannot be used.
     #[error(transparent)]
     Data(#[from] crate::data::DataError),

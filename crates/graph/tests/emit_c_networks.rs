@@ -7,7 +7,7 @@ use fixedwise_graph::{
     emit::c::{COptions, WeightStorage},
 };
 use fixedwise_testing::{
-    Core, Emitted, fashion_images, integers_of, project, raw_pixel_network, shared,
+    Core, Emitted, fashion_images, integers_of, project, raw_pixel_network, resnet8, shared,
 };
 use std::path::Path;
 
@@ -60,6 +60,22 @@ fn the_papers_networks_equal_the_executor() {
         for network in ["seq_small", "seq_large", "inception"] {
             let Some(path) = shared(&format!("seed/models/{network}_{set}.onnx")) else { return };
             check(&path);
+        }
+    }
+}
+
+#[test]
+fn a_residual_network_equals_the_executor_and_its_branches_share_memory() {
+    let graph = resnet8();
+    let images = fashion_images(8, graph.input_shape());
+    let fixed = integers_of(&graph, &images, |layer| [[8, 8], [4, 8], [2, 8]][layer % 3]);
+    for core in [Core::Host, Core::CortexM4, Core::CortexM55] {
+        if core.is_available() {
+            let emitted = Emitted::new(core, &fixed, &COptions::new("net"), false).unwrap();
+            let instructions = emitted.assert_equals(&fixed, &images[..2]);
+            println!("{} {:?}", core.name(), instructions);
+            // The first sum is written over a branch: two values of 32 x 32 x 16, and little else.
+            assert!(emitted.project.arena_bytes <= 3 * 16384 + 4096);
         }
     }
 }

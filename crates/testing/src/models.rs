@@ -1,11 +1,13 @@
 //! Trained networks as integers, for tests of what is computed with them.
 
-use crate::project;
+use crate::{Build, project};
 use fixedwise_codec::{idx, onnx};
 use fixedwise_fixed::{Format, Rounding, convert::i64_to_f64};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, Shape,
-    from_onnx, lower, passes,
+    from_onnx, lower,
+    ops::{Add, GlobalAveragePool, Relu, Window},
+    passes,
     run::{Program, ValueRef, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -113,4 +115,41 @@ fn no_clip(format: Format, largest: f32) -> Format {
     let reach = i64_to_f64(format.max().max(1)) / f64::from(largest.max(1e-6));
     let frac = (-40_i8..40).rev().find(|&frac| f64::from(frac) <= reach.log2());
     Format { frac: frac.unwrap_or(0), ..format }
+}
+
+/// A network of the shape of `MLPerf` Tiny's ResNet-8 for CIFAR-10 (12.5 M MACs), with random weights.
+///
+/// # Panics
+/// Never: its shapes fit.
+pub fn resnet8() -> Graph {
+    let window = |kernel: usize, stride: usize| {
+        let mut window = Window { kernel: [kernel; 2], stride: [stride; 2], ..Window::pixel() };
+        // Keras pads `same` after the last row first.
+        let (before, after) = match (kernel, stride) {
+            (3, 1) => (1, 1),
+            (3, _) => (0, 1),
+            _ => (0, 0),
+        };
+        (window.pad_begin, window.pad_end) = ([before; 2], [after; 2]);
+        window
+    };
+    let mut b = Build::new(Shape::new(32, 32, 3), 8);
+    let x = b.conv("conv_1", 0, 16, &window(3, 1), 1);
+    let mut x = b.push("relu_1", Relu, vec![x]);
+    for (stack, channels) in [16, 32, 64].into_iter().enumerate() {
+        let stride = if stack == 0 { 1 } else { 2 };
+        let y = b.conv(&format!("stack_{stack}_a"), x, channels, &window(3, stride), 1);
+        let y = b.push(&format!("stack_{stack}_relu"), Relu, vec![y]);
+        let y = b.conv(&format!("stack_{stack}_b"), y, channels, &window(3, 1), 1);
+        let shortcut = if stride == 1 {
+            x
+        } else {
+            b.conv(&format!("stack_{stack}_shortcut"), x, channels, &window(1, stride), 1)
+        };
+        let sum = b.push(&format!("stack_{stack}_add"), Add, vec![y, shortcut]);
+        x = b.push(&format!("stack_{stack}_out"), Relu, vec![sum]);
+    }
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("dense", x, 10);
+    passes::prepare(&b.finish(), Semantics::Integer).expect("an integer form")
 }

@@ -125,7 +125,7 @@ impl Emission<'_> {
             }
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n{unpack}        \
-                 {prefix}_{}_{types}(x, y, o, {}, {filters}, {} + o,\n            {}, {});\n    \
+                 {prefix}_{}_{types}(x, y, o, {},\n            {filters}, {} + o, {}, {});\n    \
                  }}\n",
                 kind.name(),
                 window,
