@@ -90,3 +90,17 @@ pub enum LowerError {
     )]
     Accumulator { node: String, channel: usize, needed: u8, available: u8 },
 }
+
+/// Why an integer network cannot be written in another form.
+#[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are named as in the text")]
+pub enum EmitError {
+    /// A step beyond what floats or the target's types have.
+    #[error(
+        "node `{node}`: its steps are 2^{}; this form holds 2^-{max} to 2^{max}: choose another \
+         binary point",
+        -frac
+    )]
+    Step { node: String, frac: i32, max: i32 },
+}

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cost;
+pub mod emit;
 mod error;
 mod fixed_graph;
 mod graph;
@@ -15,7 +16,7 @@ pub mod passes;
 mod plan;
 pub mod run;
 
-pub use error::{GraphError, ImportError, LowerError};
+pub use error::{EmitError, GraphError, ImportError, LowerError};
 pub use fixed_graph::{FixedGraph, FixedNode};
 pub use graph::{Activation, Graph, Node, NodeId, Shape};
 pub use import::{from_keras, from_onnx, from_onnx_with_weights};

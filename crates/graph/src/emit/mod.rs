@@ -1,0 +1,7 @@
+//! Emitters: a [`FixedGraph`](crate::FixedGraph) in the forms that other tools read. They print what
+//! lowering has decided.
+
+mod names;
+mod network;
+pub mod onnx;
+pub mod qonnx;
