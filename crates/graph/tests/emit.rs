@@ -282,9 +282,25 @@ fn qonnx_computes_the_same() {
         let folder = write(folder.path(), &case);
         std::fs::write(folder.join("network.qonnx.onnx"), file.bytes).unwrap();
     }
-    if std::env::var_os("KEEP").is_some() { let _ = Command::new("cp").arg("-r").arg(folder.path()).arg("/tmp/fx/qcases").status(); }
+    if std::env::var_os("KEEP").is_some() {
+        let _ = Command::new("cp").arg("-r").arg(folder.path()).arg("/tmp/fx/qcases").status();
+    }
     let lines = run(&python, "qonnx", folder.path());
-    let wrong: Vec<&String> = lines.iter().filter(|line| !line.contains(": 4 of 4 equal")).collect();
+    let wrong: Vec<&String> =
+        lines.iter().filter(|line| !line.contains(": 4 of 4 equal")).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(lines.len(), 18);
+}
+
+#[test]
+fn numpy_computes_the_same_from_the_archive_alone() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases();
+    for case in &cases {
+        let bytes = emit::npz::emit(&case.fixed);
+        assert_eq!(bytes, emit::npz::emit(&case.fixed), "the same bytes every time");
+        std::fs::write(write(folder.path(), case).join("network.npz"), bytes).unwrap();
+    }
+    all_equal(&run(&python, "npz", folder.path()), cases.len());
 }

@@ -3,5 +3,6 @@
 
 mod names;
 mod network;
+pub mod npz;
 pub mod onnx;
 pub mod qonnx;
