@@ -7,11 +7,11 @@ use fixedwise_codec::{
 };
 use fixedwise_fixed::{
     Format, Range, Rounding,
-    convert::{count_to_f64, f64_to_f32, i64_to_f64},
+    convert::{f64_to_f32, i64_to_f64},
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, EmitError, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics,
-    Shape, emit, from_onnx, lower,
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, Shape, emit,
+    from_onnx, lower,
     ops::{
         Add, AveragePool, Clip, Concat, GlobalAveragePool, LeakyRelu, MaxPool, Pad, Relu, Window,
     },
@@ -97,11 +97,6 @@ fn orders() -> Graph {
         .input("image", &[1, 2, 4, 6])
         .initializer("w1", floats(&[3, 2, 3, 3]))
         .initializer("w2", floats(&[5, 12, 1, 1]))
-        .initializer("w3", floats(&[30, 6]))
-        .initializer("w4", floats(&[30, 6]))
-        .initializer("to", Tensor::ints(&[4], vec![-1, 12, 2, 1]))
-        .initializer("flat", Tensor::ints(&[2], vec![-1, 10]))
-        .initializer("w5", floats(&[10, 6]))
         .node(Node::new("Conv", "conv", &["image", "w1"], &["a"]))
         .node(Node::new("Transpose", "turn", &["a"], &["b"]).with("perm", vec![0_i64, 2, 3, 1]))
         .node(Node::new("Flatten", "by_rows", &["b"], &["c"]))
@@ -115,10 +110,51 @@ fn orders() -> Graph {
         .node(Node::new("Flatten", "last", &["h"], &["i"]))
         .initializer("w7", floats(&[20, 6]))
         .node(Node::new("MatMul", "classes", &["i", "w7"], &["j"]))
-        .output("j", &[1, 6])
+        .initializer("mixed", Tensor::ints(&[4], vec![-1, 6, 2, 2]))
+        .initializer("w8", floats(&[24, 6]))
+        .node(Node::new("Reshape", "mixed", &["b", "mixed"], &["k"]))
+        .node(Node::new("MaxPool", "same", &["k"], &["l"]).with("kernel_shape", vec![1_i64, 1]))
+        .node(Node::new("Flatten", "mixed_vector", &["l"], &["m"]))
+        .node(Node::new("MatMul", "mixed_classes", &["m", "w8"], &["n"]))
+        .node(Node::new("Add", "result", &["j", "n"], &["o"]))
+        .output("o", &[1, 6])
         .encode();
     let file = onnx::parse_model(&model, &|_| Err("none".to_owned())).unwrap();
     passes::prepare(&from_onnx(&file, "orders").unwrap(), Semantics::Integer).unwrap()
+}
+
+/// Layer after layer, as small as it may be.
+fn sequential() -> Graph {
+    let mut random = Random::new(4);
+    let mut floats = |dims: &[usize]| {
+        let n = dims.iter().product();
+        Tensor::floats(dims, random.floats(n, -0.5, 0.5))
+    };
+    let pads = vec![1_i64; 4];
+    let pair = vec![2_i64; 2];
+    let model = ModelBuilder::new("sequential")
+        .input("image", &[1, 2, 6, 6])
+        .initializer("w1", floats(&[3, 2, 3, 3]))
+        .initializer("b1", floats(&[3]))
+        .initializer("w2", floats(&[4, 3, 2, 2]))
+        .initializer("b2", floats(&[4]))
+        .initializer("w3", floats(&[16, 5]))
+        .initializer("b3", floats(&[5]))
+        .node(Node::new("Conv", "conv_1", &["image", "w1", "b1"], &["a"]).with("pads", pads))
+        .node(Node::new("Relu", "relu_1", &["a"], &["b"]))
+        .node(
+            Node::new("MaxPool", "pool", &["b"], &["c"])
+                .with("kernel_shape", pair.clone())
+                .with("strides", pair),
+        )
+        .node(Node::new("Conv", "conv_2", &["c", "w2", "b2"], &["d"]))
+        .node(Node::new("Relu", "relu_2", &["d"], &["e"]))
+        .node(Node::new("Flatten", "flatten", &["e"], &["f"]))
+        .node(Node::new("Gemm", "dense", &["f", "w3", "b3"], &["g"]))
+        .output("g", &[1, 5])
+        .encode();
+    let file = onnx::parse_model(&model, &|_| Err("none".to_owned())).unwrap();
+    passes::prepare(&from_onnx(&file, "sequential").unwrap(), Semantics::Integer).unwrap()
 }
 
 /// Widths of all kinds; the last layer has 16 bits, so that every difference shows.
@@ -150,7 +186,10 @@ fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
     let mut others = std::collections::BTreeMap::new();
     for node in &graph.nodes {
         if matches!(node.op, Op::Add(_)) || node.name == "concat" {
-            others.insert(node.name.clone(), Format::signed(6, 1));
+            others.insert(
+                node.name.clone(),
+                if node.name == "result" { Format::signed(16, 8) } else { Format::signed(6, 1) },
+            );
         }
     }
     Plan {
@@ -172,9 +211,12 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (network, graph) in
-        [("everything", everything()), ("windows", windows()), ("orders", orders())]
-    {
+    for (network, graph) in [
+        ("everything", everything()),
+        ("windows", windows()),
+        ("orders", orders()),
+        ("sequential", sequential()),
+    ] {
         for (name, rounding) in
             [("up", Rounding::TiesUp), ("even", Rounding::TiesEven), ("floor", Rounding::Floor)]
         {
@@ -289,7 +331,7 @@ fn qonnx_computes_the_same() {
     let wrong: Vec<&String> =
         lines.iter().filter(|line| !line.contains(": 4 of 4 equal")).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(lines.len(), 18);
+    assert_eq!(lines.len(), 24);
 }
 
 #[test]
