@@ -7,13 +7,14 @@ use fixedwise_codec::{
 };
 use fixedwise_fixed::{
     Format, Range, Rounding,
-    convert::{f64_to_f32, i64_to_f64},
+    convert::{exp2, f64_to_f32, i64_to_f64},
 };
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, Shape, emit,
     from_onnx, lower,
     ops::{
-        Add, AveragePool, Clip, Concat, GlobalAveragePool, LeakyRelu, MaxPool, Pad, Relu, Window,
+        Add, AveragePool, Clip, Concat, FixedOp, GlobalAveragePool, LeakyRelu, MaxPool, Pad, Relu,
+        Window,
     },
     passes,
 };
@@ -318,14 +319,11 @@ fn qonnx_computes_the_same() {
     let folder = tempfile::tempdir().unwrap();
     // One image at a time, node by node: a few of each.
     let cases: Vec<Case> = cases().into_iter().filter(|case| !case.name.ends_with('1')).collect();
-    for mut case in cases.into_iter() {
+    for mut case in cases {
         case.images.truncate(4);
         let file = emit::qonnx::emit(&case.fixed).unwrap();
         let folder = write(folder.path(), &case);
         std::fs::write(folder.join("network.qonnx.onnx"), file.bytes).unwrap();
-    }
-    if std::env::var_os("KEEP").is_some() {
-        let _ = Command::new("cp").arg("-r").arg(folder.path()).arg("/tmp/fx/qcases").status();
     }
     let lines = run(&python, "qonnx", folder.path());
     let wrong: Vec<&String> =
@@ -345,4 +343,56 @@ fn numpy_computes_the_same_from_the_archive_alone() {
         std::fs::write(write(folder.path(), case).join("network.npz"), bytes).unwrap();
     }
     all_equal(&run(&python, "npz", folder.path()), cases.len());
+}
+
+/// hls4ml reads the configuration, and what it makes of the QONNX file with it computes the same.
+#[test]
+fn hls4ml_computes_the_same() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for case in cases().iter().filter(|case| case.name.ends_with("up_0")) {
+        let folder = write(folder.path(), case);
+        let files = emit::hls::emit(&case.fixed, "network");
+        std::fs::write(folder.join("network.yml"), files.config).unwrap();
+        let network = emit::qonnx::emit(&case.fixed).unwrap();
+        std::fs::write(folder.join("network.qonnx.onnx"), network.bytes).unwrap();
+        std::fs::write(folder.join("network_types.h"), files.header).unwrap();
+        std::fs::write(folder.join("check.cpp"), type_check(&case.fixed)).unwrap();
+    }
+    let lines = run(&python, "hls", folder.path());
+    let wanted = [
+        "everything_up_0: types as expected",
+        "orders_up_0: types as expected",
+        "sequential_up_0: types as expected",
+        "sequential_up_0: 24 of 24 equal, 24 the same class",
+        "windows_up_0: types as expected",
+    ];
+    assert_eq!(lines, wanted);
+}
+
+/// A program that brings sums of each layer to its result's type, and fails where that is not what
+/// the integer network makes of them.
+fn type_check(fixed: &FixedGraph) -> String {
+    let mut text = "#include \"network_types.h\"\nint main() {\n  int wrong = 0;\n".to_owned();
+    let mut random = Random::new(77);
+    for node in &fixed.nodes {
+        let FixedOp::Conv(op) = &node.op else { continue };
+        let how = &op.requantization;
+        if how.leaky.is_some() || (how.min, how.max) != (node.format.min(), node.format.max()) {
+            continue;
+        }
+        let frac = i32::from(op.weights_format.frac) + i32::from(op.input.frac);
+        let name: String = node.name.replace('/', "_");
+        for _ in 0..40 {
+            let reach = 1_usize << (node.accumulator_bits - 1).min(30);
+            let acc =
+                i64::try_from(random.below(reach)).unwrap() - i64::try_from(reach / 2).unwrap();
+            let sum = i64_to_f64(acc) * exp2(-frac);
+            let result = node.format.dequantize(how.apply(acc));
+            text.push_str(&format!(
+                "  wrong += {name}_result_t({name}_accum_t({sum:?})).to_double() != {result:?};\n"
+            ));
+        }
+    }
+    text + "  return wrong != 0;\n}\n"
 }

@@ -133,7 +133,7 @@ impl File {
         if self.dialect == Dialect::Qonnx {
             let real = stored.iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
             let value = self.floats(name, dims, real);
-            return self.quant(&format!("{name}_quant"), &value, format);
+            return self.quant(&format!("{name}_quant"), &value, format, false);
         }
         let element = element(format).0;
         let integers = self.names.unique(name);
@@ -150,7 +150,8 @@ impl File {
         self.node("DequantizeLinear", name, &[integers, &scale], vec![])
     }
 
-    /// A value rounded half to even to `format`, and clamped to `min ..= max` of its integers.
+    /// A value rounded half to even to `format`, and clamped to `min ..= max` of its integers; what
+    /// `floors` is rounded down in QONNX.
     pub(super) fn quantize(
         &mut self,
         name: &str,
@@ -158,6 +159,7 @@ impl File {
         format: Format,
         min: i64,
         max: i64,
+        floors: bool,
     ) -> String {
         let (lowest, highest) = match self.dialect {
             Dialect::Standard => {
@@ -197,18 +199,24 @@ impl File {
                 let stored = self.node("QuantizeLinear", &stored, &[&value, &scale], attributes);
                 self.dequantize(&format!("{name}_dequantize"), &stored, frac)
             }
-            Dialect::Qonnx => self.quant(&format!("{name}_quant"), &value, format),
+            Dialect::Qonnx => self.quant(&format!("{name}_quant"), &value, format, floors),
         }
     }
 
-    pub(super) fn quant(&mut self, name: &str, value: &str, format: Format) -> String {
+    pub(super) fn quant(
+        &mut self,
+        name: &str,
+        value: &str,
+        format: Format,
+        floors: bool,
+    ) -> String {
         let format = storable(format);
         let bits = self.scalar(f64::from(format.bits));
         let (scale, zero) = (self.step(i32::from(format.frac)), self.scalar(0.0));
         let attributes: Attributes = vec![
             ("signed", i64::from(format.is_signed()).into()),
             ("narrow", i64::from(format.range == Range::Narrow).into()),
-            ("rounding_mode", "ROUND".into()),
+            ("rounding_mode", if floors { "FLOOR" } else { "ROUND" }.into()),
         ];
         let value = self.node("Quant", name, &[value, &scale, &zero, &bits], attributes);
         if let Some(node) = self.nodes.last_mut() {

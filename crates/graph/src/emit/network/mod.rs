@@ -139,7 +139,14 @@ impl Network<'_> {
         let value = if element == ElementType::U8 {
             self.file.dequantize(&format!("{name}_dequantize"), &name, 0)
         } else {
-            self.file.quantize(&name, &name, node.format, node.format.min(), node.format.max())
+            self.file.quantize(
+                &name,
+                &name,
+                node.format,
+                node.format.min(),
+                node.format.max(),
+                false,
+            )
         };
         self.values.push(Value { name: value, is_vector: false, shape: node.shape });
         (name, element)

@@ -54,7 +54,7 @@ impl Network<'_> {
         let weights = self.weights(node, op, is_dense);
         let requantization = &op.requantization;
         // A rounding that wants other than half to even rides on the bias.
-        let halves = match form(requantization, frac, bound) {
+        let halves = match form(self.file.dialect, requantization, frac, bound) {
             Form::Offset(halves) if requantization.leaky.is_none() => halves,
             _ => 0,
         };
@@ -150,7 +150,7 @@ impl Network<'_> {
         let largest = stored.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
         let bits = fixedwise_fixed::bits_for(largest).clamp(2, 32);
         let frac = i8::try_from(frac).expect("steps were checked");
-        self.file.quant(&format!("{name}_quant"), &float, Format::full(bits, frac))
+        self.file.quant(&format!("{name}_quant"), &float, Format::full(bits, frac), false)
     }
 
     fn add(&mut self, node: &FixedNode, op: &FixedAdd) -> Value {
@@ -293,7 +293,13 @@ impl Network<'_> {
             let [h, w] = [0, 1].map(|axis| window.pad_begin[axis] + window.pad_end[axis]);
             shape = Shape::new(shape.h + h, shape.w + w, shape.c);
             let lowest = -format.dequantize(format.max_magnitude());
-            value = self.pad_around(name, &value, window.pad_begin, window.pad_end, lowest);
+            value = self.pad_around(
+                &format!("{name}_padded"),
+                &value,
+                window.pad_begin,
+                window.pad_end,
+                lowest,
+            );
             (window.pad_begin, window.pad_end) = ([0, 0], [0, 0]);
         }
         let mut attributes = pool_attributes(&window, shape, node.shape);
@@ -325,8 +331,7 @@ impl Network<'_> {
         let pads = [0, 0, top, left, 0, 0, bottom, right].map(int).to_vec();
         let pads = self.file.indices(&format!("{name}_pads"), pads);
         let constant = self.file.scalar(constant);
-        let name = format!("{name}_padded");
-        self.file.node("Pad", &name, &[value, &pads, &constant], vec![])
+        self.file.node("Pad", name, &[value, &pads, &constant], vec![])
     }
 
     fn permute(&mut self, node: &FixedNode, op: &FixedReshape) -> Value {

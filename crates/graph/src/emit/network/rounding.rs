@@ -5,7 +5,7 @@
 //! Half of a sum's last place, added before, takes every tie away and sends what was one up; less
 //! half a step of the output, it floors.
 
-use super::file::File;
+use super::file::{Dialect, File};
 use crate::lower::Requantization;
 use fixedwise_codec::onnx::Attribute;
 use fixedwise_fixed::{Rounding, convert::exp2};
@@ -24,7 +24,12 @@ pub(super) enum Form {
 
 /// The form for a sum of magnitude up to `bound` multiples of `2^-frac`, the rounding's half
 /// included.
-pub(super) fn form(requantization: &Requantization, frac: i32, bound: u64) -> Form {
+pub(super) fn form(
+    dialect: Dialect,
+    requantization: &Requantization,
+    frac: i32,
+    bound: u64,
+) -> Form {
     let shift = frac - i32::from(requantization.format.frac);
     if shift <= 0 {
         return Form::Offset(0);
@@ -32,6 +37,7 @@ pub(super) fn form(requantization: &Requantization, frac: i32, bound: u64) -> Fo
     let floor = 1 - exp2_i64(shift);
     let (offset, reach) = match requantization.rounding {
         Rounding::TiesEven => (0, bound),
+        Rounding::Floor if dialect == Dialect::Qonnx => (0, bound),
         Rounding::TiesUp => (1, bound.saturating_mul(2)),
         Rounding::Floor => (floor, bound.saturating_mul(2).saturating_add(floor.unsigned_abs())),
     };
@@ -60,13 +66,13 @@ impl File {
         requantization: &Requantization,
     ) -> String {
         let (mut sum, mut frac, mut bound) = (sum, frac, bound);
-        let mut form_now = form(requantization, frac, bound);
+        let mut form_now = form(self.dialect, requantization, frac, bound);
         if let Some(alpha) = requantization.leaky {
             let slope = i32::from(crate::lower::LEAKY_ALPHA.frac);
             let alpha = crate::lower::LEAKY_ALPHA.dequantize(alpha);
             frac += slope;
             bound = bound.saturating_mul(1 << slope);
-            form_now = form(requantization, frac, bound);
+            form_now = form(self.dialect, requantization, frac, bound);
             if form_now == (Form::Explicit { wide: true }) {
                 sum = self.wide(name, &sum);
                 let zero = self.wide_scalar(0.0);
@@ -107,8 +113,8 @@ impl File {
         sum: &str,
         requantization: &Requantization,
     ) -> String {
-        let Requantization { format, min, max, .. } = requantization;
-        self.quantize(name, sum, *format, *min, *max)
+        let Requantization { format, min, max, rounding, .. } = *requantization;
+        self.quantize(name, sum, format, min, max, rounding == Rounding::Floor)
     }
 
     /// Rounds `sum` at `2^-frac` in floating point, then clamps.
@@ -168,7 +174,8 @@ mod tests {
     use super::*;
     use fixedwise_fixed::{Format, convert::i64_to_f64, shift_round};
 
-    /// Adding halves and rounding half to even is the rounding of the specification.
+    /// Adding halves and rounding half to even (or, in QONNX, down) is the rounding of the
+    /// specification.
     #[test]
     fn an_offset_turns_half_to_even_into_every_rounding() {
         for rounding in [Rounding::TiesUp, Rounding::TiesEven, Rounding::Floor] {
@@ -182,15 +189,17 @@ mod tests {
                     leaky: None,
                     format,
                 };
-                let frac = shift + 4;
-                let Form::Offset(halves) = form(&requantization, frac, 1 << 10) else {
-                    panic!("small sums need no more");
-                };
-                for acc in -300..=300 {
-                    let steps = (i64_to_f64(acc) + i64_to_f64(halves) / 2.0) * exp2(-shift);
-                    let rounded = fixedwise_fixed::convert::f64_to_i64(steps.round_ties_even());
-                    let expected = shift_round(acc, shift, rounding);
-                    assert_eq!(rounded, expected, "{rounding:?}: {acc} by {shift}");
+                for dialect in [Dialect::Standard, Dialect::Qonnx] {
+                    let form = form(dialect, &requantization, shift + 4, 1 << 10);
+                    let Form::Offset(halves) = form else { panic!("small sums need no more") };
+                    let floors = dialect == Dialect::Qonnx && rounding == Rounding::Floor;
+                    for acc in -300..=300 {
+                        let steps = (i64_to_f64(acc) + i64_to_f64(halves) / 2.0) * exp2(-shift);
+                        let rounded = if floors { steps.floor() } else { steps.round_ties_even() };
+                        let rounded = fixedwise_fixed::convert::f64_to_i64(rounded);
+                        let expected = shift_round(acc, shift, rounding);
+                        assert_eq!(rounded, expected, "{rounding:?}: {acc} by {shift}");
+                    }
                 }
             }
         }
