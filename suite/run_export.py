@@ -111,6 +111,8 @@ def run_hls4ml(case, config, images, folder):
     model = ModelWrapper(str(case / "network.qonnx.onnx"))
     model = model.transform(InferShapes()).transform(ConvertToChannelsLastAndClean())
     model = model.transform(InferShapes())
+    for i, node in enumerate(model.graph.node):
+        node.name = node.name or f"added_{i}"
     # Its progress goes to where ours is not.
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         converted = hls4ml.converters.convert_from_onnx_model(

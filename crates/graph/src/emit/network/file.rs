@@ -211,8 +211,11 @@ impl File {
         floors: bool,
     ) -> String {
         let format = storable(format);
-        let bits = self.scalar(f64::from(format.bits));
-        let (scale, zero) = (self.step(i32::from(format.frac)), self.scalar(0.0));
+        // Tools take these constants away from the node that they see first: each has its own.
+        let step = exp2(-i32::from(format.frac));
+        let [scale, zero, bits] =
+            [("scale", step), ("zero", 0.0), ("bits", f64::from(format.bits))]
+                .map(|(kind, x)| self.floats(&format!("{name}_{kind}"), &[], vec![f64_to_f32(x)]));
         let attributes: Attributes = vec![
             ("signed", i64::from(format.is_signed()).into()),
             ("narrow", i64::from(format.range == Range::Narrow).into()),
