@@ -60,6 +60,13 @@ impl ModelBuilder {
         self
     }
 
+    /// Sets what the file calls the program that wrote it.
+    #[must_use]
+    pub fn producer(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.model.producer);
+        self
+    }
+
     /// Names a further set of operators, with its version.
     #[must_use]
     pub fn domain(mut self, name: &str, version: i64) -> Self {

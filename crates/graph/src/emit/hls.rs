@@ -135,7 +135,7 @@ fn exact(bits: u8, frac: i32) -> String {
 
 fn config(nodes: &[Types]) -> String {
     let mut text = "\
-# Written by fixedwise: the precision of each layer, for hls4ml (hls_config).
+# Written by fixedwise export: the precision of each layer, for hls4ml (hls_config).
 # The names are those of `fixedwise export qonnx`, whose weights take raw pixels.
 Model:
   Precision:
@@ -157,7 +157,7 @@ LayerName:
 fn header(nodes: &[Types], name: &str) -> String {
     let guard = format!("{}_TYPES_H", name.to_ascii_uppercase());
     let mut text = format!(
-        "// Written by fixedwise: the fixed-point types of the network {name}.
+        "// Written by fixedwise export: the fixed-point types of the network {name}.
 //
 // weight_t and bias_t hold the constants exactly; no sum of a layer leaves its accum_t;
 // result_t rounds and saturates as the network does.

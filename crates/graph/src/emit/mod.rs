@@ -7,3 +7,5 @@ mod network;
 pub mod npz;
 pub mod onnx;
 pub mod qonnx;
+
+pub use names::identifier;

@@ -243,7 +243,7 @@ impl File {
 
     /// The model, without inputs and outputs.
     pub(super) fn finish(self, graph: &str) -> ModelBuilder {
-        let mut model = ModelBuilder::new(graph);
+        let mut model = ModelBuilder::new(graph).producer("fixedwise export");
         model = match self.dialect {
             Dialect::Standard => model.opset(STANDARD_OPSET).ir_version(STANDARD_IR),
             Dialect::Qonnx => model.opset(QONNX_OPSET).ir_version(QONNX_IR).domain(QONNX_DOMAIN, 1),
