@@ -3,13 +3,15 @@
 //! [`quantize`] does the whole way: it reads a model and images, sees the range of every value,
 //! searches the fewest bits that keep the accuracy, proves that no accumulator can overflow and
 //! measures the result on images that no decision has seen. [`evaluate`] measures a plan,
-//! [`inspect`] looks at a model, [`sweep`] at every format of a grid, [`generalize`] at parts of a
+//! [`export`] writes it in the forms of other tools, [`inspect`] looks at a model, [`sweep`] at every format of a grid, [`generalize`] at parts of a
 //! data set that a plan was not tuned on.
 #![forbid(unsafe_code)]
 
 mod data;
 mod error;
 mod evaluate;
+mod export;
+mod export_c;
 mod generalize;
 mod inspect;
 mod journal;
@@ -34,6 +36,8 @@ mod watch;
 pub use data::{DataError, DataSource, Layout, Preprocess, Split};
 pub use error::Error;
 pub use evaluate::{EvaluateOptions, evaluate};
+pub use export::{ExportForm, ExportOptions, Exported, export};
+pub use export_c::{CExport, CExported, CExportedLayer, export_c};
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
     LayerPlan, Plan, Quantizer, Semantics, Shape, Target,
