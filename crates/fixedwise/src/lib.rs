@@ -7,6 +7,7 @@
 //! data set that a plan was not tuned on.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod data;
 mod error;
 mod evaluate;
@@ -46,7 +47,7 @@ pub use fixedwise_graph::{
 pub use fixedwise_search::{
     MaxLoss, Offset,
     strategies::{
-        Budget, Kind, LayerOrder, SearchOptions, StartBits, TraceEntry,
+        Budget, Kind, LayerOrder, Objective, SearchOptions, StartBits, TraceEntry,
         brute_force::{Direction, Fracs, Grid, Hold, ScoreRule},
     },
 };
@@ -56,7 +57,7 @@ pub use generalize::{
 pub use inspect::{Inspection, NodeInspection, inspect};
 pub use model::Model;
 pub use output::write_file;
-pub use plan_file::{plan_to_toml, read_plan};
+pub use plan_file::{plan_target, plan_to_toml, plan_to_toml_for, read_plan};
 pub use plot::{
     FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_distributions, plot_drop,
     plot_heatmap,
@@ -64,7 +65,7 @@ pub use plot::{
 pub use progress::{Candidate, Observer, Progress, Step};
 pub use quantize::{Outcome, QuantizeOptions, Strategy, quantize, quantize_observed};
 pub use result::{
-    AccuracyResult, Ended, FormatResult, ImagesResult, LayerResult, MaxLossResult, MemoryResult,
+    AccuracyResult, BudgetResult, BudgetStep, Ended, FormatResult, HolderResult, ImagesResult, LayerResult, MaxLossResult, MemoryResult,
     ModelResult, MultiplicationResult, OtherResult, RESULT_SCHEMA, RunResult, SetResult, TraceStep,
 };
 pub use sets::DataOptions;

@@ -213,8 +213,8 @@ fn consistent(target: &Target) -> Result<(), (&'static str, String)> {
         Widths::Any => false,
         Widths::Listed(widths) => allowed.contains(&widths.as_slice()),
     };
-    if !listed(&target.activation_bits, &[&[8], &[8, 16]]) {
-        let problem = "must be [8] or [8, 16]: C stores activations as bytes or half words";
+    if !listed(&target.activation_bits, &[&[8], &[8, 16], &[4, 8], &[4, 8, 16]]) {
+        let problem = "must be [8], [8, 16], [4, 8] or [4, 8, 16]: C stores activations so";
         return Err(("activation_bits", problem.to_owned()));
     }
     if !listed(&target.bias_bits, &[&[8], &[8, 16], &[8, 16, 32]]) {
@@ -360,8 +360,8 @@ mod tests {
             ("weight_bits = [4.5]", "`weight_bits` is 4.5; it must be a whole number"),
             ("bias_bits = [33]", "`bias_bits` has 33; allowed are 1 to 32 bits"),
             ("bias_bits = [12]", "`bias_bits` must be [8], [8, 16]"),
-            ("activation_bits = [4, 8]", "`activation_bits` must be [8] or [8, 16]"),
-            ("activation_bits = \"any\"", "`activation_bits` must be [8] or [8, 16]"),
+            ("activation_bits = [2, 8]", "`activation_bits` must be [8], [8, 16], [4, 8]"),
+            ("activation_bits = \"any\"", "`activation_bits` must be [8], [8, 16]"),
             ("accumulator_bits = 64", "`accumulator_bits` is 64; allowed are 8 to 56"),
             ("accumulator_bits = 40", "`accumulator_bits` is 40; C sums in 32 bits"),
             ("shift = [1, 8]", "`shift` is [1, 8]; it must be [LEAST, MOST]"),

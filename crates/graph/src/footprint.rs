@@ -48,8 +48,12 @@ impl Footprint {
         let printed = target.c_options("network");
         let printed = printed.and_then(|options| c::emit(fixed, &options, &[]).ok());
         let value_bytes = |id: NodeId| {
-            let node = &fixed.nodes[id];
-            value_bytes(target, node.format, node.shape.len())
+            let (node, layers) =
+                (&fixed.nodes[id], printed.as_ref().map(|printed| &printed.layers));
+            layers.map_or_else(
+                || value_bytes(target, node.format, node.shape.len()),
+                |layers| layers[id].value_bytes,
+            )
         };
         let io_bytes = count_to_u64(value_bytes(0) + value_bytes(fixed.output));
         let constants: Vec<u64> = match &printed {
@@ -62,9 +66,10 @@ impl Footprint {
         let nodes: Vec<Sketch> = (0..fixed.nodes.len())
             .map(|id| {
                 let node = &fixed.nodes[id];
-                let is_alias = match &node.op {
-                    FixedOp::Reshape(reshape) => reshape.is_identity(),
-                    _ => false,
+                let is_alias = match (&printed, &node.op) {
+                    (Some(printed), _) => printed.layers[id].kernel == c::ANOTHER_NAME,
+                    (None, FixedOp::Reshape(reshape)) => reshape.is_identity(),
+                    (None, _) => false,
                 };
                 let in_place = overwritten(&node.op);
                 let (bytes, scratch_bytes) = (value_bytes(id), scratch(id));
@@ -110,16 +115,23 @@ impl Footprint {
 /// Where the plan does not fit the graph.
 pub fn value_memory(graph: &Graph, plan: &Plan, target: &Target) -> Result<MemoryPlan, LowerError> {
     let formats = output_formats(graph, plan)?;
+    let consumers = graph.consumers();
+    // The order of a vector that only dense layers read becomes that of their weights.
+    let is_dense = |&id: &NodeId| matches!(graph.nodes[id].op, Op::Gemm(_));
     let nodes: Vec<Sketch> = graph
         .nodes
         .iter()
         .zip(formats)
-        .map(|(node, format)| Sketch {
+        .enumerate()
+        .map(|(id, (node, format))| Sketch {
             inputs: node.inputs.clone(),
             bytes: value_bytes(target, format, node.shape.len()),
             scratch_bytes: 0,
             is_alias: match &node.op {
-                Op::Reshape(reshape) => reshape.is_identity(graph.nodes[node.inputs[0]].shape),
+                Op::Reshape(reshape) => {
+                    reshape.is_identity(graph.nodes[node.inputs[0]].shape)
+                        || id != graph.output && consumers[id].iter().all(is_dense)
+                }
                 _ => false,
             },
             in_place: match &node.op {
@@ -176,12 +188,7 @@ fn overwritten(op: &FixedOp) -> &'static [usize] {
 
 /// Bytes of a value on a target.
 fn value_bytes(target: &Target, format: Format, count: usize) -> usize {
-    // C has whole bytes; without a sign 16 bits are one more than any format has.
     let bits = target.activation_bits.stored(format.bits).unwrap_or(Target::MAX_BITS);
-    let bits = match target.code {
-        Code::C(_) => bits.next_multiple_of(8),
-        Code::Hls => bits,
-    };
     (usize::from(bits) * count).div_ceil(8)
 }
 

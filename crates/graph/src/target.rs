@@ -116,6 +116,7 @@ impl Target {
             Widths::Any => WeightStorage::Exact,
             Widths::Listed(widths) => WeightStorage::Widths(widths.clone()),
         };
+        // No C type has 4 bits: two share a byte.
         let packs_activations = self.activation_bits.stored(4) == Some(4);
         Some(COptions { core, weights, packs_activations, ..COptions::new(name) })
     }

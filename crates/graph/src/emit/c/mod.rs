@@ -44,6 +44,9 @@ pub enum Arena {
     Static,
 }
 
+/// The kernel of a value that is its input's memory, read in another shape.
+pub(crate) const ANOTHER_NAME: &str = "another name";
+
 /// How weights are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WeightStorage {
