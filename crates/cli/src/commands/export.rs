@@ -20,7 +20,7 @@ EXAMPLES
     fixedwise export onnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small.onnx
 
   For FPGAs: QONNX for FINN and hls4ml, and the types of every layer:
-    fixedwise export qonnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small.onnx
+    fixedwise export qonnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small-qonnx.onnx
     fixedwise export hls models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small-hls
 
   Every integer and every format, for programs of your own:
