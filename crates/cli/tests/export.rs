@@ -89,6 +89,14 @@ fn a_search_writes_the_forms_it_is_asked_for() {
     for name in ["c", "plan.toml", "quantized.npz", "quantized.onnx"] {
         assert!(written.iter().any(|file| file.starts_with(name)), "{name} in {written:?}");
     }
+    // What the result states is what the code has.
+    let result = fs::read_to_string(folder.join("out/result.json")).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    let header = fs::read_to_string(folder.join("out/c/brightest.h")).unwrap();
+    for (define, key) in [("ARENA_SIZE", "peak_ram_bytes"), ("CONSTANT_SIZE", "flash_bytes")] {
+        let line = format!("#define BRIGHTEST_{define} {}\n", result[key]);
+        assert!(header.contains(&line), "no `{line}` in {header}");
+    }
     let simulated = ["--semantics", "simulated", "-o", "other"];
     let output = fixedwise(folder).args(arguments).args(data).args(["--emit", "c"]).args(simulated);
     let output = output.assert().code(1);
