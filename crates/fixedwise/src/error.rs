@@ -1,6 +1,6 @@
 //! What can go wrong, from the file to the plan.
 
-use fixedwise_graph::{GraphError, ImportError, LowerError};
+use fixedwise_graph::{EmitError, GraphError, ImportError, LowerError};
 use fixedwise_search::SearchError;
 use std::path::PathBuf;
 
@@ -46,6 +46,12 @@ pub enum Error {
     /// A `result.json` that cannot be read.
     #[error("result `{}`: {problem}", path.display())]
     Result { path: PathBuf, problem: String },
+    /// A file that an export would replace.
+    #[error("`{}` is in the way: {problem}; choose another name, or take it away", path.display())]
+    InTheWay { path: PathBuf, problem: &'static str },
+    /// An integer network that a form cannot hold.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
     /// A picture that cannot be drawn.
     #[error("{picture}: {problem}")]
     Picture { picture: &'static str, problem: String },

@@ -3,7 +3,7 @@
 //! [`quantize`] does the whole way: it reads a model and images, sees the range of every value,
 //! searches the fewest bits that keep the accuracy, proves that no accumulator can overflow and
 //! measures the result on images that no decision has seen. [`evaluate`] measures a plan,
-//! [`inspect`] looks at a model, [`sweep`] at every format of a grid, [`generalize`] at parts of a
+//! [`export`] writes it in the forms of other tools, [`inspect`] looks at a model, [`sweep`] at every format of a grid, [`generalize`] at parts of a
 //! data set that a plan was not tuned on.
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,8 @@ mod budget;
 mod data;
 mod error;
 mod evaluate;
+mod export;
+mod export_c;
 mod generalize;
 mod inspect;
 mod journal;
@@ -35,6 +37,8 @@ mod watch;
 pub use data::{DataError, DataSource, Layout, Preprocess, Split};
 pub use error::Error;
 pub use evaluate::{EvaluateOptions, evaluate};
+pub use export::{ExportForm, ExportOptions, Exported, export};
+pub use export_c::{CExport, CExported, CExportedLayer, export_c};
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
     LayerPlan, Plan, Quantizer, Semantics, Shape, Target,
@@ -61,8 +65,9 @@ pub use plot::{
 pub use progress::{Candidate, Observer, Progress, Step};
 pub use quantize::{Outcome, QuantizeOptions, Strategy, quantize, quantize_observed};
 pub use result::{
-    AccuracyResult, BudgetResult, BudgetStep, Ended, FormatResult, HolderResult, ImagesResult, LayerResult, MaxLossResult, MemoryResult,
-    ModelResult, MultiplicationResult, OtherResult, RESULT_SCHEMA, RunResult, SetResult, TraceStep,
+    AccuracyResult, BudgetResult, BudgetStep, Ended, FormatResult, HolderResult, ImagesResult,
+    LayerResult, MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, OtherResult,
+    RESULT_SCHEMA, RunResult, SetResult, TraceStep,
 };
 pub use sets::DataOptions;
 pub use summary::summary;

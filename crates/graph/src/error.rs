@@ -117,7 +117,7 @@ impl LowerError {
     }
 }
 
-/// Why an integer network is not printed.
+/// Why an integer network cannot be written in another form.
 #[derive(Debug, Error, PartialEq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are named as in the text")]
@@ -137,4 +137,11 @@ pub enum EmitError {
     /// A network whose values come from nowhere.
     #[error("the network's result is its input: there is nothing to run")]
     Empty,
+    /// A step beyond what floats or the target's types have.
+    #[error(
+        "node `{node}`: its steps are 2^{}; this form holds 2^-{max} to 2^{max}: choose another \
+         binary point",
+        -frac
+    )]
+    Step { node: String, frac: i32, max: i32 },
 }
