@@ -339,7 +339,7 @@ impl<O: Oracle> Search<'_, O> {
         }
         let order = self.options.search.order;
         let all: Vec<Tensor> = order.iter().flat_map(|&kind| self.tensors_of(kind)).collect();
-        for tensor in self.guide.worth_another_step(self.graph, &all, &self.found.plan) {
+        for tensor in self.guide.worth_another_step(self.graph, &all, &self.found.plan)? {
             let is_met = self.found.evaluation.is_some_and(|e| e.relative_loss() <= self.bound);
             let Some(from) = tensor.of(&self.found.plan).filter(|_| is_met) else { continue };
             self.tensors += 1;

@@ -6,7 +6,10 @@ use super::{
     tensors::{Kind, Tensor},
 };
 use crate::error::SearchError;
-use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
+use fixedwise_fixed::{
+    Format,
+    convert::{count_to_u64, u64_to_f64},
+};
 use fixedwise_graph::{
     Graph, LowerError, NodeId, Op, Plan, Target,
     footprint::value_memory,
@@ -180,24 +183,41 @@ impl Guide {
     }
 
     /// The tensors that would save bytes at the next narrower width, those that save most first;
-    /// none where bytes are not what is made small.
+    /// none where bytes are not what is made small, nor activations beside the peak.
+    ///
+    /// # Errors
+    /// Where the plan does not fit the graph.
     pub(super) fn worth_another_step(
         &self,
         graph: &Graph,
         tensors: &[Tensor],
         plan: &Plan,
-    ) -> Vec<Tensor> {
-        let saved = |(tensor, gain): (&Tensor, u64)| {
+    ) -> Result<Vec<Tensor>, LowerError> {
+        let step = |tensor: &Tensor, gain: u64| {
             let bits = i32::from(tensor.of(plan)?.bits);
             let levels = self.levels(tensor).filter(|_| gain > 0 && !self.is_idle(tensor.kind))?;
             let from = levels.iter().copied().rfind(|&level| level >= bits)?;
             let to = levels.into_iter().find(|&level| level < bits)?;
-            Some((gain * u64::from((from - to).unsigned_abs()), tensor.clone()))
+            Some((gain * u64::from((from - to).unsigned_abs()), u8::try_from(to).ok()?))
         };
-        let mut worth: Vec<(u64, Tensor)> =
-            tensors.iter().zip(self.gains(graph, tensors)).filter_map(saved).collect();
+        let mut worth = Vec::new();
+        for (tensor, gain) in tensors.iter().zip(self.gains(graph, tensors)) {
+            let Some((saved, to)) = step(tensor, gain) else { continue };
+            if let (Objective::Ram, Some(target)) = (self.objective, &self.target) {
+                let mut narrower = plan.clone();
+                tensor.set(
+                    &mut narrower,
+                    tensor.of(plan).map(|format| Format { bits: to, ..format }),
+                );
+                let bytes = |plan| value_memory(graph, plan, target).map(|memory| memory.bytes);
+                if bytes(&narrower)? >= bytes(plan)? {
+                    continue;
+                }
+            }
+            worth.push((saved, tensor.clone()));
+        }
         worth.sort_by_key(|(saved, _)| std::cmp::Reverse(*saved));
-        worth.into_iter().map(|(_, tensor)| tensor).collect()
+        Ok(worth.into_iter().map(|(_, tensor)| tensor).collect())
     }
 
     /// Of activations as they stand in a plan, those that need not get narrower: with all others at
