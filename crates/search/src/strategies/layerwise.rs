@@ -187,10 +187,16 @@ impl<O: Oracle> Search<'_, O> {
         self.base = self.reference.clone();
         self.settle(self.reference.clone());
         self.whole(&plan, &evaluation)?;
-        for position in 0..self.options.search.order.len() {
+        let order = self.options.search.order;
+        let is_counted = |kind| self.guide.is_counted(self.graph, &self.tensors_of(kind));
+        let last = order.iter().rposition(|&kind| is_counted(kind));
+        for position in 0..order.len() {
             self.search_kind(position)?;
+            if Some(position) == last {
+                self.spend_the_rest()?;
+            }
         }
-        self.spend_the_rest()
+        Ok(())
     }
 
     fn outcome(self, ended: Result<(), End>) -> Result<Outcome, SearchError> {
@@ -331,8 +337,8 @@ impl<O: Oracle> Search<'_, O> {
         Ok(())
     }
 
-    /// Where bytes are made small, once more through the tensors that save most, with what the loss
-    /// of all of them has left of the bound.
+    /// Once more through the tensors that save most, with what the loss of all of them has left of
+    /// the bound; not in the paper's walk.
     fn spend_the_rest(&mut self) -> Result<(), End> {
         if self.holding != Holding::Everything {
             return Ok(());

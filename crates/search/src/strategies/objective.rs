@@ -182,8 +182,14 @@ impl Guide {
         }))
     }
 
-    /// The tensors that would save bytes at the next narrower width, those that save most first;
-    /// none where bytes are not what is made small, nor activations beside the peak.
+    /// Whether a kind counts for the objective.
+    pub(super) fn is_counted(&self, graph: &Graph, tensors: &[Tensor]) -> bool {
+        let is_idle = tensors.first().is_none_or(|tensor| self.is_idle(tensor.kind));
+        !is_idle && self.gains(graph, tensors).iter().any(|&gain| gain > 0)
+    }
+
+    /// The tensors for which another step down is worth some of the loss that is left, those that
+    /// save most first; none in the paper's walk, nor activations beside the peak.
     ///
     /// # Errors
     /// Where the plan does not fit the graph.
@@ -193,31 +199,56 @@ impl Guide {
         tensors: &[Tensor],
         plan: &Plan,
     ) -> Result<Vec<Tensor>, LowerError> {
-        let step = |tensor: &Tensor, gain: u64| {
-            let bits = i32::from(tensor.of(plan)?.bits);
-            let levels = self.levels(tensor).filter(|_| gain > 0 && !self.is_idle(tensor.kind))?;
+        /// A step must save so large a part of what all tensors take.
+        const PART: u64 = 64;
+        if self.objective == Objective::Memory {
+            return Ok(Vec::new());
+        }
+        // How a tensor is stored, and at the next width.
+        let step = |tensor: &Tensor| {
+            let bits = tensor.of(plan)?.bits;
+            let Some(levels) = self.levels(tensor) else {
+                return Some((bits, bits.checked_sub(1).filter(|&to| to > 0)));
+            };
+            let levels: Vec<u8> = levels.into_iter().filter_map(|l| u8::try_from(l).ok()).collect();
             let from = levels.iter().copied().rfind(|&level| level >= bits)?;
-            let to = levels.into_iter().find(|&level| level < bits)?;
-            Some((gain * u64::from((from - to).unsigned_abs()), u8::try_from(to).ok()?))
+            Some((from, levels.into_iter().find(|&level| level < bits)))
         };
+        let counted: Vec<(&Tensor, u64, u8, Option<u8>)> = tensors
+            .iter()
+            .zip(self.gains(graph, tensors))
+            .filter(|(tensor, gain)| *gain > 0 && !self.is_idle(tensor.kind))
+            .filter_map(|(tensor, gain)| step(tensor).map(|(from, to)| (tensor, gain, from, to)))
+            .collect();
+        let total: u64 = counted.iter().map(|(_, gain, from, _)| gain * u64::from(*from)).sum();
         let mut worth = Vec::new();
-        for (tensor, gain) in tensors.iter().zip(self.gains(graph, tensors)) {
-            let Some((saved, to)) = step(tensor, gain) else { continue };
-            if let (Objective::Ram, Some(target)) = (self.objective, &self.target) {
-                let mut narrower = plan.clone();
-                tensor.set(
-                    &mut narrower,
-                    tensor.of(plan).map(|format| Format { bits: to, ..format }),
-                );
-                let bytes = |plan| value_memory(graph, plan, target).map(|memory| memory.bytes);
-                if bytes(&narrower)? >= bytes(plan)? {
-                    continue;
-                }
+        for (tensor, gain, from, to) in counted {
+            let Some(to) = to else { continue };
+            let saved = gain * u64::from(from - to);
+            if saved * PART < total || !self.lowers_ram(graph, tensor, to, plan)? {
+                continue;
             }
             worth.push((saved, tensor.clone()));
         }
         worth.sort_by_key(|(saved, _)| std::cmp::Reverse(*saved));
         Ok(worth.into_iter().map(|(_, tensor)| tensor).collect())
+    }
+
+    /// Whether a narrower tensor alone lowers the peak; true where that is not asked for.
+    fn lowers_ram(
+        &self,
+        graph: &Graph,
+        tensor: &Tensor,
+        bits: u8,
+        plan: &Plan,
+    ) -> Result<bool, LowerError> {
+        let (Objective::Ram, Some(target)) = (self.objective, &self.target) else {
+            return Ok(true);
+        };
+        let mut narrower = plan.clone();
+        tensor.set(&mut narrower, tensor.of(plan).map(|format| Format { bits, ..format }));
+        let bytes = |plan| value_memory(graph, plan, target).map(|memory| memory.bytes);
+        Ok(bytes(&narrower)? < bytes(plan)?)
     }
 
     /// Of activations as they stand in a plan, those that need not get narrower: with all others at
