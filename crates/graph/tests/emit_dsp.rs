@@ -100,7 +100,12 @@ fn check(core: Core, graph: &Graph, widths: Widths) {
     let emitted = Emitted::new(core, &fixed, &options, true).unwrap_or_else(|e| panic!("{e}"));
     for layer in &emitted.project.layers {
         let is_layer = layer.name.starts_with("conv") && !layer.name.starts_with("concat");
-        assert!(!is_layer || layer.kernel == "dsp", "{} is printed by {}", layer.name, layer.kernel);
+        assert!(
+            !is_layer || layer.kernel == "dsp",
+            "{} is printed by {}",
+            layer.name,
+            layer.kernel
+        );
     }
     emitted.assert_equals(&fixed, &images(fixed.nodes[0].shape));
 }
