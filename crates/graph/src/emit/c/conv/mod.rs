@@ -125,8 +125,8 @@ fn layer_function(layer: &ConvLayer, source: &mut Source, body: &str) {
 /// The kernels of a core, best first; what none of them takes is left to the general one.
 fn kernels(core: Core) -> &'static [(&'static str, Kernel)] {
     match core {
-        Core::Portable | Core::Mve => &[("filters", filters::emit)],
-        Core::Dsp => &[("dsp", m4::emit), ("filters", filters::emit)],
+        Core::Portable => &[("filters", filters::emit)],
+        Core::Dsp | Core::Mve => &[("dsp", m4::emit), ("filters", filters::emit)],
     }
 }
 

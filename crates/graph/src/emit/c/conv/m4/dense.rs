@@ -13,8 +13,8 @@ use fixedwise_kernels::Element;
 
 /// Output channels that share a value.
 const CHANNELS: usize = 4;
-/// Words of a channel's weights in one turn of the loop.
-const UNROLLED: usize = 4;
+/// Fours of a channel's weights in one turn of the loop; at least a word.
+const UNROLLED: usize = 2;
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     let window = &layer.op.window;
@@ -130,7 +130,7 @@ impl Dense<'_> {
         asm.push("str r12, [sp, #12]");
         let per_word = per_word(bits);
         let words = self.n / per_word;
-        let unrolled = UNROLLED.min(words.max(1));
+        let unrolled = (UNROLLED / per_word).clamp(1, words.max(1));
         let loops = words / unrolled;
         asm.add("r12", "r0", loops * unrolled * per_word * 4 * x.size_bytes());
         asm.push("str r12, [sp, #16]");

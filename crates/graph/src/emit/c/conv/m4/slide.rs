@@ -18,7 +18,7 @@ const MAX_PIXELS: usize = 4;
 /// Bytes of a row that one-pixel kernels put several image rows into.
 const FLAT_BYTES: usize = 2048;
 /// Bytes of a plan in C.
-const PLAN_BYTES: usize = 70;
+const PLAN_BYTES: usize = 72;
 
 /// How a layer lies in the ring.
 struct Geometry {

@@ -11,7 +11,7 @@ use crate::emit::c::source::Source;
 /// Fours that are written out one after another at most; more are a loop.
 const UNROLLED: usize = 8;
 /// The same for all rows of a small kernel.
-const UNROLLED_ROWS: usize = 20;
+const UNROLLED_ROWS: usize = 2 * UNROLLED;
 
 /// What a strip is made for.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ impl Strip<'_> {
             asm.constant("lr", mask);
         }
         asm.push("1:");
-        let is_unrolled = self.rows * self.pairs <= UNROLLED_ROWS;
+        let is_unrolled = self.pairs <= UNROLLED && self.rows * self.pairs <= UNROLLED_ROWS;
         self.biases(&mut asm, !is_unrolled);
         if is_unrolled {
             let mut is_first = !self.has_classes;
