@@ -114,7 +114,7 @@ impl DataArguments {
 }
 
 /// A list of `KEY=VALUE`, or the name of a TOML file.
-fn preprocess(text: &str) -> Result<Preprocess> {
+pub(crate) fn preprocess(text: &str) -> Result<Preprocess> {
     if text.contains('=') {
         return Ok(text.parse()?);
     }

@@ -23,6 +23,7 @@ struct Cli {
 enum Command {
     Quantize(commands::quantize::Arguments),
     Evaluate(commands::evaluate::Arguments),
+    Export(commands::export::Arguments),
     Inspect(commands::inspect::Arguments),
     Sweep(commands::sweep::Arguments),
     Generalize(commands::generalize::Arguments),
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Quantize(arguments) => commands::quantize::run(arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments),
+        Command::Export(arguments) => commands::export::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Sweep(arguments) => commands::sweep::run(arguments),
         Command::Generalize(arguments) => commands::generalize::run(arguments),

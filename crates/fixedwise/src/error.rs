@@ -1,6 +1,6 @@
 //! What can go wrong, from the file to the plan.
 
-use fixedwise_graph::{GraphError, ImportError, LowerError};
+use fixedwise_graph::{EmitError, GraphError, ImportError, LowerError};
 use fixedwise_search::SearchError;
 use std::path::PathBuf;
 
@@ -40,9 +40,18 @@ pub enum Error {
     /// A plan that cannot be read or is of another network.
     #[error("plan `{}`{}: {problem}", path.display(), at_line(*line))]
     Plan { path: PathBuf, line: Option<usize>, problem: String },
+    /// A target profile that cannot be used.
+    #[error("target `{}`{}: {problem}", path.display(), at_line(*line))]
+    Target { path: PathBuf, line: Option<usize>, problem: String },
     /// A `result.json` that cannot be read.
     #[error("result `{}`: {problem}", path.display())]
     Result { path: PathBuf, problem: String },
+    /// A file that an export would replace.
+    #[error("`{}` is in the way: {problem}; choose another name, or take it away", path.display())]
+    InTheWay { path: PathBuf, problem: &'static str },
+    /// An integer network that a form cannot hold.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
     /// A picture that cannot be drawn.
     #[error("{picture}: {problem}")]
     Picture { picture: &'static str, problem: String },
@@ -55,6 +64,19 @@ pub enum Error {
     /// An option with a value that is not possible.
     #[error("option `{option}` {problem}")]
     Option { option: &'static str, problem: String },
+    /// A network that a memory of its target does not hold.
+    #[error(
+        "target `{target}` has {available} bytes of {memory}, the network takes {needed}, most of it \
+         `{largest}` with {largest_bytes}; give it fewer bits, or take a target that holds more"
+    )]
+    TooLarge {
+        target: String,
+        memory: &'static str,
+        needed: u64,
+        available: u64,
+        largest: String,
+        largest_bytes: u64,
+    },
     /// Images that cannot be used.
     #[error(transparent)]
     Data(#[from] crate::data::DataError),

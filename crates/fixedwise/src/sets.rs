@@ -35,7 +35,7 @@ pub struct DataOptions {
 
 impl DataOptions {
     /// The declared preprocessing, that of the file beside the model, or the default.
-    fn preprocessing(&self, model: &Model) -> Result<Preprocess, DataError> {
+    pub(crate) fn preprocessing(&self, model: &Model) -> Result<Preprocess, DataError> {
         let mut preprocess = match &self.preprocess {
             Some(preprocess) => preprocess.clone(),
             None => Preprocess::beside(model.path())?.unwrap_or_default(),

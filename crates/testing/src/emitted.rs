@@ -1,6 +1,6 @@
 //! A printed network beside the executor: every value of every node.
 
-use crate::{CProgram, Core, compile_c, run_fixed_on};
+use crate::{CProgram, CSections, Core, compile_c, run_fixed_on};
 use fixedwise_graph::{
     FixedGraph,
     emit::c::{Arena, COptions, CProject, emit},
@@ -68,17 +68,44 @@ impl Emitted {
         options: &COptions,
         debug: bool,
     ) -> Result<Self, String> {
+        Self::with_flags(core, fixed, options, if debug { &["-DNET_DEBUG"] } else { &[] })
+    }
+
+    /// The same for the host at full speed, without sanitizers.
+    ///
+    /// # Errors
+    /// What the compiler said.
+    ///
+    /// # Panics
+    /// Where the network is not printed.
+    pub fn optimized(fixed: &FixedGraph, options: &COptions) -> Result<Self, String> {
+        Self::with_flags(Core::Host, fixed, options, &["-O3", "-fno-sanitize=all"])
+    }
+
+    fn with_flags(
+        core: Core,
+        fixed: &FixedGraph,
+        options: &COptions,
+        flags: &[&str],
+    ) -> Result<Self, String> {
         let project = emit(fixed, options, &[]).expect("the network is printed");
         let file = |name: &str| {
             let found = project.files.iter().find(|(file, _)| file == name);
             found.map(|(_, text)| text.as_str()).expect("the project has the file")
         };
-        let mut flags = vec!["-pedantic"];
-        flags.extend(debug.then_some("-DNET_DEBUG"));
+        let mut flags = [&["-pedantic"], flags].concat();
         flags.extend((options.arena == Arena::Static).then_some("-DSTATIC_ARENA"));
         let sources = [("net.c", file("net.c")), ("driver.c", DRIVER)];
         let program = compile_c(core, &sources, &[("net.h", file("net.h"))], &flags)?;
         Ok(Self { project, program, core })
+    }
+
+    /// What the compiler made of the network's own file.
+    ///
+    /// # Errors
+    /// Where there is no tool that tells.
+    pub fn sections(&self) -> Result<CSections, String> {
+        self.program.sections_of("net.c")
     }
 
     /// Runs the images and compares what was written with the executor's integers; gives the

@@ -201,6 +201,17 @@ pub struct CSize {
     pub bss: usize,
 }
 
+/// Sections of one object file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CSections {
+    /// Bytes of instructions.
+    pub code: usize,
+    /// Bytes of constants.
+    pub constants: usize,
+    /// Bytes of variables.
+    pub variables: usize,
+}
+
 /// Compiles `sources` (name and text) beside `headers`, with `flags` after those for the core, which
 /// must be available.
 ///
@@ -324,6 +335,38 @@ impl CProgram {
             Some([text, data, bss, ..]) => Ok(CSize { text: *text, data: *data, bss: *bss }),
             _ => Err(format!("`{size}` says: {said}")),
         }
+    }
+
+    /// Sections of one of its sources, compiled again by itself.
+    ///
+    /// # Errors
+    /// Where there is no tool that prints them.
+    pub fn sections_of(&self, source: &str) -> Result<CSections, String> {
+        let [compiler, _, size] = self.core.tools();
+        let mut command = Command::new(compiler);
+        command.current_dir(self.folder.path()).args(STRICT).args(["-I.", "-c", "-o", "one.o"]);
+        if let Some(board) = self.core.board() {
+            command.args(FREESTANDING).args(board.flags);
+            command.args((self.core != Core::Rv32).then_some("-mthumb"));
+        }
+        // The linker's flags have no meaning here.
+        finish(command.args(["-Wno-unused-command-line-argument", source]))?;
+        let said =
+            finish(Command::new(size).current_dir(self.folder.path()).args(["-A", "one.o"]))?;
+        let mut sections = CSections::default();
+        for line in said.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [name, bytes, ..] = words[..] else { continue };
+            let Ok(bytes) = bytes.parse::<usize>() else { continue };
+            if name.starts_with(".rodata") || name.starts_with(".srodata") {
+                sections.constants += bytes;
+            } else if name.starts_with(".text") {
+                sections.code += bytes;
+            } else if [".data", ".bss", ".sdata", ".sbss"].iter().any(|s| name.starts_with(s)) {
+                sections.variables += bytes;
+            }
+        }
+        Ok(sections)
     }
 
     /// The folder with the program and its sources.

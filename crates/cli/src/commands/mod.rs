@@ -1,6 +1,7 @@
 //! One file a command: its arguments, the call, what it prints.
 
 pub(crate) mod evaluate;
+pub(crate) mod export;
 pub(crate) mod generalize;
 pub(crate) mod inspect;
 pub(crate) mod plot;

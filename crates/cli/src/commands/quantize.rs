@@ -35,14 +35,18 @@ EXAMPLES
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o other \\
         --order activations,weights,biases --budget flat,whole,whole --window 2
 
+  For a Cortex-M4 with 64 KiB of flash and 20 KiB of RAM to spare, the smallest flash:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o board \\
+        --target cortex-m4 --objective flash --max-flash 64k --max-ram 20k
+
   Sets of your own choice; search and test may not share an image:
     fixedwise quantize models/fashion_small.onnx --calibration data/fashion-mnist:train@0..1000 \\
         --search data/fashion-mnist:test@0..5000 --test data/fashion-mnist:test@5000..10000
 
 EXIT CODES
-  0  the bound is met on the search images
+  0  the bound is met on the search images, and so is every budget of memory
   1  error
-  2  the bound is out of reach; the best so far is written";
+  2  the bound or a budget is out of reach; the best so far is written";
 
 /// Finds the fewest bits that keep the accuracy, and writes the plan and what it gives.
 ///
@@ -108,6 +112,18 @@ pub(crate) struct Arguments {
     resume: bool,
     #[command(flatten)]
     walk: SearchArguments,
+    /// What the plan is for: generic, cortex-m0, cortex-m4, cortex-m55, riscv32, fpga, or a TOML file
+    /// (docs/targets.md). Its rules are obeyed; without, the memory of generic is counted.
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Target")]
+    target: Option<String>,
+    /// Constants (weights, biases, what describes layers) that the network may take: 64k, 60000. Code
+    /// comes on top. By default what the target has.
+    #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
+    max_flash: Option<usize>,
+    /// Working memory that the network may take, 20k; the buffers of input and result come on top. By
+    /// default what the target has.
+    #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
+    max_ram: Option<usize>,
     /// Folder for plan.toml, result.json and journal.jsonl.
     #[arg(
         short,
@@ -171,6 +187,10 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         },
         search: arguments.walk.options(),
         start: arguments.walk.start.clone(),
+        objective: arguments.walk.objective.into(),
+        target: arguments.target.as_deref().map(fixedwise::read_target).transpose()?,
+        max_flash: arguments.max_flash.map(size),
+        max_ram: arguments.max_ram.map(size),
         range: match arguments.range {
             RangeName::NoClip => Offset::NoClip,
             RangeName::LeastError => Offset::LeastError,
@@ -186,6 +206,11 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         architecture: arguments.network.architecture.clone(),
     };
     Ok((data, options))
+}
+
+/// A number of bytes, whatever the machine's words are.
+fn size(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
@@ -205,7 +230,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         text.push_str(&format!("written: {folder}/plan.toml, {folder}/result.json\n"));
         terminal::print(&text)?;
     }
-    Ok(if result.bound_met { Verdict::Done } else { Verdict::OutOfReach })
+    let is_met = result.bound_met && result.fits();
+    Ok(if is_met { Verdict::Done } else { Verdict::OutOfReach })
 }
 
 /// A flag that Ctrl-C raises.

@@ -5,7 +5,7 @@
 mod header;
 mod npy;
 
-pub use npy::{encode_npy, read_npy};
+pub use npy::{encode_integers, encode_npy, encode_text, read_npy};
 
 use crate::convert::DEFLATE_MAX_RATIO;
 use std::{
@@ -222,12 +222,20 @@ pub fn read_npz(bytes: &[u8], limit: usize) -> Result<BTreeMap<String, Array>, N
 /// # Panics
 /// Where two arrays have the same name.
 pub fn encode_npz(arrays: &[(&str, &Array)]) -> Vec<u8> {
+    encode_archive(arrays.iter().map(|(name, array)| (*name, encode_npy(array))))
+}
+
+/// The bytes of a compressed archive of arrays that are `.npy` files already.
+///
+/// # Panics
+/// Where two arrays have the same name.
+pub fn encode_archive<'a>(arrays: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Vec<u8> {
     let options = zip::write::SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Deflated);
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, array) in arrays {
+    for (name, bytes) in arrays {
         archive.start_file(format!("{name}.npy"), options).expect("the caller gives unique names");
-        archive.write_all(&encode_npy(array)).expect("a vector takes all bytes");
+        archive.write_all(&bytes).expect("a vector takes all bytes");
     }
     archive.finish().expect("a vector takes all bytes").into_inner()
 }

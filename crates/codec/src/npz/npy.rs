@@ -17,12 +17,35 @@ pub fn read_npy(bytes: &[u8], limit: usize) -> Result<Array, NpzError> {
 
 /// The bytes of an `.npy` file.
 pub fn encode_npy(array: &Array) -> Vec<u8> {
-    let kind = match array.data {
-        ArrayData::U8(_) => "|u1",
-        ArrayData::I64(_) => "<i8",
-        ArrayData::F32(_) => "<f4",
+    match &array.data {
+        ArrayData::U8(x) => encode("|u1", &array.shape, x.iter().copied()),
+        ArrayData::I64(x) => encode("<i8", &array.shape, x.iter().flat_map(|x| x.to_le_bytes())),
+        ArrayData::F32(x) => encode("<f4", &array.shape, x.iter().flat_map(|x| x.to_le_bytes())),
+    }
+}
+
+/// The bytes of an `.npy` file of signed integers, in the narrowest type that holds all of them.
+pub fn encode_integers(shape: &[usize], values: &[i64]) -> Vec<u8> {
+    let fits = |bits: u32| values.iter().all(|&x| x >> (bits - 1) == x >> 63);
+    let (kind, bytes) = match [8, 16, 32].into_iter().find(|&bits| fits(bits)) {
+        Some(8) => ("|i1", 1),
+        Some(16) => ("<i2", 2),
+        Some(_) => ("<i4", 4),
+        None => ("<i8", 8),
     };
-    let extents: Vec<String> = array.shape.iter().map(|extent| format!("{extent},")).collect();
+    encode(kind, shape, values.iter().flat_map(|x| x.to_le_bytes().into_iter().take(bytes)))
+}
+
+/// The bytes of an `.npy` file that holds one text.
+pub fn encode_text(text: &str) -> Vec<u8> {
+    // A text has at least one character; those after its end are zeros.
+    let text = if text.is_empty() { "\0" } else { text };
+    let characters = text.chars().flat_map(|c| u32::from(c).to_le_bytes());
+    encode(&format!("<U{}", text.chars().count()), &[], characters)
+}
+
+fn encode(kind: &str, shape: &[usize], elements: impl Iterator<Item = u8>) -> Vec<u8> {
+    let extents: Vec<String> = shape.iter().map(|extent| format!("{extent},")).collect();
     let extents = extents.concat();
     let text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({extents})}}");
     // Length of magic, version and the length itself: the elements begin at a multiple of 64.
@@ -31,11 +54,7 @@ pub fn encode_npy(array: &Array) -> Vec<u8> {
     bytes.extend([2, 0]);
     bytes.extend(u32::try_from(header_len).unwrap_or(u32::MAX).to_le_bytes());
     bytes.extend(format!("{text:<width$}\n", width = header_len - 1).bytes());
-    match &array.data {
-        ArrayData::U8(x) => bytes.extend(x),
-        ArrayData::I64(x) => bytes.extend(x.iter().flat_map(|x| x.to_le_bytes())),
-        ArrayData::F32(x) => bytes.extend(x.iter().flat_map(|x| x.to_le_bytes())),
-    }
+    bytes.extend(elements);
     bytes
 }
 
@@ -310,6 +329,23 @@ mod tests {
             assert_eq!(read_npy(&bytes, LIMIT).unwrap(), array, "{:?}", array.shape);
             let elements = bytes.len() - bytes.iter().position(|&b| b == b'\n').unwrap() - 1;
             assert_eq!((bytes.len() - elements) % 64, 0);
+        }
+    }
+
+    #[test]
+    fn integers_take_the_narrowest_type() {
+        for (values, kind) in [
+            (vec![-128, 127], "|i1"),
+            (vec![128], "<i2"),
+            (vec![-32768, 32767], "<i2"),
+            (vec![-32769], "<i4"),
+            (vec![i64::from(i32::MIN), i64::from(i32::MAX)], "<i4"),
+            (vec![1 << 31], "<i8"),
+        ] {
+            let bytes = encode_integers(&[values.len()], &values);
+            assert!(String::from_utf8_lossy(&bytes).contains(&format!("'{kind}'")), "{values:?}");
+            let array = read_npy(&bytes, LIMIT).unwrap();
+            assert_eq!(array, Array { shape: vec![values.len()], data: ArrayData::I64(values) });
         }
     }
 

@@ -51,12 +51,18 @@ const ELEMENT_TYPES: [(i32, ElementType, &str); 13] = [
 ];
 
 impl ElementType {
+    /// Unsigned integers of 4 bits; written, not read.
+    pub const U4: Self = Self::Other(21);
+    /// Signed integers of 4 bits; written, not read.
+    pub const I4: Self = Self::Other(22);
+
     pub(super) fn from_code(code: i32) -> Self {
         let known = ELEMENT_TYPES.iter().find(|(known, ..)| *known == code);
         known.map_or(Self::Other(code), |&(_, element, _)| element)
     }
 
-    pub(super) fn code(self) -> i32 {
+    /// Its number in ONNX.
+    pub fn code(self) -> i32 {
         match self {
             Self::Other(code) => code,
             _ => ELEMENT_TYPES

@@ -18,6 +18,8 @@ pub(crate) struct ModelProto {
     pub(crate) graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
     pub(crate) opset_import: Vec<OperatorSetId>,
+    #[prost(message, repeated, tag = "14")]
+    pub(crate) metadata_props: Vec<StringEntry>,
     #[prost(bytes = "vec", repeated, tag = "20")]
     pub(crate) training_info: Vec<Vec<u8>>,
     #[prost(bytes = "vec", repeated, tag = "25")]

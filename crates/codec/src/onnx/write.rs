@@ -3,8 +3,8 @@
 use super::{
     Attribute, Dim, ElementType, Graph, Model, Node, Tensor, TensorData, ValueInfo,
     proto::{
-        AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, TensorProto,
-        TensorShape, TensorType, TypeProto, ValueInfoProto, attribute_type as kind,
+        AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, StringEntry,
+        TensorProto, TensorShape, TensorType, TypeProto, ValueInfoProto, attribute_type as kind,
     },
 };
 use prost::Message;
@@ -13,8 +13,12 @@ use prost::Message;
 ///
 /// Floats are written with 32 bits and integers with 64.
 pub fn encode_model(model: &Model) -> Vec<u8> {
+    model_proto(model).encode_to_vec()
+}
+
+fn model_proto(model: &Model) -> ModelProto {
     let graph = &model.graph;
-    let proto = ModelProto {
+    ModelProto {
         ir_version: model.ir_version,
         producer_name: model.producer.clone(),
         graph: Some(GraphProto {
@@ -27,14 +31,17 @@ pub fn encode_model(model: &Model) -> Vec<u8> {
         }),
         opset_import: vec![OperatorSetId { domain: String::new(), version: model.opset }],
         ..ModelProto::default()
-    };
-    proto.encode_to_vec()
+    }
 }
 
 /// Builds a model step by step.
 #[derive(Clone, Debug)]
 pub struct ModelBuilder {
     model: Model,
+    /// Constants of an element type of their own.
+    integers: Vec<TensorProto>,
+    domains: Vec<OperatorSetId>,
+    metadata: Vec<StringEntry>,
 }
 
 impl ModelBuilder {
@@ -42,7 +49,59 @@ impl ModelBuilder {
     pub fn new(name: &str) -> Self {
         let graph = Graph { name: name.to_owned(), ..Graph::default() };
         let producer = "fixedwise".to_owned();
-        Self { model: Model { ir_version: 8, opset: 17, producer, graph } }
+        let model = Model { ir_version: 8, opset: 17, producer, graph };
+        Self { model, integers: vec![], domains: vec![], metadata: vec![] }
+    }
+
+    /// Sets the version of the file format.
+    #[must_use]
+    pub fn ir_version(mut self, version: i64) -> Self {
+        self.model.ir_version = version;
+        self
+    }
+
+    /// Sets what the file calls the program that wrote it.
+    #[must_use]
+    pub fn producer(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.model.producer);
+        self
+    }
+
+    /// Names a further set of operators, with its version.
+    #[must_use]
+    pub fn domain(mut self, name: &str, version: i64) -> Self {
+        self.domains.push(OperatorSetId { domain: name.to_owned(), version });
+        self
+    }
+
+    /// Adds a line to what the file says of itself.
+    #[must_use]
+    pub fn metadata(mut self, key: &str, value: &str) -> Self {
+        self.metadata.push(StringEntry { key: key.to_owned(), value: value.to_owned() });
+        self
+    }
+
+    /// Adds a constant of integers, stored in elements of that type: 4 bits (two in a byte, the
+    /// first in its lower half), 8, 16, 32 or 64 bits.
+    ///
+    /// # Panics
+    /// Where `element` is no type of integers.
+    #[must_use]
+    pub fn integers(
+        mut self,
+        name: &str,
+        element: ElementType,
+        dims: &[usize],
+        values: &[i64],
+    ) -> Self {
+        self.integers.push(TensorProto {
+            dims: dims.iter().map(|&d| extent(d)).collect(),
+            data_type: element.code(),
+            name: name.to_owned(),
+            raw_data: integer_bytes(element, values),
+            ..TensorProto::default()
+        });
+        self
     }
 
     /// Sets the version of the default operator set.
@@ -92,14 +151,20 @@ impl ModelBuilder {
         self
     }
 
-    /// The model.
+    /// The model, without constants of an element type of their own, other domains and metadata.
     pub fn build(self) -> Model {
         self.model
     }
 
     /// The bytes of the model; nothing is checked.
     pub fn encode(&self) -> Vec<u8> {
-        encode_model(&self.model)
+        let mut proto = model_proto(&self.model);
+        if let Some(graph) = &mut proto.graph {
+            graph.initializer.extend(self.integers.iter().cloned());
+        }
+        proto.opset_import.extend(self.domains.iter().cloned());
+        proto.metadata_props.clone_from(&self.metadata);
+        proto.encode_to_vec()
     }
 }
 
@@ -185,5 +250,41 @@ fn tensor(name: &str, tensor: &Tensor) -> TensorProto {
         name: name.to_owned(),
         raw_data,
         ..TensorProto::default()
+    }
+}
+
+/// The low bytes of each integer; of 4 bits, two in a byte.
+fn integer_bytes(element: ElementType, values: &[i64]) -> Vec<u8> {
+    let bytes = match element {
+        ElementType::U4 | ElementType::I4 => {
+            let nibble = |x: i64| x.to_le_bytes()[0] & 0x0f;
+            let pair = |pair: &[i64]| nibble(pair[0]) | pair.get(1).map_or(0, |&x| nibble(x) << 4);
+            return values.chunks(2).map(pair).collect();
+        }
+        ElementType::U8 | ElementType::I8 => 1,
+        ElementType::U16 | ElementType::I16 => 2,
+        ElementType::U32 | ElementType::I32 => 4,
+        ElementType::U64 | ElementType::I64 => 8,
+        _ => panic!("{element} is no type of integers"),
+    };
+    values.iter().flat_map(|x| x.to_le_bytes().into_iter().take(bytes)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_packed() {
+        for (element, values, expected) in [
+            (ElementType::U4, &[1, 15, 7][..], &[0xf1, 0x07][..]),
+            (ElementType::I4, &[-8, -1], &[0xf8]),
+            (ElementType::I8, &[-127, 2], &[0x81, 2]),
+            (ElementType::U16, &[0xabcd], &[0xcd, 0xab]),
+            (ElementType::I32, &[-2], &[0xfe, 0xff, 0xff, 0xff]),
+            (ElementType::I64, &[1], &[1, 0, 0, 0, 0, 0, 0, 0]),
+        ] {
+            assert_eq!(integer_bytes(element, values), expected, "{element}");
+        }
     }
 }

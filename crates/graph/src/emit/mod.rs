@@ -1,4 +1,12 @@
-//! Printing an integer network for others to run: one folder or file a language. An emitter
-//! decides nothing about the integers; what it chooses is layout and instructions.
+//! Emitters: a [`FixedGraph`](crate::FixedGraph) in the forms that others run or read. They print what
+//! lowering has decided; what is left to them is layout and instructions.
 
 pub mod c;
+pub mod hls;
+mod names;
+mod network;
+pub mod npz;
+pub mod onnx;
+pub mod qonnx;
+
+pub use names::identifier;

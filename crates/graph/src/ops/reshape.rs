@@ -1,6 +1,6 @@
 use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
 use crate::{
-    emit::c::{CNode, CStep},
+    emit::c::{ANOTHER_NAME, CNode, CStep},
     error::{EmitError, ImportError, LowerError},
     graph::Shape,
     import::{
@@ -133,7 +133,7 @@ impl FixedOperator for FixedReshape {
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         if self.is_identity() {
-            return Ok(CStep { kernel: "another name", ..CStep::default() });
+            return Ok(CStep { kernel: ANOTHER_NAME, ..CStep::default() });
         }
         let types = node.types();
         let n = self.source.len();

@@ -77,14 +77,19 @@ impl Printed<'_> {
         let values: Vec<(&str, &str)> =
             values.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let text = |template: &str| fill(template, &values).trim_end().to_owned() + "\n";
-        vec![
+        let mut files = vec![
             (format!("{name}.h"), text(include_str!("text/network.h"))),
             (format!("{name}.c"), text(include_str!("text/network.c"))),
             (format!("test_{name}.c"), text(include_str!("text/test_network.c"))),
             ("Makefile".to_owned(), text(include_str!("text/Makefile.in"))),
             ("CMakeLists.txt".to_owned(), text(include_str!("text/CMakeLists.in"))),
             ("README.md".to_owned(), text(include_str!("text/README.in"))),
-        ]
+        ];
+        if self.golden.is_empty() {
+            // C has no empty arrays, and there is nothing to run.
+            files.truncate(2);
+        }
+        files
     }
 
     /// Inputs and results of the test as C arrays.

@@ -14,13 +14,13 @@ pub use node::{CNode, CStep, CValue};
 pub use source::{Source, Storage};
 
 use crate::{
+    emit::names::{Alphabet, Names},
     error::EmitError,
     fixed_graph::FixedGraph,
     memory::{MemoryNode, MemoryPlan},
     ops::FixedOp,
 };
 use source::fill;
-use std::collections::BTreeSet;
 
 /// What code may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -43,6 +43,9 @@ pub enum Arena {
     /// A static array of the file.
     Static,
 }
+
+/// The kernel of a value that is its input's memory, read in another shape.
+pub(crate) const ANOTHER_NAME: &str = "another name";
 
 /// How weights are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -294,21 +297,8 @@ fn run_body(
 
 /// A C identifier for each node, none twice.
 fn identifiers(fixed: &FixedGraph, prefix: &str) -> Vec<String> {
-    let mut taken = BTreeSet::new();
-    let identifier = |node: &crate::FixedNode| {
-        let safe = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-        let name: String = node.name.chars().map(safe).collect();
-        let name = format!("{prefix}_{}", name.trim_matches('_'));
-        let mut unique = name.clone();
-        for count in 2.. {
-            if taken.insert(unique.clone()) {
-                break;
-            }
-            unique = format!("{name}_{count}");
-        }
-        unique
-    };
-    fixed.nodes.iter().map(identifier).collect()
+    let mut names = Names::new(Alphabet::Identifier);
+    fixed.nodes.iter().map(|node| names.unique(&format!("{prefix}_{}", node.name))).collect()
 }
 
 /// Refuses what is not a C identifier.

@@ -61,16 +61,12 @@ pub(crate) const fn short(element: Element) -> &'static str {
     }
 }
 
-/// The smallest of `int8_t`, `int16_t` and `int32_t` that holds all values, with its bytes.
-pub(crate) fn narrowest(values: &[i64]) -> &'static str {
-    let fits = |low: i64, high: i64| values.iter().all(|v| (low..=high).contains(v));
-    if fits(i64::from(i8::MIN), i64::from(i8::MAX)) {
-        "int8_t"
-    } else if fits(i64::from(i16::MIN), i64::from(i16::MAX)) {
-        "int16_t"
-    } else {
-        "int32_t"
-    }
+/// `int16_t` where that holds all values, else `int32_t`.
+///
+/// 8 bits would save less of constants than functions for another type take of code.
+pub(crate) fn bias_type(values: &[i64]) -> &'static str {
+    let is_narrow = values.iter().all(|&value| i16::try_from(value).is_ok());
+    if is_narrow { "int16_t" } else { "int32_t" }
 }
 
 /// `template` with every `$NAME` (capitals, digits, underscores) replaced; of `$N_SIZE` the part
@@ -240,9 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn the_narrowest_type_holds_all() {
-        assert_eq!(narrowest(&[-128, 127]), "int8_t");
-        assert_eq!(narrowest(&[128]), "int16_t");
-        assert_eq!(narrowest(&[32768]), "int32_t");
+    fn the_type_of_a_bias_holds_all() {
+        assert_eq!(bias_type(&[-32768, 32767]), "int16_t");
+        assert_eq!(bias_type(&[1, 32768]), "int32_t");
     }
 }

@@ -1,4 +1,5 @@
-//! Four filters at a time over the whole image, in plain C: packed weights are unpacked once.
+//! Four filters at a time over the whole image, in plain C: packed weights are unpacked once. They
+//! see all input channels, or each one of its own (depthwise).
 
 use super::{Common, ConvLayer, layer_function, weights::Weights};
 use crate::emit::c::source::{Source, fill};
@@ -7,7 +8,9 @@ use crate::emit::c::source::{Source, fill};
 const BLOCK: usize = 4;
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
-    if layer.op.groups != 1 || layer.op.window.dilation != [1, 1] {
+    let is_depthwise =
+        layer.op.groups == layer.input.c && layer.op.channels == layer.input.c && layer.input.c > 1;
+    if !is_depthwise && (layer.op.groups != 1 || layer.op.window.dilation != [1, 1]) {
         return None;
     }
     let (channels, depth) = (layer.op.channels, layer.depth());
@@ -21,14 +24,41 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     let name = format!("{}_weights", layer.name);
     let weights = Weights::store(source, &name, layer.weight_bits, stored);
     let common = layer.common(source);
+    let kind = if is_depthwise { Kind::Depthwise } else { Kind::Filters };
     let emission = Emission { layer, common, weights, name };
     // One pixel uses each weight once: it is unpacked there.
     let is_dense = layer.output.h * layer.output.w == 1 && emission.weights.packed.is_some();
-    if is_dense && layer.op.window.kernel == [layer.input.h, layer.input.w] {
+    if is_dense && !is_depthwise && layer.op.window.kernel == [layer.input.h, layer.input.w] {
         emission.dense(source, blocked);
         return Some(0);
     }
-    Some(emission.filters(source, blocked))
+    Some(emission.filters(kind, source, blocked))
+}
+
+/// What a function computes.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Filters,
+    Depthwise,
+    Dense,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Filters => "filters",
+            Self::Depthwise => "depthwise",
+            Self::Dense => "dense",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Filters => include_str!("../text/conv_filters.c"),
+            Self::Depthwise => include_str!("../text/conv_depthwise.c"),
+            Self::Dense => include_str!("../text/conv_dense.c"),
+        }
+    }
 }
 
 struct Emission<'a> {
@@ -48,7 +78,7 @@ impl Emission<'_> {
             if from == to {
                 continue;
             }
-            let types = self.function(source, block, include_str!("../text/conv_dense.c"), "dense");
+            let types = self.function(source, block, Kind::Dense);
             let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n        \
@@ -61,7 +91,7 @@ impl Emission<'_> {
     }
 
     /// Gives the bytes of scratch.
-    fn filters(&self, source: &mut Source, blocked: usize) -> usize {
+    fn filters(&self, kind: Kind, source: &mut Source, blocked: usize) -> usize {
         let Self { layer, common, weights, name } = self;
         let (channels, depth) = (layer.op.channels, layer.depth());
         let prefix = source.prefix().to_owned();
@@ -80,8 +110,7 @@ impl Emission<'_> {
             if from == to {
                 continue;
             }
-            let text = include_str!("../text/conv_filters.c");
-            let types = self.function(source, block, text, "filters");
+            let types = self.function(source, block, kind);
             let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
             let mut unpack = String::new();
             let mut filters = format!("{name} + o * {depth}");
@@ -96,9 +125,13 @@ impl Emission<'_> {
             }
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n{unpack}        \
-                 {prefix}_filters_{types}(x, y, o, {}, {filters}, {} + o,\n            {}, {});\n    \
+                 {prefix}_{}_{types}(x, y, o, {},\n            {filters}, {} + o, {}, {});\n    \
                  }}\n",
-                window, common.bias, common.classes, common.to
+                kind.name(),
+                window,
+                common.bias,
+                common.classes,
+                common.to
             ));
         }
         if scratch == 0 {
@@ -109,10 +142,10 @@ impl Emission<'_> {
     }
 
     /// Puts the function for blocks of that many filters into the file; gives the name's end.
-    fn function(&self, source: &mut Source, block: usize, text: &str, kind: &str) -> String {
+    fn function(&self, source: &mut Source, block: usize, kind: Kind) -> String {
         let Self { layer, common, weights, .. } = self;
         let prefix = source.prefix().to_owned();
-        let is_dense = kind == "dense";
+        let is_dense = kind == Kind::Dense;
         let stored = if is_dense { weights.short() } else { weights.unpacked().replace("_t", "") };
         let types = format!(
             "{}_{stored}_{}_{}{}_{block}",
@@ -126,7 +159,11 @@ impl Emission<'_> {
             accumulators.push(format!("a{i} = b[{i}]"));
             let weight =
                 if is_dense { weights.at(&prefix, &format!("w + {i}")) } else { format!("w[{i}]") };
-            sums.push(format!("a{i} += value * {weight};"));
+            let value = match kind {
+                Kind::Depthwise => format!("{prefix}_at_{}(x, p + {i})", layer.x.short()),
+                Kind::Filters | Kind::Dense => "value".to_owned(),
+            };
+            sums.push(format!("a{i} += {value} * {weight};"));
             let result = layer.result(source, &format!("a{i}"));
             stores.push(format!("{prefix}_put_{}(y, at + {i}, {result});", layer.y.short()));
         }
@@ -134,7 +171,7 @@ impl Emission<'_> {
             |lines: &[String], depth: usize| lines.join(&format!("\n{}", " ".repeat(depth)));
         let (sums_depth, stores_depth) = if is_dense { (8, 4) } else { (20, 12) };
         let text = fill(
-            text,
+            kind.text(),
             &[
                 ("P", &prefix),
                 ("S", &types),
@@ -149,7 +186,7 @@ impl Emission<'_> {
                 ("STORES", &indent(&stores, stores_depth)),
             ],
         );
-        source.once(&format!("{kind}_{types}"), text);
+        source.once(&format!("{}_{types}", kind.name()), text);
         types
     }
 }

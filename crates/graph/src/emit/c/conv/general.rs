@@ -36,7 +36,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     );
     source.once(&format!("conv_{types}"), text);
     let body = format!(
-        "    {prefix}_conv_{types}(x, y, {}, {}, {name}, {}, {}, {});",
+        "    {prefix}_conv_{types}(x, y, {}, {},\n        {name}, {}, {}, {});",
         window, layer.op.groups, common.bias, common.classes, common.to
     );
     layer_function(layer, source, &format!("{body}\n    (void)scratch;"));

@@ -7,7 +7,7 @@ mod weights;
 
 use super::{
     CNode, CStep, Core, node,
-    source::{Source, Storage, narrowest},
+    source::{Source, Storage, bias_type},
 };
 use crate::{error::EmitError, graph::Shape, ops::FixedConv};
 use fixedwise_fixed::Rounding;
@@ -57,7 +57,7 @@ impl ConvLayer<'_> {
     fn common(&self, source: &mut Source) -> Common {
         let stored = self.stored_bias();
         let bias = format!("{}_bias", self.name);
-        let bias_type = narrowest(&stored);
+        let bias_type = bias_type(&stored);
         source.array(bias_type, &bias, stored);
         let classes = if self.has_classes() {
             let name = format!("{}_classes", self.name);

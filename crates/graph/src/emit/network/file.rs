@@ -1,0 +1,286 @@
+//! The ONNX file under construction: nodes and constants by name, and how a dialect quantizes.
+
+use crate::emit::names::{Alphabet, Names};
+use fixedwise_codec::onnx::{Attribute, Dim, ElementType, ModelBuilder, Node, Tensor, ValueInfo};
+use fixedwise_fixed::{
+    Format, Range,
+    convert::{exp2, f64_to_f32, i64_to_f64},
+};
+use std::collections::BTreeMap;
+
+/// How an ONNX file says that a value is quantized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `QuantizeLinear` and `DequantizeLinear`; constants are stored as integers.
+    Standard,
+    /// `Quant` of QONNX, with the width in bits; constants are stored as floats.
+    Qonnx,
+}
+
+/// Version of the standard operators: the first whose `QuantizeLinear` knows 4 and 16 bits; and the
+/// newest version of the file format that came with it.
+const STANDARD_OPSET: i64 = 21;
+const STANDARD_IR: i64 = 10;
+/// Versions of the standard operators and of the file format that the tools of QONNX work with.
+const QONNX_OPSET: i64 = 13;
+const QONNX_IR: i64 = 8;
+/// The domain of `Quant`.
+const QONNX_DOMAIN: &str = "qonnx.custom_op.general";
+
+/// Attributes of a node.
+pub(super) type Attributes = Vec<(&'static str, Attribute)>;
+
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) dialect: Dialect,
+    names: Names,
+    nodes: Vec<Node>,
+    floats: Vec<(String, Tensor)>,
+    integers: Vec<(String, ElementType, Vec<usize>, Vec<i64>)>,
+    /// Scalars by what they are, so that each is stored once.
+    scalars: BTreeMap<String, String>,
+}
+
+impl File {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        let alphabet = match dialect {
+            Dialect::Standard => Alphabet::Any,
+            Dialect::Qonnx => Alphabet::Identifier,
+        };
+        Self {
+            dialect,
+            names: Names::new(alphabet),
+            nodes: Vec::new(),
+            floats: Vec::new(),
+            integers: Vec::new(),
+            scalars: BTreeMap::new(),
+        }
+    }
+
+    /// A name that nothing else has.
+    pub(super) fn name(&mut self, wanted: &str) -> String {
+        self.names.unique(wanted)
+    }
+
+    /// Adds a node; its value has its name.
+    pub(super) fn node(
+        &mut self,
+        op_type: &str,
+        name: &str,
+        inputs: &[&str],
+        attributes: Attributes,
+    ) -> String {
+        let name = self.names.unique(name);
+        let mut node = Node::new(op_type, &name, inputs, &[&name]);
+        node.attributes =
+            attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        self.nodes.push(node);
+        name
+    }
+
+    /// A constant of floats.
+    pub(super) fn floats(&mut self, name: &str, dims: &[usize], values: Vec<f32>) -> String {
+        let name = self.names.unique(name);
+        self.floats.push((name.clone(), Tensor::floats(dims, values)));
+        name
+    }
+
+    /// A constant of 64-bit integers: extents, indices.
+    pub(super) fn indices(&mut self, name: &str, values: Vec<i64>) -> String {
+        let name = self.names.unique(name);
+        self.floats.push((name.clone(), Tensor::ints(&[values.len()], values)));
+        name
+    }
+
+    /// A single number.
+    pub(super) fn scalar(&mut self, x: f64) -> String {
+        self.shared(format!("number {x}"), &format!("number_{x}"), |file, name| {
+            file.floats(name, &[], vec![f64_to_f32(x)])
+        })
+    }
+
+    pub(super) fn shared(
+        &mut self,
+        key: String,
+        name: &str,
+        make: impl FnOnce(&mut Self, &str) -> String,
+    ) -> String {
+        if let Some(name) = self.scalars.get(&key) {
+            return name.clone();
+        }
+        let name = make(self, name);
+        self.scalars.insert(key, name.clone());
+        name
+    }
+
+    /// The size of a step, `2^-frac`.
+    fn step(&mut self, frac: i32) -> String {
+        let name = format!("scale_{}{}", if frac < 0 { "m" } else { "" }, frac.unsigned_abs());
+        self.shared(format!("step {frac}"), &name, |file, name| {
+            file.floats(name, &[], vec![f64_to_f32(exp2(-frac))])
+        })
+    }
+
+    /// Constant integers at steps of `2^-frac`, as the real values they stand for; their `format`
+    /// is the one a plan gives them, or the smallest that holds them.
+    pub(super) fn constant(
+        &mut self,
+        name: &str,
+        dims: &[usize],
+        stored: Vec<i64>,
+        format: Format,
+    ) -> String {
+        if self.dialect == Dialect::Qonnx {
+            let real = stored.iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
+            let value = self.floats(name, dims, real);
+            return self.quant(&format!("{name}_quant"), &value, format, false);
+        }
+        let element = element(format).0;
+        let integers = self.names.unique(name);
+        self.integers.push((integers.clone(), element, dims.to_vec(), stored));
+        self.dequantize(&format!("{name}_dequantize"), &integers, i32::from(format.frac))
+    }
+
+    /// The real values of integers.
+    ///
+    /// There is no zero point, which stands for 0: with one, ONNX Runtime 1.32 rewrites signed types
+    /// into unsigned ones and then refuses what it made.
+    pub(super) fn dequantize(&mut self, name: &str, integers: &str, frac: i32) -> String {
+        let scale = self.step(frac);
+        self.node("DequantizeLinear", name, &[integers, &scale], vec![])
+    }
+
+    /// A value rounded half to even to `format`, and clamped to `min ..= max` of its integers; what
+    /// `floors` is rounded down in QONNX.
+    pub(super) fn quantize(
+        &mut self,
+        name: &str,
+        value: &str,
+        format: Format,
+        min: i64,
+        max: i64,
+        floors: bool,
+    ) -> String {
+        let (lowest, highest) = match self.dialect {
+            Dialect::Standard => {
+                let (_, lowest, highest) = element(format);
+                (lowest, highest)
+            }
+            Dialect::Qonnx => {
+                let held = storable(format);
+                (held.min(), held.max())
+            }
+        };
+        // ONNX Runtime 1.32 cannot load a `Relu` or `Clip` before a quantization to 4 bits.
+        let is_plain = self.dialect == Dialect::Standard && format.bits <= 4;
+        let mut value = value.to_owned();
+        if is_plain {
+            if min != lowest {
+                let low = self.scalar(format.dequantize(min));
+                value = self.node("Max", &format!("{name}_min"), &[&value, &low], vec![]);
+            }
+            if max != highest {
+                let high = self.scalar(format.dequantize(max));
+                value = self.node("Min", &format!("{name}_max"), &[&value, &high], vec![]);
+            }
+        } else if min == 0 && lowest != 0 && max == highest {
+            value = self.node("Relu", &format!("{name}_relu"), &[&value], vec![]);
+        } else if min != lowest || max != highest {
+            let low = self.scalar(format.dequantize(min));
+            let high = self.scalar(format.dequantize(max));
+            value = self.node("Clip", &format!("{name}_clip"), &[&value, &low, &high], vec![]);
+        }
+        match self.dialect {
+            Dialect::Standard => {
+                let frac = i32::from(format.frac);
+                let scale = self.step(frac);
+                let attributes = vec![("output_dtype", i64::from(element(format).0.code()).into())];
+                let stored = format!("{name}_quantize");
+                let stored = self.node("QuantizeLinear", &stored, &[&value, &scale], attributes);
+                self.dequantize(&format!("{name}_dequantize"), &stored, frac)
+            }
+            Dialect::Qonnx => self.quant(&format!("{name}_quant"), &value, format, floors),
+        }
+    }
+
+    pub(super) fn quant(
+        &mut self,
+        name: &str,
+        value: &str,
+        format: Format,
+        floors: bool,
+    ) -> String {
+        let format = storable(format);
+        // Tools take these constants away from the node that they see first: each has its own.
+        let step = exp2(-i32::from(format.frac));
+        let [scale, zero, bits] =
+            [("scale", step), ("zero", 0.0), ("bits", f64::from(format.bits))]
+                .map(|(kind, x)| self.floats(&format!("{name}_{kind}"), &[], vec![f64_to_f32(x)]));
+        let attributes: Attributes = vec![
+            ("signed", i64::from(format.is_signed()).into()),
+            ("narrow", i64::from(format.range == Range::Narrow).into()),
+            ("rounding_mode", if floors { "FLOOR" } else { "ROUND" }.into()),
+        ];
+        let value = self.node("Quant", name, &[value, &scale, &zero, &bits], attributes);
+        if let Some(node) = self.nodes.last_mut() {
+            QONNX_DOMAIN.clone_into(&mut node.domain);
+        }
+        value
+    }
+
+    /// Gives a value that a node computes another name.
+    pub(super) fn rename(&mut self, value: &str, wanted: &str) -> String {
+        let new = self.names.unique(wanted);
+        for name in
+            self.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut().chain(&mut node.outputs))
+        {
+            if name == value {
+                name.clone_from(&new);
+            }
+        }
+        new
+    }
+
+    /// The model, without inputs and outputs.
+    pub(super) fn finish(self, graph: &str) -> ModelBuilder {
+        let mut model = ModelBuilder::new(graph).producer("fixedwise export");
+        model = match self.dialect {
+            Dialect::Standard => model.opset(STANDARD_OPSET).ir_version(STANDARD_IR),
+            Dialect::Qonnx => model.opset(QONNX_OPSET).ir_version(QONNX_IR).domain(QONNX_DOMAIN, 1),
+        };
+        for (name, element, dims, values) in self.integers {
+            model = model.integers(&name, element, &dims, &values);
+        }
+        for (name, tensor) in self.floats {
+            model = model.initializer(&name, tensor);
+        }
+        self.nodes.into_iter().fold(model, ModelBuilder::node)
+    }
+}
+
+/// Where a value of extents `dims` enters or leaves.
+pub(super) fn port(name: &str, element_type: ElementType, dims: Vec<Dim>) -> ValueInfo {
+    ValueInfo { name: name.to_owned(), element_type, dims }
+}
+
+/// The narrowest type of ONNX that holds a format, and its ends.
+pub(super) fn element(format: Format) -> (ElementType, i64, i64) {
+    match (format.is_signed(), format.bits) {
+        (false, ..=4) => (ElementType::U4, 0, 15),
+        (false, ..=8) => (ElementType::U8, 0, 255),
+        (false, _) => (ElementType::U16, 0, 65535),
+        (true, ..=4) => (ElementType::I4, -8, 7),
+        (true, ..=8) => (ElementType::I8, -128, 127),
+        (true, _) => (ElementType::I16, -32768, 32767),
+    }
+}
+
+/// One signed bit means plus and minus one to `Quant`; with two, zero is among its values.
+fn storable(format: Format) -> Format {
+    if format.is_signed() && format.bits == 1 { Format::signed(2, format.frac) } else { format }
+}
+
+/// The value of an integer at `2^-frac`.
+pub(super) fn real(stored: i64, frac: i32) -> f32 {
+    f64_to_f32(i64_to_f64(stored) * exp2(-frac))
+}

@@ -1,0 +1,130 @@
+"""Runs an archive of `fixedwise export npz` in NumPy: the number format page in integers.
+
+Slow and plain. Values are int64 arrays `[h, w, c]`; all that is known of the network is in the archive.
+"""
+
+import json
+
+import numpy as np
+
+LEAKY_FRAC = 7
+
+
+def load(path):
+    """The description, and every array by name."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    return json.loads(str(arrays.pop("fixedwise"))), arrays
+
+
+def shift_round(x, shift, rounding):
+    if shift <= 0:
+        return x << -shift
+    if rounding == "floor":
+        return x >> shift
+    up = (x + (1 << (shift - 1))) >> shift
+    if rounding == "ties-even":
+        is_tie = (x & ((1 << shift) - 1)) == 1 << (shift - 1)
+        return up - (is_tie & (up & 1 == 1))
+    return up
+
+
+def requantize(x, how):
+    y = shift_round(x, how["shift"], how["rounding"])
+    if how["leaky"] is not None:
+        below = shift_round(x * how["leaky"], how["shift"] + LEAKY_FRAC, how["rounding"])
+        y = np.where(x < 0, below, y)
+    return y.clip(how["min"], how["max"])
+
+
+def taps(x, window, shape, fill):
+    """The value under each tap of a window, `[kh, kw, h, w, c]`; `fill` outside the image."""
+    kernel, stride, dilation, begin = (
+        window[key] for key in ("kernel", "stride", "dilation", "pad_begin")
+    )
+    need = [(shape[a] - 1) * stride[a] + dilation[a] * (kernel[a] - 1) + 1 for a in (0, 1)]
+    end = [max(0, need[a] - begin[a] - x.shape[a]) for a in (0, 1)]
+    x = np.pad(x, [(begin[0], end[0]), (begin[1], end[1]), (0, 0)], constant_values=fill)
+    under = np.empty((*kernel, *shape[:2], x.shape[2]), np.int64)
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            rows = i * dilation[0] + stride[0] * np.arange(shape[0])
+            columns = j * dilation[1] + stride[1] * np.arange(shape[1])
+            under[i, j] = x[rows][:, columns]
+    return under
+
+
+def conv(node, arrays, x):
+    weights = arrays[node["weights"]].astype(np.int64)
+    under = taps(x, node["window"], node["shape"], 0)
+    groups = node["groups"]
+    parts = zip(np.split(weights, groups), np.split(under, groups, axis=4))
+    acc = np.concatenate([np.einsum("oijc,ijhwc->hwo", w, u) for w, u in parts], axis=2)
+    rows, columns = arrays[node["row_class"]], arrays[node["column_class"]]
+    classes = rows[:, None].astype(int) * node["n_column_classes"] + columns[None, :]
+    return acc + arrays[node["bias"]].astype(np.int64)[classes]
+
+
+def max_pool(node, x):
+    sign = np.where(np.array(node["minimum"] or [False] * x.shape[2]), -1, 1)
+    return taps(x * sign, node["window"], node["shape"], -(1 << 40)).max(axis=(0, 1)) * sign
+
+
+def compute(node, arrays, inputs):
+    op = node["op"]
+    x = inputs[0]
+    if op == "conv":
+        y = conv(node, arrays, x)
+    elif op == "add":
+        y = sum(x << shift for x, shift in zip(inputs, node["shifts"]))
+    elif op == "average_pool":
+        sums = taps(x, node["window"], node["shape"], 0).sum(axis=(0, 1))
+        y = sums * arrays[node["reciprocals"]].astype(np.int64)[:, :, None]
+    elif op == "concat":
+        parts = zip(inputs, node["requantizations"], node["runs"])
+        return np.concatenate([requantize(x, how).reshape(-1, run) for x, how, run in parts], axis=1)
+    elif op == "max_pool":
+        return max_pool(node, x)
+    elif op == "pad":
+        y = np.full(node["shape"], node["value"])
+        (top, left), (h, w, _) = node["begin"], x.shape
+        y[top : top + h, left : left + w] = x
+        return y
+    elif op == "reshape":
+        return x.reshape(-1)[arrays[node["source"]]]
+    elif op == "rescale":
+        y = x
+    else:
+        raise ValueError(f"unknown operation {op}")
+    return requantize(y, node["requantization"])
+
+
+def limits(form):
+    top = (1 << (form["bits"] - (form["range"] != "unsigned"))) - 1
+    return {"unsigned": 0, "narrow": -top, "full": -top - 1}[form["range"]], top
+
+
+def run_image(description, arrays, image):
+    """The integers of every node for one image of raw pixels."""
+    values = []
+    for node in description["nodes"]:
+        form = node["format"]
+        if node["op"] == "input":
+            y = np.round(image.astype(np.float64) * 2.0 ** form["frac"]).clip(*limits(form))
+            y = y.astype(np.int64)
+        else:
+            y = compute(node, arrays, [values[i] for i in node["inputs"]])
+        y = y.reshape(node["shape"])
+        low, high = limits(form)
+        assert low <= y.min() and y.max() <= high, node["name"]
+        values.append(y)
+    return values
+
+
+def run(path, images):
+    """The real values of the classes, `[n, classes]`."""
+    description, arrays = load(path)
+    output = description["output"]
+    step = 2.0 ** -description["nodes"][output]["format"]["frac"]
+    results = [run_image(description, arrays, image)[output].reshape(-1) for image in images]
+    return np.array(results) * step

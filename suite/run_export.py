@@ -1,0 +1,140 @@
+"""What other tools make of exported networks.
+
+    python suite/run_export.py onnx FOLDER    ONNX Runtime, without and with its optimizations
+    python suite/run_export.py qonnx FOLDER   the reference execution of the `qonnx` package
+    python suite/run_export.py npz FOLDER     NumPy, by the integers of the archive alone
+    python suite/run_export.py hls FOLDER     hls4ml's parser; and what g++ makes of its C++
+
+FOLDER holds a folder for each case: the exported file `network.onnx`, `network.qonnx.onnx` or
+`network.npz` (for hls4ml `network.yml`, `network_types.h` and a program `check.cpp` besides), the images `images.npy` `[n, h, w, c]` and what fixedwise computes, `expected.npy`
+`[n, classes]`, as real values. Prints `CASE: EQUAL of IMAGES equal, SAME the same class` a line for
+each setting of the tool; whether that is enough is for the caller to say.
+"""
+
+import argparse
+import contextlib
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import export_npz
+
+BATCH = 250
+
+
+def report(name, got, expected):
+    equal = int((got == expected).all(axis=1).sum())
+    same = int((got.argmax(axis=1) == expected.argmax(axis=1)).sum())
+    print(f"{name}: {equal} of {len(expected)} equal, {same} the same class", flush=True)
+
+
+def run_onnx(case, images, expected):
+    import onnx
+    import onnxruntime
+
+    model = onnx.load(case / "network.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    levels = onnxruntime.GraphOptimizationLevel
+    for setting, level in [("plain", levels.ORT_DISABLE_ALL), ("optimized", levels.ORT_ENABLE_ALL)]:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = level
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(
+            str(case / "network.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+        (value,) = session.get_inputs()
+        kind = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[value.type]
+        x = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(kind)
+        parts = [x[i : i + BATCH] for i in range(0, len(x), BATCH)]
+        got = np.concatenate([session.run(None, {value.name: part})[0] for part in parts])
+        report(f"{case.name} {setting}", got, expected)
+
+
+def run_qonnx(case, images, expected):
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_datatypes import InferDataTypes
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    model = ModelWrapper(str(case / "network.qonnx.onnx"))
+    model = model.transform(InferShapes()).transform(InferDataTypes())
+    (name,) = [value.name for value in model.graph.input]
+    (output,) = [value.name for value in model.graph.output]
+    x = images.transpose(0, 3, 1, 2).astype(np.float32)
+    got = [execute_onnx(model, {name: x[i : i + 1]})[output] for i in range(len(x))]
+    report(case.name, np.concatenate(got), expected)
+
+
+def run_npz(case, images, expected):
+    got = export_npz.run(case / "network.npz", images)
+    report(case.name, got, expected)
+
+
+def run_hls(case, images, expected):
+    import hls4ml
+    import yaml
+
+    config = yaml.safe_load((case / "network.yml").read_text())
+    parsed = hls4ml.model.graph.HLSConfig({"HLSConfig": config, "Backend": "Vitis"})
+    for name, layer in config["LayerName"].items():
+        for kind, text in layer["Precision"].items():
+            stored = parsed.layer_name_precision[f"{name.lower()}_{kind}"]
+            precision = parsed.backend.convert_precision_string(stored)
+            width, integer, *modes = text[text.index("<") + 1 : -1].split(",")
+            assert (precision.width, precision.integer) == (int(width), int(integer)), text
+            assert precision.signed != ("ufixed" in text), text
+            if modes:
+                rounding, saturation = precision.rounding_mode, precision.saturation_mode
+                assert [f"AP_{rounding}", f"AP_{saturation}"] == modes, text
+    types = Path(hls4ml.__file__).parent / "templates/vivado/ap_types"
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "check"
+        flags = ["-std=c++14", "-w", "-I", types, "-I", case]
+        subprocess.run(["g++", *flags, case / "check.cpp", "-o", program], check=True)
+        subprocess.run([program], check=True)
+        print(f"{case.name}: types as expected", flush=True)
+        if case.name.startswith("sequential"):
+            report(case.name, run_hls4ml(case, config, images, folder), expected)
+
+
+def run_hls4ml(case, config, images, folder):
+    """What the C++ of hls4ml computes, with `ap_fixed` in software."""
+    import hls4ml
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.transformation.channels_last import ConvertToChannelsLastAndClean
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    model = ModelWrapper(str(case / "network.qonnx.onnx"))
+    model = model.transform(InferShapes()).transform(ConvertToChannelsLastAndClean())
+    model = model.transform(InferShapes())
+    for i, node in enumerate(model.graph.node):
+        node.name = node.name or f"added_{i}"
+    # Its progress goes to where ours is not.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        converted = hls4ml.converters.convert_from_onnx_model(
+            model, output_dir=folder, project_name="network", backend="Vitis", hls_config=config
+        )
+        converted.compile()
+        x = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
+        return converted.predict(x).reshape(len(images), -1)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    runs = {"onnx": run_onnx, "qonnx": run_qonnx, "npz": run_npz, "hls": run_hls}
+    parser.add_argument("form", choices=runs)
+    parser.add_argument("folder", type=Path)
+    args = parser.parse_args()
+    for case in sorted(path for path in args.folder.iterdir() if path.is_dir()):
+        images, expected = (np.load(case / f"{name}.npy") for name in ("images", "expected"))
+        runs[args.form](case, images, expected.reshape(len(images), -1))
+
+
+if __name__ == "__main__":
+    main()
