@@ -69,7 +69,7 @@ fn dense(name: &'static str, inputs: usize, outputs: usize, peer: Peer) -> Case 
     Case { name, graph: b.finish(), peer }
 }
 
-/// The network of MLPerf Tiny's image classification: 12.5 million multiply-accumulates.
+/// The image classification network of `MLPerf` Tiny: 12.5 million multiply-accumulates.
 fn resnet_8() -> Graph {
     let mut b = Build::new(Shape::new(32, 32, 3), 1);
     let conv = |b: &mut Build, x, channels, kernel, stride, is_relu| {
@@ -211,7 +211,7 @@ fn main() -> Result<()> {
             continue;
         }
         println!("\nInstructions for each multiply-accumulate on {}", core.name());
-        let head: String = WIDTHS.iter().map(|bits| format!("{bits:>6} b")).collect();
+        let head = WIDTHS.map(|bits| format!("{bits:>6} b")).concat();
         println!("{:<30}{head}   code   CMSIS-NN 8 b, 4 b", "layer");
         for case in &cases {
             let mut row = format!("{:<30}", case.name);

@@ -65,8 +65,9 @@ pub use plot::{
 pub use progress::{Candidate, Observer, Progress, Step};
 pub use quantize::{Outcome, QuantizeOptions, Strategy, quantize, quantize_observed};
 pub use result::{
-    AccuracyResult, BudgetResult, BudgetStep, Ended, FormatResult, HolderResult, ImagesResult, LayerResult, MaxLossResult, MemoryResult,
-    ModelResult, MultiplicationResult, OtherResult, RESULT_SCHEMA, RunResult, SetResult, TraceStep,
+    AccuracyResult, BudgetResult, BudgetStep, Ended, FormatResult, HolderResult, ImagesResult,
+    LayerResult, MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, OtherResult,
+    RESULT_SCHEMA, RunResult, SetResult, TraceStep,
 };
 pub use sets::DataOptions;
 pub use summary::summary;

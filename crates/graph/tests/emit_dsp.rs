@@ -110,6 +110,47 @@ fn check(core: Core, graph: &Graph, widths: Widths) {
     emitted.assert_equals(&fixed, &images(fixed.nodes[0].shape));
 }
 
+/// Multiply-accumulates of the layers named `conv_` and `dense_`.
+fn macs(graph: &Graph) -> u64 {
+    let of = |node: &fixedwise_graph::Node| {
+        node.op.weights().map_or(0, <[f32]>::len) * node.shape.h * node.shape.w
+    };
+    u64::try_from(graph.nodes.iter().map(of).sum::<usize>()).unwrap()
+}
+
+/// A layer alone needs at most so many instructions for a thousand multiply-accumulates.
+#[track_caller]
+fn count(input: Shape, layer: Layer, weights: u8, most: u64) {
+    let mut b = Build::new(input, 2);
+    let (kernel, stride, pad_begin, pad_end, channels, groups) = layer;
+    let window = Window { kernel, stride, dilation: [1, 1], pad_begin, pad_end, ceil: false };
+    let x = b.conv("conv_1", 0, channels, &window, groups);
+    b.push("relu", Relu, vec![x]);
+    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+    let fixed = widths(weights).lower(&graph);
+    let options = COptions { core: c::Core::Dsp, ..COptions::new("net") };
+    let emitted = Emitted::new(Core::CortexM4, &fixed, &options, false).unwrap();
+    let instructions = emitted.assert_equals(&fixed, &images(input)[3..4])[0];
+    let each = instructions * 1000 / macs(&graph);
+    assert!(each <= most, "{layer:?}, {weights} bits: {each} / 1000 instructions, at most {most}");
+}
+
+#[test]
+fn few_instructions_do_a_multiply_accumulate() {
+    if !Core::CortexM4.is_available() {
+        return;
+    }
+    for weights in [8, 4, 2] {
+        count(Shape::new(12, 12, 32), square(3, 1, 1, 64), weights, 1010);
+        count(Shape::new(13, 11, 32), square(3, 1, 1, 64), weights, 1050);
+        count(Shape::new(12, 12, 32), square(5, 2, 2, 64), weights, 1150);
+        count(Shape::new(32, 32, 3), square(3, 1, 1, 16), weights, 1300);
+        count(Shape::new(12, 12, 64), square(1, 1, 0, 64), weights, 1100);
+        count(Shape::new(12, 12, 64), depthwise(3, 1, 1, 64), weights, 2300);
+        count(Shape::new(1, 1, 1024), square(1, 1, 0, 64), weights, 1750);
+    }
+}
+
 const CORES: [Core; 2] = [Core::Host, Core::CortexM4];
 
 fn square(kernel: usize, stride: usize, pad: usize, channels: usize) -> Layer {

@@ -62,12 +62,12 @@ impl Arithmetic {
         Some(Self { x, y, bits, unpack, scale, shift: shift + scale, min, max })
     }
 
-    /// What tells functions apart by their end: `u8_s9`, or with the bounds.
+    /// What tells functions apart by their end: `_u8_9_0_255`.
     fn name(&self) -> String {
         let Self { y, shift, min, max, .. } = self;
         let short = Storage::Whole(*y).short();
         let of = |bound: &i64| bound.to_string().replace('-', "m");
-        format!("_{short}_s{shift}_{}_{}", of(min), of(max))
+        format!("_{short}_{shift}_{}_{}", of(min), of(max))
     }
 
     /// The same as initializers of a plan in C, with how weights are unpacked.

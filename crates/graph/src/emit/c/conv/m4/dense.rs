@@ -31,7 +31,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     let name = layer.name;
     let x_bytes = arithmetic.x.size_bytes();
     // Whole fours are read: where the input ends inside of one it is copied.
-    let is_copied = depth % 4 != 0;
+    let is_copied = !depth.is_multiple_of(4);
     let mut body = String::new();
     let mut from = "x".to_owned();
     if is_copied {
@@ -151,7 +151,7 @@ impl Dense<'_> {
             }
         }
         asm.repeat(words - loops * unrolled, |asm| self.word(asm, per_word));
-        if self.n % per_word > 0 {
+        if !self.n.is_multiple_of(per_word) {
             self.word(&mut asm, self.n % per_word);
         }
         asm.push("ldr r0, [sp, #8]");

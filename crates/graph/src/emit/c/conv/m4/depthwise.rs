@@ -62,7 +62,7 @@ impl Depthwise<'_> {
     /// Puts the function into the file; gives its name without prefix.
     pub(super) fn emit(&self, source: &mut Source) -> String {
         let name = format!(
-            "depthwise{}_w{}_{}x{}_{}_{}{}{}",
+            "depthwise{}_w{}_{}x{}_by{}_{}{}{}",
             self.pixels,
             self.arithmetic.bits,
             self.kernel[0],
@@ -215,7 +215,7 @@ impl Depthwise<'_> {
         }
         let taps_of_word = 2 * per_word(self.arithmetic.bits);
         let load = |asm: &mut Assembly, register: &str, tap: usize, last: usize| {
-            let ends_word = (last + 1) % taps_of_word == 0 || last + 1 == n_taps;
+            let ends_word = (last + 1).is_multiple_of(taps_of_word) || last + 1 == n_taps;
             let step = if ends_word { ", #4" } else { "" };
             asm.push(format!("ldr {register}, [r1]{step}"));
             if bits < 8 {
@@ -230,7 +230,7 @@ impl Depthwise<'_> {
         let mut tap = first;
         while tap < first + count {
             let register = WEIGHTS[tap - first];
-            if tap % 2 == 0 && tap + 1 < first + count {
+            if tap.is_multiple_of(2) && tap + 1 < first + count {
                 let other = WEIGHTS[tap + 1 - first];
                 load(asm, other, tap, tap + 1);
                 asm.push(format!("sxtb16 {register}, {other}"));
@@ -238,7 +238,7 @@ impl Depthwise<'_> {
                 tap += 2;
             } else {
                 load(asm, register, tap, tap);
-                let rotated = if tap % 2 == 0 { "" } else { ", ror #8" };
+                let rotated = if tap.is_multiple_of(2) { "" } else { ", ror #8" };
                 asm.push(format!("sxtb16 {register}, {register}{rotated}"));
                 tap += 1;
             }

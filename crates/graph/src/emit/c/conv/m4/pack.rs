@@ -34,7 +34,7 @@ pub(super) fn pack(unpack: Unpack, bits: u8, fours: &[Four]) -> Vec<u32> {
         let mut word = 0;
         for (four, first) in fours.iter().zip(0_u32..) {
             for &(pair, lane) in lanes {
-                let [pair_bits, lane_bits] = [pair, lane].map(|i| if i == 1 { 1 } else { 0_u32 });
+                let [pair_bits, lane_bits] = [pair, lane].map(|i| u32::from(i == 1));
                 let at = if unpack == Unpack::Bytes {
                     8 * (pair_bits + 2 * lane_bits) + 8 - bits * (first + 1)
                 } else {

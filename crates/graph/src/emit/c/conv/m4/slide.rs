@@ -47,12 +47,14 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     }
     let arithmetic = Arithmetic::new(layer, !is_depthwise)?;
     let geometry = Geometry::new(layer, is_depthwise);
+    let numbers = geometry.numbers(layer, &arithmetic)?;
     let printed = if is_depthwise {
         geometry.depthwise(layer, &arithmetic, source)?
     } else {
         geometry.convolution(layer, &arithmetic, source)?
     };
-    geometry.emit(layer, &arithmetic, &printed, source)
+    printed.emit(layer, &arithmetic, &numbers, source);
+    Some((2 * geometry.kernel[0] * geometry.slot()).next_multiple_of(8))
 }
 
 /// What a kind of convolution puts into the file.
@@ -139,7 +141,7 @@ impl Geometry {
             offsets: (0..pixels).map(place).collect(),
             has_classes: layer.has_classes(),
         };
-        let fours = self.x.c % 4 == 0 && arithmetic.x != Element::I16;
+        let fours = self.x.c.is_multiple_of(4) && arithmetic.x != Element::I16;
         let weight = |channel: usize, row: usize, k: usize| {
             let k = if fours { k / 4 * 4 + [0, 2, 1, 3][k % 4] } else { k };
             if channel >= layer.op.channels || k >= run {
@@ -181,7 +183,7 @@ impl Geometry {
             let at = channel * layer.depth() + row * columns + column;
             if channel < layer.op.channels { layer.op.weights[at] } else { 0 }
         });
-        let fours = self.x.c % 4 == 0 && arithmetic.x != Element::I16;
+        let fours = self.x.c.is_multiple_of(4) && arithmetic.x != Element::I16;
         let widen = if fours { Widen::Pairs } else { Widen::Each };
         let strips = strips(self.y.w, most)
             .into_iter()
@@ -189,26 +191,22 @@ impl Geometry {
         Some(Printed { strips: strips.collect(), weights, widen })
     }
 
-    /// Prints the layer around its strips; gives the bytes of scratch.
-    fn emit(
-        &self,
-        layer: &ConvLayer,
-        arithmetic: &Arithmetic,
-        printed: &Printed,
-        source: &mut Source,
-    ) -> Option<usize> {
+    /// `int16_t` of a row with what follows it.
+    fn slot(&self) -> usize {
+        if self.is_twice { 2 * self.row } else { self.row }
+    }
+
+    /// The plan's numbers in the order of `slide.c`; `None` where one needs more than 16 bits.
+    fn numbers(&self, layer: &ConvLayer, arithmetic: &Arithmetic) -> Option<String> {
         let (x_bytes, y_bytes) = (arithmetic.x.size_bytes(), arithmetic.y.size_bytes());
         let channels = layer.op.channels;
-        let odd = self.ring_channels > self.x.c;
-        let (pieces, n) = if self.gathers || odd {
+        let (pieces, n) = if self.gathers || self.ring_channels > self.x.c {
             (self.read_columns(), self.x.c)
         } else {
             (1, self.read_columns() * self.x.c)
         };
-        let original_stride = if self.gathers { layer.op.window.stride[1] } else { 1 };
-        let pixel_values = self.x.c * original_stride;
-        let slot = if self.is_twice { 2 * self.row } else { self.row };
-        let covered = self.read_columns() == (self.y.w - 1) * self.stride[1] + self.kernel[1];
+        let step = if self.gathers { layer.op.window.stride[1] } else { 1 };
+        let is_covered = self.read_columns() == (self.y.w - 1) * self.stride[1] + self.kernel[1];
         let numbers = [
             self.x.h,
             self.x.w * self.x.c * x_bytes,
@@ -219,24 +217,30 @@ impl Geometry {
             self.pad[0],
             pieces,
             n,
-            pixel_values * x_bytes,
+            step * self.x.c * x_bytes,
             self.ring_channels,
-            slot,
+            self.slot(),
             self.pad[1] * self.ring_channels,
             2 * self.row - 2,
-            usize::from(!covered || self.pad[1] > 0),
+            usize::from(!is_covered),
             self.column(),
             channels * y_bytes,
             channels.next_multiple_of(2),
             layer.op.bias.n_column_classes,
         ];
-        if numbers.iter().any(|&number| number > usize::from(u16::MAX)) {
-            return None;
-        }
+        let fit = numbers.iter().all(|&number| u16::try_from(number).is_ok());
+        fit.then(|| numbers.map(|number| number.to_string()).join(", "))
+    }
+}
+
+impl Printed {
+    /// Prints the layer around its strips.
+    fn emit(&self, layer: &ConvLayer, arithmetic: &Arithmetic, numbers: &str, source: &mut Source) {
+        let channels = layer.op.channels;
         let name = layer.name;
         source.once("slide", fill(include_str!("slide.c"), &[("P", "$P"), ("MAX_ROWS", ROWS)]));
-        let widen = printed.widen.emit(arithmetic.x, source);
-        let words = printed.weights.iter().copied().map(i64::from);
+        let widen = self.widen.emit(arithmetic.x, source);
+        let words = self.weights.iter().copied().map(i64::from);
         source.array("uint32_t", &format!("{name}_weights"), words);
         let biases = arithmetic.biases(layer);
         let padded = biases
@@ -251,23 +255,21 @@ impl Geometry {
         } else {
             "0".to_owned()
         };
-        let strips: Vec<String> = printed
+        let strips: Vec<String> = self
             .strips
             .iter()
             .map(|(strip, pixels, end)| format!("{{$P_{strip}, {end}, {pixels}}}"))
             .collect();
-        let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
         source.object(
             PLAN_BYTES,
             format!(
                 "static const $P_sliding {name}_plan = {{\n    $P_{widen}, {name}_weights, \
                  {name}_bias, {classes},\n    {{{}}},\n    {}\n}};",
                 strips.join(", "),
-                numbers.join(", ")
+                numbers
             ),
         );
         layer_function(layer, source, &format!("    $P_slide(&{name}_plan, x, y, scratch);"));
-        Some((2 * self.kernel[0] * slot).next_multiple_of(8))
     }
 }
 
@@ -366,7 +368,7 @@ fn flat_columns(x: Shape) -> usize {
     let pixels = x.h * x.w;
     let may_be = |&columns: &usize| {
         let small = columns <= 8 || columns == x.w || 2 * columns * x.c <= FLAT_BYTES;
-        pixels % columns == 0 && small
+        pixels.is_multiple_of(columns) && small
     };
     // About two more for each row.
     let row = |columns: usize| {

@@ -47,12 +47,12 @@ impl Strip<'_> {
         let Arithmetic { bits, unpack, .. } = *self.arithmetic;
         let offsets: Vec<String> = self.offsets.iter().skip(1).map(usize::to_string).collect();
         let name = format!(
-            "strip{}_w{bits}{}_{}x{}_{}{}_{}{}",
+            "strip{}_w{bits}{}_{}x{}_at{}_{}{}{}",
             self.pixels(),
             if unpack == Unpack::Lanes { "l" } else { "" },
             self.rows,
             self.pairs,
-            offsets.iter().map(|offset| format!("{offset}_")).collect::<String>(),
+            offsets.join("_"),
             self.channels,
             self.arithmetic.name(),
             if self.has_classes { "_classes" } else { "" },
@@ -193,7 +193,7 @@ impl Strip<'_> {
     fn loop_fours(&self) -> usize {
         let per_word = per_word(self.arithmetic.bits);
         let mut counts = (1..=UNROLLED.max(per_word)).rev().filter(|n| n % per_word == 0);
-        let divides = |n: &usize| *n >= UNROLLED / 2 && self.pairs % n == 0;
+        let divides = |n: &usize| *n >= UNROLLED / 2 && self.pairs.is_multiple_of(*n);
         counts.clone().find(divides).or_else(|| counts.next()).unwrap_or(per_word)
     }
 
