@@ -15,10 +15,29 @@ use fixedwise_testing::{Build, Core, Emitted, Random};
 /// Kernel, stride, padding before and after, output channels, groups.
 type Layer = ([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize, usize);
 
-/// Layers side by side over one input; `classes` gives them biases that depend on the position.
-fn graph(input: Shape, layers: &[Layer], classes: bool, seed: u64) -> Graph {
+/// What stands before the layers.
+#[derive(Clone, Copy)]
+enum Stem {
+    Input,
+    /// A normalization: biases depend on the position.
+    Affine,
+    /// A layer, and its ReLU or none.
+    Layer(bool),
+}
+
+/// Layers side by side over one value.
+fn graph(input: Shape, layers: &[Layer], stem: Stem, seed: u64) -> Graph {
     let mut b = Build::new(input, seed);
-    let x = if classes { b.affine("affine", 0) } else { 0 };
+    let pixel = Window::pixel();
+    let x = match stem {
+        Stem::Input => 0,
+        Stem::Affine => b.affine("affine", 0),
+        Stem::Layer(false) => b.conv("conv_in", 0, input.c, &pixel, 1),
+        Stem::Layer(true) => {
+            let x = b.conv("conv_in", 0, input.c, &pixel, 1);
+            b.push("relu_in", Relu, vec![x])
+        }
+    };
     let mut ends = Vec::new();
     for (i, &(kernel, stride, pad_begin, pad_end, channels, groups)) in layers.iter().enumerate() {
         let window = Window { kernel, stride, dilation: [1, 1], pad_begin, pad_end, ceil: false };
@@ -96,8 +115,11 @@ fn images(shape: Shape) -> Vec<Vec<f32>> {
 #[track_caller]
 fn check(core: Core, graph: &Graph, widths: Widths) {
     let fixed = widths.lower(graph);
-    let options = COptions { core: c::Core::Dsp, ..COptions::new("net") };
+    let packs_activations = widths.signed.bits <= 4;
+    let options = COptions { core: c::Core::Dsp, packs_activations, ..COptions::new("net") };
     let emitted = Emitted::new(core, &fixed, &options, true).unwrap_or_else(|e| panic!("{e}"));
+    let is_packed = |layer: &c::CLayer| layer.storage.bits() == 4;
+    assert_eq!(packs_activations, emitted.project.layers.iter().any(is_packed));
     for layer in &emitted.project.layers {
         let is_layer = layer.name.starts_with("conv") && !layer.name.starts_with("concat");
         assert!(
@@ -190,7 +212,7 @@ fn layers(c: usize) -> Vec<Layer> {
 fn every_shape_equals_the_executor() {
     for core in CORES.into_iter().filter(|core| core.is_available()) {
         for (c, weights) in [(1, 8), (3, 4), (4, 2), (6, 8), (8, 4), (5, 1)] {
-            let graph = graph(Shape::new(13, 11, c), &layers(c), false, 7);
+            let graph = graph(Shape::new(13, 11, c), &layers(c), Stem::Input, 7);
             check(core, &graph, widths(weights));
         }
     }
@@ -205,12 +227,12 @@ fn every_width_and_element_equals_the_executor() {
         depthwise(3, 1, 1, 8),
         ([5, 6], [1, 1], [0, 0], [0, 0], 9, 1),
     ];
-    let graph = graph(Shape::new(5, 6, 8), &layers, false, 11);
+    let graph = graph(Shape::new(5, 6, 8), &layers, Stem::Input, 11);
     for core in CORES.into_iter().filter(|core| core.is_available()) {
         for weights in [1, 2, 3, 4, 7, 8, 12] {
             check(core, &graph, widths(weights));
         }
-        for weights in [2, 4, 8] {
+        for weights in [4, 8] {
             let signed = Widths { input: Format::signed(8, -1), ..widths(weights) };
             check(core, &graph, signed);
             let wide = Widths {
@@ -221,12 +243,28 @@ fn every_width_and_element_equals_the_executor() {
                 ..widths(weights)
             };
             check(core, &graph, wide);
-            let narrow = Widths {
-                input: Format::unsigned(4, -4),
-                signed: Format::full(4, -7),
-                unsigned: Format::unsigned(3, -8),
-                ..widths(weights)
-            };
+        }
+    }
+}
+
+#[test]
+fn packed_activations_equal_the_executor() {
+    for (is_relu, weights) in [(true, 4), (false, 2), (true, 8)] {
+        let layers = [
+            square(3, 1, 1, 8),
+            square(3, 2, 0, 6),
+            square(1, 1, 0, 6),
+            square(1, 2, 0, 2),
+            depthwise(3, 1, 1, 6),
+            ([5, 6], [1, 1], [0, 0], [0, 0], 10, 1),
+        ];
+        let graph = graph(Shape::new(5, 6, 6), &layers, Stem::Layer(is_relu), 13);
+        let narrow = Widths {
+            signed: Format::full(4, -5),
+            unsigned: Format::unsigned(4, -5),
+            ..widths(weights)
+        };
+        for core in CORES.into_iter().filter(|core| core.is_available()) {
             check(core, &graph, narrow);
         }
     }
@@ -238,7 +276,7 @@ fn biases_of_borders_equal_the_executor() {
         for (c, weights) in [(1, 4), (3, 8), (8, 2)] {
             let mut layers = vec![square(3, 1, 1, 8), square(5, 2, 2, 3)];
             layers.extend((c > 1).then(|| depthwise(3, 1, 1, c)));
-            let graph = graph(Shape::new(9, 7, c), &layers, true, 5);
+            let graph = graph(Shape::new(9, 7, c), &layers, Stem::Affine, 5);
             check(core, &graph, widths(weights));
         }
     }
@@ -247,7 +285,7 @@ fn biases_of_borders_equal_the_executor() {
 #[test]
 fn many_channels_equal_the_executor() {
     let layers = [square(3, 1, 1, 10), square(1, 1, 0, 12), depthwise(3, 1, 1, 96)];
-    let graph = graph(Shape::new(4, 5, 96), &layers, false, 3);
+    let graph = graph(Shape::new(4, 5, 96), &layers, Stem::Input, 3);
     for core in CORES.into_iter().filter(|core| core.is_available()) {
         for weights in [1, 2, 4, 8] {
             check(core, &graph, widths(weights));

@@ -22,8 +22,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
 /// From stored weights to outputs.
 #[derive(Clone, Copy, Debug)]
 struct Arithmetic {
-    x: Element,
-    y: Element,
+    x: Storage,
+    y: Storage,
+    /// What its inputs are widened from; two to a byte they are unpacked to bytes.
+    values: Element,
     /// Of a stored weight.
     bits: u8,
     unpack: Unpack,
@@ -39,7 +41,17 @@ struct Arithmetic {
 impl Arithmetic {
     /// `None` where the layer needs more than one shift and one clamp, or its widths are not served.
     fn new(layer: &ConvLayer, may_use_lanes: bool) -> Option<Self> {
-        let (Storage::Whole(x), Storage::Whole(y)) = (layer.x, layer.y) else { return None };
+        let (x, y) = (layer.x, layer.y);
+        let values = match x {
+            Storage::Whole(element) => element,
+            Storage::Packed4 { is_signed: true } => Element::I8,
+            Storage::Packed4 { is_signed: false } => Element::U8,
+        };
+        // Pixels begin with a byte, and two channels are whole bytes.
+        let is_split = |storage: Storage, channels: usize| storage.bits() == 4 && channels % 2 == 1;
+        if is_split(x, layer.input.c) || is_split(y, layer.op.channels) {
+            return None;
+        }
         let to = &layer.op.requantization;
         let bits = layer.weight_bits;
         if !layer.is_plain() || !matches!(bits, 1 | 2 | 4 | 8 | 16) {
@@ -59,13 +71,23 @@ impl Arithmetic {
             .filter_map(choice)
             .find(fits)?;
         let (min, max) = (to.min, to.max);
-        Some(Self { x, y, bits, unpack, scale, shift: shift + scale, min, max })
+        Some(Self { x, y, values, bits, unpack, scale, shift: shift + scale, min, max })
+    }
+
+    /// Bytes of so many inputs.
+    fn x_bytes(&self, n: usize) -> usize {
+        n * self.x.bits() / 8
+    }
+
+    /// Bytes of so many outputs.
+    fn y_bytes(&self, n: usize) -> usize {
+        n * self.y.bits() / 8
     }
 
     /// What tells functions apart by their end: `_u8_9_0_255`.
     fn name(&self) -> String {
         let Self { y, shift, min, max, .. } = self;
-        let short = Storage::Whole(*y).short();
+        let short = y.short();
         let of = |bound: &i64| bound.to_string().replace('-', "m");
         format!("_{short}_{shift}_{}_{}", of(min), of(max))
     }
@@ -75,7 +97,7 @@ impl Arithmetic {
         let lanes = u8::from(self.unpack == Unpack::Lanes);
         let lanes = if with_lanes { format!("{lanes}, ") } else { String::new() };
         let Self { bits, y, shift, min, max, .. } = self;
-        format!("{bits}, {lanes}{}, {shift}, {min}, {max}", y.size_bytes())
+        format!("{bits}, {lanes}{}, {shift}, {min}, {max}", y.bits())
     }
 
     /// The layer's biases as sums have them.

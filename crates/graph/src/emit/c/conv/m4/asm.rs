@@ -2,7 +2,6 @@
 
 use super::Arithmetic;
 use crate::emit::c::source::{Source, fill};
-use fixedwise_kernels::Element;
 
 /// Characters of one string literal; C99 promises 4095.
 const LITERAL: usize = 3800;
@@ -136,7 +135,7 @@ pub(super) struct Stores<'a> {
 
 impl Stores<'_> {
     pub(super) fn push(&self, asm: &mut Assembly) {
-        let Arithmetic { y: element, min, max, shift, .. } = *self.arithmetic;
+        let Arithmetic { y, min, max, shift, .. } = *self.arithmetic;
         let shift = if shift == 0 { String::new() } else { format!(", asr #{shift}") };
         let saturation = Saturation::of(min, max);
         if !saturation.clamps.is_empty() {
@@ -145,8 +144,8 @@ impl Stores<'_> {
         if saturation.clamps.len() > 1 {
             asm.constant("r12", max);
         }
-        let store = if element == Element::I16 { "strh" } else { "strb" };
-        let bytes = element.size_bytes();
+        let store = if y.bits() == 16 { "strh" } else { "strb" };
+        let is_packed = y.bits() == 4;
         for (pixel, sums) in self.sums.iter().enumerate() {
             for (channel, sum) in sums.iter().enumerate() {
                 match &saturation.instruction {
@@ -161,13 +160,21 @@ impl Stores<'_> {
                     asm.push(format!("it {condition}"));
                     asm.push(format!("mov{condition} {sum}, {register}"));
                 }
-                let at = pixel * self.pixel_bytes + channel * bytes;
+                // The first of two that share a byte waits for the second.
+                let mut stored = sum;
+                if is_packed && channel == 0 {
+                    continue;
+                } else if is_packed {
+                    stored = &sums[0];
+                    asm.push(format!("bfi {stored}, {sum}, #4, #28"));
+                }
+                let at = pixel * self.pixel_bytes + self.arithmetic.y_bytes(channel);
                 if self.last_is_one && channel == 1 {
                     asm.push("cmp r10, #0");
                     asm.push("it ne");
-                    asm.push(format!("{store}ne {sum}, [{}, #{at}]", self.y));
+                    asm.push(format!("{store}ne {stored}, [{}, #{at}]", self.y));
                 } else {
-                    asm.push(format!("{store} {sum}, [{}, #{at}]", self.y));
+                    asm.push(format!("{store} {stored}, [{}, #{at}]", self.y));
                 }
             }
         }

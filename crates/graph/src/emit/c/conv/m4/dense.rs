@@ -29,16 +29,20 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     let (depth, channels) = (layer.depth(), layer.op.channels);
     let n = depth.div_ceil(4);
     let name = layer.name;
-    let x_bytes = arithmetic.x.size_bytes();
+    let x_bytes = arithmetic.values.size_bytes();
     // Whole fours are read: where the input ends inside of one it is copied.
-    let is_copied = !depth.is_multiple_of(4);
+    let is_packed = arithmetic.x.bits() == 4;
+    let is_copied = is_packed || !depth.is_multiple_of(4);
     let mut body = String::new();
     let mut from = "x".to_owned();
     if is_copied {
-        let text = fill(include_str!("dense_copy.c"), &[("P", "$P")]);
-        source.once("dense_copy", text);
-        let (bytes, padded) = (depth * x_bytes, 4 * n * x_bytes);
-        body.push_str(&format!("    $P_dense_copy(x, scratch, {bytes}, {padded});\n"));
+        // Two to a byte each is read, else all bytes are.
+        let kind = if is_packed { arithmetic.x.short() } else { "bytes" };
+        let value = if is_packed { format!("$P_at_{kind}(x, i)") } else { "x[i]".to_owned() };
+        let values = [("P", "$P"), ("S", kind), ("VALUE", value.as_str())];
+        source.once(&format!("dense_copy_{kind}"), fill(include_str!("dense_copy.c"), &values));
+        let (count, padded) = (depth * x_bytes, 4 * n * x_bytes);
+        body.push_str(&format!("    $P_dense_copy_{kind}(x, scratch, {count}, {padded});\n"));
         "scratch".clone_into(&mut from);
     }
     let (mut weights, mut first) = (Vec::new(), 0);
@@ -50,8 +54,9 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         let dense = Dense { arithmetic: &arithmetic, channels: block, blocks, n };
         let function = dense.emit(source);
         body.push_str(&format!(
-            "    $P_{function}({from}, {name}_weights + {}, {name}_bias + {first}, y + {first});\n",
-            weights.len()
+            "    $P_{function}({from}, {name}_weights + {}, {name}_bias + {first}, y + {});\n",
+            weights.len(),
+            first * arithmetic.y.bits().min(8) / 8
         ));
         weights.extend(dense.weights(|channel, k| {
             if k < depth { layer.op.weights[(first + channel) * depth + k] } else { 0 }
@@ -80,11 +85,11 @@ struct Dense<'a> {
 impl Dense<'_> {
     /// Puts the function into the file; gives its name without prefix.
     fn emit(&self, source: &mut Source) -> String {
-        let Arithmetic { bits, unpack, x, .. } = *self.arithmetic;
+        let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
         let name = format!(
             "dense{}_{}_w{bits}{}_{}x{}{}",
             self.channels,
-            Storage::Whole(x).short(),
+            Storage::Whole(values).short(),
             if unpack == Unpack::Lanes { "l" } else { "" },
             self.blocks,
             self.n,
@@ -93,7 +98,7 @@ impl Dense<'_> {
         source.once("dsp", include_str!("dsp.c"));
         source.once("dsp_plain", include_str!("plain.c"));
         source.once("dense_plain", include_str!("dense_plain.c"));
-        let kind = match x {
+        let kind = match values {
             Element::U8 => "8",
             Element::I8 => "-8",
             Element::I16 => "16",
@@ -121,18 +126,17 @@ impl Dense<'_> {
     }
 
     fn assembly(&self) -> Assembly {
-        let Arithmetic { bits, unpack, x, .. } = *self.arithmetic;
+        let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
         let mut asm = Assembly::default();
-        let bytes = self.arithmetic.y.size_bytes();
         // [sp]: input, biases, output, its end, end of the loop.
         asm.all("push {r4-r11, lr}; sub sp, #20; str r0, [sp]; str r2, [sp, #4]; str r3, [sp, #8]");
-        asm.add("r12", "r3", self.channels * self.blocks * bytes);
+        asm.add("r12", "r3", self.arithmetic.y_bytes(self.channels * self.blocks));
         asm.push("str r12, [sp, #12]");
         let per_word = per_word(bits);
         let words = self.n / per_word;
         let unrolled = (UNROLLED / per_word).clamp(1, words.max(1));
         let loops = words / unrolled;
-        asm.add("r12", "r0", loops * unrolled * per_word * 4 * x.size_bytes());
+        asm.add("r12", "r0", loops * unrolled * per_word * 4 * values.size_bytes());
         asm.push("str r12, [sp, #16]");
         if unpack == Unpack::Lanes {
             asm.constant("lr", (0xffff_i64 << (16 - bits) & 0xffff) * 0x0001_0001);
@@ -155,16 +159,18 @@ impl Dense<'_> {
             self.word(&mut asm, self.n % per_word);
         }
         asm.push("ldr r0, [sp, #8]");
-        let sums: Vec<Vec<String>> = self.sums().into_iter().map(|sum| vec![sum]).collect();
+        // Two share a byte at 4 bits.
+        let together = if self.arithmetic.y.bits() == 4 { 2 } else { 1 };
+        let sums: Vec<Vec<String>> = self.sums().chunks(together).map(<[_]>::to_vec).collect();
         let stores = Stores {
             arithmetic: self.arithmetic,
             sums: &sums,
-            pixel_bytes: bytes,
+            pixel_bytes: self.arithmetic.y_bytes(together),
             y: "r0",
             last_is_one: false,
         };
         stores.push(&mut asm);
-        asm.push(format!("add r0, #{}", self.channels * bytes));
+        asm.push(format!("add r0, #{}", self.arithmetic.y_bytes(self.channels)));
         asm.all("str r0, [sp, #8]; ldr r10, [sp, #12]; cmp r0, r10; bne 1b");
         asm.all("add sp, #20; pop {r4-r11, pc}");
         asm
@@ -172,7 +178,7 @@ impl Dense<'_> {
 
     /// One word of weights of each channel: `fours` times four values.
     fn word(&self, asm: &mut Assembly, fours: usize) {
-        let Arithmetic { bits, unpack, x, .. } = *self.arithmetic;
+        let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
         let bits = usize::from(bits);
         let words = self.words();
         asm.push(if words.len() == 1 {
@@ -181,7 +187,7 @@ impl Dense<'_> {
             format!("ldmia r1!, {{{}}}", words.join(", "))
         });
         for four in 0..fours {
-            match x {
+            match values {
                 Element::U8 => {
                     asm.all("ldr r10, [r0], #4; uxtb16 r11, r10, ror #8; uxtb16 r10, r10");
                 }
@@ -221,9 +227,9 @@ impl Dense<'_> {
 
     /// Packs the weights `weight(channel, k)`: `[block][word][channel]`.
     fn weights(&self, weight: impl Fn(usize, usize) -> i16) -> Vec<u32> {
-        let Arithmetic { bits, unpack, x, .. } = *self.arithmetic;
+        let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
         // Bytes are widened in the order 0, 2, 1, 3.
-        let order = if x == Element::I16 { [[0, 1], [2, 3]] } else { [[0, 2], [1, 3]] };
+        let order = if values == Element::I16 { [[0, 1], [2, 3]] } else { [[0, 2], [1, 3]] };
         let mut words = Vec::new();
         for block in 0..self.blocks {
             let channel = |channel: usize| {

@@ -1,8 +1,8 @@
-/* Bytes, and zeros after them. */
-static void $P_dense_copy(const void *from, uint8_t *to, int32_t n, int32_t padded)
+/* Bytes of `x`, and zeros after them. */
+static void $P_dense_copy_$S(const void *from, uint8_t *to, int32_t n, int32_t padded)
 {
-    const uint8_t *bytes = from;
+    const uint8_t *x = from;
     for (int32_t i = 0; i < padded; i++) {
-        to[i] = i < n ? bytes[i] : 0;
+        to[i] = i < n ? (uint8_t)$VALUE : 0;
     }
 }

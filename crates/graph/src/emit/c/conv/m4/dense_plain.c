@@ -1,7 +1,7 @@
 #if !$P_HAS_DSP
 /* What a block of a dense layer computes: `blocks` times `channels` outputs of `n` fours of inputs. */
 typedef struct {
-    int32_t channels, blocks, n, bits, lanes, bytes, shift, min, max;
+    int32_t channels, blocks, n, bits, lanes, stored, shift, min, max;
 } $P_dense_plan;
 
 static inline int32_t $P_dense_value(const void *x, int32_t i, int32_t c, int32_t e, int32_t kind)
@@ -27,7 +27,7 @@ static void $P_dense_plain(const void *x, const uint32_t *weights, const int32_t
                 acc += $P_dense_value(x, i, c, 1, kind) * $P_lane(word, i % per_word, c, 1, s->bits, s->lanes);
             }
         }
-        $P_finish(y, o, acc, s->bytes, s->shift, s->min, s->max);
+        $P_finish(y, o, acc, s->stored, s->shift, s->min, s->max);
     }
 }
 #endif

@@ -36,7 +36,7 @@ impl Depthwise<'_> {
     /// Whether instructions reach all that a strip reads and writes, and are not too many.
     pub(super) fn is_in_reach(&self) -> bool {
         let last_column = (self.pixels - 1) * self.stride + self.kernel[1] - 1;
-        let written = self.pixels * self.channels * self.arithmetic.y.size_bytes();
+        let written = self.arithmetic.y_bytes(self.pixels * self.channels);
         let taps = self.kernel[0] * self.kernel[1];
         2 * last_column * self.ring_channels <= 4095 && written <= 4095 && taps <= 49
     }
@@ -105,7 +105,7 @@ impl Depthwise<'_> {
 
     fn assembly(&self) -> Assembly {
         let mut asm = Assembly::default();
-        let bytes = self.arithmetic.y.size_bytes();
+        let step = self.arithmetic.y_bytes(2);
         // [sp]: one pointer a row, then biases, output, its end, offset of the biases.
         let [rows, _] = self.kernel;
         let [biases, output, end, offset] = [0, 4, 8, 12].map(|at| 4 * rows + at);
@@ -118,7 +118,7 @@ impl Depthwise<'_> {
         }
         asm.push(format!("str r2, [sp, #{biases}]"));
         asm.push(format!("str r3, [sp, #{output}]"));
-        asm.add("r12", "r3", self.channels.next_multiple_of(2) * bytes);
+        asm.add("r12", "r3", self.arithmetic.y_bytes(self.channels.next_multiple_of(2)));
         asm.push(format!("str r12, [sp, #{end}]"));
         if self.has_classes {
             asm.push("movs r12, #0");
@@ -146,13 +146,13 @@ impl Depthwise<'_> {
         if last_is_one {
             asm.push(format!("ldr r10, [sp, #{end}]"));
             asm.push("sub r10, r10, r0");
-            asm.push(format!("subs r10, #{}", 2 * bytes));
+            asm.push(format!("subs r10, #{step}"));
         }
         let sums: Vec<Vec<String>> = (0..self.pixels).map(sums).collect();
-        let pixel_bytes = self.channels * bytes;
+        let pixel_bytes = self.arithmetic.y_bytes(self.channels);
         Stores { arithmetic: self.arithmetic, sums: &sums, pixel_bytes, y: "r0", last_is_one }
             .push(&mut asm);
-        asm.push(format!("add r0, #{}", 2 * bytes));
+        asm.push(format!("add r0, #{step}"));
         asm.push(format!("str r0, [sp, #{output}]"));
         asm.push(format!("ldr r10, [sp, #{end}]"));
         asm.all("cmp r0, r10; bne 1b");

@@ -2,7 +2,7 @@
 /* What a strip of a depthwise convolution computes; taps in the order in which the weights lie. */
 typedef struct {
     int32_t pixels, pixel, taps, channels, classes;
-    int32_t bits, bytes, shift, min, max;
+    int32_t bits, stored, shift, min, max;
 } $P_depthwise_plan;
 
 static void $P_depthwise_plain(const int16_t *const *rows, const uint32_t *weights, const void *bias,
@@ -19,7 +19,7 @@ static void $P_depthwise_plain(const int16_t *const *rows, const uint32_t *weigh
                 int32_t x = rows[tap_rows[i]][tap_offsets[i] + p * s->pixel + o];
                 acc += x * $P_lane(w, i / 2, i & 1, o & 1, s->bits, 0);
             }
-            $P_finish(y, p * s->channels + o, acc, s->bytes, s->shift, s->min, s->max);
+            $P_finish(y, p * s->channels + o, acc, s->stored, s->shift, s->min, s->max);
         }
     }
 }

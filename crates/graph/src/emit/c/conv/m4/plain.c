@@ -25,13 +25,16 @@ static inline int32_t $P_words(int32_t n, int32_t bits)
     return bits == 16 ? 2 * n : (n * bits + 7) / 8;
 }
 
-/* Writes output i: the sum shifted and clamped. */
-static inline void $P_finish(void *y, int32_t i, int32_t acc, int32_t bytes, int32_t shift, int32_t min,
+/* Writes output i of `stored` bits: the sum shifted and clamped. */
+static inline void $P_finish(void *y, int32_t i, int32_t acc, int32_t stored, int32_t shift, int32_t min,
     int32_t max)
 {
     acc >>= shift;
     acc = acc < min ? min : acc > max ? max : acc;
-    if (bytes == 1) {
+    if (stored == 4) {
+        uint8_t *both = (uint8_t *)y + i / 2;
+        *both = (uint8_t)(i & 1 ? (*both & 15) | (acc & 15) << 4 : (*both & 240) | (acc & 15));
+    } else if (stored == 8) {
         ((uint8_t *)y)[i] = (uint8_t)acc;
     } else {
         ((int16_t *)y)[i] = (int16_t)acc;

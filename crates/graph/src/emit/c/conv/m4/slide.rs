@@ -5,7 +5,7 @@ use super::{Arithmetic, depthwise::Depthwise, strip::Strip};
 use crate::{
     emit::c::{
         conv::{ConvLayer, layer_function},
-        source::{Source, Storage, c_type, fill},
+        source::{Source, Storage, fill},
     },
     graph::Shape,
 };
@@ -123,12 +123,11 @@ impl Geometry {
             let at = pixel * self.column();
             if self.is_twice && at % 2 == 1 { self.row + at - 1 } else { at }
         };
-        let limit = |pixels: usize, bytes: usize| {
+        let limit = |pixels: usize| {
             2 * (0..pixels).map(place).max().unwrap_or(0) <= Strip::REACH
-                && pixels * layer.op.channels * bytes <= Strip::REACH
+                && arithmetic.y_bytes(pixels * layer.op.channels) <= Strip::REACH
         };
-        let bytes = arithmetic.y.size_bytes();
-        let most = (1..=MAX_PIXELS).rev().find(|&pixels| limit(pixels, bytes))?;
+        let most = (1..=MAX_PIXELS).rev().find(|&pixels| limit(pixels))?;
         // Odd places alternate: then each strip begins at an even column.
         let widths =
             if self.is_twice { even_strips(self.y.w, most)? } else { strips(self.y.w, most) };
@@ -141,7 +140,7 @@ impl Geometry {
             offsets: (0..pixels).map(place).collect(),
             has_classes: layer.has_classes(),
         };
-        let fours = self.x.c.is_multiple_of(4) && arithmetic.x != Element::I16;
+        let fours = self.x.c.is_multiple_of(4) && arithmetic.x.bits() == 8;
         let weight = |channel: usize, row: usize, k: usize| {
             let k = if fours { k / 4 * 4 + [0, 2, 1, 3][k % 4] } else { k };
             if channel >= layer.op.channels || k >= run {
@@ -183,7 +182,7 @@ impl Geometry {
             let at = channel * layer.depth() + row * columns + column;
             if channel < layer.op.channels { layer.op.weights[at] } else { 0 }
         });
-        let fours = self.x.c.is_multiple_of(4) && arithmetic.x != Element::I16;
+        let fours = self.x.c.is_multiple_of(4) && arithmetic.x.bits() == 8;
         let widen = if fours { Widen::Pairs } else { Widen::Each };
         let strips = strips(self.y.w, most)
             .into_iter()
@@ -198,7 +197,6 @@ impl Geometry {
 
     /// The plan's numbers in the order of `slide.c`; `None` where one needs more than 16 bits.
     fn numbers(&self, layer: &ConvLayer, arithmetic: &Arithmetic) -> Option<String> {
-        let (x_bytes, y_bytes) = (arithmetic.x.size_bytes(), arithmetic.y.size_bytes());
         let channels = layer.op.channels;
         let (pieces, n) = if self.gathers || self.ring_channels > self.x.c {
             (self.read_columns(), self.x.c)
@@ -209,7 +207,7 @@ impl Geometry {
         let is_covered = self.read_columns() == (self.y.w - 1) * self.stride[1] + self.kernel[1];
         let numbers = [
             self.x.h,
-            self.x.w * self.x.c * x_bytes,
+            arithmetic.x_bytes(self.x.w * self.x.c),
             self.y.h,
             self.y.w,
             self.kernel[0],
@@ -217,14 +215,14 @@ impl Geometry {
             self.pad[0],
             pieces,
             n,
-            step * self.x.c * x_bytes,
+            arithmetic.x_bytes(step * self.x.c),
             self.ring_channels,
             self.slot(),
             self.pad[1] * self.ring_channels,
             2 * self.row - 2,
             usize::from(!is_covered),
             self.column(),
-            channels * y_bytes,
+            arithmetic.y_bytes(channels),
             channels.next_multiple_of(2),
             layer.op.bias.n_column_classes,
         ];
@@ -278,16 +276,24 @@ const ROWS: &str = "12";
 
 impl Widen {
     /// Puts the function into the file; gives its name without prefix.
-    fn emit(self, x: Element, source: &mut Source) -> String {
+    fn emit(self, x: Storage, source: &mut Source) -> String {
         source.once("dsp", include_str!("dsp.c"));
-        let short = Storage::Whole(x).short();
+        let short = x.short();
+        if let Storage::Packed4 { is_signed } = x {
+            let name = format!("widen_each_{short}");
+            let extend = if is_signed { " ^ 8) - 8" } else { ")" };
+            let values = [("P", "$P"), ("S", short), ("EXTEND", extend)];
+            source.once(&name, fill(include_str!("widen_packed.c"), &values));
+            return name;
+        }
         let (kind, template) = match self {
             Self::Fours => ("fours", include_str!("widen_fours.c")),
             Self::Pairs => ("pairs", include_str!("widen_fours.c")),
             Self::Each => ("each", include_str!("widen_each.c")),
             Self::Twice => ("twice", include_str!("widen_twice.c")),
         };
-        let extend = if x == Element::U8 { "uxtb16" } else { "sxtb16" };
+        let is_unsigned = x == Storage::Whole(Element::U8);
+        let extend = if is_unsigned { "uxtb16" } else { "sxtb16" };
         // Bytes 0, 2 and 1, 3 of one word become two words.
         let word = |from: &str, to: &str| match self {
             Self::Pairs => format!(
@@ -301,9 +307,9 @@ impl Widen {
             .map(|register| word(&format!("r{register}"), &format!("r{}", register + 1)))
             .collect();
         let (load, bytes) = match x {
-            Element::U8 => ("ldrb", "1"),
-            Element::I8 => ("ldrsb", "1"),
-            Element::I16 => ("ldrsh", "2"),
+            Storage::Whole(Element::U8) => ("ldrb", "1"),
+            Storage::Whole(Element::I16) => ("ldrsh", "2"),
+            _ => ("ldrsb", "1"),
         };
         let (order, second, third) = match self {
             Self::Fours => ("0, 2, 1, 3", "2", "1"),
@@ -318,7 +324,7 @@ impl Widen {
             &[
                 ("P", "$P"),
                 ("S", &types),
-                ("X", c_type(x)),
+                ("X", x.ctype()),
                 ("ORDER", order),
                 ("BLOCK", block.trim_end()),
                 ("LAST", word("r4", "r5").trim_end()),

@@ -83,12 +83,11 @@ impl Strip<'_> {
 
     fn assembly(&self) -> Assembly {
         let mut asm = Assembly::default();
-        let bytes = self.arithmetic.y.size_bytes();
         // [sp]: rows, row in work, biases, output, its end, end of a loop, offset of the biases.
         asm.all(
             "push {r4-r11, lr}; sub sp, #28; str r0, [sp]; str r2, [sp, #8]; str r3, [sp, #12]",
         );
-        asm.add("r12", "r3", self.channels.next_multiple_of(2) * bytes);
+        asm.add("r12", "r3", self.arithmetic.y_bytes(self.channels.next_multiple_of(2)));
         asm.push("str r12, [sp, #16]");
         if self.has_classes {
             asm.all("movs r12, #0; str r12, [sp, #24]");
@@ -243,18 +242,18 @@ impl Strip<'_> {
 
     /// Writes the outputs and goes on to the next two channels.
     fn finish(&self, asm: &mut Assembly) {
-        let bytes = self.arithmetic.y.size_bytes();
+        let step = self.arithmetic.y_bytes(2);
         asm.push("ldr r0, [sp, #12]");
         let last_is_one = self.channels % 2 == 1;
         if last_is_one {
             asm.all("ldr r10, [sp, #16]; sub r10, r10, r0");
-            asm.push(format!("subs r10, #{}", 2 * bytes));
+            asm.push(format!("subs r10, #{step}"));
         }
         let sums: Vec<Vec<String>> = (0..self.pixels()).map(sums).collect();
-        let pixel_bytes = self.channels * bytes;
+        let pixel_bytes = self.arithmetic.y_bytes(self.channels);
         Stores { arithmetic: self.arithmetic, sums: &sums, pixel_bytes, y: "r0", last_is_one }
             .push(asm);
-        asm.push(format!("add r0, #{}", 2 * bytes));
+        asm.push(format!("add r0, #{step}"));
         asm.all("str r0, [sp, #12]; ldr r10, [sp, #16]; cmp r0, r10; bne 1b");
         asm.all("add sp, #28; pop {r4-r11, pc}");
     }

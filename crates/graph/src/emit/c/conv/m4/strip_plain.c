@@ -2,7 +2,7 @@
 /* What a strip of a convolution computes. */
 typedef struct {
     int32_t pixels, offset[4], rows, pairs, channels, classes;
-    int32_t bits, lanes, bytes, shift, min, max;
+    int32_t bits, lanes, stored, shift, min, max;
 } $P_strip_plan;
 
 static void $P_strip_plain(const int16_t *const *rows, const uint32_t *weights, const void *bias, void *y,
@@ -21,7 +21,7 @@ static void $P_strip_plain(const int16_t *const *rows, const uint32_t *weights, 
                     acc += x[2 * i + 1] * $P_lane(w, i, o & 1, 1, s->bits, s->lanes);
                 }
             }
-            $P_finish(y, p * s->channels + o, acc, s->bytes, s->shift, s->min, s->max);
+            $P_finish(y, p * s->channels + o, acc, s->stored, s->shift, s->min, s->max);
         }
     }
 }
