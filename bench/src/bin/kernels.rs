@@ -212,7 +212,7 @@ fn main() -> Result<()> {
         }
         println!("\nInstructions for each multiply-accumulate on {}", core.name());
         let head = WIDTHS.map(|bits| format!("{bits:>6} b")).concat();
-        println!("{:<30}{head}   code   CMSIS-NN 8 b, 4 b", "layer");
+        println!("{:<30}{head}   code B CMSIS-NN 8 b, 4 b", "layer");
         for case in &cases {
             let mut row = format!("{:<30}", case.name);
             let mut code = 0;

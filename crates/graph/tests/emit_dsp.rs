@@ -7,10 +7,10 @@ use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
     emit::c::{self, COptions},
     lower,
-    ops::{Clip, Concat, GlobalAveragePool, Relu, Window},
+    ops::{Clip, Concat, Conv, GlobalAveragePool, Relu, Window},
     passes,
 };
-use fixedwise_testing::{Build, Core, Emitted, Random};
+use fixedwise_testing::{Build, Core, Emitted, Random, compile_c, run_fixed};
 
 /// Kernel, stride, padding before and after, output channels, groups.
 type Layer = ([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize, usize);
@@ -278,6 +278,89 @@ fn biases_of_borders_equal_the_executor() {
             layers.extend((c > 1).then(|| depthwise(3, 1, 1, c)));
             let graph = graph(Shape::new(9, 7, c), &layers, Stem::Affine, 5);
             check(core, &graph, widths(weights));
+        }
+    }
+}
+
+/// With weights and inputs at their ends the sums take all the bits that they may have where weights
+/// are the top of a lane.
+#[test]
+fn the_largest_sums_equal_the_executor() {
+    let input = Shape::new(2, 3, 252);
+    let constant = |weight: f32, window: Window, channels: usize| Conv {
+        weights: vec![weight; channels * window.kernel[0] * window.kernel[1] * input.c],
+        window,
+        groups: 1,
+        channels,
+        bias: vec![0.0; channels],
+        tap_bias: vec![],
+    };
+    for weight in [-0.5, 0.5] {
+        let mut b = Build::new(input, 1);
+        let x = b.push("conv_1", constant(weight, Window::pixel(), 6), vec![0]);
+        let y = b.push("conv_2", constant(weight, Window::whole(input), 5), vec![0]);
+        let x = b.push("mean_1", GlobalAveragePool, vec![x]);
+        b.push("concat", Concat { axis: 2 }, vec![x, y]);
+        let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+        for core in CORES.into_iter().filter(|core| core.is_available()) {
+            for weights in [1, 2, 4, 8] {
+                let signed = Format::signed(8, -9);
+                check(core, &graph, Widths { signed, ..widths(weights) });
+            }
+        }
+    }
+}
+
+#[test]
+fn every_core_with_the_extension_equals_the_executor() {
+    let layers = [square(3, 1, 1, 6), square(1, 1, 0, 12), depthwise(3, 1, 1, 3)];
+    let graph = graph(Shape::new(6, 7, 3), &layers, Stem::Input, 17);
+    let cores = [Core::CortexM7, Core::CortexM33, Core::CortexM55];
+    for core in cores.into_iter().filter(|core| core.is_available()) {
+        check(core, &graph, widths(4));
+    }
+}
+
+/// The caller's input may lie anywhere.
+#[test]
+fn an_unaligned_input_is_read() {
+    const DRIVER: &str = r#"
+#include "device.h"
+#include "net.h"
+static union { uint32_t word; uint8_t bytes[NET_INPUT_SIZE + 4]; } input;
+static net_output output[NET_OUTPUT_SIZE];
+static net_arena arena;
+int main(void)
+{
+    for (int i = 0; i < 4; i++) {
+        if (device_read(input.bytes + i, NET_INPUT_SIZE) != NET_INPUT_SIZE) {
+            return 1;
+        }
+        net_run(input.bytes + i, output, &arena);
+        device_write(output, sizeof output);
+    }
+    return 0;
+}
+"#;
+    for shape in [Shape::new(6, 6, 8), Shape::new(5, 5, 3), Shape::new(1, 1, 40)] {
+        let kernel = shape.h.min(3);
+        let layers = [square(kernel, 1, 0, 6), square(1, 1, 0, 12)];
+        let graph = graph(shape, &layers, Stem::Input, 19);
+        let fixed = widths(8).lower(&graph);
+        let options = COptions { core: c::Core::Dsp, ..COptions::new("net") };
+        let project = c::emit(&fixed, &options, &[]).unwrap();
+        let file = |name: &str| project.files.iter().find(|(file, _)| file == name).unwrap();
+        let (source, header) = (&file("net.c").1, &file("net.h").1);
+        let sources = [("net.c", source.as_str()), ("driver.c", DRIVER)];
+        for core in CORES.into_iter().filter(|core| core.is_available()) {
+            let program = compile_c(core, &sources, &[("net.h", header)], &[]).unwrap();
+            let image: Vec<u8> =
+                (0..shape.len()).map(|i| u8::try_from(i * 97 % 256).unwrap()).collect();
+            let output = program.run(&image.repeat(4)).unwrap().output;
+            let image: Vec<f32> = image.into_iter().map(f32::from).collect();
+            let expected = &run_fixed(&fixed, &image)[fixed.output];
+            let expected: Vec<u8> = expected.iter().map(|y| y.to_le_bytes()[0]).collect();
+            assert_eq!(output, expected.repeat(4), "{}, {shape:?}", core.name());
         }
     }
 }

@@ -161,11 +161,11 @@ impl Stores<'_> {
                     asm.push(format!("mov{condition} {sum}, {register}"));
                 }
                 // The first of two that share a byte waits for the second.
-                let mut stored = sum;
                 if is_packed && channel == 0 {
                     continue;
-                } else if is_packed {
-                    stored = &sums[0];
+                }
+                let stored = if is_packed { &sums[0] } else { sum };
+                if is_packed {
                     asm.push(format!("bfi {stored}, {sum}, #4, #28"));
                 }
                 let at = pixel * self.pixel_bytes + self.arithmetic.y_bytes(channel);
