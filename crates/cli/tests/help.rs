@@ -13,6 +13,9 @@ fn help_explains_every_option_and_has_examples() {
     help(&[]).stdout_eq(file!["snapshots/help.txt"].raw());
     help(&["quantize"]).stdout_eq(file!["snapshots/quantize.txt"].raw());
     help(&["evaluate"]).stdout_eq(file!["snapshots/evaluate.txt"].raw());
+    help(&["export"]).stdout_eq(file!["snapshots/export.txt"].raw());
+    help(&["export", "onnx"]).stdout_eq(file!["snapshots/export_onnx.txt"].raw());
+    help(&["export", "hls"]).stdout_eq(file!["snapshots/export_hls.txt"].raw());
     help(&["inspect"]).stdout_eq(file!["snapshots/inspect.txt"].raw());
     help(&["sweep"]).stdout_eq(file!["snapshots/sweep.txt"].raw());
     help(&["generalize"]).stdout_eq(file!["snapshots/generalize.txt"].raw());
@@ -37,6 +40,10 @@ fn wrong_arguments_end_with_code_1() {
         &["quantize", "a.onnx", "--data", "b", "--direction", "sideways"],
         &["quantize", "a.onnx", "--calibration", "b", "--search", "c"],
         &["evaluate", "a.onnx", "--plan", "p"],
+        &["export"],
+        &["export", "onnx", "a.onnx", "-o", "b.onnx"],
+        &["export", "npz", "a.onnx", "--plan", "p"],
+        &["export", "tflite", "a.onnx", "--plan", "p", "-o", "b"],
         &["plot"],
         &["plot", "heatmap", "result.json"],
         &["plot", "heatmap", "result.json", "-o", "picture.jpg"],

@@ -9,7 +9,7 @@ use crate::{
     quantize::integers,
     sets::DataOptions,
 };
-use fixedwise_graph::{AccumulatorPolicy, FixedGraph, Target, emit, lower_for};
+use fixedwise_graph::{FixedGraph, Target, emit};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -146,17 +146,13 @@ pub(crate) fn integer_network(
         (model, chosen) = for_pixels(false)?;
     }
     let graph = model.prepared(chosen.semantics)?;
-    let fixed = integers(&graph, &chosen)?.ok_or_else(|| Error::Plan {
+    integers(&graph, &chosen, target)?.ok_or_else(|| Error::Plan {
         path: plan.to_owned(),
         line: None,
         problem: "its semantics are `simulated`, which have no integers to export; search with \
                   `--semantics integer`"
             .to_owned(),
-    })?;
-    if let Some(target) = target {
-        lower_for(&graph, &chosen, AccumulatorPolicy::Prove32, target)?;
-    }
-    Ok(fixed)
+    })
 }
 
 /// A C identifier.

@@ -119,7 +119,7 @@ impl CExported {
 }
 
 /// Writes the integer network of a model and its plan as C99 into the folder `output`: `NAME.h`,
-/// `NAME.c`, a test with inputs and their results, a Makefile, a CMake file and a page that says what
+/// `NAME.c`, a test with inputs and their results, a `Makefile`, a `CMakeLists.txt` and a page that says what
 /// was made. What an export wrote before is replaced, anything else is not.
 ///
 /// The network takes raw pixels: the declared preprocessing is part of it. `docs/c.md` describes the

@@ -20,7 +20,7 @@ EXAMPLES
     fixedwise export onnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small.onnx
 
   For FPGAs: QONNX for FINN and hls4ml, and the types of every layer:
-    fixedwise export qonnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small.onnx
+    fixedwise export qonnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small-qonnx.onnx
     fixedwise export hls models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small-hls
 
   Every integer and every format, for programs of your own:
@@ -159,6 +159,47 @@ fn export_c(arguments: &ToC) -> Result<Verdict> {
         terminal::print(&exported.summary(terminal::has_color()))?;
     }
     Ok(Verdict::Done)
+}
+
+/// A form that `quantize --emit` writes beside its plan.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EmitName {
+    /// C99, in the folder `c`.
+    C,
+    /// Standard ONNX, `quantized.onnx`.
+    Onnx,
+    /// QONNX, `quantized-qonnx.onnx`.
+    Qonnx,
+    /// The types for high-level synthesis, in the folder `hls`.
+    Hls,
+    /// Integers for NumPy, `quantized.npz`.
+    Npz,
+}
+
+/// What `quantize` has written, in another form: its plan's files are in `folder`. Gives what was
+/// written.
+pub(crate) fn emit(
+    form: EmitName,
+    model: &Path,
+    folder: &Path,
+    options: &ExportOptions,
+    c: &CExport,
+) -> Result<PathBuf> {
+    let plan = folder.join("plan.toml");
+    let (name, form) = match form {
+        EmitName::C => {
+            let output = folder.join("c");
+            fixedwise::export_c(model, &plan, &output, options, c)?;
+            return Ok(output);
+        }
+        EmitName::Onnx => ("quantized.onnx", ExportForm::Onnx),
+        EmitName::Qonnx => ("quantized-qonnx.onnx", ExportForm::Qonnx),
+        EmitName::Hls => ("hls", ExportForm::Hls),
+        EmitName::Npz => ("quantized.npz", ExportForm::Npz),
+    };
+    let output = folder.join(name);
+    fixedwise::export(model, &plan, form, &output, options)?;
+    Ok(output)
 }
 
 fn export(

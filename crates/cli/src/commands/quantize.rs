@@ -3,13 +3,16 @@
 use crate::{
     Verdict,
     arguments::{self, DataArguments, ModelArguments, QuantizerName, SemanticsName},
+    commands::export::{self, EmitName},
     progress::Display,
     search_arguments::SearchArguments,
     terminal,
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use fixedwise::{DataOptions, MaxLoss, Offset, QuantizeOptions, Strategy};
+use fixedwise::{
+    CExport, DataOptions, ExportOptions, MaxLoss, Offset, QuantizeOptions, Semantics, Strategy,
+};
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
@@ -26,6 +29,9 @@ EXAMPLES
 
   The plain 8-bit network, to compare with:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --strategy fixed --bits 8
+
+  The network as C for a Cortex-M4, with a test in it, in fixedwise-out/c:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --target cortex-m4 --emit c
 
   Each kind alone, from the last layer back, beginning at the formats of an earlier run:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o reverse \\
@@ -133,6 +139,10 @@ pub(crate) struct Arguments {
         help_heading = "Output"
     )]
     pub(crate) output: PathBuf,
+    /// Writes the integer network in these forms too, beside the plan; `fixedwise export` has more to
+    /// say about each.
+    #[arg(long, value_name = "FORM,...", value_delimiter = ',', help_heading = "Output")]
+    emit: Vec<EmitName>,
     /// Prints result.json instead of a table.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
@@ -215,6 +225,7 @@ fn size(bytes: usize) -> u64 {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let (data, options) = options(arguments)?;
+    let code = code(arguments, &data, &options)?;
     let stop = stop_on_interrupt()?;
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);
@@ -222,16 +233,44 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let outcome = fixedwise::quantize_observed(model, &data, &options, &observer, stop);
     display.finish();
     let result = outcome?.result;
+    let folder = &arguments.output;
+    let mut written = vec![folder.join("plan.toml"), folder.join("result.json")];
+    let export = ExportOptions {
+        preprocess: data.preprocess.clone(),
+        architecture: options.architecture.clone(),
+        name: None,
+    };
+    for &form in &arguments.emit {
+        written.push(export::emit(form, model, folder, &export, &code)?);
+    }
     if arguments.json {
         terminal::print(&result.to_json())?;
     } else if !arguments.quiet {
         let mut text = fixedwise::summary(&result, terminal::has_color());
-        let folder = arguments.output.display();
-        text.push_str(&format!("written: {folder}/plan.toml, {folder}/result.json\n"));
+        let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+        text.push_str(&format!("written: {}\n", written.join(", ")));
         terminal::print(&text)?;
     }
     let is_met = result.bound_met && result.fits();
     Ok(if is_met { Verdict::Done } else { Verdict::OutOfReach })
+}
+
+/// How C is printed in the end; refuses before the search what cannot be printed after it.
+fn code(arguments: &Arguments, data: &DataOptions, options: &QuantizeOptions) -> Result<CExport> {
+    if !arguments.emit.is_empty() && options.semantics == Semantics::Simulated {
+        bail!(
+            "--emit: semantics `simulated` has no integers to export; leave out `--semantics \
+             simulated`"
+        );
+    }
+    let mut target = options.target.clone().unwrap_or_default();
+    if arguments.emit.contains(&EmitName::C) && target.c_options("network").is_none() {
+        bail!("--emit c: target `{}` runs no C; take another, or --emit hls", target.name);
+    }
+    // Whether its memory holds the network is said of the result; the nearest answer is written.
+    (target.flash_bytes, target.ram_bytes) = (None, None);
+    let images = data.test.clone().or_else(|| data.data.clone());
+    Ok(CExport { target, images, ..CExport::default() })
 }
 
 /// A flag that Ctrl-C raises.

@@ -5,6 +5,7 @@ use fixedwise_codec::{
     npz::{Array, ArrayData, Npz, encode_npy},
 };
 use fixedwise_fixed::convert::{count_to_u64, f64_to_f32};
+use fixedwise_graph::Shape;
 use fixedwise_graph::run::{Program, ValueRef, Workspace};
 use fixedwise_kernels::Kernels;
 use fixedwise_testing::{project, python, shared};
@@ -154,7 +155,7 @@ fn compare(python: &Path, model: &Path, plan: &Path, pixels: &Pixels, n: usize) 
     let options = ExportOptions::default();
     let output = case.join("network.onnx");
     let exported = export(model, plan, ExportForm::Onnx, &output, &options).unwrap();
-    let fixed = integer_network(model, plan, &options).unwrap();
+    let fixed = integer_network(model, plan, &options, None).unwrap();
     let (array, images) = pixels.first(n);
     fs::write(case.join("images.npy"), encode_npy(&array)).unwrap();
     fs::write(case.join("expected.npy"), encode_npy(&classes(&fixed, &images))).unwrap();
@@ -186,12 +187,33 @@ fn onnx_runtime_names_the_same_classes() {
     let pixels = Pixels { shape: images.shape.clone(), data: images.data };
     let model = project("models/fashion_small.onnx");
     compare(&python, &model, &project("suite/export/plan.toml"), &pixels, 5000);
+
+    let model = project("models/fashion_inception.onnx");
+    let data = project("data/fashion-mnist").display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let plan = uniform(&model, &data, 6, folder.path());
+    let size = Model::load(&model).unwrap().input_shape().h;
+    compare(&python, &model, &plan, &enlarged(&pixels, size, 200), 200);
+}
+
+/// Nearest neighbor, for networks that take larger images.
+fn enlarged(pixels: &Pixels, size: usize, n: usize) -> Pixels {
+    let image = |image: &[u8]| {
+        (0..size * size)
+            .map(|i| image[i / size * 28 / size * 28 + i % size * 28 / size])
+            .collect::<Vec<u8>>()
+    };
+    let data = pixels.data.chunks_exact(28 * 28).take(n).flat_map(image).collect();
+    Pixels { shape: vec![n, size, size], data }
 }
 
 /// A plan of uniform width.
 fn uniform(model: &Path, data: &str, bits: u8, folder: &Path) -> PathBuf {
     let source = |range: &str| Some(format!("{data}:{range}").parse().unwrap());
+    let Shape { h, w, .. } = Model::load(model).unwrap().input_shape();
+    let preprocess = format!("scale=1/255,resize={h}x{w}");
     let data = DataOptions {
+        preprocess: Preprocess::beside(model).unwrap().or(Some(preprocess.parse().unwrap())),
         calibration: source("train@0..300"),
         search: source("test@0..50"),
         untested: true,
@@ -215,11 +237,12 @@ fn onnx_runtime_names_the_same_classes_with_the_papers_networks() {
         let x = Npz::open(&bytes, 1 << 28).unwrap().read("x_test").unwrap();
         let ArrayData::U8(images) = x.data else { panic!("pixels are bytes") };
         let pixels = Pixels { shape: x.shape, data: images };
-        for (network, n) in [("seq_small", 1000), ("seq_large", 100), ("inception", 100)] {
+        for (network, n) in [("seq_small", 5000), ("seq_large", 1000), ("inception", 200)] {
             let Some(model) = shared(&format!("seed/models/{network}_{set}.onnx")) else { return };
             let folder = tempfile::tempdir().unwrap();
             let plan = uniform(&model, &data.display().to_string(), 8, folder.path());
-            compare(&python, &model, &plan, &pixels, n);
+            let size = Model::load(&model).unwrap().input_shape().h;
+            compare(&python, &model, &plan, &enlarged(&pixels, size, n), n);
         }
     }
 }

@@ -28,6 +28,8 @@ impl Names {
         let wanted = match self.alphabet {
             Alphabet::Any if wanted.is_empty() => "node".to_owned(),
             Alphabet::Any => wanted.to_owned(),
+            // hls4ml keeps this name for itself.
+            Alphabet::Identifier if wanted == "input" => "input_layer".to_owned(),
             Alphabet::Identifier => identifier(wanted),
         };
         let numbered = (2..).map(|i| format!("{wanted}_{i}"));
@@ -61,6 +63,7 @@ mod tests {
         let mut names = Names::new(Alphabet::Identifier);
         let all = ["/a/Conv", "a_Conv", "a.Conv", "1x1", "", "é", "_b"].map(|x| names.unique(x));
         assert_eq!(all, ["a_Conv", "a_Conv_2", "a_Conv_3", "node_1x1", "node", "node_2", "b"]);
+        assert_eq!(names.unique("input"), "input_layer");
         let mut names = Names::new(Alphabet::Any);
         let all = ["/a/Conv", "/a/Conv", "", "/a/Conv_2"].map(|x| names.unique(x));
         assert_eq!(all, ["/a/Conv", "/a/Conv_2", "node", "/a/Conv_2_2"]);

@@ -1,4 +1,4 @@
-/* $P: $MODEL as an integer network. Written by fixedwise; changes here are lost. */
+/* $P: $MODEL as an integer network. Written by fixedwise export; changes here are lost. */
 #include "$P.h"
 
 /* The right shift of a negative integer keeps its sign. */

@@ -1,4 +1,4 @@
-/* $P: $MODEL as an integer network. Written by fixedwise; changes here are lost.
+/* $P: $MODEL as an integer network. Written by fixedwise export; changes here are lost.
  *
  * Input:  $INPUT_H x $INPUT_W x $INPUT_C integers, rows of pixels, channels last; $INPUT_FORMAT.
  * Output: $OUTPUT_H x $OUTPUT_W x $OUTPUT_C integers in the same order; $OUTPUT_FORMAT.

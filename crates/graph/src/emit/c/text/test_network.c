@@ -1,4 +1,4 @@
-/* Written by fixedwise. Runs $P on inputs whose results are known; 0 where every integer agrees.
+/* Written by fixedwise export. Runs $P on inputs whose results are known; 0 where all integers agree.
  * With $N_TEST_SILENT it needs no library: the result is what main returns. */
 #include "$P.h"
 
