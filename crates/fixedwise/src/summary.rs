@@ -306,8 +306,9 @@ fn budget_text(budget: &BudgetResult, result: &RunResult) -> String {
     }
     for step in &budget.steps {
         let loss = match step.loss {
-            Some(loss) => format!("its measured loss was {}", percent(loss)),
-            None => "not measured on all images".to_owned(),
+            Some(loss) => format!("its loss was {}", percent(loss)),
+            None if step.was_tried => "tried, it lost more than was left".to_owned(),
+            None => "not tried".to_owned(),
         };
         let (name, saved) = (shortened(&step.name, 24), grouped(step.saved_bytes));
         let (kind, bits) = (&step.kind, step.next_bits);
@@ -441,6 +442,7 @@ mod tests {
                 bits: 12,
                 next_bits: 8,
                 saved_bytes: 10_816,
+                was_tried: true,
                 loss: Some(0.0183),
             }],
         };
@@ -452,7 +454,7 @@ mod tests {
             "✗ RAM takes 34,567 bytes, 14,087 more than the 20,480 there are.\n",
             "    No widths that cortex-m0 stores take less than 30,000: the network is too large.\n",
             "    at the peak: conv2d_1, 21,632 bytes\n",
-            "    conv2d_1: activations of 8 bits would save 10,816 bytes; its measured loss was 1.83 %\n",
+            "    conv2d_1: activations of 8 bits would save 10,816 bytes; its loss was 1.83 %\n",
             "    The loss so far is 0.85 %: a larger --max-loss lets more formats through.\n",
         ] {
             assert!(text.contains(expected), "{expected}{text}");

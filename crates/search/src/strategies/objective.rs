@@ -6,7 +6,10 @@ use super::{
     tensors::{Kind, Tensor},
 };
 use crate::error::SearchError;
-use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
+use fixedwise_fixed::{
+    Format,
+    convert::{count_to_u64, u64_to_f64},
+};
 use fixedwise_graph::{
     Graph, LowerError, NodeId, Op, Plan, Target,
     footprint::value_memory,
@@ -136,7 +139,7 @@ impl Guide {
     }
 
     /// The budgets of the kinds, `tensors` in their order: those that the objective counts share the
-    /// bound evenly, each tensor by how much it counts; the others have what is left, or half of the
+    /// bound evenly, more of it for tensors that count more; the others have what is left, or half of the
     /// bound where what is lost before is not seen. `None` where the paper's are meant.
     pub(super) fn budgets(
         &self,
@@ -161,11 +164,15 @@ impl Guide {
                     Holding::Nothing => Budget::Share,
                 };
             }
+            // Half of it by how much a tensor counts, half to all alike: small ones come early, and
+            // with nothing to lose they would get wider.
             let total = u64_to_f64(gains.iter().sum());
-            let mut reached = 0;
-            let losses = gains.iter().map(|gain| {
-                reached = if holding == Holding::Nothing { *gain } else { reached + gain };
-                spent + part * u64_to_f64(reached) / total
+            let alike = 1.0 / u64_to_f64(count_to_u64(gains.len()));
+            let mut reached = 0.0;
+            let losses = gains.iter().map(|&gain| {
+                let share = (u64_to_f64(gain) / total).midpoint(alike);
+                reached = if holding == Holding::Nothing { share } else { reached + share };
+                spent + part * reached
             });
             let losses = losses.collect();
             if holding == Holding::Everything {
@@ -173,6 +180,44 @@ impl Guide {
             }
             Budget::Losses(losses)
         }))
+    }
+
+    /// The tensors that would save bytes at the next narrower width, those that save most first;
+    /// none where bytes are not what is made small, nor activations beside the peak.
+    ///
+    /// # Errors
+    /// Where the plan does not fit the graph.
+    pub(super) fn worth_another_step(
+        &self,
+        graph: &Graph,
+        tensors: &[Tensor],
+        plan: &Plan,
+    ) -> Result<Vec<Tensor>, LowerError> {
+        let step = |tensor: &Tensor, gain: u64| {
+            let bits = i32::from(tensor.of(plan)?.bits);
+            let levels = self.levels(tensor).filter(|_| gain > 0 && !self.is_idle(tensor.kind))?;
+            let from = levels.iter().copied().rfind(|&level| level >= bits)?;
+            let to = levels.into_iter().find(|&level| level < bits)?;
+            Some((gain * u64::from((from - to).unsigned_abs()), u8::try_from(to).ok()?))
+        };
+        let mut worth = Vec::new();
+        for (tensor, gain) in tensors.iter().zip(self.gains(graph, tensors)) {
+            let Some((saved, to)) = step(tensor, gain) else { continue };
+            if let (Objective::Ram, Some(target)) = (self.objective, &self.target) {
+                let mut narrower = plan.clone();
+                tensor.set(
+                    &mut narrower,
+                    tensor.of(plan).map(|format| Format { bits: to, ..format }),
+                );
+                let bytes = |plan| value_memory(graph, plan, target).map(|memory| memory.bytes);
+                if bytes(&narrower)? >= bytes(plan)? {
+                    continue;
+                }
+            }
+            worth.push((saved, tensor.clone()));
+        }
+        worth.sort_by_key(|(saved, _)| std::cmp::Reverse(*saved));
+        Ok(worth.into_iter().map(|(_, tensor)| tensor).collect())
     }
 
     /// Of activations as they stand in a plan, those that need not get narrower: with all others at
