@@ -45,7 +45,7 @@ impl Network<'_> {
 
     fn conv(&mut self, node: &FixedNode, op: &FixedConv) -> Value {
         let input = self.fixed.nodes[node.inputs[0]].shape;
-        let is_dense = op.window == Window::pixel() && op.groups == 1 && input.h * input.w == 1;
+        let is_dense = op.is_dense(input);
         let x = if is_dense { self.vector(node.inputs[0]) } else { self.image(node.inputs[0]) };
         let frac = i32::from(op.weights_format.frac) + i32::from(op.input.frac);
         // Signed, so the magnitude has one bit less; the rounding's half is in.

@@ -80,14 +80,23 @@ impl Emission<'_> {
             }
             let types = self.function(source, block, Kind::Dense);
             let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
+            let weights = match self.block_bits(block) {
+                Some(bits) => format!("{name} + o * {depth} * {bits} / 8"),
+                None => format!("{name}, o * {depth}"),
+            };
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n        \
-                 {prefix}_dense_{types}(x, y, o, {depth}, {name}, o * {depth}, {} + o, {});\n    \
+                 {prefix}_dense_{types}(x, y, o, {depth}, {weights}, {} + o, {});\n    \
                  }}\n",
                 common.bias, common.to
             ));
         }
         layer_function(layer, source, &format!("{body}    (void)scratch;"));
+    }
+
+    /// Bits of a weight where the weights of a block that meet one input are whole bytes.
+    fn block_bits(&self, block: usize) -> Option<u8> {
+        self.weights.packed.filter(|bits| block == BLOCK && matches!(bits, 2 | 4))
     }
 
     /// Gives the bytes of scratch.
@@ -157,8 +166,15 @@ impl Emission<'_> {
         let (mut accumulators, mut sums, mut stores) = (Vec::new(), Vec::new(), Vec::new());
         for i in 0..block {
             accumulators.push(format!("a{i} = b[{i}]"));
-            let weight =
-                if is_dense { weights.at(&prefix, &format!("w + {i}")) } else { format!("w[{i}]") };
+            let weight = match self.block_bits(block) {
+                Some(bits) if is_dense => {
+                    // The field's sign goes to the top, and comes back with its bits.
+                    let top = 32 - usize::from(bits);
+                    format!("((int32_t)(fields << {}) >> {top})", top - i * usize::from(bits))
+                }
+                _ if is_dense => weights.at(&prefix, &format!("w + {i}")),
+                _ => format!("w[{i}]"),
+            };
             let value = match kind {
                 Kind::Depthwise => format!("{prefix}_at_{}(x, p + {i})", layer.x.short()),
                 Kind::Filters | Kind::Dense => "value".to_owned(),
@@ -170,9 +186,20 @@ impl Emission<'_> {
         let indent =
             |lines: &[String], depth: usize| lines.join(&format!("\n{}", " ".repeat(depth)));
         let (sums_depth, stores_depth) = if is_dense { (8, 4) } else { (20, 12) };
+        let (template, block_bytes) = match self.block_bits(block) {
+            Some(bits) if is_dense => {
+                (include_str!("../text/conv_dense_block.c"), usize::from(bits) / 2)
+            }
+            _ => (kind.text(), 0),
+        };
+        let fields =
+            if block_bytes == 2 { "weights[0] | (uint32_t)weights[1] << 8" } else { "weights[0]" };
         let text = fill(
-            kind.text(),
+            template,
             &[
+                ("BITS", &(2 * block_bytes).to_string()),
+                ("BYTES", &block_bytes.to_string()),
+                ("FIELDS", fields),
                 ("P", &prefix),
                 ("S", &types),
                 ("N", &block.to_string()),

@@ -2,6 +2,7 @@
 
 mod filters;
 mod general;
+mod m4;
 mod weights;
 
 use super::{
@@ -124,7 +125,8 @@ fn layer_function(layer: &ConvLayer, source: &mut Source, body: &str) {
 /// The kernels of a core, best first; what none of them takes is left to the general one.
 fn kernels(core: Core) -> &'static [(&'static str, Kernel)] {
     match core {
-        Core::Portable | Core::Dsp | Core::Mve => &[("filters", filters::emit)],
+        Core::Portable => &[("filters", filters::emit)],
+        Core::Dsp | Core::Mve => &[("dsp", m4::emit), ("filters", filters::emit)],
     }
 }
 
