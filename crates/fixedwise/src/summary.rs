@@ -11,6 +11,9 @@ use fixedwise_fixed::convert::u64_to_f64;
 /// Longest name of a layer that is shown in full.
 const NAME_WIDTH: usize = 16;
 
+/// Longest name of a target that is shown in full beside numbers.
+const TARGET_WIDTH: usize = 14;
+
 /// The whole result as text of at most 100 columns: layers, costs, accuracy, verdict; with ANSI
 /// colors where `color` says so.
 ///
@@ -161,7 +164,10 @@ fn costs(result: &RunResult, color: bool, out: &mut String) {
         String::new(),
         String::new(),
         match &result.target {
-            Some(target) => format!("constants on {}; code comes on top", shortened(target, 20)),
+            Some(target) => {
+                let target = shortened(target, TARGET_WIDTH);
+                format!("constants on {target}; code comes on top")
+            }
             None => text("weights and biases, packed"),
         },
     ]);
@@ -172,8 +178,8 @@ fn costs(result: &RunResult, color: bool, out: &mut String) {
         String::new(),
         match (&result.target, result.io_bytes) {
             (Some(target), Some(io)) => {
-                let target = shortened(target, 20);
-                format!("arena on {target}; input and result, {} bytes, on top", grouped(io))
+                let (target, io) = (shortened(target, TARGET_WIDTH), kilobytes(u64_to_f64(io)));
+                format!("arena on {target}; {io} for input, result")
             }
             _ => text("buffers of one image in this executor"),
         },
@@ -397,7 +403,9 @@ mod tests {
     #[test]
     fn the_summary_fits_a_terminal() {
         let text = summary(&result(), false);
-        for line in text.lines() {
+        let target = Some("a-board-with-a-long-name".to_owned());
+        let named = RunResult { target, io_bytes: Some(150_528), ..result() };
+        for line in text.lines().chain(summary(&named, false).lines()) {
             assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
         }
         assert!(!text.contains('\x1b'));
