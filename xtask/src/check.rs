@@ -1,6 +1,6 @@
 //! `cargo xtask test`: the steps, one after another, and the closing line.
 
-use crate::{codegen, python, tidy};
+use crate::{codegen, embedded, python, tidy};
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -98,6 +98,12 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<(), String> {
             }
             python::Outcome::Unavailable(why) => {
                 Outcome::Skipped(format!("tests against Python libraries do not run: {why}"))
+            }
+        });
+        steps.run("embedded tools", || match embedded::prepare() {
+            Ok(()) => Outcome::Passed,
+            Err(why) => {
+                Outcome::Skipped(format!("tests on emulated microcontrollers do not run: {why}"))
             }
         });
     }

@@ -4,6 +4,7 @@
 
 mod check;
 mod codegen;
+mod embedded;
 mod paper;
 mod python;
 mod source;
@@ -22,6 +23,7 @@ cargo xtask <command>
   codegen [--check]  writes the operator table of README.md, or fails where it is out of date
   python             prepares target/python from suite/requirements.txt, prints its interpreter
   bench [ARGS]       runs bench/run.sh
+  bench kernels [CORE]  instructions of printed C on emulated cores, beside CMSIS-NN's
   paper [ARGS]       makes the paper's experiments and docs/paper.md; `paper --help` has more
 
 With CI=true a step of `test` that cannot run is a failure.";
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::check(&root),
         ["python"] => python_only(&root),
         ["paper", rest @ ..] => paper::run(&root, rest),
+        ["bench", "kernels", rest @ ..] => bench_kernels(&root, rest),
         ["bench", rest @ ..] => bench(&root, rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
@@ -81,6 +84,18 @@ fn python_only(root: &Path) -> Result<(), String> {
         }
         python::Outcome::Unavailable(why) => Err(why),
     }
+}
+
+fn bench_kernels(root: &Path, args: &[&str]) -> Result<(), String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let kernels = ["run", "--quiet", "--package", "fixedwise-bench", "--bin", "kernels", "--"];
+    let status = Command::new(cargo)
+        .args(kernels)
+        .args(args)
+        .current_dir(root)
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("bench kernels: {status}")) }
 }
 
 fn bench(root: &Path, args: &[&str]) -> Result<(), String> {

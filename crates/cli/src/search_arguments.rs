@@ -1,20 +1,27 @@
 //! How a search walks through the layers.
 
 use crate::arguments::DirectionName;
-use clap::Args;
-use fixedwise::{Budget, Kind, LayerOrder, SearchOptions, StartBits};
+use clap::{Args, ValueEnum};
+use fixedwise::{Budget, Kind, LayerOrder, Objective, SearchOptions, StartBits};
 use std::path::PathBuf;
 
 /// Options of the strategies that walk layer by layer; by default the paper's values.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Walk of joint, layer-dependent and layer-independent")]
 pub(crate) struct SearchArguments {
+    /// What is made small. The others have what loss is left.
+    ///
+    /// Flash and RAM are those of --target, and begin at 8 bits: --start-bits 8,8,8; RAM and
+    /// multiplications have another --order.
+    #[arg(long, value_name = "NAME", default_value = "memory")]
+    pub(crate) objective: ObjectiveName,
     /// Formats to start from instead of --start-bits: a plan.toml, a result.json, or JSON in the
     /// paper's terms.
     #[arg(long, value_name = "FILE")]
     pub(crate) start: Option<PathBuf>,
     /// Widths that weights, biases and activations start from.
     #[arg(long, value_name = "W,B,A", default_value = "12,8,12", value_parser = start_bits)]
+    #[arg(default_value_ifs = [("objective", "flash", "8,8,8"), ("objective", "ram", "8,8,8")])]
     start_bits: StartBits,
     /// Bits that are added to them while the kind alone loses more than half of --max-loss.
     #[arg(long, value_name = "BITS", default_value_t = 4)]
@@ -22,6 +29,10 @@ pub(crate) struct SearchArguments {
     start_step: u8,
     /// The kinds, in the order in which they are searched.
     #[arg(long, value_name = "KINDS", default_value = "weights,biases,activations")]
+    #[arg(default_value_ifs = [
+        ("objective", "multiplications", "weights,activations,biases"),
+        ("objective", "ram", "activations,weights,biases"),
+    ])]
     #[arg(value_parser = order)]
     order: [Kind; 3],
     /// The order of the layers: `paper` (by distance from the input), `graph` (as in the file), or
@@ -36,7 +47,8 @@ pub(crate) struct SearchArguments {
     ///
     /// The total T is half of --max-loss. `linear`: T i / L. `flat`: T. `offset`: T + T i / L.
     /// `whole`: 2 T. `share`: T / L. Or one loss for each layer: `0.1%;0.2%;0.5%`. By default
-    /// linear,flat,offset for joint, linear for layer-dependent, share for layer-independent.
+    /// linear,flat,offset for joint, linear for layer-dependent, share for layer-independent; with
+    /// another --objective than memory each tensor by how much it counts, up to the whole bound.
     #[arg(long, value_name = "BUDGETS", value_parser = budgets)]
     budget: Option<Budgets>,
     /// How much less (of the float accuracy) a wider neighbor must lose to be taken.
@@ -46,6 +58,29 @@ pub(crate) struct SearchArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=8))]
     window: u8,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ObjectiveName {
+    /// The bits of weights, biases and activations: the paper's.
+    Memory,
+    /// Bits times bits over all multiplications: what takes part in more of them may lose more.
+    Multiplications,
+    /// The constants that the target stores: weights go from one stored width to the next.
+    Flash,
+    /// The target's working memory: the activations at its peak, from one stored width to the next.
+    Ram,
+}
+
+impl From<ObjectiveName> for Objective {
+    fn from(name: ObjectiveName) -> Self {
+        match name {
+            ObjectiveName::Memory => Self::Memory,
+            ObjectiveName::Multiplications => Self::Multiplications,
+            ObjectiveName::Flash => Self::Flash,
+            ObjectiveName::Ram => Self::Ram,
+        }
+    }
 }
 
 /// One for each kind.
@@ -139,6 +174,29 @@ mod tests {
             assert!(start_bits(text).is_err(), "{text}");
             assert!(order(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_objective_brings_its_way_along() {
+        use clap::Parser as _;
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            walk: SearchArguments,
+        }
+        let walk = |arguments: &[&str]| {
+            let arguments = [&["fixedwise"], arguments].concat();
+            Command::try_parse_from(arguments).expect("an objective").walk
+        };
+        assert_eq!(walk(&[]).options(), SearchOptions::default());
+        for name in ["memory", "multiplications", "flash", "ram"] {
+            let walk = walk(&["--objective", name]);
+            let objective = Objective::from(walk.objective);
+            assert_eq!(objective.name(), name);
+            assert_eq!(walk.options(), SearchOptions::of(objective));
+        }
+        let asked = walk(&["--objective", "flash", "--start-bits", "12,8,12"]);
+        assert_eq!(asked.options(), SearchOptions::default());
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub enum Error {
     /// A plan that cannot be read or is of another network.
     #[error("plan `{}`{}: {problem}", path.display(), at_line(*line))]
     Plan { path: PathBuf, line: Option<usize>, problem: String },
+    /// A target profile that cannot be used.
+    #[error("target `{}`{}: {problem}", path.display(), at_line(*line))]
+    Target { path: PathBuf, line: Option<usize>, problem: String },
     /// A `result.json` that cannot be read.
     #[error("result `{}`: {problem}", path.display())]
     Result { path: PathBuf, problem: String },
@@ -61,6 +64,19 @@ pub enum Error {
     /// An option with a value that is not possible.
     #[error("option `{option}` {problem}")]
     Option { option: &'static str, problem: String },
+    /// A network that a memory of its target does not hold.
+    #[error(
+        "target `{target}` has {available} bytes of {memory}, the network takes {needed}, most of it \
+         `{largest}` with {largest_bytes}; give it fewer bits, or take a target that holds more"
+    )]
+    TooLarge {
+        target: String,
+        memory: &'static str,
+        needed: u64,
+        available: u64,
+        largest: String,
+        largest_bytes: u64,
+    },
     /// Images that cannot be used.
     #[error(transparent)]
     Data(#[from] crate::data::DataError),

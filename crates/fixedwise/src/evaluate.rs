@@ -1,16 +1,18 @@
 //! A plan that exists, measured.
 
 use crate::{
-    Error,
+    Error, budget,
+    budget::Limits,
     model::Model,
     plan_file::read_plan,
     progress::{Observer, Progress, Step},
     quantize::{integers, measure, peak_ram},
     result::{ImagesResult, RunResult, SetResult},
     sets::{DataOptions, Sets},
+    target_file::named_target,
 };
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::Semantics;
+use fixedwise_graph::{Semantics, Target};
 use fixedwise_kernels::Kernels;
 use std::{
     path::{Path, PathBuf},
@@ -22,6 +24,10 @@ use std::{
 pub struct EvaluateOptions {
     /// What the formats mean; by default what the plan says.
     pub semantics: Option<Semantics>,
+    /// What the plan is for: its rules must be kept, and its memory is what is counted. By default
+    /// the one that the plan names, where that comes with fixedwise; else no rule beyond the
+    /// specification's, and the memory of [`Target::default`].
+    pub target: Option<Target>,
     /// Threads; by default as many as the machine has.
     pub threads: Option<usize>,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
@@ -31,8 +37,8 @@ pub struct EvaluateOptions {
 /// Measures a plan on the test images of `data`, and says what it costs.
 ///
 /// # Errors
-/// [`Error`] for a model, plan or data that cannot be used, and for a plan whose accumulators cannot
-/// be proved to fit 32 bits.
+/// [`Error`] for a model, plan or data that cannot be used, and for a plan that breaks a rule of its
+/// target, or whose accumulators cannot be proved to fit 32 bits.
 ///
 /// ```
 /// # fn main() -> Result<(), fixedwise::Error> {
@@ -80,13 +86,18 @@ fn run(
     let reported = Sets::load_test(data, &model)?;
     let model = model.with_preprocessing(&reported)?;
     let images = &reported.images;
+    let is_asked = options.target.is_some();
+    let target = options.target.clone();
+    let target = target.map_or_else(|| named_target(plan), |target| Ok(Some(target)))?;
     let plan = read_plan(plan, &model, options.semantics)?;
+    budget::check_semantics(plan.semantics, is_asked)?;
     let graph = model.prepared(plan.semantics)?;
 
     let kernels = Kernels::best();
     tell(Step::Testing { images: reported.len() });
-    let fixed = integers(&graph, &plan)?;
-    let score = measure(model.graph(), &graph, &plan, images, kernels)?;
+    let target = target.as_ref();
+    let fixed = integers(&graph, &plan, target)?;
+    let score = measure(model.graph(), &graph, &plan, images, target, kernels)?;
     let n = count_to_u64(reported.len());
     let mut result = RunResult {
         strategy: "given".to_owned(),
@@ -100,6 +111,11 @@ fn run(
     };
     result.accuracy.test = Some(SetResult::from(score));
     result.describe(&graph, &plan, fixed.as_ref())?;
+    if let Some(fixed) = &fixed {
+        let limits = Limits::new(None, None, target);
+        let target = target.cloned().unwrap_or_default();
+        budget::take(&mut result, &graph, &plan, fixed, &target, limits)?;
+    }
     result.seconds = start.elapsed().as_secs_f64();
     Ok(result)
 }

@@ -8,8 +8,9 @@ use crate::{
     plan_file::{RAW_PIXELS, read_plan},
     quantize::integers,
     sets::DataOptions,
+    target_file::named_target,
 };
-use fixedwise_graph::{FixedGraph, emit};
+use fixedwise_graph::{FixedGraph, Target, emit};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -37,6 +38,9 @@ pub struct ExportOptions {
     pub preprocess: Option<Preprocess>,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
     pub architecture: Option<PathBuf>,
+    /// Whose rules the plan keeps, for [`export`]; by default the target that the plan names, where
+    /// that comes with fixedwise.
+    pub target: Option<Target>,
     /// How files and identifiers begin that have the network's name, a C identifier; by default the
     /// model's name, each character that no identifier has replaced by `_`.
     pub name: Option<String>,
@@ -93,7 +97,9 @@ pub fn export(
     let name = options.name.as_deref().map(checked_name).transpose()?;
     let sources = [Some(model), Some(plan), options.architecture.as_deref()];
     let sources: Vec<&Path> = sources.into_iter().flatten().collect();
-    let fixed = integer_network(model, plan, options)?;
+    let target = options.target.clone();
+    let target = target.map_or_else(|| named_target(plan), |target| Ok(Some(target)))?;
+    let fixed = integer_network(model, plan, options, target.as_ref())?;
     let mut inexact = Vec::new();
     let mut onnx = |file: emit::onnx::OnnxFile| {
         inexact = file.inexact;
@@ -124,11 +130,12 @@ pub fn export(
     Ok(Exported { files: files.into_iter().map(|(path, _)| path).collect(), inexact })
 }
 
-/// The integer network of a model and a plan, for raw pixels.
+/// The integer network of a model and a plan, for raw pixels; one that keeps the rules of `target`.
 pub(crate) fn integer_network(
     model: &Path,
     plan: &Path,
     options: &ExportOptions,
+    target: Option<&Target>,
 ) -> Result<FixedGraph, Error> {
     let loaded = Model::open(model, options.architecture.as_deref())?;
     let data = DataOptions { preprocess: options.preprocess.clone(), ..DataOptions::default() };
@@ -145,7 +152,7 @@ pub(crate) fn integer_network(
         (model, chosen) = for_pixels(false)?;
     }
     let graph = model.prepared(chosen.semantics)?;
-    integers(&graph, &chosen)?.ok_or_else(|| Error::Plan {
+    integers(&graph, &chosen, target)?.ok_or_else(|| Error::Plan {
         path: plan.to_owned(),
         line: None,
         problem: "its semantics are `simulated`, which have no integers to export; search with \
@@ -155,7 +162,7 @@ pub(crate) fn integer_network(
 }
 
 /// A C identifier.
-fn checked_name(name: &str) -> Result<&str, Error> {
+pub(crate) fn checked_name(name: &str) -> Result<&str, Error> {
     if emit::identifier(name) == name && name.len() <= 64 {
         return Ok(name);
     }
@@ -166,7 +173,7 @@ fn checked_name(name: &str) -> Result<&str, Error> {
 }
 
 /// Refuses to replace a source of this export, or a file that no export wrote.
-fn refuse_others(path: &Path, sources: &[&Path]) -> Result<(), Error> {
+pub(crate) fn refuse_others(path: &Path, sources: &[&Path]) -> Result<(), Error> {
     let in_the_way = |problem| Err(Error::InTheWay { path: path.to_owned(), problem });
     let mut file = match File::open(path) {
         Ok(file) => file,

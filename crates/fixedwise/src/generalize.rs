@@ -16,7 +16,7 @@ use crate::{
     table::{Align, Style, Table, add_line, grouped, percent, styled},
 };
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::Plan;
+use fixedwise_graph::{Plan, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Images, Score};
 use serde::{Deserialize, Serialize};
@@ -202,8 +202,9 @@ pub fn generalize_observed(
         found.plan
     };
     tell(Step::Testing { images: images.len() });
+    let target = options.quantize.target.as_ref();
     let scores = crate::threads(options.quantize.threads)?
-        .install(|| scores(&loaded, &images, &ranges, &plan, &mut result))?;
+        .install(|| scores(&loaded, &images, &ranges, &plan, target, &mut result))?;
 
     let max_loss = options.quantize.max_loss;
     let first = source.range.as_ref().map_or(0, |range| range.start);
@@ -319,6 +320,7 @@ fn scores(
     images: &Reported,
     ranges: &[Range<usize>],
     plan: &Plan,
+    target: Option<&Target>,
     result: &mut Generalization,
 ) -> Result<Vec<Score>, Error> {
     result.model = model.result();
@@ -326,7 +328,7 @@ fn scores(
     let kernels = Kernels::best();
     let score = |range: &Range<usize>| {
         let part = Part { images: &images.images, range: range.clone() };
-        measure(model.graph(), &graph, plan, &part, kernels)
+        measure(model.graph(), &graph, plan, &part, target, kernels)
     };
     ranges.iter().map(score).collect()
 }

@@ -7,10 +7,12 @@
 //! data set that a plan was not tuned on.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod data;
 mod error;
 mod evaluate;
 mod export;
+mod export_c;
 mod generalize;
 mod inspect;
 mod journal;
@@ -29,18 +31,23 @@ mod summary;
 mod sweep;
 mod sweep_result;
 mod table;
+mod target_file;
 mod watch;
 
 pub use data::{DataError, DataSource, Layout, Preprocess, Split};
 pub use error::Error;
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use export::{ExportForm, ExportOptions, Exported, export};
+pub use export_c::{CExport, CExported, CExportedLayer, export_c};
 pub use fixedwise_fixed::{Format, Range, Rounding};
-pub use fixedwise_graph::{LayerPlan, Plan, Quantizer, Semantics, Shape};
+pub use fixedwise_graph::{
+    LayerPlan, Plan, Quantizer, Semantics, Shape, Target,
+    target::{Code, MultiplicationCost, Widths},
+};
 pub use fixedwise_search::{
     MaxLoss, Offset,
     strategies::{
-        Budget, Kind, LayerOrder, SearchOptions, StartBits, TraceEntry,
+        Budget, Kind, LayerOrder, Objective, SearchOptions, StartBits, TraceEntry,
         brute_force::{Direction, Fracs, Grid, Hold, ScoreRule},
     },
 };
@@ -50,7 +57,7 @@ pub use generalize::{
 pub use inspect::{Inspection, NodeInspection, inspect};
 pub use model::Model;
 pub use output::write_file;
-pub use plan_file::{plan_to_toml, read_plan};
+pub use plan_file::{plan_target, plan_to_toml, plan_to_toml_for, read_plan};
 pub use plot::{
     FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_distributions, plot_drop,
     plot_heatmap,
@@ -58,13 +65,15 @@ pub use plot::{
 pub use progress::{Candidate, Observer, Progress, Step};
 pub use quantize::{Outcome, QuantizeOptions, Strategy, quantize, quantize_observed};
 pub use result::{
-    AccuracyResult, Ended, FormatResult, ImagesResult, LayerResult, MaxLossResult, MemoryResult,
-    ModelResult, MultiplicationResult, OtherResult, RESULT_SCHEMA, RunResult, SetResult, TraceStep,
+    AccuracyResult, BudgetResult, BudgetStep, Ended, FormatResult, HolderResult, ImagesResult,
+    LayerResult, MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, OtherResult,
+    RESULT_SCHEMA, RunResult, SetResult, TraceStep,
 };
 pub use sets::DataOptions;
 pub use summary::summary;
 pub use sweep::{SweepOptions, sweep, sweep_observed};
 pub use sweep_result::{SweepHold, SweepLayer, SweepPoint, SweepResult};
+pub use target_file::{read_target, target_names};
 
 use sha2::Digest as _;
 

@@ -53,6 +53,36 @@ const BIAS_NOTE: &str = "\
 /// assert!(text.contains("activation = { bits = 6, frac = 3, signed = false }\n"));
 /// ```
 pub fn plan_to_toml(plan: &Plan) -> String {
+    plan_to_toml_for(plan, None)
+}
+
+/// As [`plan_to_toml`], with the name of the target that the plan is for.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.toml");
+/// # let plan = fixedwise::Plan {
+/// #     semantics: fixedwise::Semantics::Integer,
+/// #     quantizer: fixedwise::Quantizer::Uniform,
+/// #     rounding: fixedwise::Rounding::TiesUp,
+/// #     input: fixedwise::Format::unsigned(8, 0),
+/// #     layers: vec![fixedwise::LayerPlan {
+/// #         name: "conv".to_owned(),
+/// #         weights: None,
+/// #         bias: None,
+/// #         activation: None,
+/// #     }],
+/// #     others: Default::default(),
+/// # };
+/// use fixedwise::{plan_target, plan_to_toml_for};
+///
+/// std::fs::write(&path, plan_to_toml_for(&plan, Some("cortex-m4"))).expect("writable");
+/// assert_eq!(plan_target(&path)?.as_deref(), Some("cortex-m4"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn plan_to_toml_for(plan: &Plan, target: Option<&str>) -> String {
     let mut text = HEADER.to_owned();
     if plan.semantics == Semantics::Integer {
         text.push_str(BIAS_NOTE);
@@ -62,6 +92,9 @@ pub fn plan_to_toml(plan: &Plan) -> String {
         text.push('\n');
     };
     line(format_args!("\nschema = {SCHEMA}"));
+    if let Some(target) = target {
+        line(format_args!("target = {}", quoted(target)));
+    }
     line(format_args!("semantics = \"{}\"", plan.semantics.name()));
     if plan.quantizer == Quantizer::SquareRoot {
         line(format_args!("# Roots are stored, and squared back with their sign."));
@@ -116,6 +149,10 @@ fn key(name: &str) -> String {
     if !name.is_empty() && name.chars().all(is_bare) {
         return name.to_owned();
     }
+    quoted(name)
+}
+
+fn quoted(name: &str) -> String {
     let mut quoted = String::from('"');
     for c in name.chars() {
         match c {
@@ -173,6 +210,32 @@ pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Re
     }
 }
 
+/// The name of the target that a plan is for, where the file says one: `plan.toml` or `result.json`.
+///
+/// # Errors
+/// [`Error`] naming the file, for one that cannot be read.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.toml");
+/// let text = "schema = 1\ntarget = \"fpga\"\nsemantics = \"integer\"\n[layers]\n";
+/// std::fs::write(&path, text).expect("writable");
+/// assert_eq!(fixedwise::plan_target(&path)?.as_deref(), Some("fpga"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn plan_target(path: &Path) -> Result<Option<String>, Error> {
+    let text = output::read_text(path)?;
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    if is_json {
+        let is_result = result_plan::is_result(&text);
+        return if is_result { Ok(RunResult::read(path)?.target) } else { Ok(None) };
+    }
+    let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
+    Ok(read_toml(&text).map_err(refuse)?.target)
+}
+
 /// A layer and the bits of its weights, bias and activation.
 pub(crate) type NamedBits = (String, [Option<u8>; 3]);
 
@@ -207,7 +270,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn at(text: &str, offset: usize, problem: String) -> Self {
+    pub(crate) fn at(text: &str, offset: usize, problem: String) -> Self {
         let line = text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1;
         Self { line: Some(line), problem }
     }
@@ -217,6 +280,7 @@ impl Problem {
 #[serde(deny_unknown_fields)]
 struct PlanToml {
     schema: Spanned<u32>,
+    target: Option<String>,
     semantics: SemanticsName,
     #[serde(default)]
     quantizer: QuantizerName,

@@ -1,11 +1,12 @@
 //! The main job: a model and images in, a plan and an honest account of it out.
 
 use crate::{
-    Error,
+    Error, budget,
+    budget::Limits,
     journal::{Journal, Journaling},
     model::Model,
     output::{OutputFolder, write_file},
-    plan_file::{RAW_PIXELS, plan_to_toml, read_plan},
+    plan_file::{RAW_PIXELS, plan_to_toml_for, read_plan},
     progress::{Halt, Observer, Progress, Step},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
     sets::{DataOptions, Preprocessed as _, Sets},
@@ -13,15 +14,16 @@ use crate::{
 };
 use fixedwise_fixed::{Format, Range, convert::count_to_u64};
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, Plan, Quantizer, Semantics, lower, run::Program,
+    AccumulatorPolicy, FixedGraph, Graph, Plan, Quantizer, Semantics, Target, lower, lower_for,
+    run::Program,
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluator, EvaluatorOptions, Images, JournalEntry, MaxLoss, Offset, Oracle, Predictions, Score,
     Statistics, calibrate, format_no_clip,
     strategies::{
-        self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, PlanHead, SearchOptions,
-        TraceEntry,
+        self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, Objective, PlanHead,
+        SearchOptions, TraceEntry,
     },
 };
 use std::{
@@ -78,6 +80,15 @@ pub struct QuantizeOptions {
     pub search: SearchOptions,
     /// A plan, or the result of another run, whose formats such a walk starts from.
     pub start: Option<PathBuf>,
+    /// What such a walk makes small; [`SearchOptions::of`] has the way that goes with it.
+    pub objective: Objective,
+    /// What the plan is for: its rules are obeyed, and its memory is what is counted. By default no
+    /// rule beyond the specification's, and the memory of [`Target::default`].
+    pub target: Option<Target>,
+    /// Bytes of constants that the plan may take; by default what the target has.
+    pub max_flash: Option<u64>,
+    /// Bytes of working memory that the plan may take; by default what the target has.
+    pub max_ram: Option<u64>,
     /// Where binary points start, or are (fixed).
     pub range: Offset,
     /// What the formats mean.
@@ -108,6 +119,10 @@ impl Default for QuantizeOptions {
             strategy: Strategy::Joint,
             search: SearchOptions::default(),
             start: None,
+            objective: Objective::Memory,
+            target: None,
+            max_flash: None,
+            max_ram: None,
             range: Offset::NoClip,
             semantics: Semantics::Integer,
             quantizer: Quantizer::Uniform,
@@ -140,7 +155,8 @@ pub struct Outcome {
 ///
 /// # Errors
 /// [`Error`] for a model, data or options that cannot be used, for files that cannot be written,
-/// and when `stop` was raised before there was anything. A bound out of reach is not an error.
+/// and when `stop` was raised before there was anything. A bound or a budget of memory that is out
+/// of reach is not an error: [`RunResult::bound_met`] and [`RunResult::fits`] say so.
 ///
 /// ```
 /// # fn main() -> Result<(), fixedwise::Error> {
@@ -237,6 +253,11 @@ impl Job<'_> {
         let options = self.options;
         check_strategy(options)?;
         check_quantizer(options.quantizer, options.semantics, options.range)?;
+        let target = options.target.as_ref();
+        let limits = Limits::new(options.max_flash, options.max_ram, target);
+        let is_asked =
+            target.is_some() || limits.is_any() || options.objective != Objective::Memory;
+        budget::check_semantics(options.semantics, is_asked)?;
         self.tell(Step::Loading);
         let model = Model::open(path, options.architecture.as_deref())?;
         let sets = Sets::load(self.data, &model, options.seed)?;
@@ -259,7 +280,7 @@ impl Job<'_> {
         let head = PlanHead {
             input: input_format(&statistics, sets.preprocess().1),
             quantizer: options.quantizer,
-            ..PlanHead::of(options.semantics)
+            ..budget::head_for(PlanHead::of(options.semantics), target)
         };
         let found = {
             let (journal, known) = match &folder {
@@ -276,21 +297,25 @@ impl Job<'_> {
                 self.halt.flag(),
                 EvaluatorOptions { cache_bytes, policy },
             );
+            if let Some(target) = target {
+                evaluator = evaluator.for_target(target.clone());
+            }
             evaluator.preload(known);
             let oracle = Journaling { evaluator, journal, failure: None };
             self.search(&graph, &statistics, head, start, oracle)?
         };
         let plan = found.outcome.plan;
 
-        let fixed = integers(&graph, &plan)?;
+        let fixed = integers(&graph, &plan, target)?;
         let mut test = None;
         if let Some(images) = &sets.test {
             self.tell(Step::Testing { images: images.len() });
-            test = Some(measure(model.graph(), &graph, &plan, images, kernels)?);
+            test = Some(measure(model.graph(), &graph, &plan, images, target, kernels)?);
         }
         let mut result = RunResult {
             strategy: options.strategy.name().to_owned(),
             search: options.strategy.is_layerwise().then(|| options.search.clone()),
+            objective: options.strategy.is_layerwise().then(|| options.objective.name().to_owned()),
             seed: options.seed,
             model: model.result(),
             max_loss: Some(MaxLossResult::from(options.max_loss)),
@@ -315,10 +340,15 @@ impl Job<'_> {
         result.accuracy.search = Some(SetResult::from(found.score));
         result.accuracy.test = test.map(SetResult::from);
         result.describe(&graph, &plan, fixed.as_ref())?;
+        if let Some(fixed) = &fixed {
+            let target = target.cloned().unwrap_or_default();
+            budget::take(&mut result, &graph, &plan, fixed, &target, limits)?;
+        }
         result.seconds = self.start.elapsed().as_secs_f64();
         if let Some(folder) = &folder {
             let path = |name: &str| folder.path().join(name);
-            write_file(&path("plan.toml"), plan_to_toml(&plan).as_bytes())?;
+            let name = target.map(|target| target.name.as_str());
+            write_file(&path("plan.toml"), plan_to_toml_for(&plan, name).as_bytes())?;
             write_file(&path("result.json"), result.to_json().as_bytes())?;
         }
         Ok(Outcome { plan, result, trace: found.outcome.trace })
@@ -341,7 +371,11 @@ impl Job<'_> {
     ) -> Result<(Option<Journal>, Vec<JournalEntry>), Error> {
         let path = folder.join("journal.jsonl");
         // Everything that a measured score depends on, beside the plan.
-        let parts = [model.sha256(), &sets.preprocessing_text(), &sets.fingerprint()];
+        let (preprocessing, images) = (sets.preprocessing_text(), sets.fingerprint());
+        let mut parts = vec![model.sha256(), &preprocessing, &images];
+        // Scores are the same for every target, but what one refuses another may have measured.
+        let target = self.options.target.as_ref().map(|target| format!("{target:?}"));
+        parts.extend(target.as_deref());
         let config = crate::sha256(parts.join("\n").as_bytes());
         if self.options.resume {
             let (journal, known) = Journal::resume(&path, &config)?;
@@ -362,7 +396,8 @@ impl Job<'_> {
         let options = self.options;
         let mut steps = Vec::new();
         let fixed = |bits, offset| {
-            strategies::fixed::plan(graph, statistics, &FixedOptions { head, bits, offset })
+            let fixed = FixedOptions { head, bits, offset };
+            strategies::fixed::plan_for(graph, statistics, &fixed, options.target.as_ref())
         };
         let mut outcome = match options.strategy {
             Strategy::Fixed { bits } => strategies::Outcome {
@@ -391,6 +426,8 @@ impl Job<'_> {
                     offset: options.range,
                     start,
                     search: options.search.clone(),
+                    objective: options.objective,
+                    target: options.target.clone(),
                 };
                 let search = match strategy {
                     Strategy::LayerDependent => strategies::layer_dependent,
@@ -439,6 +476,16 @@ fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
             problem: format!("is {bits}; allowed are 1 to 16"),
         });
     }
+    if options.objective != Objective::Memory && !options.strategy.is_layerwise() {
+        return Err(Error::Option {
+            option: "objective",
+            problem: format!(
+                "is {}, which needs a strategy that walks layer by layer: joint, layer-dependent or \
+                 layer-independent",
+                options.objective.name()
+            ),
+        });
+    }
     let is_walk_asked = options.search != SearchOptions::default() || options.start.is_some();
     if is_walk_asked && !options.strategy.is_layerwise() {
         return Err(Error::Option {
@@ -482,11 +529,17 @@ pub(crate) fn input_format(statistics: &Statistics, is_bytes: bool) -> Format {
     format_no_clip(values.max_abs(), 8, range)
 }
 
-/// The integer network of a plan, where its semantics have one.
-pub(crate) fn integers(graph: &Graph, plan: &Plan) -> Result<Option<FixedGraph>, Error> {
-    Ok(match plan.semantics {
-        Semantics::Integer => Some(lower(graph, plan, AccumulatorPolicy::Prove32)?),
-        Semantics::Simulated => None,
+/// The integer network of a plan, where its semantics have one; for a target where one is given.
+pub(crate) fn integers(
+    graph: &Graph,
+    plan: &Plan,
+    target: Option<&Target>,
+) -> Result<Option<FixedGraph>, Error> {
+    let policy = AccumulatorPolicy::Prove32;
+    Ok(match (plan.semantics, target) {
+        (Semantics::Simulated, _) => None,
+        (Semantics::Integer, None) => Some(lower(graph, plan, policy)?),
+        (Semantics::Integer, Some(target)) => Some(lower_for(graph, plan, policy, target)?),
     })
 }
 
@@ -496,6 +549,7 @@ pub(crate) fn measure(
     graph: &Graph,
     plan: &Plan,
     images: &dyn Images,
+    target: Option<&Target>,
     kernels: &'static Kernels,
 ) -> Result<Score, Error> {
     let go_on = AtomicBool::new(false);
@@ -503,6 +557,9 @@ pub(crate) fn measure(
     // One plan, once: nothing is worth keeping.
     let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
     let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
+    if let Some(target) = target {
+        evaluator = evaluator.for_target(target.clone());
+    }
     Ok(evaluator.evaluate(plan, None, None)?.score)
 }
 

@@ -71,10 +71,24 @@ pub struct RunResult {
     pub memory_bits: MemoryResult,
     /// Bits times bits, over all multiplications.
     pub multiplication_cost: MultiplicationResult,
-    /// Bytes of weights and biases, each tensor packed at its exact width.
+    /// The target that the plan is for and whose memory is counted; absent in simulated semantics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// `memory`, `multiplications`, `flash` or `ram`: what a walk made small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// Bytes of constants on the target: weights, biases, what describes layers; code comes on top.
+    /// In simulated semantics of weights and biases alone, each tensor at its exact width.
     pub flash_bytes: u64,
-    /// Bytes of all value buffers of the executor, for one image.
+    /// Bytes of working memory on the target, for one image: the arena of the printed C. In
+    /// simulated semantics those of this executor.
     pub peak_ram_bytes: u64,
+    /// Bytes of the caller's buffers for one image and its result on the target, on top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub io_bytes: Option<u64>,
+    /// The memory there is, and what the plan takes of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetResult>,
     /// What the network takes; absent where that stays float.
     pub input: Option<FormatResult>,
     /// In graph order.
@@ -216,6 +230,59 @@ pub struct MemoryResult {
     pub reduction: f64,
 }
 
+/// A kind of memory of which there is only so much.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetResult {
+    /// `flash` or `ram`.
+    pub memory: String,
+    /// What there is.
+    pub limit_bytes: u64,
+    /// What the plan takes.
+    pub bytes: u64,
+    /// Whether that is no more.
+    pub is_met: bool,
+    /// Of RAM that is not enough: what the values take with every activation at the least width that
+    /// is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_bytes: Option<u64>,
+    /// Where it is not enough: the nodes with the most bytes; of RAM, those at the peak.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<HolderResult>,
+    /// Where it is not enough: what narrower tensors would save.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<BudgetStep>,
+}
+
+/// A node and the bytes it takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderResult {
+    /// The node.
+    pub name: String,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A tensor at the next narrower width that is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetStep {
+    /// The node.
+    pub name: String,
+    /// `weights` or `activations`.
+    pub kind: String,
+    /// Its width in the plan.
+    pub bits: u8,
+    /// The next narrower width that is stored.
+    pub next_bits: u8,
+    /// Bytes that this saves, of RAM while the value is there.
+    pub saved_bytes: u64,
+    /// Whether a format of at most that width was tried.
+    pub was_tried: bool,
+    /// The least relative loss that was measured with one, when its turn was; absent where each was
+    /// given up before all images were run, as it lost more than was left to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
+}
+
 /// Bits times bits, over all multiplications.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct MultiplicationResult {
@@ -335,8 +402,12 @@ impl Default for RunResult {
             accuracy: AccuracyResult::default(),
             memory_bits: MemoryResult::default(),
             multiplication_cost: MultiplicationResult::default(),
+            target: None,
+            objective: None,
             flash_bytes: 0,
             peak_ram_bytes: 0,
+            io_bytes: None,
+            budgets: Vec::new(),
             input: None,
             layers: Vec::new(),
             others: Vec::new(),
@@ -391,6 +462,11 @@ impl RunResult {
         self.layers = layers(graph, plan, fixed);
         self.others = others(graph, plan);
         Ok(())
+    }
+
+    /// Whether no budget of memory is exceeded.
+    pub fn fits(&self) -> bool {
+        self.budgets.iter().all(|budget| budget.is_met)
     }
 
     /// As `result.json` is written.

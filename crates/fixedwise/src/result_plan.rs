@@ -76,7 +76,8 @@ fn read(result: &RunResult, semantics: Semantics, graph: &Graph) -> Result<Plan,
 /// A result gives a bias that the plan says nothing of 32 bits at the scale of its accumulator;
 /// such a one gets no format.
 fn free_biases(plan: &mut Plan, graph: &Graph) -> Result<(), String> {
-    let fixed = lower(graph, plan, AccumulatorPolicy::Prove32);
+    // For the formats alone: what accumulators a target has is not known here.
+    let fixed = lower(graph, plan, AccumulatorPolicy::Widen);
     let fixed = fixed.map_err(|error| error.to_string())?;
     for layer in &mut plan.layers {
         let (Some(weights), Some(bias)) = (layer.weights, layer.bias) else { continue };

@@ -1,7 +1,7 @@
 //! What a person reads at the end of a run.
 
 use crate::{
-    result::{Ended, FormatResult, RunResult, SetResult},
+    result::{BudgetResult, Ended, FormatResult, RunResult, SetResult},
     table::{
         Align, Style, Table, add_line, bar, grouped, kilobytes, percent, rounded, shortened, styled,
     },
@@ -160,14 +160,23 @@ fn costs(result: &RunResult, color: bool, out: &mut String) {
         kilobytes(u64_to_f64(result.flash_bytes)),
         String::new(),
         String::new(),
-        text("weights and biases, packed"),
+        match &result.target {
+            Some(target) => format!("constants on {}; code comes on top", shortened(target, 20)),
+            None => text("weights and biases, packed"),
+        },
     ]);
     table.row(vec![
         text("peak RAM"),
         kilobytes(u64_to_f64(result.peak_ram_bytes)),
         String::new(),
         String::new(),
-        text("buffers of one image in this executor"),
+        match (&result.target, result.io_bytes) {
+            (Some(target), Some(io)) => {
+                let target = shortened(target, 20);
+                format!("arena on {target}; input and result, {} bytes, on top", grouped(io))
+            }
+            _ => text("buffers of one image in this executor"),
+        },
     ]);
     table.render(color, out);
 }
@@ -248,6 +257,10 @@ fn verdict(result: &RunResult, color: bool) -> String {
             line(mark, style, format!("The test images, which decided nothing, {words}."));
         }
     }
+    for budget in &result.budgets {
+        let (mark, style) = if budget.is_met { ("✓", Style::Good) } else { ("✗", Style::Bad) };
+        line(mark, style, budget_text(budget, result));
+    }
     match result.ended {
         Ended::Completed => {}
         Ended::TimeBudget => {
@@ -266,6 +279,49 @@ fn verdict(result: &RunResult, color: bool) -> String {
     text
 }
 
+/// What a budget of memory has come to, and what would have to give.
+fn budget_text(budget: &BudgetResult, result: &RunResult) -> String {
+    let name = if budget.memory == "ram" { "RAM" } else { "Flash" };
+    let target = result.target.as_deref().unwrap_or_default();
+    let (bytes, limit) = (grouped(budget.bytes), grouped(budget.limit_bytes));
+    if budget.is_met {
+        let more = if budget.memory == "ram" { "" } else { " Code comes on top." };
+        return format!("{name} takes {bytes} of {limit} bytes.{more}");
+    }
+    let short = grouped(budget.bytes - budget.limit_bytes);
+    let mut text = format!("{name} takes {bytes} bytes, {short} more than the {limit} there are.");
+    let mut add = |line: String| text.push_str(&format!("\n    {line}"));
+    if let Some(least) = budget.least_bytes
+        && least > budget.limit_bytes
+    {
+        let least = grouped(least);
+        add(format!(
+            "No widths that {target} stores take less than {least}: the network is too large."
+        ));
+    }
+    let place = if budget.memory == "ram" { "at the peak" } else { "most" };
+    for holder in &budget.holders {
+        let name = shortened(&holder.name, 40);
+        add(format!("{place}: {name}, {} bytes", grouped(holder.bytes)));
+    }
+    for step in &budget.steps {
+        let loss = match step.loss {
+            Some(loss) => format!("its loss was {}", percent(loss)),
+            None if step.was_tried => "tried, it lost more than was left".to_owned(),
+            None => "not tried".to_owned(),
+        };
+        let (name, saved) = (shortened(&step.name, 24), grouped(step.saved_bytes));
+        let (kind, bits) = (&step.kind, step.next_bits);
+        add(format!("{name}: {kind} of {bits} bits would save {saved} bytes; {loss}"));
+    }
+    let relative = result.accuracy.search.map(|set| set.relative_loss);
+    if let (true, Some(loss), false) = (result.bound_met, relative, budget.steps.is_empty()) {
+        let loss = percent(loss);
+        add(format!("The loss so far is {loss}: a larger --max-loss lets more formats through."));
+    }
+    text
+}
+
 /// The number that begins `text`, to six digits.
 fn tidy(text: &str) -> String {
     let (number, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -277,7 +333,7 @@ fn tidy(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::{LayerResult, MaxLossResult};
+    use crate::result::{BudgetStep, HolderResult, LayerResult, MaxLossResult};
 
     fn result() -> RunResult {
         let format = |bits, frac, signed, count| FormatResult {
@@ -358,6 +414,52 @@ mod tests {
         assert!(summary(&within, false).contains("keep to it too"));
         let missed = RunResult { bound_met: false, ..result() };
         assert!(summary(&missed, false).contains("✗ The bound, 1 % of the float accuracy, is out"));
+    }
+
+    #[test]
+    fn a_budget_that_is_not_met_says_what_would_have_to_give() {
+        let mut result = RunResult { target: Some("cortex-m0".to_owned()), ..result() };
+        let holder = |name: &str, bytes| HolderResult { name: name.to_owned(), bytes };
+        let met = BudgetResult {
+            memory: "flash".to_owned(),
+            limit_bytes: 65_536,
+            bytes: 12_345,
+            is_met: true,
+            least_bytes: None,
+            holders: Vec::new(),
+            steps: Vec::new(),
+        };
+        let short = BudgetResult {
+            memory: "ram".to_owned(),
+            limit_bytes: 20_480,
+            bytes: 34_567,
+            is_met: false,
+            least_bytes: Some(30_000),
+            holders: vec![holder("conv2d_1", 21_632), holder("conv2d_2 (working memory)", 288)],
+            steps: vec![BudgetStep {
+                name: "conv2d_1".to_owned(),
+                kind: "activations".to_owned(),
+                bits: 12,
+                next_bits: 8,
+                saved_bytes: 10_816,
+                was_tried: true,
+                loss: Some(0.0183),
+            }],
+        };
+        result.budgets = vec![met, short];
+        assert!(!result.fits());
+        let text = summary(&result, false);
+        for expected in [
+            "✓ Flash takes 12,345 of 65,536 bytes. Code comes on top.\n",
+            "✗ RAM takes 34,567 bytes, 14,087 more than the 20,480 there are.\n",
+            "    No widths that cortex-m0 stores take less than 30,000: the network is too large.\n",
+            "    at the peak: conv2d_1, 21,632 bytes\n",
+            "    conv2d_1: activations of 8 bits would save 10,816 bytes; its loss was 1.83 %\n",
+            "    The loss so far is 0.85 %: a larger --max-loss lets more formats through.\n",
+        ] {
+            assert!(text.contains(expected), "{expected}{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
 
     #[test]

@@ -80,15 +80,41 @@ pub enum LowerError {
     Width { node: String, kind: &'static str, bits: u8, max_bits: u8, hint: &'static str },
     /// A shift outside what the executor and the target can do.
     #[error(
-        "node `{node}`: its formats need a shift by {shift} bits; choose binary points closer together"
+        "node `{node}`: its formats need a shift by {shift} bits, allowed are {least} to {most}; \
+         choose binary points closer together"
     )]
-    Shift { node: String, shift: i32 },
+    Shift { node: String, shift: i32, least: i32, most: i32 },
     /// A sum that may overflow.
     #[error(
         "layer `{node}`, channel {channel}: the sum may need {needed} bits, the accumulator has \
          {available}; give its weights, bias or input fewer bits"
     )]
     Accumulator { node: String, channel: usize, needed: u8, available: u8 },
+    /// A rounding that a target has no form of.
+    #[error("the plan rounds `{rounding}`; change `rounding` in the plan, or the target")]
+    Rounding { rounding: &'static str },
+    /// A range of signed integers that a target has no form of.
+    #[error("the plan gives the {kind} of `{node}` the range `{range}`")]
+    SignedRange { node: String, kind: &'static str, range: &'static str },
+    /// Biases that a target cannot store.
+    #[error(
+        "the bias of `{node}` needs {needed} bits at the scale of its accumulator, stored are at \
+         most {max_bits}; give its weights or input fewer fractional bits"
+    )]
+    Bias { node: String, needed: u8, max_bits: u8 },
+    /// What a target's rule refuses.
+    #[error("target `{target}` refuses this by its rule `{rule}`: {cause}")]
+    Refused { target: String, rule: &'static str, cause: Box<Self> },
+}
+
+impl LowerError {
+    /// What is wrong, whoever says so.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Refused { cause, .. } => cause.cause(),
+            error => error,
+        }
+    }
 }
 
 /// Why an integer network cannot be written in another form.
@@ -96,6 +122,21 @@ pub enum LowerError {
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are named as in the text")]
 pub enum EmitError {
+    /// A name that a compiler would refuse.
+    #[error(
+        "`{name}` is not a C identifier: take letters, digits and underscores, a letter first, and \
+         no word of the language"
+    )]
+    Name { name: String },
+    /// A sum that only the search's executor can hold.
+    #[error("layer `{node}` sums in 64 bits; a plan that is printed proves 32")]
+    Accumulator { node: String },
+    /// An extent the printed code cannot count.
+    #[error("node `{node}`: an extent of {extent} exceeds {max}")]
+    Extent { node: String, extent: usize, max: usize },
+    /// A network whose values come from nowhere.
+    #[error("the network's result is its input: there is nothing to run")]
+    Empty,
     /// A step beyond what floats or the target's types have.
     #[error(
         "node `{node}`: its steps are 2^{}; this form holds 2^-{max} to 2^{max}: choose another \

@@ -6,9 +6,10 @@ use crate::{
     graph::{Activation, Graph, Node, NodeId, Shape},
     ops::Op,
     plan::{Plan, Quantizer},
+    target::{Code, Target},
 };
 use fixedwise_fixed::{
-    AccumulatorBound, Format, Range, Rounding, align,
+    AccumulatorBound, Format, Range, Rounding, align, bits_for,
     convert::{exp2, f64_to_i64, saturating_i16},
     shift_round,
 };
@@ -99,6 +100,7 @@ pub struct LowerContext<'a> {
     node: &'a Node,
     plan: &'a Plan,
     policy: AccumulatorPolicy,
+    target: Option<&'a Target>,
     /// Extents of its inputs.
     pub inputs: Vec<Shape>,
     /// Extents of its value.
@@ -136,8 +138,23 @@ impl LowerContext<'_> {
     /// and then shifted.
     ///
     /// # Errors
-    /// Where the plan's format is outside 1 to 32 bits.
+    /// Where the plan's format is outside 1 to 32 bits, or a target that stores the integers at the
+    /// accumulator's scale has no width for them.
     pub fn bias(&self, bias: &[f64], scale: i32) -> Result<Vec<i64>, LowerError> {
+        let stored = self.bias_integers(bias, scale)?;
+        if let Some(target) = self.target
+            && (matches!(target.code, Code::C(_)) || self.bias_format().is_none())
+        {
+            let most = stored.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
+            let (needed, max_bits) = (bits_for(most), target.bias_bits.widest(32));
+            if needed > max_bits && self.policy == AccumulatorPolicy::Prove32 {
+                return Err(LowerError::Bias { node: self.node.name.clone(), needed, max_bits });
+            }
+        }
+        Ok(stored)
+    }
+
+    fn bias_integers(&self, bias: &[f64], scale: i32) -> Result<Vec<i64>, LowerError> {
         /// Keeps sums of a bias and products inside `i64`.
         const LIMIT: i64 = 1 << 60;
         let Some(own) = self.bias_format() else {
@@ -175,12 +192,13 @@ impl LowerContext<'_> {
         activation: Activation,
     ) -> Result<Requantization, LowerError> {
         let shift = scale - i32::from(self.output.frac);
-        let reach = match self.policy {
-            AccumulatorPolicy::Prove32 => -30..=30,
-            AccumulatorPolicy::Widen => -40..=56,
+        let reach = match (self.policy, self.target) {
+            (AccumulatorPolicy::Prove32, None) => Target::MAX_C_SHIFT,
+            (AccumulatorPolicy::Prove32, Some(target)) => target.shift.clone(),
+            (AccumulatorPolicy::Widen, _) => Target::MAX_SHIFT,
         };
         if !reach.contains(&shift) {
-            return Err(LowerError::Shift { node: self.node.name.clone(), shift });
+            return Err(self.shift_error(shift));
         }
         let (mut min, mut max) = (self.output.min(), self.output.max());
         let mut leaky = None;
@@ -204,10 +222,28 @@ impl LowerContext<'_> {
     /// # Errors
     /// Where it is out of reach.
     pub fn left_shift(&self, shift: i32) -> Result<u32, LowerError> {
+        let most = match (self.policy, self.target) {
+            (AccumulatorPolicy::Prove32, Some(target)) => -target.shift.start(),
+            _ => 40,
+        };
         u32::try_from(shift)
             .ok()
-            .filter(|&shift| shift <= 40)
-            .ok_or_else(|| LowerError::Shift { node: self.node.name.clone(), shift: -shift })
+            .filter(|&shift| i64::from(shift) <= i64::from(most))
+            .ok_or_else(|| self.shift_error(-shift))
+    }
+
+    fn shift_error(&self, shift: i32) -> LowerError {
+        let (least, most) = self
+            .target
+            .map_or((*Target::MAX_C_SHIFT.start(), *Target::MAX_C_SHIFT.end()), |target| {
+                (*target.shift.start(), *target.shift.end())
+            });
+        LowerError::Shift { node: self.node.name.clone(), shift, least, most }
+    }
+
+    /// Bits of the accumulators that must be proved.
+    fn accumulator_bits(&self) -> u8 {
+        self.target.map_or(ACCUMULATOR_BITS, |target| target.accumulator_bits)
     }
 
     /// How wide a sum of products must be, and the bits its worst channel needs.
@@ -224,6 +260,7 @@ impl LowerContext<'_> {
         requantization: &Requantization,
     ) -> Result<(Accumulate, u8), LowerError> {
         let largest = self.formats[0].max_magnitude().unsigned_abs();
+        let available = self.accumulator_bits();
         let mut worst = AccumulatorBound::default();
         for (channel, filter) in weights.chunks_exact(weights.len() / channels).enumerate() {
             let largest_bias = bias
@@ -236,12 +273,12 @@ impl LowerContext<'_> {
             let bound =
                 AccumulatorBound::new(filter.iter().map(|&w| i64::from(w)), largest, largest_bias)
                     .plus(requantization.half());
-            if !bound.fits(ACCUMULATOR_BITS) && self.policy == AccumulatorPolicy::Prove32 {
+            if !bound.fits(available) && self.policy == AccumulatorPolicy::Prove32 {
                 return Err(LowerError::Accumulator {
                     node: self.node.name.clone(),
                     channel,
                     needed: bound.bits(),
-                    available: ACCUMULATOR_BITS,
+                    available,
                 });
             }
             worst = worst.max(bound);
@@ -257,13 +294,13 @@ impl LowerContext<'_> {
     /// # Errors
     /// [`LowerError::Accumulator`], unless the policy widens.
     pub fn prove_bound(&self, bound: u64) -> Result<u8, LowerError> {
-        let needed = fixedwise_fixed::bits_for(bound);
-        if needed > ACCUMULATOR_BITS && self.policy == AccumulatorPolicy::Prove32 {
+        let (needed, available) = (bits_for(bound), self.accumulator_bits());
+        if needed > available && self.policy == AccumulatorPolicy::Prove32 {
             return Err(LowerError::Accumulator {
                 node: self.node.name.clone(),
                 channel: 0,
                 needed,
-                available: ACCUMULATOR_BITS,
+                available,
             });
         }
         Ok(needed)
@@ -385,12 +422,40 @@ pub fn lower(
     policy: AccumulatorPolicy,
 ) -> Result<FixedGraph, LowerError> {
     let formats = output_formats(graph, plan)?;
+    lower_nodes(graph, plan, policy, &formats, None)
+}
+
+/// As [`lower`], for a target: its accumulators are what must be proved, and its rules must be kept.
+///
+/// # Errors
+/// [`LowerError`] naming the node; [`LowerError::Refused`] with the rule that the target has.
+pub fn lower_for(
+    graph: &Graph,
+    plan: &Plan,
+    policy: AccumulatorPolicy,
+    target: &Target,
+) -> Result<FixedGraph, LowerError> {
+    let formats = output_formats(graph, plan)?;
+    target
+        .check(graph, plan, &formats)
+        .and_then(|()| lower_nodes(graph, plan, policy, &formats, Some(target)))
+        .map_err(|error| target.refusal(error))
+}
+
+fn lower_nodes(
+    graph: &Graph,
+    plan: &Plan,
+    policy: AccumulatorPolicy,
+    formats: &[Format],
+    target: Option<&Target>,
+) -> Result<FixedGraph, LowerError> {
     let lower_node = |id: NodeId| {
         let node = &graph.nodes[id];
         let context = LowerContext {
             node,
             plan,
             policy,
+            target,
             inputs: graph.input_shapes(id),
             shape: node.shape,
             formats: node.inputs.iter().map(|&input| formats[input]).collect(),

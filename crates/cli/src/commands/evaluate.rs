@@ -19,7 +19,11 @@ EXAMPLES
   A plan in the paper's terms, {\"weights\": {\"conv2d_1\": [BW, F], ...}, \"biases\": {...},
   \"activations\": {...}}, with the paper's semantics:
     fixedwise evaluate models/fashion_small.onnx --plan plan.json --semantics simulated \\
-        --test data/fashion-mnist:test --json";
+        --test data/fashion-mnist:test --json
+
+  What a plan takes on another device, and whether that can run it:
+    fixedwise evaluate models/fashion_small.onnx --plan fixedwise-out/plan.toml --target cortex-m0 \\
+        --test data/fashion-mnist:test";
 
 /// Measures a plan: accuracy on images, memory, multiplications.
 #[derive(Args)]
@@ -39,6 +43,9 @@ pub(crate) struct Arguments {
     /// What is computed; by default what the plan says, and `simulated` for the paper's JSON.
     #[arg(long, value_name = "NAME")]
     semantics: Option<SemanticsName>,
+    /// What the plan is for, as for `quantize`; by default the target that the plan names.
+    #[arg(long, value_name = "NAME|FILE")]
+    target: Option<String>,
     /// Prints the result as JSON, with the keys of result.json.
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -52,6 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     data.test = arguments::source(Some(&arguments.test))?;
     let options = EvaluateOptions {
         semantics: arguments.semantics.map(Into::into),
+        target: arguments.target.as_deref().map(fixedwise::read_target).transpose()?,
         threads: arguments.images.threads(),
         architecture: arguments.network.architecture.clone(),
     };
@@ -66,5 +74,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     } else {
         fixedwise::summary(&result, terminal::has_color())
     })?;
-    Ok(Verdict::Done)
+    Ok(if result.fits() { Verdict::Done } else { Verdict::OutOfReach })
 }

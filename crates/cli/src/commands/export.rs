@@ -6,12 +6,16 @@ use crate::{
     terminal,
 };
 use anyhow::Result;
-use clap::{Args, Subcommand};
-use fixedwise::{ExportForm, ExportOptions};
+use clap::{Args, Subcommand, ValueEnum};
+use fixedwise::{CExport, ExportForm, ExportOptions};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 EXAMPLES
+  C for a microcontroller, with a test of five images in it:
+    fixedwise export c models/fashion_small.onnx --plan fixedwise-out/plan.toml -o fashion \\
+        --target cortex-m4 --test data/fashion-mnist:test
+
   For ONNX Runtime and whatever reads standard ONNX:
     fixedwise export onnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small.onnx
 
@@ -22,10 +26,10 @@ EXAMPLES
   Every integer and every format, for programs of your own:
     fixedwise export npz models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small.npz";
 
-/// Writes the integer network of a plan in the forms of other tools.
+/// Writes the integer network of a plan as C, or in the forms of other tools.
 ///
-/// It takes raw pixels: preprocessing is part of it. docs/export.md says of each form what it holds
-/// and how exact it is.
+/// It takes raw pixels: preprocessing is part of it. docs/c.md describes the C; docs/export.md says of
+/// each other form what it holds and how exact it is.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, disable_help_subcommand = true)]
 #[command(arg_required_else_help = true)]
@@ -36,6 +40,8 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Form {
+    /// C99 that needs nothing else: the integers of fixedwise, on a microcontroller.
+    C(ToC),
     /// Standard ONNX, opset 21: integers of 4, 8 and 16 bits, quantized and dequantized.
     Onnx(ToFile),
     /// QONNX: Quant nodes with the width of each tensor, for FINN, hls4ml and the qonnx package.
@@ -86,13 +92,115 @@ struct ToFolder {
     name: Option<String>,
 }
 
+#[derive(Args)]
+struct ToC {
+    #[command(flatten)]
+    to: ToFolder,
+    /// What the code runs on: generic, cortex-m0, cortex-m4, cortex-m55, riscv32, or a .toml of your
+    /// own; docs/targets.md.
+    #[arg(long, value_name = "NAME", default_value = "generic")]
+    target: String,
+    /// Whose the working memory is.
+    #[arg(long, value_name = "OWNER", default_value = "caller")]
+    arena: ArenaName,
+    /// Images of the printed test, `PATH[:SPLIT][@FROM..TO]` as with `evaluate`; without them it has
+    /// random pixels.
+    #[arg(long, value_name = "DATA")]
+    test: Option<String>,
+    /// How many inputs the printed test has.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
+    inputs: u16,
+    /// Prints sizes, kernels and files as JSON.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ArenaName {
+    /// The caller's: the code is reentrant.
+    Caller,
+    /// A static array of the code's own.
+    Static,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     match &arguments.form {
+        Form::C(c) => export_c(c),
         Form::Onnx(to) => export(ExportForm::Onnx, &to.network, &to.output, None),
         Form::Qonnx(to) => export(ExportForm::Qonnx, &to.network, &to.output, None),
         Form::Hls(to) => export(ExportForm::Hls, &to.network, &to.output, to.name.clone()),
         Form::Npz(to) => export(ExportForm::Npz, &to.network, &to.output, None),
     }
+}
+
+/// What every form is told.
+fn options(network: &Network, name: Option<String>) -> Result<ExportOptions> {
+    Ok(ExportOptions {
+        target: None,
+        preprocess: network.preprocess.as_deref().map(arguments::preprocess).transpose()?,
+        architecture: network.model.architecture.clone(),
+        name,
+    })
+}
+
+fn export_c(arguments: &ToC) -> Result<Verdict> {
+    let ToFolder { network, output, name } = &arguments.to;
+    let c = CExport {
+        target: fixedwise::read_target(&arguments.target)?,
+        static_arena: matches!(arguments.arena, ArenaName::Static),
+        images: arguments::source(arguments.test.as_deref())?,
+        n_inputs: usize::from(arguments.inputs),
+    };
+    let options = options(network, name.clone())?;
+    let exported = fixedwise::export_c(&network.model.model, &network.plan, output, &options, &c)?;
+    if arguments.json {
+        terminal::print(&exported.to_json())?;
+    } else if !network.quiet {
+        terminal::print(&exported.summary(terminal::has_color()))?;
+    }
+    Ok(Verdict::Done)
+}
+
+/// A form that `quantize --emit` writes beside its plan.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EmitName {
+    /// C99, in the folder `c`.
+    C,
+    /// Standard ONNX, `quantized.onnx`.
+    Onnx,
+    /// QONNX, `quantized-qonnx.onnx`.
+    Qonnx,
+    /// The types for high-level synthesis, in the folder `hls`.
+    Hls,
+    /// Integers for NumPy, `quantized.npz`.
+    Npz,
+}
+
+/// What `quantize` has written, in another form: its plan's files are in `folder`. Gives what was
+/// written.
+pub(crate) fn emit(
+    form: EmitName,
+    model: &Path,
+    folder: &Path,
+    options: &ExportOptions,
+    c: &CExport,
+) -> Result<PathBuf> {
+    let plan = folder.join("plan.toml");
+    let (name, form) = match form {
+        EmitName::C => {
+            let output = folder.join("c");
+            fixedwise::export_c(model, &plan, &output, options, c)?;
+            return Ok(output);
+        }
+        EmitName::Onnx => ("quantized.onnx", ExportForm::Onnx),
+        EmitName::Qonnx => ("quantized-qonnx.onnx", ExportForm::Qonnx),
+        EmitName::Hls => ("hls", ExportForm::Hls),
+        EmitName::Npz => ("quantized.npz", ExportForm::Npz),
+    };
+    let output = folder.join(name);
+    fixedwise::export(model, &plan, form, &output, options)?;
+    Ok(output)
 }
 
 fn export(
@@ -101,11 +209,7 @@ fn export(
     output: &Path,
     name: Option<String>,
 ) -> Result<Verdict> {
-    let options = ExportOptions {
-        preprocess: network.preprocess.as_deref().map(arguments::preprocess).transpose()?,
-        architecture: network.model.architecture.clone(),
-        name,
-    };
+    let options = options(network, name)?;
     let exported = fixedwise::export(&network.model.model, &network.plan, form, output, &options)?;
     if network.quiet {
         return Ok(Verdict::Done);

@@ -3,13 +3,16 @@
 use crate::{
     Verdict,
     arguments::{self, DataArguments, ModelArguments, QuantizerName, SemanticsName},
+    commands::export::{self, EmitName},
     progress::Display,
     search_arguments::SearchArguments,
     terminal,
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use fixedwise::{DataOptions, MaxLoss, Offset, QuantizeOptions, Strategy};
+use fixedwise::{
+    CExport, DataOptions, ExportOptions, MaxLoss, Offset, QuantizeOptions, Semantics, Strategy,
+};
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
@@ -27,6 +30,9 @@ EXAMPLES
   The plain 8-bit network, to compare with:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --strategy fixed --bits 8
 
+  The network as C for a Cortex-M4, with a test in it, in fixedwise-out/c:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --target cortex-m4 --emit c
+
   Each kind alone, from the last layer back, beginning at the formats of an earlier run:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o reverse \\
         --strategy layer-dependent --direction reverse --start fixedwise-out/plan.toml
@@ -35,14 +41,18 @@ EXAMPLES
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o other \\
         --order activations,weights,biases --budget flat,whole,whole --window 2
 
+  For a Cortex-M4 with 64 KiB of flash and 20 KiB of RAM to spare, the smallest flash:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o board \\
+        --target cortex-m4 --objective flash --max-flash 64k --max-ram 20k
+
   Sets of your own choice; search and test may not share an image:
     fixedwise quantize models/fashion_small.onnx --calibration data/fashion-mnist:train@0..1000 \\
         --search data/fashion-mnist:test@0..5000 --test data/fashion-mnist:test@5000..10000
 
 EXIT CODES
-  0  the bound is met on the search images
+  0  the bound is met on the search images, and so is every budget of memory
   1  error
-  2  the bound is out of reach; the best so far is written";
+  2  the bound or a budget is out of reach; the best so far is written";
 
 /// Finds the fewest bits that keep the accuracy, and writes the plan and what it gives.
 ///
@@ -108,6 +118,18 @@ pub(crate) struct Arguments {
     resume: bool,
     #[command(flatten)]
     walk: SearchArguments,
+    /// What the plan is for: generic, cortex-m0, cortex-m4, cortex-m55, riscv32, fpga, or a TOML file
+    /// (docs/targets.md). Its rules are obeyed; without, the memory of generic is counted.
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Target")]
+    target: Option<String>,
+    /// Constants (weights, biases, what describes layers) that the network may take: 64k, 60000. Code
+    /// comes on top. By default what the target has.
+    #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
+    max_flash: Option<usize>,
+    /// Working memory that the network may take, 20k; the buffers of input and result come on top. By
+    /// default what the target has.
+    #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
+    max_ram: Option<usize>,
     /// Folder for plan.toml, result.json and journal.jsonl.
     #[arg(
         short,
@@ -117,6 +139,10 @@ pub(crate) struct Arguments {
         help_heading = "Output"
     )]
     pub(crate) output: PathBuf,
+    /// Writes the integer network in these forms too, beside the plan; `fixedwise export` has more to
+    /// say about each.
+    #[arg(long, value_name = "FORM,...", value_delimiter = ',', help_heading = "Output")]
+    emit: Vec<EmitName>,
     /// Prints result.json instead of a table.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
@@ -171,6 +197,10 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         },
         search: arguments.walk.options(),
         start: arguments.walk.start.clone(),
+        objective: arguments.walk.objective.into(),
+        target: arguments.target.as_deref().map(fixedwise::read_target).transpose()?,
+        max_flash: arguments.max_flash.map(size),
+        max_ram: arguments.max_ram.map(size),
         range: match arguments.range {
             RangeName::NoClip => Offset::NoClip,
             RangeName::LeastError => Offset::LeastError,
@@ -188,8 +218,14 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
     Ok((data, options))
 }
 
+/// A number of bytes, whatever the machine's words are.
+fn size(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let (data, options) = options(arguments)?;
+    let code = code(arguments, &data, &options)?;
     let stop = stop_on_interrupt()?;
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);
@@ -197,15 +233,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let outcome = fixedwise::quantize_observed(model, &data, &options, &observer, stop);
     display.finish();
     let result = outcome?.result;
+    let folder = &arguments.output;
+    let mut written = vec![folder.join("plan.toml"), folder.join("result.json")];
+    let export = ExportOptions {
+        preprocess: data.preprocess.clone(),
+        architecture: options.architecture.clone(),
+        target: options.target.clone(),
+        name: None,
+    };
+    for &form in &arguments.emit {
+        written.push(export::emit(form, model, folder, &export, &code)?);
+    }
     if arguments.json {
         terminal::print(&result.to_json())?;
     } else if !arguments.quiet {
         let mut text = fixedwise::summary(&result, terminal::has_color());
-        let folder = arguments.output.display();
-        text.push_str(&format!("written: {folder}/plan.toml, {folder}/result.json\n"));
+        let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+        text.push_str(&format!("written: {}\n", written.join(", ")));
         terminal::print(&text)?;
     }
-    Ok(if result.bound_met { Verdict::Done } else { Verdict::OutOfReach })
+    let is_met = result.bound_met && result.fits();
+    Ok(if is_met { Verdict::Done } else { Verdict::OutOfReach })
+}
+
+/// How C is printed in the end; refuses before the search what cannot be printed after it.
+fn code(arguments: &Arguments, data: &DataOptions, options: &QuantizeOptions) -> Result<CExport> {
+    if !arguments.emit.is_empty() && options.semantics == Semantics::Simulated {
+        bail!(
+            "--emit: semantics `simulated` has no integers to export; leave out `--semantics \
+             simulated`"
+        );
+    }
+    let mut target = options.target.clone().unwrap_or_default();
+    if arguments.emit.contains(&EmitName::C) && target.c_options("network").is_none() {
+        bail!("--emit c: target `{}` runs no C; take another, or --emit hls", target.name);
+    }
+    // Whether its memory holds the network is said of the result; the nearest answer is written.
+    (target.flash_bytes, target.ram_bytes) = (None, None);
+    let images = data.test.clone().or_else(|| data.data.clone());
+    Ok(CExport { target, images, ..CExport::default() })
 }
 
 /// A flag that Ctrl-C raises.

@@ -155,7 +155,7 @@ fn compare(python: &Path, model: &Path, plan: &Path, pixels: &Pixels, n: usize) 
     let options = ExportOptions::default();
     let output = case.join("network.onnx");
     let exported = export(model, plan, ExportForm::Onnx, &output, &options).unwrap();
-    let fixed = integer_network(model, plan, &options).unwrap();
+    let fixed = integer_network(model, plan, &options, None).unwrap();
     let (array, images) = pixels.first(n);
     fs::write(case.join("images.npy"), encode_npy(&array)).unwrap();
     fs::write(case.join("expected.npy"), encode_npy(&classes(&fixed, &images))).unwrap();

@@ -1,6 +1,7 @@
-//! Emitters: a [`FixedGraph`](crate::FixedGraph) in the forms that other tools read. They print what
-//! lowering has decided.
+//! Emitters: a [`FixedGraph`](crate::FixedGraph) in the forms that others run or read. They print what
+//! lowering has decided; what is left to them is layout and instructions.
 
+pub mod c;
 pub mod hls;
 mod names;
 mod network;

@@ -1,6 +1,7 @@
 use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, affine};
 use crate::{
-    error::{ImportError, LowerError},
+    emit::c::{CNode, CStep},
+    error::{EmitError, ImportError, LowerError},
     graph::Shape,
     import::{Attributes, Import, Value, keras, node_error},
     lower::{LowerContext, Requantization},
@@ -70,6 +71,30 @@ impl FixedOperator for FixedAdd {
 
     fn accumulator_bits(&self) -> u8 {
         self.accumulator_bits
+    }
+
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        let [a, b] = [node.inputs[0], node.inputs[1]];
+        let requantize = node.requantize(&self.requantization);
+        let suffix = if requantize == "requantize" { "" } else { "_leaky" };
+        let types = format!("{}_{}_{}{suffix}", a.short(), b.short(), node.output.short());
+        let values = [
+            ("A", a.ctype()),
+            ("A4", a.short()),
+            ("B", b.ctype()),
+            ("B4", b.short()),
+            ("S", &types),
+            ("REQUANTIZE", requantize),
+        ];
+        node.once(&format!("add_{types}"), include_str!("../emit/c/text/add.c"), &values);
+        let to = node.requantization("to", &self.requantization);
+        let (n, [left, right]) = (node.output.shape.len(), self.shifts);
+        let mut step = CStep::call(
+            "add",
+            format!("$P_add_{types}($X0, $X1, $Y, {n}, {left}, {right}, {to});"),
+        );
+        step.in_place = (0..2).filter(|&i| node.overwrites(i)).collect();
+        Ok(step)
     }
 }
 

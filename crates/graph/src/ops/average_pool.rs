@@ -1,6 +1,7 @@
 use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, conv};
 use crate::{
-    error::{ImportError, LowerError},
+    emit::c::{CNode, CStep},
+    error::{EmitError, ImportError, LowerError},
     graph::Shape,
     import::{Attributes, Import, Value, keras},
     lower::{LowerContext, Requantization},
@@ -182,6 +183,41 @@ impl FixedOperator for FixedAveragePool {
 
     fn accumulator_bits(&self) -> u8 {
         self.accumulator_bits
+    }
+
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        let window = node.window(&self.window)?;
+        let first = self.reciprocals[0];
+        let is_uniform = self.reciprocals.iter().all(|&r| r == first);
+        let (kind, result) = if self.reciprocal_frac == 0 {
+            let requantize = node.requantize(&self.requantization);
+            ("shift", format!("{}_{requantize}(sum, to)", node.prefix()))
+        } else {
+            node.requantize_wide(&self.requantization);
+            let (kind, index) =
+                if is_uniform { ("reciprocal", "0") } else { ("reciprocals", "oy * g->ow + ox") };
+            let product = format!("(int64_t)sum * reciprocals[{index}]");
+            (kind, format!("{}_requantize_wide({product}, to->shift, to)", node.prefix()))
+        };
+        let types = format!("{}_{kind}", node.types());
+        let (reciprocals, parameter) = if self.reciprocal_frac == 0 {
+            (String::new(), "")
+        } else {
+            let name = format!("{}_reciprocals", node.name);
+            let n = if is_uniform { 1 } else { self.reciprocals.len() };
+            node.source.array("int32_t", &name, self.reciprocals[..n].iter().copied());
+            (format!("{name}, "), "const int32_t *reciprocals, ")
+        };
+        let values = [("S", types.as_str()), ("RESULT", &result), ("RECIPROCALS", parameter)];
+        let text = include_str!("../emit/c/text/average_pool.c");
+        node.once(&format!("average_pool_{types}"), text, &values);
+        let to = node.requantization("to", &self.requantization);
+        let call = format!("$P_average_pool_{types}($X0, $Y, {window}, {reciprocals}{to});");
+        let mut step = CStep::call("average pool", call);
+        if node.overwrites(0) && self.window.is_tiling() {
+            step.in_place.push(0);
+        }
+        Ok(step)
     }
 }
 

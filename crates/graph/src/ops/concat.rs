@@ -1,12 +1,14 @@
 use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
 use crate::{
-    error::{ImportError, LowerError},
+    emit::c::{CNode, CStep},
+    error::{EmitError, ImportError, LowerError},
     graph::Shape,
     import::{Attributes, Axis, Import, Value, keras, node_error},
     lower::{LowerContext, Requantization},
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::{Kernels, rescale};
+use std::fmt::Write as _;
 
 /// Values side by side along rows, columns or channels.
 ///
@@ -93,6 +95,20 @@ impl FixedOperator for FixedConcat {
                 offset += run;
             }
         })
+    }
+
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        let row: usize = self.runs.iter().sum();
+        let rows = node.output.shape.len() / row;
+        let (mut call, mut offset) = (String::new(), 0);
+        for (i, (&run, requantization)) in self.runs.iter().zip(&self.requantizations).enumerate() {
+            let rescale = node.rescale(i, requantization);
+            let to = node.requantization(&format!("to{i}"), requantization);
+            writeln!(call, "{rescale}($X{i}, $Y, {offset}, {rows}, {run}, {row}, {to});")
+                .expect("a string takes everything");
+            offset += run;
+        }
+        Ok(CStep::call("concat", call))
     }
 }
 

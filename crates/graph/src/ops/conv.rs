@@ -1,6 +1,7 @@
 use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window};
 use crate::{
-    error::{ImportError, LowerError},
+    emit::c::{CNode, CStep},
+    error::{EmitError, ImportError, LowerError},
     graph::{Activation, Shape},
     import::{Attributes, Import, Value, keras, node_error},
     lower::{LowerContext, Requantization},
@@ -244,6 +245,10 @@ impl FixedOperator for FixedConv {
 
     fn accumulator_bits(&self) -> u8 {
         self.accumulator_bits
+    }
+
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        crate::emit::c::emit_conv(self, node)
     }
 }
 

@@ -1,6 +1,7 @@
 use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
 use crate::{
-    error::{ImportError, LowerError},
+    emit::c::{CNode, CStep},
+    error::{EmitError, ImportError, LowerError},
     graph::Shape,
     import::{Value, keras, shape_of},
     lower::LowerContext,
@@ -39,6 +40,10 @@ pub struct FixedInput;
 impl FixedOperator for FixedInput {
     fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
         Box::new(|_, _, _| {})
+    }
+
+    fn emit_c(&self, _: &mut CNode) -> Result<CStep, EmitError> {
+        Ok(CStep::default())
     }
 }
 

@@ -1,6 +1,7 @@
 use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, conv};
 use crate::{
-    error::{ImportError, LowerError},
+    emit::c::{CNode, CStep},
+    error::{EmitError, ImportError, LowerError},
     graph::Shape,
     import::{Attributes, Import, Value, keras},
     lower::LowerContext,
@@ -93,6 +94,30 @@ impl FixedOperator for FixedMaxPool {
             (Integers::I16(x), IntegersMut::I16(y)) => max_pool(kernels, &pool, &minimum, x, y),
             _ => unreachable!("a max-pool keeps its input's format, so its elements too"),
         })
+    }
+
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        let window = node.window(&self.window)?;
+        let mut types = node.types();
+        let (mut minimum, mut parameter) = (String::new(), "");
+        let mut better = "value > best";
+        if !self.minimum.is_empty() {
+            types.push_str("_minimum");
+            parameter = ", const uint8_t *minimum";
+            better = "(minimum[c] ? value < best : value > best)";
+            let name = format!("{}_minimum", node.name);
+            node.source.array("uint8_t", &name, self.minimum.iter().map(|&m| i64::from(m)));
+            minimum = format!(", {name}");
+        }
+        let values = [("S", types.as_str()), ("MINIMUM", parameter), ("BETTER", better)];
+        let text = include_str!("../emit/c/text/max_pool.c");
+        node.once(&format!("max_pool_{types}"), text, &values);
+        let call = format!("$P_max_pool_{types}($X0, $Y, {window}{minimum});");
+        let mut step = CStep::call("max-pool", call);
+        if node.overwrites(0) && self.window.is_tiling() {
+            step.in_place.push(0);
+        }
+        Ok(step)
     }
 }
 

@@ -2,7 +2,8 @@
 //! know them.
 
 use crate::{
-    error::LowerError,
+    emit::c::{CNode, CStep},
+    error::{EmitError, LowerError},
     graph::{Activation, Node, Shape},
     import::{Import, Value, keras},
     lower::LowerContext,
@@ -64,6 +65,12 @@ pub trait Operator {
 pub trait FixedOperator {
     /// Ready to run: weights packed for `kernels`.
     fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep;
+
+    /// The same integers as C99.
+    ///
+    /// # Errors
+    /// Where C has no form of it, which names the node.
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError>;
 
     /// Bits its worst sum needs; 0 where it sums nothing.
     fn accumulator_bits(&self) -> u8 {

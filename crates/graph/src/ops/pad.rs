@@ -1,6 +1,7 @@
 use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
 use crate::{
-    error::{ImportError, LowerError},
+    emit::c::{CNode, CStep},
+    error::{EmitError, ImportError, LowerError},
     graph::Shape,
     import::{Attributes, Axis, Import, Value, keras, node_error},
     lower::LowerContext,
@@ -74,6 +75,19 @@ impl FixedOperator for FixedPad {
                 y.set(start + at, inputs[0].get(i));
             }
         })
+    }
+
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        let (x, y) = (node.inputs[0].shape, node.output.shape);
+        let types = node.types();
+        node.once(&format!("pad_{types}"), include_str!("../emit/c/text/pad.c"), &[("S", &types)]);
+        let [top, left] = [self.begin[0], self.begin[1] * x.c];
+        let (run, orun) = (x.w * x.c, y.w * y.c);
+        let call = format!(
+            "$P_pad_{types}($X0, $Y, {}, {run}, {}, {orun}, {top}, {left}, {});",
+            x.h, y.h, self.value
+        );
+        Ok(CStep::call("pad", call))
     }
 }
 

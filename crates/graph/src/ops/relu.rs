@@ -1,6 +1,7 @@
 use super::{Clip, Context, FixedOp, FixedOperator, FixedStep, FloatStep, LeakyRelu, Operator};
 use crate::{
-    error::{ImportError, LowerError},
+    emit::c::{CNode, CStep},
+    error::{EmitError, ImportError, LowerError},
     graph::{Activation, Shape},
     import::{Attributes, Import, Value, keras},
     lower::{LowerContext, Requantization},
@@ -70,6 +71,17 @@ impl FixedOperator for FixedRescale {
             let n = inputs[0].len();
             rescale(&epilogue, inputs[0], n, y, 0, n);
         })
+    }
+
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        let rescale = node.rescale(0, &self.requantization);
+        let to = node.requantization("to", &self.requantization);
+        let n = node.output.shape.len();
+        let mut step = CStep::call("rescale", format!("{rescale}($X0, $Y, 0, 1, {n}, {n}, {to});"));
+        if node.overwrites(0) {
+            step.in_place.push(0);
+        }
+        Ok(step)
     }
 }
 

@@ -1,6 +1,7 @@
 use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
 use crate::{
-    error::{ImportError, LowerError},
+    emit::c::{ANOTHER_NAME, CNode, CStep},
+    error::{EmitError, ImportError, LowerError},
     graph::Shape,
     import::{
         Attributes, Axis, Import, Value, axis_index, channels_first, extent, keras, node_error,
@@ -26,6 +27,17 @@ pub struct Reshape {
 }
 
 impl Reshape {
+    /// A vector of an image's elements, one channel after the other.
+    ///
+    /// Source: ONNX `Flatten`, opset 13, with axis 1 of `[n, c, h, w]`.
+    pub const fn flatten_channels_first(image: Shape) -> Self {
+        Self {
+            shape: Shape::new(1, 1, image.h * image.w * image.c),
+            input_order: [Axis::Channel, Axis::Row, Axis::Column],
+            output_order: [Axis::Row, Axis::Column, Axis::Channel],
+        }
+    }
+
     /// Whether no element of an input of that shape moves.
     pub fn is_identity(&self, input: Shape) -> bool {
         self.source(input).into_iter().enumerate().all(|(to, from)| to == from)
@@ -87,6 +99,28 @@ pub struct FixedReshape {
     pub source: Vec<usize>,
 }
 
+impl FixedReshape {
+    /// Whether every element stays where it is.
+    pub fn is_identity(&self) -> bool {
+        self.source.iter().enumerate().all(|(to, &from)| to == from)
+    }
+
+    /// The extents of the result's three axes and the distances between their elements in an input
+    /// of that shape, where the result is the input with its axes in another order.
+    pub(crate) fn transposition(&self, input: Shape) -> Option<([usize; 3], [usize; 3])> {
+        const ORDERS: [[usize; 3]; 5] = [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        let (extents, strides) = (input.dims(), [input.w * input.c, input.c, 1]);
+        ORDERS.into_iter().find_map(|order| {
+            let (n, step) = (order.map(|axis| extents[axis]), order.map(|axis| strides[axis]));
+            let at = |i: usize| {
+                let (plane, k) = (i / n[2], i % n[2]);
+                plane / n[1] * step[0] + plane % n[1] * step[1] + k * step[2]
+            };
+            self.source.iter().enumerate().all(|(i, &from)| at(i) == from).then_some((n, step))
+        })
+    }
+}
+
 impl FixedOperator for FixedReshape {
     fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
         let source = self.source.clone();
@@ -95,6 +129,30 @@ impl FixedOperator for FixedReshape {
                 y.set(to, inputs[0].get(from));
             }
         })
+    }
+
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        if self.is_identity() {
+            return Ok(CStep { kernel: ANOTHER_NAME, ..CStep::default() });
+        }
+        let types = node.types();
+        let n = self.source.len();
+        if let Some((extents, strides)) = self.transposition(node.inputs[0].shape) {
+            let text = include_str!("../emit/c/text/transpose.c");
+            node.once(&format!("transpose_{types}"), text, &[("S", &types)]);
+            let numbers = [extents, strides].concat();
+            let numbers = numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            let call = format!("$P_transpose_{types}($X0, $Y, {numbers});");
+            return Ok(CStep::call("transpose", call));
+        }
+        let index = if n <= 1 << 16 { "uint16_t" } else { "uint32_t" };
+        let name = format!("{}_source", node.name);
+        let sources = self.source.iter().map(|&i| i64::try_from(i).unwrap_or(i64::MAX));
+        node.source.array(index, &name, sources);
+        let types = format!("{types}_{}", &index[..index.len() - 2]);
+        let text = include_str!("../emit/c/text/gather.c");
+        node.once(&format!("gather_{types}"), text, &[("S", &types), ("I", index)]);
+        Ok(CStep::call("gather", format!("$P_gather_{types}($X0, $Y, {name}, {n});")))
     }
 }
 

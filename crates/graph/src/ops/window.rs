@@ -50,6 +50,13 @@ impl Window {
         }
     }
 
+    /// Whether no input element lies under two positions, and none outside the input.
+    pub fn is_tiling(&self) -> bool {
+        !self.is_padded()
+            && !self.ceil
+            && (0..2).all(|axis| self.kernel[axis] <= self.stride[axis] && self.dilation[axis] == 1)
+    }
+
     /// Whether any side is padded.
     pub fn is_padded(&self) -> bool {
         self.pad_begin != [0, 0] || self.pad_end != [0, 0]

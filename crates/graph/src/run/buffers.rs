@@ -73,6 +73,14 @@ impl<'a> ValueRef<'a> {
         best
     }
 
+    /// The elements as integers; none of a float value.
+    pub fn integers(&self) -> Vec<i64> {
+        match self {
+            Self::F32(_) => Vec::new(),
+            Self::Integers(x) => (0..x.len()).map(|i| x.get(i)).collect(),
+        }
+    }
+
     /// The elements' bytes, to keep and to give back later.
     pub fn bytes(&self) -> &'a [u8] {
         match *self {

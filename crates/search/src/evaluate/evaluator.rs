@@ -5,7 +5,8 @@ use super::{
 use crate::{digest::Digest, error::SearchError, score::Score};
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, LowerError, NodeId, Plan, Semantics, lower,
+    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Semantics, Target, lower,
+    lower_for,
     run::{Program, Schedule, ValueRef, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -153,6 +154,7 @@ pub struct Evaluator<'a> {
     kernels: &'static Kernels,
     stop: &'a AtomicBool,
     options: EvaluatorOptions,
+    target: Option<Target>,
     predictions: Predictions,
     order: Vec<usize>,
     consumers: Vec<Vec<NodeId>>,
@@ -191,6 +193,7 @@ impl<'a> Evaluator<'a> {
             kernels,
             stop,
             options,
+            target: None,
             order: predictions.order(),
             predictions,
             consumers: graph.consumers(),
@@ -200,6 +203,20 @@ impl<'a> Evaluator<'a> {
             evaluations: 0,
             images_evaluated: 0,
             macs: 0,
+        }
+    }
+
+    /// The same for a target: what its rules refuse is no plan.
+    #[must_use]
+    pub fn for_target(mut self, target: Target) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    fn lower(&self, plan: &Plan, policy: AccumulatorPolicy) -> Result<FixedGraph, LowerError> {
+        match &self.target {
+            None => lower(self.graph, plan, policy),
+            Some(target) => lower_for(self.graph, plan, policy, target),
         }
     }
 
@@ -254,7 +271,7 @@ impl<'a> Evaluator<'a> {
     fn program(&self, plan: &Plan) -> Result<Program, LowerError> {
         match plan.semantics {
             Semantics::Integer => {
-                let fixed = lower(self.graph, plan, self.options.policy)?;
+                let fixed = self.lower(plan, self.options.policy)?;
                 Ok(Program::fixed(&fixed, self.kernels))
             }
             Semantics::Simulated => Program::simulated(self.graph, plan, self.kernels),
@@ -505,7 +522,7 @@ impl Oracle for Evaluator<'_> {
 
     fn check(&self, plan: &Plan) -> Result<(), LowerError> {
         match plan.semantics {
-            Semantics::Integer => lower(self.graph, plan, AccumulatorPolicy::Prove32).map(|_| ()),
+            Semantics::Integer => self.lower(plan, AccumulatorPolicy::Prove32).map(|_| ()),
             Semantics::Simulated => Ok(()),
         }
     }

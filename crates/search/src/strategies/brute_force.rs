@@ -6,7 +6,7 @@ pub use super::grid::{Fracs, Grid};
 
 use super::{
     Event, Observer, Outcome, TraceEntry,
-    tensors::{Kind, PlanHead, Tensor, bare_plan, layer_order, prove},
+    tensors::{Kind, PlanHead, Tensor, bare_plan, is_of_formats, layer_order, prove},
 };
 use crate::{
     error::SearchError,
@@ -345,9 +345,7 @@ impl<O: Oracle> Sweep<'_, O> {
         tensor.set(&mut plan, Some(format));
         match self.oracle.evaluate(&plan, Some(tensor.node), None) {
             Ok(evaluation) => Ok(Some(evaluation)),
-            Err(SearchError::Lower(LowerError::Accumulator { .. } | LowerError::Shift { .. })) => {
-                Ok(None)
-            }
+            Err(SearchError::Lower(error)) if is_of_formats(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -2,7 +2,9 @@
 
 use super::tensors::{Kind, PlanHead, Tensor, bare_plan, prove, quantized_activations};
 use crate::statistics::{Offset, Statistics};
-use fixedwise_graph::{AccumulatorPolicy, Graph, LowerError, Plan, Semantics, lower};
+use fixedwise_graph::{
+    AccumulatorPolicy, Graph, LowerError, Plan, Semantics, Target, lower, lower_for,
+};
 
 /// A plan of one width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,23 +34,39 @@ pub fn plan(
     statistics: &Statistics,
     options: &FixedOptions,
 ) -> Result<Plan, LowerError> {
-    let semantics = options.head.semantics;
-    let nodes = quantized_activations(graph, semantics);
-    let mut plan = bare_plan(graph, options.head);
+    plan_for(graph, statistics, options, None)
+}
+
+/// As [`plan`], for a target: no tensor is wider than it stores, signed formats have its range, and
+/// sums fit its accumulators.
+///
+/// # Errors
+/// [`LowerError`] where no width makes the plan legal, or a rule of the target refuses it.
+pub fn plan_for(
+    graph: &Graph,
+    statistics: &Statistics,
+    options: &FixedOptions,
+    target: Option<&Target>,
+) -> Result<Plan, LowerError> {
+    let FixedOptions { head, bits, offset } = *options;
+    let nodes = quantized_activations(graph, head.semantics);
+    let mut plan = bare_plan(graph, head);
     for kind in [Kind::Weights, Kind::Biases, Kind::Activations] {
-        for tensor in Tensor::all(graph, semantics, kind, &nodes) {
-            let format = tensor.format(
-                graph,
-                statistics,
-                options.bits,
-                options.offset,
-                options.head.quantizer,
-            );
+        for tensor in Tensor::all(graph, head.semantics, kind, &nodes) {
+            let tensor = match target {
+                Some(target) => tensor.on(target),
+                None => tensor,
+            };
+            let format = tensor.format(graph, statistics, bits, offset, head.quantizer);
             tensor.set(&mut plan, Some(format));
         }
     }
-    if semantics == Semantics::Integer {
-        prove(&mut plan, |plan| lower(graph, plan, AccumulatorPolicy::Prove32).map(|_| ()))?;
+    if head.semantics == Semantics::Integer {
+        let policy = AccumulatorPolicy::Prove32;
+        prove(&mut plan, |plan| match target {
+            None => lower(graph, plan, policy).map(|_| ()),
+            Some(target) => lower_for(graph, plan, policy, target).map(|_| ()),
+        })?;
     }
     Ok(plan)
 }

@@ -3,6 +3,7 @@
 
 use super::{
     Event, Observer, Outcome, TraceEntry,
+    objective::{Guide, Objective},
     options::{Budget, SearchOptions},
     tensors::{Kind, PlanHead, Tensor, bare_plan, prove},
 };
@@ -13,7 +14,7 @@ use crate::{
     statistics::{Offset, Statistics},
 };
 use fixedwise_fixed::{Format, Range, convert::count_to_f64};
-use fixedwise_graph::{Graph, LowerError, NodeId, Plan, Semantics};
+use fixedwise_graph::{Graph, LowerError, NodeId, Plan, Semantics, Target};
 
 /// How a search layer by layer goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,11 @@ pub struct LayerwiseOptions {
     pub start: Option<Plan>,
     /// The way through the kinds and layers.
     pub search: SearchOptions,
+    /// What is made small; in integer semantics only, but for [`Objective::Memory`].
+    pub objective: Objective,
+    /// What the plan is for; in integer semantics only. Flash and RAM are those of
+    /// [`Target::default`] without.
+    pub target: Option<Target>,
 }
 
 impl LayerwiseOptions {
@@ -39,6 +45,8 @@ impl LayerwiseOptions {
             offset: Offset::NoClip,
             start: None,
             search: SearchOptions::default(),
+            objective: Objective::Memory,
+            target: None,
         }
     }
 }
@@ -69,18 +77,23 @@ pub(super) fn search<O: Oracle>(
     holding: Holding,
 ) -> Result<Outcome, SearchError> {
     let SearchOptions { order, budgets, .. } = &options.search;
+    let guide = Guide::new(options.objective, options.target.as_ref())?;
     let nodes = options.search.nodes(graph, options.head.semantics)?;
-    let budgets = budgets.clone().unwrap_or_else(|| match holding {
+    let (n, float_correct) = oracle.float_score();
+    let bound = options.max_loss.as_relative(float_correct, n);
+    let all = order.map(|kind| {
+        let tensors = Tensor::all(graph, options.head.semantics, kind, &nodes);
+        tensors.into_iter().map(|tensor| guide.tensor(tensor)).collect()
+    });
+    let of_objective = || guide.budgets(graph, &all, bound, holding);
+    let budgets = budgets.clone().or_else(of_objective).unwrap_or_else(|| match holding {
         Holding::Everything => Budget::paper(*order),
         Holding::SameKind => [Budget::Linear, Budget::Linear, Budget::Linear],
         Holding::Nothing => [Budget::Share, Budget::Share, Budget::Share],
     });
-    let (n, float_correct) = oracle.float_score();
     let bare = Standing { plan: bare_plan(graph, options.head), evaluation: None };
-    let tensors = order
-        .iter()
-        .map(|&kind| Tensor::all(graph, options.head.semantics, kind, &nodes).len())
-        .sum();
+    let searched = order.iter().zip(&all).filter(|(kind, _)| !guide.is_idle(**kind));
+    let tensors = searched.map(|(_, tensors)| tensors.len()).sum();
     let mut search = Search {
         graph,
         statistics,
@@ -88,9 +101,10 @@ pub(super) fn search<O: Oracle>(
         observer,
         options,
         holding,
+        guide,
         nodes,
         budgets,
-        bound: options.max_loss.as_relative(float_correct, n),
+        bound,
         float_correct,
         reference: bare.clone(),
         base: bare.clone(),
@@ -140,6 +154,7 @@ pub(super) struct Search<'a, O> {
     observer: &'a mut dyn Observer,
     pub(super) options: &'a LayerwiseOptions,
     holding: Holding,
+    pub(super) guide: Guide,
     nodes: Vec<NodeId>,
     /// Of the kinds, in their order.
     budgets: [Budget; 3],
@@ -175,7 +190,7 @@ impl<O: Oracle> Search<'_, O> {
         for position in 0..self.options.search.order.len() {
             self.search_kind(position)?;
         }
-        Ok(())
+        self.spend_the_rest()
     }
 
     fn outcome(self, ended: Result<(), End>) -> Result<Outcome, SearchError> {
@@ -198,7 +213,8 @@ impl<O: Oracle> Search<'_, O> {
     }
 
     fn tensors_of(&self, kind: Kind) -> Vec<Tensor> {
-        Tensor::all(self.graph, self.options.head.semantics, kind, &self.nodes)
+        let all = Tensor::all(self.graph, self.options.head.semantics, kind, &self.nodes);
+        all.into_iter().map(|tensor| self.guide.tensor(tensor)).collect()
     }
 
     pub(super) fn evaluate(
@@ -283,7 +299,7 @@ impl<O: Oracle> Search<'_, O> {
     fn search_kind(&mut self, position: usize) -> Result<(), End> {
         let kind = self.options.search.order[position];
         let tensors = self.tensors_of(kind);
-        if tensors.is_empty() {
+        if tensors.is_empty() || self.guide.is_idle(kind) {
             return Ok(());
         }
         self.tell(&Event::Phase { kind, tensors: tensors.len() })?;
@@ -291,7 +307,15 @@ impl<O: Oracle> Search<'_, O> {
         if self.holding == Holding::SameKind {
             self.base = self.reference.clone();
         }
+        let free = match kind {
+            Kind::Activations => self.guide.free(self.graph, &tensors, &self.found.plan)?,
+            Kind::Weights | Kind::Biases => vec![false; tensors.len()],
+        };
         for (idx, tensor) in tensors.iter().enumerate() {
+            if free[idx] {
+                self.tensors_done += 1;
+                continue;
+            }
             if self.holding == Holding::Nothing {
                 self.base = self.reference.clone();
             }
@@ -302,18 +326,48 @@ impl<O: Oracle> Search<'_, O> {
                 self.base.evaluation = Some(evaluation);
                 self.hold(tensor, format)?;
             }
-            self.tensors_done += 1;
-            let Standing { plan, evaluation } = self.found.clone();
-            if let (Some(format), Some(evaluation)) = (tensor.of(&plan), evaluation) {
-                self.tell(&Event::Chosen {
-                    tensor,
-                    format,
-                    plan: &plan,
-                    evaluation: &evaluation,
-                    done: self.tensors_done,
-                    tensors: self.tensors,
-                })?;
+            self.tell_chosen(tensor)?;
+        }
+        Ok(())
+    }
+
+    /// Where bytes are made small, once more through the tensors that save most, with what the loss
+    /// of all of them has left of the bound.
+    fn spend_the_rest(&mut self) -> Result<(), End> {
+        if self.holding != Holding::Everything {
+            return Ok(());
+        }
+        let order = self.options.search.order;
+        let all: Vec<Tensor> = order.iter().flat_map(|&kind| self.tensors_of(kind)).collect();
+        for tensor in self.guide.worth_another_step(self.graph, &all, &self.found.plan)? {
+            let is_met = self.found.evaluation.is_some_and(|e| e.relative_loss() <= self.bound);
+            let Some(from) = tensor.of(&self.found.plan).filter(|_| is_met) else { continue };
+            self.tensors += 1;
+            self.base = self.found.clone();
+            let bound = self.bound;
+            if let Some((format, evaluation)) = self.walk(&tensor, from, bound)? {
+                tensor.set(&mut self.base.plan, Some(format));
+                self.base.evaluation = Some(evaluation);
+                self.settle(self.base.clone());
             }
+            self.tell_chosen(&tensor)?;
+        }
+        Ok(())
+    }
+
+    /// Tells what a tensor has after its turn.
+    fn tell_chosen(&mut self, tensor: &Tensor) -> Result<(), End> {
+        self.tensors_done += 1;
+        let Standing { plan, evaluation } = self.found.clone();
+        if let (Some(format), Some(evaluation)) = (tensor.of(&plan), evaluation) {
+            self.tell(&Event::Chosen {
+                tensor,
+                format,
+                plan: &plan,
+                evaluation: &evaluation,
+                done: self.tensors_done,
+                tensors: self.tensors,
+            })?;
         }
         Ok(())
     }

@@ -5,7 +5,9 @@ use crate::{
     statistics::{Offset, Statistics, format_least_error, format_least_error_of, format_no_clip},
 };
 use fixedwise_fixed::{Format, Range, convert::f64_to_f32};
-use fixedwise_graph::{Graph, LayerPlan, LowerError, NodeId, Op, Plan, Quantizer, Semantics};
+use fixedwise_graph::{
+    Graph, LayerPlan, LowerError, NodeId, Op, Plan, Quantizer, Semantics, Target, target::Widths,
+};
 use serde::{Deserialize, Serialize};
 
 /// Which of a node's tensors.
@@ -51,6 +53,8 @@ pub struct Tensor {
     pub kind: Kind,
     /// The integers that its formats hold.
     pub range: Range,
+    /// The widest format that is stored of it.
+    pub widest: u8,
 }
 
 impl Tensor {
@@ -69,10 +73,35 @@ impl Tensor {
                 kind == Kind::Activations && semantics == Semantics::Integer && nonnegative[node];
             let range = if unsigned { Range::Unsigned } else { Range::Narrow };
             if is_there {
-                tensors.push(Self { node, name: graph.nodes[node].name.clone(), kind, range });
+                let (name, widest) = (graph.nodes[node].name.clone(), kind.max_bits(range));
+                tensors.push(Self { node, name, kind, range, widest });
             }
         }
         tensors
+    }
+
+    /// The tensor as a target stores it.
+    #[must_use]
+    pub fn on(mut self, target: &Target) -> Self {
+        if let (true, Some(&range)) = (self.range != Range::Unsigned, target.signed_range.first()) {
+            self.range = range;
+        }
+        self.widest = self.widths(target).widest(self.kind.max_bits(self.range));
+        self
+    }
+
+    /// The widths at which a target stores such a tensor.
+    pub(super) fn widths<'t>(&self, target: &'t Target) -> &'t Widths {
+        match self.kind {
+            Kind::Weights => &target.weight_bits,
+            Kind::Biases => &target.bias_bits,
+            Kind::Activations => &target.activation_bits,
+        }
+    }
+
+    /// The widest format of that range.
+    pub(super) fn max_bits(&self, range: Range) -> u8 {
+        self.kind.max_bits(range).min(self.widest)
     }
 
     /// A format of that width for it, at most as wide as its kind allows.
@@ -86,7 +115,7 @@ impl Tensor {
         rule: Offset,
         quantizer: Quantizer,
     ) -> Format {
-        let bits = bits.min(self.kind.max_bits(self.range));
+        let bits = bits.min(self.max_bits(self.range));
         if quantizer == Quantizer::SquareRoot {
             let max_abs = self.max_abs(graph, statistics).sqrt();
             return format_no_clip(max_abs, bits, self.range);
@@ -120,16 +149,17 @@ impl Tensor {
                 format.bits += 1;
                 format.range = Range::Narrow;
             }
+            (Range::Full, Range::Narrow) => format.range = Range::Full,
             _ => {}
         }
-        let excess = format.bits.saturating_sub(self.kind.max_bits(format.range));
+        let excess = format.bits.saturating_sub(self.max_bits(format.range));
         let frac = format.frac.saturating_sub_unsigned(excess);
         Format { bits: format.bits - excess, frac, ..format }
     }
 
     /// A format with `extra` bits for finer steps, as far as its kind allows.
     pub(super) fn widened(&self, format: Format, extra: u8) -> Format {
-        let extra = extra.min(self.kind.max_bits(format.range).saturating_sub(format.bits));
+        let extra = extra.min(self.max_bits(format.range).saturating_sub(format.bits));
         let frac = format.frac.saturating_add_unsigned(extra);
         Format { bits: format.bits + extra, frac, ..format }
     }
@@ -297,6 +327,14 @@ impl PlanHead {
     }
 }
 
+/// Whether an error says that formats do not go together: others may.
+pub(super) fn is_of_formats(error: &LowerError) -> bool {
+    matches!(
+        error,
+        LowerError::Accumulator { .. } | LowerError::Shift { .. } | LowerError::Refused { .. }
+    )
+}
+
 /// Takes bits from the weights of layers whose sums `check` cannot prove to fit, until all do.
 ///
 /// The lowest bits go, so the range stays, and a bias at the accumulator's scale shrinks with it.
@@ -309,7 +347,7 @@ pub fn prove(
 ) -> Result<(), LowerError> {
     loop {
         let Err(error) = check(plan) else { return Ok(()) };
-        let LowerError::Accumulator { node, .. } = &error else { return Err(error) };
+        let LowerError::Accumulator { node, .. } = error.cause() else { return Err(error) };
         let weights = plan.layer_mut(node).and_then(|layer| layer.weights.as_mut());
         match weights {
             Some(weights) if weights.bits > 2 => {
@@ -327,8 +365,10 @@ mod tests {
 
     #[test]
     fn a_given_format_gets_the_sign_of_its_tensor() {
-        let tensor =
-            |range| Tensor { node: 0, name: String::new(), kind: Kind::Activations, range };
+        let tensor = |range| {
+            let kind = Kind::Activations;
+            Tensor { node: 0, name: String::new(), kind, range, widest: kind.max_bits(range) }
+        };
         let fitted = |range, format| tensor(range).fitted(format);
         let (signed, unsigned) = (Format::signed, Format::unsigned);
         assert_eq!(fitted(Range::Unsigned, signed(8, 3)), unsigned(7, 3));

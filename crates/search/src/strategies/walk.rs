@@ -3,7 +3,7 @@
 use super::{
     Event, TraceEntry,
     layerwise::{End, Search},
-    tensors::{Kind, Tensor},
+    tensors::{Kind, Tensor, is_of_formats},
 };
 use crate::{
     error::SearchError,
@@ -11,7 +11,6 @@ use crate::{
     score::least_correct,
 };
 use fixedwise_fixed::Format;
-use fixedwise_graph::LowerError;
 use std::collections::BTreeMap;
 
 /// Evaluations a tensor usually takes, for the estimate of how many are left.
@@ -29,9 +28,14 @@ impl<O: Oracle> Search<'_, O> {
         // What is lost already cannot be won back by a format: it is not held against one.
         let lost = self.base.evaluation.map_or(0.0, |evaluation| evaluation.relative_loss());
         let budget = if lost.is_finite() { budget.max(lost) } else { budget };
-        let mut points = Points { tensor, from, budget, tried: BTreeMap::new() };
+        let levels = self.guide.levels(tensor);
+        let mut points = Points { tensor, from, budget, levels, tried: BTreeMap::new() };
         let start = Point { bits: i32::from(from.bits), frac: i32::from(from.frac) };
-        let chosen = match self.descend(&mut points, start)? {
+        let lowest = match points.levels {
+            None => self.descend(&mut points, start)?,
+            Some(_) => self.descend_levels(&mut points, start)?,
+        };
+        let chosen = match lowest {
             Some(lowest) => Some(self.search_around(&mut points, lowest)?),
             None => self.widen(&mut points, start)?,
         };
@@ -75,15 +79,38 @@ impl<O: Oracle> Search<'_, O> {
         Ok(Some(lowest))
     }
 
+    /// Down from one stored width to the next as long as one of its binary points keeps to the
+    /// budget: from the one where the range stays to the one where the step does.
+    fn descend_levels(&mut self, points: &mut Points, start: Point) -> Result<Option<Point>, End> {
+        /// At the start, where nothing clips, so much finer steps may still be better.
+        const FINER: i32 = 2;
+        let mut lowest = None;
+        let (mut from, mut reach) = (start, FINER);
+        loop {
+            let mut kept = None;
+            for finer in 0..=reach {
+                let point = from.moved(0, finer);
+                if self.loss(points, point, points.budget)? <= points.budget {
+                    kept = Some(point);
+                    break;
+                }
+            }
+            let Some(point) = kept else { return Ok(lowest) };
+            lowest = kept;
+            let Some(step) = points.step_down(point.bits) else { return Ok(lowest) };
+            (from, reach) = (point.moved(-step, -step), step);
+        }
+    }
+
     /// The neighbor with the least loss, of equal ones the one with the fewest bits; `center` where
     /// that is wider and not better by the trade-off.
     fn search_around(&mut self, points: &mut Points, center: Point) -> Result<Point, End> {
         let center_loss = self.loss(points, center, points.budget)?;
         let mut best = (center, center_loss);
         let reach = i32::from(self.options.search.window);
-        for bits in -reach..=reach {
+        for bits in points.neighbors(center.bits, reach) {
             for frac in -reach..=reach {
-                let point = center.moved(bits, frac);
+                let point = Point { bits, frac: center.frac + frac };
                 let loss = self.loss(points, point, best.1)?;
                 let is_before = (point.bits, point.frac) < (best.0.bits, best.0.frac);
                 if loss < best.1 || loss <= best.1 && loss.is_finite() && is_before {
@@ -99,7 +126,7 @@ impl<O: Oracle> Search<'_, O> {
     /// Where not even the start keeps to the budget: the first wider format that does, else the
     /// one that loses least; nothing where the plan as it stands is a legal one and loses less.
     fn widen(&mut self, points: &mut Points, start: Point) -> Result<Option<Point>, End> {
-        let widest = i32::from(points.tensor.kind.max_bits(points.from.range));
+        let widest = i32::from(points.tensor.max_bits(points.from.range));
         for extra in 1..=widest - start.bits {
             let point = start.moved(extra, extra);
             if self.loss(points, point, points.budget)? <= points.budget {
@@ -140,9 +167,7 @@ impl<O: Oracle> Search<'_, O> {
         let at_least = limit.is_finite().then(|| least_correct(self.float_correct, limit));
         let evaluation = match self.evaluate(&plan, Some(points.tensor.node), at_least) {
             Ok(evaluation) => Some(evaluation),
-            Err(End::Failed(SearchError::Lower(
-                LowerError::Accumulator { .. } | LowerError::Shift { .. },
-            ))) => None,
+            Err(End::Failed(SearchError::Lower(error))) if is_of_formats(&error) => None,
             Err(end) => return Err(end),
         };
         let trace_idx = known.map_or(self.trace.len(), |(_, idx)| idx);
@@ -187,6 +212,8 @@ struct Points<'t> {
     /// The format the search of this tensor starts from.
     from: Format,
     budget: f64,
+    /// The widths that are worth having, the widest first, where that is not each.
+    levels: Option<Vec<i32>>,
     /// What each gave (nothing where it is not legal), and its place in the trace.
     tried: BTreeMap<Point, (Option<Evaluation>, usize)>,
 }
@@ -196,6 +223,24 @@ impl Points<'_> {
         let bits = u8::try_from(point.bits).ok()?;
         let frac = i8::try_from(point.frac).ok()?;
         let format = Format { bits, frac, range: self.from.range };
-        format.checked(self.tensor.kind.max_bits(format.range)).ok()
+        format.checked(self.tensor.max_bits(format.range)).ok()
+    }
+
+    /// How many bits the next narrower width has less; nothing below the narrowest.
+    fn step_down(&self, bits: i32) -> Option<i32> {
+        let next = self.levels.iter().flatten().copied().find(|&level| level < bits);
+        next.map(|next| bits - next)
+    }
+
+    /// The widths up to `reach` away, in rising order. Where widths are levels no wider one: the
+    /// next takes far more.
+    fn neighbors(&self, bits: i32, reach: i32) -> Vec<i32> {
+        let Some(levels) = &self.levels else { return (bits - reach..=bits + reach).collect() };
+        let reach = usize::try_from(reach).unwrap_or(0);
+        let narrower = levels.iter().copied().filter(|&level| level < bits).take(reach);
+        let mut neighbors: Vec<i32> = narrower.collect();
+        neighbors.reverse();
+        neighbors.push(bits);
+        neighbors
     }
 }

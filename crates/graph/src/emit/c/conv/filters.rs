@@ -1,0 +1,219 @@
+//! Four filters at a time over the whole image, in plain C: packed weights are unpacked once. They
+//! see all input channels, or each one of its own (depthwise).
+
+use super::{Common, ConvLayer, layer_function, weights::Weights};
+use crate::emit::c::source::{Source, fill};
+
+/// Filters that share each load of an activation.
+const BLOCK: usize = 4;
+
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+    let is_depthwise =
+        layer.op.groups == layer.input.c && layer.op.channels == layer.input.c && layer.input.c > 1;
+    if !is_depthwise && (layer.op.groups != 1 || layer.op.window.dilation != [1, 1]) {
+        return None;
+    }
+    let (channels, depth) = (layer.op.channels, layer.depth());
+    let blocked = channels / BLOCK * BLOCK;
+    // [block][kernel row, kernel column, input channel][filter], then the filters left over.
+    let weight = |filter: usize, k: usize| layer.op.weights[filter * depth + k];
+    let blocks = (0..blocked).step_by(BLOCK).flat_map(|block| {
+        (0..depth).flat_map(move |k| (0..BLOCK).map(move |filter| weight(block + filter, k)))
+    });
+    let stored = blocks.chain(layer.op.weights[blocked * depth..].iter().copied());
+    let name = format!("{}_weights", layer.name);
+    let weights = Weights::store(source, &name, layer.weight_bits, stored);
+    let common = layer.common(source);
+    let kind = if is_depthwise { Kind::Depthwise } else { Kind::Filters };
+    let emission = Emission { layer, common, weights, name };
+    // One pixel uses each weight once: it is unpacked there.
+    let is_dense = layer.output.h * layer.output.w == 1 && emission.weights.packed.is_some();
+    if is_dense && !is_depthwise && layer.op.window.kernel == [layer.input.h, layer.input.w] {
+        emission.dense(source, blocked);
+        return Some(0);
+    }
+    Some(emission.filters(kind, source, blocked))
+}
+
+/// What a function computes.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Filters,
+    Depthwise,
+    Dense,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Filters => "filters",
+            Self::Depthwise => "depthwise",
+            Self::Dense => "dense",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Filters => include_str!("../text/conv_filters.c"),
+            Self::Depthwise => include_str!("../text/conv_depthwise.c"),
+            Self::Dense => include_str!("../text/conv_dense.c"),
+        }
+    }
+}
+
+struct Emission<'a> {
+    layer: &'a ConvLayer<'a>,
+    common: Common,
+    weights: Weights,
+    name: String,
+}
+
+impl Emission<'_> {
+    fn dense(&self, source: &mut Source, blocked: usize) {
+        let Self { layer, common, name, .. } = self;
+        let (channels, depth) = (layer.op.channels, layer.depth());
+        let prefix = source.prefix().to_owned();
+        let mut body = String::new();
+        for (block, from, to) in [(BLOCK, 0, blocked), (1, blocked, channels)] {
+            if from == to {
+                continue;
+            }
+            let types = self.function(source, block, Kind::Dense);
+            let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
+            let weights = match self.block_bits(block) {
+                Some(bits) => format!("{name} + o * {depth} * {bits} / 8"),
+                None => format!("{name}, o * {depth}"),
+            };
+            body.push_str(&format!(
+                "    for (int32_t o = {from}; o < {to}; {step}) {{\n        \
+                 {prefix}_dense_{types}(x, y, o, {depth}, {weights}, {} + o, {});\n    \
+                 }}\n",
+                common.bias, common.to
+            ));
+        }
+        layer_function(layer, source, &format!("{body}    (void)scratch;"));
+    }
+
+    /// Bits of a weight where the weights of a block that meet one input are whole bytes.
+    fn block_bits(&self, block: usize) -> Option<u8> {
+        self.weights.packed.filter(|bits| block == BLOCK && matches!(bits, 2 | 4))
+    }
+
+    /// Gives the bytes of scratch.
+    fn filters(&self, kind: Kind, source: &mut Source, blocked: usize) -> usize {
+        let Self { layer, common, weights, name } = self;
+        let (channels, depth) = (layer.op.channels, layer.depth());
+        let prefix = source.prefix().to_owned();
+        let unpacked = weights.unpacked();
+        let window = layer.window(source);
+        if let Some(bits) = weights.packed {
+            let text = fill(
+                include_str!("../text/unpack.c"),
+                &[("P", &prefix), ("BITS", &bits.to_string()), ("W", unpacked)],
+            );
+            source.once(&format!("unpack_{bits}"), text);
+        }
+        let mut body = String::new();
+        let mut scratch = 0;
+        for (block, from, to) in [(BLOCK, 0, blocked), (1, blocked, channels)] {
+            if from == to {
+                continue;
+            }
+            let types = self.function(source, block, kind);
+            let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
+            let mut unpack = String::new();
+            let mut filters = format!("{name} + o * {depth}");
+            if let Some(bits) = weights.packed {
+                let n = block * depth;
+                let bytes = if unpacked == "int8_t" { n } else { 2 * n };
+                scratch = scratch.max(bytes);
+                filters = format!("({unpacked} *)scratch");
+                unpack = format!(
+                    "        {prefix}_unpack_{bits}({name}, o * {depth}, {n}, {filters});\n"
+                );
+            }
+            body.push_str(&format!(
+                "    for (int32_t o = {from}; o < {to}; {step}) {{\n{unpack}        \
+                 {prefix}_{}_{types}(x, y, o, {},\n            {filters}, {} + o, {}, {});\n    \
+                 }}\n",
+                kind.name(),
+                window,
+                common.bias,
+                common.classes,
+                common.to
+            ));
+        }
+        if scratch == 0 {
+            body.push_str("    (void)scratch;");
+        }
+        layer_function(layer, source, body.trim_end());
+        scratch
+    }
+
+    /// Puts the function for blocks of that many filters into the file; gives the name's end.
+    fn function(&self, source: &mut Source, block: usize, kind: Kind) -> String {
+        let Self { layer, common, weights, .. } = self;
+        let prefix = source.prefix().to_owned();
+        let is_dense = kind == Kind::Dense;
+        let stored = if is_dense { weights.short() } else { weights.unpacked().replace("_t", "") };
+        let types = format!(
+            "{}_{stored}_{}_{}{}_{block}",
+            layer.x.short(),
+            common.bias_type.trim_end_matches("_t"),
+            layer.y.short(),
+            layer.result_kind()
+        );
+        let (mut accumulators, mut sums, mut stores) = (Vec::new(), Vec::new(), Vec::new());
+        for i in 0..block {
+            accumulators.push(format!("a{i} = b[{i}]"));
+            let weight = match self.block_bits(block) {
+                Some(bits) if is_dense => {
+                    // The field's sign goes to the top, and comes back with its bits.
+                    let top = 32 - usize::from(bits);
+                    format!("((int32_t)(fields << {}) >> {top})", top - i * usize::from(bits))
+                }
+                _ if is_dense => weights.at(&prefix, &format!("w + {i}")),
+                _ => format!("w[{i}]"),
+            };
+            let value = match kind {
+                Kind::Depthwise => format!("{prefix}_at_{}(x, p + {i})", layer.x.short()),
+                Kind::Filters | Kind::Dense => "value".to_owned(),
+            };
+            sums.push(format!("a{i} += {value} * {weight};"));
+            let result = layer.result(source, &format!("a{i}"));
+            stores.push(format!("{prefix}_put_{}(y, at + {i}, {result});", layer.y.short()));
+        }
+        let indent =
+            |lines: &[String], depth: usize| lines.join(&format!("\n{}", " ".repeat(depth)));
+        let (sums_depth, stores_depth) = if is_dense { (8, 4) } else { (20, 12) };
+        let (template, block_bytes) = match self.block_bits(block) {
+            Some(bits) if is_dense => {
+                (include_str!("../text/conv_dense_block.c"), usize::from(bits) / 2)
+            }
+            _ => (kind.text(), 0),
+        };
+        let fields =
+            if block_bytes == 2 { "weights[0] | (uint32_t)weights[1] << 8" } else { "weights[0]" };
+        let text = fill(
+            template,
+            &[
+                ("BITS", &(2 * block_bytes).to_string()),
+                ("BYTES", &block_bytes.to_string()),
+                ("FIELDS", fields),
+                ("P", &prefix),
+                ("S", &types),
+                ("N", &block.to_string()),
+                ("X", layer.x.ctype()),
+                ("X4", layer.x.short()),
+                ("Y", layer.y.ctype()),
+                ("W", weights.unpacked()),
+                ("B", common.bias_type),
+                ("ACCUMULATORS", &format!("int32_t {};", accumulators.join(", "))),
+                ("SUMS", &indent(&sums, sums_depth)),
+                ("STORES", &indent(&stores, stores_depth)),
+            ],
+        );
+        source.once(&format!("{}_{types}", kind.name()), text);
+        types
+    }
+}

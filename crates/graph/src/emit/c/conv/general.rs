@@ -1,0 +1,43 @@
+//! Any convolution, in plain C: groups, dilation, every width.
+
+use super::{ConvLayer, layer_function, weights::Weights};
+use crate::emit::c::source::{Source, fill};
+
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
+    let prefix = source.prefix().to_owned();
+    let name = format!("{}_weights", layer.name);
+    let stored = layer.op.weights.iter().copied();
+    let weights = Weights::store(source, &name, layer.weight_bits, stored);
+    let common = layer.common(source);
+    let window = layer.window(source);
+    let result = layer.result(source, "acc");
+    let types = format!(
+        "{}_{}_{}_{}{}",
+        layer.x.short(),
+        weights.short(),
+        common.bias_type.trim_end_matches("_t"),
+        layer.y.short(),
+        layer.result_kind()
+    );
+    let text = fill(
+        include_str!("../text/conv_general.c"),
+        &[
+            ("P", &prefix),
+            ("S", &types),
+            ("X", layer.x.ctype()),
+            ("X4", layer.x.short()),
+            ("Y4", layer.y.short()),
+            ("Y", layer.y.ctype()),
+            ("W", weights.ctype),
+            ("B", common.bias_type),
+            ("WEIGHT", &weights.at(&prefix, "w + k")),
+            ("RESULT", &result),
+        ],
+    );
+    source.once(&format!("conv_{types}"), text);
+    let body = format!(
+        "    {prefix}_conv_{types}(x, y, {}, {},\n        {name}, {}, {}, {});",
+        window, layer.op.groups, common.bias, common.classes, common.to
+    );
+    layer_function(layer, source, &format!("{body}\n    (void)scratch;"));
+}

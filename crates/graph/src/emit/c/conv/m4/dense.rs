@@ -1,0 +1,248 @@
+//! A dense layer: one pixel, several output channels at a time, values widened where they are used.
+
+use super::{
+    Arithmetic,
+    asm::{Assembly, Stores},
+    pack::{Four, Unpack, pack, per_word},
+};
+use crate::emit::c::{
+    conv::{ConvLayer, layer_function},
+    source::{Source, Storage, fill},
+};
+use fixedwise_kernels::Element;
+
+/// Output channels that share a value.
+const CHANNELS: usize = 4;
+/// Fours of a channel's weights in one turn of the loop; at least a word.
+const UNROLLED: usize = 2;
+
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+    let window = &layer.op.window;
+    let is_dense = layer.output.h * layer.output.w == 1
+        && window.kernel == [layer.input.h, layer.input.w]
+        && !window.is_padded()
+        && layer.op.groups == 1;
+    if !is_dense || layer.has_classes() {
+        return None;
+    }
+    let arithmetic = Arithmetic::new(layer, true).filter(|a| a.unpack != Unpack::Wide)?;
+    let (depth, channels) = (layer.depth(), layer.op.channels);
+    let n = depth.div_ceil(4);
+    let name = layer.name;
+    let x_bytes = arithmetic.values.size_bytes();
+    // Whole fours are read: where the input ends inside of one it is copied.
+    let is_packed = arithmetic.x.bits() == 4;
+    let is_copied = is_packed || !depth.is_multiple_of(4);
+    let mut body = String::new();
+    let mut from = "x".to_owned();
+    if is_copied {
+        // Two to a byte each is read, else all bytes are.
+        let kind = if is_packed { arithmetic.x.short() } else { "bytes" };
+        let value = if is_packed { format!("$P_at_{kind}(x, i)") } else { "x[i]".to_owned() };
+        let values = [("P", "$P"), ("S", kind), ("VALUE", value.as_str())];
+        source.once(&format!("dense_copy_{kind}"), fill(include_str!("dense_copy.c"), &values));
+        let (count, padded) = (depth * x_bytes, 4 * n * x_bytes);
+        body.push_str(&format!("    $P_dense_copy_{kind}(x, scratch, {count}, {padded});\n"));
+        "scratch".clone_into(&mut from);
+    }
+    let (mut weights, mut first) = (Vec::new(), 0);
+    for block in [CHANNELS, channels % CHANNELS] {
+        let blocks = if block == CHANNELS { channels / CHANNELS } else { usize::from(block > 0) };
+        if blocks == 0 {
+            continue;
+        }
+        let dense = Dense { arithmetic: &arithmetic, channels: block, blocks, n };
+        let function = dense.emit(source);
+        body.push_str(&format!(
+            "    $P_{function}({from}, {name}_weights + {}, {name}_bias + {first}, y + {});\n",
+            weights.len(),
+            first * arithmetic.y.bits().min(8) / 8
+        ));
+        weights.extend(dense.weights(|channel, k| {
+            if k < depth { layer.op.weights[(first + channel) * depth + k] } else { 0 }
+        }));
+        first += block * blocks;
+    }
+    if !is_copied {
+        body.push_str("    (void)scratch;");
+    }
+    source.array("uint32_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
+    source.array("int32_t", &format!("{name}_bias"), arithmetic.biases(layer));
+    layer_function(layer, source, body.trim_end());
+    Some(if is_copied { (4 * n * x_bytes).next_multiple_of(8) } else { 0 })
+}
+
+/// What a function is made for.
+struct Dense<'a> {
+    arithmetic: &'a Arithmetic,
+    /// Output channels of a block.
+    channels: usize,
+    blocks: usize,
+    /// Fours of inputs.
+    n: usize,
+}
+
+impl Dense<'_> {
+    /// Puts the function into the file; gives its name without prefix.
+    fn emit(&self, source: &mut Source) -> String {
+        let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
+        let name = format!(
+            "dense{}_{}_w{bits}{}_{}x{}{}",
+            self.channels,
+            Storage::Whole(values).short(),
+            if unpack == Unpack::Lanes { "l" } else { "" },
+            self.blocks,
+            self.n,
+            self.arithmetic.name(),
+        );
+        source.once("dsp", include_str!("dsp.c"));
+        source.once("dsp_plain", include_str!("plain.c"));
+        source.once("dense_plain", include_str!("dense_plain.c"));
+        let kind = match values {
+            Element::U8 => "8",
+            Element::I8 => "-8",
+            Element::I16 => "16",
+        };
+        let plain = format!(
+            "    static const $P_dense_plan plan = {{{}, {}, {}, {}}};\n    \
+             $P_dense_plain(x, weights, bias, y, &plan, {kind});",
+            self.channels,
+            self.blocks,
+            self.n,
+            self.arithmetic.plan(true),
+        );
+        let parameters =
+            ["const void *x", "const uint32_t *weights", "const int32_t *bias", "void *y"];
+        self.assembly().function(source, &name, &parameters, &plain);
+        name
+    }
+
+    fn sums(&self) -> Vec<String> {
+        (0..self.channels).map(|channel| format!("r{}", 2 + channel)).collect()
+    }
+
+    fn words(&self) -> Vec<String> {
+        (0..self.channels).map(|channel| format!("r{}", 6 + channel)).collect()
+    }
+
+    fn assembly(&self) -> Assembly {
+        let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
+        let mut asm = Assembly::default();
+        // [sp]: input, biases, output, its end, end of the loop.
+        asm.all("push {r4-r11, lr}; sub sp, #20; str r0, [sp]; str r2, [sp, #4]; str r3, [sp, #8]");
+        asm.add("r12", "r3", self.arithmetic.y_bytes(self.channels * self.blocks));
+        asm.push("str r12, [sp, #12]");
+        let per_word = per_word(bits);
+        let words = self.n / per_word;
+        let unrolled = (UNROLLED / per_word).clamp(1, words.max(1));
+        let loops = words / unrolled;
+        asm.add("r12", "r0", loops * unrolled * per_word * 4 * values.size_bytes());
+        asm.push("str r12, [sp, #16]");
+        if unpack == Unpack::Lanes {
+            asm.constant("lr", (0xffff_i64 << (16 - bits) & 0xffff) * 0x0001_0001);
+        }
+        asm.push("1:");
+        asm.all("ldr r0, [sp]; ldr r10, [sp, #4]");
+        asm.push(format!("ldmia r10!, {{{}}}", self.sums().join(", ")));
+        asm.push("str r10, [sp, #4]");
+        if loops > 0 {
+            if loops > 1 {
+                asm.push("2:");
+            }
+            asm.repeat(unrolled, |asm| self.word(asm, per_word));
+            if loops > 1 {
+                asm.all("ldr r12, [sp, #16]; cmp r0, r12; bne 2b");
+            }
+        }
+        asm.repeat(words - loops * unrolled, |asm| self.word(asm, per_word));
+        if !self.n.is_multiple_of(per_word) {
+            self.word(&mut asm, self.n % per_word);
+        }
+        asm.push("ldr r0, [sp, #8]");
+        // Two share a byte at 4 bits.
+        let together = if self.arithmetic.y.bits() == 4 { 2 } else { 1 };
+        let sums: Vec<Vec<String>> = self.sums().chunks(together).map(<[_]>::to_vec).collect();
+        let stores = Stores {
+            arithmetic: self.arithmetic,
+            sums: &sums,
+            pixel_bytes: self.arithmetic.y_bytes(together),
+            y: "r0",
+            last_is_one: false,
+        };
+        stores.push(&mut asm);
+        asm.push(format!("add r0, #{}", self.arithmetic.y_bytes(self.channels)));
+        asm.all("str r0, [sp, #8]; ldr r10, [sp, #12]; cmp r0, r10; bne 1b");
+        asm.all("add sp, #20; pop {r4-r11, pc}");
+        asm
+    }
+
+    /// One word of weights of each channel: `fours` times four values.
+    fn word(&self, asm: &mut Assembly, fours: usize) {
+        let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
+        let bits = usize::from(bits);
+        let words = self.words();
+        asm.push(if words.len() == 1 {
+            "ldr r6, [r1], #4".to_owned()
+        } else {
+            format!("ldmia r1!, {{{}}}", words.join(", "))
+        });
+        for four in 0..fours {
+            match values {
+                Element::U8 => {
+                    asm.all("ldr r10, [r0], #4; uxtb16 r11, r10, ror #8; uxtb16 r10, r10");
+                }
+                Element::I8 => {
+                    asm.all("ldr r10, [r0], #4; sxtb16 r11, r10, ror #8; sxtb16 r10, r10");
+                }
+                Element::I16 => asm.all("ldr r10, [r0], #4; ldr r11, [r0], #4"),
+            }
+            for (sum, word) in self.sums().iter().zip(&words) {
+                if unpack == Unpack::Lanes {
+                    for (i, values) in ["r10", "r11"].into_iter().enumerate() {
+                        let shift = match (2 * four + i) * bits {
+                            0 => String::new(),
+                            by => format!(", lsl #{by}"),
+                        };
+                        asm.push(format!("and r12, lr, {word}{shift}"));
+                        asm.push(format!("smlad {sum}, r12, {values}, {sum}"));
+                    }
+                    continue;
+                }
+                let mut from = word.as_str();
+                if bits < 8 {
+                    if four > 0 {
+                        asm.push(format!("lsl {word}, {word}, #{bits}"));
+                    }
+                    let mask = (0xff << (8 - bits) & 0xff) * 0x0101_0101_u32;
+                    asm.push(format!("and lr, {word}, #{mask:#x}"));
+                    from = "lr";
+                }
+                asm.push(format!("sxtb16 r12, {from}"));
+                asm.push(format!("smlad {sum}, r12, r10, {sum}"));
+                asm.push(format!("sxtb16 r12, {from}, ror #8"));
+                asm.push(format!("smlad {sum}, r12, r11, {sum}"));
+            }
+        }
+    }
+
+    /// Packs the weights `weight(channel, k)`: `[block][word][channel]`.
+    fn weights(&self, weight: impl Fn(usize, usize) -> i16) -> Vec<u32> {
+        let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
+        // Bytes are widened in the order 0, 2, 1, 3.
+        let order = if values == Element::I16 { [[0, 1], [2, 3]] } else { [[0, 2], [1, 3]] };
+        let mut words = Vec::new();
+        for block in 0..self.blocks {
+            let channel = |channel: usize| {
+                let channel = block * self.channels + channel;
+                let four = |i: usize| -> Four {
+                    order.map(|pair| pair.map(|lane| weight(channel, 4 * i + lane)))
+                };
+                pack(unpack, bits, &(0..self.n).map(four).collect::<Vec<_>>())
+            };
+            let channels: Vec<Vec<u32>> = (0..self.channels).map(channel).collect();
+            let count = channels.first().map_or(0, Vec::len);
+            words.extend((0..count).flat_map(|i| channels.iter().map(move |words| words[i])));
+        }
+        words
+    }
+}

@@ -1,0 +1,8 @@
+/* Bytes of `x`, and zeros after them. */
+static void $P_dense_copy_$S(const void *from, uint8_t *to, int32_t n, int32_t padded)
+{
+    const uint8_t *x = from;
+    for (int32_t i = 0; i < padded; i++) {
+        to[i] = i < n ? (uint8_t)$VALUE : 0;
+    }
+}

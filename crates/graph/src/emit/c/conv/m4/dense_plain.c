@@ -1,0 +1,33 @@
+#if !$P_HAS_DSP
+/* What a block of a dense layer computes: `blocks` times `channels` outputs of `n` fours of inputs. */
+typedef struct {
+    int32_t channels, blocks, n, bits, lanes, stored, shift, min, max;
+} $P_dense_plan;
+
+static inline int32_t $P_dense_value(const void *x, int32_t i, int32_t c, int32_t e, int32_t kind)
+{
+    /* Bytes are widened in the order 0, 2, 1, 3. */
+    return kind == 16 ? ((const int16_t *)x)[4 * i + 2 * c + e]
+        : kind == 8   ? ((const uint8_t *)x)[4 * i + c + 2 * e]
+                      : ((const int8_t *)x)[4 * i + c + 2 * e];
+}
+
+static void $P_dense_plain(const void *x, const uint32_t *weights, const int32_t *bias, void *y,
+    const $P_dense_plan *s, int32_t kind)
+{
+    int32_t per_word = 8 / s->bits, words = $P_words(s->n, s->bits);
+    for (int32_t o = 0; o < s->channels * s->blocks; o++) {
+        const uint32_t *w = weights + o / s->channels * s->channels * words + o % s->channels;
+        int32_t acc = bias[o];
+        for (int32_t i = 0; i < s->n; i++) {
+            /* Words of the block's channels lie in turn. */
+            const uint32_t *word = w + i / per_word * s->channels;
+            for (int32_t c = 0; c < 2; c++) {
+                acc += $P_dense_value(x, i, c, 0, kind) * $P_lane(word, i % per_word, c, 0, s->bits, s->lanes);
+                acc += $P_dense_value(x, i, c, 1, kind) * $P_lane(word, i % per_word, c, 1, s->bits, s->lanes);
+            }
+        }
+        $P_finish(y, o, acc, s->stored, s->shift, s->min, s->max);
+    }
+}
+#endif

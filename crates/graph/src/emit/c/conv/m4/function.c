@@ -1,0 +1,11 @@
+#if $P_HAS_DSP
+$P_ASSEMBLY void $P_$NAME($ASSEMBLY_PARAMETERS)
+{
+$ASSEMBLY_TEXT
+}
+#else
+static void $P_$NAME($PARAMETERS)
+{
+$PLAIN
+}
+#endif

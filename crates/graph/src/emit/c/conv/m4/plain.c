@@ -1,0 +1,43 @@
+#if !$P_HAS_DSP
+/* Weights are packed in fours, two pairs of 16-bit lanes, the most significant bits first: this is
+ * lane `e` of pair `c` of the four number `i`. Fewer than 8 bits come out as the top of a byte, or
+ * of the lane where `lanes` is not 0. */
+static inline int32_t $P_lane(const uint32_t *words, int32_t i, int32_t c, int32_t e, int32_t bits,
+    int32_t lanes)
+{
+    int32_t per_word = 8 / bits;
+    uint32_t word;
+    if (bits == 16) {
+        return (int16_t)(words[2 * i + c] >> (16 * e));
+    }
+    word = words[i / per_word];
+    if (lanes) {
+        word = word << ((2 * (i % per_word) + c) * bits) >> (16 * e);
+        return (int16_t)(word & (0xffffu << (16 - bits)) & 0xffffu);
+    }
+    word = word << (i % per_word * bits) >> (8 * (c + 2 * e));
+    return (int8_t)(word & (0xffu << (8 - bits)) & 0xffu);
+}
+
+/* Words that n fours take. */
+static inline int32_t $P_words(int32_t n, int32_t bits)
+{
+    return bits == 16 ? 2 * n : (n * bits + 7) / 8;
+}
+
+/* Writes output i of `stored` bits: the sum shifted and clamped. */
+static inline void $P_finish(void *y, int32_t i, int32_t acc, int32_t stored, int32_t shift, int32_t min,
+    int32_t max)
+{
+    acc >>= shift;
+    acc = acc < min ? min : acc > max ? max : acc;
+    if (stored == 4) {
+        uint8_t *both = (uint8_t *)y + i / 2;
+        *both = (uint8_t)(i & 1 ? (*both & 15) | (acc & 15) << 4 : (*both & 240) | (acc & 15));
+    } else if (stored == 8) {
+        ((uint8_t *)y)[i] = (uint8_t)acc;
+    } else {
+        ((int16_t *)y)[i] = (int16_t)acc;
+    }
+}
+#endif

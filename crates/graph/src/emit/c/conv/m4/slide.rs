@@ -1,0 +1,417 @@
+//! Convolutions over images: input rows are widened to `int16_t` once, into a ring of as many rows as
+//! the kernel has, and strips of output pixels are computed from there.
+
+use super::{Arithmetic, depthwise::Depthwise, strip::Strip};
+use crate::{
+    emit::c::{
+        conv::{ConvLayer, layer_function},
+        source::{Source, Storage, fill},
+    },
+    graph::Shape,
+};
+use fixedwise_kernels::Element;
+
+/// Rows of the largest kernel.
+const MAX_ROWS: usize = 11;
+/// Pixels of the widest strip.
+const MAX_PIXELS: usize = 4;
+/// Bytes of a row that one-pixel kernels put several image rows into.
+const FLAT_BYTES: usize = 2048;
+/// Bytes of a plan in C.
+const PLAN_BYTES: usize = 72;
+
+/// How a layer lies in the ring.
+struct Geometry {
+    /// Of input and output as they are walked.
+    x: Shape,
+    y: Shape,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    pad: [usize; 2],
+    /// Channels of a pixel in the ring.
+    ring_channels: usize,
+    /// Only the columns that are read are in the ring.
+    gathers: bool,
+    /// `int16_t` of a row of the ring.
+    row: usize,
+    /// The same once more after it, one value to the left: for pixels at odd places.
+    is_twice: bool,
+}
+
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+    let (op, window) = (layer.op, &layer.op.window);
+    let is_depthwise = op.groups > 1;
+    let one_each = op.groups == layer.input.c && op.groups == op.channels;
+    if window.dilation != [1, 1] || window.kernel[0] > MAX_ROWS || is_depthwise && !one_each {
+        return None;
+    }
+    let arithmetic = Arithmetic::new(layer, !is_depthwise)?;
+    let geometry = Geometry::new(layer, is_depthwise);
+    let numbers = geometry.numbers(layer, &arithmetic)?;
+    let printed = if is_depthwise {
+        geometry.depthwise(layer, &arithmetic, source)?
+    } else {
+        geometry.convolution(layer, &arithmetic, source)?
+    };
+    printed.emit(layer, &arithmetic, &numbers, source);
+    Some((2 * geometry.kernel[0] * geometry.slot()).next_multiple_of(8))
+}
+
+/// What a kind of convolution puts into the file.
+struct Printed {
+    /// Name without prefix of the function for strips, and how many of which pixels: at most two.
+    strips: Vec<(String, usize, usize)>,
+    weights: Vec<u32>,
+    /// How rows are widened.
+    widen: Widen,
+}
+
+#[derive(Clone, Copy)]
+enum Widen {
+    /// Fours in the order 0, 2, 1, 3.
+    Fours,
+    /// Fours as they are.
+    Pairs,
+    Each,
+    Twice,
+}
+
+impl Geometry {
+    fn new(layer: &ConvLayer, is_depthwise: bool) -> Self {
+        let window = &layer.op.window;
+        let (mut x, mut y) = (layer.input, layer.output);
+        let (kernel, mut stride) = (window.kernel, window.stride);
+        let is_pixel = kernel == [1, 1] && !window.is_padded();
+        if is_pixel && stride == [1, 1] && !layer.has_classes() {
+            let columns = flat_columns(x);
+            let rows = x.h * x.w / columns;
+            x = Shape::new(rows, columns, x.c);
+            y = Shape::new(rows, columns, y.c);
+        }
+        let gathers = kernel[1] == 1 && stride[1] > 1 && window.pad_begin[1] == 0;
+        let gathers = gathers && (y.w - 1) * stride[1] < x.w;
+        if gathers {
+            stride[1] = 1;
+        }
+        let ring_channels = if is_depthwise { x.c.next_multiple_of(2) } else { x.c };
+        let is_twice = !is_depthwise && stride[1] * x.c % 2 == 1 && y.w > 1;
+        let columns = (y.w - 1) * stride[1] + kernel[1];
+        // A last pair may reach one value further.
+        let row = (columns * ring_channels + usize::from(!is_depthwise)).next_multiple_of(2);
+        let pad = window.pad_begin;
+        Self { x, y, kernel, stride, pad, ring_channels, gathers, row, is_twice }
+    }
+
+    /// Columns of the input that get into the ring.
+    fn read_columns(&self) -> usize {
+        let columns = (self.y.w - 1) * self.stride[1] + self.kernel[1];
+        if self.gathers { self.y.w } else { columns.saturating_sub(self.pad[1]).min(self.x.w) }
+    }
+
+    /// `int16_t` from one output pixel to the next.
+    fn column(&self) -> usize {
+        self.stride[1] * self.ring_channels
+    }
+
+    fn convolution(
+        &self,
+        layer: &ConvLayer,
+        arithmetic: &Arithmetic,
+        source: &mut Source,
+    ) -> Option<Printed> {
+        let place = |pixel: usize| {
+            let at = pixel * self.column();
+            if self.is_twice && at % 2 == 1 { self.row + at - 1 } else { at }
+        };
+        let limit = |pixels: usize| {
+            2 * (0..pixels).map(place).max().unwrap_or(0) <= Strip::REACH
+                && arithmetic.y_bytes(pixels * layer.op.channels) <= Strip::REACH
+        };
+        let most = (1..=MAX_PIXELS).rev().find(|&pixels| limit(pixels))?;
+        // Odd places alternate: then each strip begins at an even column.
+        let widths =
+            if self.is_twice { even_strips(self.y.w, most)? } else { strips(self.y.w, most) };
+        let run = self.kernel[1] * self.x.c;
+        let strip = |pixels: usize| Strip {
+            arithmetic,
+            channels: layer.op.channels,
+            rows: self.kernel[0],
+            pairs: run.div_ceil(2),
+            offsets: (0..pixels).map(place).collect(),
+            has_classes: layer.has_classes(),
+        };
+        let fours = self.x.c.is_multiple_of(4) && arithmetic.x.bits() == 8;
+        let weight = |channel: usize, row: usize, k: usize| {
+            let k = if fours { k / 4 * 4 + [0, 2, 1, 3][k % 4] } else { k };
+            if channel >= layer.op.channels || k >= run {
+                return 0;
+            }
+            layer.op.weights[channel * layer.depth() + row * run + k]
+        };
+        let weights = strip(1).weights(weight);
+        let widen = if self.is_twice {
+            Widen::Twice
+        } else if fours {
+            Widen::Fours
+        } else {
+            Widen::Each
+        };
+        let strips =
+            widths.into_iter().map(|(pixels, end)| (strip(pixels).emit(source), pixels, end));
+        Some(Printed { strips: strips.collect(), weights, widen })
+    }
+
+    fn depthwise(
+        &self,
+        layer: &ConvLayer,
+        arithmetic: &Arithmetic,
+        source: &mut Source,
+    ) -> Option<Printed> {
+        let strip = |pixels: usize| Depthwise {
+            arithmetic,
+            channels: layer.op.channels,
+            ring_channels: self.ring_channels,
+            kernel: self.kernel,
+            stride: self.stride[1],
+            pixels,
+            has_classes: layer.has_classes(),
+        };
+        let most = (1..=MAX_PIXELS).rev().find(|&pixels| strip(pixels).is_in_reach())?;
+        let [_, columns] = self.kernel;
+        let weights = strip(1).weights(|channel, row, column| {
+            let at = channel * layer.depth() + row * columns + column;
+            if channel < layer.op.channels { layer.op.weights[at] } else { 0 }
+        });
+        let fours = self.x.c.is_multiple_of(4) && arithmetic.x.bits() == 8;
+        let widen = if fours { Widen::Pairs } else { Widen::Each };
+        let strips = strips(self.y.w, most)
+            .into_iter()
+            .map(|(pixels, end)| (strip(pixels).emit(source), pixels, end));
+        Some(Printed { strips: strips.collect(), weights, widen })
+    }
+
+    /// `int16_t` of a row with what follows it.
+    fn slot(&self) -> usize {
+        if self.is_twice { 2 * self.row } else { self.row }
+    }
+
+    /// The plan's numbers in the order of `slide.c`; `None` where one needs more than 16 bits.
+    fn numbers(&self, layer: &ConvLayer, arithmetic: &Arithmetic) -> Option<String> {
+        let channels = layer.op.channels;
+        let (pieces, n) = if self.gathers || self.ring_channels > self.x.c {
+            (self.read_columns(), self.x.c)
+        } else {
+            (1, self.read_columns() * self.x.c)
+        };
+        let step = if self.gathers { layer.op.window.stride[1] } else { 1 };
+        let is_covered = self.read_columns() == (self.y.w - 1) * self.stride[1] + self.kernel[1];
+        let numbers = [
+            self.x.h,
+            arithmetic.x_bytes(self.x.w * self.x.c),
+            self.y.h,
+            self.y.w,
+            self.kernel[0],
+            self.stride[0],
+            self.pad[0],
+            pieces,
+            n,
+            arithmetic.x_bytes(step * self.x.c),
+            self.ring_channels,
+            self.slot(),
+            self.pad[1] * self.ring_channels,
+            2 * self.row - 2,
+            usize::from(!is_covered),
+            self.column(),
+            arithmetic.y_bytes(channels),
+            channels.next_multiple_of(2),
+            layer.op.bias.n_column_classes,
+        ];
+        let fit = numbers.iter().all(|&number| u16::try_from(number).is_ok());
+        fit.then(|| numbers.map(|number| number.to_string()).join(", "))
+    }
+}
+
+impl Printed {
+    /// Prints the layer around its strips.
+    fn emit(&self, layer: &ConvLayer, arithmetic: &Arithmetic, numbers: &str, source: &mut Source) {
+        let channels = layer.op.channels;
+        let name = layer.name;
+        source.once("slide", fill(include_str!("slide.c"), &[("P", "$P"), ("MAX_ROWS", ROWS)]));
+        let widen = self.widen.emit(arithmetic.x, source);
+        let words = self.weights.iter().copied().map(i64::from);
+        source.array("uint32_t", &format!("{name}_weights"), words);
+        let biases = arithmetic.biases(layer);
+        let padded = biases
+            .chunks_exact(channels)
+            .flat_map(|biases| biases.iter().copied().chain((channels % 2 == 1).then_some(0)));
+        source.array("int32_t", &format!("{name}_bias"), padded);
+        let classes = if layer.has_classes() {
+            let classes = layer.op.bias.row_class.iter().chain(&layer.op.bias.column_class);
+            let classes = classes.map(|&class| i64::from(class));
+            source.array("uint8_t", &format!("{name}_classes"), classes);
+            format!("{name}_classes")
+        } else {
+            "0".to_owned()
+        };
+        let strips: Vec<String> = self
+            .strips
+            .iter()
+            .map(|(strip, pixels, end)| format!("{{$P_{strip}, {end}, {pixels}}}"))
+            .collect();
+        source.object(
+            PLAN_BYTES,
+            format!(
+                "static const $P_sliding {name}_plan = {{\n    $P_{widen}, {name}_weights, \
+                 {name}_bias, {classes},\n    {{{}}},\n    {}\n}};",
+                strips.join(", "),
+                numbers
+            ),
+        );
+        layer_function(layer, source, &format!("    $P_slide(&{name}_plan, x, y, scratch);"));
+    }
+}
+
+/// As `slide.c` has it: one more than [`MAX_ROWS`].
+const ROWS: &str = "12";
+
+impl Widen {
+    /// Puts the function into the file; gives its name without prefix.
+    fn emit(self, x: Storage, source: &mut Source) -> String {
+        source.once("dsp", include_str!("dsp.c"));
+        let short = x.short();
+        if let Storage::Packed4 { is_signed } = x {
+            let name = format!("widen_each_{short}");
+            let extend = if is_signed { " ^ 8) - 8" } else { ")" };
+            let values = [("P", "$P"), ("S", short), ("EXTEND", extend)];
+            source.once(&name, fill(include_str!("widen_packed.c"), &values));
+            return name;
+        }
+        let (kind, template) = match self {
+            Self::Fours => ("fours", include_str!("widen_fours.c")),
+            Self::Pairs => ("pairs", include_str!("widen_fours.c")),
+            Self::Each => ("each", include_str!("widen_each.c")),
+            Self::Twice => ("twice", include_str!("widen_twice.c")),
+        };
+        let is_unsigned = x == Storage::Whole(Element::U8);
+        let extend = if is_unsigned { "uxtb16" } else { "sxtb16" };
+        // Bytes 0, 2 and 1, 3 of one word become two words.
+        let word = |from: &str, to: &str| match self {
+            Self::Pairs => format!(
+                "        \"{extend} r12, {from}; {extend} lr, {from}, ror #8; pkhbt {from}, r12, lr, \
+                 lsl #16; pkhtb {to}, lr, r12, asr #16\\n\"\n"
+            ),
+            _ => format!("        \"{extend} {to}, {from}, ror #8; {extend} {from}, {from}\\n\"\n"),
+        };
+        let block: String = (4..12)
+            .step_by(2)
+            .map(|register| word(&format!("r{register}"), &format!("r{}", register + 1)))
+            .collect();
+        let (load, bytes) = match x {
+            Storage::Whole(Element::U8) => ("ldrb", "1"),
+            Storage::Whole(Element::I16) => ("ldrsh", "2"),
+            _ => ("ldrsb", "1"),
+        };
+        let (order, second, third) = match self {
+            Self::Fours => ("0, 2, 1, 3", "2", "1"),
+            _ => ("0, 1, 2, 3", "1", "2"),
+        };
+        let types = match self {
+            Self::Fours | Self::Pairs => format!("{kind}_{short}"),
+            Self::Each | Self::Twice => short.to_owned(),
+        };
+        let text = fill(
+            template,
+            &[
+                ("P", "$P"),
+                ("S", &types),
+                ("X", x.ctype()),
+                ("ORDER", order),
+                ("BLOCK", block.trim_end()),
+                ("LAST", word("r4", "r5").trim_end()),
+                ("SECOND", second),
+                ("THIRD", third),
+                ("LOAD", load),
+                ("BYTES", bytes),
+            ],
+        );
+        source.once(&format!("widen_{kind}_{short}"), text);
+        format!("widen_{kind}_{short}")
+    }
+}
+
+/// Instructions for a strip of so many pixels, for each two weights of two channels.
+fn cost(pixels: usize) -> usize {
+    3 + 3 * pixels
+}
+
+/// Columns cut into as few strips as there can be, at most two widths: width and where they end.
+fn strips(columns: usize, most: usize) -> Vec<(usize, usize)> {
+    let count = columns.div_ceil(most);
+    let (width, wider) = (columns / count, columns % count);
+    let mut strips = Vec::new();
+    if wider > 0 {
+        strips.push((width + 1, wider * (width + 1)));
+    }
+    strips.push((width, columns));
+    strips
+}
+
+/// The same with an even width but for the last strip.
+fn even_strips(columns: usize, most: usize) -> Option<Vec<(usize, usize)>> {
+    let width = most / 2 * 2;
+    if width == 0 {
+        return None;
+    }
+    let (whole, rest) = (columns / width * width, columns % width);
+    let mut strips = Vec::new();
+    strips.extend((whole > 0).then_some((width, whole)));
+    strips.extend((rest > 0).then_some((rest, columns)));
+    Some(strips)
+}
+
+/// Pixels of a row where rows do not matter: few instructions, little memory.
+fn flat_columns(x: Shape) -> usize {
+    let pixels = x.h * x.w;
+    let may_be = |&columns: &usize| {
+        let small = columns <= 8 || columns == x.w || 2 * columns * x.c <= FLAT_BYTES;
+        pixels.is_multiple_of(columns) && small
+    };
+    // About two more for each row.
+    let row = |columns: usize| {
+        let strips = strips(columns, MAX_PIXELS);
+        let mut from = 0;
+        let mut instructions = 2;
+        for (width, end) in strips {
+            instructions += (end - from) / width * cost(width);
+            from = end;
+        }
+        instructions
+    };
+    let columns = (1..=pixels.min(64)).chain([x.w]).filter(may_be);
+    columns.min_by(|&a, &b| (row(a) * b).cmp(&(row(b) * a)).then(a.cmp(&b))).unwrap_or(x.w)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_into_few_strips() {
+        assert_eq!(strips(12, 4), [(4, 12)]);
+        assert_eq!(strips(13, 4), [(4, 4), (3, 13)]);
+        assert_eq!(strips(5, 4), [(3, 3), (2, 5)]);
+        assert_eq!(strips(1, 4), [(1, 1)]);
+        assert_eq!(strips(9, 2), [(2, 8), (1, 9)]);
+        assert_eq!(even_strips(7, 4).unwrap(), [(4, 4), (3, 7)]);
+        assert_eq!(even_strips(3, 4).unwrap(), [(3, 3)]);
+        assert_eq!(even_strips(3, 1), None);
+    }
+
+    #[test]
+    fn rows_of_single_pixels_are_long_and_small() {
+        assert_eq!(flat_columns(Shape::new(12, 12, 64)), 16);
+        assert_eq!(flat_columns(Shape::new(1, 1, 5)), 1);
+        let columns = flat_columns(Shape::new(7, 7, 512));
+        assert_eq!(columns, 7);
+    }
+}

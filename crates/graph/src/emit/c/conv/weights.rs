@@ -1,0 +1,116 @@
+//! How weights lie in constant memory.
+
+use crate::emit::c::source::{Source, fill};
+
+/// Stored weights and how C reads them.
+pub(super) struct Weights {
+    /// Their C type.
+    pub(super) ctype: &'static str,
+    /// Bits of one where they are packed.
+    pub(super) packed: Option<u8>,
+}
+
+impl Weights {
+    /// Puts the weights into the file, in that order.
+    pub(super) fn store(
+        source: &mut Source,
+        name: &str,
+        bits: u8,
+        weights: impl IntoIterator<Item = i16>,
+    ) -> Self {
+        let weights = weights.into_iter().map(i64::from);
+        match bits {
+            8 | 16 => {
+                let ctype = if bits == 8 { "int8_t" } else { "int16_t" };
+                source.array(ctype, name, weights);
+                Self { ctype, packed: None }
+            }
+            _ => {
+                source.array("uint8_t", name, pack(weights, bits));
+                source.once(&format!("weight_{bits}"), accessor(bits));
+                Self { ctype: "uint8_t", packed: Some(bits) }
+            }
+        }
+    }
+
+    /// What tells functions over differently stored weights apart.
+    pub(super) fn short(&self) -> String {
+        match (self.packed, self.ctype) {
+            (Some(bits), _) => format!("w{bits}"),
+            (None, "int8_t") => "w8".to_owned(),
+            (None, _) => "w16".to_owned(),
+        }
+    }
+
+    /// The expression for the weight at an index.
+    pub(super) fn at(&self, prefix: &str, index: &str) -> String {
+        match self.packed {
+            Some(bits) => format!("{prefix}_weight_{bits}(weights, {index})"),
+            None => format!("weights[{index}]"),
+        }
+    }
+
+    /// The type of unpacked weights.
+    pub(super) fn unpacked(&self) -> &'static str {
+        match self.packed {
+            Some(9..) => "int16_t",
+            Some(_) => "int8_t",
+            None => self.ctype,
+        }
+    }
+}
+
+/// A stream of `bits`-bit integers, least significant bits first, as bytes. Widths that may straddle
+/// bytes are followed by what the reader takes along.
+fn pack(weights: impl Iterator<Item = i64>, bits: u8) -> Vec<i64> {
+    let (mut bytes, mut field, mut filled) = (Vec::new(), 0_i64, 0);
+    let mask = (1_i64 << bits) - 1;
+    for weight in weights {
+        field |= (weight & mask) << filled;
+        filled += bits;
+        while filled >= 8 {
+            bytes.push(field & 255);
+            field >>= 8;
+            filled -= 8;
+        }
+    }
+    if filled > 0 {
+        bytes.push(field & 255);
+    }
+    bytes.resize(bytes.len() + reach(bits) - 1, 0);
+    bytes
+}
+
+/// Bytes that one integer of a stream may touch.
+fn reach(bits: u8) -> usize {
+    if 8 % bits == 0 { 1 } else { (usize::from(bits) + 7).div_ceil(8) }
+}
+
+fn accessor(bits: u8) -> String {
+    let bytes: Vec<String> = (0..reach(bits))
+        .map(|byte| match byte {
+            0 => "(uint32_t)weights[at >> 3]".to_owned(),
+            _ => format!("((uint32_t)weights[(at >> 3) + {byte}] << {})", 8 * byte),
+        })
+        .collect();
+    let field = format!("({}) >> (at & 7)", bytes.join(" | "));
+    let (bits, mask, sign) =
+        (bits.to_string(), ((1_u32 << bits) - 1).to_string(), (1_u32 << (bits - 1)).to_string());
+    let values =
+        [("P", "$P"), ("BITS", bits.as_str()), ("FIELD", &field), ("MASK", &mask), ("SIGN", &sign)];
+    fill(include_str!("../text/weight.c"), &values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_packed_from_the_least_significant_bit() {
+        assert_eq!(pack([1, -1, 7, -8].into_iter(), 4), [0xf1, 0x87]);
+        assert_eq!(pack([1, -2, -1].into_iter(), 2), [0b11_10_01]);
+        assert_eq!(pack([-1, 0, -1].into_iter(), 1), [0b101]);
+        // 5 bits: 00001, 11111; the second reaches into the next byte, the last one must exist.
+        assert_eq!(pack([1, -1].into_iter(), 5), [0b1110_0001, 0b11, 0]);
+    }
+}

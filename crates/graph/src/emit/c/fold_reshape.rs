@@ -1,0 +1,53 @@
+//! A vector in another order of elements, before dense layers alone, costs nothing: their weights
+//! take that order instead.
+
+use crate::{
+    fixed_graph::FixedGraph,
+    graph::Shape,
+    ops::{FixedConv, FixedOp, FixedReshape},
+};
+
+/// The same network with every such reordering in the weights; the results of all nodes but the
+/// reordered vectors stay.
+pub(super) fn fold_reshapes(fixed: &FixedGraph) -> FixedGraph {
+    let mut folded = fixed.clone();
+    for id in 0..fixed.nodes.len() {
+        let FixedOp::Reshape(reshape) = &fixed.nodes[id].op else { continue };
+        let consumers: Vec<usize> = (id + 1..fixed.nodes.len())
+            .filter(|&other| fixed.nodes[other].inputs.contains(&id))
+            .collect();
+        let is_dense = |&other: &usize| match &fixed.nodes[other].op {
+            FixedOp::Conv(conv) => reads_all_at_once(conv, fixed.nodes[id].shape),
+            _ => false,
+        };
+        if id == fixed.output || reshape.is_identity() || !consumers.iter().all(is_dense) {
+            continue;
+        }
+        for &consumer in &consumers {
+            if let FixedOp::Conv(conv) = &mut folded.nodes[consumer].op {
+                reorder(&mut conv.weights, &reshape.source);
+            }
+        }
+        let source = (0..reshape.source.len()).collect();
+        folded.nodes[id].op = FixedReshape { source }.into();
+    }
+    folded
+}
+
+/// Whether a layer multiplies every element of a vector, and nothing else.
+fn reads_all_at_once(conv: &FixedConv, vector: Shape) -> bool {
+    vector.h * vector.w == 1
+        && conv.groups == 1
+        && conv.window.kernel == [1, 1]
+        && !conv.window.is_padded()
+}
+
+/// `y[k] = x[source[k]]`, so the weight of `y[k]` is that of `x[source[k]]`.
+fn reorder(weights: &mut [i16], source: &[usize]) {
+    for filter in weights.chunks_exact_mut(source.len()) {
+        let old = filter.to_vec();
+        for (&from, &weight) in source.iter().zip(&old) {
+            filter[from] = weight;
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What an operator sees when it prints itself.
+
+use super::{
+    COptions,
+    source::{Source, Storage, fill},
+};
+use crate::{
+    error::EmitError,
+    graph::Shape,
+    lower::{Requantization, element},
+    ops::Window,
+};
+use fixedwise_fixed::{Format, Rounding};
+
+/// A value of the network as C has it.
+#[derive(Clone, Copy, Debug)]
+pub struct CValue {
+    /// Extents; the axes are `[h, w, c]`.
+    pub shape: Shape,
+    /// Of the integers.
+    pub format: Format,
+    /// How they lie in memory.
+    pub storage: Storage,
+}
+
+impl CValue {
+    /// A value whose integers are packed where that is asked for and they have at most 4 bits.
+    pub(crate) fn new(shape: Shape, format: Format, packs: bool) -> Self {
+        let storage = if packs && format.bits <= 4 {
+            Storage::Packed4 { is_signed: format.is_signed() }
+        } else {
+            Storage::Whole(element(format))
+        };
+        Self { shape, format, storage }
+    }
+
+    /// Bytes of the value.
+    pub fn bytes(&self) -> usize {
+        (self.shape.len() * self.storage.bits()).div_ceil(8)
+    }
+
+    /// The C type of what is addressed.
+    pub fn ctype(&self) -> &'static str {
+        self.storage.ctype()
+    }
+
+    /// The storage for names: `u8`.
+    pub fn short(&self) -> &'static str {
+        self.storage.short()
+    }
+}
+
+/// What runs in place of a node.
+#[derive(Clone, Debug, Default)]
+pub struct CStep {
+    /// Statements; `$X0`, `$X1` stand for the inputs, `$Y` for the value, `$SCRATCH` for working
+    /// memory. Empty where the value is its input under another name.
+    pub call: String,
+    /// Bytes of working memory.
+    pub scratch_bytes: usize,
+    /// The inputs that the value may overwrite while it is computed.
+    pub in_place: Vec<usize>,
+    /// The kernel's name, for the report.
+    pub kernel: &'static str,
+}
+
+impl CStep {
+    /// A call without working memory.
+    pub(crate) fn call(kernel: &'static str, call: String) -> Self {
+        Self { call, kernel, ..Self::default() }
+    }
+}
+
+/// A node to print: its surroundings, and the file that takes its code.
+#[derive(Debug)]
+pub struct CNode<'a> {
+    /// A C identifier, unique in the file.
+    pub name: String,
+    /// Its inputs.
+    pub inputs: Vec<CValue>,
+    /// Its value.
+    pub output: CValue,
+    pub(crate) options: &'a COptions,
+    pub(crate) source: &'a mut Source,
+}
+
+impl CNode<'_> {
+    /// An item with the prefix and the node's types filled in: `$X` of the first input, `$Y` of the
+    /// value, `$S` both for names.
+    pub(crate) fn once(&mut self, name: &str, template: &str, values: &[(&str, &str)]) {
+        let mut all = vec![("P", self.source.prefix().to_owned())];
+        all.extend([("X", self.inputs[0].ctype().to_owned())]);
+        all.extend([("Y", self.output.ctype().to_owned())]);
+        all.extend([("X4", self.inputs[0].short().to_owned())]);
+        all.extend([("Y4", self.output.short().to_owned())]);
+        let values_of_all = self.inputs.iter().chain([&self.output]);
+        values_of_all.for_each(|value| self.source.access(value.storage));
+        all.extend(values.iter().map(|&(name, value)| (name, value.to_owned())));
+        // What is given comes last and counts first.
+        all.reverse();
+        let all: Vec<(&str, &str)> =
+            all.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.source.once(name, fill(template, &all));
+    }
+
+    /// The node's window as a constant; gives its address.
+    pub(crate) fn window(&mut self, window: &Window) -> Result<String, EmitError> {
+        let (x, y) = (self.inputs[0].shape, self.output.shape);
+        self.check_extents(&[x, y], window)?;
+        Ok(self::window(self.source, &self.name, window, x, y))
+    }
+
+    /// Refuses what 16 bits do not count.
+    pub(crate) fn check_extents(&self, images: &[Shape], window: &Window) -> Result<(), EmitError> {
+        const MAX: usize = 32767;
+        let images = images.iter().flat_map(|shape| [shape.h, shape.w]);
+        let Window { kernel, stride, dilation, pad_begin, .. } = window;
+        let window = [kernel, stride, dilation, pad_begin].into_iter().flatten().copied();
+        match images.chain(window).find(|&extent| extent > MAX) {
+            None => Ok(()),
+            Some(extent) => Err(EmitError::Extent { node: self.name.clone(), extent, max: MAX }),
+        }
+    }
+
+    /// A requantization as a constant; gives its address. `name` tells several of a node apart.
+    pub(crate) fn requantization(&mut self, name: &str, to: &Requantization) -> String {
+        requantization(self.source, &format!("{}_{name}", self.name), to)
+    }
+
+    /// The function that brings a sum of at most 32 bits to the output: its name without prefix.
+    pub(crate) fn requantize(&mut self, to: &Requantization) -> &'static str {
+        requantize(self.source, to)
+    }
+
+    /// The function that brings a product of at most 64 bits to the output.
+    pub(crate) fn requantize_wide(&mut self, to: &Requantization) {
+        requantize_wide(self.source, to);
+    }
+
+    /// The function that brings an input to the output's format.
+    pub(crate) fn rescale(&mut self, input: usize, to: &Requantization) -> String {
+        let requantize = self.requantize(to);
+        let x = self.inputs[input];
+        let suffix = requantize.trim_start_matches("requantize");
+        let types = format!("{}_{}{suffix}", x.short(), self.output.short());
+        let values =
+            [("X", x.ctype()), ("X4", x.short()), ("S", &types), ("REQUANTIZE", requantize)];
+        self.once(&format!("rescale_{types}"), include_str!("text/rescale.c"), &values);
+        format!("$P_rescale_{types}")
+    }
+
+    /// Whether a value's elements, written in order, never reach an element of that input before
+    /// it was read.
+    pub(crate) fn overwrites(&self, input: usize) -> bool {
+        self.output.storage.bits() <= self.inputs[input].storage.bits()
+    }
+
+    /// What every name of the file begins with.
+    pub(crate) fn prefix(&self) -> &str {
+        self.source.prefix()
+    }
+
+    /// The types of input and value for a function's name: `u8_i8`.
+    pub(crate) fn types(&self) -> String {
+        format!("{}_{}", self.inputs[0].short(), self.output.short())
+    }
+}
+
+/// A window as a constant; gives its address.
+pub(super) fn window(
+    source: &mut Source,
+    node: &str,
+    window: &Window,
+    x: Shape,
+    y: Shape,
+) -> String {
+    source.once("window", include_str!("text/window.c"));
+    let Window { kernel, stride, dilation, pad_begin, .. } = window;
+    let name = format!("{node}_window");
+    let extents = [x.c, y.c, x.h, x.w, y.h, y.w];
+    let numbers = [&extents[..], &kernel[..], &stride[..], &dilation[..], &pad_begin[..]].concat();
+    let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    let numbers = numbers.join(", ");
+    source.object(32, format!("static const $P_window {name} = {{{numbers}}};"));
+    format!("&{name}")
+}
+
+/// A requantization as a constant; gives its address.
+pub(super) fn requantization(source: &mut Source, name: &str, to: &Requantization) -> String {
+    source.once("to", include_str!("text/requantize.c"));
+    let Requantization { min, max, shift, .. } = to;
+    let slope = to.leaky.unwrap_or(0);
+    let text = format!("static const $P_to {name} = {{{min}, {max}, {shift}, {slope}}};");
+    source.object(6, text);
+    format!("&{name}")
+}
+
+/// The function that brings a sum of at most 32 bits to the output: its name without prefix.
+pub(super) fn requantize(source: &mut Source, to: &Requantization) -> &'static str {
+    source.once("to", include_str!("text/requantize.c"));
+    let values = [("P", "$P"), ("ROUND", round(to.rounding, false))];
+    source.once("requantize", fill(include_str!("text/requantize_narrow.c"), &values));
+    if to.leaky.is_none() {
+        return "requantize";
+    }
+    requantize_wide(source, to);
+    source.once("requantize_leaky", include_str!("text/requantize_leaky.c"));
+    "requantize_leaky"
+}
+
+/// The function that brings a product of at most 64 bits to the output.
+fn requantize_wide(source: &mut Source, to: &Requantization) {
+    source.once("to", include_str!("text/requantize.c"));
+    let values = [("P", "$P"), ("ROUND", round(to.rounding, true))];
+    source.once("requantize_wide", fill(include_str!("text/requantize_wide.c"), &values));
+}
+
+/// The statement that shifts `acc` to the right by more than nothing.
+fn round(rounding: Rounding, is_wide: bool) -> &'static str {
+    match (rounding, is_wide) {
+        (Rounding::TiesUp, false) => {
+            "acc = (acc + ((int32_t)1 << (to->shift - 1))) >> to->shift; /* ties up */"
+        }
+        (Rounding::TiesUp, true) => "acc = (acc + ((int64_t)1 << (shift - 1))) >> shift;",
+        (Rounding::Floor, false) => "acc >>= to->shift; /* floor */",
+        (Rounding::Floor, true) => "acc >>= shift;",
+        (Rounding::TiesEven, false) => {
+            "int32_t down = acc >> to->shift, half = (int32_t)1 << (to->shift - 1);
+        int32_t rest = acc - down * ((int32_t)1 << to->shift);
+        acc = down + (rest > half || (rest == half && (down & 1))); /* ties to even */"
+        }
+        (Rounding::TiesEven, true) => {
+            "int64_t down = acc >> shift, half = (int64_t)1 << (shift - 1);
+        int64_t rest = acc - down * ((int64_t)1 << shift);
+        acc = down + (rest > half || (rest == half && (down & 1)));"
+        }
+    }
+}

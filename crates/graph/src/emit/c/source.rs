@@ -1,0 +1,243 @@
+//! The text of a C file, item by item.
+
+use fixedwise_kernels::Element;
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// How the integers of a value lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Each in an element of its own.
+    Whole(Element),
+    /// Two of 4 bits in a byte, the first in its lower half; signed or not.
+    Packed4 {
+        /// In two's complement.
+        is_signed: bool,
+    },
+}
+
+impl Storage {
+    /// The C type of what is addressed.
+    pub const fn ctype(self) -> &'static str {
+        match self {
+            Self::Whole(element) => c_type(element),
+            Self::Packed4 { .. } => "uint8_t",
+        }
+    }
+
+    /// For names: `u8`.
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::Whole(element) => short(element),
+            Self::Packed4 { is_signed: true } => "i4",
+            Self::Packed4 { is_signed: false } => "u4",
+        }
+    }
+
+    /// Bits of one integer.
+    pub const fn bits(self) -> usize {
+        match self {
+            Self::Whole(Element::U8 | Element::I8) => 8,
+            Self::Whole(Element::I16) => 16,
+            Self::Packed4 { .. } => 4,
+        }
+    }
+}
+
+/// The C type of a stored integer.
+pub(crate) const fn c_type(element: Element) -> &'static str {
+    match element {
+        Element::U8 => "uint8_t",
+        Element::I8 => "int8_t",
+        Element::I16 => "int16_t",
+    }
+}
+
+/// `uint8_t` as `u8`, for names.
+pub(crate) const fn short(element: Element) -> &'static str {
+    match element {
+        Element::U8 => "u8",
+        Element::I8 => "i8",
+        Element::I16 => "i16",
+    }
+}
+
+/// `int16_t` where that holds all values, else `int32_t`.
+///
+/// 8 bits would save less of constants than functions for another type take of code.
+pub(crate) fn bias_type(values: &[i64]) -> &'static str {
+    let is_narrow = values.iter().all(|&value| i16::try_from(value).is_ok());
+    if is_narrow { "int16_t" } else { "int32_t" }
+}
+
+/// `template` with every `$NAME` (capitals, digits, underscores) replaced; of `$N_SIZE` the part
+/// before an underscore may be the name. A `$` before anything else stays.
+///
+/// # Panics
+/// Where a name is not among `values`: the template and its code do not fit.
+pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(at) = rest.find('$') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let mut end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        if end == 0 {
+            text.push('$');
+            continue;
+        }
+        let value = loop {
+            let name = &rest[..end];
+            if let Some((_, value)) = values.iter().find(|(known, _)| *known == name) {
+                break value;
+            }
+            end = name
+                .rfind('_')
+                .unwrap_or_else(|| panic!("the template names `${name}`, which has no value"));
+        };
+        text.push_str(value);
+        rest = &rest[end..];
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The items of a C file in the order in which they are printed, and how many bytes its constants
+/// take.
+#[derive(Debug)]
+pub struct Source {
+    prefix: String,
+    items: Vec<String>,
+    /// The text of what is printed once, by name.
+    known: BTreeMap<String, String>,
+    constant_bytes: usize,
+}
+
+impl Source {
+    pub(crate) fn new(prefix: &str) -> Self {
+        let (items, known) = (Vec::new(), BTreeMap::new());
+        Self { prefix: prefix.to_owned(), items, known, constant_bytes: 0 }
+    }
+
+    /// What every name of the file begins with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Bytes of all constants on a 32-bit machine.
+    pub(crate) fn constant_bytes(&self) -> usize {
+        self.constant_bytes
+    }
+
+    /// Adds an item; `$P` stands for the prefix.
+    pub(crate) fn item(&mut self, text: impl Into<String>) {
+        let text = fill(&text.into(), &[("P", &self.prefix)]);
+        self.items.push(text.trim_end().to_owned() + "\n");
+    }
+
+    /// Adds an item the first time its name is mentioned; layers share it.
+    ///
+    /// # Panics
+    /// Where the name stands for another text already.
+    pub(crate) fn once(&mut self, name: &str, text: impl Into<String>) {
+        let text = text.into();
+        if let Some(known) = self.known.get(name) {
+            assert_eq!(*known, text, "`{name}` stands for one item only");
+            return;
+        }
+        self.known.insert(name.to_owned(), text.clone());
+        self.item(text);
+    }
+
+    /// The functions that read and write integers of a storage, `at_u8` and `put_u8`.
+    pub(crate) fn access(&mut self, storage: Storage) {
+        let values = [("P", "$P"), ("S", storage.short()), ("T", storage.ctype())];
+        let (at, put) = match storage {
+            Storage::Whole(_) => (include_str!("text/at.c"), include_str!("text/put.c")),
+            Storage::Packed4 { is_signed } => {
+                let at = [include_str!("text/at_u4.c"), include_str!("text/at_i4.c")];
+                (at[usize::from(is_signed)], include_str!("text/put_4.c"))
+            }
+        };
+        self.once(&format!("at_{}", storage.short()), fill(at, &values));
+        self.once(&format!("put_{}", storage.short()), fill(put, &values));
+    }
+
+    /// Adds a constant array; `ctype` is one of the fixed-width integer types.
+    pub(crate) fn array(&mut self, ctype: &str, name: &str, values: impl IntoIterator<Item = i64>) {
+        const COLUMNS: usize = 96;
+        let mut text = String::new();
+        let mut line = String::from("   ");
+        let mut count = 0;
+        for value in values {
+            // The smallest `int32_t` has no literal of its own.
+            let literal = if value == i64::from(i32::MIN) {
+                "-2147483647 - 1".to_owned()
+            } else if ctype == "uint32_t" {
+                format!("0x{value:08x}u")
+            } else {
+                value.to_string()
+            };
+            if line.len() + literal.len() + 2 > COLUMNS {
+                text.push_str(&line);
+                text.push('\n');
+                line = String::from("   ");
+            }
+            write!(line, " {literal},").expect("a string takes everything");
+            count += 1;
+        }
+        text.push_str(&line);
+        let size = match ctype {
+            "int8_t" | "uint8_t" => 1,
+            "int16_t" | "uint16_t" => 2,
+            _ => 4,
+        };
+        self.object(
+            count * size,
+            format!("static const {ctype} {name}[{count}] = {{\n{text}\n}};"),
+        );
+    }
+
+    /// Adds a constant of that many bytes.
+    pub(crate) fn object(&mut self, bytes: usize, text: impl Into<String>) {
+        self.constant_bytes += bytes;
+        self.item(text);
+    }
+
+    /// The items, an empty line between each two.
+    pub(crate) fn text(&self) -> String {
+        self.items.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_filled() {
+        let values = [("P", "net"), ("X", "uint8_t"), ("N", "NET"), ("N_A", "a")];
+        assert_eq!(
+            fill("$P_f($X *x) $N_SIZE $N_A $(CC) $@", &values),
+            "net_f(uint8_t *x) NET_SIZE a $(CC) $@"
+        );
+    }
+
+    #[test]
+    fn an_item_is_printed_once_and_constants_are_counted() {
+        let mut source = Source::new("net");
+        source.once("clamp", "int $P_clamp;");
+        source.once("clamp", "int $P_clamp;");
+        source.array("int16_t", "net_bias", [1, -2, 3]);
+        assert_eq!(source.constant_bytes(), 6);
+        let expected =
+            "int net_clamp;\n\nstatic const int16_t net_bias[3] = {\n    1, -2, 3,\n};\n";
+        assert_eq!(source.text(), expected);
+    }
+
+    #[test]
+    fn the_type_of_a_bias_holds_all() {
+        assert_eq!(bias_type(&[-32768, 32767]), "int16_t");
+        assert_eq!(bias_type(&[1, 32768]), "int32_t");
+    }
+}

@@ -1,0 +1,26 @@
+/* The sum under each window times its reciprocal. */
+static void $P_average_pool_$S(const $X *x, $Y *y, const $P_window *g,
+    $RECIPROCALS const $P_to *to)
+{
+    int32_t n = 0;
+    for (int32_t oy = 0; oy < g->oh; oy++) {
+        int32_t y0 = oy * g->stride_h - g->pad_h;
+        int32_t first_y = $P_first_tap(y0, g->dilation_h);
+        int32_t last_y = $P_last_tap(y0, g->h, g->kernel_h, g->dilation_h);
+        for (int32_t ox = 0; ox < g->ow; ox++) {
+            int32_t x0 = ox * g->stride_w - g->pad_w;
+            int32_t first_x = $P_first_tap(x0, g->dilation_w);
+            int32_t last_x = $P_last_tap(x0, g->w, g->kernel_w, g->dilation_w);
+            for (int32_t c = 0; c < g->c; c++) {
+                int32_t sum = 0;
+                for (int32_t i = first_y; i < last_y; i++) {
+                    int32_t row = ((y0 + i * g->dilation_h) * g->w + x0) * g->c + c;
+                    for (int32_t j = first_x; j < last_x; j++) {
+                        sum += $P_at_$X4(x, row + j * g->dilation_w * g->c);
+                    }
+                }
+                $P_put_$Y4(y, n++, $RESULT);
+            }
+        }
+    }
+}

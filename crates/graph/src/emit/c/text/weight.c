@@ -1,0 +1,7 @@
+/* The weight at index i of a stream of $BITS-bit integers, least significant bits first. */
+static inline int32_t $P_weight_$BITS(const uint8_t *weights, int32_t i)
+{
+    uint32_t at = (uint32_t)i * $BITS;
+    uint32_t field = $FIELD;
+    return (int32_t)((field & $MASK) ^ $SIGN) - $SIGN;
+}

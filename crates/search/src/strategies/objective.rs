@@ -1,0 +1,282 @@
+//! What a search layer by layer makes small, and what that changes of its way.
+
+use super::{
+    layerwise::Holding,
+    options::{Budget, SearchOptions, StartBits},
+    tensors::{Kind, Tensor},
+};
+use crate::error::SearchError;
+use fixedwise_fixed::{
+    Format,
+    convert::{count_to_u64, u64_to_f64},
+};
+use fixedwise_graph::{
+    Graph, LowerError, NodeId, Op, Plan, Target,
+    footprint::value_memory,
+    target::{Code, MultiplicationCost},
+};
+use serde::{Deserialize, Serialize};
+
+/// What a search makes small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// The bits of every tensor: the paper's.
+    #[default]
+    Memory,
+    /// Bits times bits, over all multiplications: tensors that take part in more of them may lose
+    /// more.
+    Multiplications,
+    /// The bytes of constants that a target stores: weights take widths it stores, one after the
+    /// other.
+    Flash,
+    /// The bytes of a target's working memory: activations take widths it stores, those of the step
+    /// at which most is in use.
+    Ram,
+}
+
+impl Objective {
+    /// `memory`, `multiplications`, `flash` or `ram`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Multiplications => "multiplications",
+            Self::Flash => "flash",
+            Self::Ram => "ram",
+        }
+    }
+
+    /// Whether widths between two that are stored bring nothing.
+    const fn is_of_stored_bytes(self) -> bool {
+        matches!(self, Self::Flash | Self::Ram)
+    }
+}
+
+impl SearchOptions {
+    /// The usual way for an objective: what it counts comes first, and stored bytes begin at 8 bits.
+    pub fn of(objective: Objective) -> Self {
+        use Kind::{Activations, Biases, Weights};
+        let usual = Self::default();
+        let start_bits = StartBits { weights: 8, biases: 8, activations: 8 };
+        match objective {
+            Objective::Memory => usual,
+            Objective::Multiplications => Self { order: [Weights, Activations, Biases], ..usual },
+            Objective::Flash => Self { start_bits, ..usual },
+            Objective::Ram => Self { start_bits, order: [Activations, Weights, Biases], ..usual },
+        }
+    }
+}
+
+/// What an objective and a target say of each tensor.
+pub(super) struct Guide {
+    objective: Objective,
+    target: Option<Target>,
+}
+
+impl Guide {
+    /// # Errors
+    /// [`SearchError::Option`] for an objective that means nothing on the target.
+    pub(super) fn new(objective: Objective, target: Option<&Target>) -> Result<Self, SearchError> {
+        if let Some(target) = target
+            && objective == Objective::Multiplications
+            && target.multiplication == MultiplicationCost::Each
+        {
+            let problem = format!(
+                "is multiplications, but by the rule `multiplication` of target `{}` each costs \
+                 the same at every width; take memory, flash or ram",
+                target.name
+            );
+            return Err(SearchError::Option { option: "objective", problem });
+        }
+        let target = match target {
+            None if objective.is_of_stored_bytes() => Some(Target::default()),
+            target => target.cloned(),
+        };
+        Ok(Self { objective, target })
+    }
+
+    /// A tensor as it is stored.
+    pub(super) fn tensor(&self, tensor: Tensor) -> Tensor {
+        match &self.target {
+            Some(target) => tensor.on(target),
+            None => tensor,
+        }
+    }
+
+    /// The widths that are worth trying, the widest first; `None` where each is.
+    pub(super) fn levels(&self, tensor: &Tensor) -> Option<Vec<i32>> {
+        let target = self.target.as_ref().filter(|_| self.objective.is_of_stored_bytes())?;
+        let levels = tensor.widths(target).levels(tensor.max_bits(tensor.range));
+        Some(levels.into_iter().map(i32::from).collect())
+    }
+
+    /// Whether a kind is left as it is: the C that a target runs stores biases at the scale of the
+    /// accumulator, whatever the plan says.
+    pub(super) fn is_idle(&self, kind: Kind) -> bool {
+        let is_c = self.target.as_ref().is_some_and(|target| matches!(target.code, Code::C(_)));
+        kind == Kind::Biases && is_c && self.objective.is_of_stored_bytes()
+    }
+
+    /// How much each tensor of one kind counts for the objective.
+    fn gains(&self, graph: &Graph, tensors: &[Tensor]) -> Vec<u64> {
+        let elements = |tensor: &Tensor| match tensor.kind {
+            Kind::Weights => {
+                count_to_u64(graph.nodes[tensor.node].op.weights().map_or(0, <[f32]>::len))
+            }
+            Kind::Biases => count_to_u64(fixedwise_graph::cost::bias_count(graph, tensor.node)),
+            Kind::Activations => count_to_u64(graph.nodes[tensor.node].shape.len()),
+        };
+        let multiplied = multiplied(graph);
+        let gain = |tensor: &Tensor| match (self.objective, tensor.kind) {
+            (Objective::Memory, _)
+            | (Objective::Flash, Kind::Weights | Kind::Biases)
+            | (Objective::Ram, Kind::Activations) => elements(tensor),
+            (Objective::Multiplications, Kind::Weights) => graph.node_macs(tensor.node),
+            (Objective::Multiplications, Kind::Activations) => multiplied[tensor.node],
+            _ => 0,
+        };
+        tensors.iter().map(gain).collect()
+    }
+
+    /// The budgets of the kinds, `tensors` in their order: those that the objective counts share the
+    /// bound evenly, more of it for tensors that count more; the others have what is left, or half of the
+    /// bound where what is lost before is not seen. `None` where the paper's are meant.
+    pub(super) fn budgets(
+        &self,
+        graph: &Graph,
+        tensors: &[Vec<Tensor>; 3],
+        bound: f64,
+        holding: Holding,
+    ) -> Option<[Budget; 3]> {
+        if self.objective == Objective::Memory {
+            return None;
+        }
+        let gains = tensors.each_ref().map(|tensors| self.gains(graph, tensors));
+        let is_counted = |gains: &Vec<u64>| gains.iter().any(|&gain| gain > 0);
+        let n_counted = gains.iter().filter(|gains| is_counted(gains)).count();
+        let part = bound / u64_to_f64(count_to_u64(n_counted.max(1)));
+        let mut spent = 0.0;
+        Some(gains.map(|gains| {
+            if !is_counted(&gains) {
+                return match holding {
+                    Holding::Everything => Budget::Whole,
+                    Holding::SameKind => Budget::Linear,
+                    Holding::Nothing => Budget::Share,
+                };
+            }
+            // Half of it by how much a tensor counts, half to all alike: small ones come early, and
+            // with nothing to lose they would get wider.
+            let total = u64_to_f64(gains.iter().sum());
+            let alike = 1.0 / u64_to_f64(count_to_u64(gains.len()));
+            let mut reached = 0.0;
+            let losses = gains.iter().map(|&gain| {
+                let share = (u64_to_f64(gain) / total).midpoint(alike);
+                reached = if holding == Holding::Nothing { share } else { reached + share };
+                spent + part * reached
+            });
+            let losses = losses.collect();
+            if holding == Holding::Everything {
+                spent += part;
+            }
+            Budget::Losses(losses)
+        }))
+    }
+
+    /// The tensors that would save bytes at the next narrower width, those that save most first;
+    /// none where bytes are not what is made small, nor activations beside the peak.
+    ///
+    /// # Errors
+    /// Where the plan does not fit the graph.
+    pub(super) fn worth_another_step(
+        &self,
+        graph: &Graph,
+        tensors: &[Tensor],
+        plan: &Plan,
+    ) -> Result<Vec<Tensor>, LowerError> {
+        let step = |tensor: &Tensor, gain: u64| {
+            let bits = i32::from(tensor.of(plan)?.bits);
+            let levels = self.levels(tensor).filter(|_| gain > 0 && !self.is_idle(tensor.kind))?;
+            let from = levels.iter().copied().rfind(|&level| level >= bits)?;
+            let to = levels.into_iter().find(|&level| level < bits)?;
+            Some((gain * u64::from((from - to).unsigned_abs()), u8::try_from(to).ok()?))
+        };
+        let mut worth = Vec::new();
+        for (tensor, gain) in tensors.iter().zip(self.gains(graph, tensors)) {
+            let Some((saved, to)) = step(tensor, gain) else { continue };
+            if let (Objective::Ram, Some(target)) = (self.objective, &self.target) {
+                let mut narrower = plan.clone();
+                tensor.set(
+                    &mut narrower,
+                    tensor.of(plan).map(|format| Format { bits: to, ..format }),
+                );
+                let bytes = |plan| value_memory(graph, plan, target).map(|memory| memory.bytes);
+                if bytes(&narrower)? >= bytes(plan)? {
+                    continue;
+                }
+            }
+            worth.push((saved, tensor.clone()));
+        }
+        worth.sort_by_key(|(saved, _)| std::cmp::Reverse(*saved));
+        Ok(worth.into_iter().map(|(_, tensor)| tensor).collect())
+    }
+
+    /// Of activations as they stand in a plan, those that need not get narrower: with all others at
+    /// the least width the memory is the least there is, whether these are or not.
+    ///
+    /// # Errors
+    /// Where the plan does not fit the graph.
+    pub(super) fn free(
+        &self,
+        graph: &Graph,
+        tensors: &[Tensor],
+        standing: &Plan,
+    ) -> Result<Vec<bool>, LowerError> {
+        let mut free = vec![false; tensors.len()];
+        let (Objective::Ram, Some(target)) = (self.objective, &self.target) else {
+            return Ok(free);
+        };
+        let mut plan = standing.clone();
+        for tensor in tensors {
+            let (Some(mut format), Some(levels)) = (tensor.of(&plan), self.levels(tensor)) else {
+                continue;
+            };
+            let least = levels.last().and_then(|&least| u8::try_from(least).ok()).unwrap_or(1);
+            format.bits = format.bits.min(least);
+            tensor.set(&mut plan, Some(format));
+        }
+        let least = value_memory(graph, &plan, target)?.bytes;
+        let mut by_size: Vec<usize> = (0..tensors.len()).collect();
+        by_size.sort_by_key(|&i| (graph.nodes[tensors[i].node].shape.len(), i));
+        for i in by_size {
+            let narrow = tensors[i].of(&plan);
+            tensors[i].set(&mut plan, tensors[i].of(standing));
+            if value_memory(graph, &plan, target)?.bytes <= least {
+                free[i] = true;
+            } else {
+                tensors[i].set(&mut plan, narrow);
+            }
+        }
+        Ok(free)
+    }
+}
+
+/// For each node that a plan gives an activation's format, the multiplications its value enters.
+fn multiplied(graph: &Graph) -> Vec<u64> {
+    // The layers and adds whose formats a value follows.
+    let mut sources: Vec<Vec<NodeId>> = Vec::with_capacity(graph.nodes.len());
+    let mut multiplied = vec![0; graph.nodes.len()];
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let mut of_inputs: Vec<NodeId> =
+            node.inputs.iter().flat_map(|&input| sources[input].iter().copied()).collect();
+        of_inputs.sort_unstable();
+        of_inputs.dedup();
+        if node.op.is_layer() {
+            for &source in &of_inputs {
+                multiplied[source] += graph.node_macs(id);
+            }
+        }
+        let is_planned = node.op.is_layer() || matches!(node.op, Op::Add(_));
+        sources.push(if is_planned { vec![id] } else { of_inputs });
+    }
+    multiplied
+}

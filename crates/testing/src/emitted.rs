@@ -1,0 +1,174 @@
+//! A printed network beside the executor: every value of every node.
+
+use crate::{CProgram, CSections, Core, compile_c, run_fixed_on};
+use fixedwise_graph::{
+    FixedGraph,
+    emit::c::{Arena, COptions, CProject, emit},
+};
+use fixedwise_kernels::Kernels;
+
+/// Runs the network on as many inputs as there are; with `-DNET_DEBUG` all values are written too.
+const DRIVER: &str = r#"
+#include "device.h"
+#include "net.h"
+#ifdef NET_DEBUG
+void net_dump(int32_t node, const void *values, int32_t bytes)
+{
+    device_write(&node, 4);
+    device_write(&bytes, 4);
+    device_write(values, (size_t)bytes);
+}
+#endif
+static net_input input[NET_INPUT_SIZE];
+static net_output output[NET_OUTPUT_SIZE];
+#ifdef STATIC_ARENA
+#define RUN() net_run(input, output)
+#else
+static net_arena arena;
+#define RUN() net_run(input, output, &arena)
+#endif
+int main(void)
+{
+    while (device_read(input, sizeof input) == sizeof input) {
+        int32_t end = -1, best;
+        DEVICE_BEGIN();
+        RUN();
+        DEVICE_END();
+        best = net_argmax(output);
+        device_write(&end, 4);
+        device_write(&best, 4);
+        device_write(output, sizeof output);
+    }
+    return 0;
+}
+"#;
+
+/// A network as C, compiled for a core.
+#[derive(Debug)]
+pub struct Emitted {
+    /// What was printed.
+    pub project: CProject,
+    /// The compiled driver.
+    pub program: CProgram,
+    core: Core,
+}
+
+impl Emitted {
+    /// Prints and compiles a network whose name in `options` is `net`; with `debug` each run writes
+    /// every value.
+    ///
+    /// # Errors
+    /// What the compiler said, such as a memory that does not hold the program.
+    ///
+    /// # Panics
+    /// Where the network is not printed.
+    pub fn new(
+        core: Core,
+        fixed: &FixedGraph,
+        options: &COptions,
+        debug: bool,
+    ) -> Result<Self, String> {
+        Self::with_flags(core, fixed, options, if debug { &["-DNET_DEBUG"] } else { &[] })
+    }
+
+    /// The same for the host at full speed, without sanitizers.
+    ///
+    /// # Errors
+    /// What the compiler said.
+    ///
+    /// # Panics
+    /// Where the network is not printed.
+    pub fn optimized(fixed: &FixedGraph, options: &COptions) -> Result<Self, String> {
+        Self::with_flags(Core::Host, fixed, options, &["-O3", "-fno-sanitize=all"])
+    }
+
+    fn with_flags(
+        core: Core,
+        fixed: &FixedGraph,
+        options: &COptions,
+        flags: &[&str],
+    ) -> Result<Self, String> {
+        let project = emit(fixed, options, &[]).expect("the network is printed");
+        let file = |name: &str| {
+            let found = project.files.iter().find(|(file, _)| file == name);
+            found.map(|(_, text)| text.as_str()).expect("the project has the file")
+        };
+        let mut flags = [&["-pedantic"], flags].concat();
+        flags.extend((options.arena == Arena::Static).then_some("-DSTATIC_ARENA"));
+        let sources = [("net.c", file("net.c")), ("driver.c", DRIVER)];
+        let program = compile_c(core, &sources, &[("net.h", file("net.h"))], &flags)?;
+        Ok(Self { project, program, core })
+    }
+
+    /// What the compiler made of the network's own file.
+    ///
+    /// # Errors
+    /// Where there is no tool that tells.
+    pub fn sections(&self) -> Result<CSections, String> {
+        self.program.sections_of("net.c")
+    }
+
+    /// Runs the images and compares what was written with the executor's integers; gives the
+    /// executed instructions of each image.
+    ///
+    /// # Panics
+    /// Where any differ.
+    #[track_caller]
+    pub fn assert_equals(&self, fixed: &FixedGraph, images: &[Vec<f32>]) -> Vec<u64> {
+        let expected: Vec<Vec<Vec<i64>>> =
+            images.iter().map(|image| run_fixed_on(fixed, image, Kernels::best())).collect();
+        let bytes = |id: usize, values: &[i64]| -> Vec<u8> {
+            let low = |v: &i64| v.to_le_bytes()[0];
+            match self.project.layers[id].storage.bits() {
+                4 => {
+                    let pair = |v: &[i64]| low(&v[0]) & 15 | v.get(1).map_or(0, low) << 4;
+                    values.chunks(2).map(pair).collect()
+                }
+                8 => values.iter().map(low).collect(),
+                _ => values.iter().flat_map(|v| v.to_le_bytes()[..2].to_vec()).collect(),
+            }
+        };
+        let input: Vec<u8> = expected.iter().flat_map(|values| bytes(0, &values[0])).collect();
+        let run = self.program.run(&input).unwrap_or_else(|error| panic!("{error}"));
+        let mut rest = run.output.as_slice();
+        let mut take = |n: usize| -> &[u8] {
+            assert!(rest.len() >= n, "{}: the output ends early", self.core.name());
+            let (head, tail) = rest.split_at(n);
+            rest = tail;
+            head
+        };
+        for (i, values) in expected.iter().enumerate() {
+            let number = |bytes: &[u8]| i32::from_le_bytes(bytes.try_into().expect("four bytes"));
+            loop {
+                let node = number(take(4));
+                let size = number(take(4));
+                let Ok(id) = usize::try_from(node) else {
+                    let output = &values[fixed.output];
+                    let largest = output.iter().max().expect("the result has elements");
+                    let class = output.iter().position(|v| v == largest);
+                    assert_eq!(usize::try_from(size).ok(), class, "input {i}: the class");
+                    break;
+                };
+                let name = &fixed.nodes[id].name;
+                let mut got = take(usize::try_from(size).expect("sizes are positive")).to_vec();
+                let is_half =
+                    self.project.layers[id].storage.bits() == 4 && values[id].len() % 2 == 1;
+                if let Some(last) = got.last_mut().filter(|_| is_half) {
+                    *last &= 15;
+                }
+                let want = bytes(id, &values[id]);
+                let wrong = got.iter().zip(&want).position(|(a, b)| a != b);
+                assert!(
+                    got.len() == want.len() && wrong.is_none(),
+                    "{}, input {i}, node `{name}`: byte {wrong:?} of {} differs",
+                    self.core.name(),
+                    want.len()
+                );
+            }
+            let want = bytes(fixed.output, &values[fixed.output]);
+            let got = take(want.len());
+            assert_eq!(got, want, "{}, input {i}: the result", self.core.name());
+        }
+        run.instructions
+    }
+}

@@ -1,0 +1,463 @@
+//! C on emulated microcontrollers and on the host: compiles, runs, counts instructions.
+//!
+//! A program's `main` reads and writes through `device.h` (in `embedded/`), so that the same source
+//! runs on every core: `in.bin` is its input, `out.bin` its output.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+use tempfile::TempDir;
+
+/// Seconds after which a run that hangs is ended.
+const LIMIT_SECONDS: &str = "300";
+
+/// Flags of every compilation: what generated code must pass.
+const STRICT: [&str; 4] = ["-std=c99", "-Wall", "-Wextra", "-Werror"];
+
+/// Flags of every compilation for an emulated core, which has no libc.
+const FREESTANDING: [&str; 7] = [
+    "-O2",
+    "-ffreestanding",
+    "-nostdlib",
+    "-nostartfiles",
+    "-ffunction-sections",
+    "-Wl,--gc-sections",
+    // Or loops become calls of the functions that they are in.
+    "-fno-tree-loop-distribute-patterns",
+];
+
+/// What compiles and runs C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Core {
+    /// The machine of the tests, with the sanitizers of addresses and undefined behavior.
+    Host,
+    /// Cortex-M0 of a micro:bit: 256 KiB of flash, 16 KiB of RAM.
+    CortexM0,
+    /// Cortex-M3.
+    CortexM3,
+    /// Cortex-M4: the DSP extension.
+    CortexM4,
+    /// Cortex-M7: the DSP extension.
+    CortexM7,
+    /// Cortex-M33: the DSP extension.
+    CortexM33,
+    /// Cortex-M55: vectors (MVE).
+    CortexM55,
+    /// RISC-V, 32 bits, with multiplication and compressed instructions.
+    Rv32,
+}
+
+/// How an emulated core is compiled for and where its memories lie.
+struct Board {
+    machine: &'static [&'static str],
+    flags: &'static [&'static str],
+    /// Start and bytes of the code and of the RAM.
+    code: (u32, u32),
+    ram: (u32, u32),
+}
+
+const MEBIBYTE: u32 = 1 << 20;
+
+impl Core {
+    /// Every core, the host first.
+    pub const ALL: [Self; 8] = [
+        Self::Host,
+        Self::CortexM0,
+        Self::CortexM3,
+        Self::CortexM4,
+        Self::CortexM7,
+        Self::CortexM33,
+        Self::CortexM55,
+        Self::Rv32,
+    ];
+
+    /// As tables print it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::CortexM0 => "Cortex-M0",
+            Self::CortexM3 => "Cortex-M3",
+            Self::CortexM4 => "Cortex-M4",
+            Self::CortexM7 => "Cortex-M7",
+            Self::CortexM33 => "Cortex-M33",
+            Self::CortexM55 => "Cortex-M55",
+            Self::Rv32 => "RV32IMC",
+        }
+    }
+
+    fn board(self) -> Option<Board> {
+        let (machine, flags, code, ram): (&[&str], &[&str], _, _) = match self {
+            Self::Host => return None,
+            Self::CortexM0 => (
+                &["-M", "microbit"],
+                &["-mcpu=cortex-m0", "-mfloat-abi=soft"],
+                (0, MEBIBYTE / 4),
+                (0x2000_0000, MEBIBYTE / 64),
+            ),
+            Self::CortexM3 => (
+                &["-M", "mps2-an385"],
+                &["-mcpu=cortex-m3", "-mfloat-abi=soft"],
+                (0, 4 * MEBIBYTE),
+                (0x2000_0000, 4 * MEBIBYTE),
+            ),
+            Self::CortexM4 => (
+                &["-M", "mps2-an386"],
+                &["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"],
+                (0, 4 * MEBIBYTE),
+                (0x2000_0000, 4 * MEBIBYTE),
+            ),
+            Self::CortexM7 => (
+                &["-M", "mps2-an500"],
+                &["-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"],
+                (0, 4 * MEBIBYTE),
+                (0x2000_0000, 4 * MEBIBYTE),
+            ),
+            Self::CortexM33 => (
+                &["-M", "mps2-an505"],
+                &["-mcpu=cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"],
+                (0x1000_0000, 2 * MEBIBYTE),
+                (0x3800_0000, 2 * MEBIBYTE),
+            ),
+            Self::CortexM55 => (
+                &["-M", "mps3-an547"],
+                &["-mcpu=cortex-m55", "-mfloat-abi=hard"],
+                (0, MEBIBYTE / 2),
+                (0x2000_0000, MEBIBYTE / 2),
+            ),
+            Self::Rv32 => (
+                &["-M", "virt", "-bios", "none"],
+                &["-march=rv32imc_zicsr", "-mabi=ilp32", "-mcmodel=medany"],
+                (0x8000_0000, 4 * MEBIBYTE),
+                (0x8040_0000, 4 * MEBIBYTE),
+            ),
+        };
+        Some(Board { machine, flags, code, ram })
+    }
+
+    /// Bytes of flash and of RAM that its board gives a program; none are stated for the host.
+    pub fn memory_bytes(self) -> Option<(u32, u32)> {
+        self.board().map(|board| (board.code.1, board.ram.1))
+    }
+
+    /// The compiler, what runs its programs, what prints their sizes.
+    fn tools(self) -> [&'static str; 3] {
+        match self {
+            Self::Host => ["cc", "cc", "size"],
+            Self::Rv32 => {
+                ["riscv64-unknown-elf-gcc", "qemu-system-riscv32", "riscv64-unknown-elf-size"]
+            }
+            _ => ["arm-none-eabi-gcc", "qemu-system-arm", "arm-none-eabi-size"],
+        }
+    }
+
+    /// Whether the tools for this core are here. Where they are not this says so and the test that
+    /// asks is skipped.
+    ///
+    /// # Panics
+    /// Where they lack and the variable `CI` is set: nobody reads a warning there.
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+    pub fn is_available(self) -> bool {
+        let [compiler, runner, _] = self.tools();
+        let lacks = ["cc", "timeout", compiler, runner].into_iter().find(|tool| !is_there(tool));
+        let Some(tool) = lacks else { return true };
+        let why = format!("{}: there is no `{tool}`; `cargo xtask test` says how", self.name());
+        let strict = std::env::var("CI").is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
+        assert!(!strict, "{why}");
+        eprintln!("SKIPPED: {why}");
+        false
+    }
+}
+
+/// A compiled program, in a folder of its own that goes with it.
+#[derive(Debug)]
+pub struct CProgram {
+    core: Core,
+    folder: TempDir,
+}
+
+/// What a program did.
+#[derive(Clone, Debug)]
+pub struct CRun {
+    /// What it wrote by `device_write`.
+    pub output: Vec<u8>,
+    /// Executed instructions of each marked region, in order; none on the host.
+    pub instructions: Vec<u64>,
+    /// What it printed.
+    pub log: String,
+}
+
+/// Sections of a program as `size` prints them: start-up and test included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CSize {
+    /// Code and constants.
+    pub text: usize,
+    /// Variables that begin with a value; they take flash as well.
+    pub data: usize,
+    /// Variables that begin with zero.
+    pub bss: usize,
+}
+
+/// Sections of one object file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CSections {
+    /// Bytes of instructions.
+    pub code: usize,
+    /// Bytes of constants.
+    pub constants: usize,
+    /// Bytes of variables.
+    pub variables: usize,
+}
+
+/// Compiles `sources` (name and text) beside `headers`, with `flags` after those for the core, which
+/// must be available.
+///
+/// # Errors
+/// What the compiler or the linker said, such as a memory that does not hold the program.
+pub fn compile_c(
+    core: Core,
+    sources: &[(&str, &str)],
+    headers: &[(&str, &str)],
+    flags: &[&str],
+) -> Result<CProgram, String> {
+    let folder = TempDir::new().map_err(|error| format!("a temporary folder: {error}"))?;
+    let write = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).map_err(|error| format!("{name}: {error}"))
+    };
+    for (name, text) in headers.iter().chain(sources) {
+        write(name, text)?;
+    }
+    write("device.h", include_str!("../embedded/device.h"))?;
+    let runtime = if core == Core::Host {
+        ("device_host.c", include_str!("../embedded/host.c"))
+    } else {
+        ("device_emulated.c", include_str!("../embedded/emulated.c"))
+    };
+    write(runtime.0, runtime.1)?;
+    let [compiler, ..] = core.tools();
+    let mut command = Command::new(compiler);
+    command.current_dir(folder.path()).args(STRICT).args(["-I.", "-o", "program"]);
+    match core.board() {
+        None => {
+            let sanitize = ["-O1", "-g", "-fsanitize=undefined,address"];
+            command.args(sanitize).arg("-fno-sanitize-recover=all");
+        }
+        Some(board) => {
+            let script = if core == Core::Rv32 {
+                include_str!("../embedded/rv32.ld")
+            } else {
+                command.arg("-mthumb");
+                include_str!("../embedded/cortexm.ld")
+            };
+            write("program.ld", script)?;
+            command.args(FREESTANDING).args(board.flags).arg("-Tprogram.ld");
+            for (symbol, value) in [
+                ("code_start", board.code.0),
+                ("code_bytes", board.code.1),
+                ("ram_start", board.ram.0),
+                ("ram_bytes", board.ram.1),
+            ] {
+                command.arg(format!("-Wl,--defsym={symbol}={value:#x}"));
+            }
+        }
+    }
+    command.args(flags).args(sources.iter().map(|(name, _)| name)).arg(runtime.0).arg("-lgcc");
+    finish(&mut command)?;
+    if core != Core::Host {
+        write("count.c", include_str!("../embedded/count.c"))?;
+        let mut plugin = Command::new("cc");
+        plugin.current_dir(folder.path());
+        finish(plugin.args(["-O2", "-shared", "-fPIC", "-o", "count.so", "count.c"]))?;
+    }
+    Ok(CProgram { core, folder })
+}
+
+impl CProgram {
+    /// Runs it on `input`.
+    ///
+    /// # Errors
+    /// Where it does not end by itself with 0: what it printed.
+    pub fn run(&self, input: &[u8]) -> Result<CRun, String> {
+        let path = |name: &str| self.folder.path().join(name);
+        fs::write(path("in.bin"), input).map_err(|error| format!("in.bin: {error}"))?;
+        fs::write(path("out.bin"), []).map_err(|error| format!("out.bin: {error}"))?;
+        let mut command = Command::new("timeout");
+        command.current_dir(self.folder.path()).arg(LIMIT_SECONDS).stdin(Stdio::null());
+        match self.core.board() {
+            None => {
+                // Leaks cannot be: nothing takes memory. Looking for them fails under a debugger.
+                command.arg("./program").env("ASAN_OPTIONS", "detect_leaks=0");
+            }
+            Some(board) => {
+                let [_, emulator, _] = self.core.tools();
+                command.arg(emulator).args(board.machine).args([
+                    "-nographic",
+                    "-monitor",
+                    "none",
+                    "-serial",
+                    "none",
+                    "-no-reboot",
+                    "-semihosting-config",
+                    "enable=on,target=native",
+                    "-plugin",
+                    "file=./count.so,out=counts.txt",
+                    "-kernel",
+                    "program",
+                ]);
+            }
+        }
+        let log = finish(&mut command)?;
+        let output = fs::read(path("out.bin")).map_err(|error| format!("out.bin: {error}"))?;
+        let counts = match self.core {
+            Core::Host => String::new(),
+            _ => fs::read_to_string(path("counts.txt")).map_err(|e| format!("counts: {e}"))?,
+        };
+        let count = |line: &str| line.parse::<u64>().map_err(|e| format!("`{line}`: {e}"));
+        let instructions = counts.lines().map(count).collect::<Result<_, _>>()?;
+        Ok(CRun { output, instructions, log })
+    }
+
+    /// Its sections.
+    ///
+    /// # Errors
+    /// Where there is no tool that prints them.
+    pub fn size(&self) -> Result<CSize, String> {
+        let [.., size] = self.core.tools();
+        let said = finish(Command::new(size).current_dir(self.folder.path()).arg("program"))?;
+        let numbers: Option<Vec<usize>> = said
+            .lines()
+            .nth(1)
+            .map(|line| line.split_whitespace().map_while(|word| word.parse().ok()).collect());
+        match numbers.as_deref() {
+            Some([text, data, bss, ..]) => Ok(CSize { text: *text, data: *data, bss: *bss }),
+            _ => Err(format!("`{size}` says: {said}")),
+        }
+    }
+
+    /// Sections of one of its sources, compiled again by itself.
+    ///
+    /// # Errors
+    /// Where there is no tool that prints them.
+    pub fn sections_of(&self, source: &str) -> Result<CSections, String> {
+        let [compiler, _, size] = self.core.tools();
+        let mut command = Command::new(compiler);
+        command.current_dir(self.folder.path()).args(STRICT).args(["-I.", "-c", "-o", "one.o"]);
+        if let Some(board) = self.core.board() {
+            command.args(FREESTANDING).args(board.flags);
+            command.args((self.core != Core::Rv32).then_some("-mthumb"));
+        }
+        // The linker's flags have no meaning here.
+        finish(command.args(["-Wno-unused-command-line-argument", source]))?;
+        let said =
+            finish(Command::new(size).current_dir(self.folder.path()).args(["-A", "one.o"]))?;
+        let mut sections = CSections::default();
+        for line in said.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [name, bytes, ..] = words[..] else { continue };
+            let Ok(bytes) = bytes.parse::<usize>() else { continue };
+            if name.starts_with(".rodata") || name.starts_with(".srodata") {
+                sections.constants += bytes;
+            } else if name.starts_with(".text") {
+                sections.code += bytes;
+            } else if [".data", ".bss", ".sdata", ".sbss"].iter().any(|s| name.starts_with(s)) {
+                sections.variables += bytes;
+            }
+        }
+        Ok(sections)
+    }
+
+    /// The folder with the program and its sources.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Runs to the end; both the result and the error hold what it printed.
+fn finish(command: &mut Command) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("`{program}`: {error}"))?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if output.status.success() {
+        Ok(said)
+    } else {
+        Err(format!("`{program}`: {}\n{said}", output.status))
+    }
+}
+
+/// Whether a program of that name can be started.
+fn is_there(program: &str) -> bool {
+    static PATH: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let folders = PATH.get_or_init(|| {
+        let path = std::env::var_os("PATH");
+        std::env::split_paths(path.as_deref().unwrap_or(OsStr::new(""))).collect()
+    });
+    folders.iter().any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAIN: &str = r#"
+#include "device.h"
+static int8_t x[1000];
+int main(void)
+{
+    size_t n = device_read(x, sizeof x);
+    DEVICE_BEGIN();
+    for (size_t i = 0; i < n; i++) {
+        int v = x[i] * 3 + 1;
+        x[i] = (int8_t)(v > 127 ? 127 : v < -128 ? -128 : v);
+    }
+    DEVICE_END();
+    device_write(x, n / 2);
+    device_write(x + n / 2, n - n / 2);
+    device_print("done\n");
+    return n == 999 ? 3 : 0;
+}
+"#;
+
+    #[test]
+    fn every_core_computes_the_same_and_counts_alike() {
+        let input: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        let expected: Vec<u8> = input
+            .iter()
+            .map(|x| (i32::from(x.cast_signed()) * 3 + 1).clamp(-128, 127))
+            .map(|y| i8::try_from(y).unwrap().cast_unsigned())
+            .collect();
+        for core in Core::ALL {
+            if !core.is_available() {
+                continue;
+            }
+            let program = compile_c(core, &[("main.c", MAIN)], &[], &[]).unwrap();
+            let run = program.run(&input).unwrap();
+            assert_eq!(run.output, expected, "{}", core.name());
+            assert_eq!(run.log, "done\n", "{}", core.name());
+            let again = program.run(&input).unwrap();
+            assert_eq!(run.instructions, again.instructions, "{}", core.name());
+            if core == Core::Host {
+                assert!(run.instructions.is_empty());
+            } else {
+                let [n] = run.instructions[..] else { panic!("{:?}", run.instructions) };
+                assert!((500..20_000).contains(&n), "{}: {n} instructions", core.name());
+                let size = program.size().unwrap();
+                assert!(size.text > 200 && size.bss >= 1000, "{}: {size:?}", core.name());
+            }
+            let failed = program.run(&input[..999]).unwrap_err();
+            assert!(failed.contains("done"), "{failed}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error_of_the_linker() {
+        let source = "static volatile char x[20000]; int main(void) { return x[5]; }";
+        if Core::CortexM0.is_available() {
+            let error = compile_c(Core::CortexM0, &[("main.c", source)], &[], &[]).unwrap_err();
+            assert!(error.contains("RAM"), "{error}");
+        }
+    }
+}

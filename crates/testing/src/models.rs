@@ -1,0 +1,155 @@
+//! Trained networks as integers, for tests of what is computed with them.
+
+use crate::{Build, project};
+use fixedwise_codec::{idx, onnx};
+use fixedwise_fixed::{Format, Rounding, convert::i64_to_f64};
+use fixedwise_graph::{
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, Shape,
+    from_onnx, lower,
+    ops::{Add, GlobalAveragePool, Relu, Window},
+    passes,
+    run::{Program, ValueRef, Workspace},
+};
+use fixedwise_kernels::Kernels;
+use std::path::Path;
+
+/// The network of an ONNX file, for raw 8-bit pixels, which it takes divided by 255; prepared for
+/// integers.
+///
+/// # Panics
+/// Where the file is no network we read.
+pub fn raw_pixel_network(path: &Path) -> Graph {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let file = onnx::parse_model(&bytes, &|_| Err("no other file".to_owned())).expect("ONNX");
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let graph = from_onnx(&file, &name).expect("a network");
+    let channels = graph.input_shape().c;
+    let scale = vec![1.0 / 255.0; channels];
+    let graph = passes::insert_preprocessing(&graph, scale, vec![0.0; channels]).expect("valid");
+    passes::prepare(&graph, Semantics::Integer).expect("an integer form")
+}
+
+/// The first `n` test images of the Fashion-MNIST in `data/`, raw pixels, enlarged to `shape`
+/// without interpolation.
+///
+/// # Panics
+/// Where the file is broken.
+pub fn fashion_images(n: usize, shape: Shape) -> Vec<Vec<f32>> {
+    let path = project("data/fashion-mnist/t10k-images-idx3-ubyte.gz");
+    let bytes = std::fs::read(path).expect("it is part of the project");
+    let pixels = idx::read(&bytes, 1 << 24).expect("an IDX file").data;
+    let enlarge = |image: &[u8]| {
+        let at = |i: usize| {
+            let (row, column) = (i / shape.c / shape.w, i / shape.c % shape.w);
+            f32::from(image[row * 28 / shape.h * 28 + column * 28 / shape.w])
+        };
+        (0..shape.len()).map(at).collect()
+    };
+    pixels.chunks_exact(28 * 28).take(n).map(enlarge).collect()
+}
+
+/// The integer network whose layer `i` has weights and activations of `bits(i)` bits, binary points
+/// where nothing clips on `images`.
+///
+/// # Panics
+/// Where such a network cannot be proved.
+pub fn integers_of(
+    graph: &Graph,
+    images: &[Vec<f32>],
+    bits: impl Fn(usize) -> [u8; 2],
+) -> FixedGraph {
+    let ranges = ranges(graph, images);
+    let mut layers = Vec::new();
+    let mut others = std::collections::BTreeMap::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let [weights, activations] = bits(layers.len());
+        let [low, high] = ranges[id];
+        let activation = if low >= 0.0 {
+            no_clip(Format::unsigned(activations, 0), high)
+        } else {
+            no_clip(Format::signed(activations, 0), high.max(-low))
+        };
+        if node.op.is_layer() {
+            let largest = |values: &[f32]| values.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
+            layers.push(LayerPlan {
+                name: node.name.clone(),
+                weights: node.op.weights().map(|w| no_clip(Format::signed(weights, 0), largest(w))),
+                bias: None,
+                activation: Some(activation),
+            });
+        } else if matches!(node.op, Op::Add(_)) {
+            others.insert(node.name.clone(), activation);
+        }
+    }
+    let plan = Plan {
+        semantics: Semantics::Integer,
+        quantizer: Quantizer::Uniform,
+        rounding: Rounding::TiesUp,
+        input: Format::unsigned(8, 0),
+        layers,
+        others,
+    };
+    lower(graph, &plan, AccumulatorPolicy::Prove32).expect("a plan that can be proved")
+}
+
+/// The least and the largest value of each node.
+fn ranges(graph: &Graph, images: &[Vec<f32>]) -> Vec<[f32; 2]> {
+    let program = Program::float(graph, Kernels::best());
+    let all: Vec<usize> = (0..graph.nodes.len()).collect();
+    let schedule = program.schedule(&[], &all);
+    let mut workspace = Workspace::new();
+    let mut ranges = vec![[0.0_f32; 2]; graph.nodes.len()];
+    for image in images {
+        program.run_observed(&schedule, &mut workspace, image, &[], |id, value| {
+            let ValueRef::F32(values) = value else { panic!("a float program has float values") };
+            for &x in values {
+                ranges[id] = [ranges[id][0].min(x), ranges[id][1].max(x)];
+            }
+        });
+    }
+    ranges
+}
+
+/// The format with the finest binary point that reaches `largest`.
+fn no_clip(format: Format, largest: f32) -> Format {
+    let reach = i64_to_f64(format.max().max(1)) / f64::from(largest.max(1e-6));
+    let frac = (-40_i8..40).rev().find(|&frac| f64::from(frac) <= reach.log2());
+    Format { frac: frac.unwrap_or(0), ..format }
+}
+
+/// A network of the shape of `MLPerf` Tiny's ResNet-8 for CIFAR-10 (12.5 M MACs), with random weights.
+///
+/// # Panics
+/// Never: its shapes fit.
+pub fn resnet8() -> Graph {
+    let window = |kernel: usize, stride: usize| {
+        let mut window = Window { kernel: [kernel; 2], stride: [stride; 2], ..Window::pixel() };
+        // Keras pads `same` after the last row first.
+        let (before, after) = match (kernel, stride) {
+            (3, 1) => (1, 1),
+            (3, _) => (0, 1),
+            _ => (0, 0),
+        };
+        (window.pad_begin, window.pad_end) = ([before; 2], [after; 2]);
+        window
+    };
+    let mut b = Build::new(Shape::new(32, 32, 3), 8);
+    let x = b.conv("conv_1", 0, 16, &window(3, 1), 1);
+    let mut x = b.push("relu_1", Relu, vec![x]);
+    for (stack, channels) in [16, 32, 64].into_iter().enumerate() {
+        let stride = if stack == 0 { 1 } else { 2 };
+        let y = b.conv(&format!("stack_{stack}_a"), x, channels, &window(3, stride), 1);
+        let y = b.push(&format!("stack_{stack}_relu"), Relu, vec![y]);
+        let y = b.conv(&format!("stack_{stack}_b"), y, channels, &window(3, 1), 1);
+        let shortcut = if stride == 1 {
+            x
+        } else {
+            b.conv(&format!("stack_{stack}_shortcut"), x, channels, &window(1, stride), 1)
+        };
+        let sum = b.push(&format!("stack_{stack}_add"), Add, vec![y, shortcut]);
+        x = b.push(&format!("stack_{stack}_out"), Relu, vec![sum]);
+    }
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("dense", x, 10);
+    passes::prepare(&b.finish(), Semantics::Integer).expect("an integer form")
+}
