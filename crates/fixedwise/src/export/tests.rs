@@ -220,7 +220,7 @@ fn qonnx_and_numpy_compute_the_same_with_the_embedded_network() {
     export_small(ExportForm::Qonnx, &plan, &case.join("network.qonnx.onnx")).unwrap();
     export_small(ExportForm::Npz, &plan, &case.join("network.npz")).unwrap();
     let model = project("models/fashion_small.onnx");
-    let fixed = integer_network(&model, &plan, &ExportOptions::default()).unwrap();
+    let fixed = integer_network(&model, &plan, &ExportOptions::default(), None).unwrap();
     let (array, images) = pixels.first(10);
     fs::write(case.join("images.npy"), encode_npy(&array)).unwrap();
     fs::write(case.join("expected.npy"), encode_npy(&classes(&fixed, &images))).unwrap();
