@@ -394,9 +394,15 @@ fn pad_end(window: &Window, input: Shape, output: Shape) -> [usize; 2] {
 fn pool_attributes(window: &Window, input: Shape, output: Shape) -> Attributes {
     let (begin, end) = (window.pad_begin, pad_end(window, input, output));
     let pads = [begin[0], begin[1], end[0], end[1]];
+    // With one position any step will do; some tools want windows side by side.
+    let positions = [output.h, output.w];
+    let stride = [0, 1].map(|axis| match positions[axis] {
+        1 => window.kernel[axis],
+        _ => window.stride[axis],
+    });
     vec![
         ("kernel_shape", window.kernel.map(int).to_vec().into()),
-        ("strides", window.stride.map(int).to_vec().into()),
+        ("strides", stride.map(int).to_vec().into()),
         ("pads", pads.map(int).to_vec().into()),
     ]
 }
