@@ -143,7 +143,7 @@ impl<'a> Mve<'a> {
     /// those of the second.
     fn weights(&self) -> Vec<i64> {
         let op = self.layer.op;
-        let (depth, blocks) = (self.layer.depth(), self.layer.depth().div_ceil(BLOCK));
+        let (depth, blocks) = (self.layer.depth(), self.blocks());
         let weight = |filter: usize, k: usize| {
             if filter < op.channels && k < depth { op.weights[filter * depth + k] } else { 0 }
         };
@@ -208,7 +208,7 @@ impl<'a> Mve<'a> {
     /// Puts the function for that many pixels into the file; gives its name without prefix.
     fn strip(&self, pixels: usize, source: &mut Source) -> String {
         let prefix = source.prefix().to_owned();
-        let clamp = self.finish(source);
+        let (y, to) = (self.layer.y, &self.layer.op.requantization);
         let bits = self.bits.to_string();
         let scale = (1_u32 << self.scale).to_string();
         let weight = match self.bits {
@@ -216,39 +216,65 @@ impl<'a> Mve<'a> {
             4 => "(l->weights[block * 32 + o % 2 * 16 + lane] >> half * 4 << 4) & 255",
             _ => "(l->weights[block * 16 + lane] >> (half * 4 + o % 2 * 2) << 6) & 255",
         };
-        let values =
-            [("P", prefix.as_str()), ("BITS", &bits), ("SCALE", &scale), ("WEIGHT", weight)];
-        source.once(&format!("mve_sum_{bits}"), fill(include_str!("m55/plain.c"), &values));
+        let values = [
+            ("P", prefix.as_str()),
+            ("BITS", &bits),
+            ("SCALE", &scale),
+            ("WEIGHT", weight),
+            ("T", y.short()),
+            ("Y", y.ctype()),
+        ];
+        let plain = fill(include_str!("m55/plain.c"), &values);
+        source.once(&format!("mve_plain_{bits}_{}", y.short()), plain);
 
-        let y = self.layer.y;
-        let types = format!("{pixels}_w{bits}_{}_{clamp}", y.short());
+        let (channels, blocks) = (self.layer.op.channels, self.blocks());
+        let has_classes = self.layer.has_classes();
+        let kind = if has_classes { "_classes" } else { "" };
+        let name = |bound: i64| bound.to_string().replace('-', "m");
+        let name = format!(
+            "{pixels}_w{bits}_{channels}_{blocks}_{}_{}_{}_{}{kind}",
+            y.short(),
+            self.shift,
+            name(to.min),
+            name(to.max)
+        );
         let all: Vec<(usize, usize)> =
             (0..pixels).flat_map(|pixel| [(0, pixel), (1, pixel)]).collect();
-        let join = |parts: Vec<String>, between: &str| parts.join(between);
         let each = |part: &dyn Fn(usize, usize) -> String| -> Vec<String> {
             all.iter().map(|&(filter, pixel)| part(filter, pixel)).collect()
         };
-        let sums = join(each(&|f, p| format!("c{f}{p} = bias[{p}][o + {f}]")), ", ");
-        let plain = join(
-            each(&|f, p| {
-                format!(
-                    "        c{f}{p} = {prefix}_mve_sum_{bits}(l, columns + {p} * l->depth, o + {f}, \
-                     c{f}{p});"
-                )
-            }),
-            "\n",
-        );
+        // Pixels of one class begin with the same biases.
+        let sums = each(&|f, p| {
+            let b = if has_classes { p } else { 0 };
+            if has_classes || p == 0 {
+                format!("c{f}{p} = b{b}[o + {f}]")
+            } else {
+                format!("c{f}{p}")
+            }
+        });
+        let copies = each(&|f, p| {
+            if has_classes || p == 0 { String::new() } else { format!("c{f}{p} = c{f}0;") }
+        });
+        let biases =
+            (0..if has_classes { pixels } else { 1 }).map(|p| format!("*b{p} = bias[{p}]"));
         let mut outputs = each(&|f, p| format!("[c{f}{p}] \"+Te\"(c{f}{p})"));
         outputs.extend((0..pixels).map(|p| format!("[a{p}] \"+r\"(a{p})")));
-        let pointers = (0..pixels).map(|p| format!("*a{p} = columns + {p} * depth")).collect();
+        let pointers = (0..pixels).map(|p| format!("*a{p} = columns + {}", p * blocks * BLOCK));
         let store = |filter: usize, indent: &str| {
             let lines = (0..pixels).map(|p| {
-                let at = if p == 0 { "o".to_owned() } else { format!("{p} * channels + o") };
-                let at = if filter == 0 { at } else { format!("{at} + 1") };
-                format!("{indent}y[{at}] = ({})$P_mve_finish_{clamp}(c{filter}{p}, l);", y.ctype())
+                let sum = format!("c{filter}{p}");
+                let (before, value) = self.finish(&sum);
+                format!("{indent}{before}y[{}] = ({}){value};", p * channels + filter, y.ctype())
             });
-            fill(&lines.collect::<Vec<_>>().join("\n"), &[("P", &prefix)])
+            lines.collect::<Vec<_>>().join("\n")
         };
+        let mut stores = store(0, "        ");
+        if channels % 2 == 1 {
+            let second = store(1, "            ");
+            stores += &format!("\n        if (o + 1 < {channels}) {{\n{second}\n        }}");
+        } else {
+            stores += &format!("\n{}", store(1, "        "));
+        }
         let is_masked = self.bits < 8;
         let mask =
             format!("    const uint8x16_t mask = vdupq_n_u8({});\n", 256 - (256 >> self.bits));
@@ -257,21 +283,50 @@ impl<'a> Mve<'a> {
             &[
                 ("P", &prefix),
                 ("N", &pixels.to_string()),
-                ("S", &types),
+                ("S", &name),
+                ("BITS", &format!("{bits}_{}", y.short())),
+                ("CHANNELS", &channels.to_string()),
+                ("BLOCKS", &blocks.to_string()),
                 ("Y", y.ctype()),
-                ("SUMS", &sums),
-                ("POINTERS", &format!("const uint8_t {};", join(pointers, ", "))),
+                ("BIASES", &format!("const int32_t {};", biases.collect::<Vec<_>>().join(", "))),
+                ("SUMS", &sums.join(", ")),
+                ("COPIES", &copies.concat()),
+                (
+                    "POINTERS",
+                    &format!("const uint8_t {};", pointers.collect::<Vec<_>>().join(", ")),
+                ),
                 ("BLOCK", &self.block(pixels)),
                 ("OUTPUTS", &outputs.join(", ")),
-                ("PLAIN", &plain),
-                ("FIRST", &store(0, "        ")),
-                ("SECOND", &store(1, "            ")),
+                ("STORES", &stores),
                 ("MASK", if is_masked { &mask } else { "" }),
                 ("MASK_INPUT", if is_masked { ", [m] \"w\"(mask)" } else { "" }),
             ],
         );
-        source.once(&format!("mve_strip_{types}"), text);
-        format!("mve_strip_{types}")
+        source.once(&format!("mve_strip_{name}"), text);
+        format!("mve_strip_{name}")
+    }
+
+    /// Statements before, and the expression of, the output that a sum becomes.
+    fn finish(&self, sum: &str) -> (String, String) {
+        let (to, shift) = (&self.layer.op.requantization, self.shift);
+        let width = (1..=15).find(|&width| to.min == 0 && to.max == (1_i64 << width) - 1);
+        match width {
+            Some(width) => {
+                let by = if shift == 0 { String::new() } else { format!(", asr #{shift}") };
+                let usat = format!("usat %0, #{width}, %0{by}");
+                (format!("__asm__(\"{usat}\" : \"+r\"({sum}));\n        "), sum.to_owned())
+            }
+            None => {
+                let (min, max) = (to.min, to.max);
+                let clamp = format!("({sum} < {min} ? {min} : {sum} > {max} ? {max} : {sum})");
+                (format!("{sum} >>= {shift};\n        "), clamp)
+            }
+        }
+    }
+
+    /// How many times 32 values a column has.
+    fn blocks(&self) -> usize {
+        self.layer.depth().div_ceil(BLOCK)
     }
 
     /// The instructions for 32 values of two filters and some pixels, as lines of strings.
@@ -318,30 +373,5 @@ impl<'a> Mve<'a> {
         let lines: Vec<String> =
             lines.into_iter().map(|line| format!("            \"{line}\\n\"")).collect();
         lines.join("\n")
-    }
-
-    /// Puts the function that brings a sum to the output into the file; gives its name's end.
-    fn finish(&self, source: &mut Source) -> String {
-        let to = &self.layer.op.requantization;
-        let prefix = source.prefix().to_owned();
-        let width = (1..=15).find(|&width| to.min == 0 && to.max == (1_i64 << width) - 1);
-        let (name, instructions) = match width {
-            Some(width) => (
-                format!("unsigned_{width}"),
-                format!(
-                    "__asm__(\"usat %0, #{width}, %1\" : \"=r\"(acc) : \"r\"(acc >> l->shift));\n    \
-                     return acc;"
-                ),
-            ),
-            None => (
-                "any".to_owned(),
-                "acc >>= l->shift;\n    return acc < l->min ? l->min : acc > l->max ? l->max : acc;"
-                    .to_owned(),
-            ),
-        };
-        let values =
-            [("P", prefix.as_str()), ("C", name.as_str()), ("INSTRUCTIONS", &instructions)];
-        source.once(&format!("mve_finish_{name}"), fill(include_str!("m55/finish.c"), &values));
-        name
     }
 }
