@@ -129,13 +129,15 @@ fn steps(
         let of_tensor = |entry: &&TraceEntry| {
             entry.name == node.name && entry.kind == kind && entry.bits <= to && !entry.chosen
         };
-        let losses = tried.iter().filter(of_tensor).filter_map(|entry| entry.relative_loss);
+        let tried = || tried.iter().filter(of_tensor);
+        let losses = tried().filter_map(|entry| entry.relative_loss);
         steps.push(BudgetStep {
             name: node.name.clone(),
             kind: kind.name().to_owned(),
             bits: format.bits,
             next_bits: to,
             saved_bytes: u64::from(from - to) * count_to_u64(count) / 8,
+            was_tried: tried().next().is_some(),
             loss: losses.min_by(f64::total_cmp),
         });
     }

@@ -4,12 +4,12 @@ use crate::{
     Error, budget,
     budget::Limits,
     model::Model,
-    plan_file::{plan_target, read_plan},
+    plan_file::read_plan,
     progress::{Observer, Progress, Step},
     quantize::{integers, measure, peak_ram},
     result::{ImagesResult, RunResult, SetResult},
     sets::{DataOptions, Sets},
-    target_file::{read_target, target_names},
+    target_file::named_target,
 };
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Semantics, Target};
@@ -86,12 +86,9 @@ fn run(
     let reported = Sets::load_test(data, &model)?;
     let model = model.with_preprocessing(&reported)?;
     let images = &reported.images;
-    let named = || -> Result<Option<Target>, Error> {
-        let name = plan_target(plan)?.filter(|name| target_names().contains(&name.as_str()));
-        name.map(|name| read_target(&name)).transpose()
-    };
     let is_asked = options.target.is_some();
-    let target = options.target.clone().map_or_else(named, |target| Ok(Some(target)))?;
+    let target = options.target.clone();
+    let target = target.map_or_else(|| named_target(plan), |target| Ok(Some(target)))?;
     let plan = read_plan(plan, &model, options.semantics)?;
     budget::check_semantics(plan.semantics, is_asked)?;
     let graph = model.prepared(plan.semantics)?;

@@ -8,6 +8,7 @@ use crate::{
     plan_file::{RAW_PIXELS, read_plan},
     quantize::integers,
     sets::DataOptions,
+    target_file::named_target,
 };
 use fixedwise_graph::{FixedGraph, Target, emit};
 use std::{
@@ -37,6 +38,9 @@ pub struct ExportOptions {
     pub preprocess: Option<Preprocess>,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
     pub architecture: Option<PathBuf>,
+    /// Whose rules the plan keeps, for [`export`]; by default the target that the plan names, where
+    /// that comes with fixedwise.
+    pub target: Option<Target>,
     /// How files and identifiers begin that have the network's name, a C identifier; by default the
     /// model's name, each character that no identifier has replaced by `_`.
     pub name: Option<String>,
@@ -93,7 +97,9 @@ pub fn export(
     let name = options.name.as_deref().map(checked_name).transpose()?;
     let sources = [Some(model), Some(plan), options.architecture.as_deref()];
     let sources: Vec<&Path> = sources.into_iter().flatten().collect();
-    let fixed = integer_network(model, plan, options, None)?;
+    let target = options.target.clone();
+    let target = target.map_or_else(|| named_target(plan), |target| Ok(Some(target)))?;
+    let fixed = integer_network(model, plan, options, target.as_ref())?;
     let mut inexact = Vec::new();
     let mut onnx = |file: emit::onnx::OnnxFile| {
         inexact = file.inexact;

@@ -275,8 +275,10 @@ pub struct BudgetStep {
     pub next_bits: u8,
     /// Bytes that this saves, of RAM while the value is there.
     pub saved_bytes: u64,
-    /// The least relative loss that was measured with at most that width, when its turn was; absent
-    /// where it was not tried, or given up before all images were run.
+    /// Whether a format of at most that width was tried.
+    pub was_tried: bool,
+    /// The least relative loss that was measured with one, when its turn was; absent where each was
+    /// given up before all images were run, as it lost more than was left to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
 }

@@ -11,6 +11,9 @@ use fixedwise_fixed::convert::u64_to_f64;
 /// Longest name of a layer that is shown in full.
 const NAME_WIDTH: usize = 16;
 
+/// Longest name of a target that is shown in full beside numbers.
+const TARGET_WIDTH: usize = 14;
+
 /// The whole result as text of at most 100 columns: layers, costs, accuracy, verdict; with ANSI
 /// colors where `color` says so.
 ///
@@ -161,7 +164,10 @@ fn costs(result: &RunResult, color: bool, out: &mut String) {
         String::new(),
         String::new(),
         match &result.target {
-            Some(target) => format!("constants on {}; code comes on top", shortened(target, 20)),
+            Some(target) => {
+                let target = shortened(target, TARGET_WIDTH);
+                format!("constants on {target}; code comes on top")
+            }
             None => text("weights and biases, packed"),
         },
     ]);
@@ -172,8 +178,8 @@ fn costs(result: &RunResult, color: bool, out: &mut String) {
         String::new(),
         match (&result.target, result.io_bytes) {
             (Some(target), Some(io)) => {
-                let target = shortened(target, 20);
-                format!("arena on {target}; input and result, {} bytes, on top", grouped(io))
+                let (target, io) = (shortened(target, TARGET_WIDTH), kilobytes(u64_to_f64(io)));
+                format!("arena on {target}; {io} for input, result")
             }
             _ => text("buffers of one image in this executor"),
         },
@@ -306,8 +312,9 @@ fn budget_text(budget: &BudgetResult, result: &RunResult) -> String {
     }
     for step in &budget.steps {
         let loss = match step.loss {
-            Some(loss) => format!("its measured loss was {}", percent(loss)),
-            None => "not measured on all images".to_owned(),
+            Some(loss) => format!("its loss was {}", percent(loss)),
+            None if step.was_tried => "tried, it lost more than was left".to_owned(),
+            None => "not tried".to_owned(),
         };
         let (name, saved) = (shortened(&step.name, 24), grouped(step.saved_bytes));
         let (kind, bits) = (&step.kind, step.next_bits);
@@ -396,7 +403,9 @@ mod tests {
     #[test]
     fn the_summary_fits_a_terminal() {
         let text = summary(&result(), false);
-        for line in text.lines() {
+        let target = Some("a-board-with-a-long-name".to_owned());
+        let named = RunResult { target, io_bytes: Some(150_528), ..result() };
+        for line in text.lines().chain(summary(&named, false).lines()) {
             assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
         }
         assert!(!text.contains('\x1b'));
@@ -441,6 +450,7 @@ mod tests {
                 bits: 12,
                 next_bits: 8,
                 saved_bytes: 10_816,
+                was_tried: true,
                 loss: Some(0.0183),
             }],
         };
@@ -452,7 +462,7 @@ mod tests {
             "✗ RAM takes 34,567 bytes, 14,087 more than the 20,480 there are.\n",
             "    No widths that cortex-m0 stores take less than 30,000: the network is too large.\n",
             "    at the peak: conv2d_1, 21,632 bytes\n",
-            "    conv2d_1: activations of 8 bits would save 10,816 bytes; its measured loss was 1.83 %\n",
+            "    conv2d_1: activations of 8 bits would save 10,816 bytes; its loss was 1.83 %\n",
             "    The loss so far is 0.85 %: a larger --max-loss lets more formats through.\n",
         ] {
             assert!(text.contains(expected), "{expected}{text}");

@@ -1,6 +1,9 @@
 //! Target profiles: those that come with fixedwise, and TOML files of the same form.
 
-use crate::{Error, output, plan_file::Problem};
+use crate::{
+    Error, output,
+    plan_file::{Problem, plan_target},
+};
 use fixedwise_fixed::{Range, Rounding};
 use fixedwise_graph::{
     Target,
@@ -84,6 +87,12 @@ pub fn read_target(name: &str) -> Result<Target, Error> {
     let text = output::read_text(path)?;
     let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
     parse(&text, &stem).map_err(|problem| refuse(path, problem))
+}
+
+/// The target that a plan names, where it comes with fixedwise.
+pub(crate) fn named_target(plan: &Path) -> Result<Option<Target>, Error> {
+    let name = plan_target(plan)?.filter(|name| target_names().contains(&name.as_str()));
+    name.map(|name| read_target(&name)).transpose()
 }
 
 fn refuse(path: &Path, Problem { line, problem }: Problem) -> Error {

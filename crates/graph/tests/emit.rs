@@ -22,6 +22,8 @@ use fixedwise_testing::{Build, Random, project, python, run_fixed_on};
 use std::{path::Path, process::Command};
 
 const IMAGES: usize = 24;
+/// The seed whose activations have more than 8 bits.
+const WIDE: u64 = 3;
 
 fn window(kernel: usize, stride: usize, pad: usize) -> Window {
     Window {
@@ -68,7 +70,7 @@ fn windows() -> Graph {
     let strided = Window { kernel: [2, 3], stride: [2, 1], pad_end: [1, 0], ..window(1, 1, 0) };
     let y = b.conv("strided", x, 4, &strided, 1);
     let square = AveragePool { window: window(2, 2, 0), include_pad: false };
-    let a = b.push("square", square, vec![y]);
+    let a = b.push("dilated_weights", square, vec![y]);
     let counted = AveragePool { window: window(3, 2, 1), include_pad: true };
     let c = b.push("counted", counted, vec![y]);
     let c = b.conv("to_a", c, 4, &window(1, 1, 0), 1);
@@ -83,7 +85,7 @@ fn windows() -> Graph {
         .map(|(i, x)| b.push(&format!("mean_{i}"), GlobalAveragePool, vec![x]))
         .collect();
     let x = b.push("join", Concat { axis: 2 }, pooled);
-    b.gemm("dense", x, 9);
+    b.gemm("output", x, 9);
     passes::prepare(&b.finish(), Semantics::Integer).unwrap()
 }
 
@@ -167,7 +169,8 @@ fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
     let last = graph.layers().last().unwrap().1.name.clone();
     let mut layers = Vec::new();
     for (_, node) in graph.layers() {
-        let (w, a) = (bits(2, 6), bits(3, 8));
+        let (w, a) =
+            if seed == WIDE { (bits(2, 3), bits(9, 12)) } else { (bits(2, 6), bits(3, 8)) };
         let activation = if node.name == last {
             Format::signed(16, 9)
         } else if node.activation == fixedwise_graph::Activation::Relu {
@@ -221,16 +224,24 @@ fn cases() -> Vec<Case> {
         for (name, rounding) in
             [("up", Rounding::TiesUp), ("even", Rounding::TiesEven), ("floor", Rounding::Floor)]
         {
-            for seed in 0..3 {
+            for seed in 0..=WIDE {
                 // Bytes, floats with and without sign.
-                let input = [Format::unsigned(8, 0), Format::unsigned(5, 2), Format::full(7, 3)]
-                    [usize::try_from(seed).unwrap()];
+                let input = [
+                    Format::unsigned(8, 0),
+                    Format::unsigned(5, 2),
+                    Format::full(7, 3),
+                    Format::signed(12, 8),
+                ][usize::try_from(seed).unwrap()];
                 let mut plan = plan(&graph, rounding, seed, input);
                 if seed == 0 {
                     // Bytes reach 255: the first layer's weights are those of a folded 1/255.
                     let first = plan.layers[0].weights.as_mut().unwrap();
                     first.frac += 5;
                     plan.layers[0].activation.as_mut().unwrap().frac -= 2;
+                }
+                if network == "sequential" {
+                    // Rounded at the end too.
+                    plan.layers.last_mut().unwrap().activation = Some(Format::signed(7, 2));
                 }
                 let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
                 let mut random = Random::new(seed + 100);
@@ -318,18 +329,20 @@ fn qonnx_computes_the_same() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     // One image at a time, node by node: a few of each.
-    let cases: Vec<Case> = cases().into_iter().filter(|case| !case.name.ends_with('1')).collect();
+    let few = |case: &Case| case.name.ends_with(['0', '3']);
+    let cases: Vec<Case> = cases().into_iter().filter(few).collect();
+    let n = cases.len();
     for mut case in cases {
-        case.images.truncate(4);
+        case.images.truncate(3);
         let file = emit::qonnx::emit(&case.fixed).unwrap();
         let folder = write(folder.path(), &case);
         std::fs::write(folder.join("network.qonnx.onnx"), file.bytes).unwrap();
     }
     let lines = run(&python, "qonnx", folder.path());
     let wrong: Vec<&String> =
-        lines.iter().filter(|line| !line.contains(": 4 of 4 equal")).collect();
+        lines.iter().filter(|line| !line.contains(": 3 of 3 equal")).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(lines.len(), 24);
+    assert_eq!(lines.len(), n);
 }
 
 #[test]
@@ -349,6 +362,10 @@ fn numpy_computes_the_same_from_the_archive_alone() {
 #[test]
 fn hls4ml_computes_the_same() {
     let Some(python) = python() else { return };
+    if Command::new("g++").arg("--version").output().is_err() && std::env::var_os("CI").is_none() {
+        eprintln!("SKIPPED: there is no g++, which compiles what hls4ml writes");
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     for case in cases().iter().filter(|case| case.name.ends_with("up_0")) {
         let folder = write(folder.path(), case);
@@ -395,4 +412,35 @@ fn type_check(fixed: &FixedGraph) -> String {
         }
     }
     text + "  return wrong != 0;\n}\n"
+}
+
+#[test]
+fn steps_beyond_floats_are_refused() {
+    let mut b = Build::new(Shape::vector(2), 1);
+    b.gemm("dense", 0, 3);
+    let graph = b.finish();
+    let mut plan = plan(&graph, Rounding::TiesUp, 0, Format::unsigned(8, 60));
+    plan.layers[0].weights = Some(Format::signed(4, 55));
+    plan.layers[0].activation = Some(Format::signed(8, 100));
+    plan.layers[0].bias = Some(Format::signed(1, 0));
+    let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+    let error = emit::onnx::emit(&fixed).unwrap_err().to_string();
+    assert!(error.starts_with("node `dense`: its steps are 2^-115"), "{error}");
+    assert_eq!(emit::qonnx::emit(&fixed).unwrap_err().to_string(), error);
+}
+
+/// 16 bits everywhere: what float sums cannot hold is said.
+#[test]
+fn sums_that_floats_may_round_are_named() {
+    let mut b = Build::new(Shape::new(6, 6, 3), 2);
+    let x = b.conv("wide", 0, 4, &window(3, 1, 1), 1);
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("narrow", x, 3);
+    let graph = b.finish();
+    let mut plan = plan(&graph, Rounding::TiesUp, 0, Format::unsigned(8, 0));
+    plan.layers[0].weights = Some(Format::signed(16, 15));
+    plan.layers[0].activation = Some(Format::signed(8, 0));
+    plan.layers[1].activation = Some(Format::signed(8, 0));
+    let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+    assert_eq!(emit::onnx::emit(&fixed).unwrap().inexact, ["wide"]);
 }

@@ -137,6 +137,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
 /// What every form is told.
 fn options(network: &Network, name: Option<String>) -> Result<ExportOptions> {
     Ok(ExportOptions {
+        target: None,
         preprocess: network.preprocess.as_deref().map(arguments::preprocess).transpose()?,
         architecture: network.model.architecture.clone(),
         name,

@@ -238,6 +238,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let export = ExportOptions {
         preprocess: data.preprocess.clone(),
         architecture: options.architecture.clone(),
+        target: options.target.clone(),
         name: None,
     };
     for &form in &arguments.emit {

@@ -207,6 +207,36 @@ fn enlarged(pixels: &Pixels, size: usize, n: usize) -> Pixels {
     Pixels { shape: vec![n, size, size], data }
 }
 
+#[test]
+fn qonnx_and_numpy_compute_the_same_with_the_embedded_network() {
+    let Some(python) = python() else { return };
+    let bytes = fs::read(project("data/fashion-mnist/t10k-images-idx3-ubyte.gz")).unwrap();
+    let images = idx::read(&bytes, 1 << 24).unwrap();
+    let pixels = Pixels { shape: images.shape.clone(), data: images.data };
+    let plan = project("suite/export/plan.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let case = folder.path().join("fashion_small");
+    fs::create_dir(&case).unwrap();
+    export_small(ExportForm::Qonnx, &plan, &case.join("network.qonnx.onnx")).unwrap();
+    export_small(ExportForm::Npz, &plan, &case.join("network.npz")).unwrap();
+    let model = project("models/fashion_small.onnx");
+    let fixed = integer_network(&model, &plan, &ExportOptions::default(), None).unwrap();
+    let (array, images) = pixels.first(10);
+    fs::write(case.join("images.npy"), encode_npy(&array)).unwrap();
+    fs::write(case.join("expected.npy"), encode_npy(&classes(&fixed, &images))).unwrap();
+    for form in ["qonnx", "npz"] {
+        let run = Command::new(&python)
+            .arg(project("suite/run_export.py"))
+            .arg(form)
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let text = String::from_utf8_lossy(&run.stdout).into_owned();
+        assert_eq!(text, "fashion_small: 10 of 10 equal, 10 the same class\n", "{form}");
+    }
+}
+
 /// A plan of uniform width.
 fn uniform(model: &Path, data: &str, bits: u8, folder: &Path) -> PathBuf {
     let source = |range: &str| Some(format!("{data}:{range}").parse().unwrap());

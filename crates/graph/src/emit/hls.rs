@@ -26,6 +26,8 @@ struct Types {
     note: String,
     /// By what hls4ml calls them.
     kinds: Vec<(&'static str, String)>,
+    /// The type of a sum to which QONNX adds the bias in a node of its own.
+    unbiased: Option<String>,
 }
 
 /// Configuration and header; `name` is that of the header's guard and must be a C identifier.
@@ -38,10 +40,20 @@ pub fn emit(fixed: &FixedGraph, name: &str) -> HlsFiles {
             let inputs: Vec<Format> =
                 node.inputs.iter().map(|&id| fixed.nodes[id].format).collect();
             let (note, kinds) = types(node, &inputs);
-            Types { name: names.unique(&node.name), note, kinds }
+            let unbiased = unbiased(fixed, node);
+            Types { name: names.unique(&node.name), note, kinds, unbiased }
         })
         .collect();
     HlsFiles { config: config(&nodes), header: header(&nodes, name) }
+}
+
+/// The sum's type where the bias has a node of its own: a vector's layer, or a bias by position.
+fn unbiased(fixed: &FixedGraph, node: &FixedNode) -> Option<String> {
+    let FixedOp::Conv(op) = &node.op else { return None };
+    let input = fixed.nodes[node.inputs[0]].shape;
+    let by_position = op.bias.values.len() != op.channels;
+    let frac = i32::from(op.weights_format.frac) + i32::from(op.input.frac);
+    (by_position || op.is_dense(input)).then(|| exact(node.accumulator_bits.max(1), frac))
 }
 
 fn types(node: &FixedNode, inputs: &[Format]) -> (String, Vec<(&'static str, String)>) {
@@ -147,8 +159,17 @@ LayerName:
     .to_owned();
     for node in nodes {
         text.push_str(&format!("  \"{}\":\n    Precision:\n", node.name));
+        let result = |name: &str| format!("      result: {name}\n");
         for (kind, name) in &node.kinds {
-            text.push_str(&format!("      {kind}: {name}\n"));
+            match &node.unbiased {
+                // It is rounded after the bias.
+                Some(sum) if *kind == "result" => {
+                    text.push_str(&result(sum));
+                    text.push_str(&format!("  \"{}_biased\":\n    Precision:\n", node.name));
+                    text.push_str(&result(name));
+                }
+                _ => text.push_str(&format!("      {kind}: {name}\n")),
+            }
         }
     }
     text

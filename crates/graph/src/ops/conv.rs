@@ -213,6 +213,13 @@ pub struct FixedConv {
     pub requantization: Requantization,
 }
 
+impl FixedConv {
+    /// Whether it is a dense layer: every input of one pixel with every output.
+    pub fn is_dense(&self, input: Shape) -> bool {
+        self.window == Window::pixel() && self.groups == 1 && input.h * input.w == 1
+    }
+}
+
 impl FixedOperator for FixedConv {
     fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep {
         let geometry = ConvGeometry {

@@ -187,8 +187,14 @@ impl<O: Oracle> Search<'_, O> {
         self.base = self.reference.clone();
         self.settle(self.reference.clone());
         self.whole(&plan, &evaluation)?;
-        for position in 0..self.options.search.order.len() {
+        let order = self.options.search.order;
+        let is_counted = |kind| self.guide.is_counted(self.graph, &self.tensors_of(kind));
+        let last = order.iter().rposition(|&kind| is_counted(kind));
+        for position in 0..order.len() {
             self.search_kind(position)?;
+            if Some(position) == last {
+                self.spend_the_rest()?;
+            }
         }
         Ok(())
     }
@@ -326,18 +332,48 @@ impl<O: Oracle> Search<'_, O> {
                 self.base.evaluation = Some(evaluation);
                 self.hold(tensor, format)?;
             }
-            self.tensors_done += 1;
-            let Standing { plan, evaluation } = self.found.clone();
-            if let (Some(format), Some(evaluation)) = (tensor.of(&plan), evaluation) {
-                self.tell(&Event::Chosen {
-                    tensor,
-                    format,
-                    plan: &plan,
-                    evaluation: &evaluation,
-                    done: self.tensors_done,
-                    tensors: self.tensors,
-                })?;
+            self.tell_chosen(tensor)?;
+        }
+        Ok(())
+    }
+
+    /// Once more through the tensors that save most, with what the loss of all of them has left of
+    /// the bound; not in the paper's walk.
+    fn spend_the_rest(&mut self) -> Result<(), End> {
+        if self.holding != Holding::Everything {
+            return Ok(());
+        }
+        let order = self.options.search.order;
+        let all: Vec<Tensor> = order.iter().flat_map(|&kind| self.tensors_of(kind)).collect();
+        for tensor in self.guide.worth_another_step(self.graph, &all, &self.found.plan)? {
+            let is_met = self.found.evaluation.is_some_and(|e| e.relative_loss() <= self.bound);
+            let Some(from) = tensor.of(&self.found.plan).filter(|_| is_met) else { continue };
+            self.tensors += 1;
+            self.base = self.found.clone();
+            let bound = self.bound;
+            if let Some((format, evaluation)) = self.walk(&tensor, from, bound)? {
+                tensor.set(&mut self.base.plan, Some(format));
+                self.base.evaluation = Some(evaluation);
+                self.settle(self.base.clone());
             }
+            self.tell_chosen(&tensor)?;
+        }
+        Ok(())
+    }
+
+    /// Tells what a tensor has after its turn.
+    fn tell_chosen(&mut self, tensor: &Tensor) -> Result<(), End> {
+        self.tensors_done += 1;
+        let Standing { plan, evaluation } = self.found.clone();
+        if let (Some(format), Some(evaluation)) = (tensor.of(&plan), evaluation) {
+            self.tell(&Event::Chosen {
+                tensor,
+                format,
+                plan: &plan,
+                evaluation: &evaluation,
+                done: self.tensors_done,
+                tensors: self.tensors,
+            })?;
         }
         Ok(())
     }

@@ -6,7 +6,10 @@ use super::{
     tensors::{Kind, Tensor},
 };
 use crate::error::SearchError;
-use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
+use fixedwise_fixed::{
+    Format,
+    convert::{count_to_u64, u64_to_f64},
+};
 use fixedwise_graph::{
     Graph, LowerError, NodeId, Op, Plan, Target,
     footprint::value_memory,
@@ -136,7 +139,7 @@ impl Guide {
     }
 
     /// The budgets of the kinds, `tensors` in their order: those that the objective counts share the
-    /// bound evenly, each tensor by how much it counts; the others have what is left, or half of the
+    /// bound evenly, more of it for tensors that count more; the others have what is left, or half of the
     /// bound where what is lost before is not seen. `None` where the paper's are meant.
     pub(super) fn budgets(
         &self,
@@ -161,11 +164,15 @@ impl Guide {
                     Holding::Nothing => Budget::Share,
                 };
             }
+            // Half of it by how much a tensor counts, half to all alike: small ones come early, and
+            // with nothing to lose they would get wider.
             let total = u64_to_f64(gains.iter().sum());
-            let mut reached = 0;
-            let losses = gains.iter().map(|gain| {
-                reached = if holding == Holding::Nothing { *gain } else { reached + gain };
-                spent + part * u64_to_f64(reached) / total
+            let alike = 1.0 / u64_to_f64(count_to_u64(gains.len()));
+            let mut reached = 0.0;
+            let losses = gains.iter().map(|&gain| {
+                let share = (u64_to_f64(gain) / total).midpoint(alike);
+                reached = if holding == Holding::Nothing { share } else { reached + share };
+                spent + part * reached
             });
             let losses = losses.collect();
             if holding == Holding::Everything {
@@ -173,6 +180,75 @@ impl Guide {
             }
             Budget::Losses(losses)
         }))
+    }
+
+    /// Whether a kind counts for the objective.
+    pub(super) fn is_counted(&self, graph: &Graph, tensors: &[Tensor]) -> bool {
+        let is_idle = tensors.first().is_none_or(|tensor| self.is_idle(tensor.kind));
+        !is_idle && self.gains(graph, tensors).iter().any(|&gain| gain > 0)
+    }
+
+    /// The tensors for which another step down is worth some of the loss that is left, those that
+    /// save most first; none in the paper's walk, nor activations beside the peak.
+    ///
+    /// # Errors
+    /// Where the plan does not fit the graph.
+    pub(super) fn worth_another_step(
+        &self,
+        graph: &Graph,
+        tensors: &[Tensor],
+        plan: &Plan,
+    ) -> Result<Vec<Tensor>, LowerError> {
+        /// A step must save so large a part of what all tensors take.
+        const PART: u64 = 64;
+        if self.objective == Objective::Memory {
+            return Ok(Vec::new());
+        }
+        // How a tensor is stored, and at the next width.
+        let step = |tensor: &Tensor| {
+            let bits = tensor.of(plan)?.bits;
+            let Some(levels) = self.levels(tensor) else {
+                return Some((bits, bits.checked_sub(1).filter(|&to| to > 0)));
+            };
+            let levels: Vec<u8> = levels.into_iter().filter_map(|l| u8::try_from(l).ok()).collect();
+            let from = levels.iter().copied().rfind(|&level| level >= bits)?;
+            Some((from, levels.into_iter().find(|&level| level < bits)))
+        };
+        let counted: Vec<(&Tensor, u64, u8, Option<u8>)> = tensors
+            .iter()
+            .zip(self.gains(graph, tensors))
+            .filter(|(tensor, gain)| *gain > 0 && !self.is_idle(tensor.kind))
+            .filter_map(|(tensor, gain)| step(tensor).map(|(from, to)| (tensor, gain, from, to)))
+            .collect();
+        let total: u64 = counted.iter().map(|(_, gain, from, _)| gain * u64::from(*from)).sum();
+        let mut worth = Vec::new();
+        for (tensor, gain, from, to) in counted {
+            let Some(to) = to else { continue };
+            let saved = gain * u64::from(from - to);
+            if saved * PART < total || !self.lowers_ram(graph, tensor, to, plan)? {
+                continue;
+            }
+            worth.push((saved, tensor.clone()));
+        }
+        worth.sort_by_key(|(saved, _)| std::cmp::Reverse(*saved));
+        Ok(worth.into_iter().map(|(_, tensor)| tensor).collect())
+    }
+
+    /// Whether a narrower tensor alone lowers the peak; true where that is not asked for.
+    fn lowers_ram(
+        &self,
+        graph: &Graph,
+        tensor: &Tensor,
+        bits: u8,
+        plan: &Plan,
+    ) -> Result<bool, LowerError> {
+        let (Objective::Ram, Some(target)) = (self.objective, &self.target) else {
+            return Ok(true);
+        };
+        let mut narrower = plan.clone();
+        tensor.set(&mut narrower, tensor.of(plan).map(|format| Format { bits, ..format }));
+        let bytes = |plan| value_memory(graph, plan, target).map(|memory| memory.bytes);
+        Ok(bytes(&narrower)? < bytes(plan)?)
     }
 
     /// Of activations as they stand in a plan, those that need not get narrower: with all others at

@@ -31,7 +31,11 @@ impl<O: Oracle> Search<'_, O> {
         let levels = self.guide.levels(tensor);
         let mut points = Points { tensor, from, budget, levels, tried: BTreeMap::new() };
         let start = Point { bits: i32::from(from.bits), frac: i32::from(from.frac) };
-        let chosen = match self.descend(&mut points, start)? {
+        let lowest = match points.levels {
+            None => self.descend(&mut points, start)?,
+            Some(_) => self.descend_levels(&mut points, start)?,
+        };
+        let chosen = match lowest {
             Some(lowest) => Some(self.search_around(&mut points, lowest)?),
             None => self.widen(&mut points, start)?,
         };
@@ -54,8 +58,10 @@ impl<O: Oracle> Search<'_, O> {
             if is_within {
                 lowest = Some(point);
             }
-            let Some(step) = points.step_down(point.bits) else { break };
-            point = point.moved(-step, -step);
+            if point.bits == 1 {
+                break;
+            }
+            point = point.moved(-1, -1);
             if !is_within {
                 if self.loss(points, point, budget)? <= budget {
                     lowest = Some(point);
@@ -66,13 +72,34 @@ impl<O: Oracle> Search<'_, O> {
         let Some(mut lowest) = lowest else { return Ok(None) };
         // As in the paper's code, two bits are not reduced here; the local search may.
         if lowest.bits > 2 {
-            while let Some(step) = points.step_down(lowest.bits)
-                && self.loss(points, lowest.moved(-step, 0), budget)? <= budget
-            {
-                lowest = lowest.moved(-step, 0);
+            while lowest.bits > 1 && self.loss(points, lowest.moved(-1, 0), budget)? <= budget {
+                lowest = lowest.moved(-1, 0);
             }
         }
         Ok(Some(lowest))
+    }
+
+    /// Down from one stored width to the next as long as one of its binary points keeps to the
+    /// budget: from the one where the range stays to the one where the step does.
+    fn descend_levels(&mut self, points: &mut Points, start: Point) -> Result<Option<Point>, End> {
+        /// At the start, where nothing clips, so much finer steps may still be better.
+        const FINER: i32 = 2;
+        let mut lowest = None;
+        let (mut from, mut reach) = (start, FINER);
+        loop {
+            let mut kept = None;
+            for finer in 0..=reach {
+                let point = from.moved(0, finer);
+                if self.loss(points, point, points.budget)? <= points.budget {
+                    kept = Some(point);
+                    break;
+                }
+            }
+            let Some(point) = kept else { return Ok(lowest) };
+            lowest = kept;
+            let Some(step) = points.step_down(point.bits) else { return Ok(lowest) };
+            (from, reach) = (point.moved(-step, -step), step);
+        }
     }
 
     /// The neighbor with the least loss, of equal ones the one with the fewest bits; `center` where
@@ -199,12 +226,9 @@ impl Points<'_> {
         format.checked(self.tensor.max_bits(format.range)).ok()
     }
 
-    /// How many bits the next narrower format has less; nothing below the narrowest.
+    /// How many bits the next narrower width has less; nothing below the narrowest.
     fn step_down(&self, bits: i32) -> Option<i32> {
-        let next = match &self.levels {
-            None => (bits > 1).then(|| bits - 1),
-            Some(levels) => levels.iter().copied().find(|&level| level < bits),
-        };
+        let next = self.levels.iter().flatten().copied().find(|&level| level < bits);
         next.map(|next| bits - next)
     }
 

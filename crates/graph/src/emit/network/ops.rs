@@ -45,7 +45,7 @@ impl Network<'_> {
 
     fn conv(&mut self, node: &FixedNode, op: &FixedConv) -> Value {
         let input = self.fixed.nodes[node.inputs[0]].shape;
-        let is_dense = op.window == Window::pixel() && op.groups == 1 && input.h * input.w == 1;
+        let is_dense = op.is_dense(input);
         let x = if is_dense { self.vector(node.inputs[0]) } else { self.image(node.inputs[0]) };
         let frac = i32::from(op.weights_format.frac) + i32::from(op.input.frac);
         // Signed, so the magnitude has one bit less; the rounding's half is in.
@@ -394,9 +394,15 @@ fn pad_end(window: &Window, input: Shape, output: Shape) -> [usize; 2] {
 fn pool_attributes(window: &Window, input: Shape, output: Shape) -> Attributes {
     let (begin, end) = (window.pad_begin, pad_end(window, input, output));
     let pads = [begin[0], begin[1], end[0], end[1]];
+    // With one position any step will do; some tools want windows side by side.
+    let positions = [output.h, output.w];
+    let stride = [0, 1].map(|axis| match positions[axis] {
+        1 => window.kernel[axis],
+        _ => window.stride[axis],
+    });
     vec![
         ("kernel_shape", window.kernel.map(int).to_vec().into()),
-        ("strides", window.stride.map(int).to_vec().into()),
+        ("strides", stride.map(int).to_vec().into()),
         ("pads", pads.map(int).to_vec().into()),
     ]
 }
