@@ -5,42 +5,14 @@
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, LayerPlan, LowerError, Op, Plan, Quantizer, Semantics, Shape, lower,
-    ops::{
-        Add, AveragePool, Clip, Concat, GlobalAveragePool, GlobalMaxPool, LeakyRelu, MaxPool, Pad,
-        Relu, Window,
-    },
+    ops::{Concat, GlobalAveragePool, GlobalMaxPool, Relu},
     passes,
 };
 use fixedwise_testing::{Build, Random, assert_close, run_fixed, run_float};
 
-fn window(kernel: usize, stride: usize, pad: usize) -> Window {
-    Window {
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        dilation: [1; 2],
-        pad_begin: [pad; 2],
-        pad_end: [pad; 2],
-        ceil: false,
-    }
-}
-
 /// A graph with every operator that has an integer form.
 fn everything() -> Graph {
-    let mut b = Build::new(Shape::new(10, 9, 3), 21);
-    let x = b.conv("conv_1", 0, 8, &window(3, 1, 1), 1);
-    let x = b.push("relu_1", Relu, vec![x]);
-    let x = b.affine("bn_1", x);
-    let x = b.push("max", MaxPool { window: window(2, 2, 0), minimum: vec![] }, vec![x]);
-    let skip = b.conv("depthwise", x, 8, &window(3, 1, 1), 8);
-    let skip = b.push("leaky", LeakyRelu { alpha: 0.1 }, vec![skip]);
-    let other = b.conv("conv_2", x, 8, &window(3, 1, 1), 2);
-    let other = b.push("clip", Clip { min: 0.0, max: 1.0 }, vec![other]);
-    let x = b.push("add", Add, vec![skip, other]);
-    let x = b.push("pad", Pad { begin: [1, 0], end: [0, 1], value: 0.25 }, vec![x]);
-    let average = AveragePool { window: window(3, 2, 1), include_pad: false };
-    let a = b.push("average", average, vec![x]);
-    let m = b.push("max_2", MaxPool { window: window(3, 2, 1), minimum: vec![] }, vec![x]);
-    let x = b.push("concat", Concat { axis: 2 }, vec![a, m]);
+    let (mut b, x) = Build::operators();
     let x = b.push("relu_2", Relu, vec![x]);
     let a = b.push("global_average", GlobalAveragePool, vec![x]);
     let m = b.push("global_max", GlobalMaxPool { minimum: vec![] }, vec![x]);

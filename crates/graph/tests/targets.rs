@@ -7,22 +7,11 @@ use fixedwise_graph::{
     emit::c,
     footprint::{Footprint, value_memory},
     lower, lower_for,
-    ops::{Add, MaxPool, Relu, Window},
+    ops::{Add, MaxPool, Relu},
     passes,
     target::{Code, Widths},
 };
-use fixedwise_testing::Build;
-
-fn window(kernel: usize, stride: usize, pad: usize) -> Window {
-    Window {
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        dilation: [1; 2],
-        pad_begin: [pad; 2],
-        pad_end: [pad; 2],
-        ceil: false,
-    }
-}
+use fixedwise_testing::{Build, window};
 
 /// Two convolutions with a shortcut around the second, a pool, a dense layer.
 fn graph() -> Graph {

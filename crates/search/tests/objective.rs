@@ -6,7 +6,7 @@ use fixedwise_graph::{
     AccumulatorPolicy, Graph, LowerError, Shape, Target,
     footprint::{Footprint, value_memory},
     lower_for,
-    ops::{Add, MaxPool, Relu, Window},
+    ops::{Add, MaxPool, Relu},
     passes,
     target::{Code, MultiplicationCost, Widths},
 };
@@ -18,7 +18,7 @@ use fixedwise_search::{
         Tensor, fixed, joint, layer_dependent, layer_independent, quantized_activations,
     },
 };
-use fixedwise_testing::{Build, Random};
+use fixedwise_testing::{Build, Random, window};
 use std::sync::atomic::AtomicBool;
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -37,17 +37,6 @@ impl Images for Noise {
 
     fn label(&self, _: usize) -> Option<usize> {
         None
-    }
-}
-
-fn window(kernel: usize, stride: usize, pad: usize) -> Window {
-    Window {
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        dilation: [1; 2],
-        pad_begin: [pad; 2],
-        pad_end: [pad; 2],
-        ceil: false,
     }
 }
 

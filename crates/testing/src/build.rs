@@ -3,8 +3,23 @@
 use crate::Random;
 use fixedwise_graph::{
     Activation, Graph, Node, NodeId, Op, Shape,
-    ops::{Affine, Conv, Gemm, Input, Window},
+    ops::{
+        Add, Affine, AveragePool, Clip, Concat, Conv, Gemm, Input, LeakyRelu, MaxPool, Pad, Relu,
+        Window,
+    },
 };
+
+/// A square window, the same padding on every side.
+pub fn window(kernel: usize, stride: usize, pad: usize) -> Window {
+    Window {
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        dilation: [1; 2],
+        pad_begin: [pad; 2],
+        pad_end: [pad; 2],
+        ceil: false,
+    }
+}
 
 /// Builds a graph node by node.
 #[derive(Debug)]
@@ -79,6 +94,27 @@ impl Build {
             bias: self.random.floats(outputs, -0.5, 0.5),
         };
         self.push(name, op, vec![input])
+    }
+
+    /// An image of 10 x 9 x 3 through every operator that has an integer form but the global ones and
+    /// a dense layer, with borders that have a bias of their own; gives the last node.
+    pub fn operators() -> (Self, NodeId) {
+        let mut b = Self::new(Shape::new(10, 9, 3), 21);
+        let x = b.conv("conv/1", 0, 8, &window(3, 1, 1), 1);
+        let x = b.push("relu_1", Relu, vec![x]);
+        let x = b.affine("bn_1", x);
+        let x = b.push("max", MaxPool { window: window(2, 2, 0), minimum: vec![] }, vec![x]);
+        let skip = b.conv("depthwise", x, 8, &window(3, 1, 1), 8);
+        let skip = b.push("leaky", LeakyRelu { alpha: 0.1 }, vec![skip]);
+        let other = b.conv("conv_2", x, 8, &window(3, 1, 1), 2);
+        let other = b.push("clip", Clip { min: 0.0, max: 1.0 }, vec![other]);
+        let x = b.push("add", Add, vec![skip, other]);
+        let x = b.push("pad", Pad { begin: [1, 0], end: [0, 1], value: 0.25 }, vec![x]);
+        let average = AveragePool { window: window(3, 2, 1), include_pad: false };
+        let a = b.push("average", average, vec![x]);
+        let m = b.push("max_2", MaxPool { window: window(3, 2, 1), minimum: vec![] }, vec![x]);
+        let x = b.push("concat", Concat { axis: 2 }, vec![a, m]);
+        (b, x)
     }
 
     /// The graph whose result is the last node's value.

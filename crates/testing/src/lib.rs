@@ -10,7 +10,7 @@ mod random;
 mod run;
 mod shared;
 
-pub use build::Build;
+pub use build::{Build, window};
 pub use emitted::Emitted;
 pub use emulator::{CProgram, CRun, CSections, CSize, Core, compile_c};
 pub use models::{fashion_images, integers_of, raw_pixel_network, resnet8};
