@@ -3,6 +3,7 @@
 mod filters;
 mod general;
 mod m4;
+mod m55;
 mod weights;
 
 use super::{
@@ -126,7 +127,10 @@ fn layer_function(layer: &ConvLayer, source: &mut Source, body: &str) {
 fn kernels(core: Core) -> &'static [(&'static str, Kernel)] {
     match core {
         Core::Portable => &[("filters", filters::emit)],
-        Core::Dsp | Core::Mve => &[("dsp", m4::emit), ("filters", filters::emit)],
+        Core::Dsp => &[("dsp", m4::emit), ("filters", filters::emit)],
+        Core::Mve => {
+            &[("mve", m55::emit), ("dsp", m4::emit), ("filters", filters::emit)]
+        }
     }
 }
 

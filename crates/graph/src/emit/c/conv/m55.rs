@@ -1,0 +1,212 @@
+//! Convolutions and dense layers for cores with MVE (Cortex-M55): vectors of 16 bytes, and the same
+//! in plain C for other machines.
+
+mod strip;
+
+use super::{ConvLayer, layer_function};
+use crate::{
+    emit::c::source::{Source, Storage, fill},
+    graph::Shape,
+};
+use fixedwise_kernels::Element;
+use strip::{Strip, VECTOR};
+
+/// Rows of the largest kernel.
+const MAX_ROWS: usize = 15;
+/// Bytes that may be read or written after the ring.
+const SLACK: usize = 128;
+/// Bytes of a row that one-pixel kernels put several image rows into.
+const FLAT_BYTES: usize = 1024;
+/// Bytes of a plan in C.
+const PLAN_BYTES: usize = 72;
+/// Channels of a depthwise block.
+const LANES: usize = 8;
+
+/// Prints a convolution, a depthwise one or a dense layer over bytes; `None` where something has more
+/// than 8 bits, or more than one shift and one clamp is needed.
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+    let (op, window) = (layer.op, &layer.op.window);
+    let is_depthwise = op.groups > 1;
+    let one_each = op.groups == layer.input.c && op.groups == op.channels;
+    let is_byte =
+        |s: Storage| matches!(s, Storage::Whole(Element::U8) | Storage::Whole(Element::I8));
+    let is_served = layer.is_plain()
+        && matches!(layer.weight_bits, 1 | 2 | 4 | 8)
+        && is_byte(layer.x)
+        && is_byte(layer.y)
+        && window.dilation == [1, 1]
+        && window.kernel[0] <= MAX_ROWS
+        && (!is_depthwise || one_each);
+    if !is_served {
+        return None;
+    }
+    let geometry = Geometry::new(layer, is_depthwise);
+    let strip = Strip::new(layer, geometry.patch, geometry.run);
+    let numbers = geometry.numbers(layer, &strip)?;
+    source.once("mve", include_str!("m55/mve.c"));
+    let (functions, weights, block) = if is_depthwise {
+        let bits = layer.weight_bits.max(2);
+        let name = format!("depthwise_w{bits}");
+        let (bits, per_byte) = (bits.to_string(), (8 / bits).to_string());
+        let values = [("P", "$P"), ("BITS", bits.as_str()), ("PER_BYTE", per_byte.as_str())];
+        source.once(&name, fill(include_str!("m55/depthwise.c"), &values));
+        ([name.clone(), name], depthwise_weights(layer), LANES)
+    } else {
+        source.once("strip_plain", include_str!("m55/strip_plain.c"));
+        let functions = [1, 2].map(|pixels| {
+            // One that never runs is not printed.
+            let odd = geometry.y.w % 2 == 1;
+            let runs = if pixels == 1 { odd } else { geometry.y.w > 1 };
+            if runs { strip.emit(pixels, source) } else { String::new() }
+        });
+        (functions, strip.weights(layer), strip::CHANNELS)
+    };
+    let (rows, slack) = ((2 * MAX_ROWS + 2).to_string(), SLACK.to_string());
+    let values = [("P", "$P"), ("MAX_ROWS", rows.as_str()), ("SLACK", slack.as_str())];
+    source.once("slide8", fill(include_str!("m55/slide.c"), &values));
+    let name = layer.name;
+    source.array("uint8_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
+    source.array("int32_t", &format!("{name}_bias"), biases(layer, block));
+    let classes = if layer.has_classes() {
+        let classes = op.bias.row_class.iter().chain(&op.bias.column_class);
+        let classes = classes.map(|&class| i64::from(class));
+        source.array("uint8_t", &format!("{name}_classes"), classes);
+        format!("{name}_classes")
+    } else {
+        "0".to_owned()
+    };
+    let functions =
+        functions.map(|f| if f.is_empty() { "0".to_owned() } else { format!("$P_{f}") });
+    source.object(
+        PLAN_BYTES,
+        format!(
+            "static const $P_sliding8 {name}_plan = {{\n    {{{}}},\n    {name}_weights, \
+             {name}_bias, {classes},\n    {}, {}, {numbers}\n}};",
+            functions.join(", "),
+            op.requantization.min,
+            op.requantization.max,
+        ),
+    );
+    layer_function(layer, source, &format!("    $P_slide8(&{name}_plan, x, y, scratch);"));
+    let ring = geometry.kernel[0] * geometry.ring_row;
+    let patch = if geometry.patch { 2 * strip.depth_bytes() } else { 0 };
+    Some((ring + patch + SLACK).next_multiple_of(8))
+}
+
+/// What is subtracted from an input: unsigned ones of 8 bits become signed.
+fn offset(layer: &ConvLayer) -> i64 {
+    let is_unsigned = layer.x == Storage::Whole(Element::U8);
+    if is_unsigned && layer.op.input.max() > 127 { 128 } else { 0 }
+}
+
+/// Biases as sums have them: with what the offset of the inputs takes away, wrapped to 32 bits, for
+/// whole blocks of channels.
+fn biases(layer: &ConvLayer, block: usize) -> Vec<i64> {
+    let (channels, depth) = (layer.op.channels, layer.depth());
+    let offset = offset(layer);
+    let weights = |channel: usize| &layer.op.weights[channel * depth..(channel + 1) * depth];
+    let added: Vec<i64> = (0..channels)
+        .map(|channel| offset * weights(channel).iter().map(|&w| i64::from(w)).sum::<i64>())
+        .collect();
+    let mut biases = Vec::new();
+    for class in layer.stored_bias().chunks_exact(channels) {
+        for at in 0..channels.next_multiple_of(block) {
+            let channel =
+                if block == LANES { at / LANES * LANES + at % 4 * 2 + at % LANES / 4 } else { at };
+            let bias = if channel < channels { class[channel] + added[channel] } else { 0 };
+            biases.push((bias + (1 << 31)).rem_euclid(1 << 32) - (1 << 31));
+        }
+    }
+    biases
+}
+
+/// `[block of channels][taps that share bytes][channel]`.
+fn depthwise_weights(layer: &ConvLayer) -> Vec<u8> {
+    let bits = layer.weight_bits.max(2);
+    let per_byte = usize::from(8 / bits);
+    let (channels, taps) = (layer.op.channels, layer.depth());
+    let mut bytes = Vec::new();
+    for block in (0..channels).step_by(LANES) {
+        for tap in (0..taps).step_by(per_byte) {
+            for channel in block..block + LANES {
+                let digit = |tap: usize| {
+                    let is_there = channel < channels && tap < taps;
+                    if is_there { layer.op.weights[channel * taps + tap] } else { 0 }
+                };
+                bytes.push(strip::side_by_side(bits, (tap..tap + per_byte).map(digit)));
+            }
+        }
+    }
+    bytes
+}
+
+/// How a layer lies in the ring.
+struct Geometry {
+    /// Of input and output as they are walked.
+    x: Shape,
+    y: Shape,
+    kernel: [usize; 2],
+    /// Bytes of a kernel row.
+    run: usize,
+    /// Windows are gathered.
+    patch: bool,
+    /// Bytes of a row of the ring.
+    ring_row: usize,
+}
+
+impl Geometry {
+    fn new(layer: &ConvLayer, is_depthwise: bool) -> Self {
+        let window = &layer.op.window;
+        let (mut x, mut y) = (layer.input, layer.output);
+        let kernel = window.kernel;
+        let is_pixel = kernel == [1, 1] && !window.is_padded() && window.stride == [1, 1];
+        if is_pixel && !layer.has_classes() {
+            let pixels = x.h * x.w;
+            let fits = |&n: &usize| pixels.is_multiple_of(n) && (n <= 2 || n * x.c <= FLAT_BYTES);
+            let even = (1..=pixels).filter(|n| n % 2 == 0).filter(fits).max();
+            let columns = even.or_else(|| (1..=pixels).filter(fits).max()).unwrap_or(1);
+            x = Shape::new(pixels / columns, columns, x.c);
+            y = Shape::new(pixels / columns, columns, y.c);
+        }
+        let run = kernel[1] * x.c;
+        let (apart, together) =
+            (kernel[0] * run.div_ceil(VECTOR), (kernel[0] * run).div_ceil(VECTOR));
+        let patch = !is_depthwise && 10 * together < 9 * apart;
+        let columns = (y.w - 1) * window.stride[1] + kernel[1];
+        let ring_row = columns * x.c;
+        Self { x, y, kernel, run, patch, ring_row }
+    }
+
+    /// The plan's numbers in the order of `slide.c`; `None` where one needs more than 16 bits.
+    fn numbers(&self, layer: &ConvLayer, strip: &Strip) -> Option<String> {
+        let window = &layer.op.window;
+        let columns = self.ring_row / self.x.c;
+        let read = columns.saturating_sub(window.pad_begin[1]).min(self.x.w);
+        let block = if layer.op.groups > 1 { LANES } else { strip::CHANNELS };
+        let numbers = [
+            self.x.h,
+            self.x.w * self.x.c,
+            self.y.h,
+            self.y.w,
+            self.kernel[0],
+            window.stride[0],
+            window.pad_begin[0],
+            read * self.x.c,
+            window.pad_begin[1] * self.x.c,
+            self.ring_row,
+            window.stride[1] * self.x.c,
+            layer.op.channels,
+            layer.op.channels.next_multiple_of(block),
+            layer.op.bias.n_column_classes,
+            strip.loops,
+            usize::try_from(layer.op.requantization.shift).ok()?,
+            usize::try_from(offset(layer)).ok()?,
+            self.run,
+            if self.patch { strip.depth_bytes() } else { 0 },
+            self.kernel[1],
+            self.x.c,
+        ];
+        let fit = numbers.iter().all(|&number| u16::try_from(number).is_ok());
+        fit.then(|| numbers.map(|number| number.to_string()).join(", "))
+    }
+}
