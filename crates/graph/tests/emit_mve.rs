@@ -198,7 +198,7 @@ fn few_instructions_do_a_multiply_accumulate() {
         (Shape::new(12, 12, 32), square(5, 1, 2, 64), 170),
         (Shape::new(32, 32, 3), square(3, 1, 1, 16), 450),
         (Shape::new(12, 12, 64), square(1, 1, 0, 64), 200),
-        (Shape::new(12, 12, 64), depthwise(3, 1, 1, 64), 1500),
+        (Shape::new(12, 12, 64), depthwise(3, 1, 1, 64), 2200),
         (Shape::new(1, 1, 1024), square(1, 1, 0, 64), 200),
     ];
     let mut above = Vec::new();
@@ -206,10 +206,6 @@ fn few_instructions_do_a_multiply_accumulate() {
         let figures = [8, 4, 2].map(|weights| count(input, layer, weights));
         if figures.iter().any(|&figure| figure > most) {
             above.push(format!("{input:?} {layer:?}: {figures:?} / 1000, at most {most}"));
-        }
-        #[allow(clippy::print_stdout, reason = "temporary")]
-        {
-            println!("{input:?} {layer:?}: {figures:?}");
         }
     }
     assert!(above.is_empty(), "{above:#?}");

@@ -59,14 +59,19 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
             let runs = if pixels == 1 { odd } else { geometry.y.w > 1 };
             if runs { strip.emit(pixels, source) } else { String::new() }
         });
-        (functions, strip.weights(layer), strip::CHANNELS)
+        (functions, strip.weights(layer, &biases(layer, strip::CHANNELS)), strip::CHANNELS)
     };
     let (rows, slack) = ((2 * MAX_ROWS + 2).to_string(), SLACK.to_string());
     let values = [("P", "$P"), ("MAX_ROWS", rows.as_str()), ("SLACK", slack.as_str())];
     source.once("slide8", fill(include_str!("m55/slide.c"), &values));
     let name = layer.name;
     source.array("uint8_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
-    source.array("int32_t", &format!("{name}_bias"), biases(layer, block));
+    let bias = if !is_depthwise && strip.flat {
+        "0".to_owned()
+    } else {
+        source.array("int32_t", &format!("{name}_bias"), biases(layer, block));
+        format!("{name}_bias")
+    };
     let classes = if layer.has_classes() {
         let classes = op.bias.row_class.iter().chain(&op.bias.column_class);
         let classes = classes.map(|&class| i64::from(class));
@@ -81,7 +86,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         PLAN_BYTES,
         format!(
             "static const $P_sliding8 {name}_plan = {{\n    {{{}}},\n    {name}_weights, \
-             {name}_bias, {classes},\n    {}, {}, {numbers}\n}};",
+             {bias}, {classes},\n    {}, {}, {numbers}\n}};",
             functions.join(", "),
             op.requantization.min,
             op.requantization.max,

@@ -128,9 +128,7 @@ fn kernels(core: Core) -> &'static [(&'static str, Kernel)] {
     match core {
         Core::Portable => &[("filters", filters::emit)],
         Core::Dsp => &[("dsp", m4::emit), ("filters", filters::emit)],
-        Core::Mve => {
-            &[("mve", m55::emit), ("dsp", m4::emit), ("filters", filters::emit)]
-        }
+        Core::Mve => &[("mve", m55::emit), ("dsp", m4::emit), ("filters", filters::emit)],
     }
 }
 

@@ -19,7 +19,10 @@ static void $P_copy_flipped(const uint8_t *x, int8_t *to, int32_t n, uint8_t fli
 static inline void $P_copy_run(const int8_t *x, int8_t *to, int32_t n)
 {
 #if $P_HAS_MVE
-    for (; n > 0; n -= 16, x += 16, to += 16) {
+    vstrbq_s8(to, vldrbq_s8(x));
+    while ((n -= 16) > 0) {
+        x += 16;
+        to += 16;
         vstrbq_s8(to, vldrbq_s8(x));
     }
 #else

@@ -29,6 +29,8 @@ pub(super) struct Strip {
     run: usize,
     unrolled: usize,
     pub(super) loops: usize,
+    /// One row without a loop: the biases follow their block's weights.
+    pub(super) flat: bool,
 }
 
 impl Strip {
@@ -44,8 +46,9 @@ impl Strip {
             })
             .unwrap_or(1);
         let bits = layer.weight_bits.max(2);
-        let mut strip =
-            Self { bits, carries: true, rows, run, unrolled, loops: steps.div_ceil(unrolled) };
+        let loops = steps.div_ceil(unrolled);
+        let flat = rows == 1 && loops == 1 && !layer.has_classes();
+        let mut strip = Self { bits, carries: true, rows, run, unrolled, loops, flat };
         strip.carries = (0..layer.op.channels).step_by(CHANNELS).all(|block| {
             (0..layer.depth()).all(|k| {
                 let weights = block_weights(layer, block, k);
@@ -69,7 +72,7 @@ impl Strip {
     }
 
     /// Packs the weights: `[block][row][step][vector][lane]`.
-    pub(super) fn weights(&self, layer: &ConvLayer) -> Vec<u8> {
+    pub(super) fn weights(&self, layer: &ConvLayer, biases: &[i64]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for block in (0..layer.op.channels).step_by(CHANNELS) {
             for row in 0..self.rows {
@@ -91,6 +94,10 @@ impl Strip {
                     }
                 }
             }
+            if self.flat {
+                let of_block = &biases[block..block + CHANNELS];
+                bytes.extend(of_block.iter().flat_map(|bias| bias.to_le_bytes()[..4].to_vec()));
+            }
         }
         bytes
     }
@@ -99,7 +106,13 @@ impl Strip {
     pub(super) fn emit(&self, pixels: usize, source: &mut Source) -> String {
         let Self { bits, unrolled, .. } = self;
         let apart = if self.carries { "" } else { "f" };
-        let turns = if self.loops > 1 { "n" } else { "" };
+        let turns = if self.flat {
+            "b"
+        } else if self.loops > 1 {
+            "n"
+        } else {
+            ""
+        };
         let name = format!("pixels{pixels}_w{bits}{apart}_{unrolled}{turns}");
         let assembly: String =
             self.assembly(pixels).iter().map(|line| format!("        \"{line}\\n\"\n")).collect();
@@ -107,9 +120,10 @@ impl Strip {
             "#if $P_HAS_MVE\nstatic __attribute__((naked, noinline, used)) void \
              $P_{name}(__attribute__((unused)) $P_pixels *b)\n{{\n    __asm__ volatile(\n{}\n    \
              );\n}}\n#else\nstatic void $P_{name}($P_pixels *b)\n{{\n    $P_pixels_plain(b, \
-             {pixels}, {bits}, {}, {unrolled});\n}}\n#endif",
+             {pixels}, {bits}, {}, {unrolled}, {});\n}}\n#endif",
             assembly.trim_end(),
             u8::from(self.carries),
+            u8::from(self.flat),
         );
         source.once(&name, fill(&text, &[("P", "$P")]));
         name
@@ -123,17 +137,22 @@ impl Strip {
         push("push {r4-r11, lr}; vpush {d8-d15}");
         push("mov r11, r0; ldrd r0, r1, [r11, #36]; vdup.32 q6, r0; vdup.32 q7, r1");
         push("ldr r3, [r11, #4]");
-        push("1:");
-        for sum in SUMS[..pixels].iter().flatten() {
-            push(&format!("mov {sum}, #0"));
+        if self.flat {
+            push("ldr r9, [r11, #32]; ldr r7, [r11, #16]; ldr r0, [r11]; ldrd r1, r5, [r0]");
+            push("1:");
+        } else {
+            push("1:");
+            for sum in SUMS[..pixels].iter().flatten() {
+                push(&format!("mov {sum}, #0"));
+            }
+            push("ldr r9, [r11]; ldrd r1, r5, [r9], #8");
+            push("2:");
         }
-        push("ldr r9, [r11]; ldrd r1, r5, [r9], #8");
-        push("2:");
         if self.loops > 1 {
             push("ldr r7, [r11, #28]");
             push("3:");
         }
-        for _ in 0..self.unrolled {
+        for step in 0..self.unrolled {
             push(match (self.bits, self.carries) {
                 (8, _) => {
                     "vldrb.8 q0, [r3], #16; vldrb.8 q1, [r3], #16; vldrb.8 q2, [r3], #16; vldrb.8 \
@@ -160,16 +179,24 @@ impl Strip {
             });
             for (pixel, sums) in SUMS[..pixels].iter().enumerate() {
                 let (x, at) = [("q4", "r1"), ("q5", "r5")][pixel];
-                push(&format!("vldrb.8 {x}, [{at}], #16"));
+                push(&if self.flat {
+                    format!("vldrb.8 {x}, [{at}, #{}]", step * VECTOR)
+                } else {
+                    format!("vldrb.8 {x}, [{at}], #16")
+                });
+                // The first of all need not add.
+                let add = if self.flat && step == 0 { "" } else { "a" };
                 for (channel, sum) in sums.iter().enumerate() {
-                    push(&format!("vmladava.s8 {sum}, {x}, q{channel}"));
+                    push(&format!("vmladav{add}.s8 {sum}, {x}, q{channel}"));
                 }
             }
         }
         if self.loops > 1 {
             push("subs r7, #1; bne 3b");
         }
-        push("ldrd r1, r5, [r9], #8; cmp r1, #0; bne 2b");
+        if !self.flat {
+            push("ldrd r1, r5, [r9], #8; cmp r1, #0; bne 2b");
+        }
         if self.carries && self.bits < 8 {
             let per_byte = self.per_byte();
             for [a, b, c, d] in &SUMS[..pixels] {
@@ -180,20 +207,36 @@ impl Strip {
                 push(&format!("sub {c}, {c}, {d}, lsl #{}", self.bits));
             }
         }
-        push("ldr r1, [r11, #32]; ldrd r5, r7, [r11, #8]");
-        push("vldrw.32 q4, [r5], #16; vldrw.32 q5, [r7], #16; strd r5, r7, [r11, #8]");
+        let (shift, biases) = if self.flat {
+            push("vldrb.8 q4, [r3], #16");
+            ("r9", ["q4", "q4"])
+        } else {
+            push("ldr r1, [r11, #32]; ldrd r5, r7, [r11, #8]");
+            push("vldrw.32 q4, [r5], #16; vldrw.32 q5, [r7], #16; strd r5, r7, [r11, #8]");
+            ("r1", ["q4", "q5"])
+        };
         for (pixel, [a, b, c, d]) in SUMS[..pixels].iter().enumerate() {
-            let (y, bias) = [("q0", "q4"), ("q1", "q5")][pixel];
+            let (y, bias) = (["q0", "q1"][pixel], biases[pixel]);
             push(&format!("vmov {y}[2], {y}[0], {a}, {c}; vmov {y}[3], {y}[1], {b}, {d}"));
-            push(&format!("vadd.i32 {y}, {y}, {bias}; vshl.s32 {y}, r1"));
+            push(&format!("vadd.i32 {y}, {y}, {bias}; vshl.s32 {y}, {shift}"));
             push(&format!("vmax.s32 {y}, {y}, q6; vmin.s32 {y}, {y}, q7"));
         }
-        push("ldrd r5, r7, [r11, #16]; ldr r9, [r11, #24]; vctp.32 r9");
-        push(match pixels {
-            1 => "vpst; vstrbt.32 q0, [r5]",
-            _ => "add r7, r5; vpstt; vstrbt.32 q0, [r5]; vstrbt.32 q1, [r7]",
+        let (y, next, left) = if self.flat {
+            push("ldrd r0, r2, [r11, #20]; vctp.32 r2");
+            ("r7", "r0", "r2")
+        } else {
+            push("ldrd r5, r7, [r11, #16]; ldr r9, [r11, #24]; vctp.32 r9");
+            ("r5", "r7", "r9")
+        };
+        push(&match pixels {
+            1 => format!("vpst; vstrbt.32 q0, [{y}]"),
+            _ => format!("add {next}, {y}; vpstt; vstrbt.32 q0, [{y}]; vstrbt.32 q1, [{next}]"),
         });
-        push("adds r5, #4; str r5, [r11, #16]; subs r9, #4; str r9, [r11, #24]; bgt 1b");
+        push(&format!("adds {y}, #4"));
+        if !self.flat {
+            push("str r5, [r11, #16]");
+        }
+        push(&format!("subs {left}, #4; str {left}, [r11, #24]; bgt 1b"));
         push("vpop {d8-d15}; pop {r4-r11, pc}");
         asm
     }
