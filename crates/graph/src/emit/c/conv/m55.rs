@@ -28,8 +28,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     let (op, window) = (layer.op, &layer.op.window);
     let is_depthwise = op.groups > 1;
     let one_each = op.groups == layer.input.c && op.groups == op.channels;
-    let is_byte =
-        |s: Storage| matches!(s, Storage::Whole(Element::U8) | Storage::Whole(Element::I8));
+    let is_byte = |s: Storage| matches!(s, Storage::Whole(Element::U8 | Element::I8));
     let is_served = layer.is_plain()
         && matches!(layer.weight_bits, 1 | 2 | 4 | 8)
         && is_byte(layer.x)

@@ -114,19 +114,47 @@ impl Strip {
             ""
         };
         let name = format!("pixels{pixels}_w{bits}{apart}_{unrolled}{turns}");
-        let assembly: String =
-            self.assembly(pixels).iter().map(|line| format!("        \"{line}\\n\"\n")).collect();
+        let assembly =
+            format!("        \"{}\\n\"", self.assembly(pixels).join("\\n\"\n        \""));
         let text = format!(
             "#if $P_HAS_MVE\nstatic __attribute__((naked, noinline, used)) void \
              $P_{name}(__attribute__((unused)) $P_pixels *b)\n{{\n    __asm__ volatile(\n{}\n    \
              );\n}}\n#else\nstatic void $P_{name}($P_pixels *b)\n{{\n    $P_pixels_plain(b, \
              {pixels}, {bits}, {}, {unrolled}, {});\n}}\n#endif",
-            assembly.trim_end(),
+            assembly,
             u8::from(self.carries),
             u8::from(self.flat),
         );
         source.once(&name, fill(&text, &[("P", "$P")]));
         name
+    }
+
+    /// Four vectors of weights.
+    fn load(&self) -> &'static str {
+        match (self.bits, self.carries) {
+            (8, _) => {
+                "vldrb.8 q0, [r3], #16; vldrb.8 q1, [r3], #16; vldrb.8 q2, [r3], #16; vldrb.8 \
+                 q3, [r3], #16"
+            }
+            (4, true) => {
+                "vldrb.8 q0, [r3], #16; vldrb.8 q2, [r3], #16; vrshr.s8 q1, q0, #4; vrshr.s8 \
+                 q3, q2, #4"
+            }
+            (4, false) => {
+                "vldrb.8 q0, [r3], #16; vldrb.8 q2, [r3], #16; vshr.s8 q1, q0, #4; vshr.s8 q3, \
+                 q2, #4; vshl.i8 q0, q0, #4; vshl.i8 q2, q2, #4; vshr.s8 q0, q0, #4; vshr.s8 q2, \
+                 q2, #4"
+            }
+            (_, true) => {
+                "vldrb.8 q0, [r3], #16; vrshr.s8 q1, q0, #2; vrshr.s8 q2, q0, #4; vrshr.s8 q3, \
+                 q0, #6"
+            }
+            (_, false) => {
+                "vldrb.8 q0, [r3], #16; vshl.i8 q1, q0, #4; vshl.i8 q2, q0, #2; vshr.s8 q3, q0, \
+                 #6; vshl.i8 q0, q0, #6; vshr.s8 q1, q1, #6; vshr.s8 q2, q2, #6; vshr.s8 q0, q0, \
+                 #6"
+            }
+        }
     }
 
     /// Offsets in `$P_pixels`: rows 0, weights 4, biases 8 and 12, output 16, bytes of a pixel 20,
@@ -153,30 +181,7 @@ impl Strip {
             push("3:");
         }
         for step in 0..self.unrolled {
-            push(match (self.bits, self.carries) {
-                (8, _) => {
-                    "vldrb.8 q0, [r3], #16; vldrb.8 q1, [r3], #16; vldrb.8 q2, [r3], #16; vldrb.8 \
-                     q3, [r3], #16"
-                }
-                (4, true) => {
-                    "vldrb.8 q0, [r3], #16; vldrb.8 q2, [r3], #16; vrshr.s8 q1, q0, #4; vrshr.s8 \
-                     q3, q2, #4"
-                }
-                (4, false) => {
-                    "vldrb.8 q0, [r3], #16; vldrb.8 q2, [r3], #16; vshr.s8 q1, q0, #4; vshr.s8 q3, \
-                     q2, #4; vshl.i8 q0, q0, #4; vshl.i8 q2, q2, #4; vshr.s8 q0, q0, #4; vshr.s8 q2, \
-                     q2, #4"
-                }
-                (_, true) => {
-                    "vldrb.8 q0, [r3], #16; vrshr.s8 q1, q0, #2; vrshr.s8 q2, q0, #4; vrshr.s8 q3, \
-                     q0, #6"
-                }
-                (_, false) => {
-                    "vldrb.8 q0, [r3], #16; vshl.i8 q1, q0, #4; vshl.i8 q2, q0, #2; vshr.s8 q3, q0, \
-                     #6; vshl.i8 q0, q0, #6; vshr.s8 q1, q1, #6; vshr.s8 q2, q2, #6; vshr.s8 q0, q0, \
-                     #6"
-                }
-            });
+            push(self.load());
             for (pixel, sums) in SUMS[..pixels].iter().enumerate() {
                 let (x, at) = [("q4", "r1"), ("q5", "r5")][pixel];
                 push(&if self.flat {
