@@ -45,13 +45,13 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     source.once("mve", include_str!("m55/mve.c"));
     let (functions, weights, block) = if is_depthwise {
         let bits = layer.weight_bits.max(2);
-        let name = format!("depthwise_w{bits}");
+        let name = format!("depthwise8_w{bits}");
         let (bits, per_byte) = (bits.to_string(), (8 / bits).to_string());
         let values = [("P", "$P"), ("BITS", bits.as_str()), ("PER_BYTE", per_byte.as_str())];
         source.once(&name, fill(include_str!("m55/depthwise.c"), &values));
         ([name.clone(), name], depthwise_weights(layer), LANES)
     } else {
-        source.once("strip_plain", include_str!("m55/strip_plain.c"));
+        source.once("pixels_plain", include_str!("m55/pixels_plain.c"));
         let functions = [1, 2].map(|pixels| {
             // One that never runs is not printed.
             let odd = geometry.y.w % 2 == 1;

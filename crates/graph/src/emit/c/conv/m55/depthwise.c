@@ -1,7 +1,7 @@
 /* Depthwise, two pixels: eight channels at a time. Weights of $BITS bits are in blocks of eight
  * channels, and there a byte of each for every $PER_BYTE taps, the first one lowest; biases of the
  * even channels of a block precede those of the odd ones. */
-static void $P_depthwise_w$BITS($P_pixels *b)
+static void $P_depthwise8_w$BITS($P_pixels *b)
 {
     const uint8_t *weights = b->weights;
     const int32_t *bias0 = b->bias[0], *bias1 = b->bias[1];
