@@ -1,0 +1,80 @@
+/* Depthwise, two pixels: eight channels at a time. Weights of $BITS bits are in blocks of eight
+ * channels, and there a byte of each for every $PER_BYTE taps, the first one lowest; biases of the
+ * even channels of a block precede those of the odd ones. */
+static void $P_depthwise8_w$BITS($P_pixels *b)
+{
+    const uint8_t *weights = b->weights;
+    const int32_t *bias0 = b->bias[0], *bias1 = b->bias[1];
+    for (int32_t c = 0; c < b->channels; c += 8, bias0 += 8, bias1 += 8) {
+        int32_t left = 0;
+#if $P_HAS_MVE
+        int32x4_t e0 = vldrwq_s32(bias0), o0 = vldrwq_s32(bias0 + 4);
+        int32x4_t e1 = vldrwq_s32(bias1), o1 = vldrwq_s32(bias1 + 4);
+        int32x4_t low = vdupq_n_s32(b->min), high = vdupq_n_s32(b->max);
+        int16x8_t word = vdupq_n_s16(0);
+        mve_pred16_t p = vctp16q((uint32_t)(b->channels - c));
+        for (const int8_t *const *rows = b->rows; *rows; rows += 2) {
+            const int8_t *x0 = rows[0] + c, *x1 = rows[1] + c;
+            for (int32_t tap = 0; tap < b->taps; tap++, x0 += b->tap_bytes, x1 += b->tap_bytes) {
+                int16x8_t w, x = vldrbq_s16(x0);
+                if (left == 0) {
+                    word = vldrbq_s16((const int8_t *)weights);
+                    weights += 8;
+                    left = $PER_BYTE;
+                }
+                left--;
+#if $BITS == 8
+                w = word;
+#else
+                w = vshrq_n_s16(vshlq_n_s16(word, 16 - $BITS), 16 - $BITS);
+                word = vshrq_n_s16(word, $BITS);
+#endif
+                e0 = vaddq_s32(e0, vmullbq_int_s16(x, w));
+                o0 = vaddq_s32(o0, vmulltq_int_s16(x, w));
+                x = vldrbq_s16(x1);
+                e1 = vaddq_s32(e1, vmullbq_int_s16(x, w));
+                o1 = vaddq_s32(o1, vmulltq_int_s16(x, w));
+            }
+        }
+        e0 = vminq_s32(vmaxq_s32(vshlq_r_s32(e0, b->shift), low), high);
+        o0 = vminq_s32(vmaxq_s32(vshlq_r_s32(o0, b->shift), low), high);
+        e1 = vminq_s32(vmaxq_s32(vshlq_r_s32(e1, b->shift), low), high);
+        o1 = vminq_s32(vmaxq_s32(vshlq_r_s32(o1, b->shift), low), high);
+        if (b->pixel_bytes) {
+            vstrbq_p_s16((int8_t *)b->y + b->pixel_bytes + c, vmovntq_s32(vreinterpretq_s16_s32(e1), o1), p);
+        }
+        vstrbq_p_s16((int8_t *)b->y + c, vmovntq_s32(vreinterpretq_s16_s32(e0), o0), p);
+#else
+        uint32_t acc[2][8];
+        int32_t word[8] = {0};
+        for (int32_t i = 0; i < 8; i++) {
+            acc[0][i] = (uint32_t)bias0[i % 2 * 4 + i / 2];
+            acc[1][i] = (uint32_t)bias1[i % 2 * 4 + i / 2];
+        }
+        for (const int8_t *const *rows = b->rows; *rows; rows += 2) {
+            for (int32_t tap = 0; tap < b->taps; tap++, left--) {
+                for (int32_t i = 0; i < 8; i++) {
+                    int32_t half = 1 << ($BITS - 1), w;
+                    if (left == 0) {
+                        word[i] = (int8_t)weights[i];
+                    }
+                    w = ((word[i] + half) & (2 * half - 1)) - half;
+                    word[i] >>= $BITS;
+                    acc[0][i] += (uint32_t)(w * rows[0][tap * b->tap_bytes + c + i]);
+                    acc[1][i] += (uint32_t)(w * rows[1][tap * b->tap_bytes + c + i]);
+                }
+                if (left == 0) {
+                    weights += 8;
+                    left = $PER_BYTE;
+                }
+            }
+        }
+        for (int32_t i = 0; i < 8 && c + i < b->channels; i++) {
+            if (b->pixel_bytes) {
+                b->y[b->pixel_bytes + c + i] = $P_shifted(acc[1][i], b);
+            }
+            b->y[c + i] = $P_shifted(acc[0][i], b);
+        }
+#endif
+    }
+}

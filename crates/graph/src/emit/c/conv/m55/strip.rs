@@ -1,0 +1,270 @@
+//! Four channels of one or two pixels: every vector of weights meets the inputs of both, every vector
+//! of inputs the weights of all four.
+//!
+//! Weights below 8 bits are not separated. The byte of several channels stands for the sum of their
+//! weights, each times its place, and its rounding shifts for the sums of fewer of them; from the
+//! sums of products with these the channels' own follow at the end.
+
+use crate::emit::c::{
+    conv::ConvLayer,
+    source::{Source, fill},
+};
+
+/// Channels of a block.
+pub(super) const CHANNELS: usize = 4;
+/// Bytes of a vector.
+pub(super) const VECTOR: usize = 16;
+/// Steps that are written out, at most.
+const UNROLLED: usize = 6;
+/// The sums of either pixel; the instruction takes even registers.
+const SUMS: [[&str; CHANNELS]; 2] = [["r0", "r2", "r4", "r6"], ["r8", "r10", "r12", "lr"]];
+
+/// What a function is made for.
+pub(super) struct Strip {
+    bits: u8,
+    /// Bytes are sums of their weights.
+    carries: bool,
+    /// Rows that are walked, their bytes, and of these steps of a vector: written out, and turns.
+    rows: usize,
+    run: usize,
+    unrolled: usize,
+    pub(super) loops: usize,
+    /// One row without a loop: the biases follow their block's weights.
+    pub(super) flat: bool,
+}
+
+impl Strip {
+    /// For windows that are gathered (`patch`), or that have kernel rows of `run` bytes each.
+    pub(super) fn new(layer: &ConvLayer, patch: bool, run: usize) -> Self {
+        let kernel = layer.op.window.kernel[0];
+        let (rows, run) = if patch { (1, kernel * run) } else { (kernel, run) };
+        let steps = run.div_ceil(VECTOR);
+        // The least padding, then the fewest turns.
+        let unrolled = (1..=steps.min(UNROLLED))
+            .min_by_key(|&unrolled| {
+                (steps.next_multiple_of(unrolled) + 16 / unrolled, UNROLLED - unrolled)
+            })
+            .unwrap_or(1);
+        let bits = layer.weight_bits.max(2);
+        let loops = steps.div_ceil(unrolled);
+        let flat = rows == 1 && loops == 1 && !layer.has_classes();
+        let mut strip = Self { bits, carries: true, rows, run, unrolled, loops, flat };
+        strip.carries = (0..layer.op.channels).step_by(CHANNELS).all(|block| {
+            (0..layer.depth()).all(|k| {
+                let weights = block_weights(layer, block, k);
+                weights.chunks(strip.per_byte()).all(|weights| carried(bits, weights).is_some())
+            })
+        });
+        strip
+    }
+
+    fn per_byte(&self) -> usize {
+        usize::from(8 / self.bits)
+    }
+
+    fn steps(&self) -> usize {
+        self.unrolled * self.loops
+    }
+
+    /// Bytes of a row with its padding.
+    pub(super) fn depth_bytes(&self) -> usize {
+        self.steps() * VECTOR
+    }
+
+    /// Packs the weights: `[block][row][step][vector][lane]`.
+    pub(super) fn weights(&self, layer: &ConvLayer, biases: &[i64]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for block in (0..layer.op.channels).step_by(CHANNELS) {
+            for row in 0..self.rows {
+                for step in 0..self.steps() {
+                    let lanes: Vec<[i16; CHANNELS]> = (step * VECTOR..(step + 1) * VECTOR)
+                        .map(|k| {
+                            let is_there = k < self.run;
+                            let at = row * self.run + k;
+                            if is_there { block_weights(layer, block, at) } else { [0; CHANNELS] }
+                        })
+                        .collect();
+                    for first in (0..CHANNELS).step_by(self.per_byte()) {
+                        bytes.extend(lanes.iter().map(|weights| {
+                            let weights = &weights[first..first + self.per_byte()];
+                            let carried = carried(self.bits, weights).filter(|_| self.carries);
+                            carried
+                                .unwrap_or_else(|| side_by_side(self.bits, weights.iter().copied()))
+                        }));
+                    }
+                }
+            }
+            if self.flat {
+                let of_block = &biases[block..block + CHANNELS];
+                bytes.extend(of_block.iter().flat_map(|bias| bias.to_le_bytes()[..4].to_vec()));
+            }
+        }
+        bytes
+    }
+
+    /// Puts the function for so many pixels into the file; gives its name without prefix.
+    pub(super) fn emit(&self, pixels: usize, source: &mut Source) -> String {
+        let Self { bits, unrolled, .. } = self;
+        let apart = if self.carries { "" } else { "f" };
+        let turns = if self.flat {
+            "b"
+        } else if self.loops > 1 {
+            "n"
+        } else {
+            ""
+        };
+        let name = format!("pixels{pixels}_w{bits}{apart}_{unrolled}{turns}");
+        let assembly =
+            format!("        \"{}\\n\"", self.assembly(pixels).join("\\n\"\n        \""));
+        let text = format!(
+            "#if $P_HAS_MVE\nstatic __attribute__((naked, noinline, used)) void \
+             $P_{name}(__attribute__((unused)) $P_pixels *b)\n{{\n    __asm__ volatile(\n{}\n    \
+             );\n}}\n#else\nstatic void $P_{name}($P_pixels *b)\n{{\n    $P_pixels_plain(b, \
+             {pixels}, {bits}, {}, {unrolled}, {});\n}}\n#endif",
+            assembly,
+            u8::from(self.carries),
+            u8::from(self.flat),
+        );
+        source.once(&name, fill(&text, &[("P", "$P")]));
+        name
+    }
+
+    /// Four vectors of weights.
+    fn load(&self) -> &'static str {
+        match (self.bits, self.carries) {
+            (8, _) => {
+                "vldrb.8 q0, [r3], #16; vldrb.8 q1, [r3], #16; vldrb.8 q2, [r3], #16; vldrb.8 \
+                 q3, [r3], #16"
+            }
+            (4, true) => {
+                "vldrb.8 q0, [r3], #16; vldrb.8 q2, [r3], #16; vrshr.s8 q1, q0, #4; vrshr.s8 \
+                 q3, q2, #4"
+            }
+            (4, false) => {
+                "vldrb.8 q0, [r3], #16; vldrb.8 q2, [r3], #16; vshr.s8 q1, q0, #4; vshr.s8 q3, \
+                 q2, #4; vshl.i8 q0, q0, #4; vshl.i8 q2, q2, #4; vshr.s8 q0, q0, #4; vshr.s8 q2, \
+                 q2, #4"
+            }
+            (_, true) => {
+                "vldrb.8 q0, [r3], #16; vrshr.s8 q1, q0, #2; vrshr.s8 q2, q0, #4; vrshr.s8 q3, \
+                 q0, #6"
+            }
+            (_, false) => {
+                "vldrb.8 q0, [r3], #16; vshl.i8 q1, q0, #4; vshl.i8 q2, q0, #2; vshr.s8 q3, q0, \
+                 #6; vshl.i8 q0, q0, #6; vshr.s8 q1, q1, #6; vshr.s8 q2, q2, #6; vshr.s8 q0, q0, \
+                 #6"
+            }
+        }
+    }
+
+    /// Offsets in `$P_pixels`: rows 0, weights 4, biases 8 and 12, output 16, bytes of a pixel 20,
+    /// channels 24, loops 28, shift 32, bounds 36 and 40.
+    fn assembly(&self, pixels: usize) -> Vec<String> {
+        let mut asm: Vec<String> = Vec::new();
+        let mut push = |lines: &str| asm.push(lines.to_owned());
+        push("push {r4-r11, lr}; vpush {d8-d15}");
+        push("mov r11, r0; ldrd r0, r1, [r11, #36]; vdup.32 q6, r0; vdup.32 q7, r1");
+        push("ldr r3, [r11, #4]");
+        if self.flat {
+            push("ldr r9, [r11, #32]; ldr r7, [r11, #16]; ldr r0, [r11]; ldrd r1, r5, [r0]");
+            push("1:");
+        } else {
+            push("1:");
+            for sum in SUMS[..pixels].iter().flatten() {
+                push(&format!("mov {sum}, #0"));
+            }
+            push("ldr r9, [r11]; ldrd r1, r5, [r9], #8");
+            push("2:");
+        }
+        if self.loops > 1 {
+            push("ldr r7, [r11, #28]");
+            push("3:");
+        }
+        for step in 0..self.unrolled {
+            push(self.load());
+            for (pixel, sums) in SUMS[..pixels].iter().enumerate() {
+                let (x, at) = [("q4", "r1"), ("q5", "r5")][pixel];
+                push(&if self.flat {
+                    format!("vldrb.8 {x}, [{at}, #{}]", step * VECTOR)
+                } else {
+                    format!("vldrb.8 {x}, [{at}], #16")
+                });
+                // The first of all need not add.
+                let add = if self.flat && step == 0 { "" } else { "a" };
+                for (channel, sum) in sums.iter().enumerate() {
+                    push(&format!("vmladav{add}.s8 {sum}, {x}, q{channel}"));
+                }
+            }
+        }
+        if self.loops > 1 {
+            push("subs r7, #1; bne 3b");
+        }
+        if !self.flat {
+            push("ldrd r1, r5, [r9], #8; cmp r1, #0; bne 2b");
+        }
+        if self.carries && self.bits < 8 {
+            let per_byte = self.per_byte();
+            for [a, b, c, d] in &SUMS[..pixels] {
+                push(&format!("sub {a}, {a}, {b}, lsl #{}", self.bits));
+                if per_byte == 4 {
+                    push(&format!("sub {b}, {b}, {c}, lsl #{}", self.bits));
+                }
+                push(&format!("sub {c}, {c}, {d}, lsl #{}", self.bits));
+            }
+        }
+        let (shift, biases) = if self.flat {
+            push("vldrb.8 q4, [r3], #16");
+            ("r9", ["q4", "q4"])
+        } else {
+            push("ldr r1, [r11, #32]; ldrd r5, r7, [r11, #8]");
+            push("vldrw.32 q4, [r5], #16; vldrw.32 q5, [r7], #16; strd r5, r7, [r11, #8]");
+            ("r1", ["q4", "q5"])
+        };
+        for (pixel, [a, b, c, d]) in SUMS[..pixels].iter().enumerate() {
+            let (y, bias) = (["q0", "q1"][pixel], biases[pixel]);
+            push(&format!("vmov {y}[2], {y}[0], {a}, {c}; vmov {y}[3], {y}[1], {b}, {d}"));
+            push(&format!("vadd.i32 {y}, {y}, {bias}; vshl.s32 {y}, {shift}"));
+            push(&format!("vmax.s32 {y}, {y}, q6; vmin.s32 {y}, {y}, q7"));
+        }
+        let (y, next, left) = if self.flat {
+            push("ldrd r0, r2, [r11, #20]; vctp.32 r2");
+            ("r7", "r0", "r2")
+        } else {
+            push("ldrd r5, r7, [r11, #16]; ldr r9, [r11, #24]; vctp.32 r9");
+            ("r5", "r7", "r9")
+        };
+        push(&match pixels {
+            1 => format!("vpst; vstrbt.32 q0, [{y}]"),
+            _ => format!("add {next}, {y}; vpstt; vstrbt.32 q0, [{y}]; vstrbt.32 q1, [{next}]"),
+        });
+        push(&format!("adds {y}, #4"));
+        if !self.flat {
+            push("str r5, [r11, #16]");
+        }
+        push(&format!("subs {left}, #4; str {left}, [r11, #24]; bgt 1b"));
+        push("vpop {d8-d15}; pop {r4-r11, pc}");
+        asm
+    }
+}
+
+/// The weights of four channels; those that are not there are zeros.
+fn block_weights(layer: &ConvLayer, block: usize, k: usize) -> [i16; CHANNELS] {
+    std::array::from_fn(|channel| {
+        let channel = block + channel;
+        if channel < layer.op.channels { layer.op.weights[channel * layer.depth() + k] } else { 0 }
+    })
+}
+
+/// Weights in one byte, each times its place; `None` where that needs more than a byte.
+fn carried(bits: u8, weights: &[i16]) -> Option<u8> {
+    let places = weights.iter().rev();
+    let sum = places.fold(0_i64, |sum, &weight| (sum << bits) + i64::from(weight));
+    i8::try_from(sum).ok().map(|byte| byte.to_le_bytes()[0])
+}
+
+/// Weights in one byte, each in its own bits.
+pub(super) fn side_by_side(bits: u8, weights: impl DoubleEndedIterator<Item = i16>) -> u8 {
+    let mask = (1_i64 << bits) - 1;
+    let byte = weights.rev().fold(0, |byte, weight| byte << bits | i64::from(weight) & mask);
+    byte.to_le_bytes()[0]
+}
