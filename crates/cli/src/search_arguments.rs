@@ -35,7 +35,7 @@ pub(crate) struct SearchArguments {
     ])]
     #[arg(value_parser = order)]
     order: [Kind; 3],
-    /// The order of the layers: `paper` (by distance from the input), `graph` (as in the file), or
+    /// The order of the layers: `paper` (by distance from the input, longer branches first), `graph` (as in the file), or
     /// NAME,NAME,... (the others come last).
     #[arg(long, value_name = "ORDER", default_value = "paper", value_parser = layer_order)]
     layer_order: LayerOrder,

@@ -29,7 +29,7 @@ pub struct Reshape {
 impl Reshape {
     /// A vector of an image's elements, one channel after the other.
     ///
-    /// Source: ONNX `Flatten`, opset 13, with axis 1 of `[n, c, h, w]`.
+    /// That is what ONNX `Flatten` makes of `[n, c, h, w]`.
     pub const fn flatten_channels_first(image: Shape) -> Self {
         Self {
             shape: Shape::new(1, 1, image.h * image.w * image.c),

@@ -225,8 +225,9 @@ pub fn quantized_activations(graph: &Graph, semantics: Semantics) -> Vec<NodeId>
 }
 
 /// The nodes of [`quantized_activations`] in the order a search visits them: by how many layers
-/// lie between them and the input, then in graph order; or layers as `names` says, each add right
-/// after what it adds.
+/// lie between them and the input, of these the one on the longer way first, then in graph order (so
+/// the paper visits its branched networks); or layers as `names` says, each add right after what it
+/// adds.
 ///
 /// # Errors
 /// [`SearchError::LayerOrder`] for a name that is no layer or stands twice; layers that are not
@@ -236,14 +237,10 @@ pub fn layer_order(
     semantics: Semantics,
     names: &[String],
 ) -> Result<Vec<NodeId>, SearchError> {
-    let mut depth = vec![0_usize; graph.nodes.len()];
-    for (id, node) in graph.nodes.iter().enumerate() {
-        let before = node.inputs.iter().map(|&input| depth[input]).max().unwrap_or(0);
-        depth[id] = before + usize::from(node.op.is_layer());
-    }
     let mut nodes = quantized_activations(graph, semantics);
     if names.is_empty() {
-        nodes.sort_by_key(|&id| (depth[id], id));
+        let (depth, way) = (layers_before(graph), longest_way(graph));
+        nodes.sort_by_key(|&id| (depth[id], std::cmp::Reverse(way[id]), id));
         return Ok(nodes);
     }
     let mut rank = vec![usize::MAX; graph.nodes.len()];
@@ -267,6 +264,31 @@ pub fn layer_order(
     }
     nodes.sort_by_key(|&id| (rank[id], id));
     Ok(nodes)
+}
+
+/// The most layers on a way from the input to each node, itself included.
+fn layers_before(graph: &Graph) -> Vec<usize> {
+    let mut layers = vec![0_usize; graph.nodes.len()];
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let before = node.inputs.iter().map(|&input| layers[input]).max().unwrap_or(0);
+        layers[id] = before + usize::from(node.op.is_layer());
+    }
+    layers
+}
+
+/// The most nodes on a way through each node, from the input to the end.
+fn longest_way(graph: &Graph) -> Vec<usize> {
+    let n = graph.nodes.len();
+    let (mut before, mut after) = (vec![0_usize; n], vec![0_usize; n]);
+    for (id, node) in graph.nodes.iter().enumerate() {
+        before[id] = node.inputs.iter().map(|&input| before[input] + 1).max().unwrap_or(0);
+    }
+    for (id, node) in graph.nodes.iter().enumerate().rev() {
+        for &input in &node.inputs {
+            after[input] = after[input].max(after[id] + 1);
+        }
+    }
+    before.iter().zip(&after).map(|(before, after)| before + after).collect()
 }
 
 /// A plan without any format but the input's, and but the one-bit zero of biases that are zero.
