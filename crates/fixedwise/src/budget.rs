@@ -153,7 +153,8 @@ fn next_width(widths: &Widths, format: Format) -> Option<(u8, u8)> {
     Some((from, to))
 }
 
-/// The least working memory that any widths the target stores give, without that of kernels.
+/// What is alive together at least, whatever widths the target stores and wherever values lie;
+/// without the working memory of kernels.
 fn least_ram(graph: &Graph, plan: &Plan, target: &Target) -> Result<u64, Error> {
     let mut plan = plan.clone();
     for id in quantized_activations(graph, plan.semantics) {
@@ -168,5 +169,6 @@ fn least_ram(graph: &Graph, plan: &Plan, target: &Target) -> Result<u64, Error> 
             plan.others.get_mut(name).into_iter().for_each(narrow);
         }
     }
-    Ok(count_to_u64(value_memory(graph, &plan, target)?.bytes))
+    let memory = value_memory(graph, &plan, target)?;
+    Ok(count_to_u64(memory.live_bytes.into_iter().max().unwrap_or(0)))
 }

@@ -148,7 +148,7 @@ impl Network<'_> {
             return float;
         }
         let largest = stored.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
-        let bits = fixedwise_fixed::bits_for(largest).clamp(2, 32);
+        let bits = fixedwise_fixed::bits_for(largest).clamp(2, 62);
         let frac = i8::try_from(frac).expect("steps were checked");
         self.file.quant(&format!("{name}_quant"), &float, Format::full(bits, frac), false)
     }

@@ -48,9 +48,9 @@ pub(super) fn form(
     }
 }
 
-/// `2^shift` for the shifts that lowering allows.
+/// `2^shift`, at most `2^62`, which is out of reach already.
 fn exp2_i64(shift: i32) -> i64 {
-    1_i64.checked_shl(shift.unsigned_abs()).unwrap_or(i64::MAX)
+    1 << shift.clamp(0, 62)
 }
 
 impl File {

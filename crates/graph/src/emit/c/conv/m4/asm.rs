@@ -20,6 +20,11 @@ impl Assembly {
         self.lines.push(instruction.into());
     }
 
+    /// The next instruction begins a line.
+    pub(super) fn line(&mut self) {
+        self.lines.push(String::new());
+    }
+
     /// Adds several, separated by `;`.
     pub(super) fn all(&mut self, instructions: &str) {
         instructions.split(';').for_each(|instruction| self.push(instruction.trim()));
@@ -76,12 +81,14 @@ impl Assembly {
             line.clear();
         };
         for instruction in &self.lines {
-            // Directives and labels stand alone.
-            let is_alone = instruction.starts_with('.') || instruction.ends_with(':');
+            // Directives and labels stand alone; nothing ends a line.
+            let is_alone = instruction.is_empty()
+                || instruction.starts_with('.')
+                || instruction.ends_with(':');
             if is_alone || line.len() + instruction.len() + 14 > COLUMNS {
                 flush(&mut line, &mut length);
             }
-            if !line.is_empty() {
+            if !line.is_empty() && !instruction.is_empty() {
                 line.push_str("; ");
             }
             line.push_str(instruction);
@@ -113,7 +120,7 @@ impl Assembly {
                 ("NAME", name),
                 ("ASSEMBLY_PARAMETERS", &hidden.join(",\n    ")),
                 ("ASSEMBLY_TEXT", &self.statements()),
-                ("PARAMETERS", &parameters.join(", ")),
+                ("PARAMETERS", &parameters.join(",\n    ")),
                 ("PLAIN", plain),
             ],
         );

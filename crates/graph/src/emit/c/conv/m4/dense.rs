@@ -187,6 +187,7 @@ impl Dense<'_> {
             format!("ldmia r1!, {{{}}}", words.join(", "))
         });
         for four in 0..fours {
+            asm.line();
             match values {
                 Element::U8 => {
                     asm.all("ldr r10, [r0], #4; uxtb16 r11, r10, ror #8; uxtb16 r10, r10");
@@ -197,6 +198,7 @@ impl Dense<'_> {
                 Element::I16 => asm.all("ldr r10, [r0], #4; ldr r11, [r0], #4"),
             }
             for (sum, word) in self.sums().iter().zip(&words) {
+                asm.line();
                 if unpack == Unpack::Lanes {
                     for (i, values) in ["r10", "r11"].into_iter().enumerate() {
                         let shift = match (2 * four + i) * bits {

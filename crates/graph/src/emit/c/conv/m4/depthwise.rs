@@ -141,6 +141,7 @@ impl Depthwise<'_> {
             asm.push(format!("str r10, [sp, #{biases}]"));
         }
         self.multiply(&mut asm);
+        asm.line();
         asm.push(format!("ldr r0, [sp, #{output}]"));
         let last_is_one = self.channels % 2 == 1;
         if last_is_one {
@@ -182,6 +183,7 @@ impl Depthwise<'_> {
                 if uses.is_empty() {
                     continue;
                 }
+                asm.line();
                 // The row's pointer goes on to the next two channels with its last load.
                 asm.push(match 2 * column * self.ring_channels {
                     0 => "ldr r10, [r0], #4".to_owned(),

@@ -4,7 +4,8 @@ $P_ASSEMBLY void $P_zero($P_UNUSED int16_t *to, $P_UNUSED int32_t n)
 {
     __asm__ volatile(
         "push {r4-r9, lr}\n"
-        "movs r2, #0; movs r3, #0; movs r4, #0; movs r5, #0; movs r6, #0; movs r7, #0; mov r8, r2; mov r9, r2\n"
+        "movs r2, #0; movs r3, #0; movs r4, #0; movs r5, #0\n"
+        "movs r6, #0; movs r7, #0; mov r8, r2; mov r9, r2\n"
         "subs r1, #16; blt 2f\n"
         "1: stmia r0!, {r2-r9}; subs r1, #16; bge 1b\n"
         "2: adds r1, #16; beq 4f\n"

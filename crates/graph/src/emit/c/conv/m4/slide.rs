@@ -236,7 +236,9 @@ impl Printed {
     fn emit(&self, layer: &ConvLayer, arithmetic: &Arithmetic, numbers: &str, source: &mut Source) {
         let channels = layer.op.channels;
         let name = layer.name;
-        source.once("slide", fill(include_str!("slide.c"), &[("P", "$P"), ("MAX_ROWS", ROWS)]));
+        // A null pointer follows the last row.
+        let rows = (MAX_ROWS + 1).to_string();
+        source.once("slide", fill(include_str!("slide.c"), &[("P", "$P"), ("MAX_ROWS", &rows)]));
         let widen = self.widen.emit(arithmetic.x, source);
         let words = self.weights.iter().copied().map(i64::from);
         source.array("uint32_t", &format!("{name}_weights"), words);
@@ -270,9 +272,6 @@ impl Printed {
         layer_function(layer, source, &format!("    $P_slide(&{name}_plan, x, y, scratch);"));
     }
 }
-
-/// As `slide.c` has it: one more than [`MAX_ROWS`].
-const ROWS: &str = "12";
 
 impl Widen {
     /// Puts the function into the file; gives its name without prefix.

@@ -205,6 +205,7 @@ impl Strip<'_> {
         let load = if ends_word { "ldr r12, [r1], #4" } else { "ldr r12, [r1]" };
         let shifted = |by: usize| if by == 0 { String::new() } else { format!(", lsl #{by}") };
         let bits = usize::from(bits);
+        asm.line();
         match unpack {
             Unpack::Wide => asm.push("ldmia r1!, {r11, r12}"),
             Unpack::Bytes => {
@@ -227,6 +228,7 @@ impl Strip<'_> {
             (0..self.pixels()).collect()
         };
         for pixel in order {
+            asm.line();
             let offset = 2 * self.offsets[pixel];
             match (pixel, is_first) {
                 (0, _) => asm.push("ldr r10, [r0], #4"),
@@ -243,6 +245,7 @@ impl Strip<'_> {
     /// Writes the outputs and goes on to the next two channels.
     fn finish(&self, asm: &mut Assembly) {
         let step = self.arithmetic.y_bytes(2);
+        asm.line();
         asm.push("ldr r0, [sp, #12]");
         let last_is_one = self.channels % 2 == 1;
         if last_is_one {
