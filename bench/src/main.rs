@@ -78,6 +78,7 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
         quantizer: Quantizer::Uniform,
         input: Format::unsigned(8, 0),
         layers: graph.layers().map(layer).collect(),
+        rounded: std::collections::BTreeMap::new(),
         others: adds.map(|(id, node)| (node.name.clone(), activation(id))).collect(),
     }
 }

@@ -167,6 +167,7 @@ fn lowered(graph: &Graph, weights: u8) -> Result<FixedGraph> {
         rounding: Rounding::TiesUp,
         input: Format::unsigned(8, 0),
         layers: graph.layers().map(layer).collect(),
+        rounded: std::collections::BTreeMap::new(),
         others: adds.map(|(id, node)| (node.name.clone(), format(id))).collect(),
     };
     Ok(lower(graph, &plan, AccumulatorPolicy::Prove32)?)

@@ -107,6 +107,7 @@ impl PaperPlan {
             rounding: Rounding::default(),
             input: RAW_PIXELS,
             layers: layers.into_iter().filter(|name| given.contains(name)).map(layer).collect(),
+            rounded: BTreeMap::new(),
             others: BTreeMap::new(),
         })
     }

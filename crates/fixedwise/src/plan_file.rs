@@ -46,6 +46,7 @@ const BIAS_NOTE: &str = "\
 ///         bias: None,
 ///         activation: Some(Format::unsigned(6, 3)),
 ///     }],
+///     rounded: Default::default(),
 ///     others: Default::default(),
 /// };
 /// let text = plan_to_toml(&plan);
@@ -73,6 +74,7 @@ pub fn plan_to_toml(plan: &Plan) -> String {
 /// #         bias: None,
 /// #         activation: None,
 /// #     }],
+/// #     rounded: Default::default(),
 /// #     others: Default::default(),
 /// # };
 /// use fixedwise::{plan_target, plan_to_toml_for};
@@ -428,6 +430,7 @@ impl PlanToml {
                 .layers()
                 .filter_map(|(_, node)| layers.remove(node.name.as_str()))
                 .collect(),
+            rounded: BTreeMap::new(),
             others,
         })
     }
@@ -517,6 +520,7 @@ mod tests {
                     activation: None,
                 },
             ],
+            rounded: BTreeMap::new(),
             others: BTreeMap::from([("sum".to_owned(), Format::signed(7, 2))]),
         }
     }

@@ -48,6 +48,7 @@ fn read(result: &RunResult, semantics: Semantics, graph: &Graph) -> Result<Plan,
             None => RAW_PIXELS,
         },
         layers: Vec::with_capacity(result.layers.len()),
+        rounded: std::collections::BTreeMap::new(),
         others: std::collections::BTreeMap::new(),
     };
     for layer in &result.layers {

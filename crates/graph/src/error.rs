@@ -78,6 +78,12 @@ pub enum LowerError {
     /// A format outside what is stored.
     #[error("the plan gives the {kind} of `{node}` {bits} bits; allowed are 1 to {max_bits}{hint}")]
     Width { node: String, kind: &'static str, bits: u8, max_bits: u8, hint: &'static str },
+    /// Integers of weights that are not of the plan's format or the layer's number.
+    #[error(
+        "the integers that the plan keeps for the weights of `{node}` are not of its format {format} \
+         or its number; drop them, or give back the format they were made for"
+    )]
+    Rounded { node: String, format: fixedwise_fixed::Format },
     /// A shift outside what the executor and the target can do.
     #[error(
         "node `{node}`: its formats need a shift by {shift} bits, allowed are {least} to {most}; \

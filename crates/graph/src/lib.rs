@@ -25,5 +25,5 @@ pub use graph::{Activation, Graph, Node, NodeId, Shape};
 pub use import::{from_keras, from_onnx, from_onnx_with_weights};
 pub use lower::{AccumulatorPolicy, lower, lower_for, output_formats};
 pub use ops::Op;
-pub use plan::{LayerPlan, Plan, Quantizer, Semantics};
+pub use plan::{LayerPlan, Plan, Quantizer, Rounded, Semantics};
 pub use target::Target;

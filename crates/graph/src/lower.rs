@@ -117,13 +117,23 @@ impl LowerContext<'_> {
         LowerError::NotLegal { node: self.node.name.clone(), op: self.node.op.name(), help }
     }
 
-    /// The layer's weights as integers of the plan's format, rounded half to even.
+    /// The layer's weights as integers of the plan's format: the plan's own, else rounded half to
+    /// even.
     ///
     /// # Errors
-    /// Where the plan has no format for them or one outside 1 to 16 bits.
+    /// Where the plan has no format for them or one outside 1 to 16 bits, or integers that are not
+    /// of it.
     pub fn weights(&self, weights: &[f32]) -> Result<(Format, Vec<i16>), LowerError> {
         let format = self.plan.layer(&self.node.name).and_then(|layer| layer.weights);
         let format = check(&self.node.name, "weights", format, MAX_BITS, MAX_UNSIGNED_BITS)?;
+        if let Some(rounded) = self.plan.rounded.get(&self.node.name) {
+            let range = format.min()..=format.max();
+            let is_of_it = |w: &i16| range.contains(&i64::from(*w));
+            if rounded.weights.len() != weights.len() || !rounded.weights.iter().all(is_of_it) {
+                return Err(LowerError::Rounded { node: self.node.name.clone(), format });
+            }
+            return Ok((format, rounded.weights.clone()));
+        }
         let stored =
             weights.iter().map(|&w| saturating_i16(format.quantize(f64::from(w)))).collect();
         Ok((format, stored))
@@ -141,7 +151,10 @@ impl LowerContext<'_> {
     /// Where the plan's format is outside 1 to 32 bits, or a target that stores the integers at the
     /// accumulator's scale has no width for them.
     pub fn bias(&self, bias: &[f64], scale: i32) -> Result<Vec<i64>, LowerError> {
-        let stored = self.bias_integers(bias, scale)?;
+        let stored = match self.plan.rounded.get(&self.node.name) {
+            None => self.bias_integers(bias, scale)?,
+            Some(rounded) => self.bias_integers(&rounded.bias(bias), scale)?,
+        };
         if let Some(target) = self.target
             && (matches!(target.code, Code::C(_)) || self.bias_format().is_none())
         {

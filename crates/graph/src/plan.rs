@@ -1,7 +1,7 @@
 //! The plan: the only thing a search makes.
 
-use fixedwise_fixed::{Format, Rounding};
-use std::collections::BTreeMap;
+use fixedwise_fixed::{Format, Rounding, convert::exp2};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a run computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -60,8 +60,33 @@ pub struct LayerPlan {
     pub activation: Option<Format>,
 }
 
+/// Integers that stand for a layer's weights where not each is rounded to the nearest alone, and
+/// what goes with them to its bias.
+///
+/// The layer computes `2^e` times the model's value in an output channel of exponent `e`; its
+/// integers and those of the layers behind it are made for that.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Rounded {
+    /// Of the plan's format, in the layer's own order: the output channel outermost.
+    pub weights: Vec<i16>,
+    /// One an output channel.
+    pub exponents: Vec<i8>,
+    /// What is added to the bias of each output channel, after its exponent.
+    pub bias: Vec<f32>,
+}
+
+impl Rounded {
+    /// The model's bias, `[class, output channel]`, as the layer has it.
+    pub fn bias(&self, bias: &[f64]) -> Vec<f64> {
+        let channels = self.exponents.iter().zip(&self.bias).cycle();
+        let of =
+            |(b, (&e, &more)): (&f64, (&i8, &f32))| b.mul_add(exp2(i32::from(e)), f64::from(more));
+        bias.iter().zip(channels).map(of).collect()
+    }
+}
+
 /// A format for every quantized tensor of a graph.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// What the formats mean.
     pub semantics: Semantics,
@@ -76,6 +101,8 @@ pub struct Plan {
     /// Formats of other nodes by name: residual adds need one; concatenations, average pools and
     /// single activations have one derived where it is absent.
     pub others: BTreeMap<String, Format>,
+    /// By layer, integers that are not the nearest to the model's weights.
+    pub rounded: BTreeMap<String, Arc<Rounded>>,
 }
 
 impl Plan {

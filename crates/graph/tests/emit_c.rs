@@ -55,6 +55,7 @@ fn plan(
         rounding,
         input: Format::unsigned(8, 6),
         layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
+        rounded: std::collections::BTreeMap::new(),
         others: graph
             .nodes
             .iter()

@@ -85,6 +85,7 @@ impl Widths {
             rounding: self.rounding,
             input: self.input,
             layers: graph.layers().map(layer).collect(),
+            rounded: std::collections::BTreeMap::new(),
             others: std::collections::BTreeMap::new(),
         };
         lower(graph, &plan, AccumulatorPolicy::Prove32).unwrap()

@@ -4,11 +4,13 @@
 
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, LayerPlan, LowerError, Op, Plan, Quantizer, Semantics, Shape, lower,
-    ops::{Concat, GlobalAveragePool, GlobalMaxPool, Relu},
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, LowerError, Op, Plan, Quantizer, Rounded,
+    Semantics, Shape, lower,
+    ops::{Concat, FixedOp, GlobalAveragePool, GlobalMaxPool, Relu},
     passes,
 };
 use fixedwise_testing::{Build, Random, assert_close, run_fixed, run_float};
+use std::sync::Arc;
 
 /// A graph with every operator that has an integer form.
 fn everything() -> Graph {
@@ -36,6 +38,7 @@ fn plan(graph: &Graph, bits: u8) -> Plan {
         rounding: Rounding::TiesUp,
         input: Format::unsigned(8, 6),
         layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
+        rounded: std::collections::BTreeMap::new(),
         others: graph
             .nodes
             .iter()
@@ -156,7 +159,7 @@ fn a_bias_of_its_own_format_is_shifted_to_the_accumulator() {
         plan.layers[0].weights = Some(Format::signed(8, 4));
         plan.layers[0].bias = Some(Format::signed(bits, frac));
         let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
-        let fixedwise_graph::ops::FixedOp::Conv(conv) = &fixed.nodes[1].op else { panic!() };
+        let FixedOp::Conv(conv) = &fixed.nodes[1].op else { panic!() };
         assert_eq!(conv.bias.values, expected, "BW={bits} F={frac}");
         assert_eq!(conv.weights, [16, 8, -4, 12]);
         // x = (1, 2) of F = 6: acc = 64 * 16 + 128 * 8 + b, from F = 10 to F = 2.
@@ -173,4 +176,48 @@ fn square_roots_have_no_integer_form() {
     let error = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap_err();
     assert_eq!(error, LowerError::Quantizer { quantizer: "square-root" });
     assert!(error.to_string().contains("semantics `simulated`"), "{error}");
+}
+
+#[test]
+fn integers_of_the_plan_stand_for_the_weights() {
+    let graph = everything();
+    let nearest = plan(&graph, 8);
+    let expected = lower(&graph, &nearest, AccumulatorPolicy::Prove32).unwrap();
+    let integers = |name: &str| {
+        let node = expected.nodes.iter().find(|node| node.name == name).unwrap();
+        let FixedOp::Conv(conv) = &node.op else { panic!("{name} is a convolution") };
+        conv.weights.clone()
+    };
+    let mut own = nearest.clone();
+    for (_, node) in graph.layers() {
+        let channels = node.shape.c;
+        let rounded = Rounded {
+            weights: integers(&node.name),
+            exponents: vec![0; channels],
+            bias: vec![0.0; channels],
+        };
+        own.rounded.insert(node.name.clone(), Arc::new(rounded));
+    }
+    assert_eq!(lower(&graph, &own, AccumulatorPolicy::Prove32).unwrap(), expected);
+
+    // The bias of every class of border positions moves alike.
+    let name = graph.layers().next().unwrap().1.name.clone();
+    let mut moved = own.clone();
+    let rounded = moved.rounded.get_mut(&name).unwrap();
+    Arc::make_mut(rounded).bias.fill(1.0);
+    let fixed = lower(&graph, &moved, AccumulatorPolicy::Prove32).unwrap();
+    let bias = |fixed: &FixedGraph| {
+        let node = fixed.nodes.iter().find(|node| node.name == name).unwrap();
+        let FixedOp::Conv(conv) = &node.op else { panic!("{name} is a convolution") };
+        conv.bias.values.clone()
+    };
+    let scale = i32::from(own.layers[0].weights.unwrap().frac) + i32::from(own.input.frac);
+    let step = 1_i64 << scale;
+    assert!(bias(&fixed).iter().zip(bias(&expected)).all(|(moved, was)| *moved == was + step));
+
+    // Integers that are not of the format are refused with the layer's name.
+    let rounded = moved.rounded.get_mut(&name).unwrap();
+    Arc::make_mut(rounded).weights[0] = 128;
+    let error = lower(&graph, &moved, AccumulatorPolicy::Prove32).unwrap_err();
+    assert!(matches!(&error, LowerError::Rounded { node, .. } if *node == name), "{error}");
 }

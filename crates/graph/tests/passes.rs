@@ -154,3 +154,45 @@ fn preprocessing_becomes_part_of_the_first_layer() {
         .collect();
     assert_close("raw pixels", &run_float(&prepared, &raw), &run_float(&graph, &net), 2e-5);
 }
+
+#[test]
+fn exponents_move_between_channels_without_a_trace() {
+    let mut b = Build::new(Shape::new(9, 8, 2), 11);
+    let stem = b.conv("stem", 0, 6, &window(3, 1, 1, 1), 1);
+    let stem = b.push("stem_relu", Relu, vec![stem]);
+    let bn = b.affine("bn", stem);
+    let left = b.conv("left", bn, 4, &window(3, 2, 1, 1), 2);
+    let left = b.push("left_relu", LeakyRelu { alpha: 0.1 }, vec![left]);
+    let right = b.push("pool", MaxPool { window: window(3, 2, 1, 1), minimum: vec![] }, vec![bn]);
+    let x = b.push("concat", Concat { axis: 2 }, vec![left, right]);
+    let depthwise = b.conv("depthwise", x, 10, &window(3, 1, 1, 1), 10);
+    let x = b.push("clip", Clip { min: 0.0, max: 6.0 }, vec![depthwise]);
+    let one = b.conv("one", x, 5, &window(1, 1, 0, 0), 1);
+    let other = b.conv("other", x, 5, &window(1, 1, 0, 0), 1);
+    let x = b.push("add", Add, vec![one, other]);
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("dense", x, 3);
+    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+
+    let allowed = passes::equalizable(&graph);
+    let named: Vec<&str> = (0..graph.nodes.len())
+        .filter(|&id| allowed[id])
+        .map(|id| graph.nodes[id].name.as_str())
+        .collect();
+    // A clip has a bound of its own, a sum has two sources, the last layer is the result.
+    assert_eq!(named, ["stem", "left"]);
+    let mut random = Random::new(3);
+    let exponents: Vec<Vec<i8>> = (0..graph.nodes.len())
+        .map(|id| {
+            let channels = if allowed[id] { graph.nodes[id].shape.c } else { 0 };
+            (0..channels).map(|c| i8::try_from((c * 7 + id) % 9).unwrap() - 4).collect()
+        })
+        .collect();
+    let equalized = passes::equalize(&graph, &exponents);
+    assert_ne!(equalized.nodes[1].op, graph.nodes[1].op);
+    let image = random.floats(graph.input_shape().len(), -1.0, 1.0);
+    // Powers of two round nothing: what is summed is the same in the same order.
+    assert_eq!(run_float(&equalized, &image), run_float(&graph, &image));
+    let back: Vec<Vec<i8>> = exponents.iter().map(|e| e.iter().map(|e| -e).collect()).collect();
+    assert_eq!(passes::equalize(&equalized, &back), graph);
+}

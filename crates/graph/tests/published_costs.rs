@@ -111,6 +111,7 @@ fn plan(model: &Value, names: &[String], printed: bool) -> Plan {
         quantizer: Quantizer::Uniform,
         input: Format::unsigned(8, 0),
         layers: names.iter().enumerate().map(layer).collect(),
+        rounded: BTreeMap::new(),
         others: BTreeMap::new(),
     }
 }

@@ -50,6 +50,7 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
         rounding: Rounding::TiesUp,
         input: Format::unsigned(8, 8),
         layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
+        rounded: std::collections::BTreeMap::new(),
         others: graph
             .nodes
             .iter()

@@ -1,7 +1,7 @@
 //! Stable hashes of what a plan says upstream of a node.
 
 use fixedwise_fixed::{Format, Range, Rounding};
-use fixedwise_graph::{Graph, NodeId, Plan, Quantizer, Semantics};
+use fixedwise_graph::{Graph, NodeId, Plan, Quantizer, Rounded, Semantics};
 use std::fmt;
 
 /// 128 bits of FNV-1a: the same in every build, so that a journal outlives its process.
@@ -43,6 +43,16 @@ impl Digest {
         self.bytes(&[range, bits, frac.cast_unsigned()])
     }
 
+    fn rounded(mut self, rounded: &Rounded) -> Self {
+        for w in &rounded.weights {
+            self = self.bytes(&w.to_le_bytes());
+        }
+        for (e, b) in rounded.exponents.iter().zip(&rounded.bias) {
+            self = self.bytes(&e.to_le_bytes()).bytes(&b.to_bits().to_le_bytes());
+        }
+        self
+    }
+
     /// For every node, a digest of all that the plan says about it and about what it depends on.
     ///
     /// Equal digests of a node mean equal values, for the same graph and images.
@@ -63,6 +73,9 @@ impl Digest {
                 if let Some(layer) = plan.layer(&node.name) {
                     digest =
                         digest.format(layer.weights).format(layer.bias).format(layer.activation);
+                }
+                if let Some(rounded) = plan.rounded.get(&node.name) {
+                    digest = digest.rounded(rounded);
                 }
             } else if integer {
                 digest = digest.format(plan.others.get(&node.name).copied());

@@ -7,6 +7,7 @@
 mod digest;
 mod error;
 pub mod evaluate;
+pub mod reconstruct;
 mod score;
 mod statistics;
 pub mod strategies;
@@ -14,7 +15,7 @@ pub mod strategies;
 pub use digest::Digest;
 pub use error::SearchError;
 pub use evaluate::{
-    Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Oracle, Predictions,
+    Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Oracle, Predictions, Reference,
 };
 pub use score::{MaxLoss, Score};
 pub use statistics::{

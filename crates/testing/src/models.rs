@@ -87,6 +87,7 @@ pub fn integers_of(
         rounding: Rounding::TiesUp,
         input: Format::unsigned(8, 0),
         layers,
+        rounded: std::collections::BTreeMap::new(),
         others,
     };
     lower(graph, &plan, AccumulatorPolicy::Prove32).expect("a plan that can be proved")

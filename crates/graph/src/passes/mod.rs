@@ -1,6 +1,7 @@
 //! Rewrites of a graph, one file each. Every pass leaves a valid graph that computes the same.
 
 mod drop_softmax;
+mod equalize;
 mod fold_back;
 mod fold_forward;
 mod fold_pad;
@@ -8,6 +9,7 @@ mod fuse_activation;
 mod insert_preprocessing;
 mod remove_dead;
 
+pub use equalize::{equalizable, equalize};
 pub use insert_preprocessing::insert_preprocessing;
 
 use crate::{

@@ -81,6 +81,23 @@ impl<'a> ValueRef<'a> {
         }
     }
 
+    /// Writes the elements from `from` on as floats; integers are multiplied by `step`.
+    ///
+    /// # Panics
+    /// Where `out` reaches beyond the last element.
+    pub fn copy_scaled(&self, from: usize, step: f32, out: &mut [f32]) {
+        fn all<T: Copy + Into<f32>>(x: &[T], step: f32, out: &mut [f32]) {
+            out.iter_mut().zip(x).for_each(|(to, &x)| *to = step * x.into());
+        }
+        let range = from..from + out.len();
+        match self {
+            Self::F32(x) => out.copy_from_slice(&x[range]),
+            Self::Integers(Integers::U8(x)) => all(&x[range], step, out),
+            Self::Integers(Integers::I8(x)) => all(&x[range], step, out),
+            Self::Integers(Integers::I16(x)) => all(&x[range], step, out),
+        }
+    }
+
     /// The elements' bytes, to keep and to give back later.
     pub fn bytes(&self) -> &'a [u8] {
         match *self {

@@ -3,7 +3,7 @@ use super::{
     cache::{Cache, Key},
 };
 use crate::{digest::Digest, error::SearchError, score::Score};
-use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64, exp2, i64_to_f64};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Semantics, Target, lower,
     lower_for,
@@ -126,6 +126,69 @@ fn margin(value: ValueRef) -> f32 {
         }
     }
     first - second
+}
+
+/// What the float network computes for a set of images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// `[image, element]`, before any softmax.
+    values: Vec<f32>,
+    len: usize,
+}
+
+impl Reference {
+    /// Runs the float network, without a softmax at its end, over all images.
+    ///
+    /// # Errors
+    /// Where there is no image, or `stop` was raised.
+    pub fn new(
+        float: &Graph,
+        images: &dyn Images,
+        kernels: &'static Kernels,
+        stop: &AtomicBool,
+    ) -> Result<Self, SearchError> {
+        if images.is_empty() {
+            return Err(SearchError::NoImages { purpose: "measure the float network" });
+        }
+        let program = Program::float(float, kernels);
+        let schedule = program.schedule(&[], &[float.output]);
+        let workers = Workers::new();
+        let rows = (0..images.len())
+            .into_par_iter()
+            .map(|idx| {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(SearchError::Stopped);
+                }
+                Ok(workers.with(|worker| {
+                    worker.image.resize(program.image_len(), 0.0);
+                    images.image(idx, &mut worker.image);
+                    program.run(&schedule, &mut worker.workspace, &worker.image, &[]);
+                    match program.value(&schedule, &worker.workspace, float.output) {
+                        ValueRef::F32(values) => values.to_vec(),
+                        ValueRef::Integers(_) => Vec::new(),
+                    }
+                }))
+            })
+            .collect::<Result<Vec<_>, SearchError>>()?;
+        Ok(Self { values: rows.concat(), len: float.output_shape().len() })
+    }
+
+    /// The divergence of the classes' probabilities, from the float network's to those of integers of
+    /// that step: `sum p ln(p / q)`.
+    fn divergence(&self, idx: usize, value: ValueRef, step: f64) -> f64 {
+        let float = &self.values[idx * self.len..][..self.len];
+        let p = log_softmax(float.iter().map(|&x| f64::from(x)));
+        let q = log_softmax(value.integers().iter().map(|&x| i64_to_f64(x) * step));
+        p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
+    }
+}
+
+fn log_softmax(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    let max = values.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
+    let sum: f64 = values.iter().map(|x| (x - max).exp()).sum();
+    values.iter_mut().for_each(|x| *x -= max + sum.ln());
+    values
 }
 
 /// What an evaluator may use and demands.
@@ -382,6 +445,46 @@ impl<'a> Evaluator<'a> {
             let macs: u64 = nodes.iter().map(|&id| self.graph.node_macs(id)).sum();
             self.macs += images * macs;
         }
+    }
+
+    /// The mean divergence of an integer plan's class probabilities from the float network's, in
+    /// nats, over all images.
+    ///
+    /// `focus` is as in [`Oracle::evaluate`].
+    ///
+    /// # Errors
+    /// As [`Oracle::evaluate`].
+    pub fn divergence(
+        &mut self,
+        reference: &Reference,
+        plan: &Plan,
+        focus: Option<NodeId>,
+    ) -> Result<f64, SearchError> {
+        let digests = Digest::of_nodes(self.graph, plan);
+        let fixed = self.lower(plan, self.options.policy)?;
+        let step = exp2(-i32::from(fixed.nodes[fixed.output].format.frac));
+        let program = Program::fixed(&fixed, self.kernels);
+        if let Some(focus) = focus {
+            self.fill(&program, &digests, focus)?;
+        }
+        let n_chunks = self.order.len().div_ceil(CHUNK);
+        let output = self.graph.output;
+        let jobs = self.jobs(&program, &digests, 0..n_chunks, |_| vec![output]);
+        let sums = (0..n_chunks)
+            .into_par_iter()
+            .map(|chunk| {
+                let mut sum = 0.0;
+                self.run_chunk(&jobs, chunk, |position, schedule, workspace| {
+                    let value = program.value(schedule, workspace, output);
+                    sum += reference.divergence(self.order[position], value, step);
+                })?;
+                Ok(sum)
+            })
+            .collect::<Result<Vec<f64>, SearchError>>()?;
+        self.count(&jobs, 0..n_chunks);
+        self.images_evaluated += count_to_u64(self.order.len());
+        // In the order of the chunks: the sum is the same on any number of threads.
+        Ok(sums.iter().sum::<f64>() / count_to_f64(self.order.len().max(1)))
     }
 
     /// Caches the values before `focus`, for as many images as fit the budget.

@@ -307,6 +307,7 @@ pub(super) fn bare_plan(graph: &Graph, head: PlanHead) -> Plan {
         rounding: head.rounding,
         input: head.input,
         layers,
+        rounded: std::collections::BTreeMap::new(),
         others: std::collections::BTreeMap::new(),
     }
 }

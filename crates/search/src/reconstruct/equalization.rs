@@ -1,0 +1,188 @@
+//! Which powers of two to move between channels, so that one format fits all channels of a tensor.
+
+use crate::{error::SearchError, evaluate::Images};
+use fixedwise_fixed::convert::{count_to_f64, f64_to_i64, saturating_i8};
+use fixedwise_graph::{
+    Graph, NodeId, Op,
+    passes::equalizable,
+    run::{Program, ValueRef, Workspace},
+};
+use fixedwise_kernels::Kernels;
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Images whose channels are looked at.
+const IMAGES: usize = 256;
+/// Times that every layer is balanced against its neighbors.
+const SWEEPS: usize = 8;
+/// Farthest that a channel is moved.
+const REACH: f64 = 12.0;
+
+/// How much the three tensors that a channel's factor touches count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Balance {
+    /// The layer's results.
+    pub values: f64,
+    /// The weights that make them.
+    pub rows: f64,
+    /// The weights that take them.
+    pub columns: f64,
+}
+
+impl Default for Balance {
+    /// All alike.
+    fn default() -> Self {
+        Self { values: 1.0, rows: 1.0, columns: 1.0 }
+    }
+}
+
+/// By node and channel, how far the values of layers that may be equalized reach: the mean over images
+/// of the largest magnitude in each.
+///
+/// # Errors
+/// Where there is no image, or `stop` was raised.
+pub fn channel_ranges(
+    graph: &Graph,
+    images: &dyn Images,
+    kernels: &'static Kernels,
+    stop: &AtomicBool,
+) -> Result<Vec<Vec<f64>>, SearchError> {
+    let n = images.len().min(IMAGES);
+    if n == 0 {
+        return Err(SearchError::NoImages { purpose: "calibrate" });
+    }
+    let allowed = equalizable(graph);
+    let program = Program::float(graph, kernels);
+    let schedule = program.schedule(&[], &[graph.output]);
+    let of_image = |(workspace, image): &mut (Workspace, Vec<f32>), idx: usize| {
+        if stop.load(Ordering::Relaxed) {
+            return Err(SearchError::Stopped);
+        }
+        images.image(idx, image);
+        let mut reach: Vec<Vec<f32>> = vec![Vec::new(); graph.nodes.len()];
+        program.run_observed(&schedule, workspace, image, &[], |id, value| {
+            if let (true, ValueRef::F32(values)) = (allowed[id], value) {
+                let channels = graph.nodes[id].shape.c;
+                let mut max = vec![0.0_f32; channels];
+                for pixel in values.chunks_exact(channels) {
+                    max.iter_mut().zip(pixel).for_each(|(max, x)| *max = max.max(x.abs()));
+                }
+                reach[id] = max;
+            }
+        });
+        Ok(reach)
+    };
+    let all = (0..n)
+        .into_par_iter()
+        .map_init(|| (Workspace::new(), vec![0.0; program.image_len()]), of_image)
+        .collect::<Result<Vec<_>, SearchError>>()?;
+    let mut ranges: Vec<Vec<f64>> = vec![Vec::new(); graph.nodes.len()];
+    for image in all {
+        for (ranges, reach) in ranges.iter_mut().zip(image) {
+            ranges.resize(reach.len(), 0.0);
+            ranges.iter_mut().zip(reach).for_each(|(sum, x)| *sum += f64::from(x));
+        }
+    }
+    ranges.iter_mut().flatten().for_each(|sum| *sum /= count_to_f64(n));
+    Ok(ranges)
+}
+
+/// Where a channel of a value comes from: the layer that may be equalized, and its channel.
+type Source = Option<(NodeId, usize)>;
+
+/// By node, the source of each channel of its value.
+fn sources(graph: &Graph) -> Vec<Vec<Source>> {
+    let allowed = equalizable(graph);
+    let mut sources: Vec<Vec<Source>> = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let channels = node.shape.c;
+        sources.push(match &node.op {
+            _ if allowed[id] => (0..channels).map(|c| Some((id, c))).collect(),
+            Op::Concat(concat) if concat.axis == 2 => {
+                node.inputs.iter().flat_map(|&input| sources[input].iter().copied()).collect()
+            }
+            Op::Reshape(reshape) if channels == node.shape.len() => {
+                let input = graph.nodes[node.inputs[0]].shape;
+                let from = reshape.source(input);
+                from.iter().map(|i| sources[node.inputs[0]][i % input.c]).collect()
+            }
+            op if op.is_layer() => vec![None; channels],
+            _ => {
+                let first = node.inputs.first().map(|&input| &sources[input]);
+                first.filter(|s| s.len() == channels).cloned().unwrap_or(vec![None; channels])
+            }
+        });
+    }
+    sources
+}
+
+/// By node, exponents of its channels that balance the ranges of its values and of the weights
+/// before and behind them; none for nodes that may not be equalized.
+pub fn balance(graph: &Graph, ranges: &[Vec<f64>], weight: Balance) -> Vec<Vec<i8>> {
+    let sources = sources(graph);
+    let allowed = equalizable(graph);
+    let mut exponents: Vec<Vec<f64>> = (0..graph.nodes.len())
+        .map(|id| vec![0.0; if allowed[id] { graph.nodes[id].shape.c } else { 0 }])
+        .collect();
+    let total = weight.values + weight.rows + weight.columns;
+    for _ in 0..SWEEPS {
+        let (rows, columns) = reaches(graph, &sources, &exponents);
+        for id in 0..graph.nodes.len() {
+            let wanted: Vec<Option<f64>> = (0..exponents[id].len())
+                .map(|c| {
+                    let live = ranges[id][c] > 0.0 && rows[id][c] > 0.0 && columns[id][c] > 0.0;
+                    live.then(|| {
+                        let values = ranges[id][c].log2() + exponents[id][c];
+                        let sum = weight.values * values + weight.rows * rows[id][c].log2()
+                            - weight.columns * columns[id][c].log2();
+                        -sum / total
+                    })
+                })
+                .collect();
+            let live = wanted.iter().flatten().count();
+            let mean = wanted.iter().flatten().sum::<f64>() / count_to_f64(live.max(1));
+            for (exponent, wanted) in exponents[id].iter_mut().zip(wanted) {
+                if let Some(wanted) = wanted {
+                    *exponent = (*exponent + wanted - mean).clamp(-REACH, REACH);
+                }
+            }
+        }
+    }
+    let round = |e: &f64| saturating_i8(f64_to_i64(e.round()));
+    exponents.iter().map(|exponents| exponents.iter().map(round).collect()).collect()
+}
+
+/// The largest weights that make each channel, and that take it.
+fn reaches(
+    graph: &Graph,
+    sources: &[Vec<Source>],
+    exponents: &[Vec<f64>],
+) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+    let empty = || exponents.iter().map(|e| vec![0.0_f64; e.len()]).collect::<Vec<_>>();
+    let (mut rows, mut columns) = (empty(), empty());
+    for (id, node) in graph.layers() {
+        let weights = node.op.weights().unwrap_or(&[]);
+        let channels = node.shape.c;
+        let (groups, group_channels) = match &node.op {
+            Op::Conv(conv) => (conv.groups, conv.group_channels()),
+            _ => (1, weights.len() / channels),
+        };
+        let inputs = &sources[node.inputs[0]];
+        let filter = weights.len() / channels;
+        for (i, &w) in weights.iter().enumerate() {
+            let out = i / filter;
+            let input = out / (channels / groups) * group_channels + i % group_channels;
+            let source = inputs.get(input).copied().flatten();
+            let own = exponents[id].get(out).copied().unwrap_or(0.0);
+            let before = source.map_or(0.0, |(node, channel)| exponents[node][channel]);
+            let magnitude = f64::from(w.abs()) * (own - before).exp2();
+            if let Some(row) = rows[id].get_mut(out) {
+                *row = row.max(magnitude);
+            }
+            if let Some((node, channel)) = source {
+                columns[node][channel] = columns[node][channel].max(magnitude);
+            }
+        }
+    }
+    (rows, columns)
+}

@@ -1,0 +1,226 @@
+//! Rounding a layer's weights one after the other, each making up for the errors of those before.
+//!
+//! Source: Frantar et al., "GPTQ", ICLR 2023; as Babai's nearest plane on the Cholesky factor of the
+//! second moments, which needs no inverse (Chen et al., "The Geometry of LLM Quantization", 2025).
+//! What earlier layers' rounding changed of the input is made up for first, as in Li et al.,
+//! "GPTAQ", 2025.
+
+use super::{linear::Factor, moments::Moments, patches::Patches};
+use fixedwise_fixed::{
+    Format, Range,
+    convert::{
+        count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i8, saturating_i16,
+    },
+};
+use rayon::prelude::*;
+
+/// Part of the mean second moment that is added to each.
+const DAMPING: f64 = 0.01;
+/// Binary points above the one that clips nothing that are tried.
+const FINER: i8 = 3;
+/// Output channels that one task rounds.
+const BLOCK: usize = 32;
+
+/// A layer's weights before they are rounded, with what tells how much each error matters.
+pub(super) struct Rounder {
+    groups: Vec<Group>,
+    patches: Patches,
+    rows: usize,
+}
+
+struct Group {
+    /// Which weight comes at which place; the last place is rounded first.
+    order: Vec<usize>,
+    /// Of the factor, in that order.
+    factor: Vec<Vec<f32>>,
+    /// `[place, output]`.
+    weights: Vec<f32>,
+}
+
+/// A layer's weights as integers.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Integers {
+    pub(super) format: Format,
+    /// In the layer's own order.
+    pub(super) weights: Vec<i16>,
+    /// The mean square of what the rounding adds to each output, over the positions.
+    pub(super) error: f64,
+}
+
+impl Rounder {
+    /// Of float weights; with `compensate` they are changed first so that the layer makes up for what
+    /// its input lacks.
+    ///
+    /// `None` where the moments are not those of finite values.
+    pub(super) fn new(
+        patches: &Patches,
+        weights: &[f32],
+        moments: &Moments,
+        compensate: bool,
+    ) -> Option<Self> {
+        let &Patches { groups, depth, outputs, .. } = patches;
+        let group = |group: usize| {
+            let gram = &moments.gram[group];
+            let weights = &weights[group * outputs * depth..][..outputs * depth];
+            let diagonal = |i: usize| f64::from(gram[i * depth + i]);
+            let mean = (0..depth).map(diagonal).sum::<f64>() / count_to_f64(depth);
+            // A layer whose input is zero may have any weights.
+            let damping = if mean > 0.0 { DAMPING * mean } else { 1.0 };
+            let mut order: Vec<usize> = (0..depth).collect();
+            order.sort_by(|&a, &b| diagonal(a).total_cmp(&diagonal(b)).then(b.cmp(&a)));
+            let factor = Factor::new(gram, depth, &order, damping)?;
+            let mut changed = vec![0.0; depth * outputs];
+            let change = compensate.then(|| {
+                let cross = &moments.cross[group];
+                let right: Vec<f64> = (0..outputs)
+                    .flat_map(|o| order.iter().map(move |&i| f64::from(cross[o * depth + i])))
+                    .collect();
+                factor.solve(&right, outputs)
+            });
+            for o in 0..outputs {
+                for (place, &i) in order.iter().enumerate() {
+                    let more = change.as_ref().map_or(0.0, |change| change[o * depth + place]);
+                    // What is always multiplied by zero needs no range.
+                    let is_dead = diagonal(i) <= 0.0;
+                    let w = f64::from(weights[o * depth + i]) + more;
+                    changed[place * outputs + o] = if is_dead { 0.0 } else { f64_to_f32(w) };
+                }
+            }
+            Some(Group { order, factor: factor.rows(), weights: changed })
+        };
+        let groups: Option<Vec<Group>> = (0..groups).into_par_iter().map(group).collect();
+        Some(Self { groups: groups?, patches: patches.clone(), rows: moments.rows.max(1) })
+    }
+
+    /// The best integers of a width: of the ranges that are allowed, and of the binary points around the
+    /// one that clips nothing.
+    pub(super) fn best(&self, bits: u8, ranges: &[Range]) -> Integers {
+        let weights = self.groups.iter().flat_map(|group| &group.weights);
+        let max_abs = weights.fold(0.0_f32, |max, w| max.max(w.abs()));
+        let mut best: Option<Integers> = None;
+        for &range in ranges {
+            let coarsest = crate::format_no_clip(max_abs, bits, range);
+            for finer in 0..=FINER {
+                let frac = coarsest.frac.saturating_add(finer);
+                let integers = self.round(Format { frac, ..coarsest });
+                let is_worse = best.as_ref().is_some_and(|best| integers.error >= best.error);
+                if is_worse && finer > 1 {
+                    break;
+                }
+                if !is_worse {
+                    best = Some(integers);
+                }
+            }
+        }
+        best.expect("a range was given")
+    }
+
+    /// Integers of one format.
+    pub(super) fn round(&self, format: Format) -> Integers {
+        let Patches { groups, depth, outputs, .. } = self.patches;
+        let mut weights = vec![0; groups * outputs * depth];
+        let parts: Vec<(Vec<i16>, f64)> = weights
+            .par_chunks_mut(outputs * depth)
+            .zip(&self.groups)
+            .map(|(_, group)| {
+                let blocks: Vec<(Vec<i16>, f64)> = (0..outputs.div_ceil(BLOCK))
+                    .into_par_iter()
+                    .map(|block| {
+                        let first = block * BLOCK;
+                        group.round(format, outputs, first..outputs.min(first + BLOCK))
+                    })
+                    .collect();
+                let error = blocks.iter().map(|block| block.1).sum();
+                (blocks.into_iter().flat_map(|block| block.0).collect(), error)
+            })
+            .collect();
+        let error: f64 = parts.iter().map(|part| part.1).sum();
+        for (weights, part) in weights.chunks_exact_mut(outputs * depth).zip(parts) {
+            weights.copy_from_slice(&part.0);
+        }
+        let cells = count_to_f64(self.rows) * count_to_f64(groups * outputs);
+        Integers { format, weights, error: error / cells }
+    }
+}
+
+impl Group {
+    /// The integers of some outputs, `[output, depth]`, and the sum of their squared errors.
+    fn round(
+        &self,
+        format: Format,
+        outputs: usize,
+        block: std::ops::Range<usize>,
+    ) -> (Vec<i16>, f64) {
+        let (n, depth) = (block.len(), self.order.len());
+        let scale = f64_to_f32(exp2(i32::from(format.frac)));
+        let step = f64_to_f32(exp2(-i32::from(format.frac)));
+        let (min, max) =
+            (f64_to_f32(i64_to_f64(format.min())), f64_to_f32(i64_to_f64(format.max())));
+        // What the places that are already rounded ask of the others, `[place, output]`.
+        let mut asked = vec![0.0_f32; depth * n];
+        let mut integers = vec![0; n * depth];
+        let mut errors = vec![0.0_f32; n];
+        let mut sum = 0.0;
+        for place in (0..depth).rev() {
+            let row = &self.factor[place];
+            let pivot = row[place];
+            let weights = &self.weights[place * outputs..][block.clone()];
+            let (before, here) = asked.split_at_mut(place * n);
+            let mut squares = 0.0_f32;
+            for o in 0..n {
+                let wanted = weights[o] + here[o] / pivot;
+                let integer = (wanted * scale).round_ties_even().clamp(min, max);
+                let rest = wanted - integer * step;
+                squares += rest * rest;
+                errors[o] = weights[o] - integer * step;
+                integers[o * depth + self.order[place]] =
+                    saturating_i16(f64_to_i64(f64::from(integer)));
+            }
+            sum += f64::from(squares) * f64::from(pivot) * f64::from(pivot);
+            for (before, &factor) in before.chunks_exact_mut(n).zip(row) {
+                before.iter_mut().zip(&errors).for_each(|(asked, &e)| *asked += factor * e);
+            }
+        }
+        (integers, sum)
+    }
+}
+
+/// What corrects the mean of each output channel, and the format that stores the sum.
+pub(super) fn bias_correction(
+    patches: &Patches,
+    weights: &[f32],
+    moments: &Moments,
+    integers: &Integers,
+) -> Vec<f64> {
+    let (input, missing) = (moments.mean_input(), moments.mean_missing());
+    let step = exp2(-i32::from(integers.format.frac));
+    let depth = patches.depth;
+    missing
+        .iter()
+        .enumerate()
+        .map(|(o, missing)| {
+            let first = o / patches.outputs * depth;
+            let filter = weights[o * depth..][..depth].iter().zip(&integers.weights[o * depth..]);
+            let lost = filter
+                .zip(&input[first..])
+                .map(|((&w, &q), x)| (f64::from(w) - f64::from(q) * step) * x);
+            missing + lost.sum::<f64>()
+        })
+        .collect()
+}
+
+/// The narrowest format whose rounding adds at most `noise` to the mean square of each output.
+pub(super) fn bias_format(bias: &[f64], noise: f64, max_bits: u8, range: Range) -> Format {
+    let max_abs = bias.iter().fold(0.0_f64, |max, b| max.max(b.abs()));
+    if max_abs <= 0.0 {
+        return Format { bits: 1, frac: 0, range };
+    }
+    let step = (12.0 * noise).max(f64::MIN_POSITIVE).sqrt();
+    let frac = -step.log2().floor().clamp(-60.0, 60.0);
+    // The finest that still clips nothing tells how many bits that binary point takes.
+    let no_clip = crate::format_no_clip(f64_to_f32(max_abs), max_bits, range);
+    let frac = saturating_i8(f64_to_i64(frac)).min(no_clip.frac);
+    let spare = i32::from(no_clip.frac) - i32::from(frac);
+    let bits = (i32::from(max_bits) - spare).max(1);
+    Format { bits: u8::try_from(bits).unwrap_or(max_bits), frac, range }
+}
