@@ -97,6 +97,13 @@ fn line(step: &Step) -> Option<Line> {
             done: candidate.evaluations.0,
             total: candidate.evaluations.1,
         },
+        Step::Probing { done, total, seconds_left } => {
+            let mut text = "measuring what each width of each tensor does".to_owned();
+            if let Some(seconds) = seconds_left {
+                text.push_str(&format!(", {} left", duration(*seconds)));
+            }
+            Line { headline: "probing".to_owned(), text, done: *done, total: *total }
+        }
         Step::Testing { images } => simple(format!("measuring on {images} test images")),
         _ => return None,
     })

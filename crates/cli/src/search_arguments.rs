@@ -66,6 +66,8 @@ pub(crate) enum ObjectiveName {
     Memory,
     /// Bits times bits over all multiplications: what takes part in more of them may lose more.
     Multiplications,
+    /// Both alike, each as a part of what uniform 8 bit takes; --strategy pareto alone.
+    Mixed,
     /// The constants that the target stores: weights go from one stored width to the next.
     Flash,
     /// The target's working memory: the activations at its peak, from one stored width to the next.
@@ -77,6 +79,7 @@ impl From<ObjectiveName> for Objective {
         match name {
             ObjectiveName::Memory => Self::Memory,
             ObjectiveName::Multiplications => Self::Multiplications,
+            ObjectiveName::Mixed => Self::Mixed,
             ObjectiveName::Flash => Self::Flash,
             ObjectiveName::Ram => Self::Ram,
         }
@@ -189,7 +192,7 @@ mod tests {
             Command::try_parse_from(arguments).expect("an objective").walk
         };
         assert_eq!(walk(&[]).options(), SearchOptions::default());
-        for name in ["memory", "multiplications", "flash", "ram"] {
+        for name in ["memory", "multiplications", "mixed", "flash", "ram"] {
             let walk = walk(&["--objective", name]);
             let objective = Objective::from(walk.objective);
             assert_eq!(objective.name(), name);

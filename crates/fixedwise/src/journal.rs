@@ -152,7 +152,8 @@ mod tests {
     use fixedwise_search::{Digest, Score};
 
     fn entry(correct: usize) -> JournalEntry {
-        let score = Score { correct, lost: 3, gained: 1, n: 100, float_correct: correct + 2 };
+        let score =
+            Score { correct, lost: 3, gained: 1, n: 100, float_correct: correct + 2, expected: -7 };
         let digest = Digest::new().bytes(&correct.to_le_bytes());
         JournalEntry { digest, score, is_complete: correct > 50 }
     }

@@ -20,6 +20,7 @@ mod loaders;
 mod model;
 mod output;
 mod paper_plan;
+mod pareto;
 mod plan_file;
 mod plot;
 mod progress;

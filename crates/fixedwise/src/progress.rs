@@ -51,6 +51,15 @@ pub enum Step {
         /// Images in all.
         images: usize,
     },
+    /// Measures what each width of each tensor does alone.
+    Probing {
+        /// Steps of the search done.
+        done: usize,
+        /// Steps in all, as far as can be told.
+        total: usize,
+        /// Until the end of the search, as far as can be told.
+        seconds_left: Option<f64>,
+    },
     /// Has measured a candidate.
     Searching(Candidate),
     /// Measures the plan on the test images.

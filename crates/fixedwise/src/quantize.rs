@@ -6,6 +6,7 @@ use crate::{
     journal::{Journal, Journaling},
     model::Model,
     output::{OutputFolder, write_file},
+    pareto,
     plan_file::{RAW_PIXELS, plan_to_toml_for, read_plan},
     progress::{Halt, Observer, Progress, Step},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
@@ -23,7 +24,7 @@ use fixedwise_search::{
     Statistics, calibrate, format_no_clip,
     strategies::{
         self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, Objective, PlanHead,
-        SearchOptions, TraceEntry,
+        SearchOptions, TraceEntry, pareto::Prepared,
     },
 };
 use std::{
@@ -35,6 +36,9 @@ use std::{
 /// How a plan is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
+    /// Widths of all tensors at once along the front of cost against divergence, weights rounded with
+    /// error feedback, each answer certified.
+    Pareto,
     /// The paper's final method: kind after kind, layer after layer, bits and binary point together.
     Joint,
     /// Kind after kind, each alone, layer after layer; the layers before keep their formats.
@@ -52,9 +56,10 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// `joint`, `layer-dependent`, `layer-independent`, `brute-force` or `fixed`.
+    /// `pareto`, `joint`, `layer-dependent`, `layer-independent`, `brute-force` or `fixed`.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Pareto => "pareto",
             Self::Joint => "joint",
             Self::LayerDependent => "layer-dependent",
             Self::LayerIndependent => "layer-independent",
@@ -74,6 +79,10 @@ impl Strategy {
 pub struct QuantizeOptions {
     /// The loss that is allowed, on the search images.
     pub max_loss: MaxLoss,
+    /// With what probability the bound must hold on images that the search never saw, by `pareto`;
+    /// without, its plan keeps a distance from the bound that holds 19 times in 20 on as many images as
+    /// it searched with.
+    pub confidence: Option<f64>,
     /// How the plan is chosen.
     pub strategy: Strategy,
     /// How the layers are walked, by every strategy but `brute-force` and `fixed`.
@@ -112,11 +121,12 @@ pub struct QuantizeOptions {
 }
 
 impl Default for QuantizeOptions {
-    /// One percent of relative loss, the joint search, integers, 768 MiB.
+    /// One percent of relative loss, the search along the front, integers, 768 MiB.
     fn default() -> Self {
         Self {
             max_loss: MaxLoss::default(),
-            strategy: Strategy::Joint,
+            confidence: None,
+            strategy: Strategy::Pareto,
             search: SearchOptions::default(),
             start: None,
             objective: Objective::Memory,
@@ -282,6 +292,9 @@ impl Job<'_> {
             quantizer: options.quantizer,
             ..budget::head_for(PlanHead::of(options.semantics), target)
         };
+        let prepared = (options.strategy == Strategy::Pareto)
+            .then(|| pareto::prepare(&graph, &sets.calibration, kernels, self.stop))
+            .transpose()?;
         let found = {
             let (journal, known) = match &folder {
                 Some(folder) => self.journal(folder.path(), &model, &sets)?,
@@ -289,8 +302,9 @@ impl Job<'_> {
             };
             let cache_bytes = options.cache_bytes;
             let policy = AccumulatorPolicy::Prove32;
+            let searched = prepared.as_ref().map_or(&graph, |prepared| &prepared.graph);
             let mut evaluator = Evaluator::new(
-                &graph,
+                searched,
                 &sets.search,
                 predictions,
                 kernels,
@@ -302,7 +316,10 @@ impl Job<'_> {
             }
             evaluator.preload(known);
             let oracle = Journaling { evaluator, journal, failure: None };
-            self.search(&graph, &statistics, head, start, oracle)?
+            match &prepared {
+                Some(prepared) => self.search_pareto(prepared, head, &sets, oracle)?,
+                None => self.search(&graph, &statistics, head, start, oracle)?,
+            }
         };
         let plan = found.outcome.plan;
 
@@ -315,7 +332,8 @@ impl Job<'_> {
         let mut result = RunResult {
             strategy: options.strategy.name().to_owned(),
             search: options.strategy.is_layerwise().then(|| options.search.clone()),
-            objective: options.strategy.is_layerwise().then(|| options.objective.name().to_owned()),
+            objective: (options.strategy.is_layerwise() || options.strategy == Strategy::Pareto)
+                .then(|| options.objective.name().to_owned()),
             seed: options.seed,
             model: model.result(),
             max_loss: Some(MaxLossResult::from(options.max_loss)),
@@ -383,6 +401,38 @@ impl Job<'_> {
         } else {
             Ok((Some(Journal::create(&path, &config)?), Vec::new()))
         }
+    }
+
+    fn search_pareto(
+        &self,
+        prepared: &Prepared,
+        head: PlanHead,
+        sets: &Sets,
+        mut oracle: Journaling,
+    ) -> Result<Found, Error> {
+        let mut steps = Vec::new();
+        let found = self.halt.during(|| {
+            let mut watch = self.watch(&prepared.graph, &mut steps);
+            pareto::search(
+                self.options,
+                head,
+                prepared,
+                (&sets.calibration, &sets.search),
+                &mut oracle,
+                &mut |event: &Event| watch.event(event),
+                self.halt.flag(),
+            )
+        });
+        let (outcome, probed) = oracle.finish(found)?;
+        let complete = outcome.evaluation.filter(|evaluation| evaluation.is_complete);
+        let score = complete.map(|evaluation| evaluation.score).unwrap_or_default();
+        Ok(Found {
+            outcome,
+            score,
+            steps,
+            evaluations: oracle.evaluator.evaluations(),
+            images: oracle.evaluator.images_evaluated() + probed,
+        })
     }
 
     fn search(
@@ -466,6 +516,38 @@ impl Job<'_> {
     }
 }
 
+/// Refuses what `pareto` cannot do.
+fn check_pareto(options: &QuantizeOptions) -> Result<(), Error> {
+    let refuse = |option, problem: &str| Err(Error::Option { option, problem: problem.to_owned() });
+    if options.semantics != Semantics::Integer {
+        return refuse(
+            "strategy",
+            "is pareto, which searches integers; take joint, or semantics `integer`",
+        );
+    }
+    if pareto::cost(options.objective).is_none() {
+        let problem = format!(
+            "is {}, which pareto does not count; take a strategy that walks layer by layer, such as joint",
+            options.objective.name()
+        );
+        return refuse("objective", &problem);
+    }
+    let usual = SearchOptions::of(options.objective);
+    let is_usual = [usual, SearchOptions::default()].contains(&options.search);
+    if !is_usual || options.start.is_some() {
+        let problem = "is pareto, which does not walk layer by layer; the options of the walk (start, \
+                       start-bits, start-step, order, layer-order, direction, budget, trade-off, \
+                       window) need joint, layer-dependent or layer-independent";
+        return refuse("strategy", problem);
+    }
+    match options.confidence {
+        Some(c) if !(0.5..1.0).contains(&c) => {
+            refuse("confidence", &format!("is {c}; allowed are 0.5 to below 1, 0.95 is usual"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses what the strategy cannot do.
 fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
     if let Strategy::Fixed { bits } = options.strategy
@@ -476,7 +558,21 @@ fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
             problem: format!("is {bits}; allowed are 1 to 16"),
         });
     }
-    if options.objective != Objective::Memory && !options.strategy.is_layerwise() {
+    if options.strategy == Strategy::Pareto {
+        return check_pareto(options);
+    }
+    if let Some(confidence) = options.confidence {
+        return Err(Error::Option {
+            option: "confidence",
+            problem: format!(
+                "is {confidence}, which needs the strategy pareto; {} has none",
+                options.strategy.name()
+            ),
+        });
+    }
+    if options.objective == Objective::Mixed
+        || options.objective != Objective::Memory && !options.strategy.is_layerwise()
+    {
         return Err(Error::Option {
             option: "objective",
             problem: format!(

@@ -56,6 +56,28 @@ impl<'a> Watch<'a> {
                 }
                 self.tell(String::new(), "", None, Some(evaluation), None);
             }
+            Event::Sensitivity { done, expected, .. } => {
+                self.so_far.evaluations = (*done, *expected);
+                let seconds = self.start.elapsed().as_secs_f64();
+                let seconds_left = self.seconds_left();
+                let step = Step::Probing { done: *done, total: *expected, seconds_left };
+                self.observer.progress(&Progress { seconds, step });
+            }
+            Event::Certified { plan, evaluation, is_better, done, expected } => {
+                self.so_far.evaluations = (*done, *expected);
+                if *is_better {
+                    self.take_memory(plan);
+                    self.steps.push(TraceStep {
+                        seconds: self.start.elapsed().as_secs_f64(),
+                        evaluations: count_to_u64(*done),
+                        node: String::new(),
+                        kind: "plan".to_owned(),
+                        memory_bits: self.so_far.memory_bits,
+                        loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
+                    });
+                }
+                self.tell(String::new(), "", None, Some(evaluation), None);
+            }
             Event::Candidate { tensor, format, evaluation, budget, done, expected } => {
                 self.so_far.evaluations = (*done, *expected);
                 let format = Some((format.bits, format.frac));
@@ -87,6 +109,17 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Until the end of the search, as far as can be told.
+    fn seconds_left(&self) -> Option<f64> {
+        let (done, expected) = self.so_far.evaluations;
+        let rate = self.began.elapsed().as_secs_f64() / count_to_f64(done.max(1));
+        let left = (done > 0).then(|| rate * count_to_f64(expected.saturating_sub(done)));
+        match (left, self.halt.seconds_left()) {
+            (Some(left), Some(until)) => Some(left.min(until)),
+            (left, until) => left.or(until),
+        }
+    }
+
     fn tell(
         &self,
         name: String,
@@ -95,10 +128,6 @@ impl<'a> Watch<'a> {
         evaluation: Option<&Evaluation>,
         budget: Option<f64>,
     ) {
-        let (done, expected) = self.so_far.evaluations;
-        let rate = self.began.elapsed().as_secs_f64() / count_to_f64(done.max(1));
-        let left = (done > 0).then(|| rate * count_to_f64(expected.saturating_sub(done)));
-        let until_deadline = self.halt.seconds_left();
         let loss = evaluation.filter(|e| e.is_complete).map(Evaluation::relative_loss);
         let step = Step::Searching(Candidate {
             name,
@@ -106,10 +135,7 @@ impl<'a> Watch<'a> {
             format,
             loss,
             budget,
-            seconds_left: match (left, until_deadline) {
-                (Some(left), Some(until)) => Some(left.min(until)),
-                (left, until) => left.or(until),
-            },
+            seconds_left: self.seconds_left(),
             ..self.so_far.clone()
         });
         let seconds = self.start.elapsed().as_secs_f64();

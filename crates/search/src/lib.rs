@@ -15,7 +15,7 @@ pub mod strategies;
 pub use digest::Digest;
 pub use error::SearchError;
 pub use evaluate::{
-    Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Oracle, Predictions, Reference,
+    Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Oracle, Predictions,
 };
 pub use score::{MaxLoss, Score};
 pub use statistics::{

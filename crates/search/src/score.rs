@@ -1,7 +1,10 @@
 //! How good a plan is, and how good it has to be.
 
-use fixedwise_fixed::convert::count_to_f64;
+use fixedwise_fixed::convert::{count_to_f64, exp2, i64_to_f64};
 use serde::{Deserialize, Serialize};
+
+/// Standard errors to either side that hold 95 % of a normal distribution.
+const Z95: f64 = 1.959_963_984_540_054;
 
 /// The outcome of a plan on a set of images, paired with the float network's.
 ///
@@ -18,6 +21,13 @@ pub struct Score {
     pub n: usize,
     /// Images the float network gets right.
     pub float_correct: usize,
+    /// What is lost by the float network's own account: over the images on which the plan decides
+    /// otherwise, how much likelier the float network's class is, in units of 2^-32 images.
+    ///
+    /// Of far less variance than `lost - gained`, which says the same when the probabilities are
+    /// right: they are scaled so that the labels are likeliest.
+    #[serde(default)]
+    pub expected: i64,
 }
 
 impl Score {
@@ -36,6 +46,18 @@ impl Score {
         relative_loss(self.float_correct, self.correct)
     }
 
+    /// The relative loss that the float network's probabilities make likely; see
+    /// [`Score::expected`].
+    pub fn expected_relative_loss(&self) -> f64 {
+        i64_to_f64(self.expected) * exp2(-32) / count_to_f64(self.float_correct.max(1))
+    }
+
+    /// Standard error of [`Score::relative_loss`], the float accuracy taken as known.
+    pub fn relative_error(&self) -> f64 {
+        let [low, high] = self.relative_interval95();
+        (high - low) / (2.0 * Z95)
+    }
+
     /// `float - plan` as a fraction of all images: 0.005 is half a percentage point.
     pub fn points_loss(&self) -> f64 {
         difference(self.float_correct, self.correct) / count_to_f64(self.n.max(1))
@@ -49,12 +71,11 @@ impl Score {
     /// Source: Agresti and Min, "Simple improved confidence intervals for comparing matched
     /// proportions", Statistics in Medicine 24 (2005).
     pub fn interval95(&self) -> [f64; 2] {
-        const Z: f64 = 1.959_963_984_540_054;
         let n = count_to_f64(self.n) + 2.0;
         let discordant = count_to_f64(self.lost + self.gained) + 1.0;
         let shift = difference(self.lost, self.gained);
         let variance = (discordant - shift * shift / n) / (n * n);
-        let (center, reach) = (shift / n, Z * variance.max(0.0).sqrt());
+        let (center, reach) = (shift / n, Z95 * variance.max(0.0).sqrt());
         [(center - reach).max(-1.0), (center + reach).min(1.0)]
     }
 
@@ -73,6 +94,7 @@ impl Score {
             gained: self.gained + other.gained,
             n: self.n + other.n,
             float_correct: self.float_correct + other.float_correct,
+            expected: self.expected + other.expected,
         }
     }
 }
@@ -152,7 +174,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn score(float_correct: usize, lost: usize, gained: usize, n: usize) -> Score {
-        Score { correct: float_correct - lost + gained, lost, gained, n, float_correct }
+        Score {
+            correct: float_correct - lost + gained,
+            lost,
+            gained,
+            n,
+            float_correct,
+            expected: 0,
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use fixedwise::{
-    CExport, DataOptions, ExportOptions, MaxLoss, Offset, QuantizeOptions, Semantics, Strategy,
+    CExport, DataOptions, ExportOptions, MaxLoss, Objective, Offset, QuantizeOptions,
+    SearchOptions, Semantics, Strategy,
 };
 use std::{
     path::PathBuf,
@@ -87,9 +88,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "LOSS", default_value = "1%", value_parser = arguments::max_loss)]
     #[arg(help_heading = "Search")]
     max_loss: MaxLoss,
-    /// How formats are chosen.
-    #[arg(long, value_name = "NAME", default_value = "joint", help_heading = "Search")]
-    strategy: StrategyName,
+    /// How sure the bound must be on images that the search never saw, every look at the search images
+    /// counted: 0.95. Without, the plan keeps a distance from it.
+    #[arg(long, value_name = "P", help_heading = "Search")]
+    confidence: Option<f64>,
+    /// How formats are chosen; by default pareto, but joint where it alone has what is asked for
+    /// (--semantics simulated, --quantizer square-root, --objective flash or ram, options of the walk).
+    #[arg(long, value_name = "NAME", help_heading = "Search")]
+    strategy: Option<StrategyName>,
     /// Width of everything, for --strategy fixed.
     #[arg(long, value_name = "BITS", default_value_t = 8, help_heading = "Search")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
@@ -153,6 +159,9 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum StrategyName {
+    /// All tensors at once, along the front of cost against divergence, weights rounded with error
+    /// feedback; each answer certified.
+    Pareto,
     /// The paper's last: layer after layer, bits and binary point together, each with all that is
     /// already quantized.
     Joint,
@@ -188,7 +197,9 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
     data.test = arguments::source(test)?;
     let options = QuantizeOptions {
         max_loss: arguments.max_loss,
-        strategy: match arguments.strategy {
+        confidence: arguments.confidence,
+        strategy: match arguments.strategy.unwrap_or_else(|| usual_strategy(arguments)) {
+            StrategyName::Pareto => Strategy::Pareto,
             StrategyName::Joint => Strategy::Joint,
             StrategyName::LayerDependent => Strategy::LayerDependent,
             StrategyName::LayerIndependent => Strategy::LayerIndependent,
@@ -216,6 +227,16 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         architecture: arguments.network.architecture.clone(),
     };
     Ok((data, options))
+}
+
+/// The strategy that has what is asked for.
+fn usual_strategy(arguments: &Arguments) -> StrategyName {
+    let walk = arguments.walk.options();
+    let objective = Objective::from(arguments.walk.objective);
+    let is_walk = arguments.walk.start.is_some() || walk != SearchOptions::of(objective);
+    let is_stored = matches!(objective, Objective::Flash | Objective::Ram);
+    let is_integer = Semantics::from(arguments.semantics) == Semantics::Integer;
+    if is_walk || is_stored || !is_integer { StrategyName::Joint } else { StrategyName::Pareto }
 }
 
 /// A number of bytes, whatever the machine's words are.

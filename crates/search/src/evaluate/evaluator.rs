@@ -3,9 +3,9 @@ use super::{
     cache::{Cache, Key},
 };
 use crate::{digest::Digest, error::SearchError, score::Score};
-use fixedwise_fixed::convert::{count_to_f64, count_to_u64, exp2, i64_to_f64};
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64, exp2, f64_to_i64, i64_to_f64};
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Semantics, Target, lower,
+    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Op, Plan, Semantics, Target, lower,
     lower_for,
     run::{Program, Schedule, ValueRef, Workspace},
 };
@@ -37,6 +37,11 @@ pub struct Predictions {
     right: Vec<bool>,
     /// By image: how far its first class is before the second.
     margins: Vec<f32>,
+    /// Before any softmax, `[image, class]`.
+    logits: Vec<f32>,
+    classes: usize,
+    /// What the logits are divided by for probabilities under which the labels are likeliest.
+    temperature: f64,
 }
 
 impl Predictions {
@@ -57,6 +62,7 @@ impl Predictions {
         let program = Program::float(float, kernels);
         let schedule = program.schedule(&[], &[float.output]);
         let workers = Workers::new();
+        let is_softmax = matches!(float.nodes[float.output].op, Op::Softmax(_));
         let rows = (0..n.div_ceil(CHUNK))
             .into_par_iter()
             .map(|chunk| {
@@ -73,18 +79,27 @@ impl Predictions {
                         let value = program.value(&schedule, &worker.workspace, float.output);
                         let class = value.argmax();
                         let target = images.label(idx).unwrap_or(class);
-                        rows.push((target, class == target, margin(value)));
+                        let logits = logits(value, is_softmax);
+                        rows.push((target, class == target, margin(value), logits));
                     }
                     rows
                 }))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let rows = rows.concat();
-        Ok(Self {
+        let mut predictions = Self {
             targets: rows.iter().map(|row| row.0).collect(),
             right: rows.iter().map(|row| row.1).collect(),
             margins: rows.iter().map(|row| row.2).collect(),
-        })
+            logits: rows.iter().flat_map(|row| row.3.iter().copied()).collect(),
+            classes: float.output_shape().len(),
+            temperature: 1.0,
+        };
+        let labelled: Vec<usize> = (0..n).filter(|&idx| images.label(idx).is_some()).collect();
+        if !labelled.is_empty() {
+            predictions.temperature = predictions.likeliest_temperature(&labelled);
+        }
+        Ok(predictions)
     }
 
     /// Images the float network gets right.
@@ -102,6 +117,43 @@ impl Predictions {
         self.targets.is_empty()
     }
 
+    fn logits(&self, idx: usize) -> impl Iterator<Item = f64> + Clone {
+        self.logits[idx * self.classes..][..self.classes].iter().map(|&x| f64::from(x))
+    }
+
+    /// The temperature at which the labels of these images are likeliest.
+    ///
+    /// Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    fn likeliest_temperature(&self, images: &[usize]) -> f64 {
+        const RATIO: f64 = 1.05;
+        let surprise = |t: f64| -> f64 {
+            images
+                .par_iter()
+                .map(|&idx| log_softmax(self.logits(idx).map(|x| x / t))[self.targets[idx]])
+                .collect::<Vec<f64>>()
+                .iter()
+                .fold(0.0, |sum, likely| sum - likely)
+        };
+        let temperatures = (-40..=40).map(|i| RATIO.powi(i));
+        let all = temperatures.map(|t| (t, surprise(t)));
+        all.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |best| best.0)
+    }
+
+    /// How much likelier the float network holds its own class than another, in units of 2^-32.
+    fn preference(&self, idx: usize, class: usize) -> i64 {
+        let likely = log_softmax(self.logits(idx).map(|x| x / self.temperature));
+        let most = likely.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
+        f64_to_i64(((most.exp() - likely[class].exp()) * exp2(32)).round())
+    }
+
+    /// The divergence of the classes' probabilities, from the float network's to those of integers of
+    /// that step: `sum p ln(p / q)`.
+    fn divergence(&self, idx: usize, value: ValueRef, step: f64) -> f64 {
+        let p = log_softmax(self.logits(idx));
+        let q = log_softmax(value.integers().iter().map(|&x| i64_to_f64(x) * step));
+        p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
+    }
+
     /// The images in the order that decides soonest: those the float network gets wrong, which
     /// alone can be gained, then those it is least sure of.
     fn order(&self) -> Vec<usize> {
@@ -111,6 +163,16 @@ impl Predictions {
             by_right.then(self.margins[a].total_cmp(&self.margins[b])).then(a.cmp(&b))
         });
         order
+    }
+}
+
+/// What a softmax would take, to a constant.
+fn logits(value: ValueRef, is_softmax: bool) -> Vec<f32> {
+    let ValueRef::F32(values) = value else { return Vec::new() };
+    if is_softmax {
+        values.iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect()
+    } else {
+        values.to_vec()
     }
 }
 
@@ -126,61 +188,6 @@ fn margin(value: ValueRef) -> f32 {
         }
     }
     first - second
-}
-
-/// What the float network computes for a set of images.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reference {
-    /// `[image, element]`, before any softmax.
-    values: Vec<f32>,
-    len: usize,
-}
-
-impl Reference {
-    /// Runs the float network, without a softmax at its end, over all images.
-    ///
-    /// # Errors
-    /// Where there is no image, or `stop` was raised.
-    pub fn new(
-        float: &Graph,
-        images: &dyn Images,
-        kernels: &'static Kernels,
-        stop: &AtomicBool,
-    ) -> Result<Self, SearchError> {
-        if images.is_empty() {
-            return Err(SearchError::NoImages { purpose: "measure the float network" });
-        }
-        let program = Program::float(float, kernels);
-        let schedule = program.schedule(&[], &[float.output]);
-        let workers = Workers::new();
-        let rows = (0..images.len())
-            .into_par_iter()
-            .map(|idx| {
-                if stop.load(Ordering::Relaxed) {
-                    return Err(SearchError::Stopped);
-                }
-                Ok(workers.with(|worker| {
-                    worker.image.resize(program.image_len(), 0.0);
-                    images.image(idx, &mut worker.image);
-                    program.run(&schedule, &mut worker.workspace, &worker.image, &[]);
-                    match program.value(&schedule, &worker.workspace, float.output) {
-                        ValueRef::F32(values) => values.to_vec(),
-                        ValueRef::Integers(_) => Vec::new(),
-                    }
-                }))
-            })
-            .collect::<Result<Vec<_>, SearchError>>()?;
-        Ok(Self { values: rows.concat(), len: float.output_shape().len() })
-    }
-
-    /// The divergence of the classes' probabilities, from the float network's to those of integers of
-    /// that step: `sum p ln(p / q)`.
-    fn divergence(&self, idx: usize, value: ValueRef, step: f64) -> f64 {
-        let float = &self.values[idx * self.len..][..self.len];
-        let p = log_softmax(float.iter().map(|&x| f64::from(x)));
-        let q = log_softmax(value.integers().iter().map(|&x| i64_to_f64(x) * step));
-        p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
-    }
 }
 
 fn log_softmax(values: impl Iterator<Item = f64>) -> Vec<f64> {
@@ -454,12 +461,7 @@ impl<'a> Evaluator<'a> {
     ///
     /// # Errors
     /// As [`Oracle::evaluate`].
-    pub fn divergence(
-        &mut self,
-        reference: &Reference,
-        plan: &Plan,
-        focus: Option<NodeId>,
-    ) -> Result<f64, SearchError> {
+    pub fn divergence(&mut self, plan: &Plan, focus: Option<NodeId>) -> Result<f64, SearchError> {
         let digests = Digest::of_nodes(self.graph, plan);
         let fixed = self.lower(plan, self.options.policy)?;
         let step = exp2(-i32::from(fixed.nodes[fixed.output].format.frac));
@@ -476,7 +478,7 @@ impl<'a> Evaluator<'a> {
                 let mut sum = 0.0;
                 self.run_chunk(&jobs, chunk, |position, schedule, workspace| {
                     let value = program.value(schedule, workspace, output);
-                    sum += reference.divergence(self.order[position], value, step);
+                    sum += self.predictions.divergence(self.order[position], value, step);
                 })?;
                 Ok(sum)
             })
@@ -582,6 +584,7 @@ impl<'a> Evaluator<'a> {
                             gained: usize::from(fixed && !float),
                             n: 1,
                             float_correct: usize::from(float),
+                            expected: self.predictions.preference(idx, class),
                         });
                     })?;
                     Ok::<Score, SearchError>(part)

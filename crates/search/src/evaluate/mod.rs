@@ -3,7 +3,7 @@
 mod cache;
 mod evaluator;
 
-pub use evaluator::{Evaluator, EvaluatorOptions, Predictions, Reference};
+pub use evaluator::{Evaluator, EvaluatorOptions, Predictions};
 
 use crate::{digest::Digest, error::SearchError, score::Score};
 use fixedwise_graph::{LowerError, NodeId, Plan};

@@ -8,9 +8,7 @@
 use super::{linear::Factor, moments::Moments, patches::Patches};
 use fixedwise_fixed::{
     Format, Range,
-    convert::{
-        count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i8, saturating_i16,
-    },
+    convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i16},
 };
 use rayon::prelude::*;
 
@@ -183,44 +181,4 @@ impl Group {
         }
         (integers, sum)
     }
-}
-
-/// What corrects the mean of each output channel, and the format that stores the sum.
-pub(super) fn bias_correction(
-    patches: &Patches,
-    weights: &[f32],
-    moments: &Moments,
-    integers: &Integers,
-) -> Vec<f64> {
-    let (input, missing) = (moments.mean_input(), moments.mean_missing());
-    let step = exp2(-i32::from(integers.format.frac));
-    let depth = patches.depth;
-    missing
-        .iter()
-        .enumerate()
-        .map(|(o, missing)| {
-            let first = o / patches.outputs * depth;
-            let filter = weights[o * depth..][..depth].iter().zip(&integers.weights[o * depth..]);
-            let lost = filter
-                .zip(&input[first..])
-                .map(|((&w, &q), x)| (f64::from(w) - f64::from(q) * step) * x);
-            missing + lost.sum::<f64>()
-        })
-        .collect()
-}
-
-/// The narrowest format whose rounding adds at most `noise` to the mean square of each output.
-pub(super) fn bias_format(bias: &[f64], noise: f64, max_bits: u8, range: Range) -> Format {
-    let max_abs = bias.iter().fold(0.0_f64, |max, b| max.max(b.abs()));
-    if max_abs <= 0.0 {
-        return Format { bits: 1, frac: 0, range };
-    }
-    let step = (12.0 * noise).max(f64::MIN_POSITIVE).sqrt();
-    let frac = -step.log2().floor().clamp(-60.0, 60.0);
-    // The finest that still clips nothing tells how many bits that binary point takes.
-    let no_clip = crate::format_no_clip(f64_to_f32(max_abs), max_bits, range);
-    let frac = saturating_i8(f64_to_i64(frac)).min(no_clip.frac);
-    let spare = i32::from(no_clip.frac) - i32::from(frac);
-    let bits = (i32::from(max_bits) - spare).max(1);
-    Format { bits: u8::try_from(bits).unwrap_or(max_bits), frac, range }
 }

@@ -358,7 +358,7 @@ mod tests {
 
     /// Of 1000 images, 900 of which the float network gets right.
     fn point(bits: u8, frac: i8, correct: usize) -> (Format, Evaluation) {
-        let score = Score { correct, lost: 0, gained: 0, n: 1000, float_correct: 900 };
+        let score = Score { correct, lost: 0, gained: 0, n: 1000, float_correct: 900, expected: 0 };
         let digest = Digest::new();
         let evaluation = Evaluation { score, is_complete: true, digest, is_new: true };
         (Format::signed(bits, frac), evaluation)

@@ -10,6 +10,7 @@ mod layerwise;
 mod objective;
 mod observer;
 mod options;
+pub mod pareto;
 mod tensors;
 mod walk;
 

@@ -27,6 +27,9 @@ pub enum Objective {
     /// Bits times bits, over all multiplications: tensors that take part in more of them may lose
     /// more.
     Multiplications,
+    /// Memory and multiplications alike, each as a part of what uniform 8 bit takes; not layer by
+    /// layer.
+    Mixed,
     /// The bytes of constants that a target stores: weights take widths it stores, one after the
     /// other.
     Flash,
@@ -41,6 +44,7 @@ impl Objective {
         match self {
             Self::Memory => "memory",
             Self::Multiplications => "multiplications",
+            Self::Mixed => "mixed",
             Self::Flash => "flash",
             Self::Ram => "ram",
         }
@@ -59,7 +63,7 @@ impl SearchOptions {
         let usual = Self::default();
         let start_bits = StartBits { weights: 8, biases: 8, activations: 8 };
         match objective {
-            Objective::Memory => usual,
+            Objective::Memory | Objective::Mixed => usual,
             Objective::Multiplications => Self { order: [Weights, Activations, Biases], ..usual },
             Objective::Flash => Self { start_bits, ..usual },
             Objective::Ram => Self { start_bits, order: [Activations, Weights, Biases], ..usual },

@@ -37,6 +37,30 @@ pub enum Event<'a> {
         /// Evaluations in all, as far as can be told.
         expected: usize,
     },
+    /// What one width of one tensor does alone was measured.
+    Sensitivity {
+        /// Of which tensor.
+        tensor: &'a Tensor,
+        /// The width.
+        bits: u8,
+        /// Steps of the search so far.
+        done: usize,
+        /// Steps in all, as far as can be told.
+        expected: usize,
+    },
+    /// A plan was measured on all search images, or until it was out of the question.
+    Certified {
+        /// The plan.
+        plan: &'a Plan,
+        /// What it gave.
+        evaluation: &'a Evaluation,
+        /// Whether it is the best answer so far.
+        is_better: bool,
+        /// Steps of the search so far.
+        done: usize,
+        /// Steps in all, as far as can be told.
+        expected: usize,
+    },
     /// A tensor has its format.
     Chosen {
         /// Which tensor.

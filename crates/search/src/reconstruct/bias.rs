@@ -1,0 +1,161 @@
+//! Biases of layers whose weights and inputs are integers already.
+
+use super::moments::{Calibration, Sample};
+use crate::{error::SearchError, statistics::format_no_clip};
+use fixedwise_fixed::{
+    Format, Range,
+    convert::{count_to_f64, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i8},
+};
+use fixedwise_graph::{Activation, Graph, NodeId, Op, Plan, Rounded};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Shifts within half a step of the result that are tried, to either side.
+const SHIFTS: i8 = 8;
+
+/// Every value a layer's bias takes, `[class of border positions, output channel]`.
+pub(super) fn border_bias(graph: &Graph, id: NodeId) -> Vec<f64> {
+    let node = &graph.nodes[id];
+    match &node.op {
+        Op::Conv(conv) => conv.border_bias(graph.nodes[node.inputs[0]].shape, node.shape).values,
+        op => op.bias().unwrap_or(&[]).iter().map(|&b| f64::from(b)).collect(),
+    }
+}
+
+/// Corrects the bias of a layer whose integer weights the plan holds: the mean of each output channel is
+/// the float network's again, but for a shift within half a step of the result's format at which its
+/// errors vary least. The layers behind make up for that shift.
+///
+/// # Errors
+/// Where the plan makes no integer network, or the stop flag was raised.
+pub fn correct(calibration: &Calibration, plan: &mut Plan, id: NodeId) -> Result<(), SearchError> {
+    let node = &calibration.graph().nodes[id];
+    let Some(rounded) = plan.rounded.get(&node.name).cloned() else { return Ok(()) };
+    let sample = calibration.sample(id, plan)?;
+    let mut correction = mean_missing(&sample);
+    if let Some(format) = plan.layer(&node.name).and_then(|layer| layer.activation) {
+        settle(&mut correction, format, node.activation, &sample);
+    }
+    let bias = correction.iter().map(|&b| f64_to_f32(b)).collect();
+    let rounded = Rounded { bias, ..Rounded::clone(&rounded) };
+    if let Some(format) = plan.layer_mut(&node.name).and_then(|layer| layer.bias.as_mut()) {
+        // Its step stays; its range grows where it has to.
+        let all = rounded.bias(&border_bias(calibration.graph(), id));
+        let most = all.iter().fold(0.0_f64, |max, b| max.max(b.abs()));
+        while format.bits < 32 && most > format.dequantize(Format::max(*format)) {
+            format.bits += 1;
+        }
+    }
+    plan.rounded.insert(node.name.clone(), Arc::new(rounded));
+    Ok(())
+}
+
+/// By output channel, the mean of what the integers lack.
+fn mean_missing(sample: &Sample) -> Vec<f64> {
+    let mut missing = vec![0.0_f64; sample.channels];
+    let rows = sample.targets.chunks_exact(sample.channels);
+    let n = count_to_f64(rows.len().max(1));
+    for (target, sum) in rows.zip(sample.sums.chunks_exact(sample.channels)) {
+        for (missing, (t, s)) in missing.iter_mut().zip(target.iter().zip(sum)) {
+            *missing += f64::from(t - s);
+        }
+    }
+    missing.iter_mut().for_each(|sum| *sum /= n);
+    missing
+}
+
+/// Moves each channel's bias, by at most half a step of the result, to where the errors of the result
+/// vary least: a value that many places share, such as that of a plain background, comes to lie on a
+/// step, and what it is off by is the same everywhere.
+fn settle(correction: &mut [f64], format: Format, activation: Activation, sample: &Sample) {
+    let step = f64_to_f32(format.resolution());
+    let [min, max] = [format.min(), format.max()].map(|end| f64_to_f32(i64_to_f64(end)));
+    correction.par_iter_mut().enumerate().for_each(|(channel, correction)| {
+        let of_channel = |values: &[f32]| -> Vec<f32> {
+            values.iter().skip(channel).step_by(sample.channels).copied().collect()
+        };
+        let (sums, biases) = (of_channel(&sample.sums), of_channel(&sample.biases));
+        let float: Vec<f32> = of_channel(&sample.targets)
+            .iter()
+            .zip(&biases)
+            .map(|(y, b)| activation.apply(y + b))
+            .collect();
+        let variance = |shift: f64| {
+            let more = f64_to_f32(*correction + shift);
+            let (mut sum, mut squares) = (0.0_f64, 0.0_f64);
+            for ((y, b), float) in sums.iter().zip(&biases).zip(&float) {
+                let result = activation.apply(y + b + more);
+                let error = f64::from((result / step).round().clamp(min, max) * step - float);
+                sum += error;
+                squares += error * error;
+            }
+            squares - sum * sum / count_to_f64(sums.len().max(1))
+        };
+        let mut best = (variance(0.0), 0.0);
+        for i in 1..=SHIFTS {
+            let shift = f64::from(i) / f64::from(2 * SHIFTS) * f64::from(step);
+            for shift in [shift, -shift] {
+                let variance = variance(shift);
+                if variance < best.0 {
+                    best = (variance, shift);
+                }
+            }
+        }
+        *correction += best.1;
+    });
+}
+
+/// The narrowest format that clips none of `bias` and whose rounding adds at most `noise` to the mean
+/// square of each output.
+pub(super) fn bias_format(bias: &[f64], noise: f64, max_bits: u8, range: Range) -> Format {
+    let max_abs = bias.iter().fold(0.0_f64, |max, b| max.max(b.abs()));
+    if max_abs <= 0.0 {
+        return Format { bits: 1, frac: 0, range };
+    }
+    let step = (12.0 * noise).max(f64::MIN_POSITIVE).sqrt();
+    let frac = saturating_i8(f64_to_i64((-step.log2().floor()).clamp(-60.0, 60.0)));
+    // The finest that clips nothing tells how many bits that binary point takes.
+    let finest = format_no_clip(f64_to_f32(max_abs), max_bits, range);
+    let frac = frac.min(finest.frac);
+    let spare = i32::from(finest.frac) - i32::from(frac);
+    let bits = u8::try_from((i32::from(max_bits) - spare).max(1)).unwrap_or(max_bits);
+    Format { bits, frac, range }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bias_takes_the_bits_that_its_noise_asks_for() {
+        let format = |noise| bias_format(&[3.0, -0.3], noise, 32, Range::Narrow);
+        // Steps of 2^-4 add 2^-8 / 12; integers to 4 at that step are 6 bits and a sign.
+        assert_eq!(format(1.0 / 256.0 / 12.0), Format::signed(7, 4));
+        assert_eq!(format(1.0 / 65_536.0 / 12.0), Format::signed(11, 8));
+        assert_eq!(format(0.0).bits, 32);
+        assert_eq!(bias_format(&[0.0], 1.0, 32, Range::Narrow).bits, 1);
+    }
+
+    #[test]
+    fn a_value_of_many_places_comes_to_lie_on_a_step() {
+        // Three of four places have 0.4, the step is 1: rounding them to 0 is off by 0.4 there and by
+        // something else elsewhere, unless all are moved by as much.
+        let targets: Vec<f32> =
+            (0_u8..40).map(|i| if i % 4 == 0 { f32::from(i) / 3.0 } else { 0.4 }).collect();
+        let sample = Sample { sums: targets.clone(), biases: vec![0.0; 40], targets, channels: 1 };
+        let mut correction = mean_missing(&sample);
+        assert!(correction[0].abs() < 1e-6);
+        settle(&mut correction, Format::unsigned(4, 0), Activation::Relu, &sample);
+        let spread = |correction: f64| {
+            let errors: Vec<f64> = sample
+                .targets
+                .iter()
+                .map(|&y| (f64::from(y) + correction).round().clamp(0.0, 15.0) - f64::from(y))
+                .collect();
+            let mean = errors.iter().sum::<f64>() / 40.0;
+            errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>()
+        };
+        assert!(spread(correction[0]) < 0.9 * spread(0.0));
+        assert!(correction[0].abs() <= 0.5);
+    }
+}

@@ -1,0 +1,136 @@
+//! Whether a measured loss lets a plan be promised.
+
+use super::ParetoOptions;
+use crate::{
+    error::SearchError,
+    score::{Score, least_correct},
+};
+use fixedwise_fixed::convert::{count_to_f64, f64_to_count};
+
+/// Standard errors between the likely loss and the bound without a stated confidence: on as many
+/// unseen images the loss that is measured keeps to the bound 19 times in 20.
+const DISTANCE: f64 = 1.645;
+
+pub(super) struct Certificate {
+    /// The bound, relative.
+    limit: f64,
+    confidence: Option<f64>,
+    float_correct: usize,
+    looks: u32,
+}
+
+impl Certificate {
+    pub(super) fn new(
+        options: &ParetoOptions,
+        (n, float_correct): (usize, usize),
+    ) -> Result<Self, SearchError> {
+        let limit = options.max_loss.as_relative(float_correct, n);
+        let confidence = options.confidence;
+        if let Some(confidence) = confidence {
+            // With not one image lost the interval still has a width: about 1 / (n + 2).
+            let needed = quantile(1.0 - (1.0 - confidence) / 2.0) / limit.max(1e-9);
+            if count_to_f64(n) < needed {
+                let problem = format!(
+                    "is {confidence}: to be so sure of a loss of at most {:.3} % takes at least {} \
+                     search images, there are {n}; give more with --search, or allow more loss",
+                    100.0 * limit,
+                    f64_to_count(needed.ceil()),
+                );
+                return Err(SearchError::Option { option: "confidence", problem });
+            }
+        }
+        Ok(Self { limit, confidence, float_correct, looks: 0 })
+    }
+
+    /// With fewer correct images a plan is out of the question.
+    pub(super) fn at_least(&self) -> usize {
+        least_correct(self.float_correct, self.limit)
+    }
+
+    /// Whether a plan with that score keeps to the bound, with what is asked of certainty; counts as a
+    /// look at the search images.
+    pub(super) fn is_met(&mut self, score: &Score) -> bool {
+        self.looks += 1;
+        let loss = score.relative_loss();
+        let upper = match self.confidence {
+            None => score.expected_relative_loss() + DISTANCE * score.relative_error(),
+            Some(confidence) => {
+                // The first look may spend half of the doubt, the second a sixth, and so on: in all
+                // no more than there is.
+                let look = f64::from(self.looks);
+                let doubt = (1.0 - confidence) / (look * (look + 1.0));
+                loss + quantile(1.0 - doubt) * score.relative_error()
+            }
+        };
+        loss <= self.limit && upper <= self.limit
+    }
+}
+
+/// The quantile of the normal distribution.
+///
+/// Source: Abramowitz and Stegun, 26.2.23; its error is below 0.00045.
+fn quantile(p: f64) -> f64 {
+    if p < 0.5 {
+        return -quantile(1.0 - p);
+    }
+    let t = (-2.0 * (1.0 - p).max(1e-300).ln()).sqrt();
+    let above = t.mul_add(t.mul_add(0.010_328, 0.802_853), 2.515_517);
+    let below = t.mul_add(t.mul_add(t.mul_add(0.001_308, 0.189_269), 1.432_788), 1.0);
+    t - above / below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategies::{PlanHead, pareto::CostWeights};
+
+    fn certificate(confidence: Option<f64>, n: usize) -> Result<Certificate, SearchError> {
+        let cost = CostWeights { memory: 1.0, multiplications: 0.0 };
+        let options = ParetoOptions { confidence, ..ParetoOptions::new(PlanHead::INTEGER, cost) };
+        Certificate::new(&options, (n, n / 10 * 9))
+    }
+
+    fn score(lost: usize, gained: usize, expected: i64) -> Score {
+        Score {
+            correct: 4500 - lost + gained,
+            lost,
+            gained,
+            n: 5000,
+            float_correct: 4500,
+            expected,
+        }
+    }
+
+    #[test]
+    fn quantiles_are_those_of_the_table() {
+        for (p, z) in [(0.5, 0.0), (0.9, 1.2816), (0.95, 1.6449), (0.999, 3.0902), (0.05, -1.6449)]
+        {
+            assert!((quantile(p) - z).abs() < 1e-3, "{p}");
+        }
+    }
+
+    #[test]
+    fn the_likely_loss_keeps_a_distance() {
+        let mut plain = certificate(None, 5000).unwrap();
+        // Ten images are expected to be lost of the 45 that may be.
+        assert!(plain.is_met(&score(40, 30, 10 << 32)));
+        // Luck with the labels does not help, bad luck beyond the bound does harm.
+        assert!(!plain.is_met(&score(30, 30, 45 << 32)));
+        assert!(!plain.is_met(&score(80, 30, 10 << 32)));
+    }
+
+    #[test]
+    fn every_look_costs_confidence() {
+        let mut sure = certificate(Some(0.95), 5000).unwrap();
+        let close = score(35, 17, 0);
+        assert!(sure.is_met(&close));
+        assert!((0..30).any(|_| !sure.is_met(&close)), "the same score is not enough for ever");
+    }
+
+    #[test]
+    fn too_few_images_are_told() {
+        let error = certificate(Some(0.95), 100).err().unwrap().to_string();
+        assert!(error.contains("takes at least 196 search images"), "{error}");
+        assert!(certificate(None, 100).is_ok());
+    }
+}

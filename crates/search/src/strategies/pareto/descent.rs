@@ -1,0 +1,141 @@
+//! Tensors exchange bits: steps that save more than they harm, as many at a time as turn out well.
+
+use super::{Search, Standing};
+use crate::{error::SearchError, evaluate::Oracle, strategies::Kind};
+use std::collections::BTreeSet;
+
+/// A step of one tensor by one bit, and what it does.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    item: usize,
+    bits: u8,
+    cost: f64,
+    divergence: f64,
+}
+
+impl Move {
+    /// Negative where it saves more, at a price of cost, than it harms.
+    fn value(&self, price: f64) -> f64 {
+        self.divergence + price * self.cost
+    }
+}
+
+/// How far the price goes at first.
+const PACE: f64 = 1.5;
+/// And at last.
+const LEAST_PACE: f64 = 1.04;
+
+impl<O: Oracle> Search<'_, '_, O> {
+    /// Lowers divergence and priced cost together. When nothing is left to gain at a price, the price goes
+    /// up if the plan keeps to the bound, else down.
+    pub(super) fn descend(&mut self, mut now: Standing, mut price: f64) -> Result<(), SearchError> {
+        let graph = self.network.graph();
+        let mut met = true;
+        let (mut pace, mut at_once) = (PACE, self.items.list.len());
+        let mut moves: Option<Vec<Move>> = None;
+        let mut tried = BTreeSet::from([now.widths.bits.clone()]);
+        let mut turned: Option<bool> = None;
+        let (mut exchanges, mut prices) = (0, 0);
+        while exchanges < self.options.exchanges && prices < 4 * self.options.exchanges {
+            let known = match moves.take() {
+                Some(known) => known,
+                None => self.moves(&now)?,
+            };
+            let mut chosen = worthwhile(&known, price);
+            let next = loop {
+                chosen.truncate(at_once);
+                if chosen.is_empty() {
+                    break None;
+                }
+                let mut widths = now.widths.clone();
+                for step in &chosen {
+                    self.items.set(&mut widths, step.item, step.bits);
+                }
+                if tried.insert(widths.bits.clone()) {
+                    break Some(widths);
+                }
+                // That was tried: without its last step, or, where it is one, the next best alone.
+                match chosen.len() {
+                    1 => {
+                        break worthwhile(&known, price).into_iter().find_map(|step| {
+                            let mut widths = now.widths.clone();
+                            self.items.set(&mut widths, step.item, step.bits);
+                            tried.insert(widths.bits.clone()).then_some(widths)
+                        });
+                    }
+                    n => at_once = n / 2,
+                }
+            };
+            let Some(widths) = next else {
+                prices += 1;
+                if turned.is_some_and(|turned| turned != met) {
+                    pace = pace.sqrt().max(LEAST_PACE);
+                }
+                turned = Some(met);
+                price = if met { price * pace } else { price / pace };
+                at_once = self.items.list.len();
+                moves = Some(known);
+                continue;
+            };
+            exchanges += 1;
+            let next = self.stand(widths)?;
+            let cost = |standing: &Standing| self.items.cost(graph, &standing.built.plan);
+            let change = next.divergence - now.divergence + price * (cost(&next) - cost(&now));
+            if change < 0.0 {
+                met = self.certify(&next)?;
+                at_once = (2 * chosen.len()).max(1);
+                now = next;
+            } else {
+                self.done += 1;
+                at_once = (chosen.len() / 2).max(1);
+                moves = Some(known);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a step of each tensor down and up does around a plan.
+    fn moves(&mut self, now: &Standing) -> Result<Vec<Move>, SearchError> {
+        let graph = self.network.graph();
+        let cost = self.items.cost(graph, &now.built.plan);
+        let mut moves = Vec::new();
+        let mut order: Vec<usize> = (0..self.items.list.len()).collect();
+        // Node after node: what comes before one is cached for all of its steps.
+        order.sort_by_key(|&item| (self.items.list[item].tensor.node, item));
+        for item in order {
+            let tensor = self.items.list[item].tensor.clone();
+            for bits in self.items.neighbors(item, now.widths.bits[item]) {
+                let plan = if tensor.kind == Kind::Weights {
+                    let mut plan = now.built.plan.clone();
+                    match now.built.alternatives.get(&(tensor.node, bits)) {
+                        Some(part) => part.put(&mut plan),
+                        None => continue,
+                    }
+                    plan
+                } else {
+                    let format =
+                        self.network.activation(&tensor, bits, self.items.shift(item, bits));
+                    self.network.with_activation(&now.built.plan, &tensor, format)?
+                };
+                let divergence = self.divergence(&plan, Some(tensor.node))? - now.divergence;
+                let cost = self.items.cost(graph, &plan) - cost;
+                moves.push(Move { item, bits, cost, divergence });
+            }
+        }
+        Ok(moves)
+    }
+}
+
+/// Of each tensor the best step that is worth its price, the best first.
+fn worthwhile(moves: &[Move], price: f64) -> Vec<Move> {
+    let mut best: Vec<Move> = Vec::new();
+    for step in moves.iter().filter(|step| step.value(price) < 0.0) {
+        match best.iter_mut().find(|other| other.item == step.item) {
+            Some(other) if other.value(price) <= step.value(price) => {}
+            Some(other) => *other = *step,
+            None => best.push(*step),
+        }
+    }
+    best.sort_by(|a, b| a.value(price).total_cmp(&b.value(price)).then(a.item.cmp(&b.item)));
+    best
+}

@@ -1,0 +1,285 @@
+//! Everything together: widths of all tensors at once along the front of cost against divergence,
+//! weights rounded with error feedback, each answer certified with the exact integers.
+//!
+//! What every width of every tensor does to the class probabilities is measured once, alone. From that
+//! comes a front of plans, from the widest to the narrowest; bisection along it finds where the bound
+//! lies, with plans whose layers are rounded one after the other for what the layers before really
+//! compute. From there tensors exchange bits: steps that save more than they harm, as many at a time as
+//! turn out well.
+
+mod certify;
+mod descent;
+mod items;
+mod network;
+mod sensitivity;
+
+use super::{Event, Observer, Outcome, PlanHead};
+use crate::{
+    error::SearchError,
+    evaluate::{Evaluation, Evaluator, Images, Oracle},
+    reconstruct::{Balance, Calibration, RoundingOptions, balance, channel_ranges},
+    score::MaxLoss,
+    statistics::{Statistics, calibrate},
+};
+use certify::Certificate;
+use fixedwise_graph::{Graph, NodeId, Plan, Rounded, Target, passes::equalize};
+use fixedwise_kernels::Kernels;
+use items::{Items, Widths};
+use network::{Built, Network};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+/// What is made small: parts of what uniform 8 bit costs, weighed against each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CostWeights {
+    /// Of the bits of all tensors.
+    pub memory: f64,
+    /// Of bits times bits over all multiplications.
+    pub multiplications: f64,
+}
+
+/// How the search goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParetoOptions {
+    /// What plans say beside formats.
+    pub head: PlanHead,
+    /// The bound.
+    pub max_loss: MaxLoss,
+    /// With what probability the bound must hold on images that the search never saw, every look at
+    /// the search images counted; without, the loss that is likely must keep a distance.
+    pub confidence: Option<f64>,
+    /// What is made small.
+    pub cost: CostWeights,
+    /// How weights are rounded.
+    pub rounding: RoundingOptions,
+    /// What the plan is for.
+    pub target: Option<Target>,
+    /// Plans that are tried after the front.
+    pub exchanges: usize,
+}
+
+impl ParetoOptions {
+    /// Of an objective, the rest as usual.
+    pub fn new(head: PlanHead, cost: CostWeights) -> Self {
+        Self {
+            head,
+            max_loss: MaxLoss::default(),
+            confidence: None,
+            cost,
+            rounding: RoundingOptions::default(),
+            target: None,
+            exchanges: 24,
+        }
+    }
+}
+
+/// The network that the search works on: its channels balanced.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The equalized network.
+    pub graph: Graph,
+    /// By node, the exponents of its channels.
+    pub exponents: Vec<Vec<i8>>,
+    /// Ranges of its values.
+    pub statistics: Statistics,
+}
+
+/// Balances the channels of a network, where that is asked for, and takes the ranges of its values.
+///
+/// # Errors
+/// Where there is no image, a value is not finite, or `stop` was raised.
+pub fn prepare(
+    graph: &Graph,
+    images: &dyn Images,
+    kernels: &'static Kernels,
+    stop: &AtomicBool,
+    weight: Option<Balance>,
+) -> Result<Prepared, SearchError> {
+    let exponents = match weight {
+        None => vec![Vec::new(); graph.nodes.len()],
+        Some(weight) => balance(graph, &channel_ranges(graph, images, kernels, stop)?, weight),
+    };
+    let graph = equalize(graph, &exponents);
+    let statistics = calibrate(&graph, images, kernels, stop, &|_| ())?;
+    Ok(Prepared { graph, exponents, statistics })
+}
+
+impl Prepared {
+    /// A plan for the network before its channels were balanced, from one for that after.
+    #[must_use]
+    pub fn plan(&self, mut plan: Plan) -> Plan {
+        for (id, node) in self.graph.layers() {
+            let exponents = &self.exponents[id];
+            if let (Some(rounded), false) = (plan.rounded.get_mut(&node.name), exponents.is_empty())
+            {
+                let exponents = exponents.clone();
+                *rounded = Arc::new(Rounded { exponents, ..Rounded::clone(rounded) });
+            }
+        }
+        plan
+    }
+}
+
+/// What the search works with.
+pub struct Tools<'a, 'e, O> {
+    /// The network, prepared.
+    pub prepared: &'a Prepared,
+    /// Calibration images of the prepared network.
+    pub calibration: &'a Calibration<'a>,
+    /// Measures divergence, on some of the search images.
+    pub probe: &'e mut Evaluator<'a>,
+    /// Measures accuracy, on all search images.
+    pub oracle: &'e mut O,
+}
+
+impl<O> std::fmt::Debug for Tools<'_, '_, O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tools").finish_non_exhaustive()
+    }
+}
+
+/// Searches a plan of the prepared network.
+///
+/// Where it is stopped, by the observer or the flag of its tools, its answer is the best so far.
+///
+/// # Errors
+/// Where plans make no integer network, a confidence takes more images than there are, or the search
+/// was stopped before it had an answer.
+pub fn pareto<O: Oracle>(
+    tools: Tools<'_, '_, O>,
+    observer: &mut dyn Observer,
+    options: &ParetoOptions,
+) -> Result<Outcome, SearchError> {
+    let Tools { prepared, calibration, probe, oracle } = tools;
+    let certificate = Certificate::new(options, oracle.float_score())?;
+    let mut search = Search {
+        network: Network::new(prepared, calibration, options),
+        items: Items::new(&prepared.graph, options),
+        probe,
+        oracle,
+        observer,
+        options,
+        certificate,
+        best: None,
+        done: 0,
+        expected: 0,
+    };
+    let is_finished = match search.run() {
+        Ok(()) => true,
+        Err(SearchError::Stopped) => false,
+        Err(error) => return Err(error),
+    };
+    let best = search.best.ok_or(SearchError::Stopped)?;
+    Ok(Outcome {
+        plan: best.plan,
+        bound_met: best.met,
+        evaluation: Some(best.evaluation),
+        is_finished,
+        trace: Vec::new(),
+    })
+}
+
+/// The best answer so far.
+struct Best {
+    plan: Plan,
+    evaluation: Evaluation,
+    cost: f64,
+    met: bool,
+}
+
+struct Search<'a, 'e, O> {
+    network: Network<'a>,
+    items: Items,
+    probe: &'e mut Evaluator<'a>,
+    oracle: &'e mut O,
+    observer: &'e mut dyn Observer,
+    options: &'e ParetoOptions,
+    certificate: Certificate,
+    best: Option<Best>,
+    /// Steps that are done, and that there will be, as far as can be told.
+    done: usize,
+    expected: usize,
+}
+
+/// A plan in hand.
+struct Standing {
+    widths: Widths,
+    built: Built,
+    /// Of its class probabilities from the float network's.
+    divergence: f64,
+}
+
+impl<O: Oracle> Search<'_, '_, O> {
+    fn run(&mut self) -> Result<(), SearchError> {
+        self.expected = self.items.n_widths() + 8 + self.options.exchanges;
+        let widest = self.items.widest();
+        let base = self.stand(widest.clone())?;
+        self.certify(&base)?;
+        let curves = self.sensitivities(&base)?;
+        let front = self.items.front(&widest, &curves);
+        // Bisection along the front: the first keeps to the bound, or nothing does.
+        let (mut good, mut bad) = (0, front.len());
+        let mut standing = base;
+        while bad - good > 1 {
+            let middle = usize::midpoint(good, bad);
+            let next = self.stand(front[middle].clone())?;
+            if self.certify(&next)? {
+                (good, standing) = (middle, next);
+            } else {
+                bad = middle;
+            }
+        }
+        let price = self.items.price(&front, good, &curves);
+        self.descend(standing, price)
+    }
+
+    /// The plan of these widths, built and measured.
+    fn stand(&mut self, widths: Widths) -> Result<Standing, SearchError> {
+        let built = self.network.build(&widths, &self.items)?;
+        let divergence = self.divergence(&built.plan, None)?;
+        Ok(Standing { widths, built, divergence })
+    }
+
+    fn divergence(&mut self, plan: &Plan, focus: Option<NodeId>) -> Result<f64, SearchError> {
+        self.probe.divergence(plan, focus)
+    }
+
+    fn tell(&mut self, event: &Event) -> Result<(), SearchError> {
+        match self.observer.event(event) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(SearchError::Stopped),
+        }
+    }
+
+    /// Measures a plan on all search images and keeps it where it is the best.
+    fn certify(&mut self, standing: &Standing) -> Result<bool, SearchError> {
+        self.done += 1;
+        let plan = &standing.built.plan;
+        let at_least =
+            self.best.as_ref().filter(|best| best.met).map(|_| self.certificate.at_least());
+        let evaluation = match self.oracle.evaluate(plan, None, at_least) {
+            Ok(evaluation) => evaluation,
+            // Not within the accumulator or the target's rules: no answer.
+            Err(SearchError::Lower(error)) if super::tensors::is_of_formats(error.cause()) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        let met = evaluation.is_complete && self.certificate.is_met(&evaluation.score);
+        let cost = self.items.cost(self.network.graph(), plan);
+        let is_better = self.best.as_ref().is_none_or(|best| match (met, best.met) {
+            (true, true) => cost < best.cost,
+            (true, false) => true,
+            (false, true) => false,
+            (false, false) => evaluation.relative_loss() < best.evaluation.relative_loss(),
+        });
+        if is_better {
+            self.best = Some(Best { plan: plan.clone(), evaluation, cost, met });
+        }
+        let (done, expected) = (self.done, self.expected.max(self.done));
+        self.tell(&Event::Certified { plan, evaluation: &evaluation, is_better, done, expected })?;
+        Ok(met)
+    }
+}

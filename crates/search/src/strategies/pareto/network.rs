@@ -1,0 +1,172 @@
+//! From widths to a plan with rounded weights.
+
+use super::{
+    ParetoOptions, Prepared,
+    items::{Items, Widths},
+};
+use crate::{
+    error::SearchError,
+    reconstruct::{Calibration, Layer, RoundingOptions, correct},
+    statistics::{Offset, format_least_error},
+    strategies::{Kind, PlanHead, Tensor, tensors::bare_plan},
+};
+use fixedwise_fixed::Format;
+use fixedwise_graph::{Graph, LayerPlan, NodeId, Op, Plan, Quantizer, Rounded};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Of the result that classes are read from.
+const OUTPUT_BITS: u8 = 12;
+
+pub(super) struct Network<'a> {
+    prepared: &'a Prepared,
+    calibration: &'a Calibration<'a>,
+    head: PlanHead,
+    rounding: RoundingOptions,
+    /// By node, the layers that take its value.
+    takers: Vec<Vec<NodeId>>,
+    /// The tensor of the result.
+    output: Vec<Tensor>,
+}
+
+/// One layer's weights and bias.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    layer: LayerPlan,
+    rounded: Arc<Rounded>,
+}
+
+impl Part {
+    pub(super) fn of(plan: &Plan, graph: &Graph, id: NodeId) -> Self {
+        let name = &graph.nodes[id].name;
+        let layer = plan.layer(name).expect("the plan is of this graph").clone();
+        Self { layer, rounded: Arc::clone(&plan.rounded[name]) }
+    }
+
+    /// Weights and bias in place of a plan's; its activation stays.
+    pub(super) fn put(&self, plan: &mut Plan) {
+        if let Some(layer) = plan.layer_mut(&self.layer.name) {
+            layer.weights = self.layer.weights;
+            layer.bias = self.layer.bias;
+        }
+        plan.rounded.insert(self.layer.name.clone(), Arc::clone(&self.rounded));
+    }
+}
+
+/// A plan with its weights rounded, and with what they would be at the widths next to theirs.
+pub(super) struct Built {
+    pub(super) plan: Plan,
+    pub(super) alternatives: BTreeMap<(NodeId, u8), Part>,
+}
+
+impl<'a> Network<'a> {
+    pub(super) fn new(
+        prepared: &'a Prepared,
+        calibration: &'a Calibration<'a>,
+        options: &ParetoOptions,
+    ) -> Self {
+        let graph = &prepared.graph;
+        let mut takers: Vec<Vec<NodeId>> = vec![Vec::new(); graph.nodes.len()];
+        for id in (0..graph.nodes.len()).rev() {
+            let op = &graph.nodes[id].op;
+            // A sum has a format of its own.
+            if matches!(op, Op::Add(_)) {
+                continue;
+            }
+            let own = if op.is_layer() { vec![id] } else { takers[id].clone() };
+            for &input in &graph.nodes[id].inputs {
+                takers[input].extend(&own);
+            }
+        }
+        for takers in &mut takers {
+            takers.sort_unstable();
+            takers.dedup();
+        }
+        let output = Tensor::all(graph, options.head.semantics, Kind::Activations, &[graph.output]);
+        let output = output
+            .into_iter()
+            .map(|tensor| match &options.target {
+                Some(target) => tensor.on(target),
+                None => tensor,
+            })
+            .collect();
+        let (head, rounding) = (options.head, options.rounding.clone());
+        Self { prepared, calibration, head, rounding, takers, output }
+    }
+
+    pub(super) fn graph(&self) -> &'a Graph {
+        &self.prepared.graph
+    }
+
+    pub(super) fn layer(&self, plan: &Plan, id: NodeId) -> Result<Layer<'a>, SearchError> {
+        Layer::new(self.calibration, plan, id, &self.rounding)
+    }
+
+    /// The format of least error, its binary point moved by `shift`.
+    pub(super) fn activation(&self, tensor: &Tensor, bits: u8, shift: i8) -> Format {
+        let values = self.prepared.statistics.of(tensor.node);
+        let format = format_least_error(values, bits.min(tensor.widest), tensor.range);
+        Format { frac: format.frac.saturating_add(shift), ..format }
+    }
+
+    /// A plan with another format of one result: its own bias and those of the layers that take it are
+    /// corrected.
+    pub(super) fn with_activation(
+        &self,
+        plan: &Plan,
+        tensor: &Tensor,
+        format: Format,
+    ) -> Result<Plan, SearchError> {
+        let mut plan = plan.clone();
+        tensor.set(&mut plan, Some(format));
+        if self.graph().nodes[tensor.node].op.is_layer() {
+            correct(self.calibration, &mut plan, tensor.node)?;
+        }
+        for &taker in &self.takers[tensor.node] {
+            correct(self.calibration, &mut plan, taker)?;
+        }
+        Ok(plan)
+    }
+
+    /// Formats of these widths; weights wait for their rounding at the widest.
+    fn formats(&self, widths: &Widths, items: &Items) -> Plan {
+        let graph = self.graph();
+        let mut plan = bare_plan(graph, self.head);
+        for (i, item) in items.list.iter().enumerate() {
+            let format = match item.tensor.kind {
+                Kind::Weights => item.tensor.format(
+                    graph,
+                    &self.prepared.statistics,
+                    8,
+                    Offset::NoClip,
+                    Quantizer::Uniform,
+                ),
+                _ => self.activation(&item.tensor, widths.bits[i], widths.shift[i]),
+            };
+            item.tensor.set(&mut plan, Some(format));
+        }
+        for tensor in &self.output {
+            tensor.set(&mut plan, Some(self.activation(tensor, OUTPUT_BITS, 0)));
+        }
+        plan
+    }
+
+    /// A plan of these widths: layer after layer the weights are rounded for what the layers before
+    /// really compute.
+    pub(super) fn build(&self, widths: &Widths, items: &Items) -> Result<Built, SearchError> {
+        let graph = self.graph();
+        let mut plan = self.formats(widths, items);
+        let mut alternatives = BTreeMap::new();
+        for (id, _) in graph.layers() {
+            let Some(item) = items.find(id, Kind::Weights) else { continue };
+            let bits = widths.bits[item];
+            let layer = self.layer(&plan, id)?;
+            for other in items.neighbors(item, bits) {
+                let mut changed = plan.clone();
+                layer.round(&mut changed, other, &self.rounding)?;
+                alternatives.insert((id, other), Part::of(&changed, graph, id));
+            }
+            layer.round(&mut plan, bits, &self.rounding)?;
+        }
+        Ok(Built { plan, alternatives })
+    }
+}
