@@ -21,6 +21,7 @@ mod model;
 mod output;
 mod paper_plan;
 mod plan_file;
+mod plan_integers;
 mod plot;
 mod progress;
 mod quantize;
