@@ -22,6 +22,7 @@ mod output;
 mod paper_plan;
 mod pareto;
 mod plan_file;
+mod plan_integers;
 mod plot;
 mod progress;
 mod quantize;

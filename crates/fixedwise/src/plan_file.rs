@@ -1,6 +1,6 @@
 //! Plans as files: `plan.toml`, made for people, and the paper's JSON.
 
-use crate::{Error, Model, RunResult, output, paper_plan, result_plan};
+use crate::{Error, Model, RunResult, output, paper_plan, plan_integers, result_plan};
 use fixedwise_fixed::{Format, Range, Rounding};
 use fixedwise_graph::{Graph, LayerPlan, Plan, Quantizer, Semantics};
 use serde::Deserialize;
@@ -13,6 +13,8 @@ const SCHEMA: u32 = 1;
 pub(crate) const MAX_BITS: u8 = 16;
 /// Widest biases.
 pub(crate) const MAX_BIAS_BITS: u8 = 32;
+/// The strategy whose plans have integers of their own.
+const PARETO: &str = "pareto";
 /// What the integer network takes unless a plan says otherwise: raw 8-bit pixels.
 pub(crate) const RAW_PIXELS: Format = Format::unsigned(8, 0);
 
@@ -26,11 +28,18 @@ const HEADER: &str = "\
 # -2^(bits-1). `signed = false` goes from 0 to 2^bits - 1, for what is never negative.
 ";
 
+const INTEGERS_NOTE: &str = "\
+# The weights are not rounded to the nearest: their integers are in this file, made for the formats
+# below. After a change of the format of weights search again, or remove both lines to round to the
+# nearest; powers of two between channels are lost with them.";
+
 const BIAS_NOTE: &str = "\
 # A layer without `bias` keeps it in 32 bits at the scale of its accumulator.
 ";
 
 /// A plan as `plan.toml`; [`read_plan`] is its inverse.
+///
+/// The formats alone: integers that are not the nearest to the weights have a file of their own.
 ///
 /// ```
 /// use fixedwise::{Format, LayerPlan, Plan, Quantizer, Rounding, Semantics, plan_to_toml};
@@ -85,6 +94,15 @@ pub fn plan_to_toml(plan: &Plan) -> String {
 /// # }
 /// ```
 pub fn plan_to_toml_for(plan: &Plan, target: Option<&str>) -> String {
+    plan_toml(plan, target, None)
+}
+
+/// As [`plan_to_toml_for`], with the file of the plan's integers and its SHA-256.
+pub(crate) fn plan_toml(
+    plan: &Plan,
+    target: Option<&str>,
+    integers: Option<(&str, &str)>,
+) -> String {
     let mut text = HEADER.to_owned();
     if plan.semantics == Semantics::Integer {
         text.push_str(BIAS_NOTE);
@@ -103,6 +121,11 @@ pub fn plan_to_toml_for(plan: &Plan, target: Option<&str>) -> String {
         line(format_args!("quantizer = \"{}\"", plan.quantizer.name()));
     }
     line(format_args!("rounding = \"{}\"", rounding_name(plan.rounding)));
+    if let Some((name, sha256)) = integers {
+        line(format_args!("{INTEGERS_NOTE}"));
+        line(format_args!("integers = {}", quoted(name)));
+        line(format_args!("integers_sha256 = \"{sha256}\""));
+    }
     line(format_args!("\n[input]\nbits = {}\nfrac = {}", plan.input.bits, plan.input.frac));
     line(format_args!("signed = {}", plan.input.is_signed()));
     if plan.input.range == Range::Full {
@@ -199,6 +222,11 @@ pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Re
     let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
     if is_json && result_plan::is_result(&text) {
         let file = RunResult::read(path)?;
+        if file.strategy == PARETO {
+            let problem = "a result does not hold the integers of strategy `pareto`; give the \
+                           plan.toml beside it";
+            return Err(refuse(Problem { line: None, problem: problem.to_owned() }));
+        }
         result_plan::plan(&file, model, semantics)
             .map_err(|problem| refuse(Problem { line: None, problem }))
     } else if is_json {
@@ -208,7 +236,13 @@ pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Re
     } else {
         let file = read_toml(&text).map_err(refuse)?;
         let semantics = semantics.unwrap_or(file.semantics.into());
-        file.plan(&text, &model.prepared(semantics)?, semantics).map_err(refuse)
+        let graph = model.prepared(semantics)?;
+        let mut plan = file.plan(&text, &graph, semantics).map_err(refuse)?;
+        if let Some((name, sha256)) = file.integers(&text, semantics).map_err(refuse)? {
+            let path = path.with_file_name(name);
+            plan.rounded = plan_integers::read(&path, Some(sha256), &plan, &graph)?;
+        }
+        Ok(plan)
     }
 }
 
@@ -288,6 +322,8 @@ struct PlanToml {
     quantizer: QuantizerName,
     #[serde(default)]
     rounding: RoundingName,
+    integers: Option<Spanned<String>>,
+    integers_sha256: Option<Spanned<String>>,
     input: Option<Spanned<FormatToml>>,
     layers: BTreeMap<Spanned<String>, LayerToml>,
     #[serde(default)]
@@ -382,6 +418,24 @@ fn read_toml(text: &str) -> Result<PlanToml, Problem> {
 }
 
 impl PlanToml {
+    /// The file of integers, and its SHA-256.
+    fn integers(&self, text: &str, semantics: Semantics) -> Result<Option<(&str, &str)>, Problem> {
+        let (name, sha256) = match (&self.integers, &self.integers_sha256) {
+            (Some(name), Some(sha256)) => (name, sha256),
+            (None, None) => return Ok(None),
+            (Some(one), None) | (None, Some(one)) => {
+                let problem = "`integers` and `integers_sha256` go together; give or remove both";
+                return Err(Problem::at(text, one.span().start, problem.to_owned()));
+            }
+        };
+        if semantics == Semantics::Integer {
+            return Ok(Some((name.get_ref(), sha256.get_ref())));
+        }
+        let problem = "the integers it names are of integer semantics; remove both `integers` lines \
+                       to use the formats alone";
+        Err(Problem::at(text, name.span().start, problem.to_owned()))
+    }
+
     /// The plan for `graph`; `text` tells the lines.
     fn plan(&self, text: &str, graph: &Graph, semantics: Semantics) -> Result<Plan, Problem> {
         let mut layers = BTreeMap::new();

@@ -7,7 +7,8 @@ use crate::{
     model::Model,
     output::{OutputFolder, write_file},
     pareto,
-    plan_file::{RAW_PIXELS, plan_to_toml_for, read_plan},
+    plan_file::{RAW_PIXELS, read_plan},
+    plan_integers::{formats_alone, write_plan},
     progress::{Halt, Observer, Progress, Step},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
     sets::{DataOptions, Preprocessed as _, Sets},
@@ -275,8 +276,11 @@ impl Job<'_> {
         let graph = model.prepared(options.semantics)?;
         options.search.nodes(&graph, options.semantics)?;
         let start = options.start.as_deref();
-        let start =
-            start.map(|path| read_plan(path, &model, Some(options.semantics))).transpose()?;
+        let start = start.map(|path| {
+            let plan = read_plan(path, &model, Some(options.semantics))?;
+            formats_alone(plan, path)
+        });
+        let start = start.transpose()?;
         // All input is known to be good now: only then the folder comes to be.
         let folder = options.output.as_deref().map(OutputFolder::prepare).transpose()?;
 
@@ -366,7 +370,7 @@ impl Job<'_> {
         if let Some(folder) = &folder {
             let path = |name: &str| folder.path().join(name);
             let name = target.map(|target| target.name.as_str());
-            write_file(&path("plan.toml"), plan_to_toml_for(&plan, name).as_bytes())?;
+            write_plan(&path("plan.toml"), &plan, name)?;
             write_file(&path("result.json"), result.to_json().as_bytes())?;
         }
         Ok(Outcome { plan, result, trace: found.outcome.trace })

@@ -5,7 +5,8 @@ use crate::{
     data::DataError,
     model::Model,
     output::{OutputFolder, write_file},
-    plan_file::{plan_to_toml, read_plan},
+    plan_file::read_plan,
+    plan_integers::{formats_alone, write_plan},
     progress::{Candidate, Halt, Observer, Progress, Step},
     quantize::{check_quantizer, input_format},
     result::Ended,
@@ -284,7 +285,7 @@ impl Job<'_> {
             let path = |name: &str| folder.path().join(name);
             write_file(&path("sweep.json"), result.to_json().as_bytes())?;
             if options.hold.is_some() {
-                write_file(&path("plan.toml"), plan_to_toml(&outcome.plan).as_bytes())?;
+                write_plan(&path("plan.toml"), &outcome.plan, None)?;
             }
         }
         Ok(result)
@@ -292,7 +293,11 @@ impl Job<'_> {
 
     fn plan(&self, model: &Model) -> Result<Option<Plan>, Error> {
         let path = self.options.plan.as_deref();
-        path.map(|path| read_plan(path, model, self.options.semantics)).transpose()
+        let plan = path.map(|path| {
+            let plan = read_plan(path, model, self.options.semantics)?;
+            formats_alone(plan, path)
+        });
+        plan.transpose()
     }
 
     fn tell(&self, step: Step) {

@@ -174,7 +174,7 @@ fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
         rounding,
         input,
         layers,
-        rounded: BTreeMap::new(),
+        rounded: std::collections::BTreeMap::new(),
         others,
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     DataOptions, Error, Format, Observer, Progress, Step, model::Model, plan_file::read_plan,
-    sets::Sets, table::grouped,
+    plan_integers::in_scale_of, sets::Sets, table::grouped,
 };
 use fixedwise_fixed::convert::{count_to_u64, exp2, f64_to_count, i64_to_f64, u64_to_f64};
 use fixedwise_kernels::Kernels;
@@ -72,7 +72,8 @@ fn run(
         model = model.with_preprocessing(calibration)?;
     }
     let plan = read_plan(plan, &model, None)?;
-    let graph = model.prepared(plan.semantics)?;
+    // Formats are of the values that the plan has, which may be scaled by powers of two.
+    let graph = in_scale_of(&plan, &model.prepared(plan.semantics)?);
     let mut about = "weights as the layer has them".to_owned();
     let mut statistics = None;
     if let Some(calibration) = &calibration {

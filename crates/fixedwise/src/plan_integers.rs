@@ -1,0 +1,305 @@
+//! The integers of a plan's weights where they are not the nearest: `plan.npz` beside `plan.toml`.
+//!
+//! For each such layer four arrays: `<layer>/weights`, `[output channel, rest]` in the layer's own
+//! order; `<layer>/exponents` and `<layer>/bias`, `[output channel]`; and `<layer>/format`, the
+//! bits, binary point and range of the format that the weights were rounded for.
+
+use crate::{Error, output, plan_file::plan_toml};
+use fixedwise_codec::npz::{Array, ArrayData, Npz, encode_archive, encode_integers, encode_npy};
+use fixedwise_fixed::{Format, Range};
+use fixedwise_graph::{
+    Graph, Node, Plan, Rounded,
+    passes::{equalizable, equalize},
+};
+use std::{collections::BTreeMap, io::Cursor, path::Path, sync::Arc};
+
+/// Largest exponent of a channel, and of its inverse.
+const MAX_EXPONENT: i8 = 30;
+/// Bytes that an element takes in memory at most.
+const ELEMENT_BYTES: usize = 8;
+/// What an array may hold at least, so that a wrong one is told by its extents.
+const MIN_BYTES: usize = 1 << 16;
+
+/// Writes a plan: `plan.toml` at `path`, and, where weights are not rounded to the nearest, their
+/// integers in the `.npz` file of the same name beside it.
+///
+/// # Errors
+/// [`Error`] naming the file that cannot be written.
+pub(crate) fn write_plan(path: &Path, plan: &Plan, target: Option<&str>) -> Result<(), Error> {
+    if plan.rounded.is_empty() {
+        return output::write_file(path, plan_toml(plan, target, None).as_bytes());
+    }
+    let bytes = encode(plan);
+    let integers = path.with_extension("npz");
+    let name = integers.file_name().unwrap_or_default().to_string_lossy();
+    // First, so that a plan never names what is not there.
+    output::write_file(&integers, &bytes)?;
+    let text = plan_toml(plan, target, Some((&name, &crate::sha256(&bytes))));
+    output::write_file(path, text.as_bytes())
+}
+
+/// A plan's formats alone, for what looks for other formats from there.
+///
+/// # Errors
+/// [`Error`] where the plan scales channels: its formats are of other values then.
+pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
+    let scaled = plan.rounded.iter().find(|(_, r)| r.exponents.iter().any(|&e| e != 0));
+    if let Some((name, _)) = scaled {
+        let problem = format!(
+            "it scales the channels of `{name}` by powers of two, so its formats cannot be a \
+             start; start from a plan without `integers`"
+        );
+        return Err(Error::Plan { path: path.to_owned(), line: None, problem });
+    }
+    Ok(Plan { rounded: BTreeMap::new(), ..plan })
+}
+
+/// The network in the scale of the plan: its channels times the powers of two that the plan has.
+pub(crate) fn in_scale_of(plan: &Plan, graph: &Graph) -> Graph {
+    let exponents = |node: &Node| plan.rounded.get(&node.name).map(|r| r.exponents.clone());
+    let is_scaled = |exponents: &Vec<i8>| exponents.iter().any(|&e| e != 0);
+    let all: Vec<Vec<i8>> = graph
+        .nodes
+        .iter()
+        .map(|node| exponents(node).filter(is_scaled).unwrap_or_default())
+        .collect();
+    equalize(graph, &all)
+}
+
+/// The bytes of `plan.npz`; the same plan has the same bytes.
+fn encode(plan: &Plan) -> Vec<u8> {
+    let mut arrays = Vec::new();
+    for (name, rounded) in &plan.rounded {
+        let channels = rounded.exponents.len();
+        let rest = rounded.weights.len() / channels.max(1);
+        let weights: Vec<i64> = rounded.weights.iter().map(|&w| i64::from(w)).collect();
+        let exponents: Vec<i64> = rounded.exponents.iter().map(|&e| i64::from(e)).collect();
+        let bias = ArrayData::F32(rounded.bias.clone());
+        arrays.push((format!("{name}/weights"), encode_integers(&[channels, rest], &weights)));
+        arrays.push((format!("{name}/exponents"), encode_integers(&[channels], &exponents)));
+        let bias = Array { shape: vec![rounded.bias.len()], data: bias };
+        arrays.push((format!("{name}/bias"), encode_npy(&bias)));
+        if let Some(format) = plan.layer(name).and_then(|layer| layer.weights) {
+            arrays.push((format!("{name}/format"), encode_integers(&[3], &numbers(format))));
+        }
+    }
+    encode_archive(arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())))
+}
+
+fn numbers(format: Format) -> [i64; 3] {
+    let range = match format.range {
+        Range::Narrow => 0,
+        Range::Full => 1,
+        Range::Unsigned => 2,
+    };
+    [i64::from(format.bits), i64::from(format.frac), range]
+}
+
+/// Reads the integers of `plan` from `path`; `sha256` is what the plan says of the file, where it
+/// says something.
+///
+/// # Errors
+/// [`Error`] naming the file, the layer and the way out.
+pub(crate) fn read(
+    path: &Path,
+    sha256: Option<&str>,
+    plan: &Plan,
+    graph: &Graph,
+) -> Result<BTreeMap<String, Arc<Rounded>>, Error> {
+    let refuse = |problem| Error::Plan { path: path.to_owned(), line: None, problem };
+    let bytes = output::read(path)?;
+    if sha256.is_some_and(|sha256| sha256 != crate::sha256(&bytes)) {
+        return Err(refuse(
+            "it is not the file that the plan was written with: `integers_sha256` is another; \
+             take both files from one run, or remove both `integers` lines from the plan to round \
+             weights to the nearest"
+                .to_owned(),
+        ));
+    }
+    decode(&bytes, plan, graph).map_err(refuse)
+}
+
+fn decode(
+    bytes: &[u8],
+    plan: &Plan,
+    graph: &Graph,
+) -> Result<BTreeMap<String, Arc<Rounded>>, String> {
+    let most = graph.layers().filter_map(|(_, node)| node.op.weights().map(<[f32]>::len)).max();
+    let limit = most.unwrap_or(0).saturating_mul(ELEMENT_BYTES).max(MIN_BYTES);
+    let mut npz = Npz::open(bytes, limit).map_err(|error| error.to_string())?;
+    for name in npz.names() {
+        let layer = name.rsplit_once('/').and_then(|(layer, kind)| {
+            ["weights", "exponents", "bias", "format"].contains(&kind).then_some(layer)
+        });
+        if !layer.is_some_and(|layer| crate::plan_file::is_node(graph, layer, true)) {
+            return Err(format!(
+                "array `{name}` is of no layer of the network; it has {}",
+                crate::plan_file::names(graph, true)
+            ));
+        }
+    }
+    let scalable = equalizable(graph);
+    let mut all = BTreeMap::new();
+    for (id, node) in graph.layers() {
+        let kinds = ["weights", "exponents", "bias", "format"];
+        if kinds.iter().any(|kind| npz.contains(&format!("{}/{kind}", node.name))) {
+            let rounded = layer(&mut npz, plan, node, scalable[id])?;
+            all.insert(node.name.clone(), Arc::new(rounded));
+        }
+    }
+    Ok(all)
+}
+
+fn layer(
+    npz: &mut Npz<Cursor<&[u8]>>,
+    plan: &Plan,
+    node: &Node,
+    is_scalable: bool,
+) -> Result<Rounded, String> {
+    let name = &node.name;
+    let channels = node.shape.c;
+    let made_for = integers(npz, &format!("{name}/format"), 3)?;
+    let format = plan.layer(name).and_then(|layer| layer.weights);
+    let Some(format) = format.filter(|&format| numbers(format)[..] == made_for[..]) else {
+        let now = format.map_or_else(
+            || "has no format for its weights".to_owned(),
+            |format| format!("has bits = {}, frac = {}", format.bits, format.frac),
+        );
+        return Err(format!(
+            "the integers of `{name}` were rounded for bits = {}, frac = {}, and the plan {now}; \
+             search again, or remove the `integers` lines from the plan to round all weights to the \
+             nearest (powers of two of channels are lost too)",
+            made_for[0], made_for[1]
+        ));
+    };
+    let count = node.op.weights().map_or(0, <[f32]>::len);
+    let found = integers(npz, &format!("{name}/weights"), count)?;
+    let is_of_it = |w: &i16| (format.min()..=format.max()).contains(&i64::from(*w));
+    let weight = |w: i64| {
+        i16::try_from(w).ok().filter(is_of_it).ok_or_else(|| {
+            format!("weight {w} of `{name}` is outside its format of {} bits", format.bits)
+        })
+    };
+    let weights = found.into_iter().map(weight).collect::<Result<_, _>>()?;
+    let exponent = |e: i64| match i8::try_from(e) {
+        Ok(e) if (-MAX_EXPONENT..=MAX_EXPONENT).contains(&e) && (e == 0 || is_scalable) => Ok(e),
+        Ok(_) if !is_scalable => Err(format!(
+            "exponent {e} of `{name}`: its channels cannot be scaled, what takes them would change"
+        )),
+        _ => Err(format!("exponent {e} of `{name}` is outside -{MAX_EXPONENT} to {MAX_EXPONENT}")),
+    };
+    let exponents = integers(npz, &format!("{name}/exponents"), channels)?;
+    let exponents = exponents.into_iter().map(exponent).collect::<Result<_, _>>()?;
+    let array = format!("{name}/bias");
+    let bias = match read_array(npz, &array, channels)? {
+        ArrayData::F32(bias) if bias.iter().all(|b| b.is_finite()) => bias,
+        ArrayData::F32(_) => {
+            return Err(format!("array `{array}` has numbers that are not finite"));
+        }
+        _ => return Err(format!("array `{array}` must be of floats")),
+    };
+    Ok(Rounded { weights, exponents, bias })
+}
+
+fn integers(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<i64>, String> {
+    match read_array(npz, name, count)? {
+        ArrayData::I64(values) => Ok(values),
+        ArrayData::U8(values) => Ok(values.into_iter().map(i64::from).collect()),
+        ArrayData::F32(_) => Err(format!("array `{name}` must be of integers")),
+    }
+}
+
+fn read_array(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<ArrayData, String> {
+    let array = npz.read(name).map_err(|error| error.to_string())?;
+    if array.data.len() == count {
+        return Ok(array.data);
+    }
+    Err(format!("array `{name}` has {} elements, the network takes {count}", array.data.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Model, Semantics, read_plan};
+    use std::fs;
+
+    const LAYER: &str = "conv2d_2";
+
+    fn model() -> Model {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        Model::load(format!("{root}/models/fashion_small.onnx").as_ref()).unwrap()
+    }
+
+    /// A plan of one layer with integers of its own.
+    fn plan(folder: &Path, model: &Model) -> Plan {
+        let path = folder.join("formats.toml");
+        let text = format!(
+            "schema = 1\nsemantics = \"integer\"\n[layers.{LAYER}]\n\
+             weights = {{ bits = 8, frac = 7 }}\n"
+        );
+        fs::write(&path, text).unwrap();
+        let mut plan = read_plan(&path, model, None).unwrap();
+        let graph = model.prepared(Semantics::Integer).unwrap();
+        let node = &graph.nodes[graph.find(LAYER).unwrap()];
+        let count = node.op.weights().unwrap().len();
+        let rounded = Rounded {
+            weights: (0..count).map(|i| i16::try_from(i % 255).unwrap() - 127).collect(),
+            exponents: vec![0; node.shape.c],
+            bias: vec![0.5; node.shape.c],
+        };
+        plan.rounded.insert(LAYER.to_owned(), Arc::new(rounded));
+        plan
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model();
+        let plan = plan(folder.path(), &model);
+        let path = folder.path().join("plan.toml");
+        write_plan(&path, &plan, Some("fpga")).unwrap();
+        assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
+        assert_eq!(crate::plan_target(&path).unwrap().as_deref(), Some("fpga"));
+        let first = fs::read(folder.path().join("plan.npz")).unwrap();
+        write_plan(&path, &plan, Some("fpga")).unwrap();
+        assert_eq!(fs::read(folder.path().join("plan.npz")).unwrap(), first);
+        assert!(formats_alone(plan, &path).unwrap().rounded.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model();
+        let good = plan(folder.path(), &model);
+        let path = folder.path().join("plan.toml");
+        let change = |change: &dyn Fn(&mut Rounded)| {
+            let mut plan = good.clone();
+            change(Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap()));
+            write_plan(&path, &plan, None).unwrap();
+            read_plan(&path, &model, None).unwrap_err().to_string()
+        };
+        for (problem, error) in [
+            ("outside its format", change(&|r| r.weights[0] = -128)),
+            ("elements", change(&|r| r.bias.truncate(r.bias.len() - 1))),
+            ("outside -30 to 30", change(&|r| r.exponents[0] = 31)),
+            ("not finite", change(&|r| r.bias[0] = f32::NAN)),
+        ] {
+            assert!(error.contains(problem) && error.contains("plan.npz"), "{error}");
+            assert!(error.contains(LAYER), "{error}");
+        }
+        write_plan(&path, &good, None).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("bits = 8, frac = 7 }", "bits = 6, frac = 5 }")).unwrap();
+        let error = read_plan(&path, &model, None).unwrap_err().to_string();
+        assert!(error.contains("rounded for bits = 8, frac = 7"), "{error}");
+        fs::write(&path, &text).unwrap();
+        fs::write(path.with_extension("npz"), b"other").unwrap();
+        let error = read_plan(&path, &model, None).unwrap_err().to_string();
+        assert!(error.contains("integers_sha256"), "{error}");
+        fs::remove_file(path.with_extension("npz")).unwrap();
+        let error = read_plan(&path, &model, None).unwrap_err().to_string();
+        assert!(error.contains("plan.npz"), "{error}");
+        let error = read_plan(&path, &model, Some(Semantics::Simulated)).unwrap_err().to_string();
+        assert!(error.contains("integer semantics"), "{error}");
+    }
+}
