@@ -153,7 +153,10 @@ fn assembly(strip: &Strip, shift: u8, clamp: &str, is_whole: bool) -> Vec<String
         push(&format!("vadd.i32 {y}, {y}, q6"));
     }
     // Both pixels side by side in halfwords, the second one above.
-    push(&format!("vqshrnb.s32 q4, q4, #{shift}; vqshrnt.s32 q4, q5, #{shift}"));
+    // In code, as assemblers of binutils take `vqshrn` for `vqrshrn`, which rounds:
+    // vqshrnb.s32 q4, q4, #shift; vqshrnt.s32 q4, q5, #shift.
+    let code = 0xee90 + u16::from(16 - shift);
+    push(&format!(".inst.w 0x{code:x}8f48; .inst.w 0x{code:x}9f4a"));
     push(clamp);
     push("vshr.u32 q5, q4, #16");
     push(if is_whole {
