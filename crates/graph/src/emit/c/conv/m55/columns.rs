@@ -21,6 +21,12 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
     let [kernel_h, kernel_w] = geometry.kernel;
     let (x, y) = (geometry.x, geometry.y);
     let shift = u8::try_from(op.requantization.shift).ok()?;
+    // One instruction narrows to the whole range of a byte.
+    let clamp = match (i64::from(op.requantization.min), i64::from(op.requantization.max)) {
+        (0, 255) => ("u8", "vqmovunb.s16 q4, q4"),
+        (-128, 127) => ("s8", "vqmovnb.s16 q4, q4"),
+        _ => return None,
+    };
     let column = kernel_h * x.c;
     // Places in a group of columns are bytes.
     let has_places = kernel_h == 1 || x.c <= VECTOR && VECTOR / x.c * column <= 256;
@@ -29,6 +35,7 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
         && matches!(shift, 1..=16)
         && !layer.has_classes()
         && y.w > 1
+        && op.channels.is_multiple_of(strip::CHANNELS)
         && has_places;
     if !is_served {
         return None;
@@ -69,7 +76,7 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
     let prefixed = |function: String| format!("$P_{function}");
     let is_odd = y.w % 2 == 1;
     let single = if is_odd { prefixed(strip.emit(1, source)) } else { "0".to_owned() };
-    let pairs = prefixed(emit_pairs(layer, &strip, shift, source));
+    let pairs = prefixed(emit_pairs(&strip, shift, clamp, source));
     let name = layer.name;
     let weights = strip.weights(layer, &biases(layer, strip::CHANNELS));
     source.array("uint8_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
@@ -87,20 +94,10 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
 }
 
 /// Puts the function for a row of pairs into the file; gives its name without prefix.
-fn emit_pairs(layer: &ConvLayer, strip: &Strip, shift: u8, source: &mut Source) -> String {
-    let to = &layer.op.requantization;
-    let clamp = match (i64::from(to.min), i64::from(to.max)) {
-        (0, 255) => ("u8", "vqmovunb.s16 q4, q4"),
-        (-128, 127) => ("s8", "vqmovnb.s16 q4, q4"),
-        _ => (
-            "",
-            "vdup.16 q6, r1; vdup.16 q7, r11; vmax.s16 q4, q4, q6; vmin.s16 q4, q4, q7",
-        ),
-    };
-    let is_whole = layer.op.channels.is_multiple_of(strip::CHANNELS);
-    let tail = if is_whole { "" } else { "t" };
-    let name = format!("pairs_{}_{shift}{}{tail}", strip.kind(), clamp.0);
-    let assembly = assembly(strip, shift, clamp.1, is_whole).join("\\n\"\n        \"");
+fn emit_pairs(strip: &Strip, shift: u8, clamp: (&str, &str), source: &mut Source) -> String {
+    let (kind, clamp) = clamp;
+    let name = format!("pairs_{}_{shift}{kind}", strip.kind());
+    let assembly = assembly(strip, shift, clamp).join("\\n\"\n        \"");
     let text = format!(
         "#if $P_HAS_MVE\nstatic __attribute__((naked, noinline, used)) void \
          $P_{name}(__attribute__((unused)) $P_windows *w)\n{{\n    __asm__ volatile(\n        \
@@ -117,9 +114,8 @@ fn emit_pairs(layer: &ConvLayer, strip: &Strip, shift: u8, source: &mut Source) 
     name
 }
 
-/// Offsets in `$P_windows`: window 0, step 4, output 8, channels 12, weights 16, bounds 20 and 24,
-/// pairs 28. Windows are in q0 to q3, weights and then sums in q4 to q7.
-fn assembly(strip: &Strip, shift: u8, clamp: &str, is_whole: bool) -> Vec<String> {
+/// Offsets in `$P_windows`: window 0, step 4, output 8, channels 12, weights 16, pairs 28. Windows are in q0 to q3, weights and then sums in q4 to q7.
+fn assembly(strip: &Strip, shift: u8, clamp: &str) -> Vec<String> {
     let steps = strip.steps();
     let mut asm: Vec<String> = Vec::new();
     let mut push = |lines: &str| asm.push(lines.to_owned());
@@ -133,7 +129,7 @@ fn assembly(strip: &Strip, shift: u8, clamp: &str, is_whole: bool) -> Vec<String
         push(if pixel == 0 { "add r0, r12" } else { "add r0, r12; str r0, [r11]" });
     }
     push("ldrd r5, r9, [r11, #8]; add r7, r5, r9; add r0, r7, r9; str r0, [r11, #8]");
-    push("ldr r3, [r11, #16]; ldrd r1, r11, [r11, #20]");
+    push("ldr r3, [r11, #16]");
     push("2:");
     for step in 0..steps {
         let load = strip.load().replace("q3", "q7").replace("q2", "q6");
@@ -159,11 +155,7 @@ fn assembly(strip: &Strip, shift: u8, clamp: &str, is_whole: bool) -> Vec<String
     push(&format!(".inst.w 0x{code:x}8f48; .inst.w 0x{code:x}9f4a"));
     push(clamp);
     push("vshr.u32 q5, q4, #16");
-    push(if is_whole {
-        "vstrb.32 q4, [r5], #4; vstrb.32 q5, [r7], #4"
-    } else {
-        "vctp.32 r9; vpstt; vstrbt.32 q4, [r5], #4; vstrbt.32 q5, [r7], #4"
-    });
+    push("vstrb.32 q4, [r5], #4; vstrb.32 q5, [r7], #4");
     push("subs r9, #4; bgt 2b");
     push("ldr r11, [sp]; ldr r0, [r11, #28]; subs r0, #1; str r0, [r11, #28]; bgt 1b");
     push("pop {r0}; vpop {d8-d15}; pop {r4-r11, pc}");

@@ -17,7 +17,8 @@ pub(super) const VECTOR: usize = 16;
 /// Steps that are written out, at most.
 const UNROLLED: usize = 6;
 /// The sums of either pixel; the instruction takes even registers.
-pub(super) const SUMS: [[&str; CHANNELS]; 2] = [["r0", "r2", "r4", "r6"], ["r8", "r10", "r12", "lr"]];
+pub(super) const SUMS: [[&str; CHANNELS]; 2] =
+    [["r0", "r2", "r4", "r6"], ["r8", "r10", "r12", "lr"]];
 
 /// What a function is made for.
 pub(super) struct Strip {
