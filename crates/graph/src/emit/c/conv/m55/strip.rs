@@ -287,11 +287,19 @@ fn block_weights(layer: &ConvLayer, block: usize, k: usize) -> [i16; CHANNELS] {
     })
 }
 
-/// Weights in one byte, each times its place; `None` where that needs more than a byte.
+/// Weights in one byte, each times its place; `None` where these or the first of them need more bits
+/// than their own, as rounding shifts would then give wrong sums of the others.
 fn carried(bits: u8, weights: &[i16]) -> Option<u8> {
-    let places = weights.iter().rev();
-    let sum = places.fold(0_i64, |sum, &weight| (sum << bits) + i64::from(weight));
-    i8::try_from(sum).ok().map(|byte| byte.to_le_bytes()[0])
+    let (mut sum, mut place) = (0_i64, 0);
+    for &weight in weights {
+        sum += i64::from(weight) << place;
+        place += bits;
+        let half = 1_i64 << (place - 1);
+        if !(-half..half).contains(&sum) {
+            return None;
+        }
+    }
+    Some(sum.to_le_bytes()[0])
 }
 
 /// Weights in one byte, each in its own bits.
