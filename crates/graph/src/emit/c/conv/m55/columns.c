@@ -5,7 +5,7 @@ typedef struct {
     uint8_t *y;
     int32_t channels;
     const uint8_t *weights;
-    int32_t min, max;
+    int32_t min, max;       /* for the plain code; the other has them in its instructions */
     int32_t pairs;
 } $P_windows;
 

@@ -22,7 +22,7 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
     let (x, y) = (geometry.x, geometry.y);
     let shift = u8::try_from(op.requantization.shift).ok()?;
     // One instruction narrows to the whole range of a byte.
-    let clamp = match (i64::from(op.requantization.min), i64::from(op.requantization.max)) {
+    let clamp = match (op.requantization.min, op.requantization.max) {
         (0, 255) => ("u8", "vqmovunb.s16 q4, q4"),
         (-128, 127) => ("s8", "vqmovnb.s16 q4, q4"),
         _ => return None,
