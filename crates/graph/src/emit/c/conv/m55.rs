@@ -1,6 +1,7 @@
 //! Convolutions and dense layers for cores with MVE (Cortex-M55): vectors of 16 bytes, and the same
 //! in plain C for other machines.
 
+mod columns;
 mod strip;
 
 use super::{ConvLayer, layer_function};
@@ -40,6 +41,9 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         return None;
     }
     let geometry = Geometry::new(layer, is_depthwise);
+    if let Some(scratch_bytes) = columns::emit(layer, &geometry, source) {
+        return Some(scratch_bytes);
+    }
     let strip = Strip::new(layer, geometry.patch, geometry.run);
     let numbers = geometry.numbers(layer, &strip)?;
     source.once("mve", include_str!("m55/mve.c"));
@@ -60,6 +64,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         });
         (functions, strip.weights(layer, &biases(layer, strip::CHANNELS)), strip::CHANNELS)
     };
+    source.once("fill_padding", include_str!("m55/fill_padding.c"));
     let (rows, slack) = ((2 * MAX_ROWS + 2).to_string(), SLACK.to_string());
     let values = [("P", "$P"), ("MAX_ROWS", rows.as_str()), ("SLACK", slack.as_str())];
     source.once("slide8", fill(include_str!("m55/slide.c"), &values));

@@ -17,13 +17,14 @@ pub(super) const VECTOR: usize = 16;
 /// Steps that are written out, at most.
 const UNROLLED: usize = 6;
 /// The sums of either pixel; the instruction takes even registers.
-const SUMS: [[&str; CHANNELS]; 2] = [["r0", "r2", "r4", "r6"], ["r8", "r10", "r12", "lr"]];
+pub(super) const SUMS: [[&str; CHANNELS]; 2] =
+    [["r0", "r2", "r4", "r6"], ["r8", "r10", "r12", "lr"]];
 
 /// What a function is made for.
 pub(super) struct Strip {
-    bits: u8,
+    pub(super) bits: u8,
     /// Bytes are sums of their weights.
-    carries: bool,
+    pub(super) carries: bool,
     /// Rows that are walked, their bytes, and of these steps of a vector: written out, and turns.
     rows: usize,
     run: usize,
@@ -31,6 +32,8 @@ pub(super) struct Strip {
     pub(super) loops: usize,
     /// One row without a loop: the biases follow their block's weights.
     pub(super) flat: bool,
+    /// Windows are walked column by column: rows, columns and channels of a kernel.
+    columns: Option<[usize; 3]>,
 }
 
 impl Strip {
@@ -48,7 +51,8 @@ impl Strip {
         let bits = layer.weight_bits.max(2);
         let loops = steps.div_ceil(unrolled);
         let flat = rows == 1 && loops == 1 && !layer.has_classes();
-        let mut strip = Self { bits, carries: true, rows, run, unrolled, loops, flat };
+        let mut strip =
+            Self { bits, carries: true, rows, run, unrolled, loops, flat, columns: None };
         strip.carries = (0..layer.op.channels).step_by(CHANNELS).all(|block| {
             (0..layer.depth()).all(|k| {
                 let weights = block_weights(layer, block, k);
@@ -58,11 +62,31 @@ impl Strip {
         strip
     }
 
+    /// For windows that lie contiguously, column by column.
+    pub(super) fn columns(layer: &ConvLayer, kernel: [usize; 2], channels: usize) -> Self {
+        let columns = Some([kernel[0], kernel[1], channels]);
+        Self { columns, ..Self::new(layer, true, kernel[1] * channels) }
+    }
+
+    /// Which of a kernel's weights meets byte `at` of the window.
+    fn tap(&self, at: usize) -> usize {
+        self.columns.map_or(at, |[rows, columns, channels]| {
+            let (channel, place) = (at % channels, at / channels);
+            (place % rows * columns + place / rows) * channels + channel
+        })
+    }
+
+    /// What tells functions over one row without a loop apart.
+    pub(super) fn kind(&self) -> String {
+        let apart = if self.carries { "" } else { "f" };
+        format!("w{}{apart}_{}", self.bits, self.unrolled)
+    }
+
     fn per_byte(&self) -> usize {
         usize::from(8 / self.bits)
     }
 
-    fn steps(&self) -> usize {
+    pub(super) fn steps(&self) -> usize {
         self.unrolled * self.loops
     }
 
@@ -81,6 +105,7 @@ impl Strip {
                         .map(|k| {
                             let is_there = k < self.run;
                             let at = row * self.run + k;
+                            let at = if is_there { self.tap(at) } else { 0 };
                             if is_there { block_weights(layer, block, at) } else { [0; CHANNELS] }
                         })
                         .collect();
@@ -130,7 +155,7 @@ impl Strip {
     }
 
     /// Four vectors of weights.
-    fn load(&self) -> &'static str {
+    pub(super) fn load(&self) -> &'static str {
         match (self.bits, self.carries) {
             (8, _) => {
                 "vldrb.8 q0, [r3], #16; vldrb.8 q1, [r3], #16; vldrb.8 q2, [r3], #16; vldrb.8 \
@@ -155,6 +180,22 @@ impl Strip {
                  #6"
             }
         }
+    }
+
+    /// Takes from the sums of carried weights those of the channels above.
+    pub(super) fn separate(&self, pixels: usize) -> Vec<String> {
+        let mut asm = Vec::new();
+        if !self.carries || self.bits == 8 {
+            return asm;
+        }
+        for [a, b, c, d] in &SUMS[..pixels] {
+            asm.push(format!("sub {a}, {a}, {b}, lsl #{}", self.bits));
+            if self.per_byte() == 4 {
+                asm.push(format!("sub {b}, {b}, {c}, lsl #{}", self.bits));
+            }
+            asm.push(format!("sub {c}, {c}, {d}, lsl #{}", self.bits));
+        }
+        asm
     }
 
     /// Offsets in `$P_pixels`: rows 0, weights 4, biases 8 and 12, output 16, bytes of a pixel 20,
@@ -202,16 +243,7 @@ impl Strip {
         if !self.flat {
             push("ldrd r1, r5, [r9], #8; cmp r1, #0; bne 2b");
         }
-        if self.carries && self.bits < 8 {
-            let per_byte = self.per_byte();
-            for [a, b, c, d] in &SUMS[..pixels] {
-                push(&format!("sub {a}, {a}, {b}, lsl #{}", self.bits));
-                if per_byte == 4 {
-                    push(&format!("sub {b}, {b}, {c}, lsl #{}", self.bits));
-                }
-                push(&format!("sub {c}, {c}, {d}, lsl #{}", self.bits));
-            }
-        }
+        self.separate(pixels).iter().for_each(|lines| push(lines));
         let (shift, biases) = if self.flat {
             push("vldrb.8 q4, [r3], #16");
             ("r9", ["q4", "q4"])
@@ -255,11 +287,19 @@ fn block_weights(layer: &ConvLayer, block: usize, k: usize) -> [i16; CHANNELS] {
     })
 }
 
-/// Weights in one byte, each times its place; `None` where that needs more than a byte.
+/// Weights in one byte, each times its place; `None` where these or the first of them need more bits
+/// than their own, as rounding shifts would then give wrong sums of the others.
 fn carried(bits: u8, weights: &[i16]) -> Option<u8> {
-    let places = weights.iter().rev();
-    let sum = places.fold(0_i64, |sum, &weight| (sum << bits) + i64::from(weight));
-    i8::try_from(sum).ok().map(|byte| byte.to_le_bytes()[0])
+    let (mut sum, mut place) = (0_i64, 0);
+    for &weight in weights {
+        sum += i64::from(weight) << place;
+        place += bits;
+        let half = 1_i64 << (place - 1);
+        if !(-half..half).contains(&sum) {
+            return None;
+        }
+    }
+    Some(sum.to_le_bytes()[0])
 }
 
 /// Weights in one byte, each in its own bits.
