@@ -14,7 +14,8 @@ fn a_run_becomes_pictures() {
     let run = |arguments: &[&str]| {
         fixedwise(folder).args(arguments).assert().success().get_output().stdout.clone()
     };
-    run(&["quantize", "brightest.onnx", "--data", "images.npz", "-o", "run", "--quiet"]);
+    let quantize = ["quantize", "brightest.onnx", "--data", "images.npz", "--quiet"];
+    run(&[&quantize[..], &["--strategy", "joint", "-o", "run"]].concat());
     let model = ["--model", "brightest.onnx", "--data", "images.npz"];
     let said = run(&[&["plot", "all", "run"][..], &model].concat());
     let said = String::from_utf8(said).unwrap();
@@ -42,6 +43,16 @@ fn a_run_becomes_pictures() {
             "{name}"
         );
     }
+    // A search of all tensors at once has other things to show.
+    run(&[&quantize[..], &["-o", "front"]].concat());
+    run(&[&["plot", "all", "front", "--quiet"][..], &model].concat());
+    let plots = files(&folder.join("front/plots"));
+    let names = ["bits", "costs", "distributions", "sensitivity"];
+    let expected: Vec<String> =
+        names.iter().flat_map(|name| [format!("{name}.png"), format!("{name}.svg")]).collect();
+    assert_eq!(plots, expected);
+    run(&["plot", "sensitivity", "front/result.json", "-o", "sensitivity.svg"]);
+
     run(&["plot", "bits", "run/plan.toml", "run/result.json", "-o", "two.svg"]);
     let svg = fs::read_to_string(folder.join("two.svg")).unwrap();
     assert!(svg.contains("run/plan.toml") && svg.contains("run/result.json"));

@@ -20,7 +20,8 @@ fn a_small_network_is_quantized_evaluated_and_resumed() {
 
     let output = quantize().args(["-o", "a/b", "--json"]).assert().success();
     let result = json(&output.get_output().stdout);
-    assert_eq!(files(&folder.join("a/b")), ["journal.jsonl", "plan.toml", "result.json"]);
+    let found = files(&folder.join("a/b"));
+    assert_eq!(found, ["journal.jsonl", "plan.npz", "plan.toml", "result.json"]);
     assert_eq!(json(&fs::read(folder.join("a/b/result.json")).unwrap()), result);
     assert_eq!(result["bound_met"], true);
     assert_eq!(result["accuracy"]["search"]["float_correct"], 40);

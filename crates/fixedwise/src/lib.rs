@@ -43,13 +43,14 @@ pub use export::{ExportForm, ExportOptions, Exported, export};
 pub use export_c::{CExport, CExported, CExportedLayer, export_c};
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
-    LayerPlan, Plan, Quantizer, Semantics, Shape, Target,
+    LayerPlan, Plan, Quantizer, Rounded, Semantics, Shape, Target,
     target::{Code, MultiplicationCost, Widths},
 };
 pub use fixedwise_search::{
     MaxLoss, Offset,
     strategies::{
-        Budget, Kind, LayerOrder, Objective, SearchOptions, StartBits, TraceEntry,
+        Budget, Kind, LayerOrder, Objective, SearchOptions, Sensitivity, StartBits, TraceEntry,
+        WidthEffect,
         brute_force::{Direction, Fracs, Grid, Hold, ScoreRule},
     },
 };
@@ -62,7 +63,7 @@ pub use output::write_file;
 pub use plan_file::{plan_target, plan_to_toml, plan_to_toml_for, read_plan};
 pub use plot::{
     FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_distributions, plot_drop,
-    plot_heatmap,
+    plot_heatmap, plot_sensitivity,
 };
 pub use progress::{Candidate, Observer, Progress, Step};
 pub use quantize::{Outcome, QuantizeOptions, Strategy, quantize, quantize_observed};

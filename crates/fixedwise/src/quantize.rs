@@ -22,7 +22,7 @@ use fixedwise_graph::{
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluator, EvaluatorOptions, Images, JournalEntry, MaxLoss, Offset, Oracle, Predictions, Score,
-    Statistics, calibrate, format_no_clip,
+    SearchError, Statistics, calibrate, format_no_clip,
     strategies::{
         self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, Objective, PlanHead,
         SearchOptions, TraceEntry, pareto::Prepared,
@@ -321,7 +321,7 @@ impl Job<'_> {
             evaluator.preload(known);
             let oracle = Journaling { evaluator, journal, failure: None };
             match &prepared {
-                Some(prepared) => self.search_pareto(prepared, head, &sets, oracle)?,
+                Some(prepared) => self.search_pareto(&graph, prepared, head, &sets, oracle)?,
                 None => self.search(&graph, &statistics, head, start, oracle)?,
             }
         };
@@ -357,6 +357,8 @@ impl Job<'_> {
             peak_ram_bytes: peak_ram(&graph, fixed.as_ref(), kernels),
             trace: found.steps,
             tried: found.outcome.trace.clone(),
+            sensitivity: found.outcome.sensitivity.clone(),
+            confidence: options.confidence,
             ..RunResult::default()
         };
         result.accuracy.search = Some(SetResult::from(found.score));
@@ -409,6 +411,7 @@ impl Job<'_> {
 
     fn search_pareto(
         &self,
+        graph: &Graph,
         prepared: &Prepared,
         head: PlanHead,
         sets: &Sets,
@@ -427,7 +430,26 @@ impl Job<'_> {
                 self.halt.flag(),
             )
         });
-        let (outcome, probed) = oracle.finish(found)?;
+        let (outcome, probed) = match found {
+            // Before anything was measured: the 8-bit plan is an answer at least.
+            Err(SearchError::Stopped) if oracle.failure.is_none() => {
+                let fixed = FixedOptions { head, bits: 8, offset: Offset::LeastError };
+                let target = self.options.target.as_ref();
+                let plan =
+                    strategies::fixed::plan_for(graph, &prepared.statistics, &fixed, target)?;
+                let evaluation = Some(oracle.evaluate(&plan, None, None)?);
+                let found = strategies::Outcome {
+                    plan,
+                    evaluation,
+                    bound_met: false,
+                    is_finished: false,
+                    trace: Vec::new(),
+                    sensitivity: Vec::new(),
+                };
+                (found, 0)
+            }
+            found => oracle.finish(found)?,
+        };
         let complete = outcome.evaluation.filter(|evaluation| evaluation.is_complete);
         let score = complete.map(|evaluation| evaluation.score).unwrap_or_default();
         Ok(Found {
@@ -460,6 +482,7 @@ impl Job<'_> {
                 bound_met: false,
                 is_finished: true,
                 trace: Vec::new(),
+                sensitivity: Vec::new(),
             },
             Strategy::BruteForce => self.halt.during(|| {
                 let brute_force = BruteForceOptions::whole(head, options.max_loss);
@@ -529,6 +552,7 @@ fn check_pareto(options: &QuantizeOptions) -> Result<(), Error> {
             "is pareto, which searches integers; take joint, or semantics `integer`",
         );
     }
+    options.objective.check(options.target.as_ref())?;
     if pareto::cost(options.objective).is_none() {
         let problem = format!(
             "is {}, which pareto does not count; take a strategy that walks layer by layer, such as joint",

@@ -5,7 +5,7 @@ use fixedwise_fixed::{Format, Range, convert::count_to_u64};
 use fixedwise_graph::{FixedGraph, Graph, Op, Plan, Semantics, cost};
 use fixedwise_search::{
     MaxLoss, Score,
-    strategies::{SearchOptions, TraceEntry},
+    strategies::{SearchOptions, Sensitivity, TraceEntry},
 };
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -107,6 +107,9 @@ pub struct RunResult {
     /// Every format that was tried, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<TraceEntry>,
+    /// What each width of each tensor does alone, where the search measured that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitivity: Vec<Sensitivity>,
 }
 
 /// How a run ended.
@@ -416,6 +419,7 @@ impl Default for RunResult {
             seconds: 0.0,
             trace: Vec::new(),
             tried: Vec::new(),
+            sensitivity: Vec::new(),
         }
     }
 }

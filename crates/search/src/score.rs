@@ -58,6 +58,15 @@ impl Score {
         (high - low) / (2.0 * Z95)
     }
 
+    /// The same without the half images of [`Score::interval95`]: zero where nothing was lost or
+    /// gained.
+    pub fn relative_spread(&self) -> f64 {
+        let shift = difference(self.lost, self.gained);
+        let n = count_to_f64(self.n.max(1));
+        let variance = count_to_f64(self.lost + self.gained) - shift * shift / n;
+        variance.max(0.0).sqrt() / count_to_f64(self.float_correct.max(1))
+    }
+
     /// `float - plan` as a fraction of all images: 0.005 is half a percentage point.
     pub fn points_loss(&self) -> f64 {
         difference(self.float_correct, self.correct) / count_to_f64(self.n.max(1))

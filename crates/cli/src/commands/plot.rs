@@ -27,6 +27,9 @@ EXAMPLES
     fixedwise plot bits loose/result.json tight/result.json -o bits.svg
     fixedwise plot costs loose/result.json tight/result.json -o costs.svg
 
+  What each bit width does alone, after a search of all tensors at once:
+    fixedwise plot sensitivity fixedwise-out/result.json -o sensitivity.svg
+
   The loss, layer by layer, and what a format can say of a layer's values:
     fixedwise plot drop fixedwise-out/result.json -o drop.svg
     fixedwise plot distributions models/fashion_small.onnx --plan fixedwise-out/plan.toml \\
@@ -72,6 +75,13 @@ enum PictureName {
     /// Accuracy drop, layer by layer, in the order of the search.
     Drop {
         /// A result.json of a search.
+        result: PathBuf,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What each bit width of each layer does alone, and which was chosen.
+    Sensitivity {
+        /// A result.json of a search by `pareto`.
         result: PathBuf,
         #[command(flatten)]
         output: Output,
@@ -189,6 +199,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         PictureName::Drop { result, output } => {
             (fixedwise::plot_drop(&RunResult::read(result)?)?, output)
         }
+        PictureName::Sensitivity { result, output } => {
+            (fixedwise::plot_sensitivity(&RunResult::read(result)?)?, output)
+        }
         PictureName::Distributions { model, plan, data, images, output, quiet } => {
             (distributions(model, plan, data.as_deref(), images, *quiet)?, output)
         }
@@ -234,7 +247,11 @@ impl All {
             let bits = PlanBits::from_result(&result);
             pictures.push(("bits", fixedwise::plot_bits(&[(&label, &bits)])?));
             pictures.push(("costs", fixedwise::plot_costs(&[(&label, &result)])?));
-            if !result.trace.is_empty() {
+            if !result.sensitivity.is_empty() {
+                pictures.push(("sensitivity", fixedwise::plot_sensitivity(&result)?));
+            }
+            // A search of all tensors at once has no order of layers.
+            if result.trace.iter().any(|step| !step.node.is_empty()) {
                 pictures.push(("drop", fixedwise::plot_drop(&result)?));
             }
         }

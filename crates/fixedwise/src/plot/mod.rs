@@ -7,6 +7,7 @@ mod distributions;
 mod drop;
 mod format_map;
 mod heatmap;
+mod sensitivity;
 mod theme;
 
 pub use bits::{PlanBits, plot_bits};
@@ -15,6 +16,7 @@ pub use distributions::plot_distributions;
 pub use drop::plot_drop;
 pub use format_map::FormatMap;
 pub use heatmap::plot_heatmap;
+pub use sensitivity::plot_sensitivity;
 
 use crate::{Error, RunResult, output::write_file};
 use fixedwise_fixed::convert::{count_to_f64, f64_to_count};

@@ -233,7 +233,8 @@ pub fn brute_force<O: Oracle>(
         let rule = if hold.rule == ScoreRule::Accuracy { ScoreRule::Drop } else { hold.rule };
         Hold { rule, ..hold }.loss(&evaluation, &evaluation) <= hold.tolerance
     });
-    Ok(Outcome { plan, evaluation, bound_met, is_finished, trace })
+    let sensitivity = Vec::new();
+    Ok(Outcome { plan, evaluation, bound_met, is_finished, trace, sensitivity })
 }
 
 /// The plan without choice: float, or integers that are wide.

@@ -211,7 +211,8 @@ impl<O: Oracle> Search<'_, O> {
             self.best.filter(|_| is_earlier_legal).unwrap_or(self.found);
         let bound_met =
             evaluation.is_some_and(|e| e.is_complete && self.options.max_loss.is_met(&e.score));
-        Ok(Outcome { plan, evaluation, bound_met, is_finished, trace: self.trace })
+        let (trace, sensitivity) = (self.trace, Vec::new());
+        Ok(Outcome { plan, evaluation, bound_met, is_finished, trace, sensitivity })
     }
 
     pub(super) fn is_integer(&self) -> bool {

@@ -48,6 +48,30 @@ pub struct Outcome {
     pub is_finished: bool,
     /// Every format that was tried, in order.
     pub trace: Vec<TraceEntry>,
+    /// What each width of each tensor does alone, where the search measured that.
+    pub sensitivity: Vec<Sensitivity>,
+}
+
+/// What each width of a tensor does alone, all others at the widest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sensitivity {
+    /// The node.
+    pub name: String,
+    /// Which of its tensors.
+    pub kind: Kind,
+    /// The width that was chosen.
+    pub bits: u8,
+    /// The narrowest first.
+    pub widths: Vec<WidthEffect>,
+}
+
+/// What one width does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WidthEffect {
+    /// Bit width.
+    pub bits: u8,
+    /// Mean divergence that it adds to the class probabilities, in nats.
+    pub divergence: f64,
 }
 
 /// One format that was tried for one tensor.

@@ -50,6 +50,26 @@ impl Objective {
         }
     }
 
+    /// Refuses an objective that means nothing on a target.
+    ///
+    /// # Errors
+    /// [`SearchError::Option`] naming the rule.
+    pub fn check(self, target: Option<&Target>) -> Result<(), SearchError> {
+        if let Some(target) = target
+            && matches!(self, Self::Multiplications | Self::Mixed)
+            && target.multiplication == MultiplicationCost::Each
+        {
+            let problem = format!(
+                "is {}, but by the rule `multiplication` of target `{}` each costs the same at every \
+                 width; take memory, flash or ram",
+                self.name(),
+                target.name
+            );
+            return Err(SearchError::Option { option: "objective", problem });
+        }
+        Ok(())
+    }
+
     /// Whether widths between two that are stored bring nothing.
     const fn is_of_stored_bytes(self) -> bool {
         matches!(self, Self::Flash | Self::Ram)
@@ -81,17 +101,7 @@ impl Guide {
     /// # Errors
     /// [`SearchError::Option`] for an objective that means nothing on the target.
     pub(super) fn new(objective: Objective, target: Option<&Target>) -> Result<Self, SearchError> {
-        if let Some(target) = target
-            && objective == Objective::Multiplications
-            && target.multiplication == MultiplicationCost::Each
-        {
-            let problem = format!(
-                "is multiplications, but by the rule `multiplication` of target `{}` each costs \
-                 the same at every width; take memory, flash or ram",
-                target.name
-            );
-            return Err(SearchError::Option { option: "objective", problem });
-        }
+        objective.check(target)?;
         let target = match target {
             None if objective.is_of_stored_bytes() => Some(Target::default()),
             target => target.cloned(),

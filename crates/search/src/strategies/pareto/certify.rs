@@ -53,7 +53,7 @@ impl Certificate {
         self.looks += 1;
         let loss = score.relative_loss();
         let upper = match self.confidence {
-            None => score.expected_relative_loss() + DISTANCE * score.relative_error(),
+            None => score.expected_relative_loss() + DISTANCE * score.relative_spread(),
             Some(confidence) => {
                 // The first look may spend half of the doubt, the second a sixth, and so on: in all
                 // no more than there is.
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn too_few_images_are_told() {
         let error = certificate(Some(0.95), 100).err().unwrap().to_string();
-        assert!(error.contains("takes at least 196 search images"), "{error}");
+        assert!(error.contains("takes at least 197 search images"), "{error}");
         assert!(certificate(None, 100).is_ok());
     }
 }

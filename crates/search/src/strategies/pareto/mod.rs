@@ -13,7 +13,7 @@ mod items;
 mod network;
 mod sensitivity;
 
-use super::{Event, Observer, Outcome, PlanHead};
+use super::{Event, Kind, Observer, Outcome, PlanHead};
 use crate::{
     error::SearchError,
     evaluate::{Evaluation, Evaluator, Images, Oracle},
@@ -22,10 +22,11 @@ use crate::{
     statistics::{Statistics, calibrate},
 };
 use certify::Certificate;
-use fixedwise_graph::{Graph, NodeId, Plan, Rounded, Target, passes::equalize};
+use fixedwise_graph::{Graph, LowerError, NodeId, Plan, Rounded, Target, passes::equalize};
 use fixedwise_kernels::Kernels;
 use items::{Items, Widths};
 use network::{Built, Network};
+use sensitivity::Curves;
 use std::{
     ops::ControlFlow,
     sync::{Arc, atomic::AtomicBool},
@@ -163,6 +164,7 @@ pub fn pareto<O: Oracle>(
         options,
         certificate,
         best: None,
+        curves: Vec::new(),
         done: 0,
         expected: 0,
     };
@@ -171,19 +173,21 @@ pub fn pareto<O: Oracle>(
         Err(SearchError::Stopped) => false,
         Err(error) => return Err(error),
     };
-    let best = search.best.ok_or(SearchError::Stopped)?;
+    let best = search.best.take().ok_or(SearchError::Stopped)?;
     Ok(Outcome {
         plan: best.plan,
         bound_met: best.met,
         evaluation: Some(best.evaluation),
         is_finished,
         trace: Vec::new(),
+        sensitivity: sensitivity::describe(&search.items, &search.curves, &best.widths),
     })
 }
 
 /// The best answer so far.
 struct Best {
     plan: Plan,
+    widths: Widths,
     evaluation: Evaluation,
     cost: f64,
     met: bool,
@@ -198,6 +202,8 @@ struct Search<'a, 'e, O> {
     options: &'e ParetoOptions,
     certificate: Certificate,
     best: Option<Best>,
+    /// What widths do alone, once that is measured.
+    curves: Curves,
     /// Steps that are done, and that there will be, as far as can be told.
     done: usize,
     expected: usize,
@@ -214,11 +220,11 @@ struct Standing {
 impl<O: Oracle> Search<'_, '_, O> {
     fn run(&mut self) -> Result<(), SearchError> {
         self.expected = self.items.n_widths() + 8 + self.options.exchanges;
-        let widest = self.items.widest();
-        let base = self.stand(widest.clone())?;
+        let base = self.widest()?;
+        let widest = base.widths.clone();
         self.certify(&base)?;
-        let curves = self.sensitivities(&base)?;
-        let front = self.items.front(&widest, &curves);
+        self.curves = self.sensitivities(&base)?;
+        let front = self.items.front(&widest, &self.curves);
         // Bisection along the front: the first keeps to the bound, or nothing does.
         let (mut good, mut bad) = (0, front.len());
         let mut standing = base;
@@ -231,8 +237,26 @@ impl<O: Oracle> Search<'_, '_, O> {
                 bad = middle;
             }
         }
-        let price = self.items.price(&front, good, &curves);
+        let price = self.items.price(&front, good, &self.curves);
         self.descend(standing, price)
+    }
+
+    /// The plan of the widest tensors that is legal: layers whose sums cannot be proved to fit give up
+    /// the widest of their weights.
+    fn widest(&mut self) -> Result<Standing, SearchError> {
+        loop {
+            let standing = self.stand(self.items.widest())?;
+            let Err(error) = self.oracle.check(&standing.built.plan) else { return Ok(standing) };
+            let layer = match error.cause() {
+                LowerError::Accumulator { node, .. } => self.network.graph().find(node),
+                _ => None,
+            };
+            let item = layer.and_then(|id| self.items.find(id, Kind::Weights));
+            match item.map(|item| &mut self.items.list[item].bits) {
+                Some(bits) if bits.len() > 1 => drop(bits.pop()),
+                _ => return Err(error.into()),
+            }
+        }
     }
 
     /// The plan of these widths, built and measured.
@@ -276,7 +300,8 @@ impl<O: Oracle> Search<'_, '_, O> {
             (false, false) => evaluation.relative_loss() < best.evaluation.relative_loss(),
         });
         if is_better {
-            self.best = Some(Best { plan: plan.clone(), evaluation, cost, met });
+            let widths = standing.widths.clone();
+            self.best = Some(Best { plan: plan.clone(), widths, evaluation, cost, met });
         }
         let (done, expected) = (self.done, self.expected.max(self.done));
         self.tell(&Event::Certified { plan, evaluation: &evaluation, is_better, done, expected })?;

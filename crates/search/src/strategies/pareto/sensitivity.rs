@@ -1,10 +1,14 @@
 //! What every width of every tensor does alone.
 
-use super::{Search, Standing, network::Part};
+use super::{
+    Search, Standing,
+    items::{Items, Widths},
+    network::Part,
+};
 use crate::{
     error::SearchError,
     evaluate::Oracle,
-    strategies::{Event, Kind},
+    strategies::{Event, Kind, Sensitivity, WidthEffect},
 };
 
 /// By item, the divergence that each of its widths adds, the narrowest first.
@@ -85,6 +89,19 @@ impl<O: Oracle> Search<'_, '_, O> {
         let tensor = self.items.list[item].tensor.clone();
         self.tell(&Event::Sensitivity { tensor: &tensor, bits, done, expected })
     }
+}
+
+/// The curves by name, with the width that each tensor has in the end.
+pub(super) fn describe(items: &Items, curves: &Curves, chosen: &Widths) -> Vec<Sensitivity> {
+    let effect = |&(bits, divergence): &(u8, f64)| WidthEffect { bits, divergence };
+    let all = items.list.iter().zip(curves).zip(&chosen.bits);
+    all.map(|((item, curve), &bits)| Sensitivity {
+        name: item.tensor.name.clone(),
+        kind: item.tensor.kind,
+        bits,
+        widths: curve.iter().map(effect).collect(),
+    })
+    .collect()
 }
 
 /// Whether a curve has come down to zero.
