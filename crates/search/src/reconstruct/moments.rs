@@ -28,9 +28,9 @@ pub struct CalibrationOptions {
 }
 
 impl Default for CalibrationOptions {
-    /// 2,048 images, 16,384 positions.
+    /// 512 images, 16,384 positions.
     fn default() -> Self {
-        Self { images: 2048, positions: 16_384 }
+        Self { images: 512, positions: 16_384 }
     }
 }
 

@@ -47,9 +47,9 @@ impl Certificate {
         least_correct(self.float_correct, self.limit)
     }
 
-    /// Whether a plan with that score keeps to the bound, with what is asked of certainty; counts as a
-    /// look at the search images.
-    pub(super) fn is_met(&mut self, score: &Score) -> bool {
+    /// The part of the bound that a plan with that score takes, with what is asked of certainty: at most
+    /// 1 where it keeps to it. Counts as a look at the search images.
+    pub(super) fn part(&mut self, score: &Score) -> f64 {
         self.looks += 1;
         let loss = score.relative_loss();
         let upper = match self.confidence {
@@ -62,7 +62,7 @@ impl Certificate {
                 loss + quantile(1.0 - doubt) * score.relative_error()
             }
         };
-        loss <= self.limit && upper <= self.limit
+        loss.max(upper) / self.limit.max(1e-9)
     }
 }
 
@@ -113,18 +113,18 @@ mod tests {
     fn the_likely_loss_keeps_a_distance() {
         let mut plain = certificate(None, 5000).unwrap();
         // Ten images are expected to be lost of the 45 that may be.
-        assert!(plain.is_met(&score(40, 30, 10 << 32)));
+        assert!(1.0 >= plain.part(&score(40, 30, 10 << 32)));
         // Luck with the labels does not help, bad luck beyond the bound does harm.
-        assert!(!plain.is_met(&score(30, 30, 45 << 32)));
-        assert!(!plain.is_met(&score(80, 30, 10 << 32)));
+        assert!(1.0 < plain.part(&score(30, 30, 45 << 32)));
+        assert!(1.0 < plain.part(&score(80, 30, 10 << 32)));
     }
 
     #[test]
     fn every_look_costs_confidence() {
         let mut sure = certificate(Some(0.95), 5000).unwrap();
         let close = score(35, 17, 0);
-        assert!(sure.is_met(&close));
-        assert!((0..30).any(|_| !sure.is_met(&close)), "the same score is not enough for ever");
+        assert!(1.0 >= sure.part(&close));
+        assert!((0..30).any(|_| 1.0 < sure.part(&close)), "the same score is not enough for ever");
     }
 
     #[test]

@@ -82,7 +82,10 @@ impl<O: Oracle> Search<'_, '_, O> {
             let cost = |standing: &Standing| self.items.cost(graph, &standing.built.plan);
             let change = next.divergence - now.divergence + price * (cost(&next) - cost(&now));
             if change < 0.0 {
-                met = self.certify(&next)?;
+                let part = self.certify(&next)?;
+                met = part <= 1.0;
+                // What is left of the bound tells how far the price may go.
+                price *= part.max(0.05).sqrt().recip().clamp(1.0 / PACE, PACE);
                 at_once = (2 * chosen.len()).max(1);
                 now = next;
             } else {

@@ -231,7 +231,7 @@ impl<O: Oracle> Search<'_, '_, O> {
         while bad - good > 1 {
             let middle = usize::midpoint(good, bad);
             let next = self.stand(front[middle].clone())?;
-            if self.certify(&next)? {
+            if self.certify(&next)? <= 1.0 {
                 (good, standing) = (middle, next);
             } else {
                 bad = middle;
@@ -277,8 +277,9 @@ impl<O: Oracle> Search<'_, '_, O> {
         }
     }
 
-    /// Measures a plan on all search images and keeps it where it is the best.
-    fn certify(&mut self, standing: &Standing) -> Result<bool, SearchError> {
+    /// Measures a plan on all search images and keeps it where it is the best; the part of the bound that
+    /// it takes.
+    fn certify(&mut self, standing: &Standing) -> Result<f64, SearchError> {
         self.done += 1;
         let plan = &standing.built.plan;
         let at_least =
@@ -287,11 +288,15 @@ impl<O: Oracle> Search<'_, '_, O> {
             Ok(evaluation) => evaluation,
             // Not within the accumulator or the target's rules: no answer.
             Err(SearchError::Lower(error)) if super::tensors::is_of_formats(error.cause()) => {
-                return Ok(false);
+                return Ok(f64::INFINITY);
             }
             Err(error) => return Err(error),
         };
-        let met = evaluation.is_complete && self.certificate.is_met(&evaluation.score);
+        let part = match evaluation.is_complete {
+            true => self.certificate.part(&evaluation.score),
+            false => f64::INFINITY,
+        };
+        let met = part <= 1.0;
         let cost = self.items.cost(self.network.graph(), plan);
         let is_better = self.best.as_ref().is_none_or(|best| match (met, best.met) {
             (true, true) => cost < best.cost,
@@ -305,6 +310,6 @@ impl<O: Oracle> Search<'_, '_, O> {
         }
         let (done, expected) = (self.done, self.expected.max(self.done));
         self.tell(&Event::Certified { plan, evaluation: &evaluation, is_better, done, expected })?;
-        Ok(met)
+        Ok(part)
     }
 }
