@@ -297,8 +297,16 @@ impl Job<'_> {
             ..budget::head_for(PlanHead::of(options.semantics), target)
         };
         let prepared = (options.strategy == Strategy::Pareto)
-            .then(|| pareto::prepare(&graph, &sets.calibration, kernels, self.stop))
-            .transpose()?;
+            .then(|| {
+                let sets = (&sets.calibration as &dyn Images, &sets.search as &dyn Images);
+                pareto::prepare(options, head, (&graph, &statistics), sets, self.halt.flag())
+            });
+        // Stopped that early, the channels stay as they are.
+        let prepared = match prepared {
+            None => None,
+            Some(Err(SearchError::Stopped)) => Some(Prepared::new(&graph, &statistics)),
+            Some(prepared) => Some(prepared?),
+        };
         let found = {
             let (journal, known) = match &folder {
                 Some(folder) => self.journal(folder.path(), &model, &sets)?,

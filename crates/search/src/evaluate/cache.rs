@@ -5,7 +5,7 @@ use fixedwise_graph::NodeId;
 use std::collections::BTreeMap;
 
 /// A value: whose, and under which plan.
-pub(super) type Key = (NodeId, Digest);
+pub(crate) type Key = (NodeId, Digest);
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -16,7 +16,7 @@ struct Entry {
 
 /// Values by node, plan and chunk of images.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     entries: BTreeMap<Key, Entry>,
     n_chunks: usize,
     bytes: usize,
@@ -25,20 +25,20 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new(n_chunks: usize, budget: usize) -> Self {
+    pub(crate) fn new(n_chunks: usize, budget: usize) -> Self {
         Self { entries: BTreeMap::new(), n_chunks, bytes: 0, budget, clock: 0 }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn get(&self, key: &Key, chunk: usize) -> Option<&[u8]> {
+    pub(crate) fn get(&self, key: &Key, chunk: usize) -> Option<&[u8]> {
         self.entries.get(key)?.chunks[chunk].as_deref()
     }
 
     /// Marks entries as used now.
-    pub(super) fn touch<'a>(&mut self, keys: impl IntoIterator<Item = &'a Key>) {
+    pub(crate) fn touch<'a>(&mut self, keys: impl IntoIterator<Item = &'a Key>) {
         self.clock += 1;
         for key in keys {
             if let Some(entry) = self.entries.get_mut(key) {
@@ -47,7 +47,7 @@ impl Cache {
         }
     }
 
-    pub(super) fn insert(&mut self, key: Key, chunk: usize, values: Box<[u8]>) {
+    pub(crate) fn insert(&mut self, key: Key, chunk: usize, values: Box<[u8]>) {
         let (n_chunks, clock) = (self.n_chunks, self.clock);
         let entry = self.entries.entry(key).or_insert_with(|| Entry {
             chunks: (0..n_chunks).map(|_| None).collect(),
@@ -62,7 +62,7 @@ impl Cache {
     /// Drops what is of least use until `wanted` more bytes fit: first values of other plans, the
     /// longest unused first, then those of this plan (`live`) for chunks before `done`, whose
     /// later values are kept instead. Never what is in `keep`.
-    pub(super) fn make_room(
+    pub(crate) fn make_room(
         &mut self,
         wanted: usize,
         live: impl Fn(&Key) -> bool,

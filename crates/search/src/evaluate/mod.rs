@@ -1,6 +1,6 @@
 //! Plans are measured here: on every image, running only what differs from what is cached.
 
-mod cache;
+pub(crate) mod cache;
 mod evaluator;
 
 pub use evaluator::{Evaluator, EvaluatorOptions, Predictions};

@@ -18,24 +18,6 @@ const SWEEPS: usize = 8;
 /// Farthest that a channel is moved.
 const REACH: f64 = 12.0;
 
-/// How much the three tensors that a channel's factor touches count.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Balance {
-    /// The layer's results.
-    pub values: f64,
-    /// The weights that make them.
-    pub rows: f64,
-    /// The weights that take them.
-    pub columns: f64,
-}
-
-impl Default for Balance {
-    /// All alike.
-    fn default() -> Self {
-        Self { values: 1.0, rows: 1.0, columns: 1.0 }
-    }
-}
-
 /// By node and channel, how far the values of layers that may be equalized reach: the mean over images
 /// of the largest magnitude in each.
 ///
@@ -117,24 +99,27 @@ fn sources(graph: &Graph) -> Vec<Vec<Source>> {
 }
 
 /// By node, exponents of its channels that balance the ranges of its values and of the weights
-/// before and behind them; none for nodes that may not be equalized.
-pub fn balance(graph: &Graph, ranges: &[Vec<f64>], weight: Balance) -> Vec<Vec<i8>> {
+/// before and behind them, each counting by its number of elements; none for nodes that may not be
+/// equalized.
+pub fn balance(graph: &Graph, ranges: &[Vec<f64>]) -> Vec<Vec<i8>> {
     let sources = sources(graph);
     let allowed = equalizable(graph);
     let mut exponents: Vec<Vec<f64>> = (0..graph.nodes.len())
         .map(|id| vec![0.0; if allowed[id] { graph.nodes[id].shape.c } else { 0 }])
         .collect();
-    let total = weight.values + weight.rows + weight.columns;
+    let counts = counts(graph, &sources);
     for _ in 0..SWEEPS {
         let (rows, columns) = reaches(graph, &sources, &exponents);
         for id in 0..graph.nodes.len() {
+            let Counts { values, rows: own, columns: behind } = counts[id];
+            let total = values + own + behind;
             let wanted: Vec<Option<f64>> = (0..exponents[id].len())
                 .map(|c| {
                     let live = ranges[id][c] > 0.0 && rows[id][c] > 0.0 && columns[id][c] > 0.0;
                     live.then(|| {
-                        let values = ranges[id][c].log2() + exponents[id][c];
-                        let sum = weight.values * values + weight.rows * rows[id][c].log2()
-                            - weight.columns * columns[id][c].log2();
+                        let range = ranges[id][c].log2() + exponents[id][c];
+                        let sum = values * range + own * rows[id][c].log2()
+                            - behind * columns[id][c].log2();
                         -sum / total
                     })
                 })
@@ -150,6 +135,31 @@ pub fn balance(graph: &Graph, ranges: &[Vec<f64>], weight: Balance) -> Vec<Vec<i
     }
     let round = |e: &f64| saturating_i8(f64_to_i64(e.round()));
     exponents.iter().map(|exponents| exponents.iter().map(round).collect()).collect()
+}
+
+/// Elements of the three tensors that a layer's exponents touch.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    /// The layer's results.
+    values: f64,
+    /// The weights that make them.
+    rows: f64,
+    /// The weights that take them.
+    columns: f64,
+}
+
+fn counts(graph: &Graph, sources: &[Vec<Source>]) -> Vec<Counts> {
+    let mut counts = vec![Counts::default(); graph.nodes.len()];
+    for (id, node) in graph.layers() {
+        let weights = count_to_f64(node.op.weights().map_or(0, <[f32]>::len));
+        counts[id].values = count_to_f64(node.shape.len());
+        counts[id].rows = weights;
+        let inputs = &sources[node.inputs[0]];
+        for (source, _) in inputs.iter().flatten() {
+            counts[*source].columns += weights / count_to_f64(inputs.len());
+        }
+    }
+    counts
 }
 
 /// The largest weights that make each channel, and that take it.

@@ -8,7 +8,7 @@ mod patches;
 mod rounding;
 
 pub use bias::correct;
-pub use equalization::{Balance, balance, channel_ranges};
+pub use equalization::{balance, channel_ranges};
 pub use moments::{Calibration, CalibrationOptions};
 
 use crate::error::SearchError;

@@ -4,17 +4,24 @@
 //! what is kept of them are sums of products.
 
 use super::{linear, patches::Patches};
-use crate::{error::SearchError, evaluate::Images};
+use crate::{
+    digest::Digest,
+    error::SearchError,
+    evaluate::{Images, cache::Cache},
+};
 use fixedwise_fixed::{Format, convert::f64_to_f32};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedNode, Graph, NodeId, Op, Plan, lower,
-    run::{Program, Workspace},
+    run::{Program, ValueRef, Workspace},
 };
 use fixedwise_kernels::{Bias, Kernels};
 use rayon::prelude::*;
 use std::{
     ops::Range,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// How much a calibration looks at.
@@ -25,12 +32,14 @@ pub struct CalibrationOptions {
     /// About so many positions of each layer, over all images; more where a layer has many weights
     /// an output.
     pub positions: usize,
+    /// Bytes of values that are kept to spare work.
+    pub cache_bytes: usize,
 }
 
 impl Default for CalibrationOptions {
-    /// 512 images, 16,384 positions.
+    /// 512 images, 16,384 positions, 256 MiB.
     fn default() -> Self {
-        Self { images: 512, positions: 16_384 }
+        Self { images: 512, positions: 16_384, cache_bytes: 256 << 20 }
     }
 }
 
@@ -48,7 +57,21 @@ pub struct Calibration<'a> {
     /// How many images are used.
     n: usize,
     layers: Vec<Option<Layer>>,
+    /// What layers take in the integer networks of the latest plans.
+    cache: RwLock<Cache>,
 }
+
+/// The integer network of a plan.
+struct Integers {
+    program: Program,
+    /// The step of each node's value.
+    steps: Vec<f32>,
+    /// Of each node's value.
+    digests: Vec<Digest>,
+}
+
+/// What one thread needs to run images.
+type Worker = (Workspace, Vec<f32>);
 
 impl std::fmt::Debug for Calibration<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -122,6 +145,8 @@ pub(super) struct Sample {
 
 /// Images that are run between two products.
 const BATCH: usize = 64;
+/// Images that one thread runs at a time, and whose values are cached together.
+const CHUNK: usize = 8;
 
 impl<'a> Calibration<'a> {
     /// Runs the float network `graph` once over the images.
@@ -148,7 +173,8 @@ impl<'a> Calibration<'a> {
             Some(Layer { patches, all, few })
         };
         let layers = (0..graph.nodes.len()).map(layer).collect();
-        let mut calibration = Self { graph, images, kernels, stop, n, layers };
+        let cache = RwLock::new(Cache::new(n.div_ceil(CHUNK), options.cache_bytes));
+        let mut calibration = Self { graph, images, kernels, stop, n, layers, cache };
         calibration.run_float(Which::All, n)?;
         calibration.run_float(Which::Few, n.min(SAMPLE_IMAGES))?;
         Ok(calibration)
@@ -159,66 +185,157 @@ impl<'a> Calibration<'a> {
         self.n
     }
 
-    /// Runs images through a program; `see` gets, for each layer that takes the value of a wanted node,
-    /// the rows of what it takes, in the order of the images.
-    fn batch(
+    /// The rows of what a layer takes of one image, from the value it takes.
+    fn rows(&self, id: NodeId, which: Which, idx: usize, value: ValueRef, step: f32) -> Vec<f32> {
+        let layer = self.layer(id);
+        let (patches, positions) = (&layer.patches, layer.looks(which).positions);
+        let mut rows = vec![0.0; positions * patches.row_len()];
+        let places = patches.sample(positions, idx);
+        for (at, row) in places.zip(rows.chunks_exact_mut(patches.row_len())) {
+            patches.row(value, step, at, row);
+        }
+        rows
+    }
+
+    /// Runs images through the float network: for each of the layers the rows of what it takes, image
+    /// after image.
+    fn float_rows(
         &self,
         program: &Program,
-        steps: &[f32],
-        wanted: &[NodeId],
         layers: &[NodeId],
         which: Which,
         images: Range<usize>,
     ) -> Result<Vec<Vec<f32>>, SearchError> {
-        let schedule = program.schedule(&[], wanted);
-        let source = |layer: NodeId| self.graph.nodes[layer].inputs[0];
-        let rows = images
-            .into_par_iter()
-            .map_init(
-                || (Workspace::new(), vec![0.0; program.image_len()]),
-                |(workspace, image), idx| {
-                    if self.stop.load(Ordering::Relaxed) {
-                        return Err(SearchError::Stopped);
+        let schedule = program.schedule(&[], &[self.graph.output]);
+        let of_image = |(workspace, image): &mut Worker, idx: usize| {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(SearchError::Stopped);
+            }
+            self.images.image(idx, image);
+            let mut rows: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
+            program.run_observed(&schedule, workspace, image, &[], |id, value| {
+                for (rows, &layer) in rows.iter_mut().zip(layers) {
+                    if self.graph.nodes[layer].inputs[0] == id {
+                        *rows = self.rows(layer, which, idx, value, 1.0);
                     }
-                    self.images.image(idx, image);
-                    let mut rows: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
-                    program.run_observed(&schedule, workspace, image, &[], |id, value| {
-                        for (rows, &layer) in rows.iter_mut().zip(layers) {
-                            let Some(layer) =
-                                self.layers[layer].as_ref().filter(|_| source(layer) == id)
-                            else {
-                                continue;
-                            };
-                            let (patches, positions) =
-                                (&layer.patches, layer.looks(which).positions);
-                            rows.resize(positions * patches.row_len(), 0.0);
-                            let places = patches.sample(positions, idx);
-                            for (at, row) in places.zip(rows.chunks_exact_mut(patches.row_len())) {
-                                patches.row(value, steps[id], at, row);
-                            }
-                        }
-                    });
-                    Ok(rows)
-                },
-            )
+                }
+            });
+            Ok(rows)
+        };
+        let images = images
+            .into_par_iter()
+            .map_init(|| (Workspace::new(), vec![0.0; program.image_len()]), of_image)
             .collect::<Result<Vec<_>, SearchError>>()?;
         let mut all: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
-        for image in rows {
+        for image in images {
             all.iter_mut().zip(image).for_each(|(all, rows)| all.extend(rows));
         }
         Ok(all)
     }
 
+    /// Runs images through an integer network, from the latest values that are cached: the rows of what a
+    /// layer takes, image after image. `images` begins at a whole chunk.
+    fn integer_rows(
+        &self,
+        network: &Integers,
+        id: NodeId,
+        which: Which,
+        images: Range<usize>,
+    ) -> Result<Vec<f32>, SearchError> {
+        let Integers { program, steps, digests } = network;
+        let wanted = self.graph.nodes[id].inputs[0];
+        let key = digests[wanted].at(wanted);
+        let bytes = program.value_bytes(wanted);
+        let chunks = images.start / CHUNK..images.end.div_ceil(CHUNK);
+        let of_chunk = |cache: &Cache, (workspace, image): &mut Worker, chunk: usize| {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(SearchError::Stopped);
+            }
+            let sources = self.sources(cache, digests, chunk, wanted);
+            let schedule = program.schedule(&sources, &[wanted]);
+            let is_new = sources != [wanted];
+            let cached: Vec<(&[u8], usize)> = schedule
+                .provided()
+                .iter()
+                .filter_map(|&id| Some((cache.get(&digests[id].at(id), chunk)?, id)))
+                .map(|(values, id)| (values, program.value_bytes(id)))
+                .collect();
+            let (mut values, mut rows) = (Vec::new(), Vec::new());
+            let first = chunk * CHUNK;
+            for idx in first..images.end.min(first + CHUNK) {
+                let provided: Vec<&[u8]> = cached
+                    .iter()
+                    .map(|(values, len)| &values[(idx - first) * len..][..*len])
+                    .collect();
+                if schedule.needs_image() {
+                    self.images.image(idx, image);
+                }
+                program.run(&schedule, workspace, image, &provided);
+                let value = program.value(&schedule, workspace, wanted);
+                rows.extend(self.rows(id, which, idx, value, steps[wanted]));
+                if is_new {
+                    values.extend_from_slice(value.bytes());
+                }
+            }
+            Ok((chunk, values, rows))
+        };
+        let done = {
+            let cache = self.cache.read().map_err(|_| SearchError::Stopped)?;
+            chunks
+                .into_par_iter()
+                .map_init(
+                    || (Workspace::new(), vec![0.0; program.image_len()]),
+                    |worker, chunk| of_chunk(&cache, worker, chunk),
+                )
+                .collect::<Result<Vec<_>, SearchError>>()?
+        };
+        let mut all = Vec::new();
+        let mut cache = self.cache.write().map_err(|_| SearchError::Stopped)?;
+        cache.touch([&key]);
+        for (chunk, values, rows) in done {
+            all.extend(rows);
+            // A last chunk that is not whole would stand for more images than it has.
+            let is_whole = values.len() == bytes * (self.n - chunk * CHUNK).min(CHUNK);
+            if is_whole && bytes > 0 && cache.make_room(values.len(), |_| false, &[key], 0) {
+                cache.insert(key, chunk, values.into());
+            }
+        }
+        Ok(all)
+    }
+
+    /// The cached values to start from when one node's is wanted for one chunk.
+    fn sources(
+        &self,
+        cache: &Cache,
+        digests: &[Digest],
+        chunk: usize,
+        wanted: NodeId,
+    ) -> Vec<NodeId> {
+        let mut needed = vec![false; self.graph.nodes.len()];
+        needed[wanted] = true;
+        let mut sources = Vec::new();
+        for id in (0..=wanted).rev() {
+            if !needed[id] {
+                continue;
+            }
+            if cache.get(&digests[id].at(id), chunk).is_some() {
+                sources.push(id);
+            } else {
+                self.graph.nodes[id].inputs.iter().for_each(|&input| needed[input] = true);
+            }
+        }
+        sources.reverse();
+        sources
+    }
+
     fn run_float(&mut self, which: Which, n: usize) -> Result<(), SearchError> {
         let program = Program::float(self.graph, self.kernels);
         let ids: Vec<NodeId> = self.graph.layers().map(|(id, _)| id).collect();
-        let steps = vec![1.0; self.graph.nodes.len()];
         let mut begin = 0;
         while begin < n {
             // Small: every layer's rows are held at a time.
             let end = n.min(begin + BATCH / 8);
-            let wanted = [self.graph.output];
-            let rows = self.batch(&program, &steps, &wanted, &ids, which, begin..end)?;
+            let rows = self.float_rows(&program, &ids, which, begin..end)?;
             for (&id, rows) in ids.iter().zip(rows) {
                 let weights = self.graph.nodes[id].op.weights().unwrap_or(&[]);
                 if let Some(layer) = &mut self.layers[id] {
@@ -234,11 +351,15 @@ impl<'a> Calibration<'a> {
         Ok(())
     }
 
-    /// The integer network of a plan, and the step of each node's value.
-    fn integers(&self, plan: &Plan) -> Result<(Program, Vec<f32>), SearchError> {
+    /// The integer network of a plan.
+    fn integers(&self, plan: &Plan) -> Result<Integers, SearchError> {
         let fixed = lower(self.graph, plan, AccumulatorPolicy::Widen)?;
         let step = |node: &FixedNode| f64_to_f32(node.format.resolution());
-        Ok((Program::fixed(&fixed, self.kernels), fixed.nodes.iter().map(step).collect()))
+        Ok(Integers {
+            program: Program::fixed(&fixed, self.kernels),
+            steps: fixed.nodes.iter().map(step).collect(),
+            digests: Digest::of_nodes(self.graph, plan),
+        })
     }
 
     fn layer(&self, id: NodeId) -> &Layer {
@@ -250,7 +371,7 @@ impl<'a> Calibration<'a> {
     /// # Errors
     /// Where the plan makes no integer network, or `stop` was raised.
     pub(super) fn moments(&self, id: NodeId, plan: &Plan) -> Result<Moments, SearchError> {
-        let (program, steps) = self.integers(plan)?;
+        let network = self.integers(plan)?;
         let node = &self.graph.nodes[id];
         let layer = self.layer(id);
         let weights = node.op.weights().unwrap_or(&[]);
@@ -264,9 +385,7 @@ impl<'a> Calibration<'a> {
         let mut begin = 0;
         while begin < self.n {
             let end = self.n.min(begin + BATCH);
-            let wanted = [node.inputs[0]];
-            let rows = self.batch(&program, &steps, &wanted, &[id], Which::All, begin..end)?;
-            let rows = rows.into_iter().next().unwrap_or_default();
+            let rows = self.integer_rows(&network, id, Which::All, begin..end)?;
             let mut missing = products(&layer.patches, weights, &rows);
             let first = moments.rows * channels;
             for (missing, target) in missing.iter_mut().zip(&layer.all.targets[first..]) {
@@ -284,12 +403,10 @@ impl<'a> Calibration<'a> {
     /// # Errors
     /// Where the plan makes no integer network, or `stop` was raised.
     pub(super) fn sample(&self, id: NodeId, plan: &Plan) -> Result<Sample, SearchError> {
-        let (program, steps) = self.integers(plan)?;
+        let network = self.integers(plan)?;
         let (node, layer) = (&self.graph.nodes[id], self.layer(id));
         let images = 0..self.n.min(SAMPLE_IMAGES);
-        let wanted = [node.inputs[0]];
-        let rows = self.batch(&program, &steps, &wanted, &[id], Which::Few, images.clone())?;
-        let rows = rows.into_iter().next().unwrap_or_default();
+        let rows = self.integer_rows(&network, id, Which::Few, images.clone())?;
         let step = plan.layer(&node.name).and_then(|layer| layer.weights);
         let step = f64_to_f32(step.map_or(1.0, Format::resolution));
         let rounded = plan.rounded.get(&node.name).map_or(&[][..], |rounded| &rounded.weights);

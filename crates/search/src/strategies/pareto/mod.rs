@@ -17,7 +17,7 @@ use super::{Event, Kind, Observer, Outcome, PlanHead};
 use crate::{
     error::SearchError,
     evaluate::{Evaluation, Evaluator, Images, Oracle},
-    reconstruct::{Balance, Calibration, RoundingOptions, balance, channel_ranges},
+    reconstruct::{Calibration, RoundingOptions, balance, channel_ranges},
     score::MaxLoss,
     statistics::{Statistics, calibrate},
 };
@@ -76,7 +76,7 @@ impl ParetoOptions {
     }
 }
 
-/// The network that the search works on: its channels balanced.
+/// The network that the search works on: as it is, or its channels balanced.
 #[derive(Debug)]
 pub struct Prepared {
     /// The equalized network.
@@ -87,7 +87,7 @@ pub struct Prepared {
     pub statistics: Statistics,
 }
 
-/// Balances the channels of a network, where that is asked for, and takes the ranges of its values.
+/// Balances the channels of a network and takes the ranges of its values.
 ///
 /// # Errors
 /// Where there is no image, a value is not finite, or `stop` was raised.
@@ -96,18 +96,20 @@ pub fn prepare(
     images: &dyn Images,
     kernels: &'static Kernels,
     stop: &AtomicBool,
-    weight: Option<Balance>,
 ) -> Result<Prepared, SearchError> {
-    let exponents = match weight {
-        None => vec![Vec::new(); graph.nodes.len()],
-        Some(weight) => balance(graph, &channel_ranges(graph, images, kernels, stop)?, weight),
-    };
+    let exponents = balance(graph, &channel_ranges(graph, images, kernels, stop)?);
     let graph = equalize(graph, &exponents);
     let statistics = calibrate(&graph, images, kernels, stop, &|_| ())?;
     Ok(Prepared { graph, exponents, statistics })
 }
 
 impl Prepared {
+    /// The network as it is.
+    pub fn new(graph: &Graph, statistics: &Statistics) -> Self {
+        let exponents = vec![Vec::new(); graph.nodes.len()];
+        Self { graph: graph.clone(), exponents, statistics: statistics.clone() }
+    }
+
     /// A plan for the network before its channels were balanced, from one for that after.
     #[must_use]
     pub fn plan(&self, mut plan: Plan) -> Plan {
@@ -121,6 +123,30 @@ impl Prepared {
         }
         plan
     }
+}
+
+/// The divergence of a plan of few bits for a prepared network: the lower, the better its channels
+/// go together.
+///
+/// # Errors
+/// Where the plan makes no integer network, or the search was stopped.
+pub fn trial(
+    prepared: &Prepared,
+    calibration: &Calibration,
+    probe: &mut Evaluator,
+    options: &ParetoOptions,
+) -> Result<f64, SearchError> {
+    /// Of every tensor that may have so few.
+    const BITS: u8 = 4;
+    let items = Items::new(&prepared.graph, options);
+    let mut widths = items.widest();
+    for item in 0..items.list.len() {
+        if items.list[item].bits.contains(&BITS) {
+            items.set(&mut widths, item, BITS);
+        }
+    }
+    let built = Network::new(prepared, calibration, options).build(&widths, &items)?;
+    probe.divergence(&built.plan, None)
 }
 
 /// What the search works with.
