@@ -296,17 +296,7 @@ impl Job<'_> {
             quantizer: options.quantizer,
             ..budget::head_for(PlanHead::of(options.semantics), target)
         };
-        let prepared = (options.strategy == Strategy::Pareto)
-            .then(|| {
-                let sets = (&sets.calibration as &dyn Images, &sets.search as &dyn Images);
-                pareto::prepare(options, head, (&graph, &statistics), sets, self.halt.flag())
-            });
-        // Stopped that early, the channels stay as they are.
-        let prepared = match prepared {
-            None => None,
-            Some(Err(SearchError::Stopped)) => Some(Prepared::new(&graph, &statistics)),
-            Some(prepared) => Some(prepared?),
-        };
+        let prepared = self.prepared(head, &graph, &statistics, &sets)?;
         let found = {
             let (journal, known) = match &folder {
                 Some(folder) => self.journal(folder.path(), &model, &sets)?,
@@ -333,7 +323,7 @@ impl Job<'_> {
                 None => self.search(&graph, &statistics, head, start, oracle)?,
             }
         };
-        let plan = found.outcome.plan;
+        let plan = found.outcome.plan.clone();
 
         let fixed = integers(&graph, &plan, target)?;
         let mut test = None;
@@ -341,34 +331,8 @@ impl Job<'_> {
             self.tell(Step::Testing { images: images.len() });
             test = Some(measure(model.graph(), &graph, &plan, images, target, kernels)?);
         }
-        let mut result = RunResult {
-            strategy: options.strategy.name().to_owned(),
-            search: options.strategy.is_layerwise().then(|| options.search.clone()),
-            objective: (options.strategy.is_layerwise() || options.strategy == Strategy::Pareto)
-                .then(|| options.objective.name().to_owned()),
-            seed: options.seed,
-            model: model.result(),
-            max_loss: Some(MaxLossResult::from(options.max_loss)),
-            bound_met: options.max_loss.is_met(&found.score),
-            ended: match (found.outcome.is_finished, self.halt.is_interrupted()) {
-                (true, _) => Ended::Completed,
-                (false, true) => Ended::Interrupted,
-                (false, false) => Ended::TimeBudget,
-            },
-            images: ImagesResult {
-                calibration: count_to_u64(total),
-                search: count_to_u64(sets.search.len()),
-                test: count_to_u64(sets.test.as_ref().map_or(0, Images::len)),
-            },
-            evaluations: found.evaluations,
-            images_evaluated: found.images,
-            peak_ram_bytes: peak_ram(&graph, fixed.as_ref(), kernels),
-            trace: found.steps,
-            tried: found.outcome.trace.clone(),
-            sensitivity: found.outcome.sensitivity.clone(),
-            confidence: options.confidence,
-            ..RunResult::default()
-        };
+        let mut result = self.result(&model, &sets, &found);
+        result.peak_ram_bytes = peak_ram(&graph, fixed.as_ref(), kernels);
         result.accuracy.search = Some(SetResult::from(found.score));
         result.accuracy.test = test.map(SetResult::from);
         result.describe(&graph, &plan, fixed.as_ref())?;
@@ -384,6 +348,61 @@ impl Job<'_> {
             write_file(&path("result.json"), result.to_json().as_bytes())?;
         }
         Ok(Outcome { plan, result, trace: found.outcome.trace })
+    }
+
+    /// What is known of a run without its plan.
+    fn result(&self, model: &Model, sets: &Sets, found: &Found) -> RunResult {
+        let options = self.options;
+        RunResult {
+            strategy: options.strategy.name().to_owned(),
+            search: options.strategy.is_layerwise().then(|| options.search.clone()),
+            objective: (options.strategy.is_layerwise() || options.strategy == Strategy::Pareto)
+                .then(|| options.objective.name().to_owned()),
+            seed: options.seed,
+            model: model.result(),
+            max_loss: Some(MaxLossResult::from(options.max_loss)),
+            bound_met: options.max_loss.is_met(&found.score),
+            ended: match (found.outcome.is_finished, self.halt.is_interrupted()) {
+                (true, _) => Ended::Completed,
+                (false, true) => Ended::Interrupted,
+                (false, false) => Ended::TimeBudget,
+            },
+            images: ImagesResult {
+                calibration: count_to_u64(sets.calibration.len()),
+                search: count_to_u64(sets.search.len()),
+                test: count_to_u64(sets.test.as_ref().map_or(0, Images::len)),
+            },
+            evaluations: found.evaluations,
+            images_evaluated: found.images,
+            trace: found.steps.clone(),
+            tried: found.outcome.trace.clone(),
+            sensitivity: found.outcome.sensitivity.clone(),
+            confidence: options.confidence,
+            ..RunResult::default()
+        }
+    }
+
+    /// The network that `pareto` works on; no other strategy has one.
+    fn prepared(
+        &self,
+        head: PlanHead,
+        graph: &Graph,
+        statistics: &Statistics,
+        sets: &Sets,
+    ) -> Result<Option<Prepared>, Error> {
+        if self.options.strategy != Strategy::Pareto {
+            return Ok(None);
+        }
+        let (calibration, search): (&dyn Images, &dyn Images) = (&sets.calibration, &sets.search);
+        let network = (graph, statistics);
+        let stop = self.halt.flag();
+        let sets = (calibration, search);
+        let found = self.halt.during(|| pareto::prepare(self.options, head, network, sets, stop));
+        match found {
+            // Stopped that early, the channels stay as they are.
+            Err(SearchError::Stopped) => Ok(Some(Prepared::new(graph, statistics))),
+            prepared => Ok(Some(prepared?)),
+        }
     }
 
     fn tell(&self, step: Step) {

@@ -57,8 +57,8 @@ EXIT CODES
 
 /// Finds the fewest bits that keep the accuracy, and writes the plan and what it gives.
 ///
-/// Writes plan.toml (a format for every tensor, to read and edit), result.json (accuracy and costs)
-/// and journal.jsonl (what was measured, for --resume). Ctrl-C ends the search with the best so far.
+/// Writes plan.toml (a format for every tensor, to read and edit) with plan.npz (the integers of weights),
+/// result.json (accuracy and costs) and journal.jsonl (what was measured, for --resume). Ctrl-C ends the search with the best so far.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
@@ -253,9 +253,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let model = &arguments.network.model;
     let outcome = fixedwise::quantize_observed(model, &data, &options, &observer, stop);
     display.finish();
-    let result = outcome?.result;
+    let fixedwise::Outcome { plan, result, .. } = outcome?;
     let folder = &arguments.output;
     let mut written = vec![folder.join("plan.toml"), folder.join("result.json")];
+    if !plan.rounded.is_empty() {
+        written.insert(1, folder.join("plan.npz"));
+    }
     let export = ExportOptions {
         preprocess: data.preprocess.clone(),
         architecture: options.architecture.clone(),

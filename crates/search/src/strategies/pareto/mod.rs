@@ -318,9 +318,10 @@ impl<O: Oracle> Search<'_, '_, O> {
             }
             Err(error) => return Err(error),
         };
-        let part = match evaluation.is_complete {
-            true => self.certificate.part(&evaluation.score),
-            false => f64::INFINITY,
+        let part = if evaluation.is_complete {
+            self.certificate.part(&evaluation.score)
+        } else {
+            f64::INFINITY
         };
         let met = part <= 1.0;
         let cost = self.items.cost(self.network.graph(), plan);

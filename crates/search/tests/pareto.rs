@@ -1,0 +1,206 @@
+//! Rounding with error feedback, and the search of all tensors at once.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use fixedwise_graph::{
+    AccumulatorPolicy, Graph, Plan, Semantics, Shape, cost, lower,
+    ops::{Concat, GlobalMaxPool, Relu, Window},
+    passes,
+};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{
+    Evaluator, EvaluatorOptions, Images, MaxLoss, Offset, Oracle, Predictions, SearchError,
+    calibrate,
+    reconstruct::{Calibration, CalibrationOptions, Layer, RoundingOptions},
+    strategies::{
+        Event, FixedOptions, Ignore, Kind, Outcome, PlanHead, Tensor, fixed,
+        pareto::{CostWeights, ParetoOptions, Prepared, Tools, pareto, prepare},
+    },
+};
+use fixedwise_testing::{Build, Random};
+use std::{ops::ControlFlow, sync::atomic::AtomicBool};
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+/// Blobs of gray on black; without labels, so that agreement with the float network counts.
+struct Blobs(usize);
+
+impl Images for Blobs {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn image(&self, idx: usize, out: &mut [f32]) {
+        let mut random = Random::new(u64::try_from(idx).unwrap());
+        let [x, y, size] = [0.0; 3].map(|_| random.float(1.0, 7.0));
+        for (i, out) in out.iter_mut().enumerate() {
+            let at = |i: usize| f32::from(u8::try_from(i).unwrap());
+            let far = (at(i % 8) - x).abs().max((at(i / 8) - y).abs());
+            *out = if far < size / 2.0 { random.float(100.0, 255.0).floor() } else { 0.0 };
+        }
+    }
+
+    fn label(&self, _: usize) -> Option<usize> {
+        None
+    }
+}
+
+fn network() -> Graph {
+    let mut b = Build::new(Shape::new(8, 8, 1), 5);
+    let window = Window { kernel: [3; 2], pad_begin: [1; 2], pad_end: [1; 2], ..Window::pixel() };
+    let x = b.conv("stem", 0, 8, &window, 1);
+    let x = b.push("stem_relu", Relu, vec![x]);
+    let left = b.conv("left", x, 8, &window, 1);
+    let left = b.push("left_relu", Relu, vec![left]);
+    let right = b.conv("right", x, 8, &window, 8);
+    let right = b.push("right_relu", Relu, vec![right]);
+    let x = b.push("join", Concat { axis: 2 }, vec![left, right]);
+    let x = b.push("max", GlobalMaxPool { minimum: vec![] }, vec![x]);
+    b.gemm("dense", x, 4);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+fn evaluator<'a>(graph: &'a Graph, images: &'a dyn Images) -> Evaluator<'a> {
+    let kernels = Kernels::best();
+    let predictions = Predictions::new(graph, images, kernels, &GO).unwrap();
+    Evaluator::new(graph, images, predictions, kernels, &GO, EvaluatorOptions::default())
+}
+
+fn options(max_loss: f64) -> ParetoOptions {
+    let cost = CostWeights { memory: 1.0, multiplications: 1.0 };
+    let max_loss = MaxLoss::Relative(max_loss);
+    ParetoOptions { max_loss, exchanges: 6, ..ParetoOptions::new(PlanHead::INTEGER, cost) }
+}
+
+fn search(
+    prepared: &Prepared,
+    observer: &mut dyn fixedwise_search::strategies::Observer,
+    options: &ParetoOptions,
+) -> Result<Outcome, SearchError> {
+    let kernels = Kernels::best();
+    let (calibration, probe, all) = (Blobs(100), Blobs(64), Blobs(300));
+    let looks = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
+    let calibration = Calibration::new(&prepared.graph, &calibration, kernels, &GO, looks).unwrap();
+    let mut oracle = evaluator(&prepared.graph, &all);
+    let mut probe = evaluator(&prepared.graph, &probe);
+    let tools =
+        Tools { prepared, calibration: &calibration, probe: &mut probe, oracle: &mut oracle };
+    pareto(tools, observer, options)
+}
+
+fn prepared() -> Prepared {
+    let graph = network();
+    let statistics = calibrate(&graph, &Blobs(100), Kernels::best(), &GO, &|_| ()).unwrap();
+    Prepared::new(&graph, &statistics)
+}
+
+#[test]
+fn weights_that_make_up_for_each_other_beat_the_nearest() {
+    let prepared = prepared();
+    let graph = &prepared.graph;
+    let images = Blobs(200);
+    let mut evaluator = evaluator(graph, &images);
+    let head = PlanHead::INTEGER;
+    let eight = FixedOptions { head, bits: 8, offset: Offset::LeastError };
+    let mut nearest = fixed::plan(graph, &prepared.statistics, &eight).unwrap();
+    let ids: Vec<usize> = graph.layers().map(|(id, _)| id).collect();
+    for tensor in Tensor::all(graph, Semantics::Integer, Kind::Weights, &ids) {
+        let quantizer = fixedwise_graph::Quantizer::Uniform;
+        let format = tensor.format(graph, &prepared.statistics, 3, Offset::LeastError, quantizer);
+        tensor.set(&mut nearest, Some(format));
+    }
+    let options = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
+    let looks = Blobs(100);
+    let calibration = Calibration::new(graph, &looks, Kernels::best(), &GO, options).unwrap();
+    let mut divergences = Vec::new();
+    for compensate in [false, true] {
+        let rounding = RoundingOptions { compensate, ..RoundingOptions::default() };
+        let mut plan = nearest.clone();
+        for &id in &ids {
+            Layer::new(&calibration, &plan, id, &rounding)
+                .unwrap()
+                .round(&mut plan, 3, &rounding)
+                .unwrap();
+        }
+        lower(graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+        divergences.push(evaluator.divergence(&plan, None).unwrap());
+    }
+    let plain = evaluator.divergence(&nearest, None).unwrap();
+    assert!(divergences.iter().all(|d| *d < 0.6 * plain), "{divergences:?} against {plain}");
+}
+
+#[test]
+fn a_looser_bound_costs_less_and_the_plan_is_the_same_on_any_number_of_threads() {
+    let prepared = prepared();
+    let graph = &prepared.graph;
+    let eight = FixedOptions { bits: 8, ..FixedOptions::default() };
+    let eight = fixed::plan(graph, &prepared.statistics, &eight).unwrap();
+    let total = |plan: &Plan| cost::memory(graph, plan).unwrap().total();
+    let mut last = total(&eight);
+    for max_loss in [0.02, 0.1] {
+        let outcome = search(&prepared, &mut Ignore, &options(max_loss)).unwrap();
+        assert!(outcome.bound_met && outcome.is_finished);
+        assert!(outcome.evaluation.unwrap().relative_loss() <= max_loss);
+        assert!(total(&outcome.plan) < last, "{max_loss}");
+        last = total(&outcome.plan);
+        lower(graph, &outcome.plan, AccumulatorPolicy::Prove32).unwrap();
+        assert!(outcome.sensitivity.iter().all(|tensor| !tensor.widths.is_empty()));
+
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let again = pool.install(|| search(&prepared, &mut Ignore, &options(max_loss)).unwrap());
+        assert_eq!(again.plan, outcome.plan);
+    }
+}
+
+#[test]
+fn it_ends_where_its_observer_wants_with_the_best_so_far() {
+    let prepared = prepared();
+    for steps in [0, 1, 20, 40] {
+        let mut left = steps;
+        let mut watch = |_: &Event| {
+            if left == 0 {
+                return ControlFlow::Break(());
+            }
+            left -= 1;
+            ControlFlow::Continue(())
+        };
+        let outcome = search(&prepared, &mut watch, &options(0.05)).unwrap();
+        assert!(!outcome.is_finished && outcome.bound_met, "{steps}");
+    }
+}
+
+#[test]
+fn channels_of_unlike_size_are_balanced_without_a_trace() {
+    let graph = network();
+    let mut unlike = graph.clone();
+    let exponents: Vec<Vec<i8>> = (0..graph.nodes.len())
+        .map(|id| {
+            let node = &graph.nodes[id];
+            let channels =
+                if ["stem", "left"].contains(&node.name.as_str()) { node.shape.c } else { 0 };
+            (0..channels).map(|c| i8::try_from(c).unwrap() - 4).collect()
+        })
+        .collect();
+    unlike = passes::equalize(&unlike, &exponents);
+    let balanced = prepare(&unlike, &Blobs(50), Kernels::best(), &GO).unwrap();
+    let spread = |graph: &Graph| {
+        let images = Blobs(50);
+        let reach =
+            fixedwise_search::reconstruct::channel_ranges(graph, &images, Kernels::best(), &GO);
+        let reach = reach.unwrap();
+        let of = &reach[graph.find("stem").unwrap()];
+        let live: Vec<f64> = of.iter().copied().filter(|&x| x > 0.0).collect();
+        live.iter().fold(0.0_f64, |max, &x| max.max(x))
+            / live.iter().fold(f64::MAX, |min, &x| min.min(x))
+    };
+    assert!(spread(&balanced.graph) < spread(&unlike) / 4.0);
+
+    // The plan for the balanced network gives the same integers for the one before.
+    let outcome = search(&balanced, &mut Ignore, &options(0.1)).unwrap();
+    let moved = balanced.plan(outcome.plan.clone());
+    let policy = AccumulatorPolicy::Prove32;
+    let (own, other) =
+        (lower(&balanced.graph, &outcome.plan, policy), lower(&unlike, &moved, policy));
+    assert_eq!(own.unwrap(), other.unwrap());
+    let images = Blobs(100);
+    assert!(evaluator(&unlike, &images).evaluate(&moved, None, None).is_ok());
+}
