@@ -4,6 +4,7 @@
 mod arguments;
 mod commands;
 mod progress;
+mod repeat;
 mod search_arguments;
 mod terminal;
 
@@ -40,8 +41,12 @@ enum Verdict {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = repeat::arguments().and_then(|words| {
+        let cli = Cli::try_parse_from(&words)?;
+        Ok((cli, words))
+    });
+    let (cli, words) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             let is_failure = error.use_stderr();
             // Nobody is left to tell when this fails.
@@ -51,7 +56,7 @@ fn main() -> ExitCode {
         }
     };
     let result = match &cli.command {
-        Command::Quantize(arguments) => commands::quantize::run(arguments),
+        Command::Quantize(arguments) => commands::quantize::run(arguments, repeat::words(words)),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments),
         Command::Export(arguments) => commands::export::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),

@@ -104,6 +104,11 @@ fn line(step: &Step) -> Option<Line> {
             }
             Line { headline: "probing".to_owned(), text, done: *done, total: *total }
         }
+        Step::Expecting { memory, multiplications } => simple(format!(
+            "expected: {:.0} % less memory, {:.0} % fewer multiplications than 8 bit; certifying",
+            memory * 100.0,
+            multiplications * 100.0
+        )),
         Step::Testing { images } => simple(format!("measuring on {images} test images")),
         _ => return None,
     })

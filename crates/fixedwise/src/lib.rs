@@ -9,6 +9,7 @@
 
 mod budget;
 mod data;
+mod earlier;
 mod error;
 mod evaluate;
 mod export;
@@ -52,6 +53,7 @@ pub use fixedwise_search::{
         Budget, Kind, LayerOrder, Objective, SearchOptions, Sensitivity, StartBits, TraceEntry,
         WidthEffect,
         brute_force::{Direction, Fracs, Grid, Hold, ScoreRule},
+        pareto::{Explanation, FrontPlan, Remedy, Share},
     },
 };
 pub use generalize::{

@@ -1,6 +1,6 @@
 //! The `pareto` strategy with a run's images.
 
-use crate::{data::divide, quantize::QuantizeOptions};
+use crate::{budget::Limits, data::divide, quantize::QuantizeOptions};
 use fixedwise_fixed::Range;
 use fixedwise_graph::{AccumulatorPolicy, Graph, Target};
 use fixedwise_kernels::Kernels;
@@ -9,7 +9,7 @@ use fixedwise_search::{
     reconstruct::{Calibration, CalibrationOptions, RoundingOptions},
     strategies::{
         Objective, Observer, Outcome, PlanHead,
-        pareto::{self, CostWeights, ParetoOptions, Prepared, Tools},
+        pareto::{self, CostWeights, Known, ParetoOptions, Prepared, Tools},
     },
 };
 use std::sync::atomic::AtomicBool;
@@ -38,14 +38,15 @@ impl Images for Subset<'_> {
 }
 
 /// What an objective counts.
-pub(crate) fn cost(objective: Objective) -> Option<CostWeights> {
-    let (memory, multiplications) = match objective {
-        Objective::Memory => (1.0, 0.0),
-        Objective::Multiplications => (0.0, 1.0),
-        Objective::Mixed => (1.0, 1.0),
-        Objective::Flash | Objective::Ram => return None,
-    };
-    Some(CostWeights { memory, multiplications })
+fn cost(objective: Objective) -> CostWeights {
+    let none = CostWeights::default();
+    match objective {
+        Objective::Memory => CostWeights { memory: 1.0, ..none },
+        Objective::Multiplications => CostWeights { multiplications: 1.0, ..none },
+        Objective::Mixed => CostWeights { memory: 1.0, multiplications: 1.0, ..none },
+        Objective::Flash => CostWeights { flash: 1.0, ..none },
+        Objective::Ram => CostWeights { ram: 1.0, ..none },
+    }
 }
 
 /// Images that the search looks at without their labels.
@@ -88,39 +89,56 @@ impl<'a> Looks<'a> {
 }
 
 fn pareto_options(options: &QuantizeOptions, head: PlanHead) -> ParetoOptions {
-    let cost = cost(options.objective);
-    let cost = cost.unwrap_or(CostWeights { memory: 1.0, multiplications: 0.0 });
+    let limits = Limits::new(options.max_flash, options.max_ram, options.target.as_ref());
     ParetoOptions {
+        limits: pareto::Limits { flash_bytes: limits.flash_bytes, ram_bytes: limits.ram_bytes },
         max_loss: options.max_loss,
         confidence: options.confidence,
         rounding: rounding(options.target.as_ref()),
         target: options.target.clone(),
-        ..ParetoOptions::new(head, cost)
+        ..ParetoOptions::new(head, cost(options.objective))
     }
 }
 
-/// The network that the search works on: its channels balanced where that does better with few bits.
+/// How far channels are balanced, of which the best is taken.
+const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
+
+/// The network that the search works on: its steps where the values want them, its channels balanced as
+/// far as that does good with few bits; or as `known`.
 pub(crate) fn prepare(
     options: &QuantizeOptions,
     head: PlanHead,
     (graph, statistics): (&Graph, &Statistics),
     (calibration, images): (&dyn Images, &dyn Images),
+    known: Option<Option<f64>>,
     stop: &AtomicBool,
 ) -> Result<Prepared, SearchError> {
-    let looks = Looks::new(options, calibration, images);
     let plain = Prepared::new(graph, statistics);
-    let balanced = pareto::prepare(graph, calibration, Kernels::best(), stop)?;
-    if balanced.exponents.iter().flatten().all(|&e| e == 0) {
-        return Ok(plain);
+    let balanced = |part| pareto::prepare(graph, calibration, Kernels::best(), stop, part);
+    match known {
+        Some(None) => return Ok(plain),
+        Some(Some(part)) => return balanced(part),
+        None => {}
     }
+    let looks = Looks::new(options, calibration, images);
     let pareto_options = pareto_options(options, head);
     let trial = |prepared: &Prepared| {
         let calibration = looks.calibration(options, &prepared.graph, stop)?;
         let mut probe = looks.evaluator(options, &prepared.graph, stop)?;
         pareto::trial(prepared, &calibration, &mut probe, &pareto_options)
     };
-    let is_better = trial(&balanced)? < trial(&plain)?;
-    Ok(if is_better { balanced } else { plain })
+    let mut best = (f64::INFINITY, plain);
+    for part in BALANCES {
+        let balanced = balanced(part)?;
+        if balanced.scales.iter().all(Vec::is_empty) {
+            break;
+        }
+        let divergence = trial(&balanced)?;
+        if divergence < best.0 {
+            best = (divergence, balanced);
+        }
+    }
+    Ok(best.1)
 }
 
 /// Searches a plan of the network before its channels were balanced; tells also how many images the
@@ -130,6 +148,7 @@ pub(crate) fn search<O: Oracle>(
     head: PlanHead,
     prepared: &Prepared,
     (calibration, images): (&dyn Images, &dyn Images),
+    known: Option<Known>,
     oracle: &mut O,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
@@ -138,7 +157,8 @@ pub(crate) fn search<O: Oracle>(
     let calibration = looks.calibration(options, &prepared.graph, stop)?;
     let mut probe = looks.evaluator(options, &prepared.graph, stop)?;
     let tools = Tools { prepared, calibration: &calibration, probe: &mut probe, oracle };
-    let mut outcome = pareto::pareto(tools, observer, &pareto_options(options, head))?;
+    let options = ParetoOptions { known, ..pareto_options(options, head) };
+    let mut outcome = pareto::pareto(tools, observer, &options)?;
     outcome.plan = prepared.plan(outcome.plan);
     Ok((outcome, probe.images_evaluated()))
 }

@@ -1,7 +1,7 @@
 //! The integers of a plan's weights where they are not the nearest: `plan.npz` beside `plan.toml`.
 //!
 //! For each such layer four arrays: `<layer>/weights`, `[output channel, rest]` in the layer's own
-//! order; `<layer>/exponents` and `<layer>/bias`, `[output channel]`; and `<layer>/format`, the
+//! order; `<layer>/scales` and `<layer>/bias`, `[output channel]`; and `<layer>/format`, the
 //! bits, binary point and range of the format that the weights were rounded for.
 
 use crate::{Error, output, plan_file::plan_toml};
@@ -13,8 +13,8 @@ use fixedwise_graph::{
 };
 use std::{collections::BTreeMap, io::Cursor, path::Path, sync::Arc};
 
-/// Largest exponent of a channel, and of its inverse.
-const MAX_EXPONENT: i8 = 30;
+/// Largest scale of a channel, and of its inverse.
+const MAX_SCALE: f32 = 1_073_741_824.0;
 /// Bytes that an element takes in memory at most.
 const ELEMENT_BYTES: usize = 8;
 /// What an array may hold at least, so that a wrong one is told by its extents.
@@ -43,10 +43,10 @@ pub(crate) fn write_plan(path: &Path, plan: &Plan, target: Option<&str>) -> Resu
 /// # Errors
 /// [`Error`] where the plan scales channels: its formats are of other values then.
 pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
-    let scaled = plan.rounded.iter().find(|(_, r)| r.exponents.iter().any(|&e| e != 0));
+    let scaled = plan.rounded.iter().find(|(_, r)| r.scales.iter().any(|&s| s != 1.0));
     if let Some((name, _)) = scaled {
         let problem = format!(
-            "it scales the channels of `{name}` by powers of two, so its formats cannot be a \
+            "it scales the channels of `{name}`, so its formats cannot be a \
              start; start from a plan without `integers`"
         );
         return Err(Error::Plan { path: path.to_owned(), line: None, problem });
@@ -54,14 +54,14 @@ pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
     Ok(Plan { rounded: BTreeMap::new(), ..plan })
 }
 
-/// The network in the scale of the plan: its channels times the powers of two that the plan has.
+/// The network in the scale of the plan: its channels times the scales that the plan has.
 pub(crate) fn in_scale_of(plan: &Plan, graph: &Graph) -> Graph {
-    let exponents = |node: &Node| plan.rounded.get(&node.name).map(|r| r.exponents.clone());
-    let is_scaled = |exponents: &Vec<i8>| exponents.iter().any(|&e| e != 0);
-    let all: Vec<Vec<i8>> = graph
+    let scales = |node: &Node| plan.rounded.get(&node.name).map(|r| r.scales.clone());
+    let is_scaled = |scales: &Vec<f32>| scales.iter().any(|&s| s != 1.0);
+    let all: Vec<Vec<f32>> = graph
         .nodes
         .iter()
-        .map(|node| exponents(node).filter(is_scaled).unwrap_or_default())
+        .map(|node| scales(node).filter(is_scaled).unwrap_or_default())
         .collect();
     equalize(graph, &all)
 }
@@ -70,15 +70,15 @@ pub(crate) fn in_scale_of(plan: &Plan, graph: &Graph) -> Graph {
 fn encode(plan: &Plan) -> Vec<u8> {
     let mut arrays = Vec::new();
     for (name, rounded) in &plan.rounded {
-        let channels = rounded.exponents.len();
+        let channels = rounded.scales.len();
         let rest = rounded.weights.len() / channels.max(1);
         let weights: Vec<i64> = rounded.weights.iter().map(|&w| i64::from(w)).collect();
-        let exponents: Vec<i64> = rounded.exponents.iter().map(|&e| i64::from(e)).collect();
-        let bias = ArrayData::F32(rounded.bias.clone());
         arrays.push((format!("{name}/weights"), encode_integers(&[channels, rest], &weights)));
-        arrays.push((format!("{name}/exponents"), encode_integers(&[channels], &exponents)));
-        let bias = Array { shape: vec![rounded.bias.len()], data: bias };
-        arrays.push((format!("{name}/bias"), encode_npy(&bias)));
+        for (kind, values) in [("scales", &rounded.scales), ("bias", &rounded.bias)] {
+            let data = ArrayData::F32(values.clone());
+            let array = Array { shape: vec![values.len()], data };
+            arrays.push((format!("{name}/{kind}"), encode_npy(&array)));
+        }
         if let Some(format) = plan.layer(name).and_then(|layer| layer.weights) {
             arrays.push((format!("{name}/format"), encode_integers(&[3], &numbers(format))));
         }
@@ -129,7 +129,7 @@ fn decode(
     let mut npz = Npz::open(bytes, limit).map_err(|error| error.to_string())?;
     for name in npz.names() {
         let layer = name.rsplit_once('/').and_then(|(layer, kind)| {
-            ["weights", "exponents", "bias", "format"].contains(&kind).then_some(layer)
+            ["weights", "scales", "bias", "format"].contains(&kind).then_some(layer)
         });
         if !layer.is_some_and(|layer| crate::plan_file::is_node(graph, layer, true)) {
             return Err(format!(
@@ -141,7 +141,7 @@ fn decode(
     let scalable = equalizable(graph);
     let mut all = BTreeMap::new();
     for (id, node) in graph.layers() {
-        let kinds = ["weights", "exponents", "bias", "format"];
+        let kinds = ["weights", "scales", "bias", "format"];
         if kinds.iter().any(|kind| npz.contains(&format!("{}/{kind}", node.name))) {
             let rounded = layer(&mut npz, plan, node, scalable[id])?;
             all.insert(node.name.clone(), Arc::new(rounded));
@@ -168,7 +168,7 @@ fn layer(
         return Err(format!(
             "the integers of `{name}` were rounded for bits = {}, frac = {}, and the plan {now}; \
              search again, or remove the `integers` lines from the plan to round all weights to the \
-             nearest (powers of two of channels are lost too)",
+             nearest (scales of channels are lost too)",
             made_for[0], made_for[1]
         ));
     };
@@ -181,24 +181,27 @@ fn layer(
         })
     };
     let weights = found.into_iter().map(weight).collect::<Result<_, _>>()?;
-    let exponent = |e: i64| match i8::try_from(e) {
-        Ok(e) if (-MAX_EXPONENT..=MAX_EXPONENT).contains(&e) && (e == 0 || is_scalable) => Ok(e),
-        Ok(_) if !is_scalable => Err(format!(
-            "exponent {e} of `{name}`: its channels cannot be scaled, what takes them would change"
-        )),
-        _ => Err(format!("exponent {e} of `{name}` is outside -{MAX_EXPONENT} to {MAX_EXPONENT}")),
-    };
-    let exponents = integers(npz, &format!("{name}/exponents"), channels)?;
-    let exponents = exponents.into_iter().map(exponent).collect::<Result<_, _>>()?;
-    let array = format!("{name}/bias");
-    let bias = match read_array(npz, &array, channels)? {
-        ArrayData::F32(bias) if bias.iter().all(|b| b.is_finite()) => bias,
-        ArrayData::F32(_) => {
-            return Err(format!("array `{array}` has numbers that are not finite"));
+    let scales = floats(npz, &format!("{name}/scales"), channels)?;
+    for &scale in scales.iter().filter(|&&scale| scale != 1.0) {
+        if !is_scalable {
+            return Err(format!(
+                "scale {scale} of `{name}`: its channels cannot be scaled, what takes them would change"
+            ));
         }
-        _ => return Err(format!("array `{array}` must be of floats")),
-    };
-    Ok(Rounded { weights, exponents, bias })
+        if !(MAX_SCALE.recip()..=MAX_SCALE).contains(&scale) {
+            return Err(format!("scale {scale} of `{name}` is outside 2^-30 to 2^30"));
+        }
+    }
+    let bias = floats(npz, &format!("{name}/bias"), channels)?;
+    Ok(Rounded { weights, scales, bias })
+}
+
+fn floats(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<f32>, String> {
+    match read_array(npz, name, count)? {
+        ArrayData::F32(values) if values.iter().all(|x| x.is_finite()) => Ok(values),
+        ArrayData::F32(_) => Err(format!("array `{name}` has numbers that are not finite")),
+        _ => Err(format!("array `{name}` must be of floats")),
+    }
 }
 
 fn integers(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<i64>, String> {
@@ -244,7 +247,7 @@ mod tests {
         let count = node.op.weights().unwrap().len();
         let rounded = Rounded {
             weights: (0..count).map(|i| i16::try_from(i % 255).unwrap() - 127).collect(),
-            exponents: vec![0; node.shape.c],
+            scales: vec![1.0; node.shape.c],
             bias: vec![0.5; node.shape.c],
         };
         plan.rounded.insert(LAYER.to_owned(), Arc::new(rounded));
@@ -281,7 +284,7 @@ mod tests {
         for (problem, error) in [
             ("outside its format", change(&|r| r.weights[0] = -128)),
             ("elements", change(&|r| r.bias.truncate(r.bias.len() - 1))),
-            ("outside -30 to 30", change(&|r| r.exponents[0] = 31)),
+            ("outside 2^-30 to 2^30", change(&|r| r.scales[0] = 0.0)),
             ("not finite", change(&|r| r.bias[0] = f32::NAN)),
         ] {
             assert!(error.contains(problem) && error.contains("plan.npz"), "{error}");

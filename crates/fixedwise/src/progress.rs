@@ -60,6 +60,13 @@ pub enum Step {
         /// Until the end of the search, as far as can be told.
         seconds_left: Option<f64>,
     },
+    /// Tells what the answer will be about, from what an earlier run has measured.
+    Expecting {
+        /// Part of the memory at uniform 8 bit that is saved, biases apart.
+        memory: f64,
+        /// Part of the multiplications at uniform 8 bit that is saved.
+        multiplications: f64,
+    },
     /// Has measured a candidate.
     Searching(Candidate),
     /// Measures the plan on the test images.

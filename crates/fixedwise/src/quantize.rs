@@ -3,6 +3,7 @@
 use crate::{
     Error, budget,
     budget::Limits,
+    earlier::Earlier,
     journal::{Journal, Journaling},
     model::Model,
     output::{OutputFolder, write_file},
@@ -119,6 +120,11 @@ pub struct QuantizeOptions {
     pub resume: bool,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
     pub architecture: Option<PathBuf>,
+    /// The folder of an earlier run of `pareto` on the same network and images: what it measured is not
+    /// measured again, whatever the bound, the objective or the budgets are now.
+    pub from: Option<PathBuf>,
+    /// What goes into [`RunResult::command`].
+    pub command: Vec<String>,
 }
 
 impl Default for QuantizeOptions {
@@ -144,6 +150,8 @@ impl Default for QuantizeOptions {
             output: None,
             resume: false,
             architecture: None,
+            from: None,
+            command: Vec::new(),
         }
     }
 }
@@ -281,6 +289,9 @@ impl Job<'_> {
             formats_alone(plan, path)
         });
         let start = start.transpose()?;
+        let known = options.from.as_deref();
+        let known = known.map(|folder| Earlier::read(folder, &measured_on(&model, &sets)));
+        let known = known.transpose()?;
         // All input is known to be good now: only then the folder comes to be.
         let folder = options.output.as_deref().map(OutputFolder::prepare).transpose()?;
 
@@ -296,9 +307,9 @@ impl Job<'_> {
             quantizer: options.quantizer,
             ..budget::head_for(PlanHead::of(options.semantics), target)
         };
-        let prepared = self.prepared(head, &graph, &statistics, &sets)?;
+        let prepared = self.prepared(head, &graph, &statistics, &sets, known.as_ref())?;
         let found = {
-            let (journal, known) = match &folder {
+            let (journal, measured) = match &folder {
                 Some(folder) => self.journal(folder.path(), &model, &sets)?,
                 None => (None, Vec::new()),
             };
@@ -316,10 +327,10 @@ impl Job<'_> {
             if let Some(target) = target {
                 evaluator = evaluator.for_target(target.clone());
             }
-            evaluator.preload(known);
+            evaluator.preload(measured);
             let oracle = Journaling { evaluator, journal, failure: None };
             match &prepared {
-                Some(prepared) => self.search_pareto(&graph, prepared, head, &sets, oracle)?,
+                Some(prepared) => self.search_pareto(&graph, prepared, head, &sets, known, oracle)?,
                 None => self.search(&graph, &statistics, head, start, oracle)?,
             }
         };
@@ -340,6 +351,8 @@ impl Job<'_> {
             let target = target.cloned().unwrap_or_default();
             budget::take(&mut result, &graph, &plan, fixed, &target, limits)?;
         }
+        result.balance = prepared.as_ref().and_then(|prepared| prepared.balance);
+        result.measured_on = measured_on(&model, &sets);
         result.seconds = self.start.elapsed().as_secs_f64();
         if let Some(folder) = &folder {
             let path = |name: &str| folder.path().join(name);
@@ -377,6 +390,9 @@ impl Job<'_> {
             trace: found.steps.clone(),
             tried: found.outcome.trace.clone(),
             sensitivity: found.outcome.sensitivity.clone(),
+            front: found.outcome.front.clone(),
+            explanation: found.outcome.explanation.clone(),
+            command: options.command.clone(),
             confidence: options.confidence,
             ..RunResult::default()
         }
@@ -389,6 +405,7 @@ impl Job<'_> {
         graph: &Graph,
         statistics: &Statistics,
         sets: &Sets,
+        known: Option<&Earlier>,
     ) -> Result<Option<Prepared>, Error> {
         if self.options.strategy != Strategy::Pareto {
             return Ok(None);
@@ -397,7 +414,9 @@ impl Job<'_> {
         let network = (graph, statistics);
         let stop = self.halt.flag();
         let sets = (calibration, search);
-        let found = self.halt.during(|| pareto::prepare(self.options, head, network, sets, stop));
+        let known = known.map(|known| known.balance);
+        let found =
+            self.halt.during(|| pareto::prepare(self.options, head, network, sets, known, stop));
         match found {
             // Stopped that early, the channels stay as they are.
             Err(SearchError::Stopped) => Ok(Some(Prepared::new(graph, statistics))),
@@ -421,12 +440,10 @@ impl Job<'_> {
         sets: &Sets,
     ) -> Result<(Option<Journal>, Vec<JournalEntry>), Error> {
         let path = folder.join("journal.jsonl");
-        // Everything that a measured score depends on, beside the plan.
-        let (preprocessing, images) = (sets.preprocessing_text(), sets.fingerprint());
-        let mut parts = vec![model.sha256(), &preprocessing, &images];
         // Scores are the same for every target, but what one refuses another may have measured.
         let target = self.options.target.as_ref().map(|target| format!("{target:?}"));
-        parts.extend(target.as_deref());
+        let mut parts = vec![measured_on(model, sets)];
+        parts.extend(target);
         let config = crate::sha256(parts.join("\n").as_bytes());
         if self.options.resume {
             let (journal, known) = Journal::resume(&path, &config)?;
@@ -442,9 +459,11 @@ impl Job<'_> {
         prepared: &Prepared,
         head: PlanHead,
         sets: &Sets,
+        known: Option<Earlier>,
         mut oracle: Journaling,
     ) -> Result<Found, Error> {
         let mut steps = Vec::new();
+        let known = known.map(|known| known.measured);
         let found = self.halt.during(|| {
             let mut watch = self.watch(&prepared.graph, &mut steps);
             pareto::search(
@@ -452,6 +471,7 @@ impl Job<'_> {
                 head,
                 prepared,
                 (&sets.calibration, &sets.search),
+                known,
                 &mut oracle,
                 &mut |event: &Event| watch.event(event),
                 self.halt.flag(),
@@ -465,14 +485,7 @@ impl Job<'_> {
                 let plan =
                     strategies::fixed::plan_for(graph, &prepared.statistics, &fixed, target)?;
                 let evaluation = Some(oracle.evaluate(&plan, None, None)?);
-                let found = strategies::Outcome {
-                    plan,
-                    evaluation,
-                    bound_met: false,
-                    is_finished: false,
-                    trace: Vec::new(),
-                    sensitivity: Vec::new(),
-                };
+                let found = strategies::Outcome { evaluation, ..strategies::Outcome::new(plan) };
                 (found, 0)
             }
             found => oracle.finish(found)?,
@@ -504,12 +517,8 @@ impl Job<'_> {
         };
         let mut outcome = match options.strategy {
             Strategy::Fixed { bits } => strategies::Outcome {
-                plan: fixed(bits, options.range)?,
-                evaluation: None,
-                bound_met: false,
                 is_finished: true,
-                trace: Vec::new(),
-                sensitivity: Vec::new(),
+                ..strategies::Outcome::new(fixed(bits, options.range)?)
             },
             Strategy::BruteForce => self.halt.during(|| {
                 let brute_force = BruteForceOptions::whole(head, options.max_loss);
@@ -580,13 +589,6 @@ fn check_pareto(options: &QuantizeOptions) -> Result<(), Error> {
         );
     }
     options.objective.check(options.target.as_ref())?;
-    if pareto::cost(options.objective).is_none() {
-        let problem = format!(
-            "is {}, which pareto does not count; take a strategy that walks layer by layer, such as joint",
-            options.objective.name()
-        );
-        return refuse("objective", &problem);
-    }
     let usual = SearchOptions::of(options.objective);
     let is_usual = [usual, SearchOptions::default()].contains(&options.search);
     if !is_usual || options.start.is_some() {
@@ -615,6 +617,13 @@ fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
     }
     if options.strategy == Strategy::Pareto {
         return check_pareto(options);
+    }
+    if options.from.is_some() {
+        let problem = format!(
+            "needs the strategy pareto, whose measurements it goes on with, not {}",
+            options.strategy.name()
+        );
+        return Err(Error::Option { option: "from", problem });
     }
     if let Some(confidence) = options.confidence {
         return Err(Error::Option {
@@ -692,6 +701,12 @@ pub(crate) fn integers(
         (Semantics::Integer, None) => Some(lower(graph, plan, policy)?),
         (Semantics::Integer, Some(target)) => Some(lower_for(graph, plan, policy, target)?),
     })
+}
+
+/// Hash of everything that a measured score depends on, beside the plan.
+fn measured_on(model: &Model, sets: &Sets) -> String {
+    let (preprocessing, images) = (sets.preprocessing_text(), sets.fingerprint());
+    crate::sha256([model.sha256(), &preprocessing, &images].join("\n").as_bytes())
 }
 
 /// Runs a plan once on images.

@@ -5,7 +5,10 @@ use fixedwise_fixed::{Format, Range, convert::count_to_u64};
 use fixedwise_graph::{FixedGraph, Graph, Op, Plan, Semantics, cost};
 use fixedwise_search::{
     MaxLoss, Score,
-    strategies::{SearchOptions, Sensitivity, TraceEntry},
+    strategies::{
+        SearchOptions, Sensitivity, TraceEntry,
+        pareto::{Explanation, FrontPlan},
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -110,6 +113,22 @@ pub struct RunResult {
     /// What each width of each tensor does alone, where the search measured that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sensitivity: Vec<Sensitivity>,
+    /// Every plan that was measured as a whole, where the search chooses all widths at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub front: Vec<FrontPlan>,
+    /// What the loss comes from, and what would help most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+    /// How far the channels of the network were balanced for that; absent where nothing was scaled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<f64>,
+    /// Hash of the network, the images and what their pixels mean: what was measured holds for these
+    /// alone.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub measured_on: String,
+    /// What the run was asked for, in the words of a command line; where it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
 }
 
 /// How a run ended.
@@ -420,6 +439,11 @@ impl Default for RunResult {
             trace: Vec::new(),
             tried: Vec::new(),
             sensitivity: Vec::new(),
+            front: Vec::new(),
+            explanation: None,
+            balance: None,
+            measured_on: String::new(),
+            command: Vec::new(),
         }
     }
 }

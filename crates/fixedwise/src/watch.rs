@@ -63,6 +63,12 @@ impl<'a> Watch<'a> {
                 let step = Step::Probing { done: *done, total: *expected, seconds_left };
                 self.observer.progress(&Progress { seconds, step });
             }
+            Event::Expected { memory, multiplications } => {
+                let seconds = self.start.elapsed().as_secs_f64();
+                let (memory, multiplications) = (1.0 - memory, 1.0 - multiplications);
+                let step = Step::Expecting { memory, multiplications };
+                self.observer.progress(&Progress { seconds, step });
+            }
             Event::Certified { plan, evaluation, is_better, done, expected } => {
                 self.so_far.evaluations = (*done, *expected);
                 if *is_better {

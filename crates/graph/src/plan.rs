@@ -1,6 +1,6 @@
 //! The plan: the only thing a search makes.
 
-use fixedwise_fixed::{Format, Rounding, convert::exp2};
+use fixedwise_fixed::{Format, Rounding};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What a run computes.
@@ -63,24 +63,24 @@ pub struct LayerPlan {
 /// Integers that stand for a layer's weights where not each is rounded to the nearest alone, and
 /// what goes with them to its bias.
 ///
-/// The layer computes `2^e` times the model's value in an output channel of exponent `e`; its
-/// integers and those of the layers behind it are made for that.
+/// The layer computes `s` times the model's value in an output channel of scale `s`; its integers and
+/// those of the layers behind it are made for that.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Rounded {
     /// Of the plan's format, in the layer's own order: the output channel outermost.
     pub weights: Vec<i16>,
-    /// One an output channel.
-    pub exponents: Vec<i8>,
-    /// What is added to the bias of each output channel, after its exponent.
+    /// One an output channel, above zero.
+    pub scales: Vec<f32>,
+    /// What is added to the bias of each output channel, after its scale.
     pub bias: Vec<f32>,
 }
 
 impl Rounded {
     /// The model's bias, `[class, output channel]`, as the layer has it.
     pub fn bias(&self, bias: &[f64]) -> Vec<f64> {
-        let channels = self.exponents.iter().zip(&self.bias).cycle();
+        let channels = self.scales.iter().zip(&self.bias).cycle();
         let of =
-            |(b, (&e, &more)): (&f64, (&i8, &f32))| b.mul_add(exp2(i32::from(e)), f64::from(more));
+            |(b, (&s, &more)): (&f64, (&f32, &f32))| b.mul_add(f64::from(s), f64::from(more));
         bias.iter().zip(channels).map(of).collect()
     }
 }

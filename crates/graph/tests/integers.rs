@@ -193,7 +193,7 @@ fn integers_of_the_plan_stand_for_the_weights() {
         let channels = node.shape.c;
         let rounded = Rounded {
             weights: integers(&node.name),
-            exponents: vec![0; channels],
+            scales: vec![1.0; channels],
             bias: vec![0.0; channels],
         };
         own.rounded.insert(node.name.clone(), Arc::new(rounded));

@@ -156,7 +156,7 @@ fn preprocessing_becomes_part_of_the_first_layer() {
 }
 
 #[test]
-fn exponents_move_between_channels_without_a_trace() {
+fn powers_of_two_move_between_channels_without_a_trace() {
     let mut b = Build::new(Shape::new(9, 8, 2), 11);
     let stem = b.conv("stem", 0, 6, &window(3, 1, 1, 1), 1);
     let stem = b.push("stem_relu", Relu, vec![stem]);
@@ -182,17 +182,18 @@ fn exponents_move_between_channels_without_a_trace() {
     // A clip has a bound of its own, a sum has two sources, the last layer is the result.
     assert_eq!(named, ["stem", "left"]);
     let mut random = Random::new(3);
-    let exponents: Vec<Vec<i8>> = (0..graph.nodes.len())
+    let scales: Vec<Vec<f32>> = (0..graph.nodes.len())
         .map(|id| {
             let channels = if allowed[id] { graph.nodes[id].shape.c } else { 0 };
-            (0..channels).map(|c| i8::try_from((c * 7 + id) % 9).unwrap() - 4).collect()
+            (0..channels).map(|c| [0.0625, 0.25, 1.0, 2.0, 16.0][(c * 7 + id) % 5]).collect()
         })
         .collect();
-    let equalized = passes::equalize(&graph, &exponents);
+    let equalized = passes::equalize(&graph, &scales);
     assert_ne!(equalized.nodes[1].op, graph.nodes[1].op);
     let image = random.floats(graph.input_shape().len(), -1.0, 1.0);
     // Powers of two round nothing: what is summed is the same in the same order.
     assert_eq!(run_float(&equalized, &image), run_float(&graph, &image));
-    let back: Vec<Vec<i8>> = exponents.iter().map(|e| e.iter().map(|e| -e).collect()).collect();
+    let back: Vec<Vec<f32>> =
+        scales.iter().map(|scales| scales.iter().map(|s| s.recip()).collect()).collect();
     assert_eq!(passes::equalize(&equalized, &back), graph);
 }

@@ -47,8 +47,8 @@ impl Digest {
         for w in &rounded.weights {
             self = self.bytes(&w.to_le_bytes());
         }
-        for (e, b) in rounded.exponents.iter().zip(&rounded.bias) {
-            self = self.bytes(&e.to_le_bytes()).bytes(&b.to_bits().to_le_bytes());
+        for (s, b) in rounded.scales.iter().zip(&rounded.bias) {
+            self = self.bytes(&s.to_bits().to_le_bytes()).bytes(&b.to_bits().to_le_bytes());
         }
         self
     }

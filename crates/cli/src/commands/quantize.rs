@@ -46,6 +46,9 @@ EXAMPLES
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o board \\
         --target cortex-m4 --objective flash --max-flash 64k --max-ram 20k
 
+  The same network under half the loss, from what the first run has measured:
+    fixedwise quantize --from fixedwise-out --max-loss 0.5%
+
   Sets of your own choice; search and test may not share an image:
     fixedwise quantize models/fashion_small.onnx --calibration data/fashion-mnist:train@0..1000 \\
         --search data/fashion-mnist:test@0..5000 --test data/fashion-mnist:test@5000..10000
@@ -60,7 +63,7 @@ EXIT CODES
 /// Writes plan.toml (a format for every tensor, to read and edit) with plan.npz (the integers of weights),
 /// result.json (accuracy and costs) and journal.jsonl (what was measured, for --resume). Ctrl-C ends the search with the best so far.
 #[derive(Args)]
-#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(after_help = EXAMPLES, disable_help_subcommand = true, args_override_self = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) network: ModelArguments,
@@ -93,7 +96,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "P", help_heading = "Search")]
     confidence: Option<f64>,
     /// How formats are chosen; by default pareto, but joint where it alone has what is asked for
-    /// (--semantics simulated, --quantizer square-root, --objective flash or ram, options of the walk).
+    /// (--semantics simulated, --quantizer square-root, options of the walk).
     #[arg(long, value_name = "NAME", help_heading = "Search")]
     strategy: Option<StrategyName>,
     /// Width of everything, for --strategy fixed.
@@ -122,6 +125,11 @@ pub(crate) struct Arguments {
     /// Takes over what an earlier run into the same folder has measured.
     #[arg(long, help_heading = "Search")]
     resume: bool,
+    /// Answers another question about the network of an earlier run, from what that has measured:
+    /// another --max-loss, --confidence, --objective, --target or budget. All that is not given, MODEL
+    /// and data too, is as in that run; the answer goes to DIR/what-if.
+    #[arg(long, value_name = "DIR", help_heading = "Search")]
+    from: Option<PathBuf>,
     #[command(flatten)]
     walk: SearchArguments,
     /// What the plan is for: generic, cortex-m0, cortex-m4, cortex-m55, riscv32, fpga, or a TOML file
@@ -225,6 +233,8 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         output: Some(arguments.output.clone()),
         resume: arguments.resume,
         architecture: arguments.network.architecture.clone(),
+        from: arguments.from.clone(),
+        command: Vec::new(),
     };
     Ok((data, options))
 }
@@ -234,9 +244,8 @@ fn usual_strategy(arguments: &Arguments) -> StrategyName {
     let walk = arguments.walk.options();
     let objective = Objective::from(arguments.walk.objective);
     let is_walk = arguments.walk.start.is_some() || walk != SearchOptions::of(objective);
-    let is_stored = matches!(objective, Objective::Flash | Objective::Ram);
     let is_integer = Semantics::from(arguments.semantics) == Semantics::Integer;
-    if is_walk || is_stored || !is_integer { StrategyName::Joint } else { StrategyName::Pareto }
+    if is_walk || !is_integer { StrategyName::Joint } else { StrategyName::Pareto }
 }
 
 /// A number of bytes, whatever the machine's words are.
@@ -244,8 +253,10 @@ fn size(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
-    let (data, options) = options(arguments)?;
+/// `words` are those behind `quantize`, for whoever repeats the run.
+pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> {
+    let (data, mut options) = options(arguments)?;
+    options.command = words;
     let code = code(arguments, &data, &options)?;
     let stop = stop_on_interrupt()?;
     let display = Display::new(arguments.quiet);

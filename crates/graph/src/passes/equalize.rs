@@ -1,14 +1,15 @@
-//! Powers of two move between the channels of a layer's result and the weights of the layers that
-//! take it: the network computes exactly the same, its channels become of like size.
+//! Factors move between the channels of a layer's result and the weights of the layers that take it:
+//! the network computes the same, its channels become of like size. Powers of two leave no trace; other
+//! factors round weights to the nearest float.
 //!
 //! Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
-//! ICCV 2019, equation 8; with factors that floats and integers multiply by without rounding.
+//! ICCV 2019, equation 8.
 
 use crate::{
     graph::{Activation, Graph, NodeId},
     ops::{Concat, Op},
 };
-use fixedwise_fixed::convert::{exp2, f64_to_f32};
+use fixedwise_fixed::convert::f64_to_f32;
 
 /// What a node does to a factor of one channel of what it takes.
 enum Passing {
@@ -72,24 +73,24 @@ pub fn equalizable(graph: &Graph) -> Vec<bool> {
         .collect()
 }
 
-/// Multiplies output channel `c` of layer `id` by `2^exponents[id][c]`, and the weights behind it
-/// by the inverse; an empty list leaves a layer's channels alone.
+/// Multiplies output channel `c` of layer `id` by `scales[id][c]`, and the weights behind it by the
+/// inverse; an empty list leaves a layer's channels alone.
 ///
 /// # Panics
-/// Where a layer with exponents is not [`equalizable`] or has another number of channels.
+/// Where a layer with scales is not [`equalizable`] or has another number of channels.
 #[must_use]
-pub fn equalize(graph: &Graph, exponents: &[Vec<i8>]) -> Graph {
+pub fn equalize(graph: &Graph, scales: &[Vec<f32>]) -> Graph {
     let allowed = equalizable(graph);
     let mut result = graph.clone();
     let mut carried = Vec::with_capacity(graph.nodes.len());
     for id in 0..graph.nodes.len() {
-        let own = &exponents[id];
+        let own = &scales[id];
         assert!(own.is_empty() || allowed[id] && own.len() == graph.nodes[id].shape.c);
         let before = carried_into(graph, id, &carried);
         let node = &mut result.nodes[id];
-        let own = if own.is_empty() { vec![0; node.shape.c] } else { own.clone() };
+        let own = if own.is_empty() { vec![1.0; node.shape.c] } else { own.clone() };
         let scale = |out: usize, input: usize| {
-            exp2(i32::from(own[out]) - i32::from(before.get(input).copied().unwrap_or(0)))
+            f64::from(own[out]) / f64::from(before.get(input).copied().unwrap_or(1.0))
         };
         let times = |x: &mut f32, factor: f64| *x = f64_to_f32(f64::from(*x) * factor);
         match &mut node.op {
@@ -103,9 +104,9 @@ pub fn equalize(graph: &Graph, exponents: &[Vec<i8>]) -> Graph {
                 }
                 let taps = conv.tap_bias.len() / conv.channels;
                 for (i, tap) in conv.tap_bias.iter_mut().enumerate() {
-                    times(tap, exp2(i32::from(own[i / taps])));
+                    times(tap, f64::from(own[i / taps]));
                 }
-                conv.bias.iter_mut().zip(&own).for_each(|(b, &e)| times(b, exp2(i32::from(e))));
+                conv.bias.iter_mut().zip(&own).for_each(|(b, &s)| times(b, f64::from(s)));
                 carried.push(own);
             }
             Op::Gemm(gemm) => {
@@ -113,7 +114,7 @@ pub fn equalize(graph: &Graph, exponents: &[Vec<i8>]) -> Graph {
                 for (i, w) in gemm.weights.iter_mut().enumerate() {
                     times(w, scale(i / inputs, i % inputs));
                 }
-                gemm.bias.iter_mut().zip(&own).for_each(|(b, &e)| times(b, exp2(i32::from(e))));
+                gemm.bias.iter_mut().zip(&own).for_each(|(b, &s)| times(b, f64::from(s)));
                 carried.push(own);
             }
             _ => carried.push(before),
@@ -122,11 +123,11 @@ pub fn equalize(graph: &Graph, exponents: &[Vec<i8>]) -> Graph {
     result
 }
 
-/// The exponents of the channels that a node takes, or hands on.
-fn carried_into(graph: &Graph, id: NodeId, carried: &[Vec<i8>]) -> Vec<i8> {
+/// The scales of the channels that a node takes, or hands on.
+fn carried_into(graph: &Graph, id: NodeId, carried: &[Vec<f32>]) -> Vec<f32> {
     let node = &graph.nodes[id];
     match &node.op {
-        Op::Input(_) => vec![0; node.shape.c],
+        Op::Input(_) => vec![1.0; node.shape.c],
         Op::Concat(Concat { axis: 2 }) => {
             node.inputs.iter().flat_map(|&input| carried[input].iter().copied()).collect()
         }
@@ -134,8 +135,8 @@ fn carried_into(graph: &Graph, id: NodeId, carried: &[Vec<i8>]) -> Vec<i8> {
             let input = graph.nodes[node.inputs[0]].shape;
             let of = &carried[node.inputs[0]];
             let source = reshape.source(input);
-            if of.iter().all(|&e| e == 0) {
-                return vec![0; node.shape.c];
+            if of.iter().all(|&s| s == 1.0) {
+                return vec![1.0; node.shape.c];
             }
             source.iter().map(|from| of[from % input.c]).collect()
         }

@@ -1,7 +1,8 @@
-//! Which powers of two to move between channels, so that one format fits all channels of a tensor.
+//! Which factors to move between channels, so that one format fits all channels of a tensor, and its steps
+//! fall where the values want them.
 
-use crate::{error::SearchError, evaluate::Images};
-use fixedwise_fixed::convert::{count_to_f64, f64_to_i64, saturating_i8};
+use crate::{error::SearchError, evaluate::Images, statistics::{Histogram, Statistics}};
+use fixedwise_fixed::{Format, Range, convert::{count_to_f64, f64_to_f32}};
 use fixedwise_graph::{
     Graph, NodeId, Op,
     passes::equalizable,
@@ -98,10 +99,10 @@ fn sources(graph: &Graph) -> Vec<Vec<Source>> {
     sources
 }
 
-/// By node, exponents of its channels that balance the ranges of its values and of the weights
-/// before and behind them, each counting by its number of elements; none for nodes that may not be
-/// equalized.
-pub fn balance(graph: &Graph, ranges: &[Vec<f64>]) -> Vec<Vec<i8>> {
+/// By node, scales of its channels that balance the ranges of its values and of the weights before and
+/// behind them, each counting by its number of elements: a `part` of the way there, 1 for all of it, as
+/// exponents of two. None for nodes that may not be equalized.
+pub fn balance(graph: &Graph, ranges: &[Vec<f64>], part: f64) -> Vec<Vec<f32>> {
     let sources = sources(graph);
     let allowed = equalizable(graph);
     let mut exponents: Vec<Vec<f64>> = (0..graph.nodes.len())
@@ -133,8 +134,52 @@ pub fn balance(graph: &Graph, ranges: &[Vec<f64>]) -> Vec<Vec<i8>> {
             }
         }
     }
-    let round = |e: &f64| saturating_i8(f64_to_i64(e.round()));
-    exponents.iter().map(|exponents| exponents.iter().map(round).collect()).collect()
+    let scale = |e: &f64| f64_to_f32((part * e).exp2());
+    exponents.iter().map(|exponents| exponents.iter().map(scale).collect()).collect()
+}
+
+/// Scales of whole tensors, on top of those that made `statistics`: with them the steps of a few bits,
+/// powers of two, are those of least error.
+pub fn fit_steps(statistics: &Statistics, scales: &mut [Vec<f32>]) {
+    for (id, scales) in scales.iter_mut().enumerate() {
+        if !scales.is_empty() && statistics.of(id).max_abs() > 0.0 {
+            let factor = f64_to_f32(fitting_factor(statistics.of(id)));
+            scales.iter_mut().for_each(|scale| *scale *= factor);
+        }
+    }
+}
+
+/// Widths that a factor is chosen for: with more bits, steps matter less.
+const FITTED_BITS: [u8; 3] = [3, 4, 5];
+/// Factors between one power of two and the next.
+const FACTORS: i32 = 8;
+/// Powers of two below the largest magnitude at which steps are looked for.
+const DEPTH: i32 = 8;
+
+/// The factor, from 1 to below 2, after which the best power of two is least worse than the best step
+/// of all.
+fn fitting_factor(values: &Histogram) -> f64 {
+    let range = if values.min() < 0.0 { Range::Narrow } else { Range::Unsigned };
+    let top = f64::from(values.max_abs()).log2().ceil();
+    let mut worse = vec![0.0; 8];
+    for bits in FITTED_BITS {
+        let format = Format { bits, frac: 0, range };
+        // The least error of all powers of two after each factor.
+        let errors: Vec<f64> = (0..FACTORS)
+            .map(|i| {
+                let steps = (0..DEPTH).map(|down| {
+                    let octave = top - f64::from(bits) + 1.0 - f64::from(down);
+                    (octave - f64::from(i) / f64::from(FACTORS)).exp2()
+                });
+                let error = steps.map(|step| values.squared_error_in_steps(format, step));
+                error.fold(f64::INFINITY, f64::min)
+            })
+            .collect();
+        let least = errors.iter().copied().fold(f64::INFINITY, f64::min).max(f64::MIN_POSITIVE);
+        worse.iter_mut().zip(errors).for_each(|(sum, error)| *sum += (error / least).ln());
+    }
+    let best = (0..worse.len()).min_by(|&a, &b| worse[a].total_cmp(&worse[b])).unwrap_or(0);
+    (count_to_f64(best) / f64::from(FACTORS)).exp2()
 }
 
 /// Elements of the three tensors that a layer's exponents touch.

@@ -8,7 +8,7 @@ mod patches;
 mod rounding;
 
 pub use bias::correct;
-pub use equalization::{balance, channel_ranges};
+pub use equalization::{balance, channel_ranges, fit_steps};
 pub use moments::{Calibration, CalibrationOptions};
 
 use crate::error::SearchError;
@@ -94,7 +94,7 @@ impl<'c> Layer<'c> {
         let channels = node.shape.c;
         let rounded = Rounded {
             weights: integers.weights,
-            exponents: vec![0; channels],
+            scales: vec![1.0; channels],
             bias: vec![0.0; channels],
         };
         let layer = plan.layer_mut(&node.name).expect("the plan is of this graph");

@@ -123,7 +123,11 @@ impl Histogram {
     /// The sum of `(x - format(x))^2` over all values, rounding and clipping together; within a
     /// bin the values count as evenly spread.
     pub fn squared_error(&self, format: Format) -> f64 {
-        let resolution = format.resolution();
+        self.squared_error_in_steps(format, format.resolution())
+    }
+
+    /// As [`Self::squared_error`], with steps of `resolution`, which need not be a power of two.
+    pub fn squared_error_in_steps(&self, format: Format, resolution: f64) -> f64 {
         let mut sum = 0.0;
         for (block_idx, block) in self.blocks.iter().enumerate() {
             let Some(block) = block else { continue };

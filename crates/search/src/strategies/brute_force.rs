@@ -233,8 +233,7 @@ pub fn brute_force<O: Oracle>(
         let rule = if hold.rule == ScoreRule::Accuracy { ScoreRule::Drop } else { hold.rule };
         Hold { rule, ..hold }.loss(&evaluation, &evaluation) <= hold.tolerance
     });
-    let sensitivity = Vec::new();
-    Ok(Outcome { plan, evaluation, bound_met, is_finished, trace, sensitivity })
+    Ok(Outcome { evaluation, bound_met, is_finished, trace, ..Outcome::new(plan) })
 }
 
 /// The plan without choice: float, or integers that are wide.

@@ -211,8 +211,8 @@ impl<O: Oracle> Search<'_, O> {
             self.best.filter(|_| is_earlier_legal).unwrap_or(self.found);
         let bound_met =
             evaluation.is_some_and(|e| e.is_complete && self.options.max_loss.is_met(&e.score));
-        let (trace, sensitivity) = (self.trace, Vec::new());
-        Ok(Outcome { plan, evaluation, bound_met, is_finished, trace, sensitivity })
+        let trace = self.trace;
+        Ok(Outcome { evaluation, bound_met, is_finished, trace, ..Outcome::new(plan) })
     }
 
     pub(super) fn is_integer(&self) -> bool {

@@ -28,6 +28,7 @@ pub use tensors::{Kind, PlanHead, Tensor, layer_order, prove, quantized_activati
 use crate::evaluate::Evaluation;
 use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::Plan;
+use pareto::{Explanation, FrontPlan};
 use serde::{Deserialize, Serialize};
 
 /// What a search found.
@@ -50,6 +51,26 @@ pub struct Outcome {
     pub trace: Vec<TraceEntry>,
     /// What each width of each tensor does alone, where the search measured that.
     pub sensitivity: Vec<Sensitivity>,
+    /// Every plan that was measured as a whole, in order, by a search of all tensors at once.
+    pub front: Vec<FrontPlan>,
+    /// What the loss of the plan comes from, where the search has looked.
+    pub explanation: Option<Explanation>,
+}
+
+impl Outcome {
+    /// A plan that nothing is known of.
+    pub const fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            evaluation: None,
+            bound_met: false,
+            is_finished: false,
+            trace: Vec::new(),
+            sensitivity: Vec::new(),
+            front: Vec::new(),
+            explanation: None,
+        }
+    }
 }
 
 /// What each width of a tensor does alone, all others at the widest.
@@ -72,7 +93,11 @@ pub struct WidthEffect {
     pub bits: u8,
     /// Mean divergence that it adds to the class probabilities, in nats.
     pub divergence: f64,
+    /// How far the binary point that does so is from the one of least error.
+    #[serde(default)]
+    pub shift: i8,
 }
+
 
 /// One format that was tried for one tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -48,6 +48,13 @@ pub enum Event<'a> {
         /// Steps in all, as far as can be told.
         expected: usize,
     },
+    /// What the answer will be about, from what an earlier search has measured.
+    Expected {
+        /// Part of the memory at uniform 8 bit, biases apart.
+        memory: f64,
+        /// Part of the multiplications at uniform 8 bit.
+        multiplications: f64,
+    },
     /// A plan was measured on all search images, or until it was out of the question.
     Certified {
         /// The plan.

@@ -23,9 +23,11 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
+    /// `looks` at these search images went before.
     pub(super) fn new(
         options: &ParetoOptions,
         (n, float_correct): (usize, usize),
+        looks: u32,
     ) -> Result<Self, SearchError> {
         let limit = options.max_loss.as_relative(float_correct, n);
         let confidence = options.confidence;
@@ -42,7 +44,12 @@ impl Certificate {
                 return Err(SearchError::Option { option: "confidence", problem });
             }
         }
-        Ok(Self { limit, confidence, float_correct, looks: 0 })
+        Ok(Self { limit, confidence, float_correct, looks })
+    }
+
+    /// The bound, relative.
+    pub(super) const fn limit(&self) -> f64 {
+        self.limit
     }
 
     /// With fewer correct images a plan is out of the question.
@@ -50,9 +57,14 @@ impl Certificate {
         least_correct(self.float_correct, self.limit)
     }
 
-    /// The part of the bound that a plan with that score takes, with what is asked of certainty: at most
-    /// 1 where it keeps to it. Counts as a look at the search images.
-    pub(super) fn part(&mut self, score: &Score) -> f64 {
+    /// The part of the bound that a loss takes: at most 1 where it keeps to it.
+    pub(super) fn part(&self, held: f64) -> f64 {
+        held / self.limit.max(1e-9)
+    }
+
+    /// What is held against the bound: the loss of a plan with that score, relative, with what is asked
+    /// of certainty. Counts as a look at the search images.
+    pub(super) fn held(&mut self, score: &Score) -> f64 {
         self.looks += 1;
         let loss = score.relative_loss();
         let upper = match self.confidence {
@@ -68,7 +80,7 @@ impl Certificate {
                 loss + quantile(1.0 - doubt) * score.relative_error()
             }
         };
-        loss.max(upper) / self.limit.max(1e-9)
+        loss.max(upper)
     }
 }
 
@@ -90,10 +102,17 @@ mod tests {
     use super::*;
     use crate::strategies::{PlanHead, pareto::CostWeights};
 
+    impl Certificate {
+        fn held_part(&mut self, score: &Score) -> f64 {
+            let held = self.held(score);
+            self.part(held)
+        }
+    }
+
     fn certificate(confidence: Option<f64>, n: usize) -> Result<Certificate, SearchError> {
         let cost = CostWeights { memory: 1.0, multiplications: 0.0 };
         let options = ParetoOptions { confidence, ..ParetoOptions::new(PlanHead::INTEGER, cost) };
-        Certificate::new(&options, (n, n / 10 * 9))
+        Certificate::new(&options, (n, n / 10 * 9), 0)
     }
 
     fn score(lost: usize, gained: usize, expected: i64) -> Score {
@@ -119,18 +138,18 @@ mod tests {
     fn the_likely_loss_keeps_a_distance() {
         let mut plain = certificate(None, 5000).unwrap();
         // Ten images are expected to be lost of the 45 that may be.
-        assert!(1.0 >= plain.part(&score(40, 30, 10 << 32)));
+        assert!(1.0 >= plain.held_part(&score(40, 30, 10 << 32)));
         // Luck with the labels does not help, bad luck beyond the bound does harm.
-        assert!(1.0 < plain.part(&score(30, 30, 45 << 32)));
-        assert!(1.0 < plain.part(&score(80, 30, 10 << 32)));
+        assert!(1.0 < plain.held_part(&score(30, 30, 45 << 32)));
+        assert!(1.0 < plain.held_part(&score(80, 30, 10 << 32)));
     }
 
     #[test]
     fn every_look_costs_confidence() {
         let mut sure = certificate(Some(0.95), 5000).unwrap();
         let close = score(35, 17, 0);
-        assert!(1.0 >= sure.part(&close));
-        assert!((0..30).any(|_| 1.0 < sure.part(&close)), "the same score is not enough for ever");
+        assert!(1.0 >= sure.held_part(&close));
+        assert!((0..30).any(|_| 1.0 < sure.held_part(&close)), "the same score is not enough for ever");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Search, Standing};
 use crate::{error::SearchError, evaluate::Oracle, strategies::Kind};
+use fixedwise_graph::Plan;
 use std::collections::BTreeSet;
 
 /// A step of one tensor by one bit, and what it does.
@@ -106,26 +107,35 @@ impl<O: Oracle> Search<'_, '_, O> {
         // Node after node: what comes before one is cached for all of its steps.
         order.sort_by_key(|&item| (self.items.list[item].tensor.node, item));
         for item in order {
-            let tensor = self.items.list[item].tensor.clone();
+            let node = self.items.list[item].tensor.node;
             for bits in self.items.neighbors(item, now.widths.bits[item]) {
-                let plan = if tensor.kind == Kind::Weights {
-                    let mut plan = now.built.plan.clone();
-                    match now.built.alternatives.get(&(tensor.node, bits)) {
-                        Some(part) => part.put(&mut plan),
-                        None => continue,
-                    }
-                    plan
-                } else {
-                    let format =
-                        self.network.activation(&tensor, bits, self.items.shift(item, bits));
-                    self.network.with_activation(&now.built.plan, &tensor, format)?
-                };
-                let divergence = self.divergence(&plan, Some(tensor.node))? - now.divergence;
+                let Some(plan) = self.with(now, item, bits)? else { continue };
+                let divergence = self.divergence(&plan, Some(node))? - now.divergence;
                 let cost = self.items.cost(graph, &plan) - cost;
                 moves.push(Move { item, bits, cost, divergence });
             }
         }
         Ok(moves)
+    }
+
+    /// A plan with another width of one tensor, next to its own; `None` where that is no neighbor.
+    pub(super) fn with(
+        &self,
+        now: &Standing,
+        item: usize,
+        bits: u8,
+    ) -> Result<Option<Plan>, SearchError> {
+        let tensor = &self.items.list[item].tensor;
+        if tensor.kind == Kind::Weights {
+            let Some(part) = now.built.alternatives.get(&(tensor.node, bits)) else {
+                return Ok(None);
+            };
+            let mut plan = now.built.plan.clone();
+            part.put(&mut plan);
+            return Ok(Some(plan));
+        }
+        let format = self.network.activation(tensor, bits, self.items.shift(item, bits));
+        self.network.with_activation(&now.built.plan, tensor, format).map(Some)
     }
 }
 

@@ -1,12 +1,9 @@
 //! The tensors whose widths are chosen, and what they cost.
 
-use super::{CostWeights, ParetoOptions, sensitivity::Curves};
+use super::{ParetoOptions, cost::Meter, sensitivity::Curves};
 use crate::strategies::{Kind, Tensor, quantized_activations};
-use fixedwise_fixed::{
-    Range,
-    convert::{count_to_f64, u64_to_f64},
-};
-use fixedwise_graph::{Graph, NodeId, Plan, Semantics, cost};
+use fixedwise_fixed::{Range, convert::count_to_f64};
+use fixedwise_graph::{Graph, NodeId, Plan, Semantics};
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 /// Widths of weights.
@@ -22,27 +19,17 @@ pub(super) struct Item {
     pub(super) bits: Vec<u8>,
     /// By width, how far the best binary point is from the one of least error.
     pub(super) shift: BTreeMap<u8, i8>,
+    /// Its elements.
+    pub(super) count: usize,
     /// What one bit takes, as a part of the memory at uniform 8 bit.
-    memory: f64,
-}
-
-/// The multiplications of one layer.
-#[derive(Clone, Debug)]
-struct Products {
-    /// The item of its weights.
-    weights: Option<usize>,
-    /// The items that its input is made of.
-    input: Vec<usize>,
-    /// What a bit times a bit takes, as a part of uniform 8 bit.
-    part: f64,
+    pub(super) memory: f64,
 }
 
 /// All of them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Items {
     pub(super) list: Vec<Item>,
-    weight: CostWeights,
-    products: Vec<Products>,
+    pub(super) meter: Meter,
 }
 
 /// A width for each item, and how far its binary point is from the one of least error.
@@ -55,6 +42,7 @@ pub(super) struct Widths {
 impl Items {
     pub(super) fn new(graph: &Graph, options: &ParetoOptions) -> Self {
         let nodes = quantized_activations(graph, Semantics::Integer);
+        let target = options.target.clone().unwrap_or_default();
         let mut list = Vec::new();
         let mut total = 0;
         for kind in [Kind::Weights, Kind::Activations] {
@@ -75,15 +63,20 @@ impl Items {
                 }
                 let widths = if kind == Kind::Weights { WEIGHTS } else { ACTIVATIONS };
                 let least = if tensor.range == Range::Unsigned { 1 } else { 2 };
-                let bits = widths.filter(|&b| b >= least && b <= tensor.widest).collect();
+                let mut bits: Vec<u8> =
+                    widths.filter(|&b| b >= least && b <= tensor.widest).collect();
+                if options.cost.is_of_stored_bytes() {
+                    keep_stored(&mut bits, tensor.widths(&target));
+                }
                 let (memory, shift) = (count_to_f64(count), BTreeMap::new());
-                list.push(Item { tensor, bits, shift, memory });
+                list.push(Item { tensor, bits, shift, count, memory });
             }
         }
         let eight = 8.0 * count_to_f64(total);
         list.iter_mut().for_each(|item| item.memory /= eight);
-        let products = products(graph, &list);
-        Self { list, weight: options.cost, products }
+        let asked = (options.cost, options.limits);
+        let meter = Meter::new(graph, &list, asked, options.target.as_ref());
+        Self { list, meter }
     }
 
     /// Every item as wide as it may be.
@@ -124,47 +117,28 @@ impl Items {
 
     /// What a plan costs, as a part of what uniform 8 bit does.
     pub(super) fn cost(&self, graph: &Graph, plan: &Plan) -> f64 {
-        let ratio = |part: u64, whole: u64| u64_to_f64(part) / u64_to_f64(whole.max(1));
-        let mut sum = 0.0;
-        if self.weight.memory > 0.0 {
-            let memory = cost::memory(graph, plan);
-            let memory = memory.map_or(f64::INFINITY, |m| ratio(m.total(), m.uniform8));
-            sum += self.weight.memory * memory;
-        }
-        if self.weight.multiplications > 0.0 {
-            let products = cost::multiplications(graph, plan);
-            let products = products.map_or(f64::INFINITY, |m| ratio(m.operand, m.uniform8));
-            sum += self.weight.multiplications * products;
-        }
-        sum
-    }
-
-    /// What widths cost, biases apart.
-    fn cost_of(&self, bits: &[u8]) -> f64 {
-        let of = |i: usize| f64::from(bits[i]);
-        let memory: f64 = self.list.iter().enumerate().map(|(i, item)| item.memory * of(i)).sum();
-        let product = |product: &Products| {
-            let input = product.input.iter().map(|&i| of(i)).fold(0.0, f64::max);
-            let input = if product.input.is_empty() { 8.0 } else { input };
-            product.weights.map_or(8.0, of) * input * product.part
-        };
-        let products: f64 = self.products.iter().map(product).sum();
-        self.weight.memory * memory + self.weight.multiplications * products
+        self.meter.plan(graph, &self.list, plan)
     }
 
     /// Widths along the front, the widest first: each step is the one that saves most for what it
     /// adds to the divergence, as if no tensor's harm depended on another's.
-    pub(super) fn front(&self, widest: &Widths, curves: &Curves) -> Vec<Widths> {
+    pub(super) fn front(
+        &self,
+        (graph, like): (&Graph, &Plan),
+        widest: &Widths,
+        curves: &Curves,
+    ) -> Vec<Widths> {
+        let cost_of = |bits: &[u8]| self.meter.widths(graph, &self.list, bits, like);
         let mut front = vec![widest.clone()];
         let mut now = widest.clone();
         loop {
-            let cost = self.cost_of(&now.bits);
+            let cost = cost_of(&now.bits);
             let mut best: Option<(f64, usize, u8)> = None;
             for (i, item) in self.list.iter().enumerate() {
                 for &bits in item.bits.iter().filter(|&&b| b < now.bits[i]) {
                     let mut other = now.bits.clone();
                     other[i] = bits;
-                    let saved = cost - self.cost_of(&other);
+                    let saved = cost - cost_of(&other);
                     let added = added(curves, i, bits) - added(curves, i, now.bits[i]);
                     let price = added.max(1e-9) / saved.max(1e-12);
                     if best.is_none_or(|best| price < best.0) {
@@ -179,16 +153,26 @@ impl Items {
     }
 
     /// What the steps around one on the front add to the divergence for each unit of cost.
-    pub(super) fn price(&self, front: &[Widths], index: usize, curves: &Curves) -> f64 {
+    pub(super) fn price(
+        &self,
+        (graph, like): (&Graph, &Plan),
+        front: &[Widths],
+        index: usize,
+        curves: &Curves,
+    ) -> f64 {
+        let cost_of = |bits: &[u8]| self.meter.widths(graph, &self.list, bits, like);
         const AROUND: usize = 2;
-        let sum = |widths: &Widths| -> f64 {
-            widths.bits.iter().enumerate().map(|(i, &bits)| added(curves, i, bits)).sum()
-        };
+        let sum = |widths: &Widths| divergence_of(widths, curves);
         let from = &front[index.saturating_sub(AROUND)];
         let to = &front[(index + AROUND).min(front.len() - 1)];
-        let saved = self.cost_of(&from.bits) - self.cost_of(&to.bits);
+        let saved = cost_of(&from.bits) - cost_of(&to.bits);
         (sum(to) - sum(from)).max(1e-9) / saved.max(1e-12)
     }
+}
+
+/// What widths add to the divergence, as if no tensor's harm depended on another's.
+pub(super) fn divergence_of(widths: &Widths, curves: &Curves) -> f64 {
+    widths.bits.iter().enumerate().map(|(i, &bits)| added(curves, i, bits)).sum()
 }
 
 /// What a width adds to the divergence, alone.
@@ -196,23 +180,8 @@ fn added(curves: &Curves, item: usize, bits: u8) -> f64 {
     curves[item].iter().find(|(b, _)| *b == bits).map_or(0.0, |(_, added)| *added)
 }
 
-fn products(graph: &Graph, list: &[Item]) -> Vec<Products> {
-    let find = |node: NodeId, kind: Kind| {
-        list.iter().position(|item| item.tensor.node == node && item.tensor.kind == kind)
-    };
-    // The items that each node's value is made of.
-    let mut made_of: Vec<Vec<usize>> = Vec::with_capacity(graph.nodes.len());
-    for (id, node) in graph.nodes.iter().enumerate() {
-        made_of.push(match find(id, Kind::Activations) {
-            Some(item) => vec![item],
-            None => node.inputs.iter().flat_map(|&input| made_of[input].clone()).collect(),
-        });
-    }
-    let macs = u64_to_f64(graph.macs());
-    let of = |(id, node): (NodeId, &fixedwise_graph::Node)| Products {
-        weights: find(id, Kind::Weights),
-        input: made_of[node.inputs[0]].clone(),
-        part: u64_to_f64(graph.node_macs(id)) / macs / 64.0,
-    };
-    graph.layers().map(of).collect()
+/// Of all widths those at which the target stores a tensor: others cost no less than the next of them.
+fn keep_stored(bits: &mut Vec<u8>, widths: &fixedwise_graph::target::Widths) {
+    let levels = widths.levels(bits.last().copied().unwrap_or(8));
+    bits.retain(|bits| levels.contains(bits));
 }

@@ -8,16 +8,23 @@
 //! turn out well.
 
 mod certify;
+mod cost;
 mod descent;
+mod explain;
+mod known;
 mod items;
 mod network;
 mod sensitivity;
+
+pub use cost::{CostWeights, Limits};
+pub use explain::{Explanation, Remedy, Share};
+pub use known::{FrontPlan, Known};
 
 use super::{Event, Kind, Observer, Outcome, PlanHead};
 use crate::{
     error::SearchError,
     evaluate::{Evaluation, Evaluator, Images, Oracle},
-    reconstruct::{Calibration, RoundingOptions, balance, channel_ranges},
+    reconstruct::{Calibration, RoundingOptions, balance, channel_ranges, fit_steps},
     score::MaxLoss,
     statistics::{Statistics, calibrate},
 };
@@ -32,15 +39,6 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-/// What is made small: parts of what uniform 8 bit costs, weighed against each other.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CostWeights {
-    /// Of the bits of all tensors.
-    pub memory: f64,
-    /// Of bits times bits over all multiplications.
-    pub multiplications: f64,
-}
-
 /// How the search goes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParetoOptions {
@@ -53,12 +51,16 @@ pub struct ParetoOptions {
     pub confidence: Option<f64>,
     /// What is made small.
     pub cost: CostWeights,
+    /// What there is of the target's memory.
+    pub limits: Limits,
     /// How weights are rounded.
     pub rounding: RoundingOptions,
     /// What the plan is for.
     pub target: Option<Target>,
     /// Plans that are tried after the front.
     pub exchanges: usize,
+    /// What an earlier search of the same network on the same images has measured.
+    pub known: Option<Known>,
 }
 
 impl ParetoOptions {
@@ -69,9 +71,11 @@ impl ParetoOptions {
             max_loss: MaxLoss::default(),
             confidence: None,
             cost,
+            limits: Limits::default(),
             rounding: RoundingOptions::default(),
             target: None,
             exchanges: 24,
+            known: None,
         }
     }
 }
@@ -81,13 +85,16 @@ impl ParetoOptions {
 pub struct Prepared {
     /// The equalized network.
     pub graph: Graph,
-    /// By node, the exponents of its channels.
-    pub exponents: Vec<Vec<i8>>,
+    /// By node, the scales of its channels.
+    pub scales: Vec<Vec<f32>>,
     /// Ranges of its values.
     pub statistics: Statistics,
+    /// How far its channels were balanced; absent where nothing was scaled.
+    pub balance: Option<f64>,
 }
 
-/// Balances the channels of a network and takes the ranges of its values.
+/// Balances the channels of a network, a `part` of the way, moves the steps of its tensors to where its
+/// values want them and takes the ranges of its values.
 ///
 /// # Errors
 /// Where there is no image, a value is not finite, or `stop` was raised.
@@ -96,29 +103,31 @@ pub fn prepare(
     images: &dyn Images,
     kernels: &'static Kernels,
     stop: &AtomicBool,
+    part: f64,
 ) -> Result<Prepared, SearchError> {
-    let exponents = balance(graph, &channel_ranges(graph, images, kernels, stop)?);
-    let graph = equalize(graph, &exponents);
+    let mut scales = balance(graph, &channel_ranges(graph, images, kernels, stop)?, part);
+    let statistics = calibrate(&equalize(graph, &scales), images, kernels, stop, &|_| ())?;
+    fit_steps(&statistics, &mut scales);
+    let graph = equalize(graph, &scales);
     let statistics = calibrate(&graph, images, kernels, stop, &|_| ())?;
-    Ok(Prepared { graph, exponents, statistics })
+    Ok(Prepared { graph, scales, statistics, balance: Some(part) })
 }
 
 impl Prepared {
     /// The network as it is.
     pub fn new(graph: &Graph, statistics: &Statistics) -> Self {
-        let exponents = vec![Vec::new(); graph.nodes.len()];
-        Self { graph: graph.clone(), exponents, statistics: statistics.clone() }
+        let scales = vec![Vec::new(); graph.nodes.len()];
+        Self { graph: graph.clone(), scales, statistics: statistics.clone(), balance: None }
     }
 
     /// A plan for the network before its channels were balanced, from one for that after.
     #[must_use]
     pub fn plan(&self, mut plan: Plan) -> Plan {
         for (id, node) in self.graph.layers() {
-            let exponents = &self.exponents[id];
-            if let (Some(rounded), false) = (plan.rounded.get_mut(&node.name), exponents.is_empty())
-            {
-                let exponents = exponents.clone();
-                *rounded = Arc::new(Rounded { exponents, ..Rounded::clone(rounded) });
+            let scales = &self.scales[id];
+            if let (Some(rounded), false) = (plan.rounded.get_mut(&node.name), scales.is_empty()) {
+                let scales = scales.clone();
+                *rounded = Arc::new(Rounded { scales, ..Rounded::clone(rounded) });
             }
         }
         plan
@@ -180,7 +189,9 @@ pub fn pareto<O: Oracle>(
     options: &ParetoOptions,
 ) -> Result<Outcome, SearchError> {
     let Tools { prepared, calibration, probe, oracle } = tools;
-    let certificate = Certificate::new(options, oracle.float_score())?;
+    let looks = options.known.as_ref().map_or(0, |known| known.front.len());
+    let looks = u32::try_from(looks).unwrap_or(u32::MAX);
+    let certificate = Certificate::new(options, oracle.float_score(), looks)?;
     let mut search = Search {
         network: Network::new(prepared, calibration, options),
         items: Items::new(&prepared.graph, options),
@@ -191,6 +202,8 @@ pub fn pareto<O: Oracle>(
         certificate,
         best: None,
         curves: Vec::new(),
+        front: Vec::new(),
+        explanation: None,
         done: 0,
         expected: 0,
     };
@@ -201,22 +214,25 @@ pub fn pareto<O: Oracle>(
     };
     let best = search.best.take().ok_or(SearchError::Stopped)?;
     Ok(Outcome {
-        plan: best.plan,
+        plan: best.standing.built.plan,
         bound_met: best.met,
         evaluation: Some(best.evaluation),
         is_finished,
         trace: Vec::new(),
-        sensitivity: sensitivity::describe(&search.items, &search.curves, &best.widths),
+        sensitivity: sensitivity::describe(&search.items, &search.curves, &best.standing.widths),
+        front: search.front,
+        explanation: search.explanation,
     })
 }
 
 /// The best answer so far.
 struct Best {
-    plan: Plan,
-    widths: Widths,
+    standing: Standing,
     evaluation: Evaluation,
     cost: f64,
     met: bool,
+    /// Whether it keeps to the budgets of memory.
+    fits: bool,
 }
 
 struct Search<'a, 'e, O> {
@@ -230,12 +246,16 @@ struct Search<'a, 'e, O> {
     best: Option<Best>,
     /// What widths do alone, once that is measured.
     curves: Curves,
+    /// Every plan that was measured on the search images.
+    front: Vec<FrontPlan>,
+    explanation: Option<Explanation>,
     /// Steps that are done, and that there will be, as far as can be told.
     done: usize,
     expected: usize,
 }
 
 /// A plan in hand.
+#[derive(Clone)]
 struct Standing {
     widths: Widths,
     built: Built,
@@ -247,24 +267,69 @@ impl<O: Oracle> Search<'_, '_, O> {
     fn run(&mut self) -> Result<(), SearchError> {
         self.expected = self.items.n_widths() + 8 + self.options.exchanges;
         let base = self.widest()?;
-        let widest = base.widths.clone();
+        let (graph, widest) = (self.network.graph(), base.built.plan.clone());
+        self.items.meter.settle(graph, &self.items.list, &widest)?;
+        self.items.meter.check(graph, &self.items.list, &widest)?;
         self.certify(&base)?;
-        self.curves = self.sensitivities(&base)?;
-        let front = self.items.front(&widest, &self.curves);
-        // Bisection along the front: the first keeps to the bound, or nothing does.
+        self.curves = match self.options.known.as_ref().and_then(|known| known.curves(&mut self.items))
+        {
+            Some(curves) => curves,
+            None => self.sensitivities(&base)?,
+        };
+        let front = self.items.front((graph, &widest), &base.widths, &self.curves);
+        let (good, standing) = self.bisect(base, &front)?;
+        let price = self.items.price((graph, &widest), &front, good, &self.curves);
+        self.descend(standing, price)?;
+        self.explain()
+    }
+
+    /// Along the front the first keeps to the bound, or nothing does: finds the last that does.
+    fn bisect(
+        &mut self,
+        base: Standing,
+        front: &[Widths],
+    ) -> Result<(usize, Standing), SearchError> {
         let (mut good, mut bad) = (0, front.len());
         let mut standing = base;
+        let mut guess = match &self.options.known {
+            Some(known) => self.expected(known, front, standing.divergence)?,
+            None => None,
+        };
+        let mut stride = 1;
         while bad - good > 1 {
-            let middle = usize::midpoint(good, bad);
-            let next = self.stand(front[middle].clone())?;
-            if self.certify(&next)? <= 1.0 {
-                (good, standing) = (middle, next);
+            // Around what is expected in growing strides, else halfway.
+            let next = match guess {
+                Some(guess) if good < guess && guess < bad => guess,
+                _ => usize::midpoint(good, bad),
+            };
+            let plan = self.stand(front[next].clone())?;
+            let is_good = self.certify(&plan)? <= 1.0;
+            if is_good {
+                (good, standing) = (next, plan);
             } else {
-                bad = middle;
+                bad = next;
             }
+            guess = guess.map(|_| if is_good { next + stride } else { next.saturating_sub(stride) });
+            stride *= 2;
         }
-        let price = self.items.price(&front, good, &self.curves);
-        self.descend(standing, price)
+        Ok((good, standing))
+    }
+
+    /// About where on the front the bound lies, by what an earlier search has measured.
+    fn expected(
+        &mut self,
+        known: &Known,
+        front: &[Widths],
+        base: f64,
+    ) -> Result<Option<usize>, SearchError> {
+        let Some(divergence) = known.divergence_at(self.certificate.limit()) else {
+            return Ok(None);
+        };
+        let adds = |widths: &Widths| base + items::divergence_of(widths, &self.curves);
+        let guess = front.partition_point(|widths| adds(widths) <= divergence).saturating_sub(1);
+        let (memory, multiplications) = self.items.meter.parts(&self.items.list, &front[guess].bits);
+        self.tell(&Event::Expected { memory, multiplications })?;
+        Ok(Some(guess))
     }
 
     /// The plan of the widest tensors that is legal: layers whose sums cannot be proved to fit give up
@@ -318,22 +383,22 @@ impl<O: Oracle> Search<'_, '_, O> {
             }
             Err(error) => return Err(error),
         };
-        let part = if evaluation.is_complete {
-            self.certificate.part(&evaluation.score)
-        } else {
-            f64::INFINITY
-        };
+        let held = evaluation.is_complete.then(|| self.certificate.held(&evaluation.score));
+        let part = held.map_or(f64::INFINITY, |held| self.certificate.part(held));
         let met = part <= 1.0;
-        let cost = self.items.cost(self.network.graph(), plan);
+        let graph = self.network.graph();
+        let fits = self.items.meter.settle(graph, &self.items.list, plan)?;
+        let cost = self.items.cost(graph, plan);
         let is_better = self.best.as_ref().is_none_or(|best| match (met, best.met) {
-            (true, true) => cost < best.cost,
+            (true, true) if fits == best.fits => cost < best.cost,
+            (true, true) => fits,
             (true, false) => true,
             (false, true) => false,
             (false, false) => evaluation.relative_loss() < best.evaluation.relative_loss(),
         });
+        self.front.push(FrontPlan::new(graph, standing, &evaluation, held, met));
         if is_better {
-            let widths = standing.widths.clone();
-            self.best = Some(Best { plan: plan.clone(), widths, evaluation, cost, met });
+            self.best = Some(Best { standing: standing.clone(), evaluation, cost, met, fits });
         }
         let (done, expected) = (self.done, self.expected.max(self.done));
         self.tell(&Event::Certified { plan, evaluation: &evaluation, is_better, done, expected })?;

@@ -53,6 +53,7 @@ impl Part {
 }
 
 /// A plan with its weights rounded, and with what they would be at the widths next to theirs.
+#[derive(Clone)]
 pub(super) struct Built {
     pub(super) plan: Plan,
     pub(super) alternatives: BTreeMap<(NodeId, u8), Part>,

@@ -93,13 +93,19 @@ impl<O: Oracle> Search<'_, '_, O> {
 
 /// The curves by name, with the width that each tensor has in the end.
 pub(super) fn describe(items: &Items, curves: &Curves, chosen: &Widths) -> Vec<Sensitivity> {
-    let effect = |&(bits, divergence): &(u8, f64)| WidthEffect { bits, divergence };
-    let all = items.list.iter().zip(curves).zip(&chosen.bits);
-    all.map(|((item, curve), &bits)| Sensitivity {
+    let all = items.list.iter().zip(curves).zip(&chosen.bits).enumerate();
+    all.map(|(i, ((item, curve), &bits))| Sensitivity {
         name: item.tensor.name.clone(),
         kind: item.tensor.kind,
         bits,
-        widths: curve.iter().map(effect).collect(),
+        widths: curve
+            .iter()
+            .map(|&(bits, divergence)| WidthEffect {
+                bits,
+                divergence,
+                shift: items.shift(i, bits),
+            })
+            .collect(),
     })
     .collect()
 }

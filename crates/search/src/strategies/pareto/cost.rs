@@ -1,0 +1,295 @@
+//! What a plan costs, and what is made small of it.
+
+use super::items::Item;
+use crate::{error::SearchError, strategies::Kind};
+use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
+use fixedwise_graph::{
+    AccumulatorPolicy, Graph, NodeId, Plan, Target, cost,
+    footprint::{Footprint, value_memory},
+    lower_for,
+};
+use std::{cell::RefCell, collections::BTreeMap};
+
+/// What is made small: parts of what uniform 8 bit takes, weighed against each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CostWeights {
+    /// Of the bits of all tensors.
+    pub memory: f64,
+    /// Of bits times bits over all multiplications.
+    pub multiplications: f64,
+    /// Of the bytes of weights as the target stores them.
+    pub flash: f64,
+    /// Of the bytes of values that are alive together, as the target stores them.
+    pub ram: f64,
+}
+
+impl CostWeights {
+    /// Whether widths between two that a target stores bring nothing.
+    pub(super) fn is_of_stored_bytes(self) -> bool {
+        self.memory + self.multiplications <= 0.0
+    }
+}
+
+/// The memory there is; nothing where that is not said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of constants.
+    pub flash_bytes: Option<u64>,
+    /// Bytes of working memory.
+    pub ram_bytes: Option<u64>,
+}
+
+impl Limits {
+    /// Whether there is one.
+    pub const fn is_any(self) -> bool {
+        self.flash_bytes.is_some() || self.ram_bytes.is_some()
+    }
+}
+
+/// What a plan takes: parts of uniform 8 bit by name, bytes on the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Taken {
+    memory: f64,
+    multiplications: f64,
+    flash_bytes: f64,
+    ram_bytes: f64,
+}
+
+/// What the part of a budget that is not there costs, against all that uniform 8 bit takes: first of all
+/// a plan has to fit.
+const BEYOND: f64 = 100.0;
+
+/// The multiplications of one layer.
+#[derive(Clone, Debug)]
+struct Products {
+    /// The item of its weights.
+    weights: Option<usize>,
+    /// The items that its input is made of.
+    input: Vec<usize>,
+    /// What a bit times a bit takes, as a part of uniform 8 bit.
+    part: f64,
+}
+
+/// Measures plans, and widths before there is a plan.
+#[derive(Debug)]
+pub(super) struct Meter {
+    weights: CostWeights,
+    limits: Limits,
+    target: Target,
+    products: Vec<Products>,
+    /// Of everything at 8 bits.
+    flash8: f64,
+    ram8: f64,
+    /// Bytes that the target takes beside weights and values: what describes layers, biases, working
+    /// memory of kernels.
+    rest: [f64; 2],
+    /// Memory of values that was looked at already, by their widths.
+    values: RefCell<BTreeMap<Vec<u8>, f64>>,
+}
+
+impl Meter {
+    /// # Errors
+    /// Where the uniform plan does not fit the graph.
+    pub(super) fn new(
+        graph: &Graph,
+        list: &[Item],
+        (weights, limits): (CostWeights, Limits),
+        target: Option<&Target>,
+    ) -> Self {
+        let flash8 = list.iter().filter(|item| item.tensor.kind == Kind::Weights);
+        let flash8 = flash8.map(|item| count_to_f64(item.count)).sum::<f64>().max(1.0);
+        let values = graph.nodes.iter().map(|node| node.shape.len()).max();
+        Self {
+            weights,
+            limits,
+            target: target.cloned().unwrap_or_default(),
+            products: products(graph, list),
+            flash8,
+            ram8: count_to_f64(values.unwrap_or(1)),
+            rest: [0.0; 2],
+            values: RefCell::default(),
+        }
+    }
+
+    const fn has_flash(&self) -> bool {
+        self.weights.flash > 0.0 || self.limits.flash_bytes.is_some()
+    }
+
+    const fn has_ram(&self) -> bool {
+        self.weights.ram > 0.0 || self.limits.ram_bytes.is_some()
+    }
+
+    fn total(&self, taken: Taken) -> f64 {
+        let beyond = |bytes: f64, limit: Option<u64>| {
+            limit.map_or(0.0, |limit| (bytes / u64_to_f64(limit.max(1)) - 1.0).max(0.0))
+        };
+        let beyond = beyond(taken.flash_bytes, self.limits.flash_bytes)
+            + beyond(taken.ram_bytes, self.limits.ram_bytes);
+        self.weights.memory * taken.memory
+            + self.weights.multiplications * taken.multiplications
+            + self.weights.flash * taken.flash_bytes / self.flash8
+            + self.weights.ram * taken.ram_bytes / self.ram8
+            + BEYOND * beyond
+    }
+
+    /// What a plan costs, as a part of what uniform 8 bit does.
+    pub(super) fn plan(&self, graph: &Graph, list: &[Item], plan: &Plan) -> f64 {
+        let ratio = |part: u64, whole: u64| u64_to_f64(part) / u64_to_f64(whole.max(1));
+        let mut taken = Taken::default();
+        if self.weights.memory > 0.0 {
+            let memory = cost::memory(graph, plan);
+            taken.memory = memory.map_or(f64::INFINITY, |m| ratio(m.total(), m.uniform8));
+        }
+        if self.weights.multiplications > 0.0 {
+            let products = cost::multiplications(graph, plan);
+            taken.multiplications =
+                products.map_or(f64::INFINITY, |m| ratio(m.operand, m.uniform8));
+        }
+        let bits = |item: &Item| item.tensor.of(plan).map_or(8, |format| format.bits);
+        let bits: Vec<u8> = list.iter().map(bits).collect();
+        taken.flash_bytes = self.flash(list, &bits);
+        taken.ram_bytes = self.ram(graph, list, &bits, plan);
+        self.total(taken)
+    }
+
+    /// What widths cost, biases apart; `like` is any plan of the graph.
+    pub(super) fn widths(&self, graph: &Graph, list: &[Item], bits: &[u8], like: &Plan) -> f64 {
+        let (memory, multiplications) = self.parts(list, bits);
+        self.total(Taken {
+            memory,
+            multiplications,
+            flash_bytes: self.flash(list, bits),
+            ram_bytes: self.ram(graph, list, bits, like),
+        })
+    }
+
+    /// The memory and the multiplications of widths, each as a part of what uniform 8 bit takes, biases
+    /// apart.
+    pub(super) fn parts(&self, list: &[Item], bits: &[u8]) -> (f64, f64) {
+        let of = |i: usize| f64::from(bits[i]);
+        let product = |product: &Products| {
+            let input = product.input.iter().map(|&i| of(i)).fold(0.0, f64::max);
+            let input = if product.input.is_empty() { 8.0 } else { input };
+            product.weights.map_or(8.0, of) * input * product.part
+        };
+        let memory = list.iter().enumerate().map(|(i, item)| item.memory * of(i)).sum();
+        (memory, self.products.iter().map(product).sum())
+    }
+
+    /// The width at which the target stores a tensor.
+    fn stored(&self, item: &Item, bits: u8) -> u8 {
+        item.tensor.widths(&self.target).stored(bits).unwrap_or(bits)
+    }
+
+    fn flash(&self, list: &[Item], bits: &[u8]) -> f64 {
+        if !self.has_flash() {
+            return 0.0;
+        }
+        let weights = list.iter().zip(bits).filter(|(item, _)| item.tensor.kind == Kind::Weights);
+        let bytes = weights.map(|(item, &bits)| {
+            f64::from(self.stored(item, bits)) * count_to_f64(item.count) / 8.0
+        });
+        bytes.sum::<f64>() + self.rest[0]
+    }
+
+    fn ram(&self, graph: &Graph, list: &[Item], bits: &[u8], like: &Plan) -> f64 {
+        if !self.has_ram() {
+            return 0.0;
+        }
+        let activations =
+            || list.iter().zip(bits).filter(|(item, _)| item.tensor.kind != Kind::Weights);
+        let stored: Vec<u8> = activations().map(|(item, &bits)| self.stored(item, bits)).collect();
+        if let Some(&bytes) = self.values.borrow().get(&stored) {
+            return bytes + self.rest[1];
+        }
+        let mut plan = like.clone();
+        for (item, &bits) in activations() {
+            if let Some(format) = item.tensor.of(&plan) {
+                let format = fixedwise_fixed::Format { bits, ..format };
+                item.tensor.set(&mut plan, Some(format));
+            }
+        }
+        let bytes = value_memory(graph, &plan, &self.target);
+        let bytes = bytes.map_or(f64::INFINITY, |memory| count_to_f64(memory.bytes));
+        self.values.borrow_mut().insert(stored, bytes);
+        bytes + self.rest[1]
+    }
+
+    /// Takes what a plan really takes on the target, so that what is told of others is right too;
+    /// whether it fits.
+    ///
+    /// # Errors
+    /// Where the plan is not legal on the target.
+    pub(super) fn settle(
+        &mut self,
+        graph: &Graph,
+        list: &[Item],
+        plan: &Plan,
+    ) -> Result<bool, SearchError> {
+        if !self.has_flash() && !self.has_ram() {
+            return Ok(true);
+        }
+        let fixed = lower_for(graph, plan, AccumulatorPolicy::Prove32, &self.target)?;
+        let footprint = Footprint::new(&fixed, &self.target);
+        let bits = |item: &Item| item.tensor.of(plan).map_or(8, |format| format.bits);
+        let bits: Vec<u8> = list.iter().map(bits).collect();
+        let (flash, ram) = (self.flash(list, &bits), self.ram(graph, list, &bits, plan));
+        if self.has_flash() {
+            self.rest[0] += u64_to_f64(footprint.flash_bytes) - flash;
+        }
+        if self.has_ram() {
+            self.rest[1] += u64_to_f64(footprint.ram_bytes) - ram;
+        }
+        let fits = |bytes: u64, limit: Option<u64>| limit.is_none_or(|limit| bytes <= limit);
+        Ok(fits(footprint.flash_bytes, self.limits.flash_bytes)
+            && fits(footprint.ram_bytes, self.limits.ram_bytes))
+    }
+
+    /// Refuses budgets that the narrowest plan of all does not keep to.
+    ///
+    /// # Errors
+    /// [`SearchError::Option`] with what it takes.
+    pub(super) fn check(
+        &self,
+        graph: &Graph,
+        list: &[Item],
+        like: &Plan,
+    ) -> Result<(), SearchError> {
+        let least: Vec<u8> = list.iter().map(|item| item.bits.first().copied().unwrap_or(1)).collect();
+        let of = [
+            ("max-flash", self.limits.flash_bytes, self.flash(list, &least), "weight"),
+            ("max-ram", self.limits.ram_bytes, self.ram(graph, list, &least, like), "activation"),
+        ];
+        for (option, limit, bytes, what) in of {
+            let Some(limit) = limit.filter(|&limit| bytes > u64_to_f64(limit)) else { continue };
+            let problem = format!(
+                "is {limit} bytes, and with every {what} as narrow as it can be the network still takes \
+                 about {bytes:.0} on target `{}`; allow as much, or take a smaller network",
+                self.target.name
+            );
+            return Err(SearchError::Option { option, problem });
+        }
+        Ok(())
+    }
+}
+
+fn products(graph: &Graph, list: &[Item]) -> Vec<Products> {
+    let find = |node: NodeId, kind: Kind| {
+        list.iter().position(|item| item.tensor.node == node && item.tensor.kind == kind)
+    };
+    // The items that each node's value is made of.
+    let mut made_of: Vec<Vec<usize>> = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        made_of.push(match find(id, Kind::Activations) {
+            Some(item) => vec![item],
+            None => node.inputs.iter().flat_map(|&input| made_of[input].clone()).collect(),
+        });
+    }
+    let macs = u64_to_f64(graph.macs());
+    let of = |(id, node): (NodeId, &fixedwise_graph::Node)| Products {
+        weights: find(id, Kind::Weights),
+        input: made_of[node.inputs[0]].clone(),
+        part: u64_to_f64(graph.node_macs(id)) / macs / 64.0,
+    };
+    graph.layers().map(of).collect()
+}

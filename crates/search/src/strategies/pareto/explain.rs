@@ -1,0 +1,160 @@
+//! What the loss of the chosen plan comes from, and what one change would help most.
+
+use super::{Search, Standing};
+use crate::{error::SearchError, evaluate::Oracle, strategies::Kind};
+use fixedwise_fixed::{Format, Range};
+use fixedwise_graph::{NodeId, Op, Plan, cost};
+use serde::{Deserialize, Serialize};
+
+/// What the loss of a plan comes from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Mean divergence of the plan's class probabilities from the float network's, in nats.
+    pub divergence: f64,
+    /// Tensor by tensor, what makes most of it first.
+    pub shares: Vec<Share>,
+    /// The bit more that lowers the divergence most.
+    pub remedy: Option<Remedy>,
+}
+
+/// By how much the divergence falls when one source of error in one node alone is taken away, in nats;
+/// zero where it does not.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The node.
+    pub name: String,
+    /// Weights at the widest instead of their width.
+    pub weights: f64,
+    /// The bias at the scale of the accumulator.
+    pub bias: f64,
+    /// Results that do not saturate.
+    pub clipping: f64,
+    /// Results in steps an eighth as large; of a layer or what stands alone.
+    pub rounding: f64,
+    /// The same of a residual add, whose operands are brought to its steps.
+    pub alignment: f64,
+}
+
+impl Share {
+    /// All of them together.
+    pub fn total(&self) -> f64 {
+        self.weights + self.bias + self.clipping + self.rounding + self.alignment
+    }
+}
+
+/// One tensor wider by one width.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Remedy {
+    /// The node.
+    pub name: String,
+    /// Which of its tensors.
+    pub kind: Kind,
+    /// Its width, and the one that helps.
+    pub bits: [u8; 2],
+    /// By how much the divergence falls, in nats.
+    pub divergence: f64,
+    /// Bits that the whole plan takes more.
+    pub memory_bits: u64,
+}
+
+/// Bits that take away the error of rounding, or of clipping.
+const FINER: u8 = 3;
+/// Bits of the widest result.
+const WIDEST: u8 = 15;
+
+impl<O: Oracle> Search<'_, '_, O> {
+    /// Takes the sources of error away one by one from the best plan.
+    pub(super) fn explain(&mut self) -> Result<(), SearchError> {
+        let Some(best) = &self.best else { return Ok(()) };
+        let now = best.standing.clone();
+        let mut shares = Vec::new();
+        let mut remedy: Option<Remedy> = None;
+        for id in 0..self.network.graph().nodes.len() {
+            let Some(share) = self.share(&now, id)? else { continue };
+            shares.push(share);
+            for kind in [Kind::Weights, Kind::Activations] {
+                let Some(found) = self.wider(&now, id, kind)? else { continue };
+                if remedy.as_ref().is_none_or(|best| found.divergence > best.divergence) {
+                    remedy = Some(found);
+                }
+            }
+        }
+        shares.sort_by(|a, b| b.total().total_cmp(&a.total()));
+        let remedy = remedy.filter(|remedy| remedy.divergence > 0.0);
+        self.explanation = Some(Explanation { divergence: now.divergence, shares, remedy });
+        Ok(())
+    }
+
+    /// What comes of a node; `None` where it has no tensor of its own.
+    fn share(&mut self, now: &Standing, id: NodeId) -> Result<Option<Share>, SearchError> {
+        let plan = &now.built.plan;
+        let node = &self.network.graph().nodes[id];
+        let mut share = Share { name: node.name.clone(), ..Share::default() };
+        let weights = self.items.find(id, Kind::Weights);
+        let results = self.items.find(id, Kind::Activations);
+        if weights.is_none() && results.is_none() {
+            return Ok(None);
+        }
+        if let Some(item) = weights {
+            let widest = self.items.list[item].bits.last().copied().unwrap_or(8);
+            if now.widths.bits[item] < widest {
+                let mut wide = plan.clone();
+                let layer = self.network.layer(plan, id)?;
+                layer.round(&mut wide, widest, &self.options.rounding)?;
+                share.weights = self.fall(now, &wide, id)?;
+            }
+            let mut exact = plan.clone();
+            if let Some(layer) = exact.layer_mut(&node.name) {
+                layer.bias = None;
+            }
+            share.bias = self.fall(now, &exact, id)?;
+        }
+        if let Some(item) = results {
+            let tensor = self.items.list[item].tensor.clone();
+            let Some(format) = tensor.of(plan) else { return Ok(Some(share)) };
+            let most = if format.range == Range::Unsigned { WIDEST } else { WIDEST + 1 };
+            let bits = (format.bits + FINER).min(most);
+            let more = bits - format.bits;
+            let finer = Format { bits, frac: format.frac.saturating_add_unsigned(more), ..format };
+            let without_clipping = self.network.with_activation(plan, &tensor, Format { bits, ..format })?;
+            let without_rounding = self.network.with_activation(plan, &tensor, finer)?;
+            share.clipping = self.fall(now, &without_clipping, id)?;
+            let rounding = self.fall(now, &without_rounding, id)?;
+            match &node.op {
+                Op::Add(_) => share.alignment = rounding,
+                _ => share.rounding = rounding,
+            }
+        }
+        Ok(Some(share))
+    }
+
+    /// By how much another plan diverges less; 0 where it is not legal.
+    fn fall(&mut self, now: &Standing, plan: &Plan, id: NodeId) -> Result<f64, SearchError> {
+        match self.divergence(plan, Some(id)) {
+            Ok(divergence) => Ok((now.divergence - divergence).max(0.0)),
+            Err(SearchError::Lower(_)) => Ok(0.0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the next width of a tensor would do.
+    fn wider(
+        &mut self,
+        now: &Standing,
+        id: NodeId,
+        kind: Kind,
+    ) -> Result<Option<Remedy>, SearchError> {
+        let Some(item) = self.items.find(id, kind) else { return Ok(None) };
+        let bits = now.widths.bits[item];
+        let Some(next) = self.items.neighbors(item, bits).into_iter().find(|&b| b > bits) else {
+            return Ok(None);
+        };
+        let Some(plan) = self.with(now, item, next)? else { return Ok(None) };
+        let divergence = self.fall(now, &plan, id)?;
+        let graph = self.network.graph();
+        let memory = |plan| cost::memory(graph, plan).map_or(0, |memory| memory.total());
+        let memory_bits = memory(&plan).saturating_sub(memory(&now.built.plan));
+        let name = self.items.list[item].tensor.name.clone();
+        Ok(Some(Remedy { name, kind, bits: [bits, next], divergence, memory_bits }))
+    }
+}
