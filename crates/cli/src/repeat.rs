@@ -31,7 +31,8 @@ pub(crate) fn arguments() -> Result<Vec<OsString>, Error> {
 
 /// What a run was asked for, without what belongs to one run alone: the words after `quantize`.
 pub(crate) fn words(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
-    let words: Option<Vec<String>> = arguments.into_iter().skip(2).map(|word| word.into_string().ok()).collect();
+    let words: Option<Vec<String>> =
+        arguments.into_iter().skip(2).map(|word| word.into_string().ok()).collect();
     let words = words.unwrap_or_default();
     let mut kept = Vec::new();
     let mut is_value = false;
@@ -73,7 +74,8 @@ fn repeated(own: &[OsString], folder: &str) -> Result<Option<Vec<OsString>>, Err
     let result = RunResult::from_json(&text).map_err(refuse)?;
     if result.command.is_empty() {
         return Err(refuse(
-            "it does not say what the run was asked for; give MODEL and the data as well".to_owned(),
+            "it does not say what the run was asked for; give MODEL and the data as well"
+                .to_owned(),
         ));
     }
     let output = Path::new(folder).join(FOLDER).into_os_string();

@@ -47,11 +47,12 @@ fn a_run_becomes_pictures() {
     run(&[&quantize[..], &["-o", "front"]].concat());
     run(&[&["plot", "all", "front", "--quiet"][..], &model].concat());
     let plots = files(&folder.join("front/plots"));
-    let names = ["bits", "costs", "distributions", "sensitivity"];
+    let names = ["bits", "costs", "distributions", "front", "sensitivity"];
     let expected: Vec<String> =
         names.iter().flat_map(|name| [format!("{name}.png"), format!("{name}.svg")]).collect();
     assert_eq!(plots, expected);
     run(&["plot", "sensitivity", "front/result.json", "-o", "sensitivity.svg"]);
+    run(&["plot", "front", "front/result.json", "-o", "front.svg"]);
 
     run(&["plot", "bits", "run/plan.toml", "run/result.json", "-o", "two.svg"]);
     let svg = fs::read_to_string(folder.join("two.svg")).unwrap();

@@ -54,6 +54,40 @@ fn a_small_network_is_quantized_evaluated_and_resumed() {
 }
 
 #[test]
+fn another_question_takes_no_second_search() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    let run = |arguments: &[&str]| fixedwise(folder).arg("quantize").args(arguments).assert();
+    let data = ["brightest.onnx", "--data", "images.npz", "--json"];
+    let first = run(&[&data[..], &["-o", "first", "--max-loss", "20%"]].concat()).success();
+    let first = json(&first.get_output().stdout);
+    assert_eq!(
+        first["command"],
+        serde_json::json!(["brightest.onnx", "--data", "images.npz", "--max-loss", "20%"])
+    );
+
+    let second = run(&["--from", "first", "--max-loss", "5%", "--json"]).success();
+    let second = json(&second.get_output().stdout);
+    assert_eq!(second["max_loss"]["value"], 0.05);
+    assert_eq!(second["model"], first["model"]);
+    assert!(folder.join("first/what-if/plan.toml").is_file());
+    let images = |result: &Value| result["images_evaluated"].as_u64().unwrap();
+    assert!(images(&second) < images(&first), "{} {}", images(&second), images(&first));
+    // And of that answer again.
+    run(&["--from", "first/what-if", "--objective", "mixed", "--quiet"]).success();
+
+    let refused = |arguments: &[&str], expected: &str| {
+        let verdict = run(arguments).code(1);
+        let text = String::from_utf8(verdict.get_output().stderr.clone()).unwrap();
+        assert!(text.contains(expected), "{text}");
+    };
+    refused(&["--from", "nowhere"], "nowhere");
+    refused(&["--from", "first", "--seed", "3"], "other images");
+    refused(&["--from", "first", "--strategy", "joint"], "needs the strategy pareto");
+}
+
+#[test]
 fn a_bound_out_of_reach_is_code_2_with_the_best_so_far() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -6,7 +6,7 @@ use crate::{
 };
 use fixedwise_fixed::{Format, convert::count_to_u64};
 use fixedwise_graph::{
-    FixedGraph, Graph, Plan, Semantics, Target,
+    FixedGraph, Graph, Node, Plan, Semantics, Target,
     footprint::{Footprint, Share, value_memory},
     target::Widths,
 };
@@ -73,7 +73,12 @@ pub(crate) fn take(
         budgets.push(budget("ram", limit_bytes, footprint.ram_bytes, &footprint.ram));
     }
     for budget in budgets.iter_mut().filter(|budget| !budget.is_met) {
-        budget.steps = steps(&result.tried, graph, plan, target, budget);
+        let is_measured = |node: &Node, kind: Kind, bits: u8| {
+            let mut of_it = result.sensitivity.iter();
+            let found = of_it.find(|s| s.name == node.name && s.kind == kind);
+            found.is_some_and(|s| s.widths.iter().any(|width| width.bits == bits))
+        };
+        budget.steps = steps((&result.tried, &is_measured), graph, plan, target, budget);
         if budget.memory == "ram" {
             budget.least_bytes = Some(least_ram(graph, plan, target)?);
         }
@@ -100,7 +105,7 @@ fn budget(memory: &str, limit_bytes: u64, bytes: u64, shares: &[Share]) -> Budge
 /// Formats that were tried and not taken, and that would save bytes of this budget: of each tensor
 /// the one with the least loss at the next width that is stored.
 fn steps(
-    tried: &[TraceEntry],
+    (tried, is_measured): (&[TraceEntry], &dyn Fn(&Node, Kind, u8) -> bool),
     graph: &Graph,
     plan: &Plan,
     target: &Target,
@@ -137,7 +142,7 @@ fn steps(
             bits: format.bits,
             next_bits: to,
             saved_bytes: u64::from(from - to) * count_to_u64(count) / 8,
-            was_tried: tried().next().is_some(),
+            was_tried: tried().next().is_some() || is_measured(node, kind, to),
             loss: losses.min_by(f64::total_cmp),
         });
     }

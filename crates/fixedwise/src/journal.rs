@@ -111,6 +111,17 @@ pub(crate) struct Journaling<'a> {
 }
 
 impl Journaling<'_> {
+    /// Writes an evaluation down, where it is new.
+    fn write(&mut self, evaluation: Evaluation) -> Result<Evaluation, SearchError> {
+        if let (Some(journal), Some(entry)) = (&mut self.journal, evaluation.journal_entry())
+            && let Err(failure) = journal.append(&entry)
+        {
+            self.failure = Some(failure);
+            return Err(SearchError::Stopped);
+        }
+        Ok(evaluation)
+    }
+
     /// What was found, unless the journal failed on the way.
     pub(crate) fn finish<T>(&mut self, found: Result<T, SearchError>) -> Result<T, Error> {
         match self.failure.take() {
@@ -128,13 +139,12 @@ impl Oracle for Journaling<'_> {
         at_least: Option<usize>,
     ) -> Result<Evaluation, SearchError> {
         let evaluation = self.evaluator.evaluate(plan, focus, at_least)?;
-        if let (Some(journal), Some(entry)) = (&mut self.journal, evaluation.journal_entry())
-            && let Err(failure) = journal.append(&entry)
-        {
-            self.failure = Some(failure);
-            return Err(SearchError::Stopped);
-        }
-        Ok(evaluation)
+        self.write(evaluation)
+    }
+
+    fn evaluate_first(&mut self, plan: &Plan, images: usize) -> Result<Evaluation, SearchError> {
+        let evaluation = self.evaluator.evaluate_first(plan, images)?;
+        self.write(evaluation)
     }
 
     fn check(&self, plan: &Plan) -> Result<(), LowerError> {

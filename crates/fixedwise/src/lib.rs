@@ -64,7 +64,7 @@ pub use model::Model;
 pub use output::write_file;
 pub use plan_file::{plan_target, plan_to_toml, plan_to_toml_for, read_plan};
 pub use plot::{
-    FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_distributions, plot_drop,
+    FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_distributions, plot_drop, plot_front,
     plot_heatmap, plot_sensitivity,
 };
 pub use progress::{Candidate, Observer, Progress, Step};

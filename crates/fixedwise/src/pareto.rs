@@ -6,7 +6,7 @@ use fixedwise_graph::{AccumulatorPolicy, Graph, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluator, EvaluatorOptions, Images, Oracle, Predictions, SearchError, Statistics,
-    reconstruct::{Calibration, CalibrationOptions, RoundingOptions},
+    reconstruct::{Calibration, CalibrationOptions, RoundingOptions, telling_images},
     strategies::{
         Objective, Observer, Outcome, PlanHead,
         pareto::{self, CostWeights, Known, ParetoOptions, Prepared, Tools},
@@ -16,6 +16,8 @@ use std::sync::atomic::AtomicBool;
 
 /// Search images on which divergence is measured.
 const PROBE: usize = 512;
+/// Of these, images on which single steps are measured.
+const GLANCE: usize = 256;
 
 /// Some images of a set.
 struct Subset<'a> {
@@ -51,16 +53,30 @@ fn cost(objective: Objective) -> CostWeights {
 
 /// Images that the search looks at without their labels.
 struct Looks<'a> {
-    calibration: &'a dyn Images,
+    calibration: Subset<'a>,
     /// Some of the search images.
     probe: Subset<'a>,
+    /// Some of these.
+    glance: Subset<'a>,
 }
 
 impl<'a> Looks<'a> {
-    fn new(options: &QuantizeOptions, calibration: &'a dyn Images, images: &'a dyn Images) -> Self {
+    fn new(
+        options: &QuantizeOptions,
+        graph: &Graph,
+        calibration: &'a dyn Images,
+        images: &'a dyn Images,
+        stop: &AtomicBool,
+    ) -> Result<Self, SearchError> {
+        let count = CalibrationOptions::default().images;
+        let draw = (count, options.seed);
+        let telling = telling_images(graph, calibration, Kernels::best(), stop, draw)?;
+        let calibration = Subset { images: calibration, which: telling };
         let all: Vec<usize> = (0..images.len()).collect();
         let which = divide(&all, options.seed, &[PROBE]).swap_remove(0);
-        Self { calibration, probe: Subset { images, which } }
+        let few = divide(&which, options.seed, &[GLANCE]).swap_remove(0);
+        let glance = Subset { images, which: few };
+        Ok(Self { calibration, probe: Subset { images, which }, glance })
     }
 
     fn calibration(
@@ -71,20 +87,20 @@ impl<'a> Looks<'a> {
     ) -> Result<Calibration<'a>, SearchError> {
         let cache_bytes = options.cache_bytes / 2;
         let looks = CalibrationOptions { cache_bytes, ..CalibrationOptions::default() };
-        Calibration::new(graph, self.calibration, Kernels::best(), stop, looks)
+        Calibration::new(graph, &self.calibration, Kernels::best(), stop, looks)
     }
 
     fn evaluator(
-        &'a self,
-        options: &QuantizeOptions,
+        images: &'a Subset<'a>,
+        cache_bytes: usize,
         graph: &'a Graph,
         stop: &'a AtomicBool,
     ) -> Result<Evaluator<'a>, SearchError> {
         let kernels = Kernels::best();
-        let predictions = Predictions::new(graph, &self.probe, kernels, stop)?;
-        let (cache_bytes, policy) = (options.cache_bytes, AccumulatorPolicy::Widen);
+        let predictions = Predictions::new(graph, images, kernels, stop)?;
+        let policy = AccumulatorPolicy::Widen;
         let widening = EvaluatorOptions { cache_bytes, policy };
-        Ok(Evaluator::new(graph, &self.probe, predictions, kernels, stop, widening))
+        Ok(Evaluator::new(graph, images, predictions, kernels, stop, widening))
     }
 }
 
@@ -120,11 +136,11 @@ pub(crate) fn prepare(
         Some(Some(part)) => return balanced(part),
         None => {}
     }
-    let looks = Looks::new(options, calibration, images);
+    let looks = Looks::new(options, graph, calibration, images, stop)?;
     let pareto_options = pareto_options(options, head);
     let trial = |prepared: &Prepared| {
         let calibration = looks.calibration(options, &prepared.graph, stop)?;
-        let mut probe = looks.evaluator(options, &prepared.graph, stop)?;
+        let mut probe = Looks::evaluator(&looks.probe, 0, &prepared.graph, stop)?;
         pareto::trial(prepared, &calibration, &mut probe, &pareto_options)
     };
     let mut best = (f64::INFINITY, plain);
@@ -141,8 +157,8 @@ pub(crate) fn prepare(
     Ok(best.1)
 }
 
-/// Searches a plan of the network before its channels were balanced; tells also how many images the
-/// probe ran.
+/// Searches a plan of the network before its channels were balanced, on which the oracle measures; tells
+/// also how many images the probe ran.
 pub(crate) fn search<O: Oracle>(
     options: &QuantizeOptions,
     head: PlanHead,
@@ -153,14 +169,20 @@ pub(crate) fn search<O: Oracle>(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<(Outcome, u64), SearchError> {
-    let looks = Looks::new(options, calibration, images);
+    let looks = Looks::new(options, &prepared.graph, calibration, images, stop)?;
     let calibration = looks.calibration(options, &prepared.graph, stop)?;
-    let mut probe = looks.evaluator(options, &prepared.graph, stop)?;
-    let tools = Tools { prepared, calibration: &calibration, probe: &mut probe, oracle };
+    let mut probe = Looks::evaluator(&looks.probe, 0, &prepared.graph, stop)?;
+    let mut glance = Looks::evaluator(&looks.glance, options.cache_bytes, &prepared.graph, stop)?;
+    let tools = Tools {
+        prepared,
+        calibration: &calibration,
+        probe: &mut probe,
+        glance: &mut glance,
+        oracle,
+    };
     let options = ParetoOptions { known, ..pareto_options(options, head) };
-    let mut outcome = pareto::pareto(tools, observer, &options)?;
-    outcome.plan = prepared.plan(outcome.plan);
-    Ok((outcome, probe.images_evaluated()))
+    let outcome = pareto::pareto(tools, observer, &options)?;
+    Ok((outcome, probe.images_evaluated() + glance.images_evaluated()))
 }
 
 /// Ranges that a target stores; all without one.

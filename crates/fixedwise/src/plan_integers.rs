@@ -58,11 +58,8 @@ pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
 pub(crate) fn in_scale_of(plan: &Plan, graph: &Graph) -> Graph {
     let scales = |node: &Node| plan.rounded.get(&node.name).map(|r| r.scales.clone());
     let is_scaled = |scales: &Vec<f32>| scales.iter().any(|&s| s != 1.0);
-    let all: Vec<Vec<f32>> = graph
-        .nodes
-        .iter()
-        .map(|node| scales(node).filter(is_scaled).unwrap_or_default())
-        .collect();
+    let all: Vec<Vec<f32>> =
+        graph.nodes.iter().map(|node| scales(node).filter(is_scaled).unwrap_or_default()).collect();
     equalize(graph, &all)
 }
 

@@ -315,9 +315,8 @@ impl Job<'_> {
             };
             let cache_bytes = options.cache_bytes;
             let policy = AccumulatorPolicy::Prove32;
-            let searched = prepared.as_ref().map_or(&graph, |prepared| &prepared.graph);
             let mut evaluator = Evaluator::new(
-                searched,
+                &graph,
                 &sets.search,
                 predictions,
                 kernels,
@@ -330,7 +329,9 @@ impl Job<'_> {
             evaluator.preload(measured);
             let oracle = Journaling { evaluator, journal, failure: None };
             match &prepared {
-                Some(prepared) => self.search_pareto(&graph, prepared, head, &sets, known, oracle)?,
+                Some(prepared) => {
+                    self.search_pareto(&graph, prepared, head, &sets, known, oracle)?
+                }
                 None => self.search(&graph, &statistics, head, start, oracle)?,
             }
         };

@@ -7,6 +7,7 @@ use crate::{
     },
 };
 use fixedwise_fixed::convert::u64_to_f64;
+use fixedwise_search::strategies::pareto::Explanation;
 
 /// Longest name of a layer that is shown in full.
 const NAME_WIDTH: usize = 16;
@@ -274,6 +275,9 @@ fn verdict(result: &RunResult, color: bool) -> String {
         }
         Ended::Interrupted => line("!", Style::Bad, "The search was interrupted.".to_owned()),
     }
+    if let Some(explanation) = &result.explanation {
+        text.push_str(&explained(explanation, result, color));
+    }
     let done = format!(
         "{} plans measured, {} images run, {:.1} s",
         grouped(result.evaluations),
@@ -282,6 +286,49 @@ fn verdict(result: &RunResult, color: bool) -> String {
     );
     text.push_str(&styled(&done, Style::Dim, color));
     text.push('\n');
+    text
+}
+
+/// What the loss comes from, and what would help.
+fn explained(explanation: &Explanation, result: &RunResult, color: bool) -> String {
+    /// Sources that are named.
+    const NAMED: usize = 3;
+    let mut sources: Vec<(f64, &str, &str)> = Vec::new();
+    for share in &explanation.shares {
+        let parts = [
+            (share.weights, "weights"),
+            (share.bias, "bias"),
+            (share.clipping, "clipping"),
+            (share.rounding, "rounding of the result"),
+            (share.alignment, "alignment"),
+        ];
+        sources.extend(parts.map(|(fall, what)| (fall, share.name.as_str(), what)));
+    }
+    sources.retain(|source| source.0 > 0.0);
+    sources.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let part = |fall: f64| format!("{:.0} %", 100.0 * fall / explanation.divergence.max(1e-12));
+    let named: Vec<String> = sources
+        .iter()
+        .take(NAMED)
+        .map(|(fall, name, what)| format!("{} {what} {}", shortened(name, NAME_WIDTH), part(*fall)))
+        .collect();
+    let mut text = String::new();
+    if !named.is_empty() {
+        let line = format!("Most of what the plan changes comes from: {}.", named.join(", "));
+        add_line(&mut text, format_args!("{}", styled(&line, Style::Dim, color)));
+    }
+    if let Some(remedy) = &explanation.remedy {
+        let [from, to] = remedy.bits;
+        let more = 100.0 * u64_to_f64(remedy.memory_bits)
+            / u64_to_f64(result.memory_bits.uniform8_total.max(1));
+        let line = format!(
+            "One change would help most: {} {} at {to} instead of {from} bits, {} less for {more:.1} % of memory.",
+            shortened(&remedy.name, NAME_WIDTH),
+            remedy.kind.name(),
+            part(remedy.divergence),
+        );
+        add_line(&mut text, format_args!("{}", styled(&line, Style::Dim, color)));
+    }
     text
 }
 

@@ -79,8 +79,7 @@ impl Rounded {
     /// The model's bias, `[class, output channel]`, as the layer has it.
     pub fn bias(&self, bias: &[f64]) -> Vec<f64> {
         let channels = self.scales.iter().zip(&self.bias).cycle();
-        let of =
-            |(b, (&s, &more)): (&f64, (&f32, &f32))| b.mul_add(f64::from(s), f64::from(more));
+        let of = |(b, (&s, &more)): (&f64, (&f32, &f32))| b.mul_add(f64::from(s), f64::from(more));
         bias.iter().zip(channels).map(of).collect()
     }
 }

@@ -73,6 +73,10 @@ impl Oracle for Counted<'_> {
         self.evaluator.evaluate(plan, focus, at_least)
     }
 
+    fn evaluate_first(&mut self, plan: &Plan, _: usize) -> Result<Evaluation, SearchError> {
+        self.evaluate(plan, None, None)
+    }
+
     fn check(&self, plan: &Plan) -> Result<(), LowerError> {
         self.evaluator.check(plan)
     }

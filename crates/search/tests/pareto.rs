@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, Plan, Semantics, Shape, cost, lower,
+    AccumulatorPolicy, Graph, Plan, Semantics, Shape, Target, cost,
+    footprint::Footprint,
+    lower, lower_for,
     ops::{Concat, GlobalMaxPool, Relu, Window},
     passes,
 };
@@ -13,7 +15,7 @@ use fixedwise_search::{
     reconstruct::{Calibration, CalibrationOptions, Layer, RoundingOptions},
     strategies::{
         Event, FixedOptions, Ignore, Kind, Outcome, PlanHead, Tensor, fixed,
-        pareto::{CostWeights, ParetoOptions, Prepared, Tools, pareto, prepare},
+        pareto::{CostWeights, Known, Limits, ParetoOptions, Prepared, Tools, pareto, prepare},
     },
 };
 use fixedwise_testing::{Build, Random};
@@ -66,7 +68,7 @@ fn evaluator<'a>(graph: &'a Graph, images: &'a dyn Images) -> Evaluator<'a> {
 }
 
 fn options(max_loss: f64) -> ParetoOptions {
-    let cost = CostWeights { memory: 1.0, multiplications: 1.0 };
+    let cost = CostWeights { memory: 1.0, multiplications: 1.0, ..CostWeights::default() };
     let max_loss = MaxLoss::Relative(max_loss);
     ParetoOptions { max_loss, exchanges: 6, ..ParetoOptions::new(PlanHead::INTEGER, cost) }
 }
@@ -76,14 +78,30 @@ fn search(
     observer: &mut dyn fixedwise_search::strategies::Observer,
     options: &ParetoOptions,
 ) -> Result<Outcome, SearchError> {
+    search_of(&network(), prepared, observer, options)
+}
+
+/// `graph` is what was prepared.
+fn search_of(
+    graph: &Graph,
+    prepared: &Prepared,
+    observer: &mut dyn fixedwise_search::strategies::Observer,
+    options: &ParetoOptions,
+) -> Result<Outcome, SearchError> {
     let kernels = Kernels::best();
     let (calibration, probe, all) = (Blobs(100), Blobs(64), Blobs(300));
     let looks = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
     let calibration = Calibration::new(&prepared.graph, &calibration, kernels, &GO, looks).unwrap();
-    let mut oracle = evaluator(&prepared.graph, &all);
+    let mut oracle = evaluator(graph, &all);
+    let mut glance = evaluator(&prepared.graph, &probe);
     let mut probe = evaluator(&prepared.graph, &probe);
-    let tools =
-        Tools { prepared, calibration: &calibration, probe: &mut probe, oracle: &mut oracle };
+    let tools = Tools {
+        prepared,
+        calibration: &calibration,
+        probe: &mut probe,
+        glance: &mut glance,
+        oracle: &mut oracle,
+    };
     pareto(tools, observer, options)
 }
 
@@ -181,7 +199,7 @@ fn channels_of_unlike_size_are_balanced() {
         })
         .collect();
     unlike = passes::equalize(&unlike, &scales);
-    let balanced = prepare(&unlike, &Blobs(50), Kernels::best(), &GO).unwrap();
+    let balanced = prepare(&unlike, &Blobs(50), Kernels::best(), &GO, 1.0).unwrap();
     let spread = |graph: &Graph| {
         let images = Blobs(50);
         let reach =
@@ -194,13 +212,72 @@ fn channels_of_unlike_size_are_balanced() {
     };
     assert!(spread(&balanced.graph) < spread(&unlike) / 4.0);
 
-    // The plan for the balanced network gives the same integers for the one before.
-    let outcome = search(&balanced, &mut Ignore, &options(0.1)).unwrap();
-    let moved = balanced.plan(outcome.plan.clone());
-    let policy = AccumulatorPolicy::Prove32;
-    let (own, other) =
-        (lower(&balanced.graph, &outcome.plan, policy), lower(&unlike, &moved, policy));
-    assert_eq!(own.unwrap(), other.unwrap());
-    let images = Blobs(100);
-    assert!(evaluator(&unlike, &images).evaluate(&moved, None, None).is_ok());
+    // The plan is one for the network before, and gives there what was measured.
+    let outcome = search_of(&unlike, &balanced, &mut Ignore, &options(0.1)).unwrap();
+    lower(&unlike, &outcome.plan, AccumulatorPolicy::Prove32).unwrap();
+    let images = Blobs(300);
+    let again = evaluator(&unlike, &images).evaluate(&outcome.plan, None, None).unwrap();
+    assert_eq!(again.score, outcome.evaluation.unwrap().score);
+    assert!(outcome.plan.rounded.values().any(|r| r.scales.iter().any(|&s| s != 1.0)));
+}
+
+#[test]
+fn what_was_measured_answers_other_questions() {
+    let prepared = prepared();
+    let first = search(&prepared, &mut Ignore, &options(0.1)).unwrap();
+    assert!(first.front.iter().filter(|plan| plan.bound_met).count() > 1, "{:?}", first.front);
+    let known = Known { sensitivity: first.sensitivity, front: first.front };
+    let (mut steps, mut expected) = (0, None);
+    let mut watch = |event: &Event| {
+        match event {
+            Event::Sensitivity { .. } => steps += 1,
+            Event::Expected { memory, .. } => expected = Some(*memory),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    };
+    let options = ParetoOptions { known: Some(known), ..options(0.03) };
+    let second = search(&prepared, &mut watch, &options).unwrap();
+    // No width is measured again, and the answer is about what was foreseen.
+    assert_eq!(steps, 0);
+    let memory = cost::memory(&prepared.graph, &second.plan).unwrap();
+    let memory = f64::from(u32::try_from(memory.total()).unwrap())
+        / f64::from(u32::try_from(memory.uniform8).unwrap());
+    assert!((memory - expected.unwrap()).abs() < 0.15, "{memory} {expected:?}");
+    assert!(second.bound_met && second.evaluation.unwrap().relative_loss() <= 0.03);
+}
+
+#[test]
+fn budgets_come_first_and_those_below_the_least_are_refused() {
+    let prepared = prepared();
+    let flash = |limit| {
+        let limits = Limits { flash_bytes: limit, ram_bytes: None };
+        // What is made small asks nothing of the weights.
+        let cost = CostWeights { ram: 1.0, ..CostWeights::default() };
+        let options = ParetoOptions { cost, limits, ..options(0.1) };
+        let outcome = search(&prepared, &mut Ignore, &options)?;
+        let target = Target::default();
+        let policy = AccumulatorPolicy::Prove32;
+        let fixed = lower_for(&prepared.graph, &outcome.plan, policy, &target).unwrap();
+        Ok::<_, SearchError>(Footprint::new(&fixed, &target).flash_bytes)
+    };
+    let free = flash(None).unwrap();
+    let limit = free * 3 / 4;
+    let tight = flash(Some(limit)).unwrap();
+    assert!(tight <= limit, "{tight} of {free}");
+    let error = flash(Some(100)).unwrap_err().to_string();
+    assert!(error.contains("max-flash") && error.contains("as narrow as it can be"), "{error}");
+}
+
+#[test]
+fn a_plan_is_explained() {
+    let prepared = prepared();
+    let outcome = search(&prepared, &mut Ignore, &options(0.1)).unwrap();
+    let explanation = outcome.explanation.unwrap();
+    assert!(explanation.divergence > 0.0);
+    assert_eq!(explanation.shares.len(), prepared.graph.layers().count());
+    assert!(explanation.shares.windows(2).all(|pair| pair[0].total() >= pair[1].total()));
+    assert!(explanation.shares[0].total() > 0.0);
+    let remedy = explanation.remedy.unwrap();
+    assert!(remedy.bits[1] > remedy.bits[0] && remedy.divergence <= explanation.divergence);
 }

@@ -29,6 +29,7 @@ EXAMPLES
 
   What each bit width does alone, after a search of all tensors at once:
     fixedwise plot sensitivity fixedwise-out/result.json -o sensitivity.svg
+    fixedwise plot front fixedwise-out/result.json -o front.svg
 
   The loss, layer by layer, and what a format can say of a layer's values:
     fixedwise plot drop fixedwise-out/result.json -o drop.svg
@@ -81,6 +82,13 @@ enum PictureName {
     },
     /// What each bit width of each layer does alone, and which was chosen.
     Sensitivity {
+        /// A result.json of a search by `pareto`.
+        result: PathBuf,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What each plan that was measured as a whole saves and loses.
+    Front {
         /// A result.json of a search by `pareto`.
         result: PathBuf,
         #[command(flatten)]
@@ -202,6 +210,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         PictureName::Sensitivity { result, output } => {
             (fixedwise::plot_sensitivity(&RunResult::read(result)?)?, output)
         }
+        PictureName::Front { result, output } => {
+            (fixedwise::plot_front(&RunResult::read(result)?)?, output)
+        }
         PictureName::Distributions { model, plan, data, images, output, quiet } => {
             (distributions(model, plan, data.as_deref(), images, *quiet)?, output)
         }
@@ -249,6 +260,9 @@ impl All {
             pictures.push(("costs", fixedwise::plot_costs(&[(&label, &result)])?));
             if !result.sensitivity.is_empty() {
                 pictures.push(("sensitivity", fixedwise::plot_sensitivity(&result)?));
+            }
+            if !result.front.is_empty() {
+                pictures.push(("front", fixedwise::plot_front(&result)?));
             }
             // A search of all tensors at once has no order of layers.
             if result.trace.iter().any(|step| !step.node.is_empty()) {

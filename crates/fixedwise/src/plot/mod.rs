@@ -6,6 +6,7 @@ mod costs;
 mod distributions;
 mod drop;
 mod format_map;
+mod front;
 mod heatmap;
 mod sensitivity;
 mod theme;
@@ -15,6 +16,7 @@ pub use costs::plot_costs;
 pub use distributions::plot_distributions;
 pub use drop::plot_drop;
 pub use format_map::FormatMap;
+pub use front::plot_front;
 pub use heatmap::plot_heatmap;
 pub use sensitivity::plot_sensitivity;
 

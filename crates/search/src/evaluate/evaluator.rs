@@ -229,7 +229,8 @@ pub struct Evaluator<'a> {
     order: Vec<usize>,
     consumers: Vec<Vec<NodeId>>,
     cache: Cache,
-    known: BTreeMap<Digest, (Score, bool)>,
+    /// By plan and images, those that decide soonest first.
+    known: BTreeMap<Digest, BTreeMap<usize, Score>>,
     workers: Workers,
     evaluations: u64,
     images_evaluated: u64,
@@ -293,7 +294,7 @@ impl<'a> Evaluator<'a> {
     /// Takes over what an earlier run has measured, on the same graph and images.
     pub fn preload(&mut self, entries: impl IntoIterator<Item = JournalEntry>) {
         for entry in entries {
-            self.learn(entry.digest, entry.score, entry.is_complete);
+            self.learn(entry.digest, entry.score);
         }
     }
 
@@ -322,17 +323,20 @@ impl<'a> Evaluator<'a> {
         &self.predictions
     }
 
-    fn learn(&mut self, digest: Digest, score: Score, is_complete: bool) {
-        let known = self.known.entry(digest).or_insert((score, is_complete));
-        // More images say more.
-        if score.n > known.0.n {
-            *known = (score, is_complete);
-        }
+    fn learn(&mut self, digest: Digest, score: Score) {
+        self.known.entry(digest).or_default().insert(score.n, score);
+    }
+
+    /// What is known about a plan on most images, up to so many.
+    fn furthest(&self, digest: Digest, images: usize) -> Option<Score> {
+        let known = self.known.get(&digest)?;
+        known.range(..=images).next_back().map(|(_, &score)| score)
     }
 
     /// What is known about a plan already, where that answers the question.
     fn recall(&self, digest: Digest, at_least: Option<usize>) -> Option<Evaluation> {
-        let &(score, is_complete) = self.known.get(&digest)?;
+        let score = self.furthest(digest, self.order.len())?;
+        let is_complete = score.n == self.order.len();
         let reachable = score.correct + (self.order.len() - score.n);
         let answers = is_complete || at_least.is_some_and(|at_least| reachable < at_least);
         answers.then_some(Evaluation { score, is_complete, digest, is_new: false })
@@ -549,24 +553,25 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
-    /// Runs the output for all images, or until `at_least` is out of reach.
+    /// Runs the output for the first `images`, from where `score` ends, or until `at_least` is out of
+    /// reach.
     fn measure(
         &mut self,
         program: &Program,
         digests: &[Digest],
+        (from, images): (Score, usize),
         at_least: Option<usize>,
     ) -> Result<Score, SearchError> {
-        let n_chunks = self.order.len().div_ceil(CHUNK);
+        let (mut begin, n_chunks) = (from.n / CHUNK, images.div_ceil(CHUNK));
         let output = self.graph.output;
-        let jobs = self.jobs(program, digests, 0..n_chunks, |_| vec![output]);
+        let jobs = self.jobs(program, digests, begin..n_chunks, |_| vec![output]);
         let used: Vec<Key> = jobs
             .schedules
             .iter()
             .flat_map(|schedule| schedule.provided().iter().map(|&id| digests[id].at(id)))
             .collect();
         self.cache.touch(&used);
-        let mut score = Score::default();
-        let mut begin = 0;
+        let mut score = from;
         while begin < n_chunks {
             let end = n_chunks.min(begin + if at_least.is_some() { ROUND } else { n_chunks });
             let part = (begin..end)
@@ -598,7 +603,7 @@ impl<'a> Evaluator<'a> {
                 break;
             }
         }
-        self.images_evaluated += count_to_u64(score.n);
+        self.images_evaluated += count_to_u64(score.n - from.n);
         Ok(score)
     }
 }
@@ -619,11 +624,31 @@ impl Oracle for Evaluator<'_> {
         if let Some(focus) = focus {
             self.fill(&program, &digests, focus)?;
         }
-        let score = self.measure(&program, &digests, at_least)?;
+        let all = self.order.len();
+        let score = self.measure(&program, &digests, (Score::default(), all), at_least)?;
         self.evaluations += 1;
-        let is_complete = score.n == self.order.len();
-        self.learn(digest, score, is_complete);
+        let is_complete = score.n == all;
+        self.learn(digest, score);
         Ok(Evaluation { score, is_complete, digest, is_new: true })
+    }
+
+    fn evaluate_first(&mut self, plan: &Plan, images: usize) -> Result<Evaluation, SearchError> {
+        let all = self.order.len();
+        // Chunks are whole, and what was known before is passed by where it is of other images.
+        let images = if images < all { images.next_multiple_of(CHUNK).min(all) } else { all };
+        let digests = Digest::of_nodes(self.graph, plan);
+        let digest = digests[self.graph.output];
+        let known = self.furthest(digest, images);
+        if let Some(score) = known.filter(|score| score.n == images) {
+            return Ok(Evaluation { score, is_complete: images == all, digest, is_new: false });
+        }
+        let so_far = known.filter(|score| score.n % CHUNK == 0);
+        let program = self.program(plan)?;
+        let from = so_far.unwrap_or_default();
+        let score = self.measure(&program, &digests, (from, images), None)?;
+        self.evaluations += u64::from(so_far.is_none());
+        self.learn(digest, score);
+        Ok(Evaluation { score, is_complete: images == all, digest, is_new: true })
     }
 
     fn check(&self, plan: &Plan) -> Result<(), LowerError> {

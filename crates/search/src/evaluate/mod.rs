@@ -80,6 +80,13 @@ pub trait Oracle {
         at_least: Option<usize>,
     ) -> Result<Evaluation, SearchError>;
 
+    /// Measures a plan on about the first `images`, going on where it was left: those that the float
+    /// network gets wrong come first, then those that it is least sure of.
+    ///
+    /// # Errors
+    /// As [`Oracle::evaluate`].
+    fn evaluate_first(&mut self, plan: &Plan, images: usize) -> Result<Evaluation, SearchError>;
+
     /// Whether a plan is legal and proved to fit 32-bit accumulators, without running it.
     ///
     /// # Errors

@@ -1,8 +1,15 @@
 //! Which factors to move between channels, so that one format fits all channels of a tensor, and its steps
 //! fall where the values want them.
 
-use crate::{error::SearchError, evaluate::Images, statistics::{Histogram, Statistics}};
-use fixedwise_fixed::{Format, Range, convert::{count_to_f64, f64_to_f32}};
+use crate::{
+    error::SearchError,
+    evaluate::Images,
+    statistics::{Histogram, Statistics},
+};
+use fixedwise_fixed::{
+    Format, Range,
+    convert::{count_to_f64, f64_to_f32},
+};
 use fixedwise_graph::{
     Graph, NodeId, Op,
     passes::equalizable,

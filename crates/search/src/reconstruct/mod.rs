@@ -6,10 +6,12 @@ mod linear;
 mod moments;
 mod patches;
 mod rounding;
+mod telling;
 
 pub use bias::correct;
 pub use equalization::{balance, channel_ranges, fit_steps};
 pub use moments::{Calibration, CalibrationOptions};
+pub use telling::telling_images;
 
 use crate::error::SearchError;
 use bias::{bias_format, border_bias};

@@ -98,7 +98,6 @@ pub struct WidthEffect {
     pub shift: i8,
 }
 
-
 /// One format that was tried for one tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TraceEntry {

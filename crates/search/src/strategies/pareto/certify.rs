@@ -1,11 +1,8 @@
 //! Whether a measured loss lets a plan be promised.
 
 use super::ParetoOptions;
-use crate::{
-    error::SearchError,
-    score::{Score, least_correct},
-};
-use fixedwise_fixed::convert::{count_to_f64, f64_to_count};
+use crate::{error::SearchError, score::Score};
+use fixedwise_fixed::convert::{count_to_f64, f64_to_count, f64_to_i64, i64_to_f64};
 
 /// Standard errors between the likely loss and the bound without a stated confidence: on as many
 /// unseen images the loss that is measured keeps to the bound 19 times in 20.
@@ -18,6 +15,7 @@ pub(super) struct Certificate {
     /// The bound, relative.
     limit: f64,
     confidence: Option<f64>,
+    n: usize,
     float_correct: usize,
     looks: u32,
 }
@@ -44,7 +42,7 @@ impl Certificate {
                 return Err(SearchError::Option { option: "confidence", problem });
             }
         }
-        Ok(Self { limit, confidence, float_correct, looks })
+        Ok(Self { limit, confidence, n, float_correct, looks })
     }
 
     /// The bound, relative.
@@ -52,9 +50,49 @@ impl Certificate {
         self.limit
     }
 
-    /// With fewer correct images a plan is out of the question.
-    pub(super) fn at_least(&self) -> usize {
-        least_correct(self.float_correct, self.limit)
+    /// How many images are run before a plan's answer may be clear, one after the other, all at last. The
+    /// first are those whose labels the float network misses, which alone can be gained.
+    pub(super) fn stages(&self) -> Vec<usize> {
+        const PARTS: [usize; 5] = [8, 5, 3, 2, 1];
+        let missed = self.n - self.float_correct;
+        let part = |part: usize| missed + (self.n - missed).div_ceil(part);
+        PARTS.map(part).to_vec()
+    }
+
+    /// What is held against the bound where that is clear from the first images: `before` and `now` are
+    /// the scores at two stages.
+    ///
+    /// What is left can only lose, so that a loss beyond the bound stays one. Within it stays what would
+    /// even if each image that is left were as likely to be lost as those between the stages, though the
+    /// float network is surer of it; not where a confidence is asked for.
+    pub(super) fn early(&self, before: &Score, now: &Score) -> Option<f64> {
+        let looks = self.looks.saturating_add(1);
+        let least = self.held_of(&self.projected(now, [0, 0], 0), looks);
+        let between = now.n.saturating_sub(before.n);
+        if before.n == 0 || between == 0 {
+            return (least > self.limit).then_some(least);
+        }
+        let left = self.n - now.n;
+        let more = |count: usize| (count * left).div_ceil(between);
+        let lost = [more(now.lost - before.lost), more(now.gained - before.gained)];
+        let part = count_to_f64(left) / count_to_f64(between);
+        let expected = f64_to_i64(i64_to_f64(now.expected - before.expected) * part);
+        let most = self.held_of(&self.projected(now, lost, expected.max(0)), looks);
+        let is_clear = least > self.limit || most <= self.limit && self.confidence.is_none();
+        is_clear.then_some(most)
+    }
+
+    /// The score of all images, where those that are left lose and gain so many.
+    fn projected(&self, now: &Score, [lost, gained]: [usize; 2], expected: i64) -> Score {
+        let (lost, gained) = (now.lost + lost, now.gained + gained);
+        Score {
+            correct: (self.float_correct + gained).saturating_sub(lost),
+            lost,
+            gained,
+            n: self.n,
+            float_correct: self.float_correct,
+            expected: now.expected.saturating_add(expected),
+        }
     }
 
     /// The part of the bound that a loss takes: at most 1 where it keeps to it.
@@ -65,7 +103,16 @@ impl Certificate {
     /// What is held against the bound: the loss of a plan with that score, relative, with what is asked
     /// of certainty. Counts as a look at the search images.
     pub(super) fn held(&mut self, score: &Score) -> f64 {
-        self.looks += 1;
+        self.looks = self.looks.saturating_add(1);
+        self.held_of(score, self.looks)
+    }
+
+    /// The same for a plan that was looked at before.
+    pub(super) fn known(&self, score: &Score) -> f64 {
+        self.held_of(score, self.looks)
+    }
+
+    fn held_of(&self, score: &Score, looks: u32) -> f64 {
         let loss = score.relative_loss();
         let upper = match self.confidence {
             None => {
@@ -75,7 +122,7 @@ impl Certificate {
             Some(confidence) => {
                 // The first look may spend half of the doubt, the second a sixth, and so on: in all
                 // no more than there is.
-                let look = f64::from(self.looks);
+                let look = f64::from(looks);
                 let doubt = (1.0 - confidence) / (look * (look + 1.0));
                 loss + quantile(1.0 - doubt) * score.relative_error()
             }
@@ -110,7 +157,7 @@ mod tests {
     }
 
     fn certificate(confidence: Option<f64>, n: usize) -> Result<Certificate, SearchError> {
-        let cost = CostWeights { memory: 1.0, multiplications: 0.0 };
+        let cost = CostWeights { memory: 1.0, ..CostWeights::default() };
         let options = ParetoOptions { confidence, ..ParetoOptions::new(PlanHead::INTEGER, cost) };
         Certificate::new(&options, (n, n / 10 * 9), 0)
     }
@@ -149,7 +196,10 @@ mod tests {
         let mut sure = certificate(Some(0.95), 5000).unwrap();
         let close = score(35, 17, 0);
         assert!(1.0 >= sure.held_part(&close));
-        assert!((0..30).any(|_| 1.0 < sure.held_part(&close)), "the same score is not enough for ever");
+        assert!(
+            (0..30).any(|_| 1.0 < sure.held_part(&close)),
+            "the same score is not enough for ever"
+        );
     }
 
     #[test]

@@ -255,16 +255,27 @@ impl Meter {
         list: &[Item],
         like: &Plan,
     ) -> Result<(), SearchError> {
-        let least: Vec<u8> = list.iter().map(|item| item.bits.first().copied().unwrap_or(1)).collect();
+        let least: Vec<u8> =
+            list.iter().map(|item| item.bits.first().copied().unwrap_or(1)).collect();
         let of = [
-            ("max-flash", self.limits.flash_bytes, self.flash(list, &least), "weight"),
-            ("max-ram", self.limits.ram_bytes, self.ram(graph, list, &least, like), "activation"),
+            (
+                "max-flash",
+                self.limits.flash_bytes,
+                self.flash(list, &least) - self.rest[0],
+                "weights",
+            ),
+            (
+                "max-ram",
+                self.limits.ram_bytes,
+                self.ram(graph, list, &least, like) - self.rest[1],
+                "activations",
+            ),
         ];
         for (option, limit, bytes, what) in of {
             let Some(limit) = limit.filter(|&limit| bytes > u64_to_f64(limit)) else { continue };
             let problem = format!(
-                "is {limit} bytes, and with every {what} as narrow as it can be the network still takes \
-                 about {bytes:.0} on target `{}`; allow as much, or take a smaller network",
+                "is {limit} bytes, and its {what} alone take {bytes:.0} on target `{}`, each as narrow as \
+                 it can be; allow more, or take a smaller network",
                 self.target.name
             );
             return Err(SearchError::Option { option, problem });

@@ -110,7 +110,7 @@ impl<O: Oracle> Search<'_, '_, O> {
             let node = self.items.list[item].tensor.node;
             for bits in self.items.neighbors(item, now.widths.bits[item]) {
                 let Some(plan) = self.with(now, item, bits)? else { continue };
-                let divergence = self.divergence(&plan, Some(node))? - now.divergence;
+                let divergence = self.added(now, &plan, node)?;
                 let cost = self.items.cost(graph, &plan) - cost;
                 moves.push(Move { item, bits, cost, divergence });
             }

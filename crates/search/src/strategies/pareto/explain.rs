@@ -65,7 +65,7 @@ const WIDEST: u8 = 15;
 impl<O: Oracle> Search<'_, '_, O> {
     /// Takes the sources of error away one by one from the best plan.
     pub(super) fn explain(&mut self) -> Result<(), SearchError> {
-        let Some(best) = &self.best else { return Ok(()) };
+        let Some(best) = self.best.last() else { return Ok(()) };
         let now = best.standing.clone();
         let mut shares = Vec::new();
         let mut remedy: Option<Remedy> = None;
@@ -81,7 +81,7 @@ impl<O: Oracle> Search<'_, '_, O> {
         }
         shares.sort_by(|a, b| b.total().total_cmp(&a.total()));
         let remedy = remedy.filter(|remedy| remedy.divergence > 0.0);
-        self.explanation = Some(Explanation { divergence: now.divergence, shares, remedy });
+        self.explanation = Some(Explanation { divergence: now.glance, shares, remedy });
         Ok(())
     }
 
@@ -116,7 +116,8 @@ impl<O: Oracle> Search<'_, '_, O> {
             let bits = (format.bits + FINER).min(most);
             let more = bits - format.bits;
             let finer = Format { bits, frac: format.frac.saturating_add_unsigned(more), ..format };
-            let without_clipping = self.network.with_activation(plan, &tensor, Format { bits, ..format })?;
+            let without_clipping =
+                self.network.with_activation(plan, &tensor, Format { bits, ..format })?;
             let without_rounding = self.network.with_activation(plan, &tensor, finer)?;
             share.clipping = self.fall(now, &without_clipping, id)?;
             let rounding = self.fall(now, &without_rounding, id)?;
@@ -130,8 +131,8 @@ impl<O: Oracle> Search<'_, '_, O> {
 
     /// By how much another plan diverges less; 0 where it is not legal.
     fn fall(&mut self, now: &Standing, plan: &Plan, id: NodeId) -> Result<f64, SearchError> {
-        match self.divergence(plan, Some(id)) {
-            Ok(divergence) => Ok((now.divergence - divergence).max(0.0)),
+        match self.added(now, plan, id) {
+            Ok(added) => Ok((-added).max(0.0)),
             Err(SearchError::Lower(_)) => Ok(0.0),
             Err(error) => Err(error),
         }

@@ -16,12 +16,12 @@ pub struct FrontPlan {
     pub multiplications: u64,
     /// Mean divergence of its class probabilities from the float network's, in nats.
     pub divergence: f64,
-    /// Relative loss that was counted; absent where the plan was given up before all images were run.
+    /// Relative loss that was counted; absent where the answer was clear before all images were run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
-    /// What was held against the bound: the loss with what was asked of certainty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held_loss: Option<f64>,
+    /// What was held against the bound: the loss with what was asked of certainty; about that much where
+    /// the answer was clear before all images were run.
+    pub held_loss: f64,
     /// Whether that kept to the bound.
     pub bound_met: bool,
 }
@@ -31,7 +31,7 @@ impl FrontPlan {
         graph: &Graph,
         standing: &Standing,
         evaluation: &Evaluation,
-        held_loss: Option<f64>,
+        held_loss: f64,
         bound_met: bool,
     ) -> Self {
         let plan = &standing.built.plan;
@@ -76,11 +76,8 @@ impl Known {
 
     /// The divergence at which a plan's loss comes to a bound, between plans that were measured.
     pub(super) fn divergence_at(&self, limit: f64) -> Option<f64> {
-        let mut points: Vec<(f64, f64)> = self
-            .front
-            .iter()
-            .filter_map(|plan| Some((plan.divergence, plan.held_loss?)))
-            .collect();
+        let mut points: Vec<(f64, f64)> =
+            self.front.iter().map(|plan| (plan.divergence, plan.held_loss)).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         // A plan that diverges more and happens to lose less says that the others were unlucky.
         let mut least = f64::INFINITY;
@@ -91,7 +88,9 @@ impl Known {
         let next = points.iter().position(|&(_, held)| held > limit);
         match next {
             None => points.last().map(|&(divergence, held)| divergence * limit / held.max(1e-9)),
-            Some(0) => points.first().map(|&(divergence, held)| divergence * limit / held.max(1e-9)),
+            Some(0) => {
+                points.first().map(|&(divergence, held)| divergence * limit / held.max(1e-9))
+            }
             Some(next) => {
                 let ((below, least), (above, most)) = (points[next - 1], points[next]);
                 Some(below + (above - below) * (limit - least) / (most - least).max(1e-12))
@@ -111,16 +110,11 @@ mod tests {
             memory_bits: 0,
             multiplications: 0,
             divergence,
-            loss: held_loss,
+            loss: None,
             held_loss,
             bound_met: false,
         };
-        let front = vec![
-            plan(0.01, Some(0.005)),
-            plan(0.03, Some(0.015)),
-            plan(0.5, None),
-            plan(0.02, Some(0.02)),
-        ];
+        let front = vec![plan(0.01, 0.005), plan(0.03, 0.015), plan(0.02, 0.02)];
         let known = Known { sensitivity: Vec::new(), front };
         // The unlucky one counts as much as the next.
         let at = |limit| known.divergence_at(limit).unwrap();

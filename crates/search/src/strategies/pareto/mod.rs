@@ -11,8 +11,8 @@ mod certify;
 mod cost;
 mod descent;
 mod explain;
-mod known;
 mod items;
+mod known;
 mod network;
 mod sensitivity;
 
@@ -25,7 +25,7 @@ use crate::{
     error::SearchError,
     evaluate::{Evaluation, Evaluator, Images, Oracle},
     reconstruct::{Calibration, RoundingOptions, balance, channel_ranges, fit_steps},
-    score::MaxLoss,
+    score::{MaxLoss, Score},
     statistics::{Statistics, calibrate},
 };
 use certify::Certificate;
@@ -166,7 +166,9 @@ pub struct Tools<'a, 'e, O> {
     pub calibration: &'a Calibration<'a>,
     /// Measures divergence, on some of the search images.
     pub probe: &'e mut Evaluator<'a>,
-    /// Measures accuracy, on all search images.
+    /// Measures what single steps change of it, on fewer.
+    pub glance: &'e mut Evaluator<'a>,
+    /// Measures accuracy, on all search images: of plans for the network before it was prepared.
     pub oracle: &'e mut O,
 }
 
@@ -176,7 +178,7 @@ impl<O> std::fmt::Debug for Tools<'_, '_, O> {
     }
 }
 
-/// Searches a plan of the prepared network.
+/// Searches a plan of the network before it was prepared.
 ///
 /// Where it is stopped, by the observer or the flag of its tools, its answer is the best so far.
 ///
@@ -188,19 +190,21 @@ pub fn pareto<O: Oracle>(
     observer: &mut dyn Observer,
     options: &ParetoOptions,
 ) -> Result<Outcome, SearchError> {
-    let Tools { prepared, calibration, probe, oracle } = tools;
+    let Tools { prepared, calibration, probe, glance, oracle } = tools;
     let looks = options.known.as_ref().map_or(0, |known| known.front.len());
     let looks = u32::try_from(looks).unwrap_or(u32::MAX);
     let certificate = Certificate::new(options, oracle.float_score(), looks)?;
     let mut search = Search {
+        prepared,
         network: Network::new(prepared, calibration, options),
         items: Items::new(&prepared.graph, options),
         probe,
+        glance,
         oracle,
         observer,
         options,
         certificate,
-        best: None,
+        best: Vec::new(),
         curves: Vec::new(),
         front: Vec::new(),
         explanation: None,
@@ -212,9 +216,9 @@ pub fn pareto<O: Oracle>(
         Err(SearchError::Stopped) => false,
         Err(error) => return Err(error),
     };
-    let best = search.best.take().ok_or(SearchError::Stopped)?;
+    let best = search.best.pop().ok_or(SearchError::Stopped)?;
     Ok(Outcome {
-        plan: best.standing.built.plan,
+        plan: prepared.plan(best.standing.built.plan),
         bound_met: best.met,
         evaluation: Some(best.evaluation),
         is_finished,
@@ -230,20 +234,25 @@ struct Best {
     standing: Standing,
     evaluation: Evaluation,
     cost: f64,
+    /// Of the bound.
+    part: f64,
     met: bool,
     /// Whether it keeps to the budgets of memory.
     fits: bool,
 }
 
 struct Search<'a, 'e, O> {
+    prepared: &'a Prepared,
     network: Network<'a>,
     items: Items,
     probe: &'e mut Evaluator<'a>,
+    glance: &'e mut Evaluator<'a>,
     oracle: &'e mut O,
     observer: &'e mut dyn Observer,
     options: &'e ParetoOptions,
     certificate: Certificate,
-    best: Option<Best>,
+    /// The best so far, and those before it.
+    best: Vec<Best>,
     /// What widths do alone, once that is measured.
     curves: Curves,
     /// Every plan that was measured on the search images.
@@ -261,6 +270,8 @@ struct Standing {
     built: Built,
     /// Of its class probabilities from the float network's.
     divergence: f64,
+    /// The same on the images on which single steps are measured.
+    glance: f64,
 }
 
 impl<O: Oracle> Search<'_, '_, O> {
@@ -271,15 +282,16 @@ impl<O: Oracle> Search<'_, '_, O> {
         self.items.meter.settle(graph, &self.items.list, &widest)?;
         self.items.meter.check(graph, &self.items.list, &widest)?;
         self.certify(&base)?;
-        self.curves = match self.options.known.as_ref().and_then(|known| known.curves(&mut self.items))
-        {
-            Some(curves) => curves,
-            None => self.sensitivities(&base)?,
-        };
+        self.curves =
+            match self.options.known.as_ref().and_then(|known| known.curves(&mut self.items)) {
+                Some(curves) => curves,
+                None => self.sensitivities(&base)?,
+            };
         let front = self.items.front((graph, &widest), &base.widths, &self.curves);
         let (good, standing) = self.bisect(base, &front)?;
         let price = self.items.price((graph, &widest), &front, good, &self.curves);
         self.descend(standing, price)?;
+        self.complete()?;
         self.explain()
     }
 
@@ -309,7 +321,8 @@ impl<O: Oracle> Search<'_, '_, O> {
             } else {
                 bad = next;
             }
-            guess = guess.map(|_| if is_good { next + stride } else { next.saturating_sub(stride) });
+            guess =
+                guess.map(|_| if is_good { next + stride } else { next.saturating_sub(stride) });
             stride *= 2;
         }
         Ok((good, standing))
@@ -327,7 +340,8 @@ impl<O: Oracle> Search<'_, '_, O> {
         };
         let adds = |widths: &Widths| base + items::divergence_of(widths, &self.curves);
         let guess = front.partition_point(|widths| adds(widths) <= divergence).saturating_sub(1);
-        let (memory, multiplications) = self.items.meter.parts(&self.items.list, &front[guess].bits);
+        let (memory, multiplications) =
+            self.items.meter.parts(&self.items.list, &front[guess].bits);
         self.tell(&Event::Expected { memory, multiplications })?;
         Ok(Some(guess))
     }
@@ -337,7 +351,10 @@ impl<O: Oracle> Search<'_, '_, O> {
     fn widest(&mut self) -> Result<Standing, SearchError> {
         loop {
             let standing = self.stand(self.items.widest())?;
-            let Err(error) = self.oracle.check(&standing.built.plan) else { return Ok(standing) };
+            let Err(error) = self.oracle.check(&self.prepared.plan(standing.built.plan.clone()))
+            else {
+                return Ok(standing);
+            };
             let layer = match error.cause() {
                 LowerError::Accumulator { node, .. } => self.network.graph().find(node),
                 _ => None,
@@ -353,12 +370,14 @@ impl<O: Oracle> Search<'_, '_, O> {
     /// The plan of these widths, built and measured.
     fn stand(&mut self, widths: Widths) -> Result<Standing, SearchError> {
         let built = self.network.build(&widths, &self.items)?;
-        let divergence = self.divergence(&built.plan, None)?;
-        Ok(Standing { widths, built, divergence })
+        let divergence = self.probe.divergence(&built.plan, None)?;
+        let glance = self.glance.divergence(&built.plan, None)?;
+        Ok(Standing { widths, built, divergence, glance })
     }
 
-    fn divergence(&mut self, plan: &Plan, focus: Option<NodeId>) -> Result<f64, SearchError> {
-        self.probe.divergence(plan, focus)
+    /// What a plan that differs from one in hand from `focus` on adds to its divergence.
+    fn added(&mut self, to: &Standing, plan: &Plan, focus: NodeId) -> Result<f64, SearchError> {
+        Ok(self.glance.divergence(plan, Some(focus))? - to.glance)
     }
 
     fn tell(&mut self, event: &Event) -> Result<(), SearchError> {
@@ -368,40 +387,80 @@ impl<O: Oracle> Search<'_, '_, O> {
         }
     }
 
-    /// Measures a plan on all search images and keeps it where it is the best; the part of the bound that
-    /// it takes.
+    /// Measures a plan on the search images, until its answer is clear, and keeps it where it is the best;
+    /// the part of the bound that it takes.
     fn certify(&mut self, standing: &Standing) -> Result<f64, SearchError> {
         self.done += 1;
-        let plan = &standing.built.plan;
-        let at_least =
-            self.best.as_ref().filter(|best| best.met).map(|_| self.certificate.at_least());
-        let evaluation = match self.oracle.evaluate(plan, None, at_least) {
-            Ok(evaluation) => evaluation,
-            // Not within the accumulator or the target's rules: no answer.
-            Err(SearchError::Lower(error)) if super::tensors::is_of_formats(error.cause()) => {
-                return Ok(f64::INFINITY);
-            }
-            Err(error) => return Err(error),
-        };
-        let held = evaluation.is_complete.then(|| self.certificate.held(&evaluation.score));
-        let part = held.map_or(f64::INFINITY, |held| self.certificate.part(held));
+        // What is measured is what is delivered, to the bit.
+        let plan = &self.prepared.plan(standing.built.plan.clone());
+        let Some((evaluation, held)) = self.look(plan)? else { return Ok(f64::INFINITY) };
+        let part = self.certificate.part(held);
         let met = part <= 1.0;
         let graph = self.network.graph();
         let fits = self.items.meter.settle(graph, &self.items.list, plan)?;
         let cost = self.items.cost(graph, plan);
-        let is_better = self.best.as_ref().is_none_or(|best| match (met, best.met) {
+        let is_better = self.best.last().is_none_or(|best| match (met, best.met) {
             (true, true) if fits == best.fits => cost < best.cost,
             (true, true) => fits,
             (true, false) => true,
             (false, true) => false,
-            (false, false) => evaluation.relative_loss() < best.evaluation.relative_loss(),
+            (false, false) => part < best.part,
         });
         self.front.push(FrontPlan::new(graph, standing, &evaluation, held, met));
         if is_better {
-            self.best = Some(Best { standing: standing.clone(), evaluation, cost, met, fits });
+            let standing = standing.clone();
+            self.best.push(Best { standing, evaluation, cost, part, met, fits });
         }
         let (done, expected) = (self.done, self.expected.max(self.done));
         self.tell(&Event::Certified { plan, evaluation: &evaluation, is_better, done, expected })?;
         Ok(part)
+    }
+
+    /// What is held of a plan against the bound; `None` where it is not legal.
+    fn look(&mut self, plan: &Plan) -> Result<Option<(Evaluation, f64)>, SearchError> {
+        let mut before = Score::default();
+        for images in self.certificate.stages() {
+            let evaluation = match self.oracle.evaluate_first(plan, images) {
+                Ok(evaluation) => evaluation,
+                // Not within the accumulator or the target's rules: no answer.
+                Err(SearchError::Lower(error)) if super::tensors::is_of_formats(error.cause()) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
+            let score = evaluation.score;
+            if evaluation.is_complete {
+                return Ok(Some((evaluation, self.certificate.held(&score))));
+            }
+            if let Some(held) = self.certificate.early(&before, &score) {
+                self.certificate.held(&score);
+                return Ok(Some((evaluation, held)));
+            }
+            before = score;
+        }
+        Ok(None)
+    }
+
+    /// Measures the best plan on all search images; where it does not keep to the bound there, the one
+    /// before it.
+    fn complete(&mut self) -> Result<(), SearchError> {
+        while let Some(best) = self.best.last() {
+            if best.evaluation.is_complete {
+                break;
+            }
+            let plan = self.prepared.plan(best.standing.built.plan.clone());
+            let evaluation = self.oracle.evaluate_first(&plan, usize::MAX)?;
+            let part = self.certificate.part(self.certificate.known(&evaluation.score));
+            let is_last = self.best.len() == 1;
+            if let Some(best) = self.best.last_mut() {
+                (best.evaluation, best.part) = (evaluation, part);
+                if !best.met || part <= 1.0 || is_last {
+                    best.met &= part <= 1.0;
+                    break;
+                }
+            }
+            self.best.pop();
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,101 @@
+//! Which calibration images say most about what rounding does to the classes.
+
+use crate::{error::SearchError, evaluate::Images};
+use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
+use fixedwise_graph::{
+    Graph, Op,
+    run::{Program, ValueRef, Workspace},
+};
+use fixedwise_kernels::Kernels;
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Part of its mean that every weight gets: no image is left out for sure.
+const FLOOR: f64 = 0.1;
+
+/// `count` of the images, drawn with weights: how far class probabilities `p` move with the logits, the
+/// trace of `diag(p) - p p'`. An image of which the network is certain tells little of what a rounding
+/// does to them.
+///
+/// # Errors
+/// Where `stop` was raised.
+pub fn telling_images(
+    graph: &Graph,
+    images: &dyn Images,
+    kernels: &'static Kernels,
+    stop: &AtomicBool,
+    (count, seed): (usize, u64),
+) -> Result<Vec<usize>, SearchError> {
+    let program = Program::float(graph, kernels);
+    let schedule = program.schedule(&[], &[graph.output]);
+    let is_softmax = matches!(graph.nodes[graph.output].op, Op::Softmax(_));
+    let of_image = |(workspace, image): &mut (Workspace, Vec<f32>), idx: usize| {
+        if stop.load(Ordering::Relaxed) {
+            return Err(SearchError::Stopped);
+        }
+        images.image(idx, image);
+        program.run(&schedule, workspace, image, &[]);
+        Ok(match program.value(&schedule, workspace, graph.output) {
+            ValueRef::F32(values) => spread(values, is_softmax),
+            _ => 0.0,
+        })
+    };
+    let weights = (0..images.len())
+        .into_par_iter()
+        .map_init(|| (Workspace::new(), vec![0.0; program.image_len()]), of_image)
+        .collect::<Result<Vec<f64>, SearchError>>()?;
+    let floor = FLOOR * weights.iter().sum::<f64>() / count_to_f64(weights.len().max(1));
+    // The smallest of exponential variables of these rates are a weighted sample without replacement.
+    let mut keys: Vec<(f64, usize)> = weights
+        .iter()
+        .enumerate()
+        .map(|(idx, weight)| {
+            let random = random(seed ^ fixedwise_fixed::convert::count_to_u64(idx));
+            (-random.ln() / (weight + floor).max(f64::MIN_POSITIVE), idx)
+        })
+        .collect();
+    keys.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    Ok(keys.into_iter().take(count).map(|key| key.1).collect())
+}
+
+/// `sum p (1 - p)`.
+fn spread(values: &[f32], is_softmax: bool) -> f64 {
+    let values = values.iter().map(|&x| f64::from(x));
+    let parts: Vec<f64> = if is_softmax {
+        values.collect()
+    } else {
+        let max = values.clone().fold(f64::NEG_INFINITY, f64::max);
+        values.map(|x| (x - max).exp()).collect()
+    };
+    let sum: f64 = parts.iter().sum();
+    parts.iter().map(|part| part / sum).map(|p| p * (1.0 - p)).sum()
+}
+
+/// Between 0 and 1, both apart.
+///
+/// Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014 (`mix64`).
+fn random(seed: u64) -> f64 {
+    let mut z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (u64_to_f64((z ^ (z >> 31)) >> 11) + 0.5) / u64_to_f64(1 << 53)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certain_images_tell_little() {
+        assert!(spread(&[9.0, 0.0, 0.0], false) < 0.01);
+        assert!(spread(&[1.0, 1.0, 0.0], false) > 0.5);
+        assert!((spread(&[0.5, 0.5], true) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn numbers_are_spread_evenly() {
+        let mean = (0..10_000).map(random).sum::<f64>() / 1e4;
+        assert!((mean - 0.5).abs() < 0.01, "{mean}");
+        assert!((0..10_000).map(random).all(|x| 0.0 < x && x < 1.0));
+    }
+}
