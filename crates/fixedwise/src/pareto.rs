@@ -1,6 +1,6 @@
 //! The `pareto` strategy with a run's images.
 
-use crate::{budget::Limits, data::divide, quantize::QuantizeOptions};
+use crate::{budget::Limits, quantize::QuantizeOptions};
 use fixedwise_fixed::Range;
 use fixedwise_graph::{AccumulatorPolicy, Graph, Target};
 use fixedwise_kernels::Kernels;
@@ -14,7 +14,7 @@ use fixedwise_search::{
 };
 use std::sync::atomic::AtomicBool;
 
-/// Search images on which divergence is measured.
+/// Search images on which divergence is measured, without their labels.
 const PROBE: usize = 512;
 /// Of these, images on which single steps are measured.
 const GLANCE: usize = 256;
@@ -54,7 +54,7 @@ fn cost(objective: Objective) -> CostWeights {
 /// Images that the search looks at without their labels.
 struct Looks<'a> {
     calibration: Subset<'a>,
-    /// Some of the search images.
+    /// What divergence is measured on.
     probe: Subset<'a>,
     /// Some of these.
     glance: Subset<'a>,
@@ -68,15 +68,15 @@ impl<'a> Looks<'a> {
         images: &'a dyn Images,
         stop: &AtomicBool,
     ) -> Result<Self, SearchError> {
-        let count = CalibrationOptions::default().images;
-        let draw = (count, options.seed);
-        let telling = telling_images(graph, calibration, Kernels::best(), stop, draw)?;
-        let calibration = Subset { images: calibration, which: telling };
-        let all: Vec<usize> = (0..images.len()).collect();
-        let which = divide(&all, options.seed, &[PROBE]).swap_remove(0);
-        let few = divide(&which, options.seed, &[GLANCE]).swap_remove(0);
+        let draw = |images, count| {
+            telling_images(graph, images, Kernels::best(), stop, (count, options.seed))
+        };
+        let wanted = CalibrationOptions::default().images;
+        let calibration = Subset { images: calibration, which: draw(calibration, wanted)? };
+        let probe = Subset { images, which: draw(images, PROBE)? };
+        let few = probe.which.iter().take(GLANCE).copied().collect();
         let glance = Subset { images, which: few };
-        Ok(Self { calibration, probe: Subset { images, which }, glance })
+        Ok(Self { calibration, probe, glance })
     }
 
     fn calibration(

@@ -9,7 +9,7 @@ use fixedwise_fixed::convert::{count_to_f64, f64_to_count, f64_to_i64, i64_to_f6
 const DISTANCE: f64 = 1.645;
 /// The weight of the loss that is counted in the one that is likely. The probabilities' own figure varies
 /// far less than the count, but it shares the float network's mistakes.
-const COUNTED: f64 = 0.25;
+const COUNTED: f64 = 0.5;
 
 pub(super) struct Certificate {
     /// The bound, relative.

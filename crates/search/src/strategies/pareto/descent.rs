@@ -1,6 +1,6 @@
 //! Tensors exchange bits: steps that save more than they harm, as many at a time as turn out well.
 
-use super::{Search, Standing};
+use super::{Search, Standing, known};
 use crate::{error::SearchError, evaluate::Oracle, strategies::Kind};
 use fixedwise_graph::Plan;
 use std::collections::BTreeSet;
@@ -25,6 +25,8 @@ impl Move {
 const PACE: f64 = 1.5;
 /// And at last.
 const LEAST_PACE: f64 = 1.04;
+/// How far beyond the divergence at which the bound is thought to lie a plan is still measured.
+const BEYOND: f64 = 1.5;
 
 impl<O: Oracle> Search<'_, '_, O> {
     /// Lowers divergence and priced cost together. When nothing is left to gain at a price, the price goes
@@ -82,7 +84,9 @@ impl<O: Oracle> Search<'_, '_, O> {
             let next = self.stand(widths)?;
             let cost = |standing: &Standing| self.items.cost(graph, &standing.built.plan);
             let change = next.divergence - now.divergence + price * (cost(&next) - cost(&now));
-            if change < 0.0 {
+            // Far beyond the bound there is nothing to be found.
+            let is_near = next.divergence <= BEYOND * self.bound().max(now.divergence);
+            if change < 0.0 && is_near {
                 let part = self.certify(&next)?;
                 met = part <= 1.0;
                 // What is left of the bound tells how far the price may go.
@@ -96,6 +100,11 @@ impl<O: Oracle> Search<'_, '_, O> {
             }
         }
         Ok(())
+    }
+
+    /// About the divergence at which the loss comes to the bound.
+    fn bound(&self) -> f64 {
+        known::divergence_at(&self.front, self.certificate.limit()).unwrap_or(0.0)
     }
 
     /// What a step of each tensor down and up does around a plan.

@@ -335,7 +335,7 @@ impl<O: Oracle> Search<'_, '_, O> {
         front: &[Widths],
         base: f64,
     ) -> Result<Option<usize>, SearchError> {
-        let Some(divergence) = known.divergence_at(self.certificate.limit()) else {
+        let Some(divergence) = known::divergence_at(&known.front, self.certificate.limit()) else {
             return Ok(None);
         };
         let adds = |widths: &Widths| base + items::divergence_of(widths, &self.curves);
