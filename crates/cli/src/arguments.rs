@@ -128,6 +128,13 @@ pub(crate) fn source(text: Option<&str>) -> Result<Option<DataSource>> {
     Ok(text.map(str::parse).transpose()?)
 }
 
+/// `30`: dB between signal and noise.
+pub(crate) fn decibels(text: &str) -> Result<f64, String> {
+    let db = text.strip_suffix("dB").unwrap_or(text).trim().parse::<f64>().ok();
+    let db = db.filter(|db| (1.0..=90.0).contains(db));
+    db.ok_or_else(|| "give decibels from 1 to 90, such as 30".to_owned())
+}
+
 /// `1%` of the float accuracy, or `0.5pt`: percentage points.
 pub(crate) fn max_loss(text: &str) -> Result<MaxLoss, String> {
     let number = |digits: &str| {

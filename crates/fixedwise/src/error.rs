@@ -77,6 +77,16 @@ pub enum Error {
         largest: String,
         largest_bytes: u64,
     },
+    /// A float network that has learned nothing, or is not fed what it has learned from.
+    #[error(
+        "the float network gets {correct} of {n} search images right, no better than chance with \
+         {classes} classes: look at --preprocess (scale, mean, std, order of channels), at the layout of \
+         the images and at the order of the labels; `fixedwise inspect MODEL --data DATA` shows what goes in"
+    )]
+    Chance { correct: usize, n: usize, classes: usize },
+    /// A command of the user's that did not do what it should.
+    #[error("the metric command `{command}` {problem}")]
+    Metric { command: String, problem: String },
     /// Images that cannot be used.
     #[error(transparent)]
     Data(#[from] crate::data::DataError),

@@ -14,6 +14,7 @@ use crate::{
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Semantics, Target};
 use fixedwise_kernels::Kernels;
+use fixedwise_search::{Images as _, MaxLoss};
 use std::{
     path::{Path, PathBuf},
     time::Instant,
@@ -97,7 +98,7 @@ fn run(
     tell(Step::Testing { images: reported.len() });
     let target = target.as_ref();
     let fixed = integers(&graph, &plan, target)?;
-    let score = measure(model.graph(), &graph, &plan, images, target, kernels)?;
+    let score = measure(MaxLoss::default(), model.graph(), &graph, &plan, images, target, kernels)?;
     let n = count_to_u64(reported.len());
     let mut result = RunResult {
         strategy: "given".to_owned(),
@@ -109,6 +110,9 @@ fn run(
         images_evaluated: n,
         ..RunResult::default()
     };
+    if images.label(0).is_none() {
+        result.metric = "agreement".to_owned();
+    }
     result.accuracy.test = Some(SetResult::from(score));
     result.describe(&graph, &plan, fixed.as_ref())?;
     if let Some(fixed) = &fixed {

@@ -18,7 +18,7 @@ use crate::{
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Plan, Target};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Images, Score};
+use fixedwise_search::{Images, MaxLoss, Score};
 use serde::{Deserialize, Serialize};
 use std::{
     ops::Range,
@@ -328,7 +328,7 @@ fn scores(
     let kernels = Kernels::best();
     let score = |range: &Range<usize>| {
         let part = Part { images: &images.images, range: range.clone() };
-        measure(model.graph(), &graph, plan, &part, target, kernels)
+        measure(MaxLoss::default(), model.graph(), &graph, plan, &part, target, kernels)
     };
     ranges.iter().map(score).collect()
 }
@@ -361,7 +361,7 @@ impl Default for Generalization {
             model: ModelResult::default(),
             strategy: String::new(),
             semantics: String::new(),
-            max_loss: fixedwise_search::MaxLoss::default().into(),
+            max_loss: MaxLoss::default().into(),
             bound_met: false,
             ended: Ended::Completed,
             parts: Vec::new(),

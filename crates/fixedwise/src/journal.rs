@@ -4,10 +4,11 @@
 
 use crate::{
     Error,
+    metric::Metric,
     output::{io_error, read},
 };
 use fixedwise_graph::{LowerError, NodeId, Plan};
-use fixedwise_search::{Evaluation, Evaluator, JournalEntry, Oracle, SearchError};
+use fixedwise_search::{Evaluation, Evaluator, JournalEntry, Oracle, Score, SearchError};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, OpenOptions},
@@ -106,6 +107,8 @@ impl Journal {
 pub(crate) struct Journaling<'a> {
     pub(crate) evaluator: Evaluator<'a>,
     pub(crate) journal: Option<Journal>,
+    /// A command of the user's that says how good outputs are, and what it says of the float network's.
+    pub(crate) metric: Option<(Metric, f64)>,
     /// Why the journal could not be written; the search sees only that it ends.
     pub(crate) failure: Option<Error>,
 }
@@ -120,6 +123,25 @@ impl Journaling<'_> {
             return Err(SearchError::Stopped);
         }
         Ok(evaluation)
+    }
+
+    /// What the user's command says of a plan.
+    fn ask(&mut self, metric: &Metric, float: f64, plan: &Plan) -> Result<Evaluation, SearchError> {
+        if let Some(known) = self.evaluator.known(plan) {
+            return Ok(known);
+        }
+        let outputs = self.evaluator.outputs(plan)?;
+        match metric.of(outputs) {
+            Ok(value) => {
+                let loss = (float - value) / float.abs().max(f64::MIN_POSITIVE);
+                let score = Score::of_loss(loss, self.evaluator.predictions().len());
+                Ok(self.evaluator.teach(plan, score))
+            }
+            Err(failure) => {
+                self.failure = Some(failure);
+                Err(SearchError::Stopped)
+            }
+        }
     }
 
     /// What was found, unless the journal failed on the way.
@@ -143,7 +165,10 @@ impl Oracle for Journaling<'_> {
     }
 
     fn evaluate_first(&mut self, plan: &Plan, images: usize) -> Result<Evaluation, SearchError> {
-        let evaluation = self.evaluator.evaluate_first(plan, images)?;
+        let evaluation = match self.metric.clone() {
+            Some((metric, float)) => self.ask(&metric, float, plan)?,
+            None => self.evaluator.evaluate_first(plan, images)?,
+        };
         self.write(evaluation)
     }
 
@@ -159,11 +184,10 @@ impl Oracle for Journaling<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fixedwise_search::{Digest, Score};
+    use fixedwise_search::Digest;
 
     fn entry(correct: usize) -> JournalEntry {
-        let score =
-            Score { correct, lost: 3, gained: 1, n: 100, float_correct: correct + 2, expected: -7 };
+        let score = Score { correct, lost: 3, gained: 1, n: 100, expected: -7, ..Score::default() };
         let digest = Digest::new().bytes(&correct.to_le_bytes());
         JournalEntry { digest, score, is_complete: correct > 50 }
     }

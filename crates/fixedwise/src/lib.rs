@@ -18,6 +18,7 @@ mod generalize;
 mod inspect;
 mod journal;
 mod loaders;
+mod metric;
 mod model;
 mod output;
 mod paper_plan;

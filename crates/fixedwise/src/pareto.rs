@@ -1,11 +1,15 @@
 //! The `pareto` strategy with a run's images.
 
-use crate::{budget::Limits, quantize::QuantizeOptions};
+use crate::{
+    budget::Limits,
+    data::divide,
+    quantize::{QuantizeOptions, predictions},
+};
 use fixedwise_fixed::Range;
 use fixedwise_graph::{AccumulatorPolicy, Graph, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluator, EvaluatorOptions, Images, Oracle, Predictions, SearchError, Statistics,
+    Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle, SearchError, Statistics,
     reconstruct::{Calibration, CalibrationOptions, RoundingOptions, telling_images},
     strategies::{
         Objective, Observer, Outcome, PlanHead,
@@ -68,7 +72,12 @@ impl<'a> Looks<'a> {
         images: &'a dyn Images,
         stop: &AtomicBool,
     ) -> Result<Self, SearchError> {
-        let draw = |images, count| {
+        let draw = |images: &dyn Images, count| {
+            if options.max_loss.is_of_values() {
+                // No image says more of values than another.
+                let all: Vec<usize> = (0..images.len()).collect();
+                return Ok(divide(&all, options.seed, &[count]).swap_remove(0));
+            }
             telling_images(graph, images, Kernels::best(), stop, (count, options.seed))
         };
         let wanted = CalibrationOptions::default().images;
@@ -91,13 +100,14 @@ impl<'a> Looks<'a> {
     }
 
     fn evaluator(
+        max_loss: MaxLoss,
         images: &'a Subset<'a>,
         cache_bytes: usize,
         graph: &'a Graph,
         stop: &'a AtomicBool,
     ) -> Result<Evaluator<'a>, SearchError> {
         let kernels = Kernels::best();
-        let predictions = Predictions::new(graph, images, kernels, stop)?;
+        let predictions = predictions(max_loss, graph, images, kernels, stop)?;
         let policy = AccumulatorPolicy::Widen;
         let widening = EvaluatorOptions { cache_bytes, policy };
         Ok(Evaluator::new(graph, images, predictions, kernels, stop, widening))
@@ -140,7 +150,7 @@ pub(crate) fn prepare(
     let pareto_options = pareto_options(options, head);
     let trial = |prepared: &Prepared| {
         let calibration = looks.calibration(options, &prepared.graph, stop)?;
-        let mut probe = Looks::evaluator(&looks.probe, 0, &prepared.graph, stop)?;
+        let mut probe = Looks::evaluator(options.max_loss, &looks.probe, 0, &prepared.graph, stop)?;
         pareto::trial(prepared, &calibration, &mut probe, &pareto_options)
     };
     let mut best = (f64::INFINITY, plain);
@@ -171,8 +181,14 @@ pub(crate) fn search<O: Oracle>(
 ) -> Result<(Outcome, u64), SearchError> {
     let looks = Looks::new(options, &prepared.graph, calibration, images, stop)?;
     let calibration = looks.calibration(options, &prepared.graph, stop)?;
-    let mut probe = Looks::evaluator(&looks.probe, 0, &prepared.graph, stop)?;
-    let mut glance = Looks::evaluator(&looks.glance, options.cache_bytes, &prepared.graph, stop)?;
+    let mut probe = Looks::evaluator(options.max_loss, &looks.probe, 0, &prepared.graph, stop)?;
+    let mut glance = Looks::evaluator(
+        options.max_loss,
+        &looks.glance,
+        options.cache_bytes,
+        &prepared.graph,
+        stop,
+    )?;
     let tools = Tools {
         prepared,
         calibration: &calibration,

@@ -5,6 +5,7 @@ use crate::{
     budget::Limits,
     earlier::Earlier,
     journal::{Journal, Journaling},
+    metric::Metric,
     model::Model,
     output::{OutputFolder, write_file},
     pareto,
@@ -12,10 +13,13 @@ use crate::{
     plan_integers::{formats_alone, write_plan},
     progress::{Halt, Observer, Progress, Step},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
-    sets::{DataOptions, Preprocessed as _, Sets},
+    sets::{DataOptions, Preprocessed as _, Sets, View},
     watch::Watch,
 };
-use fixedwise_fixed::{Format, Range, convert::count_to_u64};
+use fixedwise_fixed::{
+    Format, Range,
+    convert::{count_to_f64, count_to_u64},
+};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, Plan, Quantizer, Semantics, Target, lower, lower_for,
     run::Program,
@@ -123,6 +127,10 @@ pub struct QuantizeOptions {
     /// The folder of an earlier run of `pareto` on the same network and images: what it measured is not
     /// measured again, whatever the bound, the objective or the budgets are now.
     pub from: Option<PathBuf>,
+    /// A command that says how good outputs are, with [`MaxLoss::Metric`]: it is run by the shell with two
+    /// files as arguments, the outputs as `float32` `[image, ...]` and the places of their images in the data
+    /// set as `int64`, both `.npy`, and prints a number, greater for better ones.
+    pub metric_command: Option<String>,
     /// What goes into [`RunResult::command`].
     pub command: Vec<String>,
 }
@@ -151,6 +159,7 @@ impl Default for QuantizeOptions {
             resume: false,
             architecture: None,
             from: None,
+            metric_command: None,
             command: Vec::new(),
         }
     }
@@ -290,7 +299,7 @@ impl Job<'_> {
         });
         let start = start.transpose()?;
         let known = options.from.as_deref();
-        let known = known.map(|folder| Earlier::read(folder, &measured_on(&model, &sets)));
+        let known = known.map(|folder| Earlier::read(folder, &measured_on(options, &model, &sets)));
         let known = known.transpose()?;
         // All input is known to be good now: only then the folder comes to be.
         let folder = options.output.as_deref().map(OutputFolder::prepare).transpose()?;
@@ -301,7 +310,19 @@ impl Job<'_> {
             self.tell(Step::Calibrating { done, total });
         })?;
         self.tell(Step::MeasuringFloat { images: sets.search.len() });
-        let predictions = Predictions::new(model.graph(), &sets.search, kernels, self.stop)?;
+        let predictions =
+            predictions(options.max_loss, model.graph(), &sets.search, kernels, self.stop)?;
+        check_float(&predictions, &sets, options.max_loss)?;
+        let command = options.metric_command.as_deref();
+        let metric = |images: &View| {
+            let shape = model.graph().output_shape();
+            let shape = if shape.h * shape.w == 1 { vec![shape.c] } else { shape.dims().to_vec() };
+            command.map(|command| Metric::new(command, shape, images.places().to_vec()))
+        };
+        let metric_search = metric(&sets.search)
+            .map(|metric| metric.of(predictions.outputs()).map(|float| (metric, float)))
+            .transpose()?;
+        let float_metric = metric_search.as_ref().map(|metric| metric.1);
         let head = PlanHead {
             input: input_format(&statistics, sets.preprocess().1),
             quantizer: options.quantizer,
@@ -327,7 +348,8 @@ impl Job<'_> {
                 evaluator = evaluator.for_target(target.clone());
             }
             evaluator.preload(measured);
-            let oracle = Journaling { evaluator, journal, failure: None };
+            let metric = metric_search;
+            let oracle = Journaling { evaluator, journal, metric, failure: None };
             match &prepared {
                 Some(prepared) => {
                     self.search_pareto(&graph, prepared, head, &sets, known, oracle)?
@@ -341,19 +363,30 @@ impl Job<'_> {
         let mut test = None;
         if let Some(images) = &sets.test {
             self.tell(Step::Testing { images: images.len() });
-            test = Some(measure(model.graph(), &graph, &plan, images, target, kernels)?);
+            let score =
+                measure(options.max_loss, model.graph(), &graph, &plan, images, target, kernels)?;
+            test = Some(self.set_result(score));
+            if let (Some(metric), Some(test)) = (metric(images), &mut test) {
+                let both = outputs(model.graph(), &graph, &plan, images, kernels)?;
+                let [float, fixed] = both.map(|outputs| metric.of(outputs));
+                test.metric = Some([float?, fixed?]);
+            }
         }
         let mut result = self.result(&model, &sets, &found);
         result.peak_ram_bytes = peak_ram(&graph, fixed.as_ref(), kernels);
-        result.accuracy.search = Some(SetResult::from(found.score));
-        result.accuracy.test = test.map(SetResult::from);
+        let mut search = self.set_result(found.score);
+        search.metric =
+            float_metric.map(|float| [float, float - found.score.mean_distortion() * float.abs()]);
+        result.accuracy.search = Some(search);
+        result.accuracy.test = test;
+        result.metric = metric_name(options.max_loss, &sets).to_owned();
         result.describe(&graph, &plan, fixed.as_ref())?;
         if let Some(fixed) = &fixed {
             let target = target.cloned().unwrap_or_default();
             budget::take(&mut result, &graph, &plan, fixed, &target, limits)?;
         }
         result.balance = prepared.as_ref().and_then(|prepared| prepared.balance);
-        result.measured_on = measured_on(&model, &sets);
+        result.measured_on = measured_on(options, &model, &sets);
         result.seconds = self.start.elapsed().as_secs_f64();
         if let Some(folder) = &folder {
             let path = |name: &str| folder.path().join(name);
@@ -425,6 +458,11 @@ impl Job<'_> {
         }
     }
 
+    fn set_result(&self, score: Score) -> SetResult {
+        let is_sqnr = matches!(self.options.max_loss, MaxLoss::Sqnr(_));
+        SetResult { sqnr_db: is_sqnr.then(|| score.sqnr_db()), ..SetResult::from(score) }
+    }
+
     fn tell(&self, step: Step) {
         self.observer.progress(&Progress { seconds: self.start.elapsed().as_secs_f64(), step });
     }
@@ -443,7 +481,7 @@ impl Job<'_> {
         let path = folder.join("journal.jsonl");
         // Scores are the same for every target, but what one refuses another may have measured.
         let target = self.options.target.as_ref().map(|target| format!("{target:?}"));
-        let mut parts = vec![measured_on(model, sets)];
+        let mut parts = vec![measured_on(self.options, model, sets)];
         parts.extend(target);
         let config = crate::sha256(parts.join("\n").as_bytes());
         if self.options.resume {
@@ -616,8 +654,19 @@ fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
             problem: format!("is {bits}; allowed are 1 to 16"),
         });
     }
+    let is_command = matches!(options.max_loss, MaxLoss::Metric(_));
+    if is_command != options.metric_command.is_some() {
+        let problem = "goes with a bound on what it says, `MaxLoss::Metric`, and only with that";
+        return Err(Error::Option { option: "metric-command", problem: problem.to_owned() });
+    }
     if options.strategy == Strategy::Pareto {
         return check_pareto(options);
+    }
+    if options.max_loss.is_of_values() {
+        let option = if is_command { "metric-command" } else { "min-sqnr" };
+        let problem =
+            format!("needs the strategy pareto; {} counts classes", options.strategy.name());
+        return Err(Error::Option { option, problem });
     }
     if options.from.is_some() {
         let problem = format!(
@@ -705,13 +754,74 @@ pub(crate) fn integers(
 }
 
 /// Hash of everything that a measured score depends on, beside the plan.
-fn measured_on(model: &Model, sets: &Sets) -> String {
+fn measured_on(options: &QuantizeOptions, model: &Model, sets: &Sets) -> String {
     let (preprocessing, images) = (sets.preprocessing_text(), sets.fingerprint());
-    crate::sha256([model.sha256(), &preprocessing, &images].join("\n").as_bytes())
+    let mut parts = vec![model.sha256(), &preprocessing, &images];
+    if options.max_loss.is_of_values() {
+        parts.push(options.metric_command.as_deref().unwrap_or("values"));
+    }
+    crate::sha256(parts.join("\n").as_bytes())
 }
+
+/// What the float network says, as the bound asks.
+pub(crate) fn predictions(
+    max_loss: MaxLoss,
+    float: &Graph,
+    images: &dyn Images,
+    kernels: &'static Kernels,
+    stop: &AtomicBool,
+) -> Result<Predictions, SearchError> {
+    let predictions = Predictions::new(float, images, kernels, stop)?;
+    Ok(if max_loss.is_of_values() { predictions.of_values() } else { predictions })
+}
+
+/// Refuses a float network that is no better than chance: no search can keep what is not there.
+fn check_float(predictions: &Predictions, sets: &Sets, max_loss: MaxLoss) -> Result<(), Error> {
+    let (n, correct) = (predictions.len(), predictions.correct());
+    let classes = predictions.classes();
+    if max_loss.is_of_values() || sets.search.label(0).is_none() || classes < 2 {
+        return Ok(());
+    }
+    let (n_images, chance) = (count_to_f64(n), count_to_f64(classes).recip());
+    let (expected, spread) = (n_images * chance, (n_images * chance * (1.0 - chance)).sqrt());
+    if count_to_f64(correct) > expected + CHANCE * spread {
+        return Ok(());
+    }
+    Err(Error::Chance { correct, n, classes })
+}
+
+/// What counts.
+fn metric_name(max_loss: MaxLoss, sets: &Sets) -> &'static str {
+    match max_loss {
+        MaxLoss::Sqnr(_) => "sqnr",
+        MaxLoss::Metric(_) => "command",
+        _ if sets.search.label(0).is_none() => "agreement",
+        _ => "accuracy",
+    }
+}
+
+/// What the float network and a plan say of images.
+fn outputs(
+    float: &Graph,
+    graph: &Graph,
+    plan: &Plan,
+    images: &dyn Images,
+    kernels: &'static Kernels,
+) -> Result<[Vec<f32>; 2], Error> {
+    let go_on = AtomicBool::new(false);
+    let predictions = Predictions::new(float, images, kernels, &go_on)?;
+    let of_float = predictions.outputs();
+    let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
+    let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
+    Ok([of_float, evaluator.outputs(plan)?])
+}
+
+/// Standard deviations from chance.
+const CHANCE: f64 = 3.0;
 
 /// Runs a plan once on images.
 pub(crate) fn measure(
+    max_loss: MaxLoss,
     float: &Graph,
     graph: &Graph,
     plan: &Plan,
@@ -720,7 +830,7 @@ pub(crate) fn measure(
     kernels: &'static Kernels,
 ) -> Result<Score, Error> {
     let go_on = AtomicBool::new(false);
-    let predictions = Predictions::new(float, images, kernels, &go_on)?;
+    let predictions = predictions(max_loss, float, images, kernels, &go_on)?;
     // One plan, once: nothing is worth keeping.
     let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
     let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);

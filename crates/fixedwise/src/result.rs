@@ -70,6 +70,10 @@ pub struct RunResult {
     pub images: ImagesResult,
     /// Accuracy on the two labeled sets.
     pub accuracy: AccuracyResult,
+    /// What counts: `accuracy`; `agreement` with the float network's classes where images have no labels;
+    /// `sqnr`; or `command`, what the user's says.
+    #[serde(default = "accuracy")]
+    pub metric: String,
     /// Bits of everything that is stored.
     pub memory_bits: MemoryResult,
     /// Bits times bits, over all multiplications.
@@ -162,7 +166,8 @@ pub struct ModelResult {
 pub struct MaxLossResult {
     /// A fraction: 0.01 is one percent or one percentage point.
     pub value: f64,
-    /// `relative` (of the float accuracy) or `points` (of all images).
+    /// `relative` (of the float accuracy), `points` (of all images), `sqnr-db` (at least so many dB between
+    /// signal and noise at the outputs) or `metric` (relative, of what the user's command says).
     pub kind: String,
 }
 
@@ -171,6 +176,8 @@ impl From<MaxLoss> for MaxLossResult {
         let (value, kind) = match max_loss {
             MaxLoss::Relative(value) => (value, "relative"),
             MaxLoss::Points(value) => (value, "points"),
+            MaxLoss::Sqnr(value) => (value, "sqnr-db"),
+            MaxLoss::Metric(value) => (value, "metric"),
         };
         Self { value, kind: kind.to_owned() }
     }
@@ -217,6 +224,12 @@ pub struct SetResult {
     pub gained: u64,
     /// 95 % confidence interval of `relative_loss`, from the paired difference.
     pub interval95: [f64; 2],
+    /// Where outputs count as values: signal to quantization noise there, in dB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqnr_db: Option<f64>,
+    /// What the user's command says of the float network and of the fixed-point one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<[f64; 2]>,
 }
 
 impl From<Score> for SetResult {
@@ -231,6 +244,8 @@ impl From<Score> for SetResult {
             lost: count_to_u64(score.lost),
             gained: count_to_u64(score.gained),
             interval95: score.relative_interval95(),
+            sqnr_db: None,
+            metric: None,
         }
     }
 }
@@ -422,6 +437,7 @@ impl Default for RunResult {
             ended: Ended::default(),
             images: ImagesResult::default(),
             accuracy: AccuracyResult::default(),
+            metric: accuracy(),
             memory_bits: MemoryResult::default(),
             multiplication_cost: MultiplicationResult::default(),
             target: None,
@@ -446,6 +462,11 @@ impl Default for RunResult {
             command: Vec::new(),
         }
     }
+}
+
+/// What counts usually.
+fn accuracy() -> String {
+    "accuracy".to_owned()
 }
 
 /// What results said nothing about once.

@@ -75,16 +75,13 @@ impl Images for View {
 }
 
 impl View {
-    fn new(data: &Arc<Dataset>, images: Vec<usize>) -> Self {
-        Self { data: Arc::clone(data), images, labeled: true }
+    /// The places of its images in the data set.
+    pub(crate) fn places(&self) -> &[usize] {
+        &self.images
     }
 
-    /// Refuses a set without labels.
-    fn needs_labels(self, what: &str, source: &DataSource) -> Result<Self, DataError> {
-        if self.data.label(0).is_some() {
-            return Ok(self);
-        }
-        Err(DataError::Missing(format!("the {what} images of `{source}` have no labels")))
+    fn new(data: &Arc<Dataset>, images: Vec<usize>) -> Self {
+        Self { data: Arc::clone(data), images, labeled: true }
     }
 }
 
@@ -214,7 +211,7 @@ impl Sets {
         let source = options.test.as_ref().ok_or_else(|| missing("test"))?;
         let preprocess = options.preprocessing(model)?;
         let images = Library::new(&preprocess, model).view(source, Split::Test, usize::MAX)?;
-        Ok(Reported { images: images.needs_labels("test", source)?, preprocess })
+        Ok(Reported { images, preprocess })
     }
 
     /// The images of an inspection: `--calibration`, else the first of the train split.
@@ -279,10 +276,9 @@ fn choose(
             library.need(source, *split, usize::MAX)?;
         }
     }
-    for (slot, (source, what, split)) in named.iter_mut().zip(purposes) {
+    for (slot, (source, _, split)) in named.iter_mut().zip(purposes) {
         if let Some(source) = source {
             let view = library.view(source, split, usize::MAX)?;
-            let view = if what == "calibration" { view } else { view.needs_labels(what, source)? };
             *slot = Some(view);
         }
     }
@@ -317,7 +313,7 @@ fn divide_one(
     let sets = if source.split.is_none() && has_both {
         let train = DataSource { range: None, ..source.clone() };
         let train = library.view(&train, Split::Train, CALIBRATION_IMAGES)?;
-        let test = library.view(source, Split::Test, usize::MAX)?.needs_labels("test", source)?;
+        let test = library.view(source, Split::Test, usize::MAX)?;
         let search = searched(test.images.len());
         let sizes = [search, test.images.len() - search];
         let mut parts = divide(&test.images, seed, &sizes).into_iter();
@@ -325,9 +321,7 @@ fn divide_one(
         [train, part(), part()]
     } else {
         // Nobody divided it: a tenth calibrates (2,000 images at most), the rest is halved.
-        let all = library
-            .view(source, Split::All, usize::MAX)?
-            .needs_labels("search and test", source)?;
+        let all = library.view(source, Split::All, usize::MAX)?;
         let n = all.images.len();
         let first = (n / 10).clamp(1, CALIBRATION_IMAGES);
         let search = searched(n.saturating_sub(first));

@@ -188,8 +188,46 @@ fn costs(result: &RunResult, color: bool, out: &mut String) {
     table.render(color, out);
 }
 
+/// Where outputs count as values.
+fn values(result: &RunResult, color: bool, out: &mut String) {
+    use Align::{Left, Right};
+    let is_sqnr = result.metric == "sqnr";
+    let columns: &[_] = if is_sqnr {
+        &[("", Left, Style::Plain), ("images", Right, Style::Plain), ("SQNR", Right, Style::Bold)]
+    } else {
+        &[
+            ("", Left, Style::Plain),
+            ("images", Right, Style::Plain),
+            ("float", Right, Style::Plain),
+            ("fixed", Right, Style::Bold),
+        ]
+    };
+    let mut table = Table::new(columns);
+    let sets = [("search", &result.accuracy.search), ("test", &result.accuracy.test)];
+    for (name, set) in sets {
+        let Some(set) = set else { continue };
+        let mut row = vec![name.to_owned(), grouped(set.n)];
+        match (set.sqnr_db, set.metric) {
+            (Some(db), _) => row.push(format!("{db:.2} dB")),
+            (None, Some(both)) => row.extend(both.map(|value| format!("{value:.6}"))),
+            _ => continue,
+        }
+        table.row(row);
+    }
+    table.render(color, out);
+    let note = if is_sqnr {
+        "  signal to quantization noise of the outputs, against the float network's"
+    } else {
+        "  what the metric command says of the outputs; greater is better"
+    };
+    add_line(out, format_args!("{}", styled(note, Style::Dim, color)));
+}
+
 fn accuracy(result: &RunResult, color: bool, out: &mut String) {
     use Align::{Left, Right};
+    if ["sqnr", "command"].contains(&result.metric.as_str()) {
+        return values(result, color, out);
+    }
     let mut table = Table::new(&[
         ("", Left, Style::Plain),
         ("images", Right, Style::Plain),
@@ -222,6 +260,11 @@ fn accuracy(result: &RunResult, color: bool, out: &mut String) {
     };
     let note =
         format!("  {calibration}lost: only the float network is right, gained: only the fixed");
+    let note = if result.metric == "agreement" {
+        format!("  {calibration}no labels: what counts is agreement with the float network")
+    } else {
+        note
+    };
     out.push_str(&styled(&note, Style::Dim, color));
     out.push('\n');
 }
@@ -233,6 +276,8 @@ fn verdict(result: &RunResult, color: bool) -> String {
     };
     if let Some(max_loss) = &result.max_loss {
         let bound = match max_loss.kind.as_str() {
+            "sqnr-db" => format!("{} dB between signal and noise", max_loss.value),
+            "metric" => format!("{} % of what the command says", max_loss.value * 100.0),
             "points" => format!("{} percentage points", max_loss.value * 100.0),
             _ => format!("{} % of the float accuracy", max_loss.value * 100.0),
         };
@@ -240,6 +285,9 @@ fn verdict(result: &RunResult, color: bool) -> String {
         let bound = tidy(&bound);
         let loss = |set: &SetResult| match max_loss.kind.as_str() {
             "points" => set.float - set.fixed,
+            // More is better.
+            "sqnr-db" => 2.0 * max_loss.value - set.sqnr_db.unwrap_or(f64::INFINITY),
+            "metric" => set.metric.map_or(0.0, |[float, fixed]| (float - fixed) / float.abs()),
             _ => set.relative_loss,
         };
         if result.bound_met {
@@ -406,6 +454,7 @@ mod tests {
             lost: 61,
             gained: 22,
             interval95: [0.004_71, 0.012_4],
+            ..SetResult::default()
         };
         let mut result = RunResult {
             strategy: "joint".to_owned(),

@@ -1,6 +1,6 @@
 //! How good a plan is, and how good it has to be.
 
-use fixedwise_fixed::convert::{count_to_f64, exp2, i64_to_f64};
+use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_i64, i64_to_f64};
 use serde::{Deserialize, Serialize};
 
 /// Standard errors to either side that hold 95 % of a normal distribution.
@@ -28,6 +28,13 @@ pub struct Score {
     /// right: they are scaled so that the labels are likeliest.
     #[serde(default)]
     pub expected: i64,
+    /// Where outputs count as values: over images, the squared difference from the float network's output
+    /// against the mean sum of squares of that, in units of 2^-32.
+    #[serde(default)]
+    pub distortion: i64,
+    /// The sum of the squares of that, in units of 2^-32.
+    #[serde(default)]
+    pub distortion_squares: i64,
 }
 
 impl Score {
@@ -94,6 +101,32 @@ impl Score {
         if float == 0.0 { [0.0, 0.0] } else { self.interval95().map(|bound| bound / float) }
     }
 
+    /// Of a metric that falls by a relative `loss`, over `n` images.
+    pub fn of_loss(loss: f64, n: usize) -> Self {
+        let distortion =
+            f64_to_i64((loss.clamp(-100.0, 100.0) * count_to_f64(n) * exp2(32)).round());
+        Self { n, distortion, ..Self::default() }
+    }
+
+    /// Noise against signal at the outputs, where these count as values.
+    pub fn mean_distortion(&self) -> f64 {
+        i64_to_f64(self.distortion) * exp2(-32) / count_to_f64(self.n.max(1))
+    }
+
+    /// Standard error of [`Score::mean_distortion`].
+    pub fn distortion_error(&self) -> f64 {
+        let n = count_to_f64(self.n.max(1));
+        let mean = self.mean_distortion();
+        let variance = i64_to_f64(self.distortion_squares) * exp2(-32) / n - mean * mean;
+        (variance.max(0.0) / n).sqrt()
+    }
+
+    /// Signal to quantization noise at the outputs in dB: `10 log10(sum y^2 / sum (y - y')^2)`; infinite
+    /// where all are equal.
+    pub fn sqnr_db(&self) -> f64 {
+        -10.0 * self.mean_distortion().log10()
+    }
+
     /// Both sets of images together.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
@@ -104,6 +137,8 @@ impl Score {
             n: self.n + other.n,
             float_correct: self.float_correct + other.float_correct,
             expected: self.expected + other.expected,
+            distortion: self.distortion.saturating_add(other.distortion),
+            distortion_squares: self.distortion_squares.saturating_add(other.distortion_squares),
         }
     }
 }
@@ -142,6 +177,10 @@ pub enum MaxLoss {
     Relative(f64),
     /// Of all images: 0.005 is half a percentage point.
     Points(f64),
+    /// Outputs count as values: at least so many dB between signal and noise, [`Score::sqnr_db`].
+    Sqnr(f64),
+    /// Of what a command of the user's says of the outputs, relative: 0.01 is one percent of it.
+    Metric(f64),
 }
 
 impl MaxLoss {
@@ -150,6 +189,8 @@ impl MaxLoss {
         match *self {
             Self::Relative(limit) => score.relative_loss() <= limit,
             Self::Points(limit) => score.points_loss() <= limit,
+            Self::Sqnr(db) => score.sqnr_db() >= db,
+            Self::Metric(limit) => score.mean_distortion() <= limit,
         }
     }
 
@@ -158,6 +199,7 @@ impl MaxLoss {
         match *self {
             Self::Relative(limit) => score.relative_interval95()[1] <= limit,
             Self::Points(limit) => score.interval95()[1] <= limit,
+            Self::Sqnr(_) | Self::Metric(_) => self.is_met(score),
         }
     }
 
@@ -166,7 +208,14 @@ impl MaxLoss {
         match *self {
             Self::Relative(limit) => limit,
             Self::Points(limit) => limit * count_to_f64(n) / count_to_f64(float_correct.max(1)),
+            Self::Sqnr(db) => 10.0_f64.powf(-db / 10.0),
+            Self::Metric(limit) => limit,
         }
+    }
+
+    /// Whether outputs count as values, not as classes.
+    pub const fn is_of_values(&self) -> bool {
+        matches!(self, Self::Sqnr(_) | Self::Metric(_))
     }
 }
 
@@ -189,7 +238,7 @@ mod tests {
             gained,
             n,
             float_correct,
-            expected: 0,
+            ..Score::default()
         }
     }
 

@@ -49,6 +49,9 @@ EXAMPLES
   The same network under half the loss, from what the first run has measured:
     fixedwise quantize --from fixedwise-out --max-loss 0.5%
 
+  A network that gives images or numbers, not classes, without labels:
+    fixedwise quantize denoiser.onnx --data images.npz --min-sqnr 35
+
   Sets of your own choice; search and test may not share an image:
     fixedwise quantize models/fashion_small.onnx --calibration data/fashion-mnist:train@0..1000 \\
         --search data/fashion-mnist:test@0..5000 --test data/fashion-mnist:test@5000..10000
@@ -91,6 +94,16 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "LOSS", default_value = "1%", value_parser = arguments::max_loss)]
     #[arg(help_heading = "Search")]
     max_loss: MaxLoss,
+    /// For networks whose outputs are values, not classes: at least so many dB between signal and
+    /// quantization noise at the outputs, 30 is usual; in place of --max-loss.
+    #[arg(long, value_name = "DB", value_parser = arguments::decibels, help_heading = "Search")]
+    #[arg(conflicts_with = "metric_command")]
+    min_sqnr: Option<f64>,
+    /// A command that says how good outputs are: it gets two files, the outputs (float32, [image, ...]) and
+    /// the places of the images (int64) as .npy, and prints a number, greater for better ones. --max-loss
+    /// is of that number then.
+    #[arg(long, value_name = "COMMAND", help_heading = "Search")]
+    metric_command: Option<String>,
     /// How sure the bound must be on images that the search never saw, every look at the search images
     /// counted: 0.95. Without, the plan keeps a distance from it.
     #[arg(long, value_name = "P", help_heading = "Search")]
@@ -204,7 +217,7 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
     let test = arguments.test.as_deref().filter(|_| !data.untested);
     data.test = arguments::source(test)?;
     let options = QuantizeOptions {
-        max_loss: arguments.max_loss,
+        max_loss: bound(arguments)?,
         confidence: arguments.confidence,
         strategy: match arguments.strategy.unwrap_or_else(|| usual_strategy(arguments)) {
             StrategyName::Pareto => Strategy::Pareto,
@@ -234,9 +247,24 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         resume: arguments.resume,
         architecture: arguments.network.architecture.clone(),
         from: arguments.from.clone(),
+        metric_command: arguments.metric_command.clone(),
         command: Vec::new(),
     };
     Ok((data, options))
+}
+
+/// What must be kept.
+fn bound(arguments: &Arguments) -> Result<MaxLoss> {
+    Ok(match (arguments.min_sqnr, &arguments.metric_command, arguments.max_loss) {
+        (Some(db), ..) => MaxLoss::Sqnr(db),
+        (None, Some(_), MaxLoss::Relative(limit)) => MaxLoss::Metric(limit),
+        (None, Some(_), _) => {
+            bail!(
+                "--max-loss: what --metric-command says has no percentage points; give percent, 1%"
+            )
+        }
+        (None, None, max_loss) => max_loss,
+    })
 }
 
 /// The strategy that has what is asked for.

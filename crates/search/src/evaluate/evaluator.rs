@@ -1,202 +1,29 @@
 use super::{
     Evaluation, Images, JournalEntry, Oracle,
     cache::{Cache, Key},
+    predictions::Predictions,
+    workers::{CHUNK, Workers},
 };
 use crate::{digest::Digest, error::SearchError, score::Score};
-use fixedwise_fixed::convert::{count_to_f64, count_to_u64, exp2, f64_to_i64, i64_to_f64};
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64, exp2, f64_to_i64};
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Op, Plan, Semantics, Target, lower,
+    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Semantics, Target, lower,
     lower_for,
-    run::{Program, Schedule, ValueRef, Workspace},
+    run::{Program, Schedule, Workspace},
 };
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
 use std::{
     collections::BTreeMap,
     ops::Range,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Images that one thread runs at a time and that are cached together.
-const CHUNK: usize = 16;
 /// Chunks after which a plan may be given up; a constant, so that what is run does not depend on
 /// the number of threads.
 const ROUND: usize = 16;
 /// Chunks cached between two looks at the budget.
 const FILL: usize = 64;
-
-/// What the float network says about a set of images.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Predictions {
-    /// By image: the label, else the float network's class.
-    targets: Vec<usize>,
-    /// By image: whether the float network is right.
-    right: Vec<bool>,
-    /// By image: how far its first class is before the second.
-    margins: Vec<f32>,
-    /// Before any softmax, `[image, class]`.
-    logits: Vec<f32>,
-    classes: usize,
-    /// What the logits are divided by for probabilities under which the labels are likeliest.
-    temperature: f64,
-}
-
-impl Predictions {
-    /// Runs the float network over all images.
-    ///
-    /// # Errors
-    /// Where there is no image, or `stop` was raised.
-    pub fn new(
-        float: &Graph,
-        images: &dyn Images,
-        kernels: &'static Kernels,
-        stop: &AtomicBool,
-    ) -> Result<Self, SearchError> {
-        let n = images.len();
-        if n == 0 {
-            return Err(SearchError::NoImages { purpose: "measure the accuracy" });
-        }
-        let program = Program::float(float, kernels);
-        let schedule = program.schedule(&[], &[float.output]);
-        let workers = Workers::new();
-        let is_softmax = matches!(float.nodes[float.output].op, Op::Softmax(_));
-        let rows = (0..n.div_ceil(CHUNK))
-            .into_par_iter()
-            .map(|chunk| {
-                if stop.load(Ordering::Relaxed) {
-                    return Err(SearchError::Stopped);
-                }
-                Ok(workers.with(|worker| {
-                    worker.image.resize(program.image_len(), 0.0);
-                    let range = chunk * CHUNK..n.min((chunk + 1) * CHUNK);
-                    let mut rows = Vec::with_capacity(CHUNK);
-                    for idx in range {
-                        images.image(idx, &mut worker.image);
-                        program.run(&schedule, &mut worker.workspace, &worker.image, &[]);
-                        let value = program.value(&schedule, &worker.workspace, float.output);
-                        let class = value.argmax();
-                        let target = images.label(idx).unwrap_or(class);
-                        let logits = logits(value, is_softmax);
-                        rows.push((target, class == target, margin(value), logits));
-                    }
-                    rows
-                }))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let rows = rows.concat();
-        let mut predictions = Self {
-            targets: rows.iter().map(|row| row.0).collect(),
-            right: rows.iter().map(|row| row.1).collect(),
-            margins: rows.iter().map(|row| row.2).collect(),
-            logits: rows.iter().flat_map(|row| row.3.iter().copied()).collect(),
-            classes: float.output_shape().len(),
-            temperature: 1.0,
-        };
-        let labelled: Vec<usize> = (0..n).filter(|&idx| images.label(idx).is_some()).collect();
-        if !labelled.is_empty() {
-            predictions.temperature = predictions.likeliest_temperature(&labelled);
-        }
-        Ok(predictions)
-    }
-
-    /// Images the float network gets right.
-    pub fn correct(&self) -> usize {
-        self.right.iter().filter(|&&right| right).count()
-    }
-
-    /// Images.
-    pub fn len(&self) -> usize {
-        self.targets.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
-    }
-
-    fn logits(&self, idx: usize) -> impl Iterator<Item = f64> + Clone {
-        self.logits[idx * self.classes..][..self.classes].iter().map(|&x| f64::from(x))
-    }
-
-    /// The temperature at which the labels of these images are likeliest.
-    ///
-    /// Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
-    fn likeliest_temperature(&self, images: &[usize]) -> f64 {
-        const RATIO: f64 = 1.05;
-        let surprise = |t: f64| -> f64 {
-            images
-                .par_iter()
-                .map(|&idx| log_softmax(self.logits(idx).map(|x| x / t))[self.targets[idx]])
-                .collect::<Vec<f64>>()
-                .iter()
-                .fold(0.0, |sum, likely| sum - likely)
-        };
-        let temperatures = (-40..=40).map(|i| RATIO.powi(i));
-        let all = temperatures.map(|t| (t, surprise(t)));
-        all.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |best| best.0)
-    }
-
-    /// How much likelier the float network holds its own class than another, in units of 2^-32.
-    fn preference(&self, idx: usize, class: usize) -> i64 {
-        let likely = log_softmax(self.logits(idx).map(|x| x / self.temperature));
-        let most = likely.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
-        f64_to_i64(((most.exp() - likely[class].exp()) * exp2(32)).round())
-    }
-
-    /// The divergence of the classes' probabilities, from the float network's to those of integers of
-    /// that step: `sum p ln(p / q)`.
-    fn divergence(&self, idx: usize, value: ValueRef, step: f64) -> f64 {
-        let p = log_softmax(self.logits(idx));
-        let q = log_softmax(value.integers().iter().map(|&x| i64_to_f64(x) * step));
-        p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
-    }
-
-    /// The images in the order that decides soonest: those the float network gets wrong, which
-    /// alone can be gained, then those it is least sure of.
-    fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        order.sort_by(|&a, &b| {
-            let by_right = self.right[a].cmp(&self.right[b]);
-            by_right.then(self.margins[a].total_cmp(&self.margins[b])).then(a.cmp(&b))
-        });
-        order
-    }
-}
-
-/// What a softmax would take, to a constant.
-fn logits(value: ValueRef, is_softmax: bool) -> Vec<f32> {
-    let ValueRef::F32(values) = value else { return Vec::new() };
-    if is_softmax {
-        values.iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect()
-    } else {
-        values.to_vec()
-    }
-}
-
-/// The first value before the second.
-fn margin(value: ValueRef) -> f32 {
-    let ValueRef::F32(values) = value else { return 0.0 };
-    let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
-    for &x in values {
-        if x > first {
-            (first, second) = (x, first);
-        } else if x > second {
-            second = x;
-        }
-    }
-    first - second
-}
-
-fn log_softmax(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    let max = values.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
-    let sum: f64 = values.iter().map(|x| (x - max).exp()).sum();
-    values.iter_mut().for_each(|x| *x -= max + sum.ln());
-    values
-}
 
 /// What an evaluator may use and demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -318,6 +145,21 @@ impl<'a> Evaluator<'a> {
         self.cache.bytes()
     }
 
+    /// What is known of a plan on all images.
+    pub fn known(&self, plan: &Plan) -> Option<Evaluation> {
+        let digest = Digest::of_nodes(self.graph, plan)[self.graph.output];
+        let score = self.furthest(digest, self.order.len()).filter(|s| s.n == self.order.len())?;
+        Some(Evaluation { score, is_complete: true, digest, is_new: false })
+    }
+
+    /// Takes over what somebody else has measured of a plan, by its outputs on all images.
+    pub fn teach(&mut self, plan: &Plan, score: Score) -> Evaluation {
+        let digest = Digest::of_nodes(self.graph, plan)[self.graph.output];
+        self.evaluations += 1;
+        self.learn(digest, score);
+        Evaluation { score, is_complete: true, digest, is_new: true }
+    }
+
     /// What the float network says.
     pub fn predictions(&self) -> &Predictions {
         &self.predictions
@@ -342,13 +184,15 @@ impl<'a> Evaluator<'a> {
         answers.then_some(Evaluation { score, is_complete, digest, is_new: false })
     }
 
-    fn program(&self, plan: &Plan) -> Result<Program, LowerError> {
+    /// What runs a plan, and the step of its output.
+    fn program(&self, plan: &Plan) -> Result<(Program, f64), LowerError> {
         match plan.semantics {
             Semantics::Integer => {
                 let fixed = self.lower(plan, self.options.policy)?;
-                Ok(Program::fixed(&fixed, self.kernels))
+                let step = exp2(-i32::from(fixed.nodes[fixed.output].format.frac));
+                Ok((Program::fixed(&fixed, self.kernels), step))
             }
-            Semantics::Simulated => Program::simulated(self.graph, plan, self.kernels),
+            Semantics::Simulated => Ok((Program::simulated(self.graph, plan, self.kernels)?, 1.0)),
         }
     }
 
@@ -467,9 +311,7 @@ impl<'a> Evaluator<'a> {
     /// As [`Oracle::evaluate`].
     pub fn divergence(&mut self, plan: &Plan, focus: Option<NodeId>) -> Result<f64, SearchError> {
         let digests = Digest::of_nodes(self.graph, plan);
-        let fixed = self.lower(plan, self.options.policy)?;
-        let step = exp2(-i32::from(fixed.nodes[fixed.output].format.frac));
-        let program = Program::fixed(&fixed, self.kernels);
+        let (program, step) = self.program(plan)?;
         if let Some(focus) = focus {
             self.fill(&program, &digests, focus)?;
         }
@@ -491,6 +333,35 @@ impl<'a> Evaluator<'a> {
         self.images_evaluated += count_to_u64(self.order.len());
         // In the order of the chunks: the sum is the same on any number of threads.
         Ok(sums.iter().sum::<f64>() / count_to_f64(self.order.len().max(1)))
+    }
+
+    /// What a plan says of all images, `[image, ...]`, in their own order: after the softmax where the float
+    /// network has one.
+    ///
+    /// # Errors
+    /// As [`Oracle::evaluate`].
+    pub fn outputs(&mut self, plan: &Plan) -> Result<Vec<f32>, SearchError> {
+        let digests = Digest::of_nodes(self.graph, plan);
+        let (program, step) = self.program(plan)?;
+        let n_chunks = self.order.len().div_ceil(CHUNK);
+        let output = self.graph.output;
+        let jobs = self.jobs(&program, &digests, 0..n_chunks, |_| vec![output]);
+        let rows = (0..n_chunks)
+            .into_par_iter()
+            .map(|chunk| {
+                let mut rows = Vec::with_capacity(CHUNK);
+                self.run_chunk(&jobs, chunk, |position, schedule, workspace| {
+                    let value = program.value(schedule, workspace, output);
+                    rows.push((self.order[position], self.predictions.output(value, step)));
+                })?;
+                Ok(rows)
+            })
+            .collect::<Result<Vec<_>, SearchError>>()?;
+        self.count(&jobs, 0..n_chunks);
+        self.images_evaluated += count_to_u64(self.order.len());
+        let mut rows: Vec<(usize, Vec<f32>)> = rows.into_iter().flatten().collect();
+        rows.sort_unstable_by_key(|row| row.0);
+        Ok(rows.into_iter().flat_map(|row| row.1).collect())
     }
 
     /// Caches the values before `focus`, for as many images as fit the budget.
@@ -557,7 +428,7 @@ impl<'a> Evaluator<'a> {
     /// reach.
     fn measure(
         &mut self,
-        program: &Program,
+        (program, step): (&Program, f64),
         digests: &[Digest],
         (from, images): (Score, usize),
         at_least: Option<usize>,
@@ -579,8 +450,10 @@ impl<'a> Evaluator<'a> {
                 .map(|chunk| {
                     let mut part = Score::default();
                     self.run_chunk(&jobs, chunk, |position, schedule, workspace| {
-                        let class = program.value(schedule, workspace, output).argmax();
+                        let value = program.value(schedule, workspace, output);
+                        let class = value.argmax();
                         let idx = self.order[position];
+                        let distortion = self.predictions.distortion(idx, value, step);
                         let (float, fixed) =
                             (self.predictions.right[idx], class == self.predictions.targets[idx]);
                         part = part.plus(&Score {
@@ -590,6 +463,10 @@ impl<'a> Evaluator<'a> {
                             n: 1,
                             float_correct: usize::from(float),
                             expected: self.predictions.preference(idx, class),
+                            distortion: f64_to_i64((distortion * exp2(32)).round()),
+                            distortion_squares: f64_to_i64(
+                                (distortion * distortion * exp2(32)).round(),
+                            ),
                         });
                     })?;
                     Ok::<Score, SearchError>(part)
@@ -620,12 +497,12 @@ impl Oracle for Evaluator<'_> {
         if let Some(evaluation) = self.recall(digest, at_least) {
             return Ok(evaluation);
         }
-        let program = self.program(plan)?;
+        let (program, step) = self.program(plan)?;
         if let Some(focus) = focus {
             self.fill(&program, &digests, focus)?;
         }
         let all = self.order.len();
-        let score = self.measure(&program, &digests, (Score::default(), all), at_least)?;
+        let score = self.measure((&program, step), &digests, (Score::default(), all), at_least)?;
         self.evaluations += 1;
         let is_complete = score.n == all;
         self.learn(digest, score);
@@ -643,9 +520,9 @@ impl Oracle for Evaluator<'_> {
             return Ok(Evaluation { score, is_complete: images == all, digest, is_new: false });
         }
         let so_far = known.filter(|score| score.n % CHUNK == 0);
-        let program = self.program(plan)?;
+        let (program, step) = self.program(plan)?;
         let from = so_far.unwrap_or_default();
-        let score = self.measure(&program, &digests, (from, images), None)?;
+        let score = self.measure((&program, step), &digests, (from, images), None)?;
         self.evaluations += u64::from(so_far.is_none());
         self.learn(digest, score);
         Ok(Evaluation { score, is_complete: images == all, digest, is_new: true })
@@ -675,31 +552,5 @@ struct Jobs<'p> {
 impl Jobs<'_> {
     fn schedule(&self, chunk: usize) -> &Schedule {
         &self.schedules[self.of_chunk[chunk - self.first]]
-    }
-}
-
-/// What one thread needs to run images.
-#[derive(Default)]
-struct Worker {
-    workspace: Workspace,
-    image: Vec<f32>,
-}
-
-/// Workers that are not at work: as many come to be as threads run at a time.
-struct Workers(Mutex<Vec<Worker>>);
-
-impl Workers {
-    fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
-    }
-
-    fn with<R>(&self, work: impl FnOnce(&mut Worker) -> R) -> R {
-        let idle = self.0.lock().ok().and_then(|mut idle| idle.pop());
-        let mut worker = idle.unwrap_or_default();
-        let result = work(&mut worker);
-        if let Ok(mut idle) = self.0.lock() {
-            idle.push(worker);
-        }
-        result
     }
 }

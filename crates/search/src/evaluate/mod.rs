@@ -2,8 +2,11 @@
 
 pub(crate) mod cache;
 mod evaluator;
+mod predictions;
+mod workers;
 
-pub use evaluator::{Evaluator, EvaluatorOptions, Predictions};
+pub use evaluator::{Evaluator, EvaluatorOptions};
+pub use predictions::Predictions;
 
 use crate::{digest::Digest, error::SearchError, score::Score};
 use fixedwise_graph::{LowerError, NodeId, Plan};

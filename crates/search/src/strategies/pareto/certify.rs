@@ -15,6 +15,8 @@ pub(super) struct Certificate {
     /// The bound, relative.
     limit: f64,
     confidence: Option<f64>,
+    /// Whether outputs count as values, not as classes.
+    is_of_values: bool,
     n: usize,
     float_correct: usize,
     looks: u32,
@@ -29,7 +31,7 @@ impl Certificate {
     ) -> Result<Self, SearchError> {
         let limit = options.max_loss.as_relative(float_correct, n);
         let confidence = options.confidence;
-        if let Some(confidence) = confidence {
+        if let Some(confidence) = confidence.filter(|_| !options.max_loss.is_of_values()) {
             // With not one image lost the interval still has a width: about 1 / (n + 2).
             let needed = quantile(1.0 - (1.0 - confidence) / 2.0) / limit.max(1e-9);
             if count_to_f64(n) < needed {
@@ -42,7 +44,8 @@ impl Certificate {
                 return Err(SearchError::Option { option: "confidence", problem });
             }
         }
-        Ok(Self { limit, confidence, n, float_correct, looks })
+        let is_of_values = options.max_loss.is_of_values();
+        Ok(Self { limit, confidence, is_of_values, n, float_correct, looks })
     }
 
     /// The bound, relative.
@@ -54,6 +57,9 @@ impl Certificate {
     /// first are those whose labels the float network misses, which alone can be gained.
     pub(super) fn stages(&self) -> Vec<usize> {
         const PARTS: [usize; 5] = [8, 5, 3, 2, 1];
+        if self.is_of_values {
+            return vec![self.n];
+        }
         let missed = self.n - self.float_correct;
         let part = |part: usize| missed + (self.n - missed).div_ceil(part);
         PARTS.map(part).to_vec()
@@ -92,6 +98,7 @@ impl Certificate {
             n: self.n,
             float_correct: self.float_correct,
             expected: now.expected.saturating_add(expected),
+            ..*now
         }
     }
 
@@ -113,19 +120,21 @@ impl Certificate {
     }
 
     fn held_of(&self, score: &Score, looks: u32) -> f64 {
+        // The first look may spend half of the doubt, the second a sixth, and so on: in all no more than
+        // there is.
+        let look = f64::from(looks);
+        let errors = self.confidence.map(|c| quantile(1.0 - (1.0 - c) / (look * (look + 1.0))));
+        if self.is_of_values {
+            let distance = errors.unwrap_or(DISTANCE);
+            return distance.mul_add(score.distortion_error(), score.mean_distortion());
+        }
         let loss = score.relative_loss();
-        let upper = match self.confidence {
+        let upper = match errors {
             None => {
                 let expected = score.expected_relative_loss();
                 COUNTED.mul_add(loss - expected, expected) + DISTANCE * score.relative_spread()
             }
-            Some(confidence) => {
-                // The first look may spend half of the doubt, the second a sixth, and so on: in all
-                // no more than there is.
-                let look = f64::from(looks);
-                let doubt = (1.0 - confidence) / (look * (look + 1.0));
-                loss + quantile(1.0 - doubt) * score.relative_error()
-            }
+            Some(errors) => loss + errors * score.relative_error(),
         };
         loss.max(upper)
     }
@@ -170,6 +179,7 @@ mod tests {
             n: 5000,
             float_correct: 4500,
             expected,
+            ..Score::default()
         }
     }
 
@@ -187,7 +197,7 @@ mod tests {
         // Ten images are expected to be lost of the 45 that may be.
         assert!(1.0 >= plain.held_part(&score(40, 30, 10 << 32)));
         // Luck with the labels does not help, bad luck beyond the bound does harm.
-        assert!(1.0 < plain.held_part(&score(30, 30, 45 << 32)));
+        assert!(1.0 < plain.held_part(&score(30, 30, 75 << 32)));
         assert!(1.0 < plain.held_part(&score(80, 30, 10 << 32)));
     }
 

@@ -11,6 +11,9 @@ const WEIGHTS: RangeInclusive<u8> = 2..=8;
 /// Widths of results; signed ones have at least two bits.
 const ACTIVATIONS: RangeInclusive<u8> = 1..=8;
 
+/// The widest of both where outputs count as values.
+const VALUES: u8 = 12;
+
 /// A tensor whose width is chosen.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
@@ -62,9 +65,12 @@ impl Items {
                     continue;
                 }
                 let widths = if kind == Kind::Weights { WEIGHTS } else { ACTIVATIONS };
+                // Values may have to be closer than classes ever have.
+                let most = if options.max_loss.is_of_values() { VALUES } else { *widths.end() };
                 let least = if tensor.range == Range::Unsigned { 1 } else { 2 };
-                let mut bits: Vec<u8> =
-                    widths.filter(|&b| b >= least && b <= tensor.widest).collect();
+                let mut bits: Vec<u8> = (*widths.start()..=most)
+                    .filter(|&b| b >= least && b <= tensor.widest)
+                    .collect();
                 if options.cost.is_of_stored_bytes() {
                     keep_stored(&mut bits, tensor.widths(&target));
                 }

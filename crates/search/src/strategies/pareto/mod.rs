@@ -74,7 +74,7 @@ impl ParetoOptions {
             limits: Limits::default(),
             rounding: RoundingOptions::default(),
             target: None,
-            exchanges: 24,
+            exchanges: 20,
             known: None,
         }
     }
@@ -263,6 +263,9 @@ struct Search<'a, 'e, O> {
     expected: usize,
 }
 
+/// Plans of the front that are looked at beyond the first that did not keep to the bound.
+const BEYOND: usize = 3;
+
 /// A plan in hand.
 #[derive(Clone)]
 struct Standing {
@@ -324,6 +327,13 @@ impl<O: Oracle> Search<'_, '_, O> {
             guess =
                 guess.map(|_| if is_good { next + stride } else { next.saturating_sub(stride) });
             stride *= 2;
+        }
+        // Where the bound lies between two plans is a matter of luck: a few more are looked at.
+        for next in (good + 2..front.len()).take(BEYOND) {
+            let plan = self.stand(front[next].clone())?;
+            if self.certify(&plan)? <= 1.0 {
+                (good, standing) = (next, plan);
+            }
         }
         Ok((good, standing))
     }

@@ -15,12 +15,15 @@ use fixedwise_graph::{Graph, LayerPlan, NodeId, Op, Plan, Quantizer, Rounded};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Of the result that classes are read from.
-const OUTPUT_BITS: u8 = 12;
+const CLASS_BITS: u8 = 12;
+/// Of a result that counts as values.
+const VALUE_BITS: u8 = 16;
 
 pub(super) struct Network<'a> {
     prepared: &'a Prepared,
     calibration: &'a Calibration<'a>,
     head: PlanHead,
+    output_bits: u8,
     rounding: RoundingOptions,
     /// By node, the layers that take its value.
     takers: Vec<Vec<NodeId>>,
@@ -91,7 +94,9 @@ impl<'a> Network<'a> {
             })
             .collect();
         let (head, rounding) = (options.head, options.rounding.clone());
-        Self { prepared, calibration, head, rounding, takers, output }
+        let is_of_values = options.max_loss.is_of_values();
+        let output_bits = if is_of_values { VALUE_BITS } else { CLASS_BITS };
+        Self { prepared, calibration, head, output_bits, rounding, takers, output }
     }
 
     pub(super) fn graph(&self) -> &'a Graph {
@@ -146,7 +151,7 @@ impl<'a> Network<'a> {
             item.tensor.set(&mut plan, Some(format));
         }
         for tensor in &self.output {
-            tensor.set(&mut plan, Some(self.activation(tensor, OUTPUT_BITS, 0)));
+            tensor.set(&mut plan, Some(self.activation(tensor, self.output_bits, 0)));
         }
         plan
     }

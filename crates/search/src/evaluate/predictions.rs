@@ -1,0 +1,270 @@
+//! What the float network says about images, and how far others are from that.
+
+use super::{
+    Images,
+    workers::{CHUNK, Workers},
+};
+use crate::error::SearchError;
+use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64};
+use fixedwise_graph::{
+    Graph, Op,
+    run::{Program, ValueRef},
+};
+use fixedwise_kernels::Kernels;
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the float network says about a set of images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predictions {
+    /// By image: the label, else the float network's class.
+    pub(super) targets: Vec<usize>,
+    /// By image: whether the float network is right.
+    pub(super) right: Vec<bool>,
+    /// By image: how far its first class is before the second.
+    margins: Vec<f32>,
+    /// Before any softmax, `[image, class]`.
+    logits: Vec<f32>,
+    classes: usize,
+    /// Whether the float network ends in a softmax, which the integer network leaves out.
+    is_softmax: bool,
+    /// Where outputs count as values, not as classes: the mean over images of the sum of their squares.
+    signal: Option<f64>,
+    /// What the logits are divided by for probabilities under which the labels are likeliest.
+    temperature: f64,
+}
+
+impl Predictions {
+    /// Runs the float network over all images.
+    ///
+    /// # Errors
+    /// Where there is no image, or `stop` was raised.
+    pub fn new(
+        float: &Graph,
+        images: &dyn Images,
+        kernels: &'static Kernels,
+        stop: &AtomicBool,
+    ) -> Result<Self, SearchError> {
+        let n = images.len();
+        if n == 0 {
+            return Err(SearchError::NoImages { purpose: "measure the accuracy" });
+        }
+        let program = Program::float(float, kernels);
+        let schedule = program.schedule(&[], &[float.output]);
+        let workers = Workers::new();
+        let is_softmax = matches!(float.nodes[float.output].op, Op::Softmax(_));
+        let rows = (0..n.div_ceil(CHUNK))
+            .into_par_iter()
+            .map(|chunk| {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(SearchError::Stopped);
+                }
+                Ok(workers.with(|worker| {
+                    worker.image.resize(program.image_len(), 0.0);
+                    let range = chunk * CHUNK..n.min((chunk + 1) * CHUNK);
+                    let mut rows = Vec::with_capacity(CHUNK);
+                    for idx in range {
+                        images.image(idx, &mut worker.image);
+                        program.run(&schedule, &mut worker.workspace, &worker.image, &[]);
+                        let value = program.value(&schedule, &worker.workspace, float.output);
+                        let class = value.argmax();
+                        let target = images.label(idx).unwrap_or(class);
+                        let logits = logits(value, is_softmax);
+                        rows.push((target, class == target, margin(value), logits));
+                    }
+                    rows
+                }))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let rows = rows.concat();
+        let mut predictions = Self {
+            targets: rows.iter().map(|row| row.0).collect(),
+            right: rows.iter().map(|row| row.1).collect(),
+            margins: rows.iter().map(|row| row.2).collect(),
+            logits: rows.iter().flat_map(|row| row.3.iter().copied()).collect(),
+            classes: float.output_shape().len(),
+            is_softmax,
+            signal: None,
+            temperature: 1.0,
+        };
+        let labelled: Vec<usize> = (0..n).filter(|&idx| images.label(idx).is_some()).collect();
+        if !labelled.is_empty() {
+            predictions.temperature = predictions.likeliest_temperature(&labelled);
+        }
+        Ok(predictions)
+    }
+
+    /// Compares outputs as values, not as classes: each score has the distortion, and the divergence of a plan
+    /// is that.
+    #[must_use]
+    pub fn of_values(mut self) -> Self {
+        let squares = |idx| self.reference(idx).iter().map(|x| x * x).sum::<f64>();
+        let sum: f64 = (0..self.len()).map(squares).sum();
+        let mean = sum / count_to_f64(self.len().max(1));
+        self.signal = Some(if mean > 0.0 { mean } else { 1.0 });
+        self
+    }
+
+    /// Whether outputs count as values.
+    pub(super) const fn is_of_values(&self) -> bool {
+        self.signal.is_some()
+    }
+
+    /// What the float network says of an image, to be compared with: logits up to what softmax leaves open.
+    fn reference(&self, idx: usize) -> Vec<f64> {
+        self.centered(self.logits(idx).collect())
+    }
+
+    fn centered(&self, mut values: Vec<f64>) -> Vec<f64> {
+        if self.is_softmax {
+            let mean = values.iter().sum::<f64>() / count_to_f64(values.len().max(1));
+            values.iter_mut().for_each(|x| *x -= mean);
+        }
+        values
+    }
+
+    /// How far an output in steps of that size is from the float network's, against what that holds on
+    /// average: the squared difference over the mean sum of squares; at most [`MOST`].
+    pub(super) fn distortion(&self, idx: usize, value: ValueRef, step: f64) -> f64 {
+        let Some(signal) = self.signal else { return 0.0 };
+        let values = self.centered(floats(value, step).collect());
+        let pairs = values.iter().zip(self.reference(idx));
+        let noise: f64 = pairs.map(|(a, b)| (a - b) * (a - b)).sum();
+        // Also where a simulated value is not finite.
+        if noise < MOST * signal { noise / signal } else { MOST }
+    }
+
+    /// The outputs of the float network, `[image, ...]`: after the softmax where there is one.
+    pub fn outputs(&self) -> Vec<f32> {
+        let mut outputs = self.logits.clone();
+        if self.is_softmax {
+            outputs.iter_mut().for_each(|x| *x = x.exp());
+        }
+        outputs
+    }
+
+    /// What an output in steps of that size says, as [`Predictions::outputs`] has it.
+    pub(super) fn output(&self, value: ValueRef, step: f64) -> Vec<f32> {
+        if self.is_softmax {
+            let likely = log_softmax(floats(value, step));
+            return likely.iter().map(|x| f64_to_f32(x.exp())).collect();
+        }
+        floats(value, step).map(f64_to_f32).collect()
+    }
+
+    /// Images the float network gets right.
+    pub fn correct(&self) -> usize {
+        self.right.iter().filter(|&&right| right).count()
+    }
+
+    /// Outputs of one image: classes, where they count as such.
+    pub const fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Images.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    fn logits(&self, idx: usize) -> impl Iterator<Item = f64> + Clone {
+        self.logits[idx * self.classes..][..self.classes].iter().map(|&x| f64::from(x))
+    }
+
+    /// The temperature at which the labels of these images are likeliest.
+    ///
+    /// Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    fn likeliest_temperature(&self, images: &[usize]) -> f64 {
+        const RATIO: f64 = 1.05;
+        let surprise = |t: f64| -> f64 {
+            images
+                .par_iter()
+                .map(|&idx| log_softmax(self.logits(idx).map(|x| x / t))[self.targets[idx]])
+                .collect::<Vec<f64>>()
+                .iter()
+                .fold(0.0, |sum, likely| sum - likely)
+        };
+        let temperatures = (-40..=40).map(|i| RATIO.powi(i));
+        let all = temperatures.map(|t| (t, surprise(t)));
+        all.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |best| best.0)
+    }
+
+    /// How much likelier the float network holds its own class than another, in units of 2^-32.
+    pub(super) fn preference(&self, idx: usize, class: usize) -> i64 {
+        let likely = log_softmax(self.logits(idx).map(|x| x / self.temperature));
+        let most = likely.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
+        f64_to_i64(((most.exp() - likely[class].exp()) * exp2(32)).round())
+    }
+
+    /// The divergence of the classes' probabilities, from the float network's to those of integers of
+    /// that step: `sum p ln(p / q)`.
+    ///
+    /// Of outputs that count as values it is the distortion.
+    pub(super) fn divergence(&self, idx: usize, value: ValueRef, step: f64) -> f64 {
+        if self.is_of_values() {
+            return self.distortion(idx, value, step);
+        }
+        let p = log_softmax(self.logits(idx));
+        let q = log_softmax(floats(value, step));
+        p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
+    }
+
+    /// The images in the order that decides soonest: those the float network gets wrong, which
+    /// alone can be gained, then those it is least sure of.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by(|&a, &b| {
+            let by_right = self.right[a].cmp(&self.right[b]);
+            by_right.then(self.margins[a].total_cmp(&self.margins[b])).then(a.cmp(&b))
+        });
+        order
+    }
+}
+
+/// Most distortion of one image that is told apart from more.
+const MOST: f64 = 100.0;
+
+/// The numbers that a value stands for.
+fn floats<'v>(value: ValueRef<'v>, step: f64) -> Box<dyn Iterator<Item = f64> + 'v> {
+    match value {
+        ValueRef::F32(values) => Box::new(values.iter().map(|&x| f64::from(x))),
+        integers => Box::new(integers.integers().into_iter().map(move |x| i64_to_f64(x) * step)),
+    }
+}
+
+/// What a softmax would take, to a constant.
+fn logits(value: ValueRef, is_softmax: bool) -> Vec<f32> {
+    let ValueRef::F32(values) = value else { return Vec::new() };
+    if is_softmax {
+        values.iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect()
+    } else {
+        values.to_vec()
+    }
+}
+
+/// The first value before the second.
+fn margin(value: ValueRef) -> f32 {
+    let ValueRef::F32(values) = value else { return 0.0 };
+    let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
+    for &x in values {
+        if x > first {
+            (first, second) = (x, first);
+        } else if x > second {
+            second = x;
+        }
+    }
+    first - second
+}
+
+fn log_softmax(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    let max = values.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
+    let sum: f64 = values.iter().map(|x| (x - max).exp()).sum();
+    values.iter_mut().for_each(|x| *x -= max + sum.ln());
+    values
+}
