@@ -5,7 +5,10 @@ use crate::{
     data::divide,
     quantize::{QuantizeOptions, predictions},
 };
-use fixedwise_fixed::Range;
+use fixedwise_fixed::{
+    Range,
+    convert::{count_to_f64, f64_to_count, u64_to_f64},
+};
 use fixedwise_graph::{AccumulatorPolicy, Graph, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
@@ -43,6 +46,16 @@ impl Images for Subset<'_> {
     }
 }
 
+/// Multiplications of a network above which fewer images are looked at.
+const LARGE: u64 = 1 << 25;
+
+/// So many images, or fewer where each is much work; an eighth at least.
+fn fewer(images: usize, macs: u64) -> usize {
+    let part = u64_to_f64(LARGE) / u64_to_f64(macs.max(1));
+    let wanted = f64_to_count((count_to_f64(images) * part).ceil());
+    wanted.clamp(images.div_ceil(8), images)
+}
+
 /// What an objective counts.
 fn cost(objective: Objective) -> CostWeights {
     let none = CostWeights::default();
@@ -72,6 +85,7 @@ impl<'a> Looks<'a> {
         images: &'a dyn Images,
         stop: &AtomicBool,
     ) -> Result<Self, SearchError> {
+        let fewer = |images: usize| fewer(images, graph.macs());
         let draw = |images: &dyn Images, count| {
             if options.max_loss.is_of_values() {
                 // No image says more of values than another.
@@ -80,10 +94,10 @@ impl<'a> Looks<'a> {
             }
             telling_images(graph, images, Kernels::best(), stop, (count, options.seed))
         };
-        let wanted = CalibrationOptions::default().images;
+        let wanted = fewer(CalibrationOptions::default().images);
         let calibration = Subset { images: calibration, which: draw(calibration, wanted)? };
-        let probe = Subset { images, which: draw(images, PROBE)? };
-        let few = probe.which.iter().take(GLANCE).copied().collect();
+        let probe = Subset { images, which: draw(images, fewer(PROBE))? };
+        let few = probe.which.iter().take(fewer(GLANCE)).copied().collect();
         let glance = Subset { images, which: few };
         Ok(Self { calibration, probe, glance })
     }
@@ -130,7 +144,7 @@ fn pareto_options(options: &QuantizeOptions, head: PlanHead) -> ParetoOptions {
 const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
 
 /// The network that the search works on: its steps where the values want them, its channels balanced as
-/// far as that does good with few bits; or as `known`.
+/// far as that does good with few bits; or as `known`. Tells also how many images that took.
 pub(crate) fn prepare(
     options: &QuantizeOptions,
     head: PlanHead,
@@ -138,12 +152,12 @@ pub(crate) fn prepare(
     (calibration, images): (&dyn Images, &dyn Images),
     known: Option<Option<f64>>,
     stop: &AtomicBool,
-) -> Result<Prepared, SearchError> {
+) -> Result<(Prepared, u64), SearchError> {
     let plain = Prepared::new(graph, statistics);
     let balanced = |part| pareto::prepare(graph, calibration, Kernels::best(), stop, part);
     match known {
-        Some(None) => return Ok(plain),
-        Some(Some(part)) => return balanced(part),
+        Some(None) => return Ok((plain, 0)),
+        Some(Some(part)) => return Ok((balanced(part)?, 0)),
         None => {}
     }
     let looks = Looks::new(options, graph, calibration, images, stop)?;
@@ -151,20 +165,23 @@ pub(crate) fn prepare(
     let trial = |prepared: &Prepared| {
         let calibration = looks.calibration(options, &prepared.graph, stop)?;
         let mut probe = Looks::evaluator(options.max_loss, &looks.probe, 0, &prepared.graph, stop)?;
-        pareto::trial(prepared, &calibration, &mut probe, &pareto_options)
+        let divergence = pareto::trial(prepared, &calibration, &mut probe, &pareto_options)?;
+        Ok::<_, SearchError>((divergence, probe.images_evaluated()))
     };
+    let mut images = 0;
     let mut best = (f64::INFINITY, plain);
     for part in BALANCES {
         let balanced = balanced(part)?;
         if balanced.scales.iter().all(Vec::is_empty) {
             break;
         }
-        let divergence = trial(&balanced)?;
+        let (divergence, run) = trial(&balanced)?;
+        images += run;
         if divergence < best.0 {
             best = (divergence, balanced);
         }
     }
-    Ok(best.1)
+    Ok((best.1, images))
 }
 
 /// Searches a plan of the network before its channels were balanced, on which the oracle measures; tells

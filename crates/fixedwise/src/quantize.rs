@@ -329,6 +329,7 @@ impl Job<'_> {
             ..budget::head_for(PlanHead::of(options.semantics), target)
         };
         let prepared = self.prepared(head, &graph, &statistics, &sets, known.as_ref())?;
+        let (prepared, tried) = prepared.map_or((None, 0), |(prepared, run)| (Some(prepared), run));
         let found = {
             let (journal, measured) = match &folder {
                 Some(folder) => self.journal(folder.path(), &model, &sets)?,
@@ -357,6 +358,7 @@ impl Job<'_> {
                 None => self.search(&graph, &statistics, head, start, oracle)?,
             }
         };
+        let found = Found { images: found.images + tried, ..found };
         let plan = found.outcome.plan.clone();
 
         let fixed = integers(&graph, &plan, target)?;
@@ -440,7 +442,7 @@ impl Job<'_> {
         statistics: &Statistics,
         sets: &Sets,
         known: Option<&Earlier>,
-    ) -> Result<Option<Prepared>, Error> {
+    ) -> Result<Option<(Prepared, u64)>, Error> {
         if self.options.strategy != Strategy::Pareto {
             return Ok(None);
         }
@@ -453,7 +455,7 @@ impl Job<'_> {
             self.halt.during(|| pareto::prepare(self.options, head, network, sets, known, stop));
         match found {
             // Stopped that early, the channels stay as they are.
-            Err(SearchError::Stopped) => Ok(Some(Prepared::new(graph, statistics))),
+            Err(SearchError::Stopped) => Ok(Some((Prepared::new(graph, statistics), 0))),
             prepared => Ok(Some(prepared?)),
         }
     }
