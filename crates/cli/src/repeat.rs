@@ -43,7 +43,7 @@ pub(crate) fn words(arguments: impl IntoIterator<Item = OsString>) -> Vec<String
         }
         if OWN.contains(&name) {
             is_value = !word.contains('=');
-        } else if !(word.starts_with("-o") && !word.starts_with("--")) {
+        } else if !word.starts_with("-o") || word.starts_with("--") {
             kept.push(word);
         }
     }

@@ -102,10 +102,13 @@ fn budget(memory: &str, limit_bytes: u64, bytes: u64, shares: &[Share]) -> Budge
     }
 }
 
+/// Whether a width of a node's tensor was measured alone.
+type Measured<'a> = &'a dyn Fn(&Node, Kind, u8) -> bool;
+
 /// Formats that were tried and not taken, and that would save bytes of this budget: of each tensor
 /// the one with the least loss at the next width that is stored.
 fn steps(
-    (tried, is_measured): (&[TraceEntry], &dyn Fn(&Node, Kind, u8) -> bool),
+    (tried, is_measured): (&[TraceEntry], Measured),
     graph: &Graph,
     plan: &Plan,
     target: &Target,

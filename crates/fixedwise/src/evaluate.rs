@@ -3,10 +3,10 @@
 use crate::{
     Error, budget,
     budget::Limits,
+    measure::{integers, measure, peak_ram},
     model::Model,
     plan_file::read_plan,
     progress::{Observer, Progress, Step},
-    quantize::{integers, measure, peak_ram},
     result::{ImagesResult, RunResult, SetResult},
     sets::{DataOptions, Sets},
     target_file::named_target,
@@ -111,7 +111,7 @@ fn run(
         ..RunResult::default()
     };
     if images.label(0).is_none() {
-        result.metric = "agreement".to_owned();
+        "agreement".clone_into(&mut result.metric);
     }
     result.accuracy.test = Some(SetResult::from(score));
     result.describe(&graph, &plan, fixed.as_ref())?;

@@ -3,10 +3,10 @@
 use crate::{
     Error,
     data::Preprocess,
+    measure::integers,
     model::Model,
     output::{OutputFolder, io_error, write_file},
     plan_file::{RAW_PIXELS, read_plan},
-    quantize::integers,
     sets::DataOptions,
     target_file::named_target,
 };

@@ -4,13 +4,14 @@
 //! 2102.02147 (2021): quarters of the test images.
 
 use crate::{
-    Error,
+    Error, QuantizeOptions,
     data::{DataError, DataSource, Split, splits},
+    measure::measure,
     model::Model,
     output::{OutputFolder, write_file},
     plan_file::read_plan,
     progress::{Observer, Progress, Step},
-    quantize::{QuantizeOptions, measure, quantize_observed},
+    quantize::quantize_observed,
     result::{Ended, MaxLossResult, ModelResult, SetResult, TOOL},
     sets::{DataOptions, Reported, Sets},
     table::{Align, Style, Table, add_line, grouped, percent, styled},

@@ -18,8 +18,10 @@ mod generalize;
 mod inspect;
 mod journal;
 mod loaders;
+mod measure;
 mod metric;
 mod model;
+mod options;
 mod output;
 mod paper_plan;
 mod pareto;
@@ -62,6 +64,7 @@ pub use generalize::{
 };
 pub use inspect::{Inspection, NodeInspection, inspect};
 pub use model::Model;
+pub use options::{QuantizeOptions, Strategy};
 pub use output::write_file;
 pub use plan_file::{plan_target, plan_to_toml, plan_to_toml_for, read_plan};
 pub use plot::{
@@ -69,7 +72,7 @@ pub use plot::{
     plot_heatmap, plot_sensitivity,
 };
 pub use progress::{Candidate, Observer, Progress, Step};
-pub use quantize::{Outcome, QuantizeOptions, Strategy, quantize, quantize_observed};
+pub use quantize::{Outcome, quantize, quantize_observed};
 pub use result::{
     AccuracyResult, BudgetResult, BudgetStep, Ended, FormatResult, HolderResult, ImagesResult,
     LayerResult, MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, OtherResult,

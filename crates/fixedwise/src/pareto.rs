@@ -1,10 +1,6 @@
 //! The `pareto` strategy with a run's images.
 
-use crate::{
-    budget::Limits,
-    data::divide,
-    quantize::{QuantizeOptions, predictions},
-};
+use crate::{QuantizeOptions, budget::Limits, data::divide, measure::predictions};
 use fixedwise_fixed::{
     Range,
     convert::{count_to_f64, f64_to_count, u64_to_f64},
@@ -140,25 +136,36 @@ fn pareto_options(options: &QuantizeOptions, head: PlanHead) -> ParetoOptions {
     }
 }
 
+/// How far the channels of a network are balanced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Balance {
+    /// As far as does best.
+    Tried,
+    /// As they are, nothing scaled.
+    None,
+    /// So far.
+    Part(f64),
+}
+
 /// How far channels are balanced, of which the best is taken.
 const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
 
 /// The network that the search works on: its steps where the values want them, its channels balanced as
-/// far as that does good with few bits; or as `known`. Tells also how many images that took.
+/// far as that does good with few bits; or as `balance` says. Tells also how many images that took.
 pub(crate) fn prepare(
     options: &QuantizeOptions,
     head: PlanHead,
     (graph, statistics): (&Graph, &Statistics),
     (calibration, images): (&dyn Images, &dyn Images),
-    known: Option<Option<f64>>,
+    balance: Balance,
     stop: &AtomicBool,
 ) -> Result<(Prepared, u64), SearchError> {
     let plain = Prepared::new(graph, statistics);
     let balanced = |part| pareto::prepare(graph, calibration, Kernels::best(), stop, part);
-    match known {
-        Some(None) => return Ok((plain, 0)),
-        Some(Some(part)) => return Ok((balanced(part)?, 0)),
-        None => {}
+    match balance {
+        Balance::None => return Ok((plain, 0)),
+        Balance::Part(part) => return Ok((balanced(part)?, 0)),
+        Balance::Tried => {}
     }
     let looks = Looks::new(options, graph, calibration, images, stop)?;
     let pareto_options = pareto_options(options, head);
@@ -198,14 +205,11 @@ pub(crate) fn search<O: Oracle>(
 ) -> Result<(Outcome, u64), SearchError> {
     let looks = Looks::new(options, &prepared.graph, calibration, images, stop)?;
     let calibration = looks.calibration(options, &prepared.graph, stop)?;
-    let mut probe = Looks::evaluator(options.max_loss, &looks.probe, 0, &prepared.graph, stop)?;
-    let mut glance = Looks::evaluator(
-        options.max_loss,
-        &looks.glance,
-        options.cache_bytes,
-        &prepared.graph,
-        stop,
-    )?;
+    let evaluator = |images| {
+        Looks::evaluator(options.max_loss, images, options.cache_bytes / 2, &prepared.graph, stop)
+    };
+    let mut probe = evaluator(&looks.probe)?;
+    let mut glance = evaluator(&looks.glance)?;
     let tools = Tools {
         prepared,
         calibration: &calibration,

@@ -43,7 +43,7 @@ pub(crate) fn write_plan(path: &Path, plan: &Plan, target: Option<&str>) -> Resu
 /// # Errors
 /// [`Error`] where the plan scales channels: its formats are of other values then.
 pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
-    let scaled = plan.rounded.iter().find(|(_, r)| r.scales.iter().any(|&s| s != 1.0));
+    let scaled = plan.rounded.iter().find(|(_, r)| r.is_scaled());
     if let Some((name, _)) = scaled {
         let problem = format!(
             "it scales the channels of `{name}`, so its formats cannot be a \
@@ -56,10 +56,12 @@ pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
 
 /// The network in the scale of the plan: its channels times the scales that the plan has.
 pub(crate) fn in_scale_of(plan: &Plan, graph: &Graph) -> Graph {
-    let scales = |node: &Node| plan.rounded.get(&node.name).map(|r| r.scales.clone());
-    let is_scaled = |scales: &Vec<f32>| scales.iter().any(|&s| s != 1.0);
-    let all: Vec<Vec<f32>> =
-        graph.nodes.iter().map(|node| scales(node).filter(is_scaled).unwrap_or_default()).collect();
+    let scales = |node: &Node| plan.rounded.get(&node.name).filter(|r| r.is_scaled());
+    let all: Vec<Vec<f32>> = graph
+        .nodes
+        .iter()
+        .map(|node| scales(node).map(|r| r.scales.clone()).unwrap_or_default())
+        .collect();
     equalize(graph, &all)
 }
 
@@ -179,7 +181,7 @@ fn layer(
     };
     let weights = found.into_iter().map(weight).collect::<Result<_, _>>()?;
     let scales = floats(npz, &format!("{name}/scales"), channels)?;
-    for &scale in scales.iter().filter(|&&scale| scale != 1.0) {
+    for &scale in scales.iter().filter(|scale| scale.to_bits() != 1.0_f32.to_bits()) {
         if !is_scalable {
             return Err(format!(
                 "scale {scale} of `{name}`: its channels cannot be scaled, what takes them would change"

@@ -1,169 +1,38 @@
 //! The main job: a model and images in, a plan and an honest account of it out.
 
 use crate::{
-    Error, budget,
+    Error, QuantizeOptions, Strategy, budget,
     budget::Limits,
     earlier::Earlier,
     journal::{Journal, Journaling},
+    measure::{
+        check_float, input_format, integers, measure, measured_on, metric_name, outputs, peak_ram,
+        predictions,
+    },
     metric::Metric,
     model::Model,
+    options::{check_quantizer, check_strategy},
     output::{OutputFolder, write_file},
-    pareto,
-    plan_file::{RAW_PIXELS, read_plan},
+    pareto::{self, Balance},
+    plan_file::read_plan,
     plan_integers::{formats_alone, write_plan},
     progress::{Halt, Observer, Progress, Step},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
     sets::{DataOptions, Preprocessed as _, Sets, View},
     watch::Watch,
 };
-use fixedwise_fixed::{
-    Format, Range,
-    convert::{count_to_f64, count_to_u64},
-};
-use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, Plan, Quantizer, Semantics, Target, lower, lower_for,
-    run::Program,
-};
+use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_graph::{AccumulatorPolicy, Graph, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluator, EvaluatorOptions, Images, JournalEntry, MaxLoss, Offset, Oracle, Predictions, Score,
-    SearchError, Statistics, calibrate, format_no_clip,
+    Evaluator, EvaluatorOptions, Images, JournalEntry, MaxLoss, Offset, Oracle, Score, SearchError,
+    Statistics, calibrate,
     strategies::{
         self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, Objective, PlanHead,
-        SearchOptions, TraceEntry, pareto::Prepared,
+        TraceEntry, pareto::Prepared,
     },
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
-    time::{Duration, Instant},
-};
-
-/// How a plan is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    /// Widths of all tensors at once along the front of cost against divergence, weights rounded with
-    /// error feedback, each answer certified.
-    Pareto,
-    /// The paper's final method: kind after kind, layer after layer, bits and binary point together.
-    Joint,
-    /// Kind after kind, each alone, layer after layer; the layers before keep their formats.
-    LayerDependent,
-    /// Each tensor with all others unquantized.
-    LayerIndependent,
-    /// Every format of a grid, tensor after tensor, the best held: 1 to 8 bits, around the binary
-    /// point at which nothing clips.
-    BruteForce,
-    /// One width for everything.
-    Fixed {
-        /// Of weights, biases and activations; unsigned activations have at most 15.
-        bits: u8,
-    },
-}
-
-impl Strategy {
-    /// `pareto`, `joint`, `layer-dependent`, `layer-independent`, `brute-force` or `fixed`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pareto => "pareto",
-            Self::Joint => "joint",
-            Self::LayerDependent => "layer-dependent",
-            Self::LayerIndependent => "layer-independent",
-            Self::BruteForce => "brute-force",
-            Self::Fixed { .. } => "fixed",
-        }
-    }
-
-    /// Whether it walks from layer to layer as [`SearchOptions`] say.
-    const fn is_layerwise(self) -> bool {
-        matches!(self, Self::Joint | Self::LayerDependent | Self::LayerIndependent)
-    }
-}
-
-/// What [`quantize`] is asked for, beside the model and the data.
-#[derive(Clone, Debug, PartialEq)]
-pub struct QuantizeOptions {
-    /// The loss that is allowed, on the search images.
-    pub max_loss: MaxLoss,
-    /// With what probability the bound must hold on images that the search never saw, by `pareto`;
-    /// without, its plan keeps a distance from the bound that holds 19 times in 20 on as many images as
-    /// it searched with.
-    pub confidence: Option<f64>,
-    /// How the plan is chosen.
-    pub strategy: Strategy,
-    /// How the layers are walked, by every strategy but `brute-force` and `fixed`.
-    pub search: SearchOptions,
-    /// A plan, or the result of another run, whose formats such a walk starts from.
-    pub start: Option<PathBuf>,
-    /// What such a walk makes small; [`SearchOptions::of`] has the way that goes with it.
-    pub objective: Objective,
-    /// What the plan is for: its rules are obeyed, and its memory is what is counted. By default no
-    /// rule beyond the specification's, and the memory of [`Target::default`].
-    pub target: Option<Target>,
-    /// Bytes of constants that the plan may take; by default what the target has.
-    pub max_flash: Option<u64>,
-    /// Bytes of working memory that the plan may take; by default what the target has.
-    pub max_ram: Option<u64>,
-    /// Where binary points start, or are (fixed).
-    pub range: Offset,
-    /// What the formats mean.
-    pub semantics: Semantics,
-    /// What the formats are applied to; the square root in simulated semantics only.
-    pub quantizer: Quantizer,
-    /// Of every random choice: which half of a split searches and which tests.
-    pub seed: u64,
-    /// Threads; by default as many as the machine has.
-    pub threads: Option<usize>,
-    /// Bytes of values that are kept to spare work.
-    pub cache_bytes: usize,
-    /// After this time the search ends with the best so far.
-    pub time_budget: Option<Duration>,
-    /// Where `plan.toml`, `result.json` and `journal.jsonl` go; nowhere by default.
-    pub output: Option<PathBuf>,
-    /// Whether a journal that lies there spares this run what an earlier one has measured.
-    pub resume: bool,
-    /// What a model of weights alone is the weights of; see [`Model::load_with`].
-    pub architecture: Option<PathBuf>,
-    /// The folder of an earlier run of `pareto` on the same network and images: what it measured is not
-    /// measured again, whatever the bound, the objective or the budgets are now.
-    pub from: Option<PathBuf>,
-    /// A command that says how good outputs are, with [`MaxLoss::Metric`]: it is run by the shell with two
-    /// files as arguments, the outputs as `float32` `[image, ...]` and the places of their images in the data
-    /// set as `int64`, both `.npy`, and prints a number, greater for better ones.
-    pub metric_command: Option<String>,
-    /// What goes into [`RunResult::command`].
-    pub command: Vec<String>,
-}
-
-impl Default for QuantizeOptions {
-    /// One percent of relative loss, the search along the front, integers, 768 MiB.
-    fn default() -> Self {
-        Self {
-            max_loss: MaxLoss::default(),
-            confidence: None,
-            strategy: Strategy::Pareto,
-            search: SearchOptions::default(),
-            start: None,
-            objective: Objective::Memory,
-            target: None,
-            max_flash: None,
-            max_ram: None,
-            range: Offset::NoClip,
-            semantics: Semantics::Integer,
-            quantizer: Quantizer::Uniform,
-            seed: 0,
-            threads: None,
-            cache_bytes: EvaluatorOptions::default().cache_bytes,
-            time_budget: None,
-            output: None,
-            resume: false,
-            architecture: None,
-            from: None,
-            metric_command: None,
-            command: Vec::new(),
-        }
-    }
-}
+use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
 
 /// What [`quantize`] found.
 #[derive(Clone, Debug, PartialEq)]
@@ -277,6 +146,7 @@ struct Found {
 }
 
 impl Job<'_> {
+    #[expect(clippy::too_many_lines, reason = "one step after the other, each a call")]
     fn run(&self, path: &Path) -> Result<Outcome, Error> {
         let options = self.options;
         check_strategy(options)?;
@@ -381,7 +251,7 @@ impl Job<'_> {
             float_metric.map(|float| [float, float - found.score.mean_distortion() * float.abs()]);
         result.accuracy.search = Some(search);
         result.accuracy.test = test;
-        result.metric = metric_name(options.max_loss, &sets).to_owned();
+        metric_name(options.max_loss, &sets).clone_into(&mut result.metric);
         result.describe(&graph, &plan, fixed.as_ref())?;
         if let Some(fixed) = &fixed {
             let target = target.cloned().unwrap_or_default();
@@ -450,7 +320,8 @@ impl Job<'_> {
         let network = (graph, statistics);
         let stop = self.halt.flag();
         let sets = (calibration, search);
-        let known = known.map(|known| known.balance);
+        let known = known
+            .map_or(Balance::Tried, |known| known.balance.map_or(Balance::None, Balance::Part));
         let found =
             self.halt.during(|| pareto::prepare(self.options, head, network, sets, known, stop));
         match found {
@@ -618,239 +489,4 @@ impl Job<'_> {
             images: oracle.evaluator.images_evaluated(),
         })
     }
-}
-
-/// Refuses what `pareto` cannot do.
-fn check_pareto(options: &QuantizeOptions) -> Result<(), Error> {
-    let refuse = |option, problem: &str| Err(Error::Option { option, problem: problem.to_owned() });
-    if options.semantics != Semantics::Integer {
-        return refuse(
-            "strategy",
-            "is pareto, which searches integers; take joint, or semantics `integer`",
-        );
-    }
-    options.objective.check(options.target.as_ref())?;
-    let usual = SearchOptions::of(options.objective);
-    let is_usual = [usual, SearchOptions::default()].contains(&options.search);
-    if !is_usual || options.start.is_some() {
-        let problem = "is pareto, which does not walk layer by layer; the options of the walk (start, \
-                       start-bits, start-step, order, layer-order, direction, budget, trade-off, \
-                       window) need joint, layer-dependent or layer-independent";
-        return refuse("strategy", problem);
-    }
-    match options.confidence {
-        Some(c) if !(0.5..1.0).contains(&c) => {
-            refuse("confidence", &format!("is {c}; allowed are 0.5 to below 1, 0.95 is usual"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses what the strategy cannot do.
-fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
-    if let Strategy::Fixed { bits } = options.strategy
-        && !(1..=16).contains(&bits)
-    {
-        return Err(Error::Option {
-            option: "bits",
-            problem: format!("is {bits}; allowed are 1 to 16"),
-        });
-    }
-    let is_command = matches!(options.max_loss, MaxLoss::Metric(_));
-    if is_command != options.metric_command.is_some() {
-        let problem = "goes with a bound on what it says, `MaxLoss::Metric`, and only with that";
-        return Err(Error::Option { option: "metric-command", problem: problem.to_owned() });
-    }
-    if options.strategy == Strategy::Pareto {
-        return check_pareto(options);
-    }
-    if options.max_loss.is_of_values() {
-        let option = if is_command { "metric-command" } else { "min-sqnr" };
-        let problem =
-            format!("needs the strategy pareto; {} counts classes", options.strategy.name());
-        return Err(Error::Option { option, problem });
-    }
-    if options.from.is_some() {
-        let problem = format!(
-            "needs the strategy pareto, whose measurements it goes on with, not {}",
-            options.strategy.name()
-        );
-        return Err(Error::Option { option: "from", problem });
-    }
-    if let Some(confidence) = options.confidence {
-        return Err(Error::Option {
-            option: "confidence",
-            problem: format!(
-                "is {confidence}, which needs the strategy pareto; {} has none",
-                options.strategy.name()
-            ),
-        });
-    }
-    if options.objective == Objective::Mixed
-        || options.objective != Objective::Memory && !options.strategy.is_layerwise()
-    {
-        return Err(Error::Option {
-            option: "objective",
-            problem: format!(
-                "is {}, which needs a strategy that walks layer by layer: joint, layer-dependent or \
-                 layer-independent",
-                options.objective.name()
-            ),
-        });
-    }
-    let is_walk_asked = options.search != SearchOptions::default() || options.start.is_some();
-    if is_walk_asked && !options.strategy.is_layerwise() {
-        return Err(Error::Option {
-            option: "strategy",
-            problem: format!(
-                "is {}, which does not walk layer by layer; the options of the walk (start, \
-                 start-bits, start-step, order, layer-order, direction, budget, trade-off, \
-                 window) need joint, layer-dependent or layer-independent",
-                options.strategy.name()
-            ),
-        });
-    }
-    Ok(())
-}
-
-/// Refuses a quantizer where it has no meaning.
-pub(crate) fn check_quantizer(
-    quantizer: Quantizer,
-    semantics: Semantics,
-    range: Offset,
-) -> Result<(), Error> {
-    let problem = match (quantizer, semantics, range) {
-        (Quantizer::SquareRoot, Semantics::Integer, _) => {
-            "has no integer form; take semantics `simulated`"
-        }
-        (Quantizer::SquareRoot, _, Offset::LeastError) => {
-            "has no least-error rule; take range `no-clip`"
-        }
-        _ => return Ok(()),
-    };
-    Err(Error::Option { option: "quantizer", problem: format!("{} {problem}", quantizer.name()) })
-}
-
-/// What the integer network takes: bytes as they are, other pixels as 8 bits that clip nothing.
-pub(crate) fn input_format(statistics: &Statistics, is_bytes: bool) -> Format {
-    if is_bytes {
-        return RAW_PIXELS;
-    }
-    let values = statistics.of(0);
-    let range = if values.min() < 0.0 { Range::Narrow } else { Range::Unsigned };
-    format_no_clip(values.max_abs(), 8, range)
-}
-
-/// The integer network of a plan, where its semantics have one; for a target where one is given.
-pub(crate) fn integers(
-    graph: &Graph,
-    plan: &Plan,
-    target: Option<&Target>,
-) -> Result<Option<FixedGraph>, Error> {
-    let policy = AccumulatorPolicy::Prove32;
-    Ok(match (plan.semantics, target) {
-        (Semantics::Simulated, _) => None,
-        (Semantics::Integer, None) => Some(lower(graph, plan, policy)?),
-        (Semantics::Integer, Some(target)) => Some(lower_for(graph, plan, policy, target)?),
-    })
-}
-
-/// Hash of everything that a measured score depends on, beside the plan.
-fn measured_on(options: &QuantizeOptions, model: &Model, sets: &Sets) -> String {
-    let (preprocessing, images) = (sets.preprocessing_text(), sets.fingerprint());
-    let mut parts = vec![model.sha256(), &preprocessing, &images];
-    if options.max_loss.is_of_values() {
-        parts.push(options.metric_command.as_deref().unwrap_or("values"));
-    }
-    crate::sha256(parts.join("\n").as_bytes())
-}
-
-/// What the float network says, as the bound asks.
-pub(crate) fn predictions(
-    max_loss: MaxLoss,
-    float: &Graph,
-    images: &dyn Images,
-    kernels: &'static Kernels,
-    stop: &AtomicBool,
-) -> Result<Predictions, SearchError> {
-    let predictions = Predictions::new(float, images, kernels, stop)?;
-    Ok(if max_loss.is_of_values() { predictions.of_values() } else { predictions })
-}
-
-/// Refuses a float network that is no better than chance: no search can keep what is not there.
-fn check_float(predictions: &Predictions, sets: &Sets, max_loss: MaxLoss) -> Result<(), Error> {
-    let (n, correct) = (predictions.len(), predictions.correct());
-    let classes = predictions.classes();
-    if max_loss.is_of_values() || sets.search.label(0).is_none() || classes < 2 {
-        return Ok(());
-    }
-    let (n_images, chance) = (count_to_f64(n), count_to_f64(classes).recip());
-    let (expected, spread) = (n_images * chance, (n_images * chance * (1.0 - chance)).sqrt());
-    if count_to_f64(correct) > expected + CHANCE * spread {
-        return Ok(());
-    }
-    Err(Error::Chance { correct, n, classes })
-}
-
-/// What counts.
-fn metric_name(max_loss: MaxLoss, sets: &Sets) -> &'static str {
-    match max_loss {
-        MaxLoss::Sqnr(_) => "sqnr",
-        MaxLoss::Metric(_) => "command",
-        _ if sets.search.label(0).is_none() => "agreement",
-        _ => "accuracy",
-    }
-}
-
-/// What the float network and a plan say of images.
-fn outputs(
-    float: &Graph,
-    graph: &Graph,
-    plan: &Plan,
-    images: &dyn Images,
-    kernels: &'static Kernels,
-) -> Result<[Vec<f32>; 2], Error> {
-    let go_on = AtomicBool::new(false);
-    let predictions = Predictions::new(float, images, kernels, &go_on)?;
-    let of_float = predictions.outputs();
-    let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
-    let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
-    Ok([of_float, evaluator.outputs(plan)?])
-}
-
-/// Standard deviations from chance.
-const CHANCE: f64 = 3.0;
-
-/// Runs a plan once on images.
-pub(crate) fn measure(
-    max_loss: MaxLoss,
-    float: &Graph,
-    graph: &Graph,
-    plan: &Plan,
-    images: &dyn Images,
-    target: Option<&Target>,
-    kernels: &'static Kernels,
-) -> Result<Score, Error> {
-    let go_on = AtomicBool::new(false);
-    let predictions = predictions(max_loss, float, images, kernels, &go_on)?;
-    // One plan, once: nothing is worth keeping.
-    let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
-    let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
-    if let Some(target) = target {
-        evaluator = evaluator.for_target(target.clone());
-    }
-    Ok(evaluator.evaluate(plan, None, None)?.score)
-}
-
-/// Bytes of the executor's buffers for one image.
-pub(crate) fn peak_ram(
-    graph: &Graph,
-    fixed: Option<&FixedGraph>,
-    kernels: &'static Kernels,
-) -> u64 {
-    let program = match fixed {
-        Some(fixed) => Program::fixed(fixed, kernels),
-        None => Program::float(graph, kernels),
-    };
-    count_to_u64(program.schedule(&[], &[graph.output]).bytes())
 }

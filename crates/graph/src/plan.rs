@@ -76,6 +76,11 @@ pub struct Rounded {
 }
 
 impl Rounded {
+    /// Whether a channel has a scale other than one.
+    pub fn is_scaled(&self) -> bool {
+        self.scales.iter().any(|s| s.to_bits() != 1.0_f32.to_bits())
+    }
+
     /// The model's bias, `[class, output channel]`, as the layer has it.
     pub fn bias(&self, bias: &[f64]) -> Vec<f64> {
         let channels = self.scales.iter().zip(&self.bias).cycle();

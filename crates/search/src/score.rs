@@ -206,10 +206,9 @@ impl MaxLoss {
     /// The same bound relative to a float network that gets `float_correct` of `n` images right.
     pub fn as_relative(&self, float_correct: usize, n: usize) -> f64 {
         match *self {
-            Self::Relative(limit) => limit,
+            Self::Relative(limit) | Self::Metric(limit) => limit,
             Self::Points(limit) => limit * count_to_f64(n) / count_to_f64(float_correct.max(1)),
             Self::Sqnr(db) => 10.0_f64.powf(-db / 10.0),
-            Self::Metric(limit) => limit,
         }
     }
 

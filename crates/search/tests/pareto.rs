@@ -218,7 +218,7 @@ fn channels_of_unlike_size_are_balanced() {
     let images = Blobs(300);
     let again = evaluator(&unlike, &images).evaluate(&outcome.plan, None, None).unwrap();
     assert_eq!(again.score, outcome.evaluation.unwrap().score);
-    assert!(outcome.plan.rounded.values().any(|r| r.scales.iter().any(|&s| s != 1.0)));
+    assert!(outcome.plan.rounded.values().any(|rounded| rounded.is_scaled()));
 }
 
 #[test]

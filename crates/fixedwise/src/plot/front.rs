@@ -74,7 +74,7 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
     let memory = |plan: &FrontPlan| saved(plan.memory_bits, result.memory_bits.uniform8_total);
     let multiplications =
         |plan: &FrontPlan| saved(plan.multiplications, result.multiplication_cost.operand_uniform8);
-    let axes: [(&str, &dyn Fn(&FrontPlan) -> f64); 2] =
+    let axes: [(&str, Saved); 2] =
         [("memory saved, %", &memory), ("multiplications saved, %", &multiplications)];
     let mut x = theme::MARGIN + GAP;
     for (name, of) in axes {
@@ -107,6 +107,9 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
     canvas.text(x, y, "loss held against the bound, %", style, Anchor::Middle);
     Ok(canvas.finish())
 }
+
+/// What a plan saves.
+type Saved<'a> = &'a dyn Fn(&FrontPlan) -> f64;
 
 /// What is within the bound.
 const KEPT: &str = theme::PLANS[2];

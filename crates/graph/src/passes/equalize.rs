@@ -135,7 +135,7 @@ fn carried_into(graph: &Graph, id: NodeId, carried: &[Vec<f32>]) -> Vec<f32> {
             let input = graph.nodes[node.inputs[0]].shape;
             let of = &carried[node.inputs[0]];
             let source = reshape.source(input);
-            if of.iter().all(|&s| s == 1.0) {
+            if of.iter().all(|s| s.to_bits() == 1.0_f32.to_bits()) {
                 return vec![1.0; node.shape.c];
             }
             source.iter().map(|from| of[from % input.c]).collect()

@@ -233,7 +233,9 @@ const MOST: f64 = 100.0;
 fn floats<'v>(value: ValueRef<'v>, step: f64) -> Box<dyn Iterator<Item = f64> + 'v> {
     match value {
         ValueRef::F32(values) => Box::new(values.iter().map(|&x| f64::from(x))),
-        integers => Box::new(integers.integers().into_iter().map(move |x| i64_to_f64(x) * step)),
+        value @ ValueRef::Integers(_) => {
+            Box::new(value.integers().into_iter().map(move |x| i64_to_f64(x) * step))
+        }
     }
 }
 

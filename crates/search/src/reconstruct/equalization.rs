@@ -159,7 +159,7 @@ pub fn fit_steps(statistics: &Statistics, scales: &mut [Vec<f32>]) {
 /// Widths that a factor is chosen for: with more bits, steps matter less.
 const FITTED_BITS: [u8; 3] = [3, 4, 5];
 /// Factors between one power of two and the next.
-const FACTORS: i32 = 8;
+const FACTORS: usize = 8;
 /// Powers of two below the largest magnitude at which steps are looked for.
 const DEPTH: i32 = 8;
 
@@ -168,7 +168,7 @@ const DEPTH: i32 = 8;
 fn fitting_factor(values: &Histogram) -> f64 {
     let range = if values.min() < 0.0 { Range::Narrow } else { Range::Unsigned };
     let top = f64::from(values.max_abs()).log2().ceil();
-    let mut worse = vec![0.0; 8];
+    let mut worse = [0.0; FACTORS];
     for bits in FITTED_BITS {
         let format = Format { bits, frac: 0, range };
         // The least error of all powers of two after each factor.
@@ -176,7 +176,7 @@ fn fitting_factor(values: &Histogram) -> f64 {
             .map(|i| {
                 let steps = (0..DEPTH).map(|down| {
                     let octave = top - f64::from(bits) + 1.0 - f64::from(down);
-                    (octave - f64::from(i) / f64::from(FACTORS)).exp2()
+                    (octave - count_to_f64(i) / count_to_f64(FACTORS)).exp2()
                 });
                 let error = steps.map(|step| values.squared_error_in_steps(format, step));
                 error.fold(f64::INFINITY, f64::min)
@@ -186,7 +186,7 @@ fn fitting_factor(values: &Histogram) -> f64 {
         worse.iter_mut().zip(errors).for_each(|(sum, error)| *sum += (error / least).ln());
     }
     let best = (0..worse.len()).min_by(|&a, &b| worse[a].total_cmp(&worse[b])).unwrap_or(0);
-    (count_to_f64(best) / f64::from(FACTORS)).exp2()
+    (count_to_f64(best) / count_to_f64(FACTORS)).exp2()
 }
 
 /// Elements of the three tensors that a layer's exponents touch.

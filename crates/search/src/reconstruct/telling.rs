@@ -37,7 +37,7 @@ pub fn telling_images(
         program.run(&schedule, workspace, image, &[]);
         Ok(match program.value(&schedule, workspace, graph.output) {
             ValueRef::F32(values) => spread(values, is_softmax),
-            _ => 0.0,
+            ValueRef::Integers(_) => 0.0,
         })
     };
     let weights = (0..images.len())

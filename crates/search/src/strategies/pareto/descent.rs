@@ -25,6 +25,8 @@ impl Move {
 const PACE: f64 = 1.5;
 /// And at last.
 const LEAST_PACE: f64 = 1.04;
+/// The part of all tensors that step together at first.
+const AT_ONCE: usize = 8;
 /// How far beyond the divergence at which the bound is thought to lie a plan is still measured.
 const BEYOND: f64 = 1.5;
 
@@ -34,7 +36,7 @@ impl<O: Oracle> Search<'_, '_, O> {
     pub(super) fn descend(&mut self, mut now: Standing, mut price: f64) -> Result<(), SearchError> {
         let graph = self.network.graph();
         let mut met = true;
-        let (mut pace, mut at_once) = (PACE, self.items.list.len());
+        let (mut pace, mut at_once) = (PACE, self.items.list.len().div_ceil(AT_ONCE));
         let mut moves: Option<Vec<Move>> = None;
         let mut tried = BTreeSet::from([now.widths.bits.clone()]);
         let mut turned: Option<bool> = None;
@@ -76,7 +78,7 @@ impl<O: Oracle> Search<'_, '_, O> {
                 }
                 turned = Some(met);
                 price = if met { price * pace } else { price / pace };
-                at_once = self.items.list.len();
+                at_once = self.items.list.len().div_ceil(AT_ONCE);
                 moves = Some(known);
                 continue;
             };

@@ -11,6 +11,8 @@ const WEIGHTS: RangeInclusive<u8> = 2..=8;
 /// Widths of results; signed ones have at least two bits.
 const ACTIVATIONS: RangeInclusive<u8> = 1..=8;
 
+/// Steps around one of the front that tell its price.
+const AROUND: usize = 2;
 /// The widest of both where outputs count as values.
 const VALUES: u8 = 12;
 
@@ -167,7 +169,6 @@ impl Items {
         curves: &Curves,
     ) -> f64 {
         let cost_of = |bits: &[u8]| self.meter.widths(graph, &self.list, bits, like);
-        const AROUND: usize = 2;
         let sum = |widths: &Widths| divergence_of(widths, curves);
         let from = &front[index.saturating_sub(AROUND)];
         let to = &front[(index + AROUND).min(front.len() - 1)];

@@ -35,7 +35,7 @@ use items::{Items, Widths};
 use network::{Built, Network};
 use sensitivity::Curves;
 use std::{
-    ops::ControlFlow,
+    ops::{ControlFlow, RangeInclusive},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -74,7 +74,7 @@ impl ParetoOptions {
             limits: Limits::default(),
             rounding: RoundingOptions::default(),
             target: None,
-            exchanges: 20,
+            exchanges: 16,
             known: None,
         }
     }
@@ -264,7 +264,11 @@ struct Search<'a, 'e, O> {
 }
 
 /// Plans of the front that are looked at beyond the first that did not keep to the bound.
-const BEYOND: usize = 3;
+const BEYOND: usize = 2;
+
+/// What a width adds to the divergence, alone, where it may come to be chosen or not: less is nothing, more is
+/// too much.
+const DECIDES: RangeInclusive<f64> = 5e-5..=0.05;
 
 /// A plan in hand.
 #[derive(Clone)]
@@ -388,6 +392,20 @@ impl<O: Oracle> Search<'_, '_, O> {
     /// What a plan that differs from one in hand from `focus` on adds to its divergence.
     fn added(&mut self, to: &Standing, plan: &Plan, focus: NodeId) -> Result<f64, SearchError> {
         Ok(self.glance.divergence(plan, Some(focus))? - to.glance)
+    }
+
+    /// The same on twice as many images where that makes a difference.
+    fn added_exactly(
+        &mut self,
+        to: &Standing,
+        plan: &Plan,
+        focus: NodeId,
+    ) -> Result<f64, SearchError> {
+        let added = self.added(to, plan, focus)?;
+        if !DECIDES.contains(&added) {
+            return Ok(added);
+        }
+        Ok(self.probe.divergence(plan, Some(focus))? - to.divergence)
     }
 
     fn tell(&mut self, event: &Event) -> Result<(), SearchError> {

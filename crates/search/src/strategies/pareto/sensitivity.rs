@@ -42,7 +42,7 @@ impl<O: Oracle> Search<'_, '_, O> {
                     }
                     let mut plan = base.built.plan.clone();
                     part.put(&mut plan);
-                    let added = self.added(base, &plan, id)?;
+                    let added = self.added_exactly(base, &plan, id)?;
                     curves[item].push((bits, added.max(0.0)));
                 }
             }
@@ -62,7 +62,7 @@ impl<O: Oracle> Search<'_, '_, O> {
                         let format = self.network.activation(&tensor, bits, shift);
                         let plan =
                             self.network.with_activation(&base.built.plan, &tensor, format)?;
-                        let added = self.added(base, &plan, id)?;
+                        let added = self.added_exactly(base, &plan, id)?;
                         if shift == 0 || added < GAIN * least {
                             least = added.max(0.0);
                             self.items.list[item].shift.insert(bits, shift);
