@@ -42,8 +42,10 @@ def main():
     parser.add_argument("--objective", default="memory")
     parser.add_argument("--seed", default="0")
     parser.add_argument("--strategy", default="pareto")
+    parser.add_argument("--confidence", help="0.95: the bound on unseen images, every look counted")
     options = parser.parse_args()
     arguments = ["--strategy", options.strategy, "--objective", options.objective, "--seed", options.seed]
+    arguments += ["--confidence", options.confidence] if options.confidence else []
     print("| network | memory saved % | multiplications saved % | loss %, searched | loss %, unseen | images run | s |")
     print("|---|---|---|---|---|---|---|")
     rows = []

@@ -355,27 +355,25 @@ fn explained(explanation: &Explanation, result: &RunResult, color: bool) -> Stri
     sources.retain(|source| source.0 > 0.0);
     sources.sort_by(|a, b| b.0.total_cmp(&a.0));
     let part = |fall: f64| format!("{:.0} %", 100.0 * fall / explanation.divergence.max(1e-12));
-    let named: Vec<String> = sources
-        .iter()
-        .take(NAMED)
-        .map(|(fall, name, what)| format!("{} {what} {}", shortened(name, NAME_WIDTH), part(*fall)))
-        .collect();
     let mut text = String::new();
-    if !named.is_empty() {
-        let line = format!("Most of what the plan changes comes from: {}.", named.join(", "));
-        add_line(&mut text, format_args!("{}", styled(&line, Style::Dim, color)));
+    let mut line =
+        |line: String| add_line(&mut text, format_args!("{}", styled(&line, Style::Dim, color)));
+    if !sources.is_empty() {
+        line("What the plan changes goes, by so much, without:".to_owned());
+    }
+    for (fall, name, what) in sources.iter().take(NAMED) {
+        line(format!("    {}: {what}, {}", shortened(name, 40), part(*fall)));
     }
     if let Some(remedy) = &explanation.remedy {
         let [from, to] = remedy.bits;
         let more = 100.0 * u64_to_f64(remedy.memory_bits)
             / u64_to_f64(result.memory_bits.uniform8_total.max(1));
-        let line = format!(
-            "One change would help most: {} {} at {to} instead of {from} bits, {} less for {more:.1} % of memory.",
-            shortened(&remedy.name, NAME_WIDTH),
-            remedy.kind.name(),
-            part(remedy.divergence),
-        );
-        add_line(&mut text, format_args!("{}", styled(&line, Style::Dim, color)));
+        let name = shortened(&remedy.name, 40);
+        let (kind, less) = (remedy.kind.name(), part(remedy.divergence));
+        line("One wider tensor would help most:".to_owned());
+        line(format!(
+            "    {name}: {kind}, {from} to {to} bits, {less} less for {more:.1} % of memory"
+        ));
     }
     text
 }
