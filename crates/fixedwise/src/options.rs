@@ -49,7 +49,7 @@ impl Strategy {
     }
 }
 
-/// What [`quantize`] is asked for, beside the model and the data.
+/// What [`quantize`](crate::quantize()) is asked for, beside the model and the data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizeOptions {
     /// The loss that is allowed, on the search images.
@@ -91,7 +91,7 @@ pub struct QuantizeOptions {
     pub output: Option<PathBuf>,
     /// Whether a journal that lies there spares this run what an earlier one has measured.
     pub resume: bool,
-    /// What a model of weights alone is the weights of; see [`Model::load_with`].
+    /// What a model of weights alone is the weights of; see [`Model::load_with`](crate::Model::load_with).
     pub architecture: Option<PathBuf>,
     /// The folder of an earlier run of `pareto` on the same network and images: what it measured is not
     /// measured again, whatever the bound, the objective or the budgets are now.
@@ -100,7 +100,7 @@ pub struct QuantizeOptions {
     /// files as arguments, the outputs as `float32` `[image, ...]` and the places of their images in the data
     /// set as `int64`, both `.npy`, and prints a number, greater for better ones.
     pub metric_command: Option<String>,
-    /// What goes into [`RunResult::command`].
+    /// What goes into [`RunResult::command`](crate::RunResult::command).
     pub command: Vec<String>,
 }
 

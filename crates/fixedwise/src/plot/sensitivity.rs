@@ -30,7 +30,7 @@ const LEAST: f64 = 1e-5;
 ///
 /// let mut result = RunResult::default();
 /// assert!(plot_sensitivity(&result).is_err());
-/// let effect = |bits, divergence| WidthEffect { bits, divergence };
+/// let effect = |bits, divergence| WidthEffect { bits, divergence, shift: 0 };
 /// result.sensitivity.push(Sensitivity {
 ///     name: "conv2d_1".to_owned(),
 ///     kind: Kind::Weights,
