@@ -57,6 +57,8 @@ pub struct Remedy {
     pub memory_bits: u64,
 }
 
+/// Nodes of which wider tensors are tried.
+const WIDENED: usize = 4;
 /// Bits that take away the error of rounding, or of clipping.
 const FINER: u8 = 3;
 /// Bits of the widest result.
@@ -68,10 +70,15 @@ impl<O: Oracle> Search<'_, '_, O> {
         let Some(best) = self.best.last() else { return Ok(()) };
         let now = best.standing.clone();
         let mut shares = Vec::new();
-        let mut remedy: Option<Remedy> = None;
         for id in 0..self.network.graph().nodes.len() {
-            let Some(share) = self.share(&now, id)? else { continue };
-            shares.push(share);
+            if let Some(share) = self.share(&now, id)? {
+                shares.push((share, id));
+            }
+        }
+        shares.sort_by(|(a, _), (b, _)| b.total().total_cmp(&a.total()));
+        // What helps most is where most comes from.
+        let mut remedy: Option<Remedy> = None;
+        for &(_, id) in shares.iter().take(WIDENED) {
             for kind in [Kind::Weights, Kind::Activations] {
                 let Some(found) = self.wider(&now, id, kind)? else { continue };
                 if remedy.as_ref().is_none_or(|best| found.divergence > best.divergence) {
@@ -79,7 +86,7 @@ impl<O: Oracle> Search<'_, '_, O> {
                 }
             }
         }
-        shares.sort_by(|a, b| b.total().total_cmp(&a.total()));
+        let shares = shares.into_iter().map(|(share, _)| share).collect();
         let remedy = remedy.filter(|remedy| remedy.divergence > 0.0);
         self.explanation = Some(Explanation { divergence: now.glance, shares, remedy });
         Ok(())

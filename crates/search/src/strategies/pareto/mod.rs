@@ -74,7 +74,7 @@ impl ParetoOptions {
             limits: Limits::default(),
             rounding: RoundingOptions::default(),
             target: None,
-            exchanges: 16,
+            exchanges: 15,
             known: None,
         }
     }
