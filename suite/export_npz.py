@@ -75,6 +75,10 @@ def compute(node, arrays, inputs):
     x = inputs[0]
     if op == "conv":
         y = conv(node, arrays, x)
+        if node["coarser"]:
+            how = node["requantization"]
+            hows = [{**how, "shift": how["shift"] - bits} for bits in node["coarser"]]
+            return np.stack([requantize(y[:, :, c], how) for c, how in enumerate(hows)], axis=2)
     elif op == "add":
         y = sum(x << shift for x, shift in zip(inputs, node["shifts"]))
     elif op == "average_pool":

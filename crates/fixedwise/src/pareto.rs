@@ -5,7 +5,7 @@ use fixedwise_fixed::{
     Range,
     convert::{count_to_f64, f64_to_count, u64_to_f64},
 };
-use fixedwise_graph::{AccumulatorPolicy, Graph, Target};
+use fixedwise_graph::{AccumulatorPolicy, Granularity, Graph, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle, SearchError, Statistics,
@@ -228,5 +228,6 @@ fn rounding(target: Option<&Target>) -> RoundingOptions {
     let Some(target) = target else { return usual };
     let ranges: Vec<Range> = target.signed_range.clone();
     let bias_range = ranges.first().copied().unwrap_or(usual.bias_range);
-    RoundingOptions { ranges, bias_range, ..usual }
+    let by_channel = target.granularity == Granularity::Channel;
+    RoundingOptions { ranges, bias_range, by_channel, ..usual }
 }

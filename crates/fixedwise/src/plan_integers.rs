@@ -17,6 +17,11 @@ use std::{collections::BTreeMap, io::Cursor, path::Path, sync::Arc};
 const MAX_SCALE: f32 = 1_073_741_824.0;
 /// Bytes that an element takes in memory at most.
 const ELEMENT_BYTES: usize = 8;
+/// Arrays of a layer; `coarser` is there where output channels have binary points of their own.
+const KINDS: [&str; 5] = ["weights", "scales", "bias", "coarser", "format"];
+/// Bits by which a channel's binary point may lie right of its tensor's.
+const MAX_COARSER: u8 = 15;
+
 /// What an array may hold at least, so that a wrong one is told by its extents.
 const MIN_BYTES: usize = 1 << 16;
 
@@ -78,6 +83,10 @@ fn encode(plan: &Plan) -> Vec<u8> {
             let array = Array { shape: vec![values.len()], data };
             arrays.push((format!("{name}/{kind}"), encode_npy(&array)));
         }
+        if rounded.is_by_channel() {
+            let coarser: Vec<i64> = rounded.coarser.iter().map(|&bits| bits.into()).collect();
+            arrays.push((format!("{name}/coarser"), encode_integers(&[channels], &coarser)));
+        }
         if let Some(format) = plan.layer(name).and_then(|layer| layer.weights) {
             arrays.push((format!("{name}/format"), encode_integers(&[3], &numbers(format))));
         }
@@ -127,9 +136,8 @@ fn decode(
     let limit = most.unwrap_or(0).saturating_mul(ELEMENT_BYTES).max(MIN_BYTES);
     let mut npz = Npz::open(bytes, limit).map_err(|error| error.to_string())?;
     for name in npz.names() {
-        let layer = name.rsplit_once('/').and_then(|(layer, kind)| {
-            ["weights", "scales", "bias", "format"].contains(&kind).then_some(layer)
-        });
+        let layer =
+            name.rsplit_once('/').and_then(|(layer, kind)| KINDS.contains(&kind).then_some(layer));
         if !layer.is_some_and(|layer| crate::plan_file::is_node(graph, layer, true)) {
             return Err(format!(
                 "array `{name}` is of no layer of the network; it has {}",
@@ -140,8 +148,7 @@ fn decode(
     let scalable = equalizable(graph);
     let mut all = BTreeMap::new();
     for (id, node) in graph.layers() {
-        let kinds = ["weights", "scales", "bias", "format"];
-        if kinds.iter().any(|kind| npz.contains(&format!("{}/{kind}", node.name))) {
+        if KINDS.iter().any(|kind| npz.contains(&format!("{}/{kind}", node.name))) {
             let rounded = layer(&mut npz, plan, node, scalable[id])?;
             all.insert(node.name.clone(), Arc::new(rounded));
         }
@@ -192,7 +199,17 @@ fn layer(
         }
     }
     let bias = floats(npz, &format!("{name}/bias"), channels)?;
-    Ok(Rounded { weights, scales, bias })
+    let coarser = format!("{name}/coarser");
+    let coarser = if npz.contains(&coarser) {
+        let point = |bits: i64| u8::try_from(bits).ok().filter(|&bits| bits <= MAX_COARSER);
+        integers(npz, &coarser, channels)?.into_iter().map(point).collect()
+    } else {
+        Some(vec![])
+    };
+    let coarser = coarser.ok_or_else(|| {
+        format!("a binary point of `{name}` is not 0 to {MAX_COARSER} bits right of its tensor's")
+    })?;
+    Ok(Rounded { weights, scales, bias, coarser })
 }
 
 fn floats(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<f32>, String> {
@@ -248,6 +265,7 @@ mod tests {
             weights: (0..count).map(|i| i16::try_from(i % 255).unwrap() - 127).collect(),
             scales: vec![1.0; node.shape.c],
             bias: vec![0.5; node.shape.c],
+            coarser: vec![],
         };
         plan.rounded.insert(LAYER.to_owned(), Arc::new(rounded));
         plan
@@ -265,7 +283,13 @@ mod tests {
         let first = fs::read(folder.path().join("plan.npz")).unwrap();
         write_plan(&path, &plan, Some("fpga")).unwrap();
         assert_eq!(fs::read(folder.path().join("plan.npz")).unwrap(), first);
-        assert!(formats_alone(plan, &path).unwrap().rounded.is_empty());
+        assert!(formats_alone(plan.clone(), &path).unwrap().rounded.is_empty());
+
+        let mut plan = plan;
+        let rounded = Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap());
+        rounded.coarser = (0..rounded.scales.len()).map(|c| u8::try_from(c % 3).unwrap()).collect();
+        write_plan(&path, &plan, None).unwrap();
+        assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
     }
 
     #[test]
@@ -285,6 +309,7 @@ mod tests {
             ("elements", change(&|r| r.bias.truncate(r.bias.len() - 1))),
             ("outside 2^-30 to 2^30", change(&|r| r.scales[0] = 0.0)),
             ("not finite", change(&|r| r.bias[0] = f32::NAN)),
+            ("0 to 15 bits right", change(&|r| r.coarser = vec![16; r.scales.len()])),
         ] {
             assert!(error.contains(problem) && error.contains("plan.npz"), "{error}");
             assert!(error.contains(LAYER), "{error}");

@@ -6,7 +6,7 @@ use crate::{
 };
 use fixedwise_fixed::{Range, Rounding};
 use fixedwise_graph::{
-    Target,
+    Granularity, Target,
     emit::c::Core,
     target::{Code, MultiplicationCost, Widths},
 };
@@ -191,12 +191,8 @@ fn set(target: &mut Target, key: &str, value: &Value) -> Result<(), String> {
             target.signed_range = several_of(value, &names)?;
         }
         "granularity" => {
-            if string(value)? != "tensor" {
-                return Err(format!(
-                    "is {value}; the integer network has one binary point for each tensor, none \
-                     for each channel: take \"tensor\""
-                ));
-            }
+            let names = [("tensor", Granularity::Tensor), ("channel", Granularity::Channel)];
+            target.granularity = one_of(value, &names)?;
         }
         "multiplication" => {
             let names = [("bits", MultiplicationCost::Bits), ("each", MultiplicationCost::Each)];
@@ -380,7 +376,10 @@ mod tests {
             ("rounding = \"floor\"", "`rounding` is \"floor\"; it must be a list"),
             ("rounding = [\"up\"]", "`rounding` is \"up\"; it must be one of ties-up"),
             ("signed_range = [\"unsigned\"]", "`signed_range` is \"unsigned\""),
-            ("granularity = \"channel\"", "`granularity` is \"channel\"; the integer network has"),
+            (
+                "granularity = \"row\"",
+                "`granularity` is \"row\"; it must be one of tensor, channel",
+            ),
             ("multiplication = 1.5", "`multiplication` is 1.5; it must be one of bits, each"),
             ("flash_bytes = \"64k\"", "`flash_bytes` is \"64k\"; it must be a whole number"),
             ("ram_bytes = -1", "`ram_bytes` is -1; bytes are not negative"),

@@ -13,10 +13,19 @@ use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
 /// Bits of a tensor that has no format: it stays in f32, or is a bias at the accumulator's scale.
 const UNPLANNED_BITS: u64 = 32;
 
+/// Bits of what tells an output channel's binary point where each has its own.
+pub(crate) const POINT_BITS: u64 = 4;
+
+/// Bits of the binary points of a layer's output channels.
+fn point_bits(plan: &Plan, node: &str) -> u64 {
+    let own = plan.rounded.get(node).filter(|own| own.is_by_channel());
+    own.map_or(0, |own| POINT_BITS * count_to_u64(own.coarser.len()))
+}
+
 /// Bits of everything a network stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Memory {
-    /// Of all weights.
+    /// Of all weights, with 4 bits for the binary point of each output channel that has its own.
     pub weights: u64,
     /// Of all biases, one for each class of border positions where they differ.
     pub biases: u64,
@@ -117,6 +126,7 @@ pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
             let channels = count_to_u64(node.op.bias().map_or(0, <[f32]>::len));
             let biases = count_to_u64(bias_count(graph, id));
             memory.weights += weights * of(layer.and_then(|l| l.weights));
+            memory.weights += point_bits(plan, &node.name);
             memory.biases += biases * of(layer.and_then(|l| l.bias));
             memory.activations += outputs * of(layer.and_then(|l| l.activation));
             memory.uniform8 += 8 * (weights + channels + outputs);
@@ -146,7 +156,7 @@ pub fn multiplications(graph: &Graph, plan: &Plan) -> Result<Multiplications, Lo
     Ok(cost)
 }
 
-/// Bytes of weights and biases, each tensor packed at its exact width.
+/// Bytes of weights, their binary points and biases, each tensor packed at its exact width.
 pub fn flash_bytes(graph: &Graph, plan: &Plan) -> u64 {
     graph
         .layers()
@@ -158,6 +168,7 @@ pub fn flash_bytes(graph: &Graph, plan: &Plan) -> u64 {
             };
             bytes(layer.and_then(|l| l.weights), node.op.weights().map_or(0, <[f32]>::len))
                 + bytes(layer.and_then(|l| l.bias), bias_count(graph, id))
+                + point_bits(plan, &node.name).div_ceil(8)
         })
         .sum()
 }

@@ -84,6 +84,18 @@ pub enum LowerError {
          or its number; drop them, or give back the format they were made for"
     )]
     Rounded { node: String, format: fixedwise_fixed::Format },
+    /// Binary points of output channels that no layer can have.
+    #[error(
+        "the binary points that the plan keeps for the output channels of `{node}` are not one for \
+         each, 0 to {max} bits right of the tensor's; take the plan and its integers from one run"
+    )]
+    Points { node: String, max: u8 },
+    /// Binary points of output channels where a target has one for a tensor.
+    #[error(
+        "the plan has a binary point for each output channel of `{node}`; search with this target, \
+         or take one with `granularity = \"channel\"`"
+    )]
+    Granularity { node: String },
     /// A shift outside what the executor and the target can do.
     #[error(
         "node `{node}`: its formats need a shift by {shift} bits, allowed are {least} to {most}; \

@@ -1,6 +1,7 @@
 //! What an integer network takes of a target's memory.
 
 use crate::{
+    cost::POINT_BITS,
     emit::c,
     error::LowerError,
     fixed_graph::FixedGraph,
@@ -208,5 +209,7 @@ fn constant_bytes(target: &Target, op: &FixedOp) -> u64 {
     };
     let bias_bits = own.unwrap_or_else(needed);
     let biases = target.bias_bits.stored(bias_bits).unwrap_or(bias_bits);
-    bytes(weights, conv.weights.len()) + bytes(biases, conv.bias.values.len())
+    bytes(weights, conv.weights.len())
+        + bytes(biases, conv.bias.values.len())
+        + (POINT_BITS * count_to_u64(conv.coarser.len())).div_ceil(8)
 }

@@ -26,4 +26,4 @@ pub use import::{from_keras, from_onnx, from_onnx_with_weights};
 pub use lower::{AccumulatorPolicy, lower, lower_for, output_formats};
 pub use ops::Op;
 pub use plan::{LayerPlan, Plan, Quantizer, Rounded, Semantics};
-pub use target::Target;
+pub use target::{Granularity, Target};

@@ -6,7 +6,7 @@ use crate::{
     graph::{Activation, Graph, Node, NodeId, Shape},
     ops::Op,
     plan::{Plan, Quantizer},
-    target::{Code, Target},
+    target::{Code, Granularity, Target},
 };
 use fixedwise_fixed::{
     AccumulatorBound, Format, Range, Rounding, align, bits_for,
@@ -23,6 +23,9 @@ pub(crate) const MAX_UNSIGNED_BITS: u8 = 15;
 pub(crate) const ACCUMULATOR_BITS: u8 = 32;
 /// The slope of a leaky ReLU: a signed 8-bit integer with 7 fractional bits.
 pub(crate) const LEAKY_ALPHA: Format = Format { bits: 8, frac: 7, range: Range::Full };
+
+/// Bits by which a channel's binary point may lie right of its tensor's.
+pub(crate) const MAX_COARSER: u8 = 15;
 
 /// What happens to a sum that cannot be proved to fit 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +74,12 @@ impl Requantization {
             _ => shift_round(acc, self.shift, self.rounding),
         };
         shifted.clamp(self.min, self.max)
+    }
+
+    /// The same for sums whose binary point lies so many bits further right.
+    #[must_use]
+    pub fn coarser(&self, bits: u8) -> Self {
+        Self { shift: self.shift - i32::from(bits), ..self.clone() }
     }
 
     /// What the rounding adds at most before it shifts.
@@ -139,21 +148,39 @@ impl LowerContext<'_> {
         Ok((format, stored))
     }
 
+    /// By how many bits the binary point of each output channel's weights lies right of their format's;
+    /// empty where none does.
+    ///
+    /// # Errors
+    /// Where there is not one a channel, one is above 15, or the target has one shift for all.
+    pub fn coarser(&self, channels: usize) -> Result<Vec<u8>, LowerError> {
+        let own = self.plan.rounded.get(&self.node.name).filter(|own| own.is_by_channel());
+        let Some(own) = own else { return Ok(vec![]) };
+        let node = self.node.name.clone();
+        if own.coarser.len() != channels || own.coarser.iter().any(|&bits| bits > MAX_COARSER) {
+            return Err(LowerError::Points { node, max: MAX_COARSER });
+        }
+        if self.target.is_some_and(|target| target.granularity == Granularity::Tensor) {
+            return Err(LowerError::Granularity { node });
+        }
+        Ok(own.coarser.clone())
+    }
+
     /// The plan's own format of the layer's bias.
     pub fn bias_format(&self) -> Option<Format> {
         self.plan.layer(&self.node.name).and_then(|layer| layer.bias)
     }
 
-    /// Biases as integers at the accumulator's `scale`: rounded there, or to the plan's own format
-    /// and then shifted.
+    /// Biases as integers at the accumulator's `scale`, each channel's less by what it is `coarser`:
+    /// rounded there, or to the plan's own format and then shifted.
     ///
     /// # Errors
     /// Where the plan's format is outside 1 to 32 bits, or a target that stores the integers at the
     /// accumulator's scale has no width for them.
-    pub fn bias(&self, bias: &[f64], scale: i32) -> Result<Vec<i64>, LowerError> {
+    pub fn bias(&self, bias: &[f64], scale: i32, coarser: &[u8]) -> Result<Vec<i64>, LowerError> {
         let stored = match self.plan.rounded.get(&self.node.name) {
-            None => self.bias_integers(bias, scale)?,
-            Some(rounded) => self.bias_integers(&rounded.bias(bias), scale)?,
+            None => self.bias_integers(bias, scale, coarser)?,
+            Some(rounded) => self.bias_integers(&rounded.bias(bias), scale, coarser)?,
         };
         if let Some(target) = self.target
             && (matches!(target.code, Code::C(_)) || self.bias_format().is_none())
@@ -167,16 +194,25 @@ impl LowerContext<'_> {
         Ok(stored)
     }
 
-    fn bias_integers(&self, bias: &[f64], scale: i32) -> Result<Vec<i64>, LowerError> {
+    fn bias_integers(
+        &self,
+        bias: &[f64],
+        scale: i32,
+        coarser: &[u8],
+    ) -> Result<Vec<i64>, LowerError> {
         /// Keeps sums of a bias and products inside `i64`.
         const LIMIT: i64 = 1 << 60;
+        let scales = |i: usize| match coarser.len() {
+            0 => scale,
+            channels => scale - i32::from(coarser[i % channels]),
+        };
         let Some(own) = self.bias_format() else {
-            let to = |b: &f64| f64_to_i64((b * exp2(scale)).round_ties_even());
-            return Ok(bias.iter().map(|b| to(b).clamp(-LIMIT, LIMIT)).collect());
+            let to = |(i, b): (usize, &f64)| f64_to_i64((b * exp2(scales(i))).round_ties_even());
+            return Ok(bias.iter().enumerate().map(|b| to(b).clamp(-LIMIT, LIMIT)).collect());
         };
         let own = check(&self.node.name, "bias", Some(own), 32, 32)?;
-        let shift = scale - i32::from(own.frac);
-        let to = |b: &f64| {
+        let to = |(i, b): (usize, &f64)| {
+            let shift = scales(i) - i32::from(own.frac);
             let stored = own.quantize(*b);
             if shift >= 0 {
                 align(stored, shift.unsigned_abs())
@@ -184,7 +220,7 @@ impl LowerContext<'_> {
                 shift_round(stored, -shift, self.plan.rounding)
             }
         };
-        Ok(bias.iter().map(|b| to(b).clamp(-LIMIT, LIMIT)).collect())
+        Ok(bias.iter().enumerate().map(|b| to(b).clamp(-LIMIT, LIMIT)).collect())
     }
 
     /// From `scale` (fractional bits of the accumulator) to the output, with the node's activation.
@@ -205,14 +241,7 @@ impl LowerContext<'_> {
         activation: Activation,
     ) -> Result<Requantization, LowerError> {
         let shift = scale - i32::from(self.output.frac);
-        let reach = match (self.policy, self.target) {
-            (AccumulatorPolicy::Prove32, None) => Target::MAX_C_SHIFT,
-            (AccumulatorPolicy::Prove32, Some(target)) => target.shift.clone(),
-            (AccumulatorPolicy::Widen, _) => Target::MAX_SHIFT,
-        };
-        if !reach.contains(&shift) {
-            return Err(self.shift_error(shift));
-        }
+        self.check_shift(shift)?;
         let (mut min, mut max) = (self.output.min(), self.output.max());
         let mut leaky = None;
         match activation {
@@ -228,6 +257,19 @@ impl LowerContext<'_> {
         }
         let rounding = self.plan.rounding;
         Ok(Requantization { shift, rounding, min, max, leaky, format: self.output })
+    }
+
+    /// Refuses a shift that is out of reach.
+    ///
+    /// # Errors
+    /// [`LowerError::Shift`].
+    pub fn check_shift(&self, shift: i32) -> Result<(), LowerError> {
+        let reach = match (self.policy, self.target) {
+            (AccumulatorPolicy::Prove32, None) => Target::MAX_C_SHIFT,
+            (AccumulatorPolicy::Prove32, Some(target)) => target.shift.clone(),
+            (AccumulatorPolicy::Widen, _) => Target::MAX_SHIFT,
+        };
+        if reach.contains(&shift) { Ok(()) } else { Err(self.shift_error(shift)) }
     }
 
     /// A left shift that aligns an input.
@@ -261,7 +303,8 @@ impl LowerContext<'_> {
 
     /// How wide a sum of products must be, and the bits its worst channel needs.
     ///
-    /// `bias` is `[class, channel]`, `weights` begin with the channel.
+    /// `bias` is `[class, channel]`, `weights` begin with the channel, and `coarser` is each channel's
+    /// or empty.
     ///
     /// # Errors
     /// [`LowerError::Accumulator`] with the channel, unless the policy widens.
@@ -271,6 +314,7 @@ impl LowerContext<'_> {
         channels: usize,
         bias: &[i64],
         requantization: &Requantization,
+        coarser: &[u8],
     ) -> Result<(Accumulate, u8), LowerError> {
         let largest = self.formats[0].max_magnitude().unsigned_abs();
         let available = self.accumulator_bits();
@@ -283,9 +327,10 @@ impl LowerContext<'_> {
                 .max_by_key(|b| b.unsigned_abs())
                 .copied()
                 .unwrap_or(0);
+            let half = requantization.coarser(coarser.get(channel).copied().unwrap_or(0)).half();
             let bound =
                 AccumulatorBound::new(filter.iter().map(|&w| i64::from(w)), largest, largest_bias)
-                    .plus(requantization.half());
+                    .plus(half);
             if !bound.fits(available) && self.policy == AccumulatorPolicy::Prove32 {
                 return Err(LowerError::Accumulator {
                     node: self.node.name.clone(),

@@ -1,6 +1,9 @@
 //! The plan: the only thing a search makes.
 
-use fixedwise_fixed::{Format, Rounding};
+use fixedwise_fixed::{
+    Format, Rounding,
+    convert::{exp2, f64_to_f32},
+};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What a run computes.
@@ -73,12 +76,31 @@ pub struct Rounded {
     pub scales: Vec<f32>,
     /// What is added to the bias of each output channel, after its scale.
     pub bias: Vec<f32>,
+    /// By how many bits the binary point of each output channel's weights lies right of the format's:
+    /// they stand for `q * 2^(coarser - frac)`. Empty where all have the format's.
+    pub coarser: Vec<u8>,
 }
 
 impl Rounded {
     /// Whether a channel has a scale other than one.
     pub fn is_scaled(&self) -> bool {
         self.scales.iter().any(|s| s.to_bits() != 1.0_f32.to_bits())
+    }
+
+    /// Whether output channels have binary points of their own.
+    pub fn is_by_channel(&self) -> bool {
+        self.coarser.iter().any(|&bits| bits > 0)
+    }
+
+    /// What the integers stand for, of weights of that format.
+    pub fn values(&self, format: Format) -> Vec<f32> {
+        let channels = self.scales.len();
+        let filter = self.weights.len() / channels.max(1);
+        let step = |at: usize| {
+            let bits = self.coarser.get(at / filter).copied().unwrap_or(0);
+            f64_to_f32(exp2(i32::from(bits) - i32::from(format.frac)))
+        };
+        self.weights.iter().enumerate().map(|(at, &q)| f32::from(q) * step(at)).collect()
     }
 
     /// The model's bias, `[class, output channel]`, as the layer has it.

@@ -69,6 +69,16 @@ pub enum MultiplicationCost {
     Each,
 }
 
+/// What has a binary point of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Granularity {
+    /// Each tensor.
+    #[default]
+    Tensor,
+    /// Also each output channel of a layer's weights: the shift of its sums is its own.
+    Channel,
+}
+
 /// What a device can store and compute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -89,6 +99,8 @@ pub struct Target {
     /// [`Range::Narrow`], [`Range::Full`] or both: what signed formats may be; a search takes the
     /// first.
     pub signed_range: Vec<Range>,
+    /// What may have a binary point of its own.
+    pub granularity: Granularity,
     /// What runs the network.
     pub code: Code,
     /// What a multiplication costs.
@@ -176,6 +188,7 @@ impl Target {
             LowerError::Accumulator { .. } => "accumulator_bits",
             LowerError::Shift { .. } => "shift",
             LowerError::Rounding { .. } => "rounding",
+            LowerError::Granularity { .. } => "granularity",
             LowerError::SignedRange { .. } => "signed_range",
             LowerError::Width { kind: "weights", .. } => "weight_bits",
             LowerError::Width { kind: "bias", .. } | LowerError::Bias { .. } => "bias_bits",
@@ -198,6 +211,7 @@ impl Default for Target {
             shift: Self::MAX_C_SHIFT,
             rounding: vec![Rounding::TiesUp, Rounding::TiesEven, Rounding::Floor],
             signed_range: vec![Range::Narrow, Range::Full],
+            granularity: Granularity::Tensor,
             code: Code::C(Core::Portable),
             multiplication: MultiplicationCost::Each,
             flash_bytes: None,

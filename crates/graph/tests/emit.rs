@@ -15,7 +15,7 @@ use fixedwise_graph::{
     ops::{AveragePool, Concat, FixedOp, GlobalAveragePool, LeakyRelu, MaxPool, Relu, Window},
     passes,
 };
-use fixedwise_testing::{Build, Random, project, python, run_fixed_on, window};
+use fixedwise_testing::{Build, Random, by_channel, project, python, run_fixed_on, window};
 use std::{path::Path, process::Command};
 
 const IMAGES: usize = 24;
@@ -215,6 +215,9 @@ fn cases() -> Vec<Case> {
                 if network == "sequential" {
                     // Rounded at the end too.
                     plan.layers.last_mut().unwrap().activation = Some(Format::signed(7, 2));
+                }
+                if seed == 1 {
+                    by_channel(&graph, &mut plan);
                 }
                 let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
                 let mut random = Random::new(seed + 100);

@@ -6,12 +6,12 @@ use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, EmitError, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics,
     Shape,
-    emit::c::{Arena, COptions, WeightStorage, emit},
+    emit::c::{self, Arena, COptions, WeightStorage, emit},
     lower,
     ops::{AveragePool, Concat, GlobalAveragePool, GlobalMaxPool, Relu, Reshape, Window},
     passes,
 };
-use fixedwise_testing::{Build, Core, Emitted, Random, window};
+use fixedwise_testing::{Build, Core, Emitted, Random, by_channel, window};
 
 /// A graph with every operator that has an integer form.
 fn everything() -> Graph {
@@ -102,13 +102,19 @@ fn every_operator_and_width_equals_the_executor_on_the_host() {
         (11, 12, false, Rounding::TiesEven),
         (3, 15, true, Rounding::Floor),
     ] {
-        let fixed = lowered(&graph, &plan(&graph, weights, activations, is_unsigned, rounding));
-        let mut options = COptions::new("net");
-        check(Core::Host, &fixed, &options);
-        options.weights = WeightStorage::Exact;
-        options.arena = Arena::Static;
-        options.packs_activations = true;
-        check(Core::Host, &fixed, &options);
+        let mut plan = plan(&graph, weights, activations, is_unsigned, rounding);
+        for has_points in [false, true] {
+            if has_points {
+                by_channel(&graph, &mut plan);
+            }
+            let fixed = lowered(&graph, &plan);
+            let mut options = COptions::new("net");
+            check(Core::Host, &fixed, &options);
+            options.weights = WeightStorage::Exact;
+            options.arena = Arena::Static;
+            options.packs_activations = true;
+            check(Core::Host, &fixed, &options);
+        }
     }
 }
 
@@ -144,9 +150,11 @@ fn every_geometry_equals_the_executor_on_the_host() {
     {
         let graph = one_layer(shape, channels, &window, groups);
         for (weights, activations) in [(2, 4), (4, 8), (8, 8)] {
-            let plan = plan(&graph, weights, activations, i % 2 == 0, Rounding::TiesUp);
+            let mut plan = plan(&graph, weights, activations, i % 2 == 0, Rounding::TiesUp);
             let packs_activations = activations == 4;
             let options = COptions { packs_activations, ..COptions::new("net") };
+            check(Core::Host, &lowered(&graph, &plan), &options);
+            by_channel(&graph, &mut plan);
             check(Core::Host, &lowered(&graph, &plan), &options);
         }
     }
@@ -160,9 +168,12 @@ fn emulated_cores_equal_the_executor() {
             continue;
         }
         for (weights, activations) in [(8, 8), (4, 8), (3, 12)] {
-            let fixed =
-                lowered(&graph, &plan(&graph, weights, activations, true, Rounding::TiesUp));
-            check(core, &fixed, &COptions::new("net"));
+            let mut plan = plan(&graph, weights, activations, true, Rounding::TiesUp);
+            check(core, &lowered(&graph, &plan), &COptions::new("net"));
+            by_channel(&graph, &mut plan);
+            // The kernels for extensions leave such layers to plain C.
+            let options = COptions { core: c::Core::Mve, ..COptions::new("net") };
+            check(core, &lowered(&graph, &plan), &options);
         }
     }
 }

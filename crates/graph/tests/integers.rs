@@ -9,7 +9,9 @@ use fixedwise_graph::{
     ops::{Concat, FixedOp, GlobalAveragePool, GlobalMaxPool, Relu},
     passes,
 };
-use fixedwise_testing::{Build, Random, assert_close, run_fixed, run_float};
+use fixedwise_testing::{
+    Build, Random, assert_close, by_channel, run_fixed, run_fixed_on, run_float,
+};
 use std::sync::Arc;
 
 /// A graph with every operator that has an integer form.
@@ -73,6 +75,36 @@ fn integers_follow_the_float_network() {
                 .collect();
             let what = format!("{bits} bits, seed {seed}");
             assert_close(&what, &got, &run_float(&graph, &image), tolerance);
+        }
+    }
+}
+
+/// A channel whose binary point lies further right is one of wider weights whose last bits are zero.
+#[test]
+fn binary_points_of_channels_are_zeros_at_the_end_of_weights() {
+    let graph = everything();
+    for rounding in [Rounding::TiesUp, Rounding::TiesEven, Rounding::Floor] {
+        let mut plan = Plan { rounding, ..plan(&graph, 8) };
+        by_channel(&graph, &mut plan);
+        let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+        let mut wide = fixed.clone();
+        for node in &mut wide.nodes {
+            let FixedOp::Conv(conv) = &mut node.op else { continue };
+            assert!(conv.coarser.contains(&3), "{}", node.name);
+            conv.bias.values = conv.aligned_bias();
+            conv.weights_format = conv.aligned_format();
+            let filter = conv.weights.len() / conv.channels;
+            for (channel, weights) in conv.weights.chunks_exact_mut(filter).enumerate() {
+                weights.iter_mut().for_each(|w| *w <<= conv.coarser[channel]);
+            }
+            conv.coarser.clear();
+        }
+        for seed in 0..3 {
+            let image = Random::new(seed).floats(graph.input_shape().len(), 0.0, 3.9);
+            let expected = run_fixed(&wide, &image);
+            for kernels in fixedwise_kernels::Kernels::all() {
+                assert_eq!(run_fixed_on(&fixed, &image, kernels), expected, "{}", kernels.name);
+            }
         }
     }
 }
@@ -195,6 +227,7 @@ fn integers_of_the_plan_stand_for_the_weights() {
             weights: integers(&node.name),
             scales: vec![1.0; channels],
             bias: vec![0.0; channels],
+            coarser: vec![],
         };
         own.rounded.insert(node.name.clone(), Arc::new(rounded));
     }

@@ -71,7 +71,7 @@ fn run_int(
         output,
     };
     let bias = BorderBias::uniform(vec![100; co], h, w);
-    let layer = ConvInt::new(kernels, geometry, input, &weights, &bias, accumulate, epilogue);
+    let layer = ConvInt::new(kernels, geometry, input, &weights, &bias, accumulate, epilogue, &[]);
     let x_i16: Vec<i16> = numbers(geometry.input_len(), 127).collect();
     let x_u8: Vec<u8> = x_i16.iter().map(|&x| x.unsigned_abs() as u8).collect();
     let mut y_u8 = vec![0; geometry.output_len()];

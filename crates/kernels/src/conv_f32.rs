@@ -100,6 +100,7 @@ impl ConvF32 {
         let bias = BiasView {
             classes: &self.classes,
             values: &self.bias.values,
+            shifts: &[],
             n_channels: self.geometry.output[2],
         };
         match &self.prepared {

@@ -32,6 +32,9 @@ pub struct ConvInt {
     classes: Vec<u32>,
     accumulate: Accumulate,
     epilogue: Epilogue,
+    coarser: Vec<u8>,
+    /// The right shift of every channel where they differ.
+    shifts: Vec<i32>,
     prepared: Prepared,
 }
 
@@ -55,6 +58,9 @@ enum Finish {
 impl ConvInt {
     /// Packs `weights`, `[co][kh][kw][ci / groups]`.
     ///
+    /// `coarser` says by how many bits the binary point of each channel's sums lies further right than
+    /// the epilogue expects; it is empty where none does.
+    ///
     /// # Panics
     /// If the geometry or the epilogue contradict themselves, a length does not fit, or a bias is
     /// 2^61 or more.
@@ -66,6 +72,7 @@ impl ConvInt {
         bias: &BorderBias,
         accumulate: Accumulate,
         epilogue: Epilogue,
+        coarser: &[u8],
     ) -> Self {
         geometry.check();
         bias.check(geometry.output);
@@ -75,9 +82,15 @@ impl ConvInt {
             bias.values.iter().all(|bias| bias.unsigned_abs() < 1 << 61),
             "a bias does not leave room for the sum"
         );
+        assert!(
+            coarser.is_empty() || coarser.len() == geometry.output[2],
+            "not one binary point a channel"
+        );
         let prepared = match &kernels.vectors {
             None => None,
-            Some(vectors) => prepare(vectors, geometry, input, weights, bias, accumulate, epilogue),
+            Some(vectors) => {
+                prepare(vectors, geometry, input, weights, bias, accumulate, epilogue, coarser)
+            }
         };
         ConvInt {
             geometry,
@@ -86,6 +99,8 @@ impl ConvInt {
             classes: bias.classes(),
             accumulate,
             epilogue,
+            coarser: coarser.to_vec(),
+            shifts: coarser.iter().map(|&bits| epilogue.coarser(bits).shift).collect(),
             prepared: prepared.unwrap_or_else(|| Prepared::Scalar(weights.to_vec())),
         }
     }
@@ -140,15 +155,16 @@ impl ConvInt {
     fn run_scalar(&self, x: Integers, weights: &[i16], y: &mut IntegersMut) {
         let (geometry, bias) = (&self.geometry, &self.bias);
         let (accumulate, epilogue) = (self.accumulate, &self.epilogue);
+        let coarser = &self.coarser;
         match x {
             Integers::U8(x) => {
-                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, y);
+                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, coarser, y);
             }
             Integers::I8(x) => {
-                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, y);
+                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, coarser, y);
             }
             Integers::I16(x) => {
-                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, y);
+                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, coarser, y);
             }
         }
     }
@@ -165,7 +181,8 @@ impl ConvInt {
         match finish {
             Finish::Narrow(values, rule) => {
                 let n_channels = self.geometry.output[2];
-                let bias = BiasView { classes: &self.classes, values, n_channels };
+                let bias =
+                    BiasView { classes: &self.classes, values, shifts: &self.shifts, n_channels };
                 (plain.finish_narrow)(block, sums, bias, *rule, y.reborrow());
             }
             Finish::Wide(offsets, rule) => {
@@ -187,6 +204,7 @@ impl ConvInt {
         let bias = BiasView {
             classes: &self.classes,
             values: &self.bias.values,
+            shifts: &self.shifts,
             n_channels: self.geometry.output[2],
         };
         (plain.finish_wide)(block, sums, bias, rule, y.reborrow());
@@ -202,6 +220,7 @@ fn prepare(
     bias: &BorderBias,
     accumulate: Accumulate,
     epilogue: Epilogue,
+    coarser: &[u8],
 ) -> Option<Prepared> {
     let tiles = &vectors.tiles;
     let (n_channels, taps) = (geometry.output[2], geometry.taps());
@@ -236,11 +255,15 @@ fn prepare(
     };
     let finish = |inputs_offset: i32| -> Finish {
         let offsets = offset(inputs_offset);
-        let half = match epilogue.rounding {
+        let shift = |co: usize| epilogue.coarser(coarser.get(co).copied().unwrap_or(0)).shift;
+        let half_of = |shift: i32| match epilogue.rounding {
             Rounding::Floor => 0,
-            _ => (1_i64 << epilogue.shift.clamp(0, 31)) >> 1,
+            _ => (1_i64 << shift.clamp(0, 31)) >> 1,
         };
+        let half = half_of(epilogue.shift);
+        let least = shift((0..coarser.len()).max_by_key(|&co| coarser[co]).unwrap_or(0));
         let narrow = epilogue.leaky.is_none()
+            && (0..=31).contains(&least)
             && (0..=31).contains(&epilogue.shift)
             && (epilogue.rounding != Rounding::TiesEven || epilogue.shift == 0)
             && match accumulate {
@@ -256,7 +279,8 @@ fn prepare(
             .iter()
             .enumerate()
             .map(|(idx, &bias)| {
-                (bias as i32).wrapping_add(half as i32).wrapping_add(offsets[idx % n_channels])
+                let co = idx % n_channels;
+                (bias as i32).wrapping_add(half_of(shift(co)) as i32).wrapping_add(offsets[co])
             })
             .collect();
         let rule = NarrowRule {

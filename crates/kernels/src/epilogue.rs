@@ -21,6 +21,13 @@ pub struct Epilogue {
 }
 
 impl Epilogue {
+    /// The same for a sum whose binary point lies so many bits further right.
+    #[inline]
+    #[must_use]
+    pub fn coarser(self, bits: u8) -> Self {
+        Epilogue { shift: self.shift.saturating_sub(i32::from(bits)), ..self }
+    }
+
     /// The output for `sum`, which includes the bias.
     ///
     /// `clamp(shift_round(sum, shift), min, max)`; of a negative sum with a leaky slope

@@ -11,6 +11,9 @@ pub(crate) struct BiasView<'a, T> {
     pub(crate) classes: &'a [u32],
     /// `[class][co]`.
     pub(crate) values: &'a [T],
+    /// The right shift of every channel where they differ, else nothing; the rule's is not looked at
+    /// then.
+    pub(crate) shifts: &'a [i32],
     pub(crate) n_channels: usize,
 }
 
@@ -97,10 +100,40 @@ pub(crate) fn narrow(
     y: IntegersMut,
 ) {
     let NarrowRule { shift, min, max } = rule;
+    if !bias.shifts.is_empty() {
+        return narrow_by_channel(block, sums, bias, rule, y);
+    }
     macro_rules! write {
         ($y:expr, $t:ty) => {
             for_each_output(block, sums, bias, $y, |sum, bias| {
                 (sum.wrapping_add(bias) >> shift).clamp(min, max) as $t
+            })
+        };
+    }
+    match y {
+        IntegersMut::U8(y) => write!(y, u8),
+        IntegersMut::I8(y) => write!(y, i8),
+        IntegersMut::I16(y) => write!(y, i16),
+    }
+}
+
+/// As [`narrow`], each channel with a shift of its own.
+#[inline(always)]
+pub(crate) fn narrow_by_channel(
+    block: &Block,
+    sums: &[i32],
+    bias: BiasView<i32>,
+    rule: NarrowRule,
+    y: IntegersMut,
+) {
+    let NarrowRule { min, max, .. } = rule;
+    let shifts = &bias.shifts[block.channel..][..block.n_channels];
+    macro_rules! write {
+        ($y:expr, $t:ty) => {
+            for_each_pixel(block, sums, bias, $y, |sums, biases, y| {
+                for (((y, &sum), &bias), &shift) in y.iter_mut().zip(sums).zip(biases).zip(shifts) {
+                    *y = (sum.wrapping_add(bias) >> (shift & 31)).clamp(min, max) as $t;
+                }
             })
         };
     }
@@ -136,6 +169,15 @@ fn wide_to<Y>(
     convert: impl Fn(i64) -> Y + Copy,
 ) {
     let Epilogue { shift, rounding, min, max, leaky, .. } = rule.epilogue;
+    if !bias.shifts.is_empty() {
+        let shifts = &bias.shifts[block.channel..][..block.n_channels];
+        for_each_pixel(block, sums, bias, y, |sums, biases, y| {
+            for (((y, &sum), &bias), &shift) in y.iter_mut().zip(sums).zip(biases).zip(shifts) {
+                *y = convert(Epilogue { shift, ..rule.epilogue }.apply(sum + bias));
+            }
+        });
+        return;
+    }
     macro_rules! write {
         (|$v:ident| $output:expr) => {
             for_each_output(block, sums, bias, y, |sum, bias| {

@@ -14,9 +14,11 @@ pub(crate) fn conv_int<X: Copy + Into<i32>>(
     bias: &BorderBias,
     accumulate: Accumulate,
     epilogue: &Epilogue,
+    coarser: &[u8],
     y: &mut IntegersMut,
 ) {
     let n_channels = geometry.output[2];
+    let epilogue = |co: usize| epilogue.coarser(coarser.get(co).copied().unwrap_or(0));
     let dot = match accumulate {
         Accumulate::I32 => dot_i32::<X>,
         Accumulate::I64 { .. } => dot_i64::<X>,
@@ -30,7 +32,7 @@ pub(crate) fn conv_int<X: Copy + Into<i32>>(
             sum = i64::from(sum as i32);
         }
         let sum = sum + bias.values[bias.class(oh, ow) * n_channels + co];
-        y.set(at, epilogue.apply(sum));
+        y.set(at, epilogue(co).apply(sum));
     });
 }
 

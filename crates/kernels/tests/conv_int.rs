@@ -28,6 +28,8 @@ struct Case {
     bias: BorderBias,
     accumulate: Accumulate,
     epilogue: Epilogue,
+    /// Of every channel's sums, or empty.
+    coarser: Vec<u8>,
 }
 
 impl Case {
@@ -47,12 +49,13 @@ impl Case {
                     assert!(i32::try_from(sum).is_ok(), "the case is wrong: {sum}");
                 }
                 let e = &self.epilogue;
+                let shift = e.shift - i32::from(self.coarser.get(co).copied().unwrap_or(0));
                 let shifted = match e.leaky {
                     Some((alpha, frac)) if sum < 0 => {
                         let product = sum.saturating_mul(alpha);
-                        fixedwise_fixed::shift_round(product, e.shift + frac, e.rounding)
+                        fixedwise_fixed::shift_round(product, shift + frac, e.rounding)
                     }
-                    _ => fixedwise_fixed::shift_round(sum, e.shift, e.rounding),
+                    _ => fixedwise_fixed::shift_round(sum, shift, e.rounding),
                 };
                 shifted.clamp(e.min, e.max)
             })
@@ -68,6 +71,7 @@ impl Case {
             &self.bias,
             self.accumulate,
             self.epilogue,
+            &self.coarser,
         );
         let (mut y_u8, mut y_i8, mut y_i16) = (Vec::new(), Vec::new(), Vec::new());
         let n = self.geometry.output_len();
@@ -99,21 +103,29 @@ impl Case {
     }
 }
 
+/// With one binary point for all channels, then with one for each.
 fn check(case: &Case, scratch: &mut Scratch) {
+    check_one(case, scratch);
+    let coarser = (0..case.geometry.output[2]).map(|co| [0, 3, 1, 7, 2][co % 5]).collect();
+    check_one(&Case { coarser, ..case.clone() }, scratch);
+}
+
+fn check_one(case: &Case, scratch: &mut Scratch) {
     let expected = case.expected();
     for kernels in Kernels::all() {
         let got = case.run(kernels, scratch);
         if got != expected {
             let at = (0..got.len()).find(|&idx| got[idx] != expected[idx]).unwrap_or(0);
             panic!(
-                "{}: output {at} is {}, expected {}\n{:?} {:?} {:?} {:?}",
+                "{}: output {at} is {}, expected {}\n{:?} {:?} {:?} {:?} {:?}",
                 kernels.name,
                 got[at],
                 expected[at],
                 case.geometry,
                 case.input,
                 case.accumulate,
-                case.epilogue
+                case.epilogue,
+                case.coarser
             );
         }
     }
@@ -168,6 +180,7 @@ fn random_case(
         bias,
         accumulate,
         epilogue: epilogue(output, shift, rounding),
+        coarser: vec![],
     }
 }
 
@@ -234,6 +247,7 @@ fn extreme_inputs_and_weights_are_exact() {
                                 ),
                                 accumulate,
                                 epilogue: epilogue(Element::I16, shift, Rounding::TiesUp),
+                                coarser: vec![],
                             };
                             check(&case, &mut scratch);
                         }

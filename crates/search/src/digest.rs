@@ -50,6 +50,9 @@ impl Digest {
         for (s, b) in rounded.scales.iter().zip(&rounded.bias) {
             self = self.bytes(&s.to_bits().to_le_bytes()).bytes(&b.to_bits().to_le_bytes());
         }
+        if rounded.is_by_channel() {
+            self = self.bytes(&rounded.coarser);
+        }
         self
     }
 

@@ -2,10 +2,13 @@
 
 use crate::{Build, project};
 use fixedwise_codec::{idx, onnx};
-use fixedwise_fixed::{Format, Rounding, convert::i64_to_f64};
+use fixedwise_fixed::{
+    Format, Rounding,
+    convert::{i64_to_f64, saturating_i16},
+};
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, Shape,
-    from_onnx, lower,
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Rounded, Semantics,
+    Shape, from_onnx, lower,
     ops::{Add, GlobalAveragePool, Relu, Window},
     passes,
     run::{Program, ValueRef, Workspace},
@@ -91,6 +94,30 @@ pub fn integers_of(
         others,
     };
     lower(graph, &plan, AccumulatorPolicy::Prove32).expect("a plan that can be proved")
+}
+
+/// Gives every output channel of every layer a binary point of its own, and rounds its weights there.
+///
+/// # Panics
+/// Where the plan is of another graph.
+pub fn by_channel(graph: &Graph, plan: &mut Plan) {
+    for (_, node) in graph.layers() {
+        let format = plan.layer(&node.name).and_then(|layer| layer.weights).expect("it has one");
+        let (weights, channels) = (node.op.weights().unwrap_or(&[]), node.shape.c);
+        let coarser: Vec<u8> = [0, 2, 1, 3].into_iter().cycle().take(channels).collect();
+        let round = |(filter, &bits): (&[f32], &u8)| -> Vec<i16> {
+            let own = Format { frac: format.frac - bits.cast_signed(), ..format };
+            filter.iter().map(|&w| saturating_i16(own.quantize(f64::from(w)))).collect()
+        };
+        let filters = weights.chunks_exact(weights.len() / channels).zip(&coarser);
+        let rounded = Rounded {
+            weights: filters.flat_map(round).collect(),
+            scales: vec![1.0; channels],
+            bias: vec![0.0; channels],
+            coarser,
+        };
+        plan.rounded.insert(node.name.clone(), rounded.into());
+    }
 }
 
 /// The least and the largest value of each node.

@@ -53,7 +53,8 @@ fn unbiased(fixed: &FixedGraph, node: &FixedNode) -> Option<String> {
     let input = fixed.nodes[node.inputs[0]].shape;
     let by_position = op.bias.values.len() != op.channels;
     let frac = i32::from(op.weights_format.frac) + i32::from(op.input.frac);
-    (by_position || op.is_dense(input)).then(|| exact(node.accumulator_bits.max(1), frac))
+    let bits = op.aligned_accumulator_bits().max(1);
+    (by_position || op.is_dense(input)).then(|| exact(bits, frac))
 }
 
 fn types(node: &FixedNode, inputs: &[Format]) -> (String, Vec<(&'static str, String)>) {
@@ -63,14 +64,22 @@ fn types(node: &FixedNode, inputs: &[Format]) -> (String, Vec<(&'static str, Str
         FixedOp::Input(_) => ("Raw pixels.".to_owned(), vec![("result", plain("AP_RND_CONV"))]),
         FixedOp::Conv(op) => {
             let frac = i32::from(op.weights_format.frac) + i32::from(op.input.frac);
-            let largest = op.bias.values.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
+            let largest = op.aligned_bias().iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
             let types = vec![
-                ("weight", result(op.weights_format, "AP_RND_CONV")),
+                ("weight", result(op.aligned_format(), "AP_RND_CONV")),
                 ("bias", exact(bits_for(largest), frac)),
-                ("accum", exact(bits, frac)),
+                ("accum", exact(op.aligned_accumulator_bits().max(1), frac)),
                 ("result", plain(mode(&op.requantization))),
             ];
-            (note(&op.requantization), types)
+            let mut text = note(&op.requantization);
+            if !op.coarser.is_empty() {
+                text.push_str(&format!(
+                    " Each output channel has a binary point of its own: its weights have {} bits, and \
+                     zeros below them.",
+                    op.weights_format.bits
+                ));
+            }
+            (text.trim().to_owned(), types)
         }
         FixedOp::Add(op) => {
             let frac = inputs.iter().map(|format| i32::from(format.frac)).max().unwrap_or(0);

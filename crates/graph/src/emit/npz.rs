@@ -111,6 +111,7 @@ fn conv(node: &FixedNode, op: &FixedConv, store: &mut Store) -> Value {
         "groups": op.groups,
         "weights": store("weights", &[op.channels, kh, kw, inputs], &weights),
         "weights_format": format(op.weights_format),
+        "coarser": op.coarser,
         "bias": store("bias", &[classes, op.channels], &op.bias.values),
         "bias_frac": i32::from(op.weights_format.frac) + i32::from(op.input.frac),
         "bias_format": op.bias_format.map(format),

@@ -7,7 +7,7 @@ use crate::{
     lower::{LowerContext, Requantization},
 };
 use fixedwise_codec::onnx;
-use fixedwise_fixed::convert::f64_to_f32;
+use fixedwise_fixed::{Format, align, convert::f64_to_f32};
 use fixedwise_kernels::{
     Accumulate, Activation as FloatActivation, Bias, BorderBias, ConvF32, ConvGeometry, ConvInt,
     FloatBias, Kernels,
@@ -138,20 +138,25 @@ impl Operator for Conv {
         let (weights_format, weights) = context.weights(&self.weights)?;
         let border = self.border_bias(context.inputs[0], context.shape);
         let scale = i32::from(weights_format.frac) + i32::from(context.formats[0].frac);
+        let coarser = context.coarser(self.channels)?;
         let requantization = context.requantization(scale)?;
+        for &bits in &coarser {
+            context.check_shift(requantization.coarser(bits).shift)?;
+        }
         let bias = BorderBias {
             row_class: border.row_class,
             column_class: border.column_class,
             n_column_classes: border.n_column_classes,
-            values: context.bias(&border.values, scale)?,
+            values: context.bias(&border.values, scale, &coarser)?,
         };
         let (accumulate, accumulator_bits) =
-            context.prove(&weights, self.channels, &bias.values, &requantization)?;
+            context.prove(&weights, self.channels, &bias.values, &requantization, &coarser)?;
         Ok(FixedConv {
             window: self.window.clone(),
             groups: self.groups,
             channels: self.channels,
             weights,
+            coarser,
             bias,
             input: context.formats[0],
             weights_format,
@@ -197,23 +202,57 @@ pub struct FixedConv {
     pub channels: usize,
     /// `[output channel, row, column, input channel of the group]`.
     pub weights: Vec<i16>,
+    /// By how many bits the binary point of each output channel's weights, and of its sums, lies right
+    /// of the format's; empty where none does.
+    pub coarser: Vec<u8>,
     /// At the accumulator's scale, `[class, output channel]`.
     pub bias: BorderBias,
     /// Format of the input.
-    pub input: fixedwise_fixed::Format,
+    pub input: Format,
     /// Format of the weights.
-    pub weights_format: fixedwise_fixed::Format,
+    pub weights_format: Format,
     /// Format of the bias in the plan; without one it is at the accumulator's scale.
-    pub bias_format: Option<fixedwise_fixed::Format>,
+    pub bias_format: Option<Format>,
     /// Width of the sums.
     pub accumulate: Accumulate,
     /// Bits the worst sum needs, the rounding's half included.
     pub accumulator_bits: u8,
-    /// From the accumulator to the output.
+    /// From the accumulator of a channel with the format's binary point to the output.
     pub requantization: Requantization,
 }
 
 impl FixedConv {
+    /// By how many bits a channel's binary point lies right of the format's.
+    pub fn coarser(&self, channel: usize) -> u8 {
+        self.coarser.get(channel).copied().unwrap_or(0)
+    }
+
+    /// The bias at the scale of a channel with the format's binary point, `[class, output channel]`.
+    pub fn aligned_bias(&self) -> Vec<i64> {
+        let values = self.bias.values.iter().enumerate();
+        values.map(|(i, &b)| align(b, self.coarser(i % self.channels).into())).collect()
+    }
+
+    /// Bits that the worst sum needs at that scale.
+    pub fn aligned_accumulator_bits(&self) -> u8 {
+        self.accumulator_bits + self.coarsest()
+    }
+
+    /// The format that holds the weights of all output channels.
+    pub fn aligned_format(&self) -> Format {
+        let format = self.weights_format;
+        Format { bits: format.bits + self.coarsest(), ..format }
+    }
+
+    fn coarsest(&self) -> u8 {
+        self.coarser.iter().copied().max().unwrap_or(0)
+    }
+
+    /// From the accumulator of a channel to the output.
+    pub fn requantization(&self, channel: usize) -> Requantization {
+        self.requantization.coarser(self.coarser(channel))
+    }
+
     /// Whether it is a dense layer: every input of one pixel with every output.
     pub fn is_dense(&self, input: Shape) -> bool {
         self.window == Window::pixel() && self.groups == 1 && input.h * input.w == 1
@@ -239,6 +278,7 @@ impl FixedOperator for FixedConv {
             &self.bias,
             self.accumulate,
             self.requantization.epilogue(),
+            &self.coarser,
         );
         Box::new(move |inputs, y, scratch| conv.run(inputs[0], y, scratch))
     }

@@ -2,7 +2,7 @@
 
 use super::{detected, plain_kernels, plain_table, pool_table, tile_kernel, wide_tile_kernel};
 use crate::depthwise::View;
-use crate::finish::{BiasView, NarrowRule, WideRule, for_each_pixel};
+use crate::finish::{BiasView, NarrowRule, WideRule, for_each_pixel, narrow_by_channel};
 use crate::layout::{Block, Run};
 use crate::table::{Plain, Pool, Pools, Tiles, Vectors};
 use crate::{Activation, IntegersMut, Kernels, PoolGeometry};
@@ -45,6 +45,9 @@ fn finish_narrow(
     rule: NarrowRule,
     y: IntegersMut,
 ) {
+    if !bias.shifts.is_empty() {
+        return narrow_by_channel(block, sums, bias, rule, y);
+    }
     let (min, max) = (_mm512_set1_epi32(rule.min), _mm512_set1_epi32(rule.max));
     let shift = _mm_cvtsi32_si128(rule.shift.cast_signed());
     macro_rules! write {

@@ -30,6 +30,8 @@ pub struct RoundingOptions {
     pub ranges: Vec<Range>,
     /// Range of biases.
     pub bias_range: Range,
+    /// Whether each output channel may have a binary point of its own.
+    pub by_channel: bool,
     /// Whether weights make up for what earlier layers changed.
     pub compensate: bool,
 }
@@ -40,6 +42,7 @@ impl Default for RoundingOptions {
         Self {
             ranges: vec![Range::Narrow, Range::Full],
             bias_range: Range::Narrow,
+            by_channel: false,
             compensate: true,
         }
     }
@@ -92,12 +95,13 @@ impl<'c> Layer<'c> {
     ) -> Result<(), SearchError> {
         let graph = self.calibration.graph();
         let node = &graph.nodes[self.id];
-        let integers = self.rounder.best(bits, &options.ranges);
+        let integers = self.rounder.best(bits, options);
         let channels = node.shape.c;
         let rounded = Rounded {
             weights: integers.weights,
             scales: vec![1.0; channels],
             bias: vec![0.0; channels],
+            coarser: integers.coarser,
         };
         let layer = plan.layer_mut(&node.name).expect("the plan is of this graph");
         layer.weights = Some(integers.format);

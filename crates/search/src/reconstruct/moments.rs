@@ -9,7 +9,7 @@ use crate::{
     error::SearchError,
     evaluate::{Images, cache::Cache},
 };
-use fixedwise_fixed::{Format, convert::f64_to_f32};
+use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
     AccumulatorPolicy, FixedNode, Graph, NodeId, Op, Plan, lower,
     run::{Program, ValueRef, Workspace},
@@ -407,10 +407,9 @@ impl<'a> Calibration<'a> {
         let (node, layer) = (&self.graph.nodes[id], self.layer(id));
         let images = 0..self.n.min(SAMPLE_IMAGES);
         let rows = self.integer_rows(&network, id, Which::Few, images.clone())?;
-        let step = plan.layer(&node.name).and_then(|layer| layer.weights);
-        let step = f64_to_f32(step.map_or(1.0, Format::resolution));
-        let rounded = plan.rounded.get(&node.name).map_or(&[][..], |rounded| &rounded.weights);
-        let weights: Vec<f32> = rounded.iter().map(|&q| f32::from(q) * step).collect();
+        let format = plan.layer(&node.name).and_then(|layer| layer.weights);
+        let rounded = format.zip(plan.rounded.get(&node.name));
+        let weights = rounded.map_or_else(Vec::new, |(format, rounded)| rounded.values(format));
         let sums = products(&layer.patches, &weights, &rows);
 
         let channels = node.shape.c;

@@ -5,9 +5,9 @@
 //! What earlier layers' rounding changed of the input is made up for first, as in Li et al.,
 //! "GPTAQ", 2025.
 
-use super::{linear::Factor, moments::Moments, patches::Patches};
+use super::{RoundingOptions, linear::Factor, moments::Moments, patches::Patches};
 use fixedwise_fixed::{
-    Format, Range,
+    Format,
     convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i16},
 };
 use rayon::prelude::*;
@@ -16,6 +16,8 @@ use rayon::prelude::*;
 const DAMPING: f64 = 0.01;
 /// Binary points above the one that clips nothing that are tried.
 const FINER: i8 = 3;
+/// Binary points above these that an output channel of small weights may have.
+const SPREAD: i8 = 5;
 /// Output channels that one task rounds.
 const BLOCK: usize = 32;
 
@@ -35,12 +37,23 @@ struct Group {
     weights: Vec<f32>,
 }
 
+/// An output channel's weights as integers.
+#[derive(Clone, Debug, PartialEq)]
+struct Channel {
+    weights: Vec<i16>,
+    /// Of its output, the sum of the squared errors.
+    error: f64,
+}
+
 /// A layer's weights as integers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Integers {
     pub(super) format: Format,
     /// In the layer's own order.
     pub(super) weights: Vec<i16>,
+    /// By how many bits each output channel's binary point lies right of the format's; empty where all
+    /// have that.
+    pub(super) coarser: Vec<u8>,
     /// The mean square of what the rounding adds to each output, over the positions.
     pub(super) error: f64,
 }
@@ -92,63 +105,94 @@ impl Rounder {
 
     /// The best integers of a width: of the ranges that are allowed, and of the binary points around the
     /// one that clips nothing.
-    pub(super) fn best(&self, bits: u8, ranges: &[Range]) -> Integers {
+    pub(super) fn best(&self, bits: u8, options: &RoundingOptions) -> Integers {
         let weights = self.groups.iter().flat_map(|group| &group.weights);
         let max_abs = weights.fold(0.0_f32, |max, w| max.max(w.abs()));
         let mut best: Option<Integers> = None;
-        for &range in ranges {
+        for &range in &options.ranges {
             let coarsest = crate::format_no_clip(max_abs, bits, range);
-            for finer in 0..=FINER {
-                let frac = coarsest.frac.saturating_add(finer);
-                let integers = self.round(Format { frac, ..coarsest });
-                let is_worse = best.as_ref().is_some_and(|best| integers.error >= best.error);
-                if is_worse && finer > 1 {
-                    break;
-                }
-                if !is_worse {
-                    best = Some(integers);
-                }
+            let integers = if options.by_channel {
+                self.round_by_channel(coarsest)
+            } else {
+                self.round_around(coarsest)
+            };
+            if best.as_ref().is_none_or(|best| integers.error < best.error) {
+                best = Some(integers);
             }
         }
         best.expect("a range was given")
     }
 
+    /// Integers of the best binary point from the one that clips nothing on.
+    fn round_around(&self, coarsest: Format) -> Integers {
+        let mut best = self.round(coarsest);
+        for finer in 1..=FINER {
+            let frac = coarsest.frac.saturating_add(finer);
+            let integers = self.round(Format { frac, ..coarsest });
+            if integers.error < best.error {
+                best = integers;
+            } else if finer > 1 {
+                break;
+            }
+        }
+        best
+    }
+
+    /// Integers of each output channel's best binary point.
+    fn round_by_channel(&self, coarsest: Format) -> Integers {
+        let first = self.channels(coarsest);
+        let mut best: Vec<(i8, Channel)> =
+            first.into_iter().map(|channel| (coarsest.frac, channel)).collect();
+        for finer in 1..=FINER + SPREAD {
+            let frac = coarsest.frac.saturating_add(finer);
+            for (best, channel) in best.iter_mut().zip(self.channels(Format { frac, ..coarsest })) {
+                if channel.error < best.1.error {
+                    *best = (frac, channel);
+                }
+            }
+        }
+        let frac = best.iter().map(|best| best.0).max().unwrap_or(coarsest.frac);
+        let right = |(own, channel): &(i8, Channel)| {
+            // What is zero is so at any binary point.
+            let is_zero = channel.weights.iter().all(|&w| w == 0);
+            if is_zero { 0 } else { frac.abs_diff(*own) }
+        };
+        let coarser: Vec<u8> = best.iter().map(right).collect();
+        let coarser = if coarser.iter().any(|&bits| bits > 0) { coarser } else { vec![] };
+        let channels = best.into_iter().map(|best| best.1).collect();
+        Integers { coarser, ..self.integers(Format { frac, ..coarsest }, channels) }
+    }
+
     /// Integers of one format.
-    pub(super) fn round(&self, format: Format) -> Integers {
-        let Patches { groups, depth, outputs, .. } = self.patches;
-        let mut weights = vec![0; groups * outputs * depth];
-        let parts: Vec<(Vec<i16>, f64)> = weights
-            .par_chunks_mut(outputs * depth)
-            .zip(&self.groups)
-            .map(|(_, group)| {
-                let blocks: Vec<(Vec<i16>, f64)> = (0..outputs.div_ceil(BLOCK))
-                    .into_par_iter()
-                    .map(|block| {
-                        let first = block * BLOCK;
-                        group.round(format, outputs, first..outputs.min(first + BLOCK))
-                    })
-                    .collect();
-                let error = blocks.iter().map(|block| block.1).sum();
-                (blocks.into_iter().flat_map(|block| block.0).collect(), error)
+    fn round(&self, format: Format) -> Integers {
+        self.integers(format, self.channels(format))
+    }
+
+    fn integers(&self, format: Format, channels: Vec<Channel>) -> Integers {
+        let cells = count_to_f64(self.rows) * count_to_f64(channels.len());
+        let error = channels.iter().map(|channel| channel.error).sum::<f64>() / cells;
+        let weights = channels.into_iter().flat_map(|channel| channel.weights).collect();
+        Integers { format, weights, coarser: vec![], error }
+    }
+
+    /// Every output channel of one format.
+    fn channels(&self, format: Format) -> Vec<Channel> {
+        let Patches { groups, outputs, .. } = self.patches;
+        let blocks = outputs.div_ceil(BLOCK);
+        let blocks: Vec<Vec<Channel>> = (0..groups * blocks)
+            .into_par_iter()
+            .map(|at| {
+                let first = at % blocks * BLOCK;
+                self.groups[at / blocks].round(format, outputs, first..outputs.min(first + BLOCK))
             })
             .collect();
-        let error: f64 = parts.iter().map(|part| part.1).sum();
-        for (weights, part) in weights.chunks_exact_mut(outputs * depth).zip(parts) {
-            weights.copy_from_slice(&part.0);
-        }
-        let cells = count_to_f64(self.rows) * count_to_f64(groups * outputs);
-        Integers { format, weights, error: error / cells }
+        blocks.into_iter().flatten().collect()
     }
 }
 
 impl Group {
-    /// The integers of some outputs, `[output, depth]`, and the sum of their squared errors.
-    fn round(
-        &self,
-        format: Format,
-        outputs: usize,
-        block: std::ops::Range<usize>,
-    ) -> (Vec<i16>, f64) {
+    /// Some outputs' integers.
+    fn round(&self, format: Format, outputs: usize, block: std::ops::Range<usize>) -> Vec<Channel> {
         let (n, depth) = (block.len(), self.order.len());
         let scale = f64_to_f32(exp2(i32::from(format.frac)));
         let step = f64_to_f32(exp2(-i32::from(format.frac)));
@@ -156,29 +200,25 @@ impl Group {
             (f64_to_f32(i64_to_f64(format.min())), f64_to_f32(i64_to_f64(format.max())));
         // What the places that are already rounded ask of the others, `[place, output]`.
         let mut asked = vec![0.0_f32; depth * n];
-        let mut integers = vec![0; n * depth];
+        let mut channels = vec![Channel { weights: vec![0; depth], error: 0.0 }; n];
         let mut errors = vec![0.0_f32; n];
-        let mut sum = 0.0;
         for place in (0..depth).rev() {
             let row = &self.factor[place];
             let pivot = row[place];
             let weights = &self.weights[place * outputs..][block.clone()];
             let (before, here) = asked.split_at_mut(place * n);
-            let mut squares = 0.0_f32;
-            for o in 0..n {
+            for (o, channel) in channels.iter_mut().enumerate() {
                 let wanted = weights[o] + here[o] / pivot;
                 let integer = (wanted * scale).round_ties_even().clamp(min, max);
-                let rest = wanted - integer * step;
-                squares += rest * rest;
+                let rest = f64::from((wanted - integer * step) * pivot);
+                channel.error += rest * rest;
                 errors[o] = weights[o] - integer * step;
-                integers[o * depth + self.order[place]] =
-                    saturating_i16(f64_to_i64(f64::from(integer)));
+                channel.weights[self.order[place]] = saturating_i16(f64_to_i64(f64::from(integer)));
             }
-            sum += f64::from(squares) * f64::from(pivot) * f64::from(pivot);
             for (before, &factor) in before.chunks_exact_mut(n).zip(row) {
                 before.iter_mut().zip(&errors).for_each(|(asked, &e)| *asked += factor * e);
             }
         }
-        (integers, sum)
+        channels
     }
 }

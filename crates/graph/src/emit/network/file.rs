@@ -1,5 +1,6 @@
 //! The ONNX file under construction: nodes and constants by name, and how a dialect quantizes.
 
+use super::int;
 use crate::emit::names::{Alphabet, Names};
 use fixedwise_codec::onnx::{Attribute, Dim, ElementType, ModelBuilder, Node, Tensor, ValueInfo};
 use fixedwise_fixed::{
@@ -121,24 +122,44 @@ impl File {
         })
     }
 
-    /// Constant integers at steps of `2^-frac`, as the real values they stand for; their `format`
-    /// is the one a plan gives them, or the smallest that holds them.
+    /// Constant integers at steps of `2^-frac`, as the real values they stand for; along an axis the
+    /// steps may be larger by so many bits each (`coarser`, empty where none is).
     pub(super) fn constant(
         &mut self,
         name: &str,
         dims: &[usize],
         stored: Vec<i64>,
         format: Format,
+        (axis, coarser): (usize, &[u8]),
     ) -> String {
+        let step = |bits: u8| exp2(i32::from(bits) - i32::from(format.frac));
+        let steps: Vec<f32> = coarser.iter().map(|&bits| f64_to_f32(step(bits))).collect();
         if self.dialect == Dialect::Qonnx {
-            let real = stored.iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
+            let inner: usize = dims[axis + 1..].iter().product();
+            let real = |(i, &q): (usize, &i64)| {
+                let bits = coarser.get(i / inner % dims[axis]).copied().unwrap_or(0);
+                f64_to_f32(i64_to_f64(q) * step(bits))
+            };
+            let real = stored.iter().enumerate().map(real).collect();
             let value = self.floats(name, dims, real);
-            return self.quant(&format!("{name}_quant"), &value, format, false);
+            let name = format!("{name}_quant");
+            if coarser.is_empty() {
+                return self.quant(&name, &value, format, false);
+            }
+            let mut extents = vec![1; dims.len()];
+            extents[axis] = dims[axis];
+            return self.quant_by(&name, &value, format, false, (&extents, steps));
         }
         let element = element(format).0;
         let integers = self.names.unique(name);
         self.integers.push((integers.clone(), element, dims.to_vec(), stored));
-        self.dequantize(&format!("{name}_dequantize"), &integers, i32::from(format.frac))
+        let name = format!("{name}_dequantize");
+        if coarser.is_empty() {
+            return self.dequantize(&name, &integers, i32::from(format.frac));
+        }
+        let scale = self.floats(&format!("{name}_scale"), &[steps.len()], steps);
+        let attributes: Attributes = vec![("axis", int(axis).into())];
+        self.node("DequantizeLinear", &name, &[&integers, &scale], attributes)
     }
 
     /// The real values of integers.
@@ -210,12 +231,24 @@ impl File {
         format: Format,
         floors: bool,
     ) -> String {
+        let step = f64_to_f32(exp2(-i32::from(storable(format).frac)));
+        self.quant_by(name, value, format, floors, (&[], vec![step]))
+    }
+
+    /// The same with steps of other extents than one for all.
+    fn quant_by(
+        &mut self,
+        name: &str,
+        value: &str,
+        format: Format,
+        floors: bool,
+        (extents, steps): (&[usize], Vec<f32>),
+    ) -> String {
         let format = storable(format);
         // Tools take these constants away from the node that they see first: each has its own.
-        let step = exp2(-i32::from(format.frac));
-        let [scale, zero, bits] =
-            [("scale", step), ("zero", 0.0), ("bits", f64::from(format.bits))]
-                .map(|(kind, x)| self.floats(&format!("{name}_{kind}"), &[], vec![f64_to_f32(x)]));
+        let scale = self.floats(&format!("{name}_scale"), extents, steps);
+        let [zero, bits] = [("zero", 0.0), ("bits", f64::from(format.bits))]
+            .map(|(kind, x)| self.floats(&format!("{name}_{kind}"), &[], vec![f64_to_f32(x)]));
         let attributes: Attributes = vec![
             ("signed", i64::from(format.is_signed()).into()),
             ("narrow", i64::from(format.range == Range::Narrow).into()),

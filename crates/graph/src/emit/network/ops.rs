@@ -49,7 +49,7 @@ impl Network<'_> {
         let x = if is_dense { self.vector(node.inputs[0]) } else { self.image(node.inputs[0]) };
         let frac = i32::from(op.weights_format.frac) + i32::from(op.input.frac);
         // Signed, so the magnitude has one bit less; the rounding's half is in.
-        let bound = 1_u64 << op.accumulator_bits.saturating_sub(1).min(62);
+        let bound = 1_u64 << op.aligned_accumulator_bits().saturating_sub(1).min(62);
         self.note(node, bound);
         let weights = self.weights(node, op, is_dense);
         let requantization = &op.requantization;
@@ -107,7 +107,9 @@ impl Network<'_> {
             }
             vec![outputs, inputs, kh, kw]
         };
-        self.file.constant(&format!("{}_weights", node.name), &dims, stored, op.weights_format)
+        let name = format!("{}_weights", node.name);
+        let points = (usize::from(is_dense), op.coarser.as_slice());
+        self.file.constant(&name, &dims, stored, op.weights_format, points)
     }
 
     /// The bias and so many halves of the sum's last place: one a channel, or one a channel and
@@ -121,11 +123,11 @@ impl Network<'_> {
         axes: usize,
         inside: bool,
     ) -> String {
-        let (values, n) = (&op.bias.values, op.channels);
+        let (values, n) = (op.aligned_bias(), op.channels);
         let Shape { h, w, .. } = node.shape;
         let (stored, dims) = if values.len() == n {
             let dims = if inside { vec![n] } else { [&[1, n, 1, 1][..=axes]].concat() };
-            (values.clone(), dims)
+            (values, dims)
         } else {
             let mut map = Vec::with_capacity(n * h * w);
             for channel in 0..n {

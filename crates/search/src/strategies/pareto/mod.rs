@@ -360,8 +360,8 @@ impl<O: Oracle> Search<'_, '_, O> {
         Ok(Some(guess))
     }
 
-    /// The plan of the widest tensors that is legal: layers whose sums cannot be proved to fit give up
-    /// the widest of their weights.
+    /// The plan of the widest tensors that is legal: layers whose sums or biases cannot be proved to fit,
+    /// or whose shift is out of reach, give up the widest of their weights.
     fn widest(&mut self) -> Result<Standing, SearchError> {
         loop {
             let standing = self.stand(self.items.widest())?;
@@ -370,7 +370,9 @@ impl<O: Oracle> Search<'_, '_, O> {
                 return Ok(standing);
             };
             let layer = match error.cause() {
-                LowerError::Accumulator { node, .. } => self.network.graph().find(node),
+                LowerError::Accumulator { node, .. }
+                | LowerError::Shift { node, .. }
+                | LowerError::Bias { node, .. } => self.network.graph().find(node),
                 _ => None,
             };
             let item = layer.and_then(|id| self.items.find(id, Kind::Weights));

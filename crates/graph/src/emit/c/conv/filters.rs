@@ -88,7 +88,8 @@ impl Emission<'_> {
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n        \
                  {prefix}_dense_{types}(x, y, o, {depth}, {weights}, {} + o, {});\n    \
                  }}\n",
-                common.bias, common.to
+                common.bias,
+                common.to("o")
             ));
         }
         layer_function(layer, source, &format!("{body}    (void)scratch;"));
@@ -140,7 +141,7 @@ impl Emission<'_> {
                 window,
                 common.bias,
                 common.classes,
-                common.to
+                common.to("o")
             ));
         }
         if scratch == 0 {
@@ -180,7 +181,7 @@ impl Emission<'_> {
                 Kind::Filters | Kind::Dense => "value".to_owned(),
             };
             sums.push(format!("a{i} += {value} * {weight};"));
-            let result = layer.result(source, &format!("a{i}"));
+            let result = layer.result(source, &format!("a{i}"), &i.to_string());
             stores.push(format!("{prefix}_put_{}(y, at + {i}, {result});", layer.y.short()));
         }
         let indent =
@@ -200,6 +201,7 @@ impl Emission<'_> {
                 ("BITS", &(2 * block_bytes).to_string()),
                 ("BYTES", &block_bytes.to_string()),
                 ("FIELDS", fields),
+                ("TO", &layer.result_parameters().replace("$P", &prefix)),
                 ("P", &prefix),
                 ("S", &types),
                 ("N", &block.to_string()),

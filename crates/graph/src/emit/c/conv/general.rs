@@ -10,7 +10,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     let weights = Weights::store(source, &name, layer.weight_bits, stored);
     let common = layer.common(source);
     let window = layer.window(source);
-    let result = layer.result(source, "acc");
+    let result = layer.result(source, "acc", "o");
     let types = format!(
         "{}_{}_{}_{}{}",
         layer.x.short(),
@@ -22,6 +22,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     let text = fill(
         include_str!("../text/conv_general.c"),
         &[
+            ("TO", &layer.result_parameters().replace("$P", &prefix)),
             ("P", &prefix),
             ("S", &types),
             ("X", layer.x.ctype()),
@@ -37,7 +38,11 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     source.once(&format!("conv_{types}"), text);
     let body = format!(
         "    {prefix}_conv_{types}(x, y, {}, {},\n        {name}, {}, {}, {});",
-        window, layer.op.groups, common.bias, common.classes, common.to
+        window,
+        layer.op.groups,
+        common.bias,
+        common.classes,
+        common.to("0")
     );
     layer_function(layer, source, &format!("{body}\n    (void)scratch;"));
 }

@@ -39,7 +39,8 @@ struct Arithmetic {
 }
 
 impl Arithmetic {
-    /// `None` where the layer needs more than one shift and one clamp, or its widths are not served.
+    /// `None` where the layer needs more than one shift and one clamp for all channels, or its widths are
+    /// not served.
     fn new(layer: &ConvLayer, may_use_lanes: bool) -> Option<Self> {
         let (x, y) = (layer.x, layer.y);
         let values = match x {
@@ -54,7 +55,7 @@ impl Arithmetic {
         }
         let to = &layer.op.requantization;
         let bits = layer.weight_bits;
-        if !layer.is_plain() || !matches!(bits, 1 | 2 | 4 | 8 | 16) {
+        if !layer.is_plain() || layer.is_by_channel() || !matches!(bits, 1 | 2 | 4 | 8 | 16) {
             return None;
         }
         let shift = u32::try_from(to.shift).ok()?;

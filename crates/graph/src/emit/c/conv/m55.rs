@@ -24,13 +24,14 @@ const PLAN_BYTES: usize = 72;
 const LANES: usize = 8;
 
 /// Prints a convolution, a depthwise one or a dense layer over bytes; `None` where something has more
-/// than 8 bits, or more than one shift and one clamp is needed.
+/// than 8 bits, or more than one shift and one clamp for all channels is needed.
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     let (op, window) = (layer.op, &layer.op.window);
     let is_depthwise = op.groups > 1;
     let one_each = op.groups == layer.input.c && op.groups == op.channels;
     let is_byte = |s: Storage| matches!(s, Storage::Whole(Element::U8 | Element::I8));
     let is_served = layer.is_plain()
+        && !layer.is_by_channel()
         && matches!(layer.weight_bits, 1 | 2 | 4 | 8)
         && is_byte(layer.x)
         && is_byte(layer.y)

@@ -8,7 +8,7 @@ mod weights;
 
 use super::{
     CNode, CStep, Core, node,
-    source::{Source, Storage, bias_type},
+    source::{Source, Storage, bias_type, fill},
 };
 use crate::{error::EmitError, graph::Shape, ops::FixedConv};
 use fixedwise_fixed::Rounding;
@@ -43,15 +43,25 @@ impl ConvLayer<'_> {
     /// Whether the result is `clamp(acc >> shift)` once the rounding's half is in the bias.
     pub(crate) fn is_plain(&self) -> bool {
         let to = &self.op.requantization;
-        let is_free = to.shift == 0 || (to.shift > 0 && to.rounding != Rounding::TiesEven);
-        to.leaky.is_none() && is_free
+        let is_free = |shift: i32| shift == 0 || (shift > 0 && to.rounding != Rounding::TiesEven);
+        let mut shifts = self.op.coarser.iter().map(|&bits| to.coarser(bits).shift);
+        to.leaky.is_none() && is_free(to.shift) && shifts.all(is_free)
+    }
+
+    /// Whether each output channel has a shift of its own.
+    pub(crate) fn is_by_channel(&self) -> bool {
+        !self.op.coarser.is_empty()
     }
 
     /// The biases as they are stored: with the rounding's half where [`ConvLayer::is_plain`].
     pub(crate) fn stored_bias(&self) -> Vec<i64> {
-        let half = if self.is_plain() { self.op.requantization.half() } else { 0 };
-        let half = i64::try_from(half).unwrap_or(i64::MAX);
-        self.op.bias.values.iter().map(|b| b + half).collect()
+        let (bias, is_plain) = (&self.op.bias.values, self.is_plain());
+        let half = |channel: usize| {
+            let half = self.op.requantization(channel).half();
+            if is_plain { i64::try_from(half).unwrap_or(i64::MAX) } else { 0 }
+        };
+        let channels = self.op.channels;
+        bias.iter().enumerate().map(|(i, b)| b + half(i % channels)).collect()
     }
 
     /// The constants that portable kernels share; `bias` and `classes` are parts of a call.
@@ -70,7 +80,13 @@ impl ConvLayer<'_> {
         };
         let to = format!("{}_to", self.name);
         let to = node::requantization(source, &to, &self.op.requantization);
-        Common { bias, bias_type, classes, to }
+        let shifts = self.is_by_channel().then(|| {
+            let name = format!("{}_shifts", self.name);
+            let shifts = (0..self.op.channels).map(|channel| self.op.requantization(channel).shift);
+            source.array("int8_t", &name, shifts.map(i64::from));
+            name
+        });
+        Common { bias, bias_type, classes, to, shifts }
     }
 
     /// The window as a constant; gives its address.
@@ -78,24 +94,45 @@ impl ConvLayer<'_> {
         node::window(source, self.name, &self.op.window, self.input, self.output)
     }
 
-    /// The expression that brings the sum `acc` to the output.
-    fn result(&self, source: &mut Source, acc: &str) -> String {
+    /// The expression that brings the sum `acc` to the output; the shift of a channel that has its own
+    /// is `shifts[channel]`.
+    fn result(&self, source: &mut Source, acc: &str, channel: &str) -> String {
         let prefix = source.prefix().to_owned();
         if self.is_plain() {
             source.once("to", include_str!("../text/requantize.c"));
-            format!("{prefix}_clamp({acc} >> to->shift, to)")
+            if self.is_by_channel() {
+                return format!("{prefix}_clamp({acc} >> shifts[{channel}], to)");
+            }
+            return format!("{prefix}_clamp({acc} >> to->shift, to)");
+        }
+        let requantize = node::requantize(source, &self.op.requantization);
+        if !self.is_by_channel() {
+            return format!("{prefix}_{requantize}({acc}, to)");
+        }
+        let each = requantize.replace("requantize", "requantize_each");
+        let values = [("P", "$P"), ("EACH", each.as_str()), ("REQUANTIZE", requantize)];
+        source.once(&each, fill(include_str!("../text/requantize_each.c"), &values));
+        format!("{prefix}_{each}({acc}, shifts[{channel}], to)")
+    }
+
+    /// The last parameters of a function that uses [`ConvLayer::result`].
+    fn result_parameters(&self) -> &'static str {
+        if self.is_by_channel() {
+            "const $P_to *to, const int8_t *shifts"
         } else {
-            let requantize = node::requantize(source, &self.op.requantization);
-            format!("{prefix}_{requantize}({acc}, to)")
+            "const $P_to *to"
         }
     }
 
     /// What tells functions with different results apart.
     fn result_kind(&self) -> &'static str {
-        match (self.is_plain(), self.op.requantization.leaky) {
-            (true, _) => "",
-            (false, None) => "_requantize",
-            (false, Some(_)) => "_leaky",
+        match (self.is_plain(), self.op.requantization.leaky, self.is_by_channel()) {
+            (true, _, false) => "",
+            (true, _, true) => "_each",
+            (false, None, false) => "_requantize",
+            (false, None, true) => "_requantize_each",
+            (false, Some(_), false) => "_leaky",
+            (false, Some(_), true) => "_leaky_each",
         }
     }
 
@@ -112,6 +149,19 @@ struct Common {
     /// The classes of positions and how many columns have, or nothing.
     classes: String,
     to: String,
+    /// The shifts of output channels that have their own.
+    shifts: Option<String>,
+}
+
+impl Common {
+    /// The last parts of a call for the channels from one on, of a function with
+    /// [`ConvLayer::result_parameters`].
+    fn to(&self, channel: &str) -> String {
+        match &self.shifts {
+            None => self.to.clone(),
+            Some(shifts) => format!("{}, {shifts} + {channel}", self.to),
+        }
+    }
 }
 
 /// The layer's own function around a body.

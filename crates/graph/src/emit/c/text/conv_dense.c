@@ -1,6 +1,6 @@
 /* One pixel: $N sums over all inputs; weights [input, $N], each unpacked where it is used. */
 static void $P_dense_$S(const $X *x, $Y *y, int32_t at, int32_t n, const uint8_t *weights, int32_t w,
-    const $B *b, const $P_to *to)
+    const $B *b, $TO)
 {
     $ACCUMULATORS
     for (int32_t k = 0; k < n; k++) {

@@ -1,6 +1,6 @@
 /* One pixel: 4 sums over all inputs; weights [input, 4] of $BITS bits, unpacked where they are used. */
 static void $P_dense_$S(const $X *x, $Y *y, int32_t at, int32_t n, const uint8_t *weights,
-    const $B *b, const $P_to *to)
+    const $B *b, $TO)
 {
     $ACCUMULATORS
     for (int32_t k = 0; k < n; k++) {

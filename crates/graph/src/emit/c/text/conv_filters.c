@@ -1,7 +1,7 @@
 /* $N output channels over all pixels; weights [kernel row, kernel column, input channel, $N]. */
 static void $P_filters_$S(const $X *x, $Y *y, int32_t at, const $P_window *g,
     const $W *weights, const $B *bias, const uint8_t *classes, int32_t column_classes,
-    const $P_to *to)
+    $TO)
 {
     for (int32_t oy = 0; oy < g->oh; oy++) {
         int32_t y0 = oy * g->stride_h - g->pad_h;

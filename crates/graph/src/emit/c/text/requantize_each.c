@@ -1,0 +1,7 @@
+/* The same with a shift of the channel's own. */
+static inline int32_t $P_$EACH(int32_t acc, int32_t shift, const $P_to *to)
+{
+    $P_to own = *to;
+    own.shift = (int8_t)shift;
+    return $P_$REQUANTIZE(acc, &own);
+}
