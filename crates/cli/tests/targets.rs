@@ -5,7 +5,7 @@
 mod common;
 
 use common::{fixedwise, root, write_inputs};
-use fixedwise::{Model, RunResult, plan_target, read_plan};
+use fixedwise::{Model, RunResult, SetResult, plan_target, read_plan};
 use std::{fs, path::Path};
 
 /// The arguments of `quantize` on the network that comes with fixedwise, on few images.
@@ -114,6 +114,40 @@ fn flash_asks_for_stored_widths_of_weights_alone() {
     assert!(flash.layers.iter().all(|layer| layer.activation.bits >= 8));
     assert!(flash.layers.iter().all(|layer| [1, 2, 4, 8].contains(&layer.weights.bits)));
     assert_eq!(flash.objective.as_deref(), Some("flash"));
+}
+
+#[test]
+fn channels_have_binary_points_of_their_own_where_the_target_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("board.toml"), "granularity = \"channel\"\n").unwrap();
+    let target = ["--target", "board.toml", "--quiet"];
+    fixedwise(folder).args(arguments("out")).args(target).assert().success();
+    let model = Model::load(&root().join("models/fashion_small.onnx")).unwrap();
+    let plan = read_plan(&folder.join("out/plan.toml"), &model, None).unwrap();
+    assert!(plan.rounded.values().any(|rounded| rounded.is_by_channel()));
+    let found = result(folder, "out");
+
+    // The same again from what was written, also where the target is given, and refused by another.
+    let evaluate = |target: &str| {
+        let images = format!("{}:test@0..80", root().join("data/fashion-mnist").display());
+        fixedwise(folder)
+            .arg("evaluate")
+            .arg(root().join("models/fashion_small.onnx"))
+            .args(["--plan", "out/plan.toml", "--test", &images, "--json", "--quiet"])
+            .args(["--target", target])
+            .assert()
+    };
+    let again = evaluate("board.toml").success();
+    let again = String::from_utf8(again.get_output().stdout.clone()).unwrap();
+    let again = RunResult::from_json(&again).unwrap();
+    let correct = |set: Option<SetResult>| set.unwrap().fixed_correct;
+    assert_eq!(correct(again.accuracy.test), correct(found.accuracy.search));
+    assert_eq!(again.memory_bits, found.memory_bits);
+    assert_eq!(again.flash_bytes, found.flash_bytes);
+    let refused = evaluate("generic").code(1);
+    let text = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(text.contains("target `generic` refuses this by its rule `granularity`"), "{text}");
 }
 
 #[test]

@@ -186,10 +186,9 @@ fn it_ends_where_its_observer_wants_with_the_best_so_far() {
     }
 }
 
-#[test]
-fn channels_of_unlike_size_are_balanced() {
+/// The network with channels of very different size in between.
+fn unlike() -> Graph {
     let graph = network();
-    let mut unlike = graph.clone();
     let scales: Vec<Vec<f32>> = (0..graph.nodes.len())
         .map(|id| {
             let node = &graph.nodes[id];
@@ -198,7 +197,37 @@ fn channels_of_unlike_size_are_balanced() {
             (0..channels).map(|c| [0.0625, 0.3, 1.0, 2.5, 16.0][c % 5]).collect()
         })
         .collect();
-    unlike = passes::equalize(&unlike, &scales);
+    passes::equalize(&graph, &scales)
+}
+
+#[test]
+fn a_binary_point_for_each_channel_holds_channels_of_unlike_size() {
+    let graph = unlike();
+    let looks = Blobs(100);
+    let statistics = calibrate(&graph, &looks, Kernels::best(), &GO, &|_| ()).unwrap();
+    let eight = FixedOptions { head: PlanHead::INTEGER, bits: 8, offset: Offset::LeastError };
+    let wide = fixed::plan(&graph, &statistics, &eight).unwrap();
+    let options = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
+    let calibration = Calibration::new(&graph, &looks, Kernels::best(), &GO, options).unwrap();
+    let id = graph.find("stem").unwrap();
+    let images = Blobs(200);
+    let mut evaluator = evaluator(&graph, &images);
+    let mut divergences = Vec::new();
+    for by_channel in [false, true] {
+        let rounding = RoundingOptions { by_channel, ..RoundingOptions::default() };
+        let mut plan = wide.clone();
+        let layer = Layer::new(&calibration, &plan, id, &rounding).unwrap();
+        layer.round(&mut plan, 4, &rounding).unwrap();
+        assert_eq!(plan.rounded["stem"].is_by_channel(), by_channel);
+        lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+        divergences.push(evaluator.divergence(&plan, None).unwrap());
+    }
+    assert!(divergences[1] < 0.5 * divergences[0], "{divergences:?}");
+}
+
+#[test]
+fn channels_of_unlike_size_are_balanced() {
+    let unlike = unlike();
     let balanced = prepare(&unlike, &Blobs(50), Kernels::best(), &GO, 1.0).unwrap();
     let spread = |graph: &Graph| {
         let images = Blobs(50);
