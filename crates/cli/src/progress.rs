@@ -97,11 +97,13 @@ fn line(step: &Step) -> Option<Line> {
             done: candidate.evaluations.0,
             total: candidate.evaluations.1,
         },
+        Step::Balancing { done, total, seconds_left } => {
+            let text = with_time_left("balancing channels", *seconds_left);
+            Line { headline: "balancing".to_owned(), text, done: *done, total: *total }
+        }
         Step::Probing { done, total, seconds_left } => {
-            let mut text = "measuring what each width of each tensor does".to_owned();
-            if let Some(seconds) = seconds_left {
-                text.push_str(&format!(", {} left", duration(*seconds)));
-            }
+            let text =
+                with_time_left("measuring what each width of each tensor does", *seconds_left);
             Line { headline: "probing".to_owned(), text, done: *done, total: *total }
         }
         Step::Expecting { memory, multiplications } => simple(format!(
@@ -112,6 +114,11 @@ fn line(step: &Step) -> Option<Line> {
         Step::Testing { images } => simple(format!("measuring on {images} test images")),
         _ => return None,
     })
+}
+
+fn with_time_left(text: &str, seconds: Option<f64>) -> String {
+    let left = seconds.map(|seconds| format!(", {} left", duration(seconds)));
+    format!("{text}{}", left.unwrap_or_default())
 }
 
 fn searching(candidate: &Candidate) -> String {

@@ -15,7 +15,7 @@ use fixedwise_search::{
         pareto::{self, CostWeights, Known, ParetoOptions, Prepared, Tools},
     },
 };
-use std::sync::atomic::AtomicBool;
+use std::{cell::Cell, sync::atomic::AtomicBool};
 
 /// Search images on which divergence is measured, without their labels.
 const PROBE: usize = 512;
@@ -151,13 +151,15 @@ pub(crate) enum Balance {
 const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
 
 /// The network that the search works on: its steps where the values want them, its channels balanced as
-/// far as that does good with few bits; or as `balance` says. Tells also how many images that took.
+/// far as that does good with few bits; or as `balance` says. Tells also how many images that took, and
+/// meanwhile how many steps are done, of how many.
 pub(crate) fn prepare(
     options: &QuantizeOptions,
     head: PlanHead,
     (graph, statistics): (&Graph, &Statistics),
     (calibration, images): (&dyn Images, &dyn Images),
     balance: Balance,
+    told: &dyn Fn(usize, usize),
     stop: &AtomicBool,
 ) -> Result<(Prepared, u64), SearchError> {
     let plain = Prepared::new(graph, statistics);
@@ -167,12 +169,21 @@ pub(crate) fn prepare(
         Balance::Part(part) => return Ok((balanced(part)?, 0)),
         Balance::Tried => {}
     }
+    let layers = graph.layers().count();
+    let (done, total) = (Cell::new(0), BALANCES.len() * (layers + 1) + 1);
+    let step = || {
+        done.set(done.get() + 1);
+        told(done.get(), total);
+    };
+    told(0, total);
     let looks = Looks::new(options, graph, calibration, images, stop)?;
+    step();
     let pareto_options = pareto_options(options, head);
     let trial = |prepared: &Prepared| {
         let calibration = looks.calibration(options, &prepared.graph, stop)?;
         let mut probe = Looks::evaluator(options.max_loss, &looks.probe, 0, &prepared.graph, stop)?;
-        let divergence = pareto::trial(prepared, &calibration, &mut probe, &pareto_options)?;
+        let divergence = pareto::trial(prepared, &calibration, &mut probe, &pareto_options, &step)?;
+        step();
         Ok::<_, SearchError>((divergence, probe.images_evaluated()))
     };
     let mut images = 0;

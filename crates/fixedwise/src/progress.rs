@@ -51,6 +51,15 @@ pub enum Step {
         /// Images in all.
         images: usize,
     },
+    /// Tries how far channels are balanced.
+    Balancing {
+        /// Steps done.
+        done: usize,
+        /// Steps in all.
+        total: usize,
+        /// Until all are done, as far as can be told.
+        seconds_left: Option<f64>,
+    },
     /// Measures what each width of each tensor does alone.
     Probing {
         /// Steps of the search done.

@@ -21,7 +21,7 @@ use crate::{
     sets::{DataOptions, Preprocessed as _, Sets, View},
     watch::Watch,
 };
-use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
 use fixedwise_graph::{AccumulatorPolicy, Graph, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
@@ -322,8 +322,15 @@ impl Job<'_> {
         let sets = (calibration, search);
         let known = known
             .map_or(Balance::Tried, |known| known.balance.map_or(Balance::None, Balance::Part));
-        let found =
-            self.halt.during(|| pareto::prepare(self.options, head, network, sets, known, stop));
+        let begin = Instant::now();
+        let told = |done: usize, total: usize| {
+            let each = begin.elapsed().as_secs_f64() / count_to_f64(done.max(1));
+            let seconds_left = (done > 1).then(|| each * count_to_f64(total - done));
+            self.tell(Step::Balancing { done, total, seconds_left });
+        };
+        let found = self
+            .halt
+            .during(|| pareto::prepare(self.options, head, network, sets, known, &told, stop));
         match found {
             // Stopped that early, the channels stay as they are.
             Err(SearchError::Stopped) => Ok(Some((Prepared::new(graph, statistics), 0))),

@@ -20,6 +20,8 @@ const FINER: i8 = 3;
 const SPREAD: i8 = 5;
 /// Output channels that one task rounds.
 const BLOCK: usize = 32;
+/// Places that are rounded before those further on are told of them.
+const PLACES: usize = 64;
 
 /// A layer's weights before they are rounded, with what tells how much each error matters.
 pub(super) struct Rounder {
@@ -198,25 +200,39 @@ impl Group {
         let step = f64_to_f32(exp2(-i32::from(format.frac)));
         let (min, max) =
             (f64_to_f32(i64_to_f64(format.min())), f64_to_f32(i64_to_f64(format.max())));
-        // What the places that are already rounded ask of the others, `[place, output]`.
-        let mut asked = vec![0.0_f32; depth * n];
+        // What the places that are already rounded ask of the others, `[place][output]`.
+        let mut asked = vec![[0.0_f32; BLOCK]; depth];
         let mut channels = vec![Channel { weights: vec![0; depth], error: 0.0 }; n];
-        let mut errors = vec![0.0_f32; n];
-        for place in (0..depth).rev() {
-            let row = &self.factor[place];
-            let pivot = row[place];
-            let weights = &self.weights[place * outputs..][block.clone()];
-            let (before, here) = asked.split_at_mut(place * n);
-            for (o, channel) in channels.iter_mut().enumerate() {
-                let wanted = weights[o] + here[o] / pivot;
-                let integer = (wanted * scale).round_ties_even().clamp(min, max);
-                let rest = f64::from((wanted - integer * step) * pivot);
-                channel.error += rest * rest;
-                errors[o] = weights[o] - integer * step;
-                channel.weights[self.order[place]] = saturating_i16(f64_to_i64(f64::from(integer)));
+        let mut errors = [[0.0_f32; BLOCK]; PLACES];
+        for to in (1..=depth).rev().step_by(PLACES) {
+            let from = to.saturating_sub(PLACES);
+            for place in (from..to).rev() {
+                let row = &self.factor[place];
+                let pivot = row[place];
+                let weights = &self.weights[place * outputs..][block.clone()];
+                let (before, here) = asked.split_at_mut(place);
+                let errors = &mut errors[place - from];
+                for (o, channel) in channels.iter_mut().enumerate() {
+                    let wanted = weights[o] + here[0][o] / pivot;
+                    let integer = (wanted * scale).round_ties_even().clamp(min, max);
+                    let rest = f64::from((wanted - integer * step) * pivot);
+                    channel.error += rest * rest;
+                    errors[o] = weights[o] - integer * step;
+                    channel.weights[self.order[place]] =
+                        saturating_i16(f64_to_i64(f64::from(integer)));
+                }
+                for (asked, &factor) in before[from..].iter_mut().zip(&row[from..]) {
+                    asked.iter_mut().zip(&*errors).for_each(|(asked, &e)| *asked += factor * e);
+                }
             }
-            for (before, &factor) in before.chunks_exact_mut(n).zip(row) {
-                before.iter_mut().zip(&errors).for_each(|(asked, &e)| *asked += factor * e);
+            // The places before the block wait for all of it, and then stay in registers.
+            for (at, asked) in asked[..from].iter_mut().enumerate() {
+                let mut sums = *asked;
+                for place in (from..to).rev() {
+                    let (factor, errors) = (self.factor[place][at], &errors[place - from]);
+                    sums.iter_mut().zip(errors).for_each(|(sum, &e)| *sum += factor * e);
+                }
+                *asked = sums;
             }
         }
         channels

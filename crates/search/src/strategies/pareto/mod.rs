@@ -135,7 +135,7 @@ impl Prepared {
 }
 
 /// The divergence of a plan of few bits for a prepared network: the lower, the better its channels
-/// go together.
+/// go together. `told` is called after each layer.
 ///
 /// # Errors
 /// Where the plan makes no integer network, or the search was stopped.
@@ -144,6 +144,7 @@ pub fn trial(
     calibration: &Calibration,
     probe: &mut Evaluator,
     options: &ParetoOptions,
+    told: &dyn Fn(),
 ) -> Result<f64, SearchError> {
     /// Of every tensor that may have so few.
     const BITS: u8 = 4;
@@ -154,7 +155,7 @@ pub fn trial(
             items.set(&mut widths, item, BITS);
         }
     }
-    let built = Network::new(prepared, calibration, options).build(&widths, &items)?;
+    let built = Network::new(prepared, calibration, options).build(&widths, &items, told)?;
     probe.divergence(&built.plan, None)
 }
 
@@ -385,7 +386,7 @@ impl<O: Oracle> Search<'_, '_, O> {
 
     /// The plan of these widths, built and measured.
     fn stand(&mut self, widths: Widths) -> Result<Standing, SearchError> {
-        let built = self.network.build(&widths, &self.items)?;
+        let built = self.network.build(&widths, &self.items, &|| ())?;
         let divergence = self.probe.divergence(&built.plan, None)?;
         let glance = self.glance.divergence(&built.plan, None)?;
         Ok(Standing { widths, built, divergence, glance })

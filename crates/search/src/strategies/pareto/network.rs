@@ -157,8 +157,13 @@ impl<'a> Network<'a> {
     }
 
     /// A plan of these widths: layer after layer the weights are rounded for what the layers before
-    /// really compute.
-    pub(super) fn build(&self, widths: &Widths, items: &Items) -> Result<Built, SearchError> {
+    /// really compute. `told` is called after each.
+    pub(super) fn build(
+        &self,
+        widths: &Widths,
+        items: &Items,
+        told: &dyn Fn(),
+    ) -> Result<Built, SearchError> {
         let graph = self.graph();
         let mut plan = self.formats(widths, items);
         let mut alternatives = BTreeMap::new();
@@ -172,6 +177,7 @@ impl<'a> Network<'a> {
                 alternatives.insert((id, other), Part::of(&changed, graph, id));
             }
             layer.round(&mut plan, bits, &self.rounding)?;
+            told();
         }
         Ok(Built { plan, alternatives })
     }
