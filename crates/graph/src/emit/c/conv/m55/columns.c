@@ -1,34 +1,63 @@
-/* Neighboring pairs of output pixels whose windows are contiguous and at most two vectors long. */
+/* A row of output pixels whose windows are contiguous and at most two vectors long. */
 typedef struct {
     const int8_t *x;        /* window of the first pixel */
-    int32_t step;           /* from one window to the next */
     uint8_t *y;
-    int32_t channels;
     const uint8_t *weights;
-    int32_t min, max;       /* for the plain code; the other has them in its instructions */
-    int32_t pairs;
+    int32_t blocks;         /* of channels */
+    uint16_t places[8];     /* of the outputs of a group, from the first */
+    int16_t min[8], max[8];
 } $P_windows;
 
 /* A convolution with few inputs for an output: the rows that its windows meet lie column by column, so
  * that every window is contiguous. */
 typedef struct {
-    void (*single)($P_pixels *b); /* for the last pixel of an odd row */
-    void (*pairs)($P_windows *w);
+    void (*row)($P_windows *w);
     const uint8_t *weights;
     int32_t min, max;
-    uint16_t h, row_bytes, oh, ow;
+    uint16_t places[8];
+    uint16_t h, row_bytes, oh;
     uint16_t kernel_h, stride_h, pad_h;
     uint16_t n, first, bytes;     /* bytes used of an input row, the place of the first, of all columns */
-    uint16_t step, channels, shift, flip;
+    uint16_t output_row, blocks, flip;
     uint16_t taps, column;        /* bytes of a column of a row and of all rows, as they are copied */
-    uint16_t row;                 /* from one row to the next */
-    uint16_t loops;
+    uint16_t row_step;            /* from one row to the next */
 } $P_columns8;
+
+#if !$P_HAS_MVE
+/* Four vectors of weights make a block of channels: those of each channel follow each other, and those
+ * that share bytes stand side by side, the first one lowest. Its biases follow, lowest byte first. */
+static void $P_row_plain(const $P_windows *w, int32_t bits, int32_t steps, int32_t step, int32_t pixel_bytes,
+    int32_t width, int32_t shift)
+{
+    int32_t channels = 4 / steps, per_byte = 8 / bits, half = 1 << (bits - 1);
+    for (int32_t c = 0; c < w->blocks * channels; c++) {
+        const uint8_t *weights = w->weights + c / channels * (64 / per_byte + 4 * channels);
+        const uint8_t *bias = weights + 64 / per_byte + c % channels * 4;
+        for (int32_t p = 0; p < width; p++) {
+            uint32_t acc = bias[0] | (uint32_t)bias[1] << 8 | (uint32_t)bias[2] << 16 | (uint32_t)bias[3] << 24;
+            for (int32_t k = 0; k < 16 * steps; k++) {
+                int32_t vector = c % channels * steps + k / 16;
+                int32_t field = weights[vector / per_byte * 16 + k % 16] >> vector % per_byte * bits;
+                acc += (uint32_t)((((field + half) & (2 * half - 1)) - half) * w->x[p * step + k]);
+            }
+            int32_t y = (int32_t)acc >> shift;
+            y = y < w->min[0] ? w->min[0] : y > w->max[0] ? w->max[0] : y;
+            w->y[p * pixel_bytes + c] = (uint8_t)y;
+        }
+    }
+}
+#endif
 
 static void $P_slide_columns8(const $P_columns8 *l, const void *input, void *output, uint8_t *scratch)
 {
     int8_t *columns = (int8_t *)scratch;
     uint8_t *y = output;
+    $P_windows w;
+    for (int32_t i = 0; i < 8; i++) {
+        w.places[i] = l->places[i];
+        w.min[i] = (int16_t)l->min;
+        w.max[i] = (int16_t)l->max;
+    }
 #if $P_HAS_MVE
     uint8_t places[16] = {0};
     int32_t group = 16 / l->taps * l->taps, group_step = 16 / l->taps * l->column;
@@ -46,7 +75,7 @@ static void $P_slide_columns8(const $P_columns8 *l, const void *input, void *out
             int32_t row = oy * l->stride_h + i - l->pad_h, n = l->n;
             int32_t is_there = row >= 0 && row < l->h;
             const uint8_t *x = (const uint8_t *)input + (is_there ? row * l->row_bytes : 0);
-            int8_t *to = columns + l->first + i * l->row;
+            int8_t *to = columns + l->first + i * l->row_step;
 #if $P_HAS_MVE
             if (is_there) {
                 for (; n >= group; n -= group, x += group, to += group_step) {
@@ -67,17 +96,11 @@ static void $P_slide_columns8(const $P_columns8 *l, const void *input, void *out
             }
 #endif
         }
-        if (l->ow > 1) {
-            $P_windows w = {columns, l->step, y, l->channels, l->weights, l->min, l->max, l->ow / 2};
-            l->pairs(&w);
-        }
-        if (l->ow % 2) {
-            const int8_t *last = columns + (l->ow - 1) * l->step;
-            const int8_t *const rows[3] = {last, last, 0};
-            $P_pixels b = {rows, l->weights, {0, 0}, y + (l->ow - 1) * l->channels, 0, l->channels, l->loops,
-                -(int32_t)l->shift, l->min, l->max, 0, 0};
-            l->single(&b);
-        }
-        y += l->ow * l->channels;
+        w.x = columns;
+        w.y = y;
+        w.weights = l->weights;
+        w.blocks = l->blocks;
+        l->row(&w);
+        y += l->output_row;
     }
 }

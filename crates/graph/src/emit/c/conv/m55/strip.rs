@@ -32,8 +32,6 @@ pub(super) struct Strip {
     pub(super) loops: usize,
     /// One row without a loop: the biases follow their block's weights.
     pub(super) flat: bool,
-    /// Windows are walked column by column: rows, columns and channels of a kernel.
-    columns: Option<[usize; 3]>,
 }
 
 impl Strip {
@@ -51,8 +49,7 @@ impl Strip {
         let bits = layer.weight_bits.max(2);
         let loops = steps.div_ceil(unrolled);
         let flat = rows == 1 && loops == 1 && !layer.has_classes();
-        let mut strip =
-            Self { bits, carries: true, rows, run, unrolled, loops, flat, columns: None };
+        let mut strip = Self { bits, carries: true, rows, run, unrolled, loops, flat };
         strip.carries = (0..layer.op.channels).step_by(CHANNELS).all(|block| {
             (0..layer.depth()).all(|k| {
                 let weights = block_weights(layer, block, k);
@@ -60,26 +57,6 @@ impl Strip {
             })
         });
         strip
-    }
-
-    /// For windows that lie contiguously, column by column.
-    pub(super) fn columns(layer: &ConvLayer, kernel: [usize; 2], channels: usize) -> Self {
-        let columns = Some([kernel[0], kernel[1], channels]);
-        Self { columns, ..Self::new(layer, true, kernel[1] * channels) }
-    }
-
-    /// Which of a kernel's weights meets byte `at` of the window.
-    fn tap(&self, at: usize) -> usize {
-        self.columns.map_or(at, |[rows, columns, channels]| {
-            let (channel, place) = (at % channels, at / channels);
-            (place % rows * columns + place / rows) * channels + channel
-        })
-    }
-
-    /// What tells functions over one row without a loop apart.
-    pub(super) fn kind(&self) -> String {
-        let apart = if self.carries { "" } else { "f" };
-        format!("w{}{apart}_{}", self.bits, self.unrolled)
     }
 
     fn per_byte(&self) -> usize {
@@ -105,7 +82,6 @@ impl Strip {
                         .map(|k| {
                             let is_there = k < self.run;
                             let at = row * self.run + k;
-                            let at = if is_there { self.tap(at) } else { 0 };
                             if is_there { block_weights(layer, block, at) } else { [0; CHANNELS] }
                         })
                         .collect();
