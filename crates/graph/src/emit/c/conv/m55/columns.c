@@ -17,10 +17,12 @@ typedef struct {
     uint16_t places[8];
     uint16_t h, row_bytes, oh;
     uint16_t kernel_h, stride_h, pad_h;
-    uint16_t n, first, bytes;     /* bytes used of an input row, the place of the first, of all columns */
+    uint16_t first, bytes;        /* the place of the first byte copied, of all columns */
     uint16_t output_row, blocks, flip;
     uint16_t taps, column;        /* bytes of a column of a row and of all rows, as they are copied */
     uint16_t row_step;            /* from one row to the next */
+    uint16_t group, step;         /* bytes that are copied at once, and from one such to the next */
+    uint16_t groups, last;        /* how many, and bytes of the last */
 } $P_columns8;
 
 #if !$P_HAS_MVE
@@ -59,40 +61,44 @@ static void $P_slide_columns8(const $P_columns8 *l, const void *input, void *out
         w.max[i] = (int16_t)l->max;
     }
 #if $P_HAS_MVE
-    uint8_t places[16] = {0};
-    int32_t group = 16 / l->taps * l->taps, group_step = 16 / l->taps * l->column;
-    for (int32_t i = 0, at = 0; i < group; at += l->column) {
-        for (int32_t tap = 0; tap < l->taps; tap++, i++) {
+    uint8_t places[16];
+    int32_t group_step = l->group / l->taps * l->column;
+    for (int32_t i = 0, at = 0; i < 16; at += l->column) {
+        for (int32_t tap = 0; tap < l->taps && i < 16; tap++, i++) {
             places[i] = (uint8_t)(at + tap);
         }
     }
     uint8x16_t offsets = vldrbq_u8(places), flips = vdupq_n_u8((uint8_t)l->flip);
-    mve_pred16_t whole = vctp8q((uint32_t)group);
 #endif
     $P_fill_padding(columns, l->bytes + $SLACK, (uint8_t)l->flip);
     for (int32_t oy = 0; oy < l->oh; oy++) {
         for (int32_t i = 0; i < l->kernel_h; i++) {
-            int32_t row = oy * l->stride_h + i - l->pad_h, n = l->n;
+            int32_t row = oy * l->stride_h + i - l->pad_h;
             int32_t is_there = row >= 0 && row < l->h;
             const uint8_t *x = (const uint8_t *)input + (is_there ? row * l->row_bytes : 0);
             int8_t *to = columns + l->first + i * l->row_step;
 #if $P_HAS_MVE
+            /* What is copied beyond a group comes to lie where the next one is written over it; the last
+             * one ends with the bytes there are. */
+            int32_t n = 16 * (l->groups - 1) + l->last;
             if (is_there) {
-                for (; n >= group; n -= group, x += group, to += group_step) {
-                    uint8x16_t bytes = veorq_u8(vldrbq_z_u8(x, whole), flips);
-                    vstrbq_scatter_offset_p_u8((uint8_t *)to, offsets, bytes, whole);
-                }
-                mve_pred16_t p = vctp8q((uint32_t)n);
-                vstrbq_scatter_offset_p_u8((uint8_t *)to, offsets, veorq_u8(vldrbq_z_u8(x, p), flips), p);
+                __asm__ volatile("wlstp.8 lr, %2, 2f\n1: vldrb.8 q0, [%0]; add %0, %3; veor q0, q0, %q6\n"
+                                 "vstrb.8 q0, [%1, %q5]; add %1, %4; letp lr, 1b\n2:"
+                                 : "+r"(x), "+r"(to)
+                                 : "r"(n), "r"(l->step), "r"(group_step), "w"(offsets), "w"(flips)
+                                 : "q0", "lr", "cc", "memory");
             } else {
-                for (; n > 0; n -= group, to += group_step) {
-                    mve_pred16_t p = n < group ? vctp8q((uint32_t)n) : whole;
-                    vstrbq_scatter_offset_p_u8((uint8_t *)to, offsets, flips, p);
+                for (; n > 0; n -= 16, to += group_step) {
+                    vstrbq_scatter_offset_p_u8((uint8_t *)to, offsets, flips, vctp8q((uint32_t)n));
                 }
             }
 #else
-            for (int32_t at = 0; at < n; at++) {
-                to[at / l->taps * l->column + at % l->taps] = (int8_t)((is_there ? x[at] : 0) ^ l->flip);
+            for (int32_t j = 0; j < l->groups; j++, x += l->step) {
+                int32_t n = j + 1 < l->groups ? l->group : l->last;
+                for (int32_t tap = 0; tap < n; tap++) {
+                    int32_t place = (j * l->group + tap) / l->taps * l->column + tap % l->taps;
+                    to[place] = (int8_t)((is_there ? x[tap] : 0) ^ l->flip);
+                }
             }
 #endif
         }

@@ -22,7 +22,7 @@ const REACH: usize = 127;
 /// The largest number that is added at once.
 const IMMEDIATE: usize = 4095;
 /// Bytes of a plan in C.
-const PLAN_BYTES: usize = 64;
+const PLAN_BYTES: usize = 72;
 
 /// How a row of the output is walked.
 struct Row {
@@ -140,9 +140,10 @@ impl Row {
         let (pixels, channels) = (self.pixels(), self.channels());
         let mut asm: Vec<String> = Vec::new();
         let mut push = |lines: String| asm.push(lines);
-        // Rows of whole pairs of groups take two in a turn; pixels beyond whole groups are computed with
-        // some before them, again.
-        let groups = if self.width.is_multiple_of(2 * pixels) { 2 } else { 1 };
+        // Several groups in a turn where they make up the row; pixels beyond whole groups are computed
+        // with some before them, again.
+        let fits = |&groups: &usize| self.width.is_multiple_of(groups * pixels);
+        let groups = [4 / self.steps, 2].into_iter().find(fits).unwrap_or(1);
         let turns = self.width / (groups * pixels);
         let again = (pixels - self.width % pixels) % pixels;
         push("push {r4-r11, lr}; vpush {d8-d15}; mov r11, r0; vldrh.u16 q7, [r11, #16]".to_owned());
@@ -157,10 +158,10 @@ impl Row {
         };
         push(format!("add r2, r3, #{channels}; strd r2, r0, [r11, #4]; movw r9, #{turns}"));
         push("2:".to_owned());
-        for _ in 0..groups {
-            let mut moved = 0;
+        let mut moved = 0;
+        for group in 0..groups {
             for pixel in 0..pixels {
-                let at = pixel * self.step;
+                let at = (group * pixels + pixel) * self.step;
                 if at - moved + (self.steps - 1) * VECTOR > REACH {
                     push(format!("add r1, r1, #{}", at - moved));
                     moved = at;
@@ -177,7 +178,6 @@ impl Row {
                     }
                 }
             }
-            push(format!("add r1, r1, #{}", pixels * self.step - moved));
             for (half, bias) in biases.iter().enumerate() {
                 let [a, b, c, d] = [0, 1, 2, 3].map(|i| SUMS[4 * half + i]);
                 let y = 4 + half;
@@ -192,6 +192,7 @@ impl Row {
             push(self.clamp.assembly());
             push(format!("vstrb.16 q4, [r3, q7]; add r3, r3, #{}", pixels * self.pixel_bytes));
         }
+        push(format!("add r1, r1, #{}", groups * pixels * self.step - moved));
         push("subs r9, #1; bgt 2b".to_owned());
         if again > 0 {
             let [x, y] = [self.step, self.pixel_bytes].map(|bytes| again * bytes);
@@ -245,32 +246,46 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
     let (x, y) = (geometry.x, geometry.y);
     let (min, max) = (op.requantization.min, op.requantization.max);
     let column = kernel_h * x.c;
+    // Pixels that no window has are left out, where the next one ends no earlier than a vector.
+    let skips = kernel_w == 1
+        && window.stride[1] > 1
+        && window.pad_begin[1] == 0
+        && x.c <= VECTOR
+        && (window.stride[1] + 1) * x.c >= VECTOR;
+    let stride = if skips { 1 } else { window.stride[1] };
     let row = Row {
         bits: layer.weight_bits.max(2),
         steps: layer.depth().div_ceil(VECTOR),
-        step: window.stride[1] * column,
+        step: stride * column,
         pixel_bytes: op.channels,
         width: y.w,
         shift: u8::try_from(op.requantization.shift).ok()?,
         clamp: Clamp::new(min, max),
     };
-    // Places in a group of columns are bytes.
-    let has_places = kernel_h == 1 || x.c <= VECTOR && VECTOR / x.c * column <= 256;
+    // Of one row whole vectors are copied; of several, and where pixels are left out, whole pixels.
+    let is_vector = kernel_h == 1 && !skips;
+    let (taps, group_column) = if is_vector { (VECTOR, VECTOR) } else { (x.c, column) };
+    // Places in a vector are bytes.
+    let has_places =
+        taps <= VECTOR && (VECTOR - 1) / taps * group_column + (VECTOR - 1) % taps <= 255;
     let is_served = op.groups == 1
         && row.steps <= 2
         && matches!(row.shift, 1..=16)
         && !layer.has_classes()
         && op.channels.is_multiple_of(row.channels())
         && y.w >= row.pixels()
-        && row.pixels() * row.step.max(row.pixel_bytes) <= IMMEDIATE
+        && 4 * row.pixels() * row.step.max(row.pixel_bytes) <= IMMEDIATE
         && has_places;
     if !is_served {
         return None;
     }
-    let columns = (y.w - 1) * window.stride[1] + kernel_w;
-    let read = columns.saturating_sub(window.pad_begin[1]).min(x.w);
-    let (taps, group_column) = if kernel_h == 1 { (VECTOR, VECTOR) } else { (x.c, column) };
+    let columns = (y.w - 1) * stride + kernel_w;
+    let read = if skips { y.w } else { columns.saturating_sub(window.pad_begin[1]).min(x.w) };
     let bytes = columns * column;
+    let group = if skips { x.c } else { VECTOR / taps * taps };
+    let group_step = if skips { window.stride[1] * x.c } else { group };
+    let groups = (read * x.c).div_ceil(group);
+    let last = read * x.c - (groups - 1) * group;
     let numbers = [
         x.h,
         x.w * x.c,
@@ -278,7 +293,6 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
         kernel_h,
         window.stride[0],
         window.pad_begin[0],
-        read * x.c,
         window.pad_begin[1] * column,
         bytes,
         y.w * op.channels,
@@ -287,6 +301,10 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
         taps,
         group_column,
         x.c,
+        group,
+        group_step,
+        groups,
+        last,
     ];
     let places = row.places();
     let all = numbers.iter().chain(&places);
