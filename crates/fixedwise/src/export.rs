@@ -95,7 +95,9 @@ pub fn export(
     options: &ExportOptions,
 ) -> Result<Exported, Error> {
     let name = options.name.as_deref().map(checked_name).transpose()?;
-    let sources = [Some(model), Some(plan), options.architecture.as_deref()];
+    // The integers of a plan lie beside it.
+    let integers = plan.with_extension("npz");
+    let sources = [Some(model), Some(plan), Some(&integers), options.architecture.as_deref()];
     let sources: Vec<&Path> = sources.into_iter().flatten().collect();
     let target = options.target.clone();
     let target = target.map_or_else(|| named_target(plan), |target| Ok(Some(target)))?;

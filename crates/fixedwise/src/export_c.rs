@@ -154,7 +154,9 @@ pub fn export_c(
     c: &CExport,
 ) -> Result<CExported, Error> {
     let name = options.name.as_deref().map(checked_name).transpose()?;
-    let sources = [Some(model), Some(plan), options.architecture.as_deref()];
+    // The integers of a plan lie beside it.
+    let integers = plan.with_extension("npz");
+    let sources = [Some(model), Some(plan), Some(&integers), options.architecture.as_deref()];
     let sources: Vec<&Path> = sources.into_iter().flatten().collect();
     let fixed = integer_network(model, plan, options, Some(&c.target))?;
     let name = name.map_or_else(|| emit::identifier(&fixed.name), str::to_owned);

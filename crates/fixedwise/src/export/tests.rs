@@ -76,6 +76,13 @@ fn what_is_in_the_way_stays() {
     let own = export(&model, &plan, ExportForm::Onnx, &model, &ExportOptions::default());
     let error = own.unwrap_err().to_string();
     assert!(error.contains("it is what this export is made from"), "{error}");
+    let beside = tempfile::tempdir().unwrap();
+    let [copy, integers] = ["plan.toml", "plan.npz"].map(|name| beside.path().join(name));
+    fs::copy(&plan, &copy).unwrap();
+    fs::write(&integers, "the integers of a plan").unwrap();
+    let own = export(&model, &copy, ExportForm::Npz, &integers, &ExportOptions::default());
+    let error = own.unwrap_err().to_string();
+    assert!(error.contains("it is what this export is made from"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), before, "nothing half-written");
     assert_eq!(fs::read(&others).unwrap(), b"mine");
 }
