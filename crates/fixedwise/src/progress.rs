@@ -94,7 +94,8 @@ pub struct Candidate {
     pub kind: &'static str,
     /// Bit width and fractional offset.
     pub format: Option<(u8, i8)>,
-    /// Its loss relative to the float network; absent where it was given up or is not legal.
+    /// Its loss relative to the float network, on the images that were run; absent where it was given up
+    /// or is not legal.
     pub loss: Option<f64>,
     /// The loss that is allowed here.
     pub budget: Option<f64>,

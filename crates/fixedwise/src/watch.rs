@@ -18,9 +18,28 @@ pub(crate) struct Watch<'a> {
     start: Instant,
     /// What was accepted, one plan after the other.
     steps: &'a mut Vec<TraceStep>,
-    began: Instant,
+    /// When the last step ended, and how many there were.
+    last: (Instant, usize),
+    /// How long widths of tensors take, and how long plans.
+    widths: Pace,
+    plans: Pace,
+    /// Plans that come after the widths.
+    plans_left: usize,
     /// What the next candidate adds to.
     so_far: Candidate,
+}
+
+/// How long steps of a kind have taken.
+#[derive(Default)]
+struct Pace {
+    steps: usize,
+    seconds: f64,
+}
+
+impl Pace {
+    fn seconds_for(&self, steps: usize) -> f64 {
+        self.seconds / count_to_f64(self.steps.max(1)) * count_to_f64(steps)
+    }
 }
 
 impl<'a> Watch<'a> {
@@ -44,7 +63,18 @@ impl<'a> Watch<'a> {
             evaluations: (0, 0),
             seconds_left: None,
         };
-        Self { observer, halt, start, graph, steps, began: Instant::now(), so_far }
+        Self {
+            observer,
+            halt,
+            start,
+            graph,
+            steps,
+            last: (Instant::now(), 0),
+            widths: Pace::default(),
+            plans: Pace::default(),
+            plans_left: 0,
+            so_far,
+        }
     }
 
     pub(crate) fn event(&mut self, event: &Event) -> ControlFlow<()> {
@@ -54,10 +84,11 @@ impl<'a> Watch<'a> {
                 if self.so_far.tensors.0 == 0 {
                     self.take_memory(plan);
                 }
-                self.tell(String::new(), "", None, Some(evaluation), None);
+                self.tell(String::new(), "", None, Some(evaluation.relative_loss()), None);
             }
-            Event::Sensitivity { done, expected, .. } => {
-                self.so_far.evaluations = (*done, *expected);
+            Event::Sensitivity { done, expected, plans, .. } => {
+                self.take_time(*done, *expected, true);
+                self.plans_left = *plans;
                 let seconds = self.start.elapsed().as_secs_f64();
                 let seconds_left = self.seconds_left();
                 let step = Step::Probing { done: *done, total: *expected, seconds_left };
@@ -70,7 +101,7 @@ impl<'a> Watch<'a> {
                 self.observer.progress(&Progress { seconds, step });
             }
             Event::Certified { plan, evaluation, is_better, done, expected } => {
-                self.so_far.evaluations = (*done, *expected);
+                self.take_time(*done, *expected, false);
                 if *is_better {
                     self.take_memory(plan);
                     self.steps.push(TraceStep {
@@ -82,13 +113,15 @@ impl<'a> Watch<'a> {
                         loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
                     });
                 }
-                self.tell(String::new(), "", None, Some(evaluation), None);
+                // Where it was clear before all images were run, that of those that were.
+                self.tell(String::new(), "", None, Some(evaluation.relative_loss()), None);
             }
             Event::Candidate { tensor, format, evaluation, budget, done, expected } => {
-                self.so_far.evaluations = (*done, *expected);
+                self.take_time(*done, *expected, false);
                 let format = Some((format.bits, format.frac));
                 let (name, kind) = (tensor.name.clone(), tensor.kind.name());
-                self.tell(name, kind, format, *evaluation, Some(*budget));
+                let loss = evaluation.filter(|e| e.is_complete).map(Evaluation::relative_loss);
+                self.tell(name, kind, format, loss, Some(*budget));
             }
             Event::Chosen { tensor, plan, evaluation, done, tensors, .. } => {
                 self.take_memory(plan);
@@ -115,11 +148,26 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Counts a step, and the time since the one before it.
+    fn take_time(&mut self, done: usize, expected: usize, is_width: bool) {
+        let (now, pace) =
+            (Instant::now(), if is_width { &mut self.widths } else { &mut self.plans });
+        pace.seconds += (now - self.last.0).as_secs_f64();
+        pace.steps += done.saturating_sub(self.last.1);
+        self.last = (now, done);
+        self.so_far.evaluations = (done, expected);
+        if !is_width {
+            self.plans_left = expected.saturating_sub(done);
+        }
+    }
+
     /// Until the end of the search, as far as can be told.
     fn seconds_left(&self) -> Option<f64> {
         let (done, expected) = self.so_far.evaluations;
-        let rate = self.began.elapsed().as_secs_f64() / count_to_f64(done.max(1));
-        let left = (done > 0).then(|| rate * count_to_f64(expected.saturating_sub(done)));
+        let left = expected.saturating_sub(done);
+        let plans = self.plans_left.min(left);
+        let seconds = self.widths.seconds_for(left - plans) + self.plans.seconds_for(plans);
+        let left = (done > 0).then_some(seconds);
         match (left, self.halt.seconds_left()) {
             (Some(left), Some(until)) => Some(left.min(until)),
             (left, until) => left.or(until),
@@ -131,10 +179,9 @@ impl<'a> Watch<'a> {
         name: String,
         kind: &'static str,
         format: Option<(u8, i8)>,
-        evaluation: Option<&Evaluation>,
+        loss: Option<f64>,
         budget: Option<f64>,
     ) {
-        let loss = evaluation.filter(|e| e.is_complete).map(Evaluation::relative_loss);
         let step = Step::Searching(Candidate {
             name,
             kind,

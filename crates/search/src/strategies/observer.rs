@@ -47,6 +47,8 @@ pub enum Event<'a> {
         done: usize,
         /// Steps in all, as far as can be told.
         expected: usize,
+        /// Of these, plans that are measured after all widths.
+        plans: usize,
     },
     /// What the answer will be about, from what an earlier search has measured.
     Expected {

@@ -284,7 +284,7 @@ struct Standing {
 
 impl<O: Oracle> Search<'_, '_, O> {
     fn run(&mut self) -> Result<(), SearchError> {
-        self.expected = self.items.n_widths() + 8 + self.options.exchanges;
+        self.expected = 1 + self.items.n_widths() + self.plans();
         let base = self.widest()?;
         let (graph, widest) = (self.network.graph(), base.built.plan.clone());
         self.items.meter.settle(graph, &self.items.list, &widest)?;
@@ -301,6 +301,11 @@ impl<O: Oracle> Search<'_, '_, O> {
         self.descend(standing, price)?;
         self.complete()?;
         self.explain()
+    }
+
+    /// About how many plans are measured once the widths are.
+    fn plans(&self) -> usize {
+        7 + self.options.exchanges
     }
 
     /// Along the front the first keeps to the bound, or nothing does: finds the last that does.

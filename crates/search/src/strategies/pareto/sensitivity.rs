@@ -87,7 +87,8 @@ impl<O: Oracle> Search<'_, '_, O> {
         self.done += 1;
         let (done, expected) = (self.done, self.expected);
         let tensor = self.items.list[item].tensor.clone();
-        self.tell(&Event::Sensitivity { tensor: &tensor, bits, done, expected })
+        let plans = self.plans();
+        self.tell(&Event::Sensitivity { tensor: &tensor, bits, done, expected, plans })
     }
 }
 
