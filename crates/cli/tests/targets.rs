@@ -127,6 +127,10 @@ fn channels_have_binary_points_of_their_own_where_the_target_allows() {
     let plan = read_plan(&folder.join("out/plan.toml"), &model, None).unwrap();
     assert!(plan.rounded.values().any(|rounded| rounded.is_by_channel()));
     let found = result(folder, "out");
+    for layer in &found.layers {
+        let own = plan.rounded.get(&layer.name).filter(|own| own.is_by_channel());
+        assert_eq!(layer.coarser, own.map_or(vec![], |own| own.coarser.clone()), "{}", layer.name);
+    }
 
     // The same again from what was written, also where the target is given, and refused by another.
     let evaluate = |target: &str| {

@@ -352,6 +352,10 @@ pub struct LayerResult {
     pub accumulator_bits: u8,
     /// Format of the weights.
     pub weights: FormatResult,
+    /// How much less the fractional offset of each output channel's weights is; empty where all have the
+    /// format's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coarser: Vec<u8>,
     /// Format of the bias.
     pub bias: FormatResult,
     /// Format of the result, after the activation.
@@ -572,6 +576,11 @@ fn layers(graph: &Graph, plan: &Plan, fixed: Option<&FixedGraph>) -> Vec<LayerRe
             macs: graph.node_macs(id),
             accumulator_bits: fixed.map_or(0, |fixed| fixed.nodes[id].accumulator_bits),
             weights: of(weights, node.op.weights().map_or(0, <[f32]>::len), None),
+            coarser: plan
+                .rounded
+                .get(&node.name)
+                .filter(|rounded| rounded.is_by_channel())
+                .map_or_else(Vec::new, |rounded| rounded.coarser.clone()),
             bias: of(
                 planned.and_then(|layer| layer.bias),
                 cost::bias_count(graph, id),

@@ -1,7 +1,7 @@
 //! What a person reads at the end of a run.
 
 use crate::{
-    result::{BudgetResult, Ended, FormatResult, RunResult, SetResult},
+    result::{BudgetResult, Ended, FormatResult, LayerResult, RunResult, SetResult},
     table::{
         Align, Style, Table, add_line, bar, grouped, kilobytes, percent, rounded, shortened, styled,
     },
@@ -90,7 +90,7 @@ fn layers(result: &RunResult, color: bool, out: &mut String) {
             layer.op.clone(),
             shape,
             rounded(layer.macs),
-            format_text(&layer.weights),
+            format!("{}{}", format_text(&layer.weights), own_points(layer)),
             format_text(&layer.bias),
             format_text(&layer.activation),
             if acc == 0 { "-".to_owned() } else { acc.to_string() },
@@ -117,6 +117,16 @@ fn layers(result: &RunResult, color: bool, out: &mut String) {
                 largest sum, proved";
     out.push_str(&styled(note, Style::Dim, color));
     out.push('\n');
+    if result.layers.iter().any(|layer| !layer.coarser.is_empty()) {
+        let note = "  *: each output channel has its own F, at most this one";
+        out.push_str(&styled(note, Style::Dim, color));
+        out.push('\n');
+    }
+}
+
+/// Marks weights whose output channels have binary points of their own.
+fn own_points(layer: &LayerResult) -> &'static str {
+    if layer.coarser.is_empty() { "" } else { "*" }
 }
 
 fn costs(result: &RunResult, color: bool, out: &mut String) {
@@ -432,7 +442,7 @@ fn tidy(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::{BudgetStep, HolderResult, LayerResult, MaxLossResult};
+    use crate::result::{BudgetStep, HolderResult, MaxLossResult};
 
     fn result() -> RunResult {
         let format = |bits, frac, signed, count| FormatResult {
@@ -470,6 +480,7 @@ mod tests {
                 macs: 123_456_789,
                 accumulator_bits: 27,
                 weights: format(12, 10, true, 9216),
+                coarser: vec![],
                 bias: FormatResult {
                     bits: 32,
                     frac: Some(13),

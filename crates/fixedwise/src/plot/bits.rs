@@ -117,6 +117,7 @@ impl PlanBits {
 ///         macs: 1000,
 ///         accumulator_bits: 12,
 ///         weights: format(bits),
+///         coarser: vec![],
 ///         bias: format(bits),
 ///         activation: format(bits),
 ///     }],
