@@ -113,8 +113,10 @@ impl<'a> Watch<'a> {
                         loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
                     });
                 }
-                // Where it was clear before all images were run, that of those that were.
-                self.tell(String::new(), "", None, Some(evaluation.relative_loss()), None);
+                // Where it was clear before all images were run, that of those that were: of the first,
+                // the float network may have none right.
+                let loss = Some(evaluation.relative_loss()).filter(|loss| loss.is_finite());
+                self.tell(String::new(), "", None, loss, None);
             }
             Event::Candidate { tensor, format, evaluation, budget, done, expected } => {
                 self.take_time(*done, *expected, false);
