@@ -2,10 +2,10 @@
 static void $P_fill_padding(int8_t *to, int32_t n, uint8_t flip)
 {
 #if $P_HAS_MVE
-    uint8x16_t flips = vdupq_n_u8(flip);
-    for (; n > 0; n -= 16, to += 16) {
-        vstrbq_p_u8((uint8_t *)to, flips, vctp8q((uint32_t)n));
-    }
+    __asm__ volatile("wlstp.8 lr, %1, 2f\n1: vstrb.8 %q2, [%0], #16; letp lr, 1b\n2:"
+                     : "+r"(to)
+                     : "r"(n), "w"(vdupq_n_u8(flip))
+                     : "lr", "cc", "memory");
 #else
     for (int32_t i = 0; i < n; i++) {
         to[i] = (int8_t)flip;
