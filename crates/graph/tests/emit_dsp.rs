@@ -10,7 +10,7 @@ use fixedwise_graph::{
     ops::{Clip, Concat, Conv, GlobalAveragePool, Relu, Window},
     passes,
 };
-use fixedwise_testing::{Build, Core, Emitted, Random, compile_c, run_fixed};
+use fixedwise_testing::{Build, Core, Emitted, Random, by_channel, compile_c, run_fixed};
 
 /// Kernel, stride, padding before and after, output channels, groups.
 type Layer = ([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize, usize);
@@ -68,6 +68,8 @@ struct Widths {
     signed: Format,
     unsigned: Format,
     rounding: Rounding,
+    /// Whether output channels have binary points of their own.
+    by_channel: bool,
 }
 
 impl Widths {
@@ -79,7 +81,7 @@ impl Widths {
             bias: None,
             activation: Some(if nonnegative[id] { self.unsigned } else { self.signed }),
         };
-        let plan = Plan {
+        let mut plan = Plan {
             semantics: Semantics::Integer,
             quantizer: Quantizer::Uniform,
             rounding: self.rounding,
@@ -88,6 +90,9 @@ impl Widths {
             rounded: std::collections::BTreeMap::new(),
             others: std::collections::BTreeMap::new(),
         };
+        if self.by_channel {
+            by_channel(graph, &mut plan);
+        }
         lower(graph, &plan, AccumulatorPolicy::Prove32).unwrap()
     }
 }
@@ -99,6 +104,7 @@ fn widths(weights: u8) -> Widths {
         signed: Format::signed(8, -3),
         unsigned: Format::unsigned(8, -2),
         rounding: Rounding::TiesUp,
+        by_channel: false,
     }
 }
 
@@ -245,6 +251,24 @@ fn every_width_and_element_equals_the_executor() {
             };
             check(core, &graph, wide);
         }
+    }
+}
+
+#[test]
+fn binary_points_of_channels_equal_the_executor() {
+    for (c, weights) in [(1, 8), (3, 4), (8, 2), (6, 8)] {
+        for stem in [Stem::Input, Stem::Affine] {
+            let graph = graph(Shape::new(13, 11, c), &layers(c), stem, 23);
+            for core in CORES.into_iter().filter(|core| core.is_available()) {
+                check(core, &graph, Widths { by_channel: true, ..widths(weights) });
+            }
+        }
+    }
+    let layers = [square(3, 1, 1, 8), square(1, 1, 0, 6), depthwise(3, 1, 1, 6)];
+    let graph = graph(Shape::new(5, 6, 6), &layers, Stem::Layer(true), 13);
+    let (signed, unsigned) = (Format::full(4, -5), Format::unsigned(4, -5));
+    for core in CORES.into_iter().filter(|core| core.is_available()) {
+        check(core, &graph, Widths { by_channel: true, signed, unsigned, ..widths(4) });
     }
 }
 

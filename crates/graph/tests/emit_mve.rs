@@ -10,7 +10,7 @@ use fixedwise_graph::{
     ops::{Concat, GlobalAveragePool, Relu, Window},
     passes,
 };
-use fixedwise_testing::{Build, Core, Emitted, Random};
+use fixedwise_testing::{Build, Core, Emitted, Random, by_channel};
 
 const CORES: [Core; 2] = [Core::Host, Core::CortexM55];
 
@@ -58,12 +58,14 @@ struct Widths {
     rounding: Rounding,
     /// Of activations: bits, and fractional bits of those without sign.
     activation: (u8, i8),
+    /// Whether output channels have binary points of their own.
+    by_channel: bool,
 }
 
 fn widths(weights: u8) -> Widths {
     let input = Format::unsigned(8, 0);
     let (rounding, activation) = (Rounding::TiesUp, (8, -2));
-    Widths { weights, is_full: false, input, rounding, activation }
+    Widths { weights, is_full: false, input, rounding, activation, by_channel: false }
 }
 
 impl Widths {
@@ -82,7 +84,7 @@ impl Widths {
                 signed(bits, activation_frac - 1)
             }),
         };
-        let plan = Plan {
+        let mut plan = Plan {
             semantics: Semantics::Integer,
             quantizer: Quantizer::Uniform,
             rounding: self.rounding,
@@ -91,6 +93,9 @@ impl Widths {
             rounded: std::collections::BTreeMap::new(),
             others: std::collections::BTreeMap::new(),
         };
+        if self.by_channel {
+            by_channel(graph, &mut plan);
+        }
         lower(graph, &plan, AccumulatorPolicy::Prove32).unwrap()
     }
 }
@@ -211,6 +216,16 @@ fn every_width_and_element_equals_the_executor() {
         }
         for input in [Format::signed(8, -1), Format::full(8, 0), Format::unsigned(7, 0)] {
             check(&graph, Widths { input, rounding: Rounding::Floor, ..widths(4) });
+        }
+    }
+}
+
+#[test]
+fn binary_points_of_channels_equal_the_executor() {
+    for (c, weights, is_full) in [(1, 8, true), (3, 4, true), (8, 2, false), (19, 4, false)] {
+        for is_affine in [false, true] {
+            let graph = graph(Shape::new(13, 11, c), &layers(c), is_affine);
+            check(&graph, Widths { by_channel: true, is_full, ..widths(weights) });
         }
     }
 }

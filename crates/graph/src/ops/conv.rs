@@ -244,7 +244,8 @@ impl FixedConv {
         Format { bits: format.bits + self.coarsest(), ..format }
     }
 
-    fn coarsest(&self) -> u8 {
+    /// The most bits of [`FixedConv::coarser`].
+    pub(crate) fn coarsest(&self) -> u8 {
         self.coarser.iter().copied().max().unwrap_or(0)
     }
 

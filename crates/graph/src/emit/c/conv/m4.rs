@@ -10,6 +10,7 @@ mod strip;
 
 use super::ConvLayer;
 use crate::emit::c::source::{Source, Storage};
+use asm::Assembly;
 use fixedwise_kernels::Element;
 use pack::Unpack;
 
@@ -36,11 +37,13 @@ struct Arithmetic {
     /// Bounds of the output.
     min: i64,
     max: i64,
+    /// Sums of a channel are shifted to the left at first, each channel's by its own bits; these follow
+    /// the weights of the channels that are computed together, a byte each in one word.
+    each: bool,
 }
 
 impl Arithmetic {
-    /// `None` where the layer needs more than one shift and one clamp for all channels, or its widths are
-    /// not served.
+    /// `None` where a shift and a clamp are not all that sums need, or the layer's widths are not served.
     fn new(layer: &ConvLayer, may_use_lanes: bool) -> Option<Self> {
         let (x, y) = (layer.x, layer.y);
         let values = match x {
@@ -55,11 +58,11 @@ impl Arithmetic {
         }
         let to = &layer.op.requantization;
         let bits = layer.weight_bits;
-        if !layer.is_plain() || layer.is_by_channel() || !matches!(bits, 1 | 2 | 4 | 8 | 16) {
+        if !layer.is_plain() || !matches!(bits, 1 | 2 | 4 | 8 | 16) {
             return None;
         }
         let shift = u32::try_from(to.shift).ok()?;
-        let sum_bits = u32::from(layer.op.accumulator_bits);
+        let sum_bits = u32::from(layer.op.accumulator_bits) + u32::from(layer.op.coarsest());
         let small = u32::from(bits);
         let choice = |unpack: Unpack| match unpack {
             Unpack::Wide => (bits == 16).then_some((unpack, 0)),
@@ -72,7 +75,8 @@ impl Arithmetic {
             .filter_map(choice)
             .find(fits)?;
         let (min, max) = (to.min, to.max);
-        Some(Self { x, y, values, bits, unpack, scale, shift: shift + scale, min, max })
+        let (shift, each) = (shift + scale, layer.is_by_channel());
+        Some(Self { x, y, values, bits, unpack, scale, shift, min, max, each })
     }
 
     /// Bytes of so many inputs.
@@ -87,18 +91,35 @@ impl Arithmetic {
 
     /// What tells functions apart by their end: `_u8_9_0_255`.
     fn name(&self) -> String {
-        let Self { y, shift, min, max, .. } = self;
+        let Self { y, shift, min, max, each, .. } = self;
         let short = y.short();
         let of = |bound: &i64| bound.to_string().replace('-', "m");
-        format!("_{short}_{shift}_{}_{}", of(min), of(max))
+        let each = if *each { "_each" } else { "" };
+        format!("_{short}_{shift}_{}_{}{each}", of(min), of(max))
     }
 
     /// The same as initializers of a plan in C, with how weights are unpacked.
     fn plan(&self, with_lanes: bool) -> String {
         let lanes = u8::from(self.unpack == Unpack::Lanes);
         let lanes = if with_lanes { format!("{lanes}, ") } else { String::new() };
-        let Self { bits, y, shift, min, max, .. } = self;
-        format!("{bits}, {lanes}{}, {shift}, {min}, {max}", y.bits())
+        let Self { bits, y, shift, min, max, each, .. } = self;
+        format!("{bits}, {lanes}{}, {shift}, {min}, {max}, {}", y.bits(), u8::from(*each))
+    }
+
+    /// Shifts the sums of channels that are computed together, where each has its own bits: these are the
+    /// next word of weights. `r11` is overwritten.
+    fn align(&self, asm: &mut Assembly, channels: &[Vec<String>]) {
+        if !self.each {
+            return;
+        }
+        asm.push("ldr r11, [r1], #4");
+        for (channel, sums) in channels.iter().enumerate() {
+            if channel > 0 {
+                asm.push("lsr r11, r11, #8");
+            }
+            // By the lowest byte of the register.
+            sums.iter().for_each(|sum| asm.push(format!("lsl {sum}, {sum}, r11")));
+        }
     }
 
     /// The layer's biases as sums have them.

@@ -24,14 +24,13 @@ const PLAN_BYTES: usize = 72;
 const LANES: usize = 8;
 
 /// Prints a convolution, a depthwise one or a dense layer over bytes; `None` where something has more
-/// than 8 bits, or more than one shift and one clamp for all channels is needed.
+/// than 8 bits, or a shift and a clamp are not all that sums need.
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     let (op, window) = (layer.op, &layer.op.window);
     let is_depthwise = op.groups > 1;
     let one_each = op.groups == layer.input.c && op.groups == op.channels;
     let is_byte = |s: Storage| matches!(s, Storage::Whole(Element::U8 | Element::I8));
     let is_served = layer.is_plain()
-        && !layer.is_by_channel()
         && matches!(layer.weight_bits, 1 | 2 | 4 | 8)
         && is_byte(layer.x)
         && is_byte(layer.y)
@@ -50,9 +49,16 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     source.once("mve", include_str!("m55/mve.c"));
     let (functions, weights, block) = if is_depthwise {
         let bits = layer.weight_bits.max(2);
-        let name = format!("depthwise8_w{bits}");
+        let (each, kind) = if layer.is_by_channel() { ("1", "each") } else { ("0", "") };
+        let name = format!("depthwise8{kind}_w{bits}");
         let (bits, per_byte) = (bits.to_string(), (8 / bits).to_string());
-        let values = [("P", "$P"), ("BITS", bits.as_str()), ("PER_BYTE", per_byte.as_str())];
+        let values = [
+            ("P", "$P"),
+            ("KIND", kind),
+            ("EACH", each),
+            ("BITS", bits.as_str()),
+            ("PER_BYTE", per_byte.as_str()),
+        ];
         source.once(&name, fill(include_str!("m55/depthwise.c"), &values));
         ([name.clone(), name], depthwise_weights(layer), LANES)
     } else {
@@ -121,8 +127,7 @@ fn biases(layer: &ConvLayer, block: usize) -> Vec<i64> {
     let mut biases = Vec::new();
     for class in layer.stored_bias().chunks_exact(channels) {
         for at in 0..channels.next_multiple_of(block) {
-            let channel =
-                if block == LANES { at / LANES * LANES + at % 4 * 2 + at % LANES / 4 } else { at };
+            let channel = if block == LANES { depthwise_channel(at) } else { at };
             let bias = if channel < channels { class[channel] + added[channel] } else { 0 };
             biases.push((bias + (1 << 31)).rem_euclid(1 << 32) - (1 << 31));
         }
@@ -130,7 +135,18 @@ fn biases(layer: &ConvLayer, block: usize) -> Vec<i64> {
     biases
 }
 
-/// `[block of channels][taps that share bytes][channel]`.
+/// What a channel's sums are shifted by, to the left; a channel that is not there like the last.
+fn shift(layer: &ConvLayer, channel: usize) -> u8 {
+    let shift = layer.op.requantization(channel.min(layer.op.channels - 1)).shift;
+    (-shift).to_le_bytes()[0]
+}
+
+/// The place in its block of a depthwise channel's sum: even channels precede odd ones.
+fn depthwise_channel(at: usize) -> usize {
+    at / LANES * LANES + at % 4 * 2 + at % LANES / 4
+}
+
+/// `[block of channels][taps that share bytes][channel]`; shifts follow a block where channels have their own.
 fn depthwise_weights(layer: &ConvLayer) -> Vec<u8> {
     let bits = layer.weight_bits.max(2);
     let per_byte = usize::from(8 / bits);
@@ -145,6 +161,10 @@ fn depthwise_weights(layer: &ConvLayer) -> Vec<u8> {
                 };
                 bytes.push(strip::side_by_side(bits, (tap..tap + per_byte).map(digit)));
             }
+        }
+        if layer.is_by_channel() {
+            let channels = (block..block + LANES).map(depthwise_channel);
+            bytes.extend(channels.map(|channel| shift(layer, channel)));
         }
     }
     bytes

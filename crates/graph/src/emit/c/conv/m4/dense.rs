@@ -3,7 +3,7 @@
 use super::{
     Arithmetic,
     asm::{Assembly, Stores},
-    pack::{Four, Unpack, pack, per_word},
+    pack::{Four, Unpack, pack, per_word, points},
 };
 use crate::emit::c::{
     conv::{ConvLayer, layer_function},
@@ -58,7 +58,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
             weights.len(),
             first * arithmetic.y.bits().min(8) / 8
         ));
-        weights.extend(dense.weights(|channel, k| {
+        let coarser = layer.op.coarser.get(first..).unwrap_or_default();
+        weights.extend(dense.weights(coarser, |channel, k| {
             if k < depth { layer.op.weights[(first + channel) * depth + k] } else { 0 }
         }));
         first += block * blocks;
@@ -158,6 +159,8 @@ impl Dense<'_> {
         if !self.n.is_multiple_of(per_word) {
             self.word(&mut asm, self.n % per_word);
         }
+        self.arithmetic
+            .align(&mut asm, &self.sums().into_iter().map(|sum| vec![sum]).collect::<Vec<_>>());
         asm.push("ldr r0, [sp, #8]");
         // Two share a byte at 4 bits.
         let together = if self.arithmetic.y.bits() == 4 { 2 } else { 1 };
@@ -227,8 +230,9 @@ impl Dense<'_> {
         }
     }
 
-    /// Packs the weights `weight(channel, k)`: `[block][word][channel]`.
-    fn weights(&self, weight: impl Fn(usize, usize) -> i16) -> Vec<u32> {
+    /// Packs the weights `weight(channel, k)`, of which some channels' may be `coarser`:
+    /// `[block][word][channel]`.
+    fn weights(&self, coarser: &[u8], weight: impl Fn(usize, usize) -> i16) -> Vec<u32> {
         let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
         // Bytes are widened in the order 0, 2, 1, 3.
         let order = if values == Element::I16 { [[0, 1], [2, 3]] } else { [[0, 2], [1, 3]] };
@@ -244,6 +248,7 @@ impl Dense<'_> {
             let channels: Vec<Vec<u32>> = (0..self.channels).map(channel).collect();
             let count = channels.first().map_or(0, Vec::len);
             words.extend((0..count).flat_map(|i| channels.iter().map(move |words| words[i])));
+            words.extend(points(coarser, block * self.channels));
         }
         words
     }

@@ -1,7 +1,7 @@
 #if !$P_HAS_DSP
 /* What a block of a dense layer computes: `blocks` times `channels` outputs of `n` fours of inputs. */
 typedef struct {
-    int32_t channels, blocks, n, bits, lanes, stored, shift, min, max;
+    int32_t channels, blocks, n, bits, lanes, stored, shift, min, max, each;
 } $P_dense_plan;
 
 static inline int32_t $P_dense_value(const void *x, int32_t i, int32_t c, int32_t e, int32_t kind)
@@ -17,7 +17,8 @@ static void $P_dense_plain(const void *x, const uint32_t *weights, const int32_t
 {
     int32_t per_word = 8 / s->bits, words = $P_words(s->n, s->bits);
     for (int32_t o = 0; o < s->channels * s->blocks; o++) {
-        const uint32_t *w = weights + o / s->channels * s->channels * words + o % s->channels;
+        const uint32_t *block = weights + o / s->channels * (s->channels * words + s->each);
+        const uint32_t *w = block + o % s->channels;
         int32_t acc = bias[o];
         for (int32_t i = 0; i < s->n; i++) {
             /* Words of the block's channels lie in turn. */
@@ -27,6 +28,7 @@ static void $P_dense_plain(const void *x, const uint32_t *weights, const int32_t
                 acc += $P_dense_value(x, i, c, 1, kind) * $P_lane(word, i % per_word, c, 1, s->bits, s->lanes);
             }
         }
+        acc *= $P_point(block + s->channels * words, o % s->channels, s->each);
         $P_finish(y, o, acc, s->stored, s->shift, s->min, s->max);
     }
 }

@@ -4,7 +4,7 @@
 use super::{
     Arithmetic,
     asm::{Assembly, Stores},
-    pack::{Four, Unpack, pack, per_word},
+    pack::{Four, Unpack, pack, per_word, points},
 };
 use crate::emit::c::source::Source;
 
@@ -150,6 +150,8 @@ impl Depthwise<'_> {
             asm.push(format!("subs r10, #{step}"));
         }
         let sums: Vec<Vec<String>> = (0..self.pixels).map(sums).collect();
+        let of = |channel: usize| sums.iter().map(|sums| sums[channel].clone()).collect();
+        self.arithmetic.align(&mut asm, &[0, 1].map(of));
         let pixel_bytes = self.arithmetic.y_bytes(self.channels);
         Stores { arithmetic: self.arithmetic, sums: &sums, pixel_bytes, y: "r0", last_is_one }
             .push(&mut asm);
@@ -247,8 +249,13 @@ impl Depthwise<'_> {
         }
     }
 
-    /// Packs the weights `weight(channel, row, column)`: `[two channels][tap][channel]`.
-    pub(super) fn weights(&self, weight: impl Fn(usize, usize, usize) -> i16) -> Vec<u32> {
+    /// Packs the weights `weight(channel, row, column)`, of which some channels' may be `coarser`: `[two
+    /// channels][tap][channel]`.
+    pub(super) fn weights(
+        &self,
+        coarser: &[u8],
+        weight: impl Fn(usize, usize, usize) -> i16,
+    ) -> Vec<u32> {
         let taps = self.taps();
         let mut words = Vec::new();
         for channel in (0..self.channels).step_by(2) {
@@ -260,6 +267,7 @@ impl Depthwise<'_> {
             };
             let fours: Vec<Four> = taps.chunks(2).map(four).collect();
             words.extend(pack(self.arithmetic.unpack, self.arithmetic.bits, &fours));
+            words.extend(points(coarser, channel));
         }
         words
     }

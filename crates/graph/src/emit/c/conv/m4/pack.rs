@@ -48,6 +48,13 @@ pub(super) fn pack(unpack: Unpack, bits: u8, fours: &[Four]) -> Vec<u32> {
     fours.chunks(8 / usize::try_from(bits).unwrap_or(8)).map(word).collect()
 }
 
+/// The word after the weights of channels that are computed together, from the first of them on: by how many
+/// bits each has coarser weights, the first one lowest. None where all weights are alike.
+pub(super) fn points(coarser: &[u8], first: usize) -> Option<u32> {
+    let byte = |i: usize| coarser.get(first + i).copied().unwrap_or(0);
+    (!coarser.is_empty()).then(|| u32::from_le_bytes([0, 1, 2, 3].map(byte)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

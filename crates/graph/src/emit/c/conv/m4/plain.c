@@ -25,6 +25,13 @@ static inline int32_t $P_words(int32_t n, int32_t bits)
     return bits == 16 ? 2 * n : (n * bits + 7) / 8;
 }
 
+/* What a sum of a channel is multiplied with where each has its own bits: a byte of the word after the
+ * weights of those that are computed together. */
+static inline int32_t $P_point(const uint32_t *word, int32_t channel, int32_t each)
+{
+    return each ? (int32_t)1 << (*word >> (8 * channel) & 31) : 1;
+}
+
 /* Writes output i of `stored` bits: the sum shifted and clamped. */
 static inline void $P_finish(void *y, int32_t i, int32_t acc, int32_t stored, int32_t shift, int32_t min,
     int32_t max)

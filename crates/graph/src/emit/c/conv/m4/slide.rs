@@ -148,7 +148,7 @@ impl Geometry {
             }
             layer.op.weights[channel * layer.depth() + row * run + k]
         };
-        let weights = strip(1).weights(weight);
+        let weights = strip(1).weights(&layer.op.coarser, weight);
         let widen = if self.is_twice {
             Widen::Twice
         } else if fours {
@@ -178,7 +178,7 @@ impl Geometry {
         };
         let most = (1..=MAX_PIXELS).rev().find(|&pixels| strip(pixels).is_in_reach())?;
         let [_, columns] = self.kernel;
-        let weights = strip(1).weights(|channel, row, column| {
+        let weights = strip(1).weights(&layer.op.coarser, |channel, row, column| {
             let at = channel * layer.depth() + row * columns + column;
             if channel < layer.op.channels { layer.op.weights[at] } else { 0 }
         });

@@ -4,7 +4,7 @@
 use super::{
     Arithmetic,
     asm::{Assembly, Stores},
-    pack::{Four, Unpack, pack, per_word},
+    pack::{Four, Unpack, pack, per_word, points},
 };
 use crate::emit::c::source::Source;
 
@@ -253,6 +253,8 @@ impl Strip<'_> {
             asm.push(format!("subs r10, #{step}"));
         }
         let sums: Vec<Vec<String>> = (0..self.pixels()).map(sums).collect();
+        let of = |channel: usize| sums.iter().map(|sums| sums[channel].clone()).collect();
+        self.arithmetic.align(asm, &[0, 1].map(of));
         let pixel_bytes = self.arithmetic.y_bytes(self.channels);
         Stores { arithmetic: self.arithmetic, sums: &sums, pixel_bytes, y: "r0", last_is_one }
             .push(asm);
@@ -262,8 +264,13 @@ impl Strip<'_> {
     }
 
     /// Packs the weights: `[two channels][kernel row][pair][channel]`, each row in whole words;
-    /// `weight(channel, row, k)` with `k` in the order in which the ring has a row's values.
-    pub(super) fn weights(&self, weight: impl Fn(usize, usize, usize) -> i16) -> Vec<u32> {
+    /// `weight(channel, row, k)` with `k` in the order in which the ring has a row's values. Some channels'
+    /// may be `coarser`.
+    pub(super) fn weights(
+        &self,
+        coarser: &[u8],
+        weight: impl Fn(usize, usize, usize) -> i16,
+    ) -> Vec<u32> {
         let mut words = Vec::new();
         for channel in (0..self.channels).step_by(2) {
             for row in 0..self.rows {
@@ -274,6 +281,7 @@ impl Strip<'_> {
                 let fours: Vec<Four> = (0..self.pairs).map(four).collect();
                 words.extend(pack(self.arithmetic.unpack, self.arithmetic.bits, &fours));
             }
+            words.extend(points(coarser, channel));
         }
         words
     }

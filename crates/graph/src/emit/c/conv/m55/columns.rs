@@ -49,6 +49,7 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
     let copied = copy.places(at_once)?;
     let is_served = op.groups == 1
         && !layer.has_classes()
+        && !layer.is_by_channel()
         && op.channels.is_multiple_of(row.channels())
         && row.is_possible()
         && copy.is_possible();

@@ -1,7 +1,8 @@
 /* Depthwise, two pixels: eight channels at a time. Weights of $BITS bits are in blocks of eight
  * channels, and there a byte of each for every $PER_BYTE taps, the first one lowest; biases of the
- * even channels of a block precede those of the odd ones. */
-static void $P_depthwise8_w$BITS($P_pixels *b)
+ * even channels of a block precede those of the odd ones, and so do the shifts after a block's weights
+ * where channels have their own. */
+static void $P_depthwise8$KIND_w$BITS($P_pixels *b)
 {
     const uint8_t *weights = b->weights;
     const int32_t *bias0 = b->bias[0], *bias1 = b->bias[1];
@@ -36,10 +37,23 @@ static void $P_depthwise8_w$BITS($P_pixels *b)
                 o1 = vaddq_s32(o1, vmulltq_int_s16(x, w));
             }
         }
-        e0 = vminq_s32(vmaxq_s32(vshlq_r_s32(e0, b->shift), low), high);
-        o0 = vminq_s32(vmaxq_s32(vshlq_r_s32(o0, b->shift), low), high);
-        e1 = vminq_s32(vmaxq_s32(vshlq_r_s32(e1, b->shift), low), high);
-        o1 = vminq_s32(vmaxq_s32(vshlq_r_s32(o1, b->shift), low), high);
+#if $EACH
+        int32x4_t even = vldrbq_s32((const int8_t *)weights), odd = vldrbq_s32((const int8_t *)weights + 4);
+        e0 = vshlq_s32(e0, even);
+        o0 = vshlq_s32(o0, odd);
+        e1 = vshlq_s32(e1, even);
+        o1 = vshlq_s32(o1, odd);
+        weights += 8;
+#else
+        e0 = vshlq_r_s32(e0, b->shift);
+        o0 = vshlq_r_s32(o0, b->shift);
+        e1 = vshlq_r_s32(e1, b->shift);
+        o1 = vshlq_r_s32(o1, b->shift);
+#endif
+        e0 = vminq_s32(vmaxq_s32(e0, low), high);
+        o0 = vminq_s32(vmaxq_s32(o0, low), high);
+        e1 = vminq_s32(vmaxq_s32(e1, low), high);
+        o1 = vminq_s32(vmaxq_s32(o1, low), high);
         if (b->pixel_bytes) {
             vstrbq_p_s16((int8_t *)b->y + b->pixel_bytes + c, vmovntq_s32(vreinterpretq_s16_s32(e1), o1), p);
         }
@@ -70,11 +84,13 @@ static void $P_depthwise8_w$BITS($P_pixels *b)
             }
         }
         for (int32_t i = 0; i < 8 && c + i < b->channels; i++) {
+            int32_t shift = $EACH ? (int8_t)weights[i % 2 * 4 + i / 2] : b->shift;
             if (b->pixel_bytes) {
-                b->y[b->pixel_bytes + c + i] = $P_shifted(acc[1][i], b);
+                b->y[b->pixel_bytes + c + i] = $P_shifted(acc[1][i], shift, b);
             }
-            b->y[c + i] = $P_shifted(acc[0][i], b);
+            b->y[c + i] = $P_shifted(acc[0][i], shift, b);
         }
+        weights += 8 * $EACH;
 #endif
     }
 }

@@ -5,6 +5,7 @@
 //! weights, each times its place, and its rounding shifts for the sums of fewer of them; from the
 //! sums of products with these the channels' own follow at the end.
 
+use super::shift;
 use crate::emit::c::{
     conv::ConvLayer,
     source::{Source, fill},
@@ -32,6 +33,8 @@ pub(super) struct Strip {
     pub(super) loops: usize,
     /// One row without a loop: the biases follow their block's weights.
     pub(super) flat: bool,
+    /// Channels have shifts of their own: these follow their block's weights and biases.
+    each: bool,
 }
 
 impl Strip {
@@ -49,7 +52,8 @@ impl Strip {
         let bits = layer.weight_bits.max(2);
         let loops = steps.div_ceil(unrolled);
         let flat = rows == 1 && loops == 1 && !layer.has_classes();
-        let mut strip = Self { bits, carries: true, rows, run, unrolled, loops, flat };
+        let each = layer.is_by_channel();
+        let mut strip = Self { bits, carries: true, rows, run, unrolled, loops, flat, each };
         strip.carries = (0..layer.op.channels).step_by(CHANNELS).all(|block| {
             (0..layer.depth()).all(|k| {
                 let weights = block_weights(layer, block, k);
@@ -99,6 +103,9 @@ impl Strip {
                 let of_block = &biases[block..block + CHANNELS];
                 bytes.extend(of_block.iter().flat_map(|bias| bias.to_le_bytes()[..4].to_vec()));
             }
+            if self.each {
+                bytes.extend((block..block + CHANNELS).map(|channel| shift(layer, channel)));
+            }
         }
         bytes
     }
@@ -114,17 +121,19 @@ impl Strip {
         } else {
             ""
         };
-        let name = format!("pixels{pixels}_w{bits}{apart}_{unrolled}{turns}");
+        let each = if self.each { "_each" } else { "" };
+        let name = format!("pixels{pixels}_w{bits}{apart}_{unrolled}{turns}{each}");
         let assembly =
             format!("        \"{}\\n\"", self.assembly(pixels).join("\\n\"\n        \""));
         let text = format!(
             "#if $P_HAS_MVE\nstatic __attribute__((naked, noinline, used)) void \
              $P_{name}(__attribute__((unused)) $P_pixels *b)\n{{\n    __asm__ volatile(\n{}\n    \
              );\n}}\n#else\nstatic void $P_{name}($P_pixels *b)\n{{\n    $P_pixels_plain(b, \
-             {pixels}, {bits}, {}, {unrolled}, {});\n}}\n#endif",
+             {pixels}, {bits}, {}, {unrolled}, {}, {});\n}}\n#endif",
             assembly,
             u8::from(self.carries),
             u8::from(self.flat),
+            u8::from(self.each),
         );
         source.once(&name, fill(&text, &[("P", "$P")]));
         name
@@ -228,10 +237,17 @@ impl Strip {
             push("vldrw.32 q4, [r5], #16; vldrw.32 q5, [r7], #16; strd r5, r7, [r11, #8]");
             ("r1", ["q4", "q5"])
         };
+        let shift = if self.each {
+            push("vldrb.s32 q2, [r3], #4");
+            "q2"
+        } else {
+            shift
+        };
         for (pixel, [a, b, c, d]) in SUMS[..pixels].iter().enumerate() {
             let (y, bias) = (["q0", "q1"][pixel], biases[pixel]);
             push(&format!("vmov {y}[2], {y}[0], {a}, {c}; vmov {y}[3], {y}[1], {b}, {d}"));
-            push(&format!("vadd.i32 {y}, {y}, {bias}; vshl.s32 {y}, {shift}"));
+            let by = if self.each { format!("{y}, {shift}") } else { shift.to_owned() };
+            push(&format!("vadd.i32 {y}, {y}, {bias}; vshl.s32 {y}, {by}"));
             push(&format!("vmax.s32 {y}, {y}, q6; vmin.s32 {y}, {y}, q7"));
         }
         let (y, next, left) = if self.flat {
