@@ -3,8 +3,9 @@
 use std::process::{Command, Stdio};
 
 /// What the tests run, and the Debian package that has it.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 7] = [
     ("cc", "gcc"),
+    ("clang", "clang"),
     ("timeout", "coreutils"),
     ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),
     ("qemu-system-arm", "qemu-system-arm"),

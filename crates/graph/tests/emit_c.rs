@@ -171,9 +171,38 @@ fn emulated_cores_equal_the_executor() {
             let mut plan = plan(&graph, weights, activations, true, Rounding::TiesUp);
             check(core, &lowered(&graph, &plan), &COptions::new("net"));
             by_channel(&graph, &mut plan);
-            // The kernels for extensions leave such layers to plain C.
             let options = COptions { core: c::Core::Mve, ..COptions::new("net") };
             check(core, &lowered(&graph, &plan), &options);
+        }
+    }
+}
+
+/// Without a warning, and on emulated cores too.
+#[test]
+fn clang_makes_the_same_of_every_operator() {
+    let graph = everything();
+    let cores = [
+        (Core::Host, c::Core::Portable),
+        (Core::Host, c::Core::Dsp),
+        (Core::Host, c::Core::Mve),
+        (Core::CortexM4, c::Core::Dsp),
+        (Core::CortexM55, c::Core::Mve),
+        (Core::Rv32, c::Core::Portable),
+    ];
+    for (core, code) in cores {
+        if !core.is_available_with_clang() {
+            continue;
+        }
+        for (weights, activations, has_points) in [(8, 8, true), (2, 4, false), (11, 12, false)] {
+            let mut plan = plan(&graph, weights, activations, true, Rounding::TiesUp);
+            if has_points {
+                by_channel(&graph, &mut plan);
+            }
+            let fixed = lowered(&graph, &plan);
+            let options = COptions { core: code, packs_activations: true, ..COptions::new("net") };
+            let emitted = Emitted::by_clang(core, &fixed, &options);
+            let emitted = emitted.unwrap_or_else(|error| panic!("{error}"));
+            emitted.assert_equals(&fixed, &images(fixed.nodes[0].shape, 5));
         }
     }
 }

@@ -68,6 +68,18 @@ fn the_embedded_network_equals_the_executor() {
 }
 
 #[test]
+fn clang_makes_the_same_of_it() {
+    let fixed = mixed(&project("models/fashion_small.onnx"));
+    let images = fashion_images(EMULATED, fixed.nodes[0].shape);
+    for core in [Core::Host, Core::CortexM3, Core::CortexM4, Core::CortexM55, Core::Rv32] {
+        if core.is_available_with_clang() {
+            let emitted = Emitted::by_clang(core, &fixed, &code_for(core));
+            emitted.unwrap_or_else(|error| panic!("{error}")).assert_equals(&fixed, &images);
+        }
+    }
+}
+
+#[test]
 fn the_papers_networks_equal_the_executor() {
     for set in ["mnist", "fashion"] {
         for network in ["seq_small", "seq_large", "inception"] {

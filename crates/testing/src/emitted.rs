@@ -1,6 +1,6 @@
 //! A printed network beside the executor: every value of every node.
 
-use crate::{CProgram, CSections, Core, compile_c, run_fixed_on};
+use crate::{CProgram, CSections, Core, compile_c, compile_c_by_clang, run_fixed_on};
 use fixedwise_graph::{
     FixedGraph,
     emit::c::{Arena, COptions, CProject, emit},
@@ -44,6 +44,9 @@ __attribute__((aligned(256))) int main(void)
 }
 "#;
 
+/// Compiles sources beside headers with flags for a core.
+type Compile = fn(Core, &[(&str, &str)], &[(&str, &str)], &[&str]) -> Result<CProgram, String>;
+
 /// A network as C, compiled for a core.
 #[derive(Debug)]
 pub struct Emitted {
@@ -69,7 +72,19 @@ impl Emitted {
         options: &COptions,
         debug: bool,
     ) -> Result<Self, String> {
-        Self::with_flags(core, fixed, options, if debug { &["-DNET_DEBUG"] } else { &[] })
+        let flags: &[&str] = if debug { &["-DNET_DEBUG"] } else { &[] };
+        Self::with(compile_c, core, fixed, options, flags)
+    }
+
+    /// The same with the network's file compiled by clang; every value is written.
+    ///
+    /// # Errors
+    /// What the compilers said.
+    ///
+    /// # Panics
+    /// Where the network is not printed.
+    pub fn by_clang(core: Core, fixed: &FixedGraph, options: &COptions) -> Result<Self, String> {
+        Self::with(compile_c_by_clang, core, fixed, options, &["-DNET_DEBUG"])
     }
 
     /// The same for the host at full speed, without sanitizers.
@@ -80,10 +95,11 @@ impl Emitted {
     /// # Panics
     /// Where the network is not printed.
     pub fn optimized(fixed: &FixedGraph, options: &COptions) -> Result<Self, String> {
-        Self::with_flags(Core::Host, fixed, options, &["-O3", "-fno-sanitize=all"])
+        Self::with(compile_c, Core::Host, fixed, options, &["-O3", "-fno-sanitize=all"])
     }
 
-    fn with_flags(
+    fn with(
+        compile: Compile,
         core: Core,
         fixed: &FixedGraph,
         options: &COptions,
@@ -97,7 +113,7 @@ impl Emitted {
         let mut flags = [&["-pedantic"], flags].concat();
         flags.extend((options.arena == Arena::Static).then_some("-DSTATIC_ARENA"));
         let sources = [("net.c", file("net.c")), ("driver.c", DRIVER)];
-        let program = compile_c(core, &sources, &[("net.h", file("net.h"))], &flags)?;
+        let program = compile(core, &sources, &[("net.h", file("net.h"))], &flags)?;
         Ok(Self { project, program, core })
     }
 

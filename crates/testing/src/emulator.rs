@@ -159,16 +159,38 @@ impl Core {
     ///
     /// # Panics
     /// Where they lack and the variable `CI` is set: nobody reads a warning there.
-    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
     pub fn is_available(self) -> bool {
         let [compiler, runner, _] = self.tools();
-        let lacks = ["cc", "timeout", compiler, runner].into_iter().find(|tool| !is_there(tool));
-        let Some(tool) = lacks else { return true };
+        self.has(&["cc", "timeout", compiler, runner])
+    }
+
+    /// The same with clang, for [`compile_c_by_clang`].
+    ///
+    /// # Panics
+    /// As [`Core::is_available`].
+    pub fn is_available_with_clang(self) -> bool {
+        self.has(&["clang"]) && self.is_available()
+    }
+
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+    fn has(self, tools: &[&str]) -> bool {
+        let Some(tool) = tools.iter().find(|tool| !is_there(tool)) else { return true };
         let why = format!("{}: there is no `{tool}`; `cargo xtask test` says how", self.name());
         let strict = std::env::var("CI").is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
         assert!(!strict, "{why}");
         eprintln!("SKIPPED: {why}");
         false
+    }
+
+    /// Flags for clang.
+    fn clang_flags(self) -> Vec<&'static str> {
+        match self.board() {
+            None => Vec::new(),
+            Some(_) if self == Self::Rv32 => {
+                vec!["--target=riscv32-none-elf", "-march=rv32imc", "-mabi=ilp32"]
+            }
+            Some(board) => [&["--target=arm-none-eabi", "-mthumb"], board.flags].concat(),
+        }
     }
 }
 
@@ -223,6 +245,30 @@ pub fn compile_c(
     headers: &[(&str, &str)],
     flags: &[&str],
 ) -> Result<CProgram, String> {
+    compile(core, sources, headers, flags, None)
+}
+
+/// The same with the first of the sources compiled by clang, with all warnings, and linked to the others.
+///
+/// # Errors
+/// What the compilers or the linker said.
+pub fn compile_c_by_clang(
+    core: Core,
+    sources: &[(&str, &str)],
+    headers: &[(&str, &str)],
+    flags: &[&str],
+) -> Result<CProgram, String> {
+    let clang = [&["-O2", "-ffreestanding", "-pedantic"], &*core.clang_flags()].concat();
+    compile(core, sources, headers, flags, Some(&clang))
+}
+
+fn compile(
+    core: Core,
+    sources: &[(&str, &str)],
+    headers: &[(&str, &str)],
+    flags: &[&str],
+    clang: Option<&[&str]>,
+) -> Result<CProgram, String> {
     let folder = TempDir::new().map_err(|error| format!("a temporary folder: {error}"))?;
     let write = |name: &str, text: &str| {
         fs::write(folder.path().join(name), text).map_err(|error| format!("{name}: {error}"))
@@ -264,7 +310,14 @@ pub fn compile_c(
             }
         }
     }
-    command.args(flags).args(sources.iter().map(|(name, _)| name)).arg(runtime.0).arg("-lgcc");
+    let mut inputs: Vec<&str> = sources.iter().map(|(name, _)| *name).collect();
+    if let Some(clang_flags) = clang {
+        let mut clang = Command::new("clang");
+        clang.current_dir(folder.path()).args(STRICT).args(clang_flags).args(flags);
+        finish(clang.args(["-I.", "-c", "-o", "first.o", inputs[0]]))?;
+        inputs[0] = "first.o";
+    }
+    command.args(flags).args(inputs).arg(runtime.0).arg("-lgcc");
     finish(&mut command)?;
     if core != Core::Host {
         write("count.c", include_str!("../embedded/count.c"))?;

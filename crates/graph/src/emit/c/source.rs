@@ -110,13 +110,15 @@ pub struct Source {
     items: Vec<String>,
     /// The text of what is printed once, by name.
     known: BTreeMap<String, String>,
+    /// Functions that are printed only where another item mentions them: names by item.
+    helpers: BTreeMap<usize, String>,
     constant_bytes: usize,
 }
 
 impl Source {
     pub(crate) fn new(prefix: &str) -> Self {
-        let (items, known) = (Vec::new(), BTreeMap::new());
-        Self { prefix: prefix.to_owned(), items, known, constant_bytes: 0 }
+        let (items, known, helpers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { prefix: prefix.to_owned(), items, known, helpers, constant_bytes: 0 }
     }
 
     /// What every name of the file begins with.
@@ -149,7 +151,8 @@ impl Source {
         self.item(text);
     }
 
-    /// The functions that read and write integers of a storage, `at_u8` and `put_u8`.
+    /// The functions that read and write integers of a storage, `at_u8` and `put_u8`, for items that
+    /// mention them.
     pub(crate) fn access(&mut self, storage: Storage) {
         let values = [("P", "$P"), ("S", storage.short()), ("T", storage.ctype())];
         let (at, put) = match storage {
@@ -159,8 +162,13 @@ impl Source {
                 (at[usize::from(is_signed)], include_str!("text/put_4.c"))
             }
         };
-        self.once(&format!("at_{}", storage.short()), fill(at, &values));
-        self.once(&format!("put_{}", storage.short()), fill(put, &values));
+        for (verb, text) in [("at", at), ("put", put)] {
+            let name = format!("{verb}_{}", storage.short());
+            if !self.known.contains_key(&name) {
+                self.helpers.insert(self.items.len(), format!("{}_{name}(", self.prefix));
+            }
+            self.once(&name, fill(text, &values));
+        }
     }
 
     /// Adds a constant array; `ctype` is one of the fixed-width integer types.
@@ -206,7 +214,13 @@ impl Source {
 
     /// The items, an empty line between each two.
     pub(crate) fn text(&self) -> String {
-        self.items.join("\n")
+        let is_printed = |i: usize| {
+            self.helpers.get(&i).is_none_or(|name| {
+                self.items.iter().enumerate().any(|(j, item)| i != j && item.contains(name))
+            })
+        };
+        let printed = self.items.iter().enumerate().filter(|&(i, _)| is_printed(i));
+        printed.map(|(_, item)| item.as_str()).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -233,6 +247,15 @@ mod tests {
         let expected =
             "int net_clamp;\n\nstatic const int16_t net_bias[3] = {\n    1, -2, 3,\n};\n";
         assert_eq!(source.text(), expected);
+    }
+
+    #[test]
+    fn access_is_printed_where_it_is_needed() {
+        let mut source = Source::new("net");
+        source.access(Storage::Whole(Element::U8));
+        source.item("int f(void) { return net_at_u8(0, 0); }");
+        let text = source.text();
+        assert!(text.contains("int32_t net_at_u8(") && !text.contains("net_put_u8("), "{text}");
     }
 
     #[test]
