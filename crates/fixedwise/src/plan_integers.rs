@@ -233,7 +233,10 @@ fn read_array(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<
     if array.data.len() == count {
         return Ok(array.data);
     }
-    Err(format!("array `{name}` has {} elements, the network takes {count}", array.data.len()))
+    Err(format!(
+        "array `{name}` has {} elements, the network takes {count}: the plan was made for another model",
+        array.data.len()
+    ))
 }
 
 #[cfg(test)]

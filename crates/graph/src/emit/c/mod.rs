@@ -301,7 +301,7 @@ fn identifiers(fixed: &FixedGraph, prefix: &str) -> Vec<String> {
     fixed.nodes.iter().map(|node| names.unique(&format!("{prefix}_{}", node.name))).collect()
 }
 
-/// Refuses what is not a C identifier.
+/// Refuses what is not a C identifier, or whose header would hide one of the C library.
 ///
 /// # Errors
 /// [`EmitError::Name`].
@@ -358,10 +358,16 @@ pub fn check_name(name: &str) -> Result<(), EmitError> {
         "volatile",
         "while",
     ];
+    const HEADERS: &[&str] = &[
+        "assert", "complex", "ctype", "errno", "fenv", "inttypes", "iso646", "limits", "locale",
+        "math", "setjmp", "signal", "stdarg", "stdbool", "stddef", "stdint", "stdio", "stdlib",
+        "string", "tgmath", "time", "wchar", "wctype",
+    ];
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(is_word)
         && name.len() <= 63
-        && !WORDS.contains(&name);
+        && !WORDS.contains(&name)
+        && !HEADERS.contains(&name);
     if is_name { Ok(()) } else { Err(EmitError::Name { name: name.to_owned() }) }
 }
