@@ -5,7 +5,7 @@ use crate::{
     data::Preprocess,
     measure::integers,
     model::Model,
-    output::{OutputFolder, io_error, write_file},
+    output::{OutputFolder, io_error, write_files},
     plan_file::{RAW_PIXELS, read_plan},
     sets::DataOptions,
     target_file::named_target,
@@ -125,9 +125,8 @@ pub fn export(
     for (path, _) in &files {
         refuse_others(path, &sources)?;
     }
-    for (path, contents) in &files {
-        write_file(path, contents)?;
-    }
+    let contents = files.iter().map(|(path, contents)| (path.clone(), contents.as_slice()));
+    write_files(&contents.collect::<Vec<_>>())?;
     drop(folder);
     Ok(Exported { files: files.into_iter().map(|(path, _)| path).collect(), inexact })
 }
@@ -149,10 +148,11 @@ pub(crate) fn integer_network(
         Ok::<_, Error>((model, plan))
     };
     // Pixels are bytes unless the plan says otherwise, and bytes alone are divided by 255.
-    let (mut model, mut chosen) = for_pixels(true)?;
-    if chosen.input != RAW_PIXELS {
-        (model, chosen) = for_pixels(false)?;
-    }
+    let (model, chosen) = match for_pixels(true) {
+        Ok(both) if both.1.input == RAW_PIXELS => both,
+        Ok(_) => for_pixels(false)?,
+        Err(error) => for_pixels(false).map_err(|_| error)?,
+    };
     let graph = model.prepared(chosen.semantics)?;
     integers(&graph, &chosen, target)?.ok_or_else(|| Error::Plan {
         path: plan.to_owned(),

@@ -4,7 +4,7 @@ use crate::{
     DataOptions, DataSource, Error,
     export::{ExportOptions, checked_name, integer_network, refuse_others},
     model::Model,
-    output::{OutputFolder, write_file},
+    output::{OutputFolder, write_files},
     sets::Sets,
     table::{Align, Style, Table, add_line, grouped, shortened},
 };
@@ -192,9 +192,8 @@ pub fn export_c(
     for (path, _) in &files {
         refuse_others(path, &sources)?;
     }
-    for (path, text) in &files {
-        write_file(path, text.as_bytes())?;
-    }
+    let files = files.iter().map(|(path, text)| (path.clone(), text.as_bytes()));
+    write_files(&files.collect::<Vec<_>>())?;
     drop(folder);
     Ok(exported)
 }

@@ -26,17 +26,41 @@ pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), Error> {
     write(path, contents).map_err(|source| io_error("write", path, source))
 }
 
+/// Writes files that belong together: all are on the disk before the first is renamed.
+///
+/// # Errors
+/// [`Error::Io`] naming the path.
+pub(crate) fn write_files(files: &[(PathBuf, &[u8])]) -> Result<(), Error> {
+    let written = files.iter().map(|(path, contents)| {
+        let temporary = unnamed(path, contents);
+        temporary.map_err(|source| io_error("write", path, source))
+    });
+    let written: Vec<_> = written.collect::<Result<_, _>>()?;
+    for (temporary, (path, _)) in written.into_iter().zip(files) {
+        renamed(temporary, path).map_err(|source| io_error("write", path, source))?;
+    }
+    Ok(())
+}
+
 fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+    renamed(unnamed(path, contents)?, path)
+}
+
+/// The contents on the disk, under another name in the folder of the path.
+fn unnamed(path: &Path, contents: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    let folder = folder_of(path);
-    let mut temporary = temporary(folder)?;
+    let mut temporary = temporary(folder_of(path))?;
     temporary.write_all(contents)?;
     temporary.as_file().sync_all()?;
+    Ok(temporary)
+}
+
+fn renamed(temporary: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     temporary.persist(path).map_err(|error| error.error)?;
     // The rename itself reaches the disk with the folder; not every file system can do that.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
     Ok(())
 }
 
@@ -121,6 +145,19 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), contents);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_that_belong_together_are_written_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b/c"].map(|name| folder.path().join(name));
+        let files = paths.clone().map(|path| (path, &b"new"[..]));
+        let error = write_files(&files).unwrap_err().to_string();
+        assert!(error.contains("b/c"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        fs::create_dir(folder.path().join("b")).unwrap();
+        write_files(&files).unwrap();
+        assert!(paths.iter().all(|path| fs::read(path).unwrap() == b"new"));
     }
 
     #[test]

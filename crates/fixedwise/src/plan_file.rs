@@ -198,7 +198,8 @@ fn quoted(name: &str) -> String {
 ///
 /// # Errors
 /// [`Error`] naming the file, with the line where there is one, for a file that cannot be read, a
-/// duplicate or unknown key, a format out of range, and a tensor the network does not have.
+/// duplicate or unknown key, a format out of range, a tensor the network does not have, and integers that
+/// were rounded from other weights than the model's.
 ///
 /// ```
 /// # fn main() -> Result<(), fixedwise::Error> {
@@ -217,6 +218,24 @@ fn quoted(name: &str) -> String {
 /// # }
 /// ```
 pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Result<Plan, Error> {
+    read(path, model, semantics, true)
+}
+
+/// The same for what looks at formats: integers may have been rounded from other weights.
+pub(crate) fn read_formats(
+    path: &Path,
+    model: &Model,
+    semantics: Option<Semantics>,
+) -> Result<Plan, Error> {
+    read(path, model, semantics, false)
+}
+
+fn read(
+    path: &Path,
+    model: &Model,
+    semantics: Option<Semantics>,
+    is_own: bool,
+) -> Result<Plan, Error> {
     let text = output::read_text(path)?;
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
@@ -240,7 +259,7 @@ pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Re
         let mut plan = file.plan(&text, &graph, semantics).map_err(refuse)?;
         if let Some((name, sha256)) = file.integers(&text, semantics).map_err(refuse)? {
             let path = path.with_file_name(name);
-            plan.rounded = plan_integers::read(&path, Some(sha256), &plan, &graph)?;
+            plan.rounded = plan_integers::read(&path, Some(sha256), &plan, &graph, is_own)?;
         }
         Ok(plan)
     }

@@ -2,13 +2,17 @@
 //!
 //! For each such layer four arrays: `<layer>/weights`, `[output channel, rest]` in the layer's own
 //! order; `<layer>/scales` and `<layer>/bias`, `[output channel]`; and `<layer>/format`, the
-//! bits, binary point and range of the format that the weights were rounded for.
+//! bits, binary point and range of the format that the weights were rounded for. `<layer>/sums` tells
+//! the layer that they were rounded from.
 
 use crate::{Error, output, plan_file::plan_toml};
 use fixedwise_codec::npz::{Array, ArrayData, Npz, encode_archive, encode_integers, encode_npy};
-use fixedwise_fixed::{Format, Range};
+use fixedwise_fixed::{
+    Format, Range,
+    convert::{count_to_f64, f64_to_f32},
+};
 use fixedwise_graph::{
-    Graph, Node, Plan, Rounded,
+    Graph, Node, Op, Plan, Rounded,
     passes::{equalizable, equalize},
 };
 use std::{collections::BTreeMap, io::Cursor, path::Path, sync::Arc};
@@ -18,23 +22,32 @@ const MAX_SCALE: f32 = 1_073_741_824.0;
 /// Bytes that an element takes in memory at most.
 const ELEMENT_BYTES: usize = 8;
 /// Arrays of a layer; `coarser` is there where output channels have binary points of their own.
-const KINDS: [&str; 5] = ["weights", "scales", "bias", "coarser", "format"];
+const KINDS: [&str; 6] = ["weights", "scales", "bias", "coarser", "format", "sums"];
 /// Bits by which a channel's binary point may lie right of its tensor's.
 const MAX_COARSER: u8 = 15;
+
+/// How far sums of a layer may lie apart, as part of the sum of magnitudes: what other orders of additions
+/// change is far less, another training far more.
+const SAME: f64 = 1e-5;
 
 /// What an array may hold at least, so that a wrong one is told by its extents.
 const MIN_BYTES: usize = 1 << 16;
 
-/// Writes a plan: `plan.toml` at `path`, and, where weights are not rounded to the nearest, their
+/// Writes a plan of a network: `plan.toml` at `path`, and, where weights are not rounded to the nearest, their
 /// integers in the `.npz` file of the same name beside it.
 ///
 /// # Errors
 /// [`Error`] naming the file that cannot be written.
-pub(crate) fn write_plan(path: &Path, plan: &Plan, target: Option<&str>) -> Result<(), Error> {
+pub(crate) fn write_plan(
+    path: &Path,
+    plan: &Plan,
+    graph: &Graph,
+    target: Option<&str>,
+) -> Result<(), Error> {
     if plan.rounded.is_empty() {
         return output::write_file(path, plan_toml(plan, target, None).as_bytes());
     }
-    let bytes = encode(plan);
+    let bytes = encode(plan, graph);
     let integers = path.with_extension("npz");
     let name = integers.file_name().unwrap_or_default().to_string_lossy();
     // First, so that a plan never names what is not there.
@@ -71,7 +84,7 @@ pub(crate) fn in_scale_of(plan: &Plan, graph: &Graph) -> Graph {
 }
 
 /// The bytes of `plan.npz`; the same plan has the same bytes.
-fn encode(plan: &Plan) -> Vec<u8> {
+fn encode(plan: &Plan, graph: &Graph) -> Vec<u8> {
     let mut arrays = Vec::new();
     for (name, rounded) in &plan.rounded {
         let channels = rounded.scales.len();
@@ -90,21 +103,61 @@ fn encode(plan: &Plan) -> Vec<u8> {
         if let Some(format) = plan.layer(name).and_then(|layer| layer.weights) {
             arrays.push((format!("{name}/format"), encode_integers(&[3], &numbers(format))));
         }
+        if let Some(id) = graph.find(name) {
+            let sums = sums(&graph.nodes[id]).map(f64_to_f32).to_vec();
+            let array = Array { shape: vec![sums.len()], data: ArrayData::F32(sums) };
+            arrays.push((format!("{name}/sums"), encode_npy(&array)));
+        }
     }
     encode_archive(arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())))
 }
 
 fn numbers(format: Format) -> [i64; 3] {
-    let range = match format.range {
+    [i64::from(format.bits), i64::from(format.frac), range_number(format.range).into()]
+}
+
+fn range_number(range: Range) -> u8 {
+    match range {
         Range::Narrow => 0,
         Range::Full => 1,
         Range::Unsigned => 2,
+    }
+}
+
+/// Of weights, biases and what depends on the border: the sum of magnitudes, and one with weights of all
+/// sorts.
+fn sums(node: &Node) -> [f64; 6] {
+    let (bias, tap_bias): (&[f32], &[f32]) = match &node.op {
+        Op::Conv(conv) => (&conv.bias, &conv.tap_bias),
+        Op::Gemm(gemm) => (&gemm.bias, &[]),
+        _ => (&[], &[]),
     };
-    [i64::from(format.bits), i64::from(format.frac), range]
+    let mut all = [0.0; 6];
+    for (i, values) in [node.op.weights().unwrap_or(&[]), bias, tap_bias].into_iter().enumerate() {
+        for (at, &value) in values.iter().enumerate() {
+            all[2 * i] += f64::from(value.abs());
+            all[2 * i + 1] += f64::from(value) * (count_to_f64(at * 7919 % 251) / 125.0 - 1.0);
+        }
+    }
+    all
+}
+
+/// Whether the integers were rounded from a layer like this one; of files without sums that is not known.
+fn is_of(npz: &mut Npz<Cursor<&[u8]>>, node: &Node) -> Result<bool, String> {
+    let name = format!("{}/sums", node.name);
+    if !npz.contains(&name) {
+        return Ok(true);
+    }
+    let (own, found) = (sums(node), floats(npz, &name, 6)?);
+    let is_same = |i: usize| {
+        let magnitude = own[i / 2 * 2].max(f64::from(found[i / 2 * 2]));
+        (own[i] - f64::from(found[i])).abs() <= SAME * magnitude
+    };
+    Ok((0..own.len()).all(is_same))
 }
 
 /// Reads the integers of `plan` from `path`; `sha256` is what the plan says of the file, where it
-/// says something.
+/// says something. With `is_own` they must have been rounded from the weights of this network.
 ///
 /// # Errors
 /// [`Error`] naming the file, the layer and the way out.
@@ -113,6 +166,7 @@ pub(crate) fn read(
     sha256: Option<&str>,
     plan: &Plan,
     graph: &Graph,
+    is_own: bool,
 ) -> Result<BTreeMap<String, Arc<Rounded>>, Error> {
     let refuse = |problem| Error::Plan { path: path.to_owned(), line: None, problem };
     let bytes = output::read(path)?;
@@ -124,13 +178,14 @@ pub(crate) fn read(
                 .to_owned(),
         ));
     }
-    decode(&bytes, plan, graph).map_err(refuse)
+    decode(&bytes, plan, graph, is_own).map_err(refuse)
 }
 
 fn decode(
     bytes: &[u8],
     plan: &Plan,
     graph: &Graph,
+    is_own: bool,
 ) -> Result<BTreeMap<String, Arc<Rounded>>, String> {
     let most = graph.layers().filter_map(|(_, node)| node.op.weights().map(<[f32]>::len)).max();
     let limit = most.unwrap_or(0).saturating_mul(ELEMENT_BYTES).max(MIN_BYTES);
@@ -150,6 +205,14 @@ fn decode(
     for (id, node) in graph.layers() {
         if KINDS.iter().any(|kind| npz.contains(&format!("{}/{kind}", node.name))) {
             let rounded = layer(&mut npz, plan, node, scalable[id])?;
+            if is_own && !is_of(&mut npz, node)? {
+                return Err(format!(
+                    "the integers of `{}` were rounded from other weights or with other preprocessing; \
+                     give the model and `--preprocess` of the run that made the plan, or remove the \
+                     `integers` lines from it to round weights to the nearest",
+                    node.name
+                ));
+            }
             all.insert(node.name.clone(), Arc::new(rounded));
         }
     }
@@ -169,7 +232,10 @@ fn layer(
     let Some(format) = format.filter(|&format| numbers(format)[..] == made_for[..]) else {
         let now = format.map_or_else(
             || "has no format for its weights".to_owned(),
-            |format| format!("has bits = {}, frac = {}", format.bits, format.frac),
+            |format| {
+                let range = ["narrow", "full", "unsigned"][usize::from(range_number(format.range))];
+                format!("has bits = {}, frac = {}, {range}", format.bits, format.frac)
+            },
         );
         return Err(format!(
             "the integers of `{name}` were rounded for bits = {}, frac = {}, and the plan {now}; \
@@ -245,7 +311,7 @@ mod tests {
     use crate::{Model, Semantics, read_plan};
     use std::fs;
 
-    const LAYER: &str = "conv2d_2";
+    const LAYER: &str = "conv2d_1";
 
     fn model() -> Model {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -278,20 +344,21 @@ mod tests {
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let model = model();
+        let graph = model.prepared(Semantics::Integer).unwrap();
         let plan = plan(folder.path(), &model);
         let path = folder.path().join("plan.toml");
-        write_plan(&path, &plan, Some("fpga")).unwrap();
+        write_plan(&path, &plan, &graph, Some("fpga")).unwrap();
         assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
         assert_eq!(crate::plan_target(&path).unwrap().as_deref(), Some("fpga"));
         let first = fs::read(folder.path().join("plan.npz")).unwrap();
-        write_plan(&path, &plan, Some("fpga")).unwrap();
+        write_plan(&path, &plan, &graph, Some("fpga")).unwrap();
         assert_eq!(fs::read(folder.path().join("plan.npz")).unwrap(), first);
         assert!(formats_alone(plan.clone(), &path).unwrap().rounded.is_empty());
 
         let mut plan = plan;
         let rounded = Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap());
         rounded.coarser = (0..rounded.scales.len()).map(|c| u8::try_from(c % 3).unwrap()).collect();
-        write_plan(&path, &plan, None).unwrap();
+        write_plan(&path, &plan, &graph, None).unwrap();
         assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
     }
 
@@ -299,12 +366,13 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let model = model();
+        let graph = model.prepared(Semantics::Integer).unwrap();
         let good = plan(folder.path(), &model);
         let path = folder.path().join("plan.toml");
         let change = |change: &dyn Fn(&mut Rounded)| {
             let mut plan = good.clone();
             change(Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap()));
-            write_plan(&path, &plan, None).unwrap();
+            write_plan(&path, &plan, &graph, None).unwrap();
             read_plan(&path, &model, None).unwrap_err().to_string()
         };
         for (problem, error) in [
@@ -317,7 +385,11 @@ mod tests {
             assert!(error.contains(problem) && error.contains("plan.npz"), "{error}");
             assert!(error.contains(LAYER), "{error}");
         }
-        write_plan(&path, &good, None).unwrap();
+        write_plan(&path, &good, &graph, None).unwrap();
+        let other = model.clone().with_affine(vec![0.5], vec![0.25]).unwrap();
+        let error = read_plan(&path, &other, None).unwrap_err().to_string();
+        assert!(error.contains("other preprocessing") && error.contains(LAYER), "{error}");
+        assert_eq!(crate::plan_file::read_formats(&path, &other, None).unwrap(), good);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("bits = 8, frac = 7 }", "bits = 6, frac = 5 }")).unwrap();
         let error = read_plan(&path, &model, None).unwrap_err().to_string();

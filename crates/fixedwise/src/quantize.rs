@@ -14,7 +14,7 @@ use crate::{
     options::{check_quantizer, check_strategy},
     output::{OutputFolder, write_file},
     pareto::{self, Balance},
-    plan_file::read_plan,
+    plan_file::read_formats,
     plan_integers::{formats_alone, write_plan},
     progress::{Halt, Observer, Progress, Step},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
@@ -164,7 +164,7 @@ impl Job<'_> {
         options.search.nodes(&graph, options.semantics)?;
         let start = options.start.as_deref();
         let start = start.map(|path| {
-            let plan = read_plan(path, &model, Some(options.semantics))?;
+            let plan = read_formats(path, &model, Some(options.semantics))?;
             formats_alone(plan, path)
         });
         let start = start.transpose()?;
@@ -263,7 +263,7 @@ impl Job<'_> {
         if let Some(folder) = &folder {
             let path = |name: &str| folder.path().join(name);
             let name = target.map(|target| target.name.as_str());
-            write_plan(&path("plan.toml"), &plan, name)?;
+            write_plan(&path("plan.toml"), &plan, &graph, name)?;
             write_file(&path("result.json"), result.to_json().as_bytes())?;
         }
         Ok(Outcome { plan, result, trace: found.outcome.trace })

@@ -143,7 +143,7 @@ pub enum EmitError {
     /// A name that a compiler would refuse.
     #[error(
         "`{name}` is not a C identifier: take letters, digits and underscores, a letter first, and \
-         no word of the language or header of its library"
+         no word of the language, header of its library or target of make"
     )]
     Name { name: String },
     /// A sum that only the search's executor can hold.

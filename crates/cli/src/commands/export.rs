@@ -5,9 +5,9 @@ use crate::{
     arguments::{self, ModelArguments},
     terminal,
 };
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
-use fixedwise::{CExport, ExportForm, ExportOptions};
+use fixedwise::{CExport, ExportForm, ExportOptions, Target};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -97,9 +97,9 @@ struct ToC {
     #[command(flatten)]
     to: ToFolder,
     /// What the code runs on: generic, cortex-m0, cortex-m4, cortex-m55, riscv32, or a .toml of your
-    /// own; docs/targets.md.
-    #[arg(long, value_name = "NAME", default_value = "generic")]
-    target: String,
+    /// own; by default what the plan is for, else generic. See docs/targets.md.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
     /// Whose the working memory is.
     #[arg(long, value_name = "OWNER", default_value = "caller")]
     arena: ArenaName,
@@ -147,7 +147,7 @@ fn options(network: &Network, name: Option<String>) -> Result<ExportOptions> {
 fn export_c(arguments: &ToC) -> Result<Verdict> {
     let ToFolder { network, output, name } = &arguments.to;
     let c = CExport {
-        target: fixedwise::read_target(&arguments.target)?,
+        target: target_of(arguments.target.as_deref(), &network.plan)?,
         static_arena: matches!(arguments.arena, ArenaName::Static),
         images: arguments::source(arguments.test.as_deref())?,
         n_inputs: usize::from(arguments.inputs),
@@ -160,6 +160,16 @@ fn export_c(arguments: &ToC) -> Result<Verdict> {
         terminal::print(&exported.summary(terminal::has_color()))?;
     }
     Ok(Verdict::Done)
+}
+
+/// The target that is named, or that the plan names.
+fn target_of(named: Option<&str>, plan: &Path) -> Result<Target> {
+    if let Some(name) = named {
+        return Ok(fixedwise::read_target(name)?);
+    }
+    let Some(name) = fixedwise::plan_target(plan)? else { return Ok(Target::default()) };
+    fixedwise::read_target(&name)
+        .with_context(|| format!("the plan is for target `{name}`: give its file with --target"))
 }
 
 /// A form that `quantize --emit` writes beside its plan.

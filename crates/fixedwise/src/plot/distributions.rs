@@ -6,8 +6,12 @@ use super::{
     count, theme,
 };
 use crate::{
-    DataOptions, Error, Format, Observer, Progress, Step, model::Model, plan_file::read_plan,
-    plan_integers::in_scale_of, sets::Sets, table::grouped,
+    DataOptions, Error, Format, Observer, Progress, Step,
+    model::Model,
+    plan_file::{read_formats, read_plan},
+    plan_integers::in_scale_of,
+    sets::Sets,
+    table::grouped,
 };
 use fixedwise_fixed::convert::{count_to_u64, exp2, f64_to_count, i64_to_f64, u64_to_f64};
 use fixedwise_kernels::Kernels;
@@ -71,7 +75,9 @@ fn run(
     if let Some(calibration) = &calibration {
         model = model.with_preprocessing(calibration)?;
     }
-    let plan = read_plan(plan, &model, None)?;
+    // Without data nothing tells of preprocessing.
+    let read = if calibration.is_some() { read_plan } else { read_formats };
+    let plan = read(plan, &model, None)?;
     // Formats are of the values that the plan has, which may be scaled by powers of two.
     let graph = in_scale_of(&plan, &model.prepared(plan.semantics)?);
     let mut about = "weights as the layer has them".to_owned();

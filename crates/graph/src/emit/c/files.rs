@@ -64,6 +64,21 @@ impl Printed<'_> {
             ("INPUT_FRAC", input.format.frac.to_string()),
             ("OUTPUT_BITS", output.format.bits.to_string()),
             ("OUTPUT_FRAC", output.format.frac.to_string()),
+            (
+                "OVERLAP",
+                if is_callers {
+                    "Input, output and arena must not overlap."
+                } else {
+                    "Input and output must not overlap. The working memory is one\n * static array: \
+                     one run at a time."
+                }
+                .to_owned(),
+            ),
+            (
+                "OWNER",
+                if is_callers { "" } else { ", a static array of the code: one run at a time" }
+                    .to_owned(),
+            ),
             ("ARENA_TYPE", sized),
             ("ARENA_ITEM", fill_names(item)),
             ("PARAMETER", fill_names(if is_callers { ", $P_arena *arena" } else { "" })),
@@ -119,13 +134,13 @@ impl Printed<'_> {
     /// The table of layers.
     fn page(&self) -> String {
         let mut page = String::from(
-            "| layer | kernel | weights | bias | output | constants, bytes | value, bytes | \
-             scratch, bytes |\n|---|---|---|---|---|---:|---:|---:|\n",
+            "| node | layer | kernel | weights | bias | output | constants, bytes | value, bytes | \
+             scratch, bytes |\n|---:|---|---|---|---|---|---:|---:|---:|\n",
         );
         let format = |format: Option<Format>, none: &str| {
             format.map_or_else(|| none.to_owned(), |format| format!("`{format}`"))
         };
-        for (node, layer) in self.fixed.nodes.iter().zip(self.layers) {
+        for (id, (node, layer)) in self.fixed.nodes.iter().zip(self.layers).enumerate() {
             let (weights, bias) = match &node.op {
                 FixedOp::Conv(conv) => {
                     let bias = format(conv.bias_format, "at the sum's scale");
@@ -136,7 +151,7 @@ impl Printed<'_> {
             let CLayer { name, kernel, constant_bytes, value_bytes, scratch_bytes, .. } = layer;
             writeln!(
                 page,
-                "| {name} | {kernel} | {weights} | {bias} | {} | {constant_bytes} | {value_bytes} \
+                "| {id} | {name} | {kernel} | {weights} | {bias} | {} | {constant_bytes} | {value_bytes} \
                  | {scratch_bytes} |",
                 format(Some(node.format), "")
             )

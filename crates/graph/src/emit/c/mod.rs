@@ -295,13 +295,16 @@ fn run_body(
     body
 }
 
-/// A C identifier for each node, none twice.
+/// A C identifier for each node. Its number keeps it apart from other nodes' constants and from what has the
+/// prefix alone, such as the interface.
 fn identifiers(fixed: &FixedGraph, prefix: &str) -> Vec<String> {
     let mut names = Names::new(Alphabet::Identifier);
-    fixed.nodes.iter().map(|node| names.unique(&format!("{prefix}_{}", node.name))).collect()
+    let nodes = fixed.nodes.iter().enumerate();
+    nodes.map(|(id, node)| names.unique(&format!("{prefix}_{id}_{}", node.name))).collect()
 }
 
-/// Refuses what is not a C identifier, or whose header would hide one of the C library.
+/// Refuses what is not a C identifier, whose header would hide one of the C library, and targets that build
+/// tools have already.
 ///
 /// # Errors
 /// [`EmitError::Name`].
@@ -358,16 +361,18 @@ pub fn check_name(name: &str) -> Result<(), EmitError> {
         "volatile",
         "while",
     ];
-    const HEADERS: &[&str] = &[
+    // What CMake and make keep for themselves stands at the end.
+    const OTHERS: &[&str] = &[
         "assert", "complex", "ctype", "errno", "fenv", "inttypes", "iso646", "limits", "locale",
         "math", "setjmp", "signal", "stdarg", "stdbool", "stddef", "stdint", "stdio", "stdlib",
-        "string", "tgmath", "time", "wchar", "wctype",
+        "string", "tgmath", "time", "wchar", "wctype", "all", "clean", "help", "install",
+        "package", "test",
     ];
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(is_word)
         && name.len() <= 63
         && !WORDS.contains(&name)
-        && !HEADERS.contains(&name);
+        && !OTHERS.contains(&name);
     if is_name { Ok(()) } else { Err(EmitError::Name { name: name.to_owned() }) }
 }

@@ -35,14 +35,15 @@ extern "C" {
 typedef $X $P_input;
 typedef $Y $P_output;
 $ARENA_TYPE
-/* Runs the network on one input. Input, output and arena must not overlap. */
+/* Runs the network on one input. $OVERLAP */
 void $P_run(const $P_input *input, $P_output *output$PARAMETER);
 
 /* The index of the largest output, the first among equals: the class a classifier says. */
 int32_t $P_argmax(const $P_output *output);
 
 #ifdef $N_DEBUG
-/* Yours to define: sees each intermediate value, right after it was computed. */
+/* Yours to define: sees each intermediate value, right after it was computed; README.md has the numbers of
+ * nodes. */
 void $P_dump(int32_t node, const void *values, int32_t bytes);
 #endif
 
