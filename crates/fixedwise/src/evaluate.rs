@@ -5,7 +5,7 @@ use crate::{
     budget::Limits,
     measure::{integers, measure, peak_ram},
     model::Model,
-    plan_file::read_plan,
+    plan_file::read_own_plan,
     progress::{Observer, Progress, Step},
     result::{ImagesResult, RunResult, SetResult},
     sets::{DataOptions, Sets},
@@ -90,7 +90,7 @@ fn run(
     let is_asked = options.target.is_some();
     let target = options.target.clone();
     let target = target.map_or_else(|| named_target(plan), |target| Ok(Some(target)))?;
-    let plan = read_plan(plan, &model, options.semantics)?;
+    let plan = read_own_plan(plan, &model, options.semantics)?;
     budget::check_semantics(plan.semantics, is_asked)?;
     let graph = model.prepared(plan.semantics)?;
 

@@ -6,7 +6,7 @@ use crate::{
     measure::integers,
     model::Model,
     output::{OutputFolder, io_error, write_files},
-    plan_file::{RAW_PIXELS, read_plan},
+    plan_file::{RAW_PIXELS, read_own_plan},
     sets::DataOptions,
     target_file::named_target,
 };
@@ -144,7 +144,7 @@ pub(crate) fn integer_network(
     let for_pixels = |is_u8: bool| {
         let (scale, shift) = preprocess.affine(loaded.input_shape().c, is_u8)?;
         let model = loaded.clone().with_affine(scale, shift)?;
-        let plan = read_plan(plan, &model, None)?;
+        let plan = read_own_plan(plan, &model, None)?;
         Ok::<_, Error>((model, plan))
     };
     // Pixels are bytes unless the plan says otherwise, and bytes alone are divided by 255.

@@ -9,7 +9,7 @@ use crate::{
     measure::measure,
     model::Model,
     output::{OutputFolder, write_file},
-    plan_file::read_plan,
+    plan_file::read_own_plan,
     progress::{Observer, Progress, Step},
     quantize::quantize_observed,
     result::{Ended, MaxLossResult, ModelResult, SetResult, TOOL},
@@ -194,7 +194,7 @@ pub fn generalize_observed(
     let mut result = Generalization::default();
     let plan = if let Some(path) = &options.plan {
         "given".clone_into(&mut result.strategy);
-        read_plan(path, &loaded, None)?
+        read_own_plan(path, &loaded, None)?
     } else {
         let tuned = tuned_data(data, &source, &ranges, options.tune, &loaded)?;
         let found = quantize_observed(model, &tuned, &options.quantize, observer, stop)?;

@@ -198,8 +198,7 @@ fn quoted(name: &str) -> String {
 ///
 /// # Errors
 /// [`Error`] naming the file, with the line where there is one, for a file that cannot be read, a
-/// duplicate or unknown key, a format out of range, a tensor the network does not have, and integers that
-/// were rounded from other weights than the model's.
+/// duplicate or unknown key, a format out of range, and a tensor the network does not have.
 ///
 /// ```
 /// # fn main() -> Result<(), fixedwise::Error> {
@@ -218,16 +217,17 @@ fn quoted(name: &str) -> String {
 /// # }
 /// ```
 pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Result<Plan, Error> {
-    read(path, model, semantics, true)
+    read(path, model, semantics, false)
 }
 
-/// The same for what looks at formats: integers may have been rounded from other weights.
-pub(crate) fn read_formats(
+/// The same, where the plan's integers must have been rounded from the weights of this model with its
+/// preprocessing.
+pub(crate) fn read_own_plan(
     path: &Path,
     model: &Model,
     semantics: Option<Semantics>,
 ) -> Result<Plan, Error> {
-    read(path, model, semantics, false)
+    read(path, model, semantics, true)
 }
 
 fn read(

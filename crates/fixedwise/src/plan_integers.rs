@@ -308,7 +308,7 @@ fn read_array(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Model, Semantics, read_plan};
+    use crate::{Model, Semantics, plan_file::read_own_plan, read_plan};
     use std::fs;
 
     const LAYER: &str = "conv2d_1";
@@ -387,9 +387,9 @@ mod tests {
         }
         write_plan(&path, &good, &graph, None).unwrap();
         let other = model.clone().with_affine(vec![0.5], vec![0.25]).unwrap();
-        let error = read_plan(&path, &other, None).unwrap_err().to_string();
+        let error = read_own_plan(&path, &other, None).unwrap_err().to_string();
         assert!(error.contains("other preprocessing") && error.contains(LAYER), "{error}");
-        assert_eq!(crate::plan_file::read_formats(&path, &other, None).unwrap(), good);
+        assert_eq!(read_plan(&path, &other, None).unwrap(), good);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("bits = 8, frac = 7 }", "bits = 6, frac = 5 }")).unwrap();
         let error = read_plan(&path, &model, None).unwrap_err().to_string();

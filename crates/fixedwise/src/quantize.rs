@@ -14,7 +14,7 @@ use crate::{
     options::{check_quantizer, check_strategy},
     output::{OutputFolder, write_file},
     pareto::{self, Balance},
-    plan_file::read_formats,
+    plan_file::read_plan,
     plan_integers::{formats_alone, write_plan},
     progress::{Halt, Observer, Progress, Step},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
@@ -164,7 +164,7 @@ impl Job<'_> {
         options.search.nodes(&graph, options.semantics)?;
         let start = options.start.as_deref();
         let start = start.map(|path| {
-            let plan = read_formats(path, &model, Some(options.semantics))?;
+            let plan = read_plan(path, &model, Some(options.semantics))?;
             formats_alone(plan, path)
         });
         let start = start.transpose()?;

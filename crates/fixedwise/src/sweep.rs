@@ -7,7 +7,7 @@ use crate::{
     model::Model,
     options::check_quantizer,
     output::{OutputFolder, write_file},
-    plan_file::read_formats,
+    plan_file::read_plan,
     plan_integers::{formats_alone, write_plan},
     progress::{Candidate, Halt, Observer, Progress, Step},
     result::Ended,
@@ -295,7 +295,7 @@ impl Job<'_> {
     fn plan(&self, model: &Model) -> Result<Option<Plan>, Error> {
         let path = self.options.plan.as_deref();
         let plan = path.map(|path| {
-            let plan = read_formats(path, model, self.options.semantics)?;
+            let plan = read_plan(path, model, self.options.semantics)?;
             formats_alone(plan, path)
         });
         plan.transpose()

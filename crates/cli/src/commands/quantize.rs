@@ -44,7 +44,7 @@ EXAMPLES
 
   For a Cortex-M4 with 64 KiB of flash and 20 KiB of RAM to spare, the smallest flash:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o board \\
-        --target cortex-m4 --objective flash --max-flash 64k --max-ram 20k
+        --target cortex-m4 --objective flash --max-flash 64k --max-ram 48k
 
   The same network under half the loss, from what the first run has measured:
     fixedwise quantize --from fixedwise-out --max-loss 0.5%

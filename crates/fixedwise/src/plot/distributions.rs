@@ -8,7 +8,7 @@ use super::{
 use crate::{
     DataOptions, Error, Format, Observer, Progress, Step,
     model::Model,
-    plan_file::{read_formats, read_plan},
+    plan_file::{read_own_plan, read_plan},
     plan_integers::in_scale_of,
     sets::Sets,
     table::grouped,
@@ -76,7 +76,7 @@ fn run(
         model = model.with_preprocessing(calibration)?;
     }
     // Without data nothing tells of preprocessing.
-    let read = if calibration.is_some() { read_plan } else { read_formats };
+    let read = if calibration.is_some() { read_own_plan } else { read_plan };
     let plan = read(plan, &model, None)?;
     // Formats are of the values that the plan has, which may be scaled by powers of two.
     let graph = in_scale_of(&plan, &model.prepared(plan.semantics)?);
