@@ -23,7 +23,7 @@ use std::{
 /// # }
 /// ```
 pub fn write_file(path: &Path, contents: &[u8]) -> Result<(), Error> {
-    write(path, contents).map_err(|source| io_error("write", path, source))
+    write_files(&[(path.to_owned(), contents)])
 }
 
 /// Writes files that belong together: all are on the disk before the first is renamed.
@@ -40,10 +40,6 @@ pub(crate) fn write_files(files: &[(PathBuf, &[u8])]) -> Result<(), Error> {
         renamed(temporary, path).map_err(|source| io_error("write", path, source))?;
     }
     Ok(())
-}
-
-fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
-    renamed(unnamed(path, contents)?, path)
 }
 
 /// The contents on the disk, under another name in the folder of the path.

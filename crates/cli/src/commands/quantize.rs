@@ -42,7 +42,7 @@ EXAMPLES
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o other \\
         --order activations,weights,biases --budget flat,whole,whole --window 2
 
-  For a Cortex-M4 with 64 KiB of flash and 20 KiB of RAM to spare, the smallest flash:
+  For a Cortex-M4 with 64 KiB of flash and 48 KiB of RAM to spare, the smallest flash:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o board \\
         --target cortex-m4 --objective flash --max-flash 64k --max-ram 48k
 
