@@ -111,6 +111,10 @@ fn line(step: &Step) -> Option<Line> {
             memory * 100.0,
             multiplications * 100.0
         )),
+        Step::OutOfReach { memory, limit_bytes, least_bytes } => simple(format!(
+            "--max-{memory}: out of reach, {least_bytes} bytes at least and {limit_bytes} there are; \
+             searching the nearest"
+        )),
         Step::Testing { images } => simple(format!("measuring on {images} test images")),
         _ => return None,
     })

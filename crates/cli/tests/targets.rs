@@ -98,6 +98,38 @@ fn a_budget_that_cannot_be_met_ends_in_2_with_the_nearest_answer() {
     fixedwise(folder).args(arguments("own")).args(own).assert().code(2);
     let own = result(folder, "own");
     assert_eq!((own.budgets.len(), own.budgets[0].limit_bytes), (1, 20_480));
+
+    // Its plan measured without it: that is said.
+    let images = format!("{}:test@0..80", root().join("data/fashion-mnist").display());
+    let model = root().join("models/fashion_small.onnx").display().to_string();
+    let evaluate = ["evaluate", &model, "--plan", "own/plan.toml", "--test", &images];
+    let run = fixedwise(folder).args(evaluate).assert().success();
+    let told = String::from_utf8(run.get_output().stderr.clone()).unwrap();
+    assert!(told.contains("for target `board`, a file of your own"), "{told}");
+    fixedwise(folder).args(evaluate).args(["--target", "board.toml"]).assert().code(2);
+}
+
+#[test]
+fn the_usual_search_ends_in_2_too_with_the_nearest_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tight = ["--target", "cortex-m4", "--max-flash", "8k", "--max-ram", "20k"];
+    let run = fixedwise(folder).args(arguments("out")).args(tight).assert().code(2);
+    let output = run.get_output();
+    let [told, text] =
+        [&output.stderr, &output.stdout].map(|text| String::from_utf8(text.clone()).unwrap());
+    let expected = "--max-ram: out of reach, 40064 bytes at least and 20480 there are";
+    assert!(told.contains(expected), "{told}");
+    assert!(text.contains("✗ Flash takes ") && text.contains("✗ RAM takes "), "{text}");
+    assert!(text.contains("No widths that cortex-m4 stores take less than 40,064"), "{text}");
+    assert!(text.contains("at the peak: conv2d_1, 21,632 bytes"), "{text}");
+    let found = result(folder, "out");
+    assert!(found.bound_met && !found.fits());
+    // As near as the bound lets it: far below the 74 kB of 8 bits.
+    assert!(found.flash_bytes < 30_000, "{}", found.flash_bytes);
+    assert!(found.budgets.iter().all(|budget| budget.least_bytes > Some(budget.limit_bytes)));
+    let model = Model::load(&root().join("models/fashion_small.onnx")).unwrap();
+    read_plan(&folder.join("out/plan.toml"), &model, None).unwrap();
 }
 
 #[test]

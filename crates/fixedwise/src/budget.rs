@@ -79,9 +79,10 @@ pub(crate) fn take(
             found.is_some_and(|s| s.widths.iter().any(|width| width.bits == bits))
         };
         budget.steps = steps((&result.tried, &is_measured), graph, plan, target, budget);
-        if budget.memory == "ram" {
-            budget.least_bytes = Some(least_ram(graph, plan, target)?);
-        }
+        budget.least_bytes = Some(match budget.memory.as_str() {
+            "ram" => least_ram(graph, plan, target)?,
+            _ => least_flash(graph, plan, target, budget.bytes),
+        });
     }
     result.budgets = budgets;
     Ok(())
@@ -159,6 +160,18 @@ fn next_width(widths: &Widths, format: Format) -> Option<(u8, u8)> {
     let from = widths.stored(format.bits)?;
     let to = widths.levels(from).into_iter().find(|&width| width < from)?;
     Some((from, to))
+}
+
+/// What constants take at least: weights as narrow as the target stores them, all else as it is.
+fn least_flash(graph: &Graph, plan: &Plan, target: &Target, bytes: u64) -> u64 {
+    let saved = graph.layers().filter_map(|(_, node)| {
+        let format = plan.layer(&node.name)?.weights?;
+        let from = target.weight_bits.stored(format.bits)?;
+        let to = target.weight_bits.levels(format.bits).last().copied()?;
+        let count = node.op.weights().map_or(0, <[f32]>::len);
+        Some(u64::from(from.saturating_sub(to)) * count_to_u64(count) / 8)
+    });
+    bytes.saturating_sub(saved.sum())
 }
 
 /// What is alive together at least, whatever widths the target stores and wherever values lie;

@@ -65,7 +65,7 @@ pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
     if let Some((name, _)) = scaled {
         let problem = format!(
             "it scales the channels of `{name}`, so its formats cannot be a \
-             start; start from a plan without `integers`"
+             start; start from a plan of another strategy, `joint`"
         );
         return Err(Error::Plan { path: path.to_owned(), line: None, problem });
     }

@@ -69,6 +69,15 @@ pub enum Step {
         /// Until the end of the search, as far as can be told.
         seconds_left: Option<f64>,
     },
+    /// Tells that a budget of memory cannot be met, and that the nearest answer is searched.
+    OutOfReach {
+        /// `flash` or `ram`.
+        memory: &'static str,
+        /// What there is.
+        limit_bytes: u64,
+        /// What weights (flash) or values that are alive together (RAM) take at least.
+        least_bytes: u64,
+    },
     /// Tells what the answer will be about, from what an earlier run has measured.
     Expecting {
         /// Part of the memory at uniform 8 bit that is saved, biases apart.

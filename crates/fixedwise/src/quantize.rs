@@ -403,14 +403,18 @@ impl Job<'_> {
                 let target = self.options.target.as_ref();
                 let plan =
                     strategies::fixed::plan_for(graph, &prepared.statistics, &fixed, target)?;
-                let evaluation = Some(oracle.evaluate(&plan, None, None)?);
-                let found = strategies::Outcome { evaluation, ..strategies::Outcome::new(plan) };
-                (found, 0)
+                (strategies::Outcome::new(plan), 0)
             }
             found => oracle.finish(found)?,
         };
         let complete = outcome.evaluation.filter(|evaluation| evaluation.is_complete);
-        let score = complete.map(|evaluation| evaluation.score).unwrap_or_default();
+        let score = if let Some(evaluation) = complete {
+            evaluation.score
+        } else {
+            // Stopped before the best was measured on all search images.
+            let found = oracle.evaluate(&outcome.plan, None, None);
+            oracle.finish(found)?.score
+        };
         Ok(Found {
             outcome,
             score,

@@ -278,8 +278,8 @@ pub struct BudgetResult {
     pub bytes: u64,
     /// Whether that is no more.
     pub is_met: bool,
-    /// Of RAM that is not enough: what the values take with every activation at the least width that
-    /// is stored.
+    /// Where it is not enough: what the network takes with every tensor at the least width that is
+    /// stored; of RAM, its values alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_bytes: Option<u64>,
     /// Where it is not enough: the nodes with the most bytes; of RAM, those at the peak.

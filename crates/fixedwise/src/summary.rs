@@ -1,13 +1,13 @@
 //! What a person reads at the end of a run.
 
 use crate::{
-    result::{BudgetResult, Ended, FormatResult, LayerResult, RunResult, SetResult},
+    result::{BudgetResult, Ended, FormatResult, LayerResult, MaxLossResult, RunResult, SetResult},
     table::{
         Align, Style, Table, add_line, bar, grouped, kilobytes, percent, rounded, shortened, styled,
     },
 };
 use fixedwise_fixed::convert::u64_to_f64;
-use fixedwise_search::strategies::pareto::Explanation;
+use fixedwise_search::strategies::pareto::{Explanation, FrontPlan};
 
 /// Longest name of a layer that is shown in full.
 const NAME_WIDTH: usize = 16;
@@ -326,6 +326,13 @@ fn verdict(result: &RunResult, color: bool) -> String {
         let (mark, style) = if budget.is_met { ("✓", Style::Good) } else { ("✗", Style::Bad) };
         line(mark, style, budget_text(budget, result));
     }
+    if let Some(plan) = fitting(result) {
+        let (loss, held) = (percent(plan.loss.unwrap_or_default()), plan.held_loss);
+        let limit = (held * 1000.0).floor() / 10.0 + 0.1;
+        let sentence =
+            format!("A plan that fits loses {loss}; --max-loss {limit:.1}% would allow it.");
+        line("!", Style::Bad, sentence);
+    }
     match result.ended {
         Ended::Completed => {}
         Ended::TimeBudget => {
@@ -388,6 +395,24 @@ fn explained(explanation: &Explanation, result: &RunResult, color: bool) -> Stri
     text
 }
 
+/// Where the plan exceeds a budget: of those that were measured and do not, the one with the least loss.
+fn fitting(result: &RunResult) -> Option<&FrontPlan> {
+    let is_of_accuracy =
+        |bound: &MaxLossResult| ["relative", "points"].contains(&bound.kind.as_str());
+    if result.fits() || !result.max_loss.as_ref().is_some_and(is_of_accuracy) {
+        return None;
+    }
+    let fits = |plan: &&FrontPlan| {
+        plan.loss.is_some()
+            && result.budgets.iter().all(|budget| {
+                let ram = budget.memory == "ram";
+                let bytes = if ram { plan.ram_bytes } else { plan.flash_bytes };
+                bytes.is_some_and(|bytes| bytes <= budget.limit_bytes)
+            })
+    };
+    result.front.iter().filter(fits).min_by(|a, b| a.held_loss.total_cmp(&b.held_loss))
+}
+
 /// What a budget of memory has come to, and what would have to give.
 fn budget_text(budget: &BudgetResult, result: &RunResult) -> String {
     let name = if budget.memory == "ram" { "RAM" } else { "Flash" };
@@ -421,10 +446,12 @@ fn budget_text(budget: &BudgetResult, result: &RunResult) -> String {
         };
         let (name, saved) = (shortened(&step.name, 24), grouped(step.saved_bytes));
         let (kind, bits) = (&step.kind, step.next_bits);
-        add(format!("{name}: {kind} of {bits} bits would save {saved} bytes; {loss}"));
+        let unit = if bits == 1 { "bit" } else { "bits" };
+        add(format!("{name}: {kind} of {bits} {unit} would save {saved} bytes; {loss}"));
     }
     let relative = result.accuracy.search.map(|set| set.relative_loss);
-    if let (true, Some(loss), false) = (result.bound_met, relative, budget.steps.is_empty()) {
+    let is_open = result.bound_met && !budget.steps.is_empty() && fitting(result).is_none();
+    if let (true, Some(loss)) = (is_open, relative) {
         let loss = percent(loss);
         add(format!("The loss so far is {loss}: a larger --max-loss lets more formats through."));
     }
@@ -442,7 +469,7 @@ fn tidy(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::{BudgetStep, HolderResult, MaxLossResult};
+    use crate::result::{BudgetStep, HolderResult};
 
     fn result() -> RunResult {
         let format = |bits, frac, signed, count| FormatResult {
@@ -573,6 +600,19 @@ mod tests {
             assert!(text.contains(expected), "{expected}{text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+
+        // A plan that was measured and fits says more.
+        let plan = |ram_bytes, loss| FrontPlan {
+            flash_bytes: Some(9_000),
+            ram_bytes: Some(ram_bytes),
+            loss: Some(loss),
+            held_loss: loss + 0.0052,
+            ..FrontPlan::default()
+        };
+        result.front = vec![plan(20_481, 0.01), plan(20_480, 0.05), plan(20_000, 0.03)];
+        let text = summary(&result, false);
+        let expected = "! A plan that fits loses 3.00 %; --max-loss 3.6% would allow it.\n";
+        assert!(text.contains(expected) && !text.contains("a larger --max-loss"), "{text}");
     }
 
     #[test]

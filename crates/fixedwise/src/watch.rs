@@ -94,6 +94,11 @@ impl<'a> Watch<'a> {
                 let step = Step::Probing { done: *done, total: *expected, seconds_left };
                 self.observer.progress(&Progress { seconds, step });
             }
+            &Event::OutOfReach { memory, limit_bytes, least_bytes } => {
+                let seconds = self.start.elapsed().as_secs_f64();
+                let step = Step::OutOfReach { memory, limit_bytes, least_bytes };
+                self.observer.progress(&Progress { seconds, step });
+            }
             Event::Expected { memory, multiplications } => {
                 let seconds = self.start.elapsed().as_secs_f64();
                 let (memory, multiplications) = (1.0 - memory, 1.0 - multiplications);

@@ -16,7 +16,9 @@ use fixedwise_search::{
     reconstruct::{Calibration, CalibrationOptions, Layer, RoundingOptions},
     strategies::{
         Event, FixedOptions, Ignore, Kind, Outcome, PlanHead, Tensor, fixed,
-        pareto::{CostWeights, Known, Limits, ParetoOptions, Prepared, Tools, pareto, prepare},
+        pareto::{
+            CostWeights, FrontPlan, Known, Limits, ParetoOptions, Prepared, Tools, pareto, prepare,
+        },
     },
 };
 use fixedwise_testing::{Build, Random};
@@ -94,6 +96,9 @@ fn search_of(
     let looks = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
     let calibration = Calibration::new(&prepared.graph, &calibration, kernels, &GO, looks).unwrap();
     let mut oracle = evaluator(graph, &all);
+    if let Some(target) = &options.target {
+        oracle = oracle.for_target(target.clone());
+    }
     let mut glance = evaluator(&prepared.graph, &probe);
     let mut probe = evaluator(&prepared.graph, &probe);
     let tools = Tools {
@@ -292,25 +297,73 @@ fn what_was_measured_answers_other_questions() {
 }
 
 #[test]
-fn budgets_come_first_and_those_below_the_least_are_refused() {
+fn budgets_come_first_and_the_nearest_answer_says_what_would_have_to_give() {
     let prepared = prepared();
-    let flash = |limit| {
+    let search_below = |limit, max_loss| {
         let limits = Limits { flash_bytes: limit, ram_bytes: None };
         // What is made small asks nothing of the weights.
         let cost = CostWeights { ram: 1.0, ..CostWeights::default() };
-        let options = ParetoOptions { cost, limits, ..options(0.1) };
-        let outcome = search(&prepared, &mut Ignore, &options)?;
+        let options = ParetoOptions { cost, limits, ..options(max_loss) };
+        let mut out_of_reach = Vec::new();
+        let mut observer = |event: &Event| {
+            if let &Event::OutOfReach { memory, limit_bytes, least_bytes } = event {
+                out_of_reach.push((memory, limit_bytes, least_bytes));
+            }
+            ControlFlow::Continue(())
+        };
+        let outcome = search(&prepared, &mut observer, &options).unwrap();
         let target = Target::default();
         let policy = AccumulatorPolicy::Prove32;
         let fixed = lower_for(&prepared.graph, &outcome.plan, policy, &target).unwrap();
-        Ok::<_, SearchError>(Footprint::new(&fixed, &target).flash_bytes)
+        (outcome, Footprint::new(&fixed, &target).flash_bytes, out_of_reach)
     };
-    let free = flash(None).unwrap();
+    let (_, free, _) = search_below(None, 0.1);
     let limit = free * 3 / 4;
-    let tight = flash(Some(limit)).unwrap();
-    assert!(tight <= limit, "{tight} of {free}");
-    let error = flash(Some(100)).unwrap_err().to_string();
-    assert!(error.contains("max-flash") && error.contains("as narrow as it can be"), "{error}");
+    let (outcome, tight, out_of_reach) = search_below(Some(limit), 0.1);
+    assert!(outcome.bound_met && tight <= limit, "{tight} of {free}");
+    assert!(out_of_reach.is_empty());
+
+    // Less than the narrowest weights take: that is told, and what comes is as near as the bound lets it.
+    let (outcome, nearest, out_of_reach) = search_below(Some(100), 0.1);
+    assert!(outcome.bound_met && nearest <= tight, "{nearest} {tight}");
+    let &[(memory, limit_bytes, least_bytes)] = &out_of_reach[..] else { panic!() };
+    assert_eq!((memory, limit_bytes), ("flash", 100));
+    assert!(100 < least_bytes && least_bytes <= nearest, "{least_bytes} {nearest}");
+
+    // In reach, but not within the bound: one that fits is measured whole.
+    let limit = nearest + 16;
+    let (outcome, beyond, _) = search_below(Some(limit), 1e-6);
+    assert!(outcome.bound_met && beyond > limit, "{beyond} {limit}");
+    let fits = |plan: &&FrontPlan| plan.flash_bytes.is_some_and(|bytes| bytes <= limit);
+    let fitting: Vec<&FrontPlan> = outcome.front.iter().filter(fits).collect();
+    assert!(fitting.iter().any(|plan| plan.loss.is_some() && !plan.bound_met), "{fitting:?}");
+}
+
+#[test]
+fn sums_that_do_not_fit_take_bits_from_weights_and_what_they_meet() {
+    let prepared = prepared();
+    let narrow = Target { accumulator_bits: 13, ..Target::default() };
+    let options = ParetoOptions { target: Some(narrow.clone()), ..options(0.5) };
+    let outcome = search(&prepared, &mut Ignore, &options).unwrap();
+    let policy = AccumulatorPolicy::Prove32;
+    let fixed = lower_for(&prepared.graph, &outcome.plan, policy, &narrow).unwrap();
+    assert!(fixed.nodes.iter().all(|node| node.accumulator_bits <= 13));
+    // Where weights alone gave way, few would be left of them.
+    let bits = |plan: &Plan| {
+        // The first meets pixels, which stay.
+        let layers = plan.layers.iter().skip(1);
+        layers.map(|layer| layer.weights.unwrap().bits).min().unwrap()
+    };
+    let eight = FixedOptions { offset: Offset::LeastError, ..FixedOptions::default() };
+    let plan =
+        fixed::plan_for(&prepared.graph, &prepared.statistics, &eight, Some(&narrow)).unwrap();
+    assert!(lower_for(&prepared.graph, &plan, policy, &narrow).is_ok());
+    assert!(bits(&plan) > 2, "{plan:?}");
+
+    let never = Target { accumulator_bits: 4, ..Target::default() };
+    let options = ParetoOptions { target: Some(never), ..options };
+    let error = search(&prepared, &mut Ignore, &options).unwrap_err().to_string();
+    assert!(error.contains("rule `accumulator_bits`"), "{error}");
 }
 
 #[test]

@@ -34,9 +34,11 @@ EXAMPLES
   The network as C for a Cortex-M4, with a test in it, in fixedwise-out/c:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --target cortex-m4 --emit c
 
-  Each kind alone, from the last layer back, beginning at the formats of an earlier run:
+  Each kind alone, from the last layer back, beginning at the formats of an earlier run of joint (those
+  of pareto are for weights whose channels were balanced):
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o joint --strategy joint
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o reverse \\
-        --strategy layer-dependent --direction reverse --start fixedwise-out/plan.toml
+        --strategy layer-dependent --direction reverse --start joint/plan.toml
 
   Activations first, with flat budgets and a local search of 5 x 5:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o other \\

@@ -39,6 +39,7 @@ const SHOWN: f64 = 3.0;
 ///     loss: Some(0.004),
 ///     held_loss: 0.008,
 ///     bound_met: true,
+///     ..FrontPlan::default()
 /// });
 /// assert!(plot_front(&result)?.to_svg().contains("memory saved"));
 /// # Ok(())

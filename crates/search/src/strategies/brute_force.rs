@@ -256,7 +256,7 @@ fn start<O: Oracle>(
                 tensor.set(&mut plan, Some(format));
             }
         }
-        prove(&mut plan, |plan| oracle.check(plan))?;
+        prove(graph, &mut plan, |plan| oracle.check(plan))?;
     }
     Ok(plan)
 }

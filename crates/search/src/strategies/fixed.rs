@@ -24,8 +24,8 @@ impl Default for FixedOptions {
     }
 }
 
-/// The plan that gives every tensor the same width; weights of layers whose sums cannot be proved
-/// to fit 32 bits have fewer.
+/// The plan that gives every tensor the same width; where sums cannot be proved to fit 32 bits, weights
+/// or what they meet have fewer.
 ///
 /// # Errors
 /// [`LowerError`] where no width makes the plan legal.
@@ -63,7 +63,7 @@ pub fn plan_for(
     }
     if head.semantics == Semantics::Integer {
         let policy = AccumulatorPolicy::Prove32;
-        prove(&mut plan, |plan| match target {
+        prove(graph, &mut plan, |plan| match target {
             None => lower(graph, plan, policy).map(|_| ()),
             Some(target) => lower_for(graph, plan, policy, target).map(|_| ()),
         })?;

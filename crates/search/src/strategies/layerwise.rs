@@ -272,7 +272,7 @@ impl<O: Oracle> Search<'_, O> {
                 tensor.set(&mut plan, Some(format));
             }
         }
-        prove(&mut plan, |plan| self.oracle.check(plan))?;
+        prove(self.graph, &mut plan, |plan| self.oracle.check(plan))?;
         Ok(plan)
     }
 
@@ -402,7 +402,7 @@ impl<O: Oracle> Search<'_, O> {
             self.settle(self.base.clone());
             return Ok(());
         }
-        if prove(&mut plan, |plan| self.oracle.check(plan)).is_ok() {
+        if prove(self.graph, &mut plan, |plan| self.oracle.check(plan)).is_ok() {
             let evaluation = Some(self.evaluate(&plan, None, None)?);
             self.settle(Standing { plan, evaluation });
         }

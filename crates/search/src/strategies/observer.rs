@@ -50,6 +50,16 @@ pub enum Event<'a> {
         /// Of these, plans that are measured after all widths.
         plans: usize,
     },
+    /// A budget of memory is less than the narrowest plan takes: the answer will be the nearest.
+    OutOfReach {
+        /// `flash` or `ram`.
+        memory: &'static str,
+        /// What there is.
+        limit_bytes: u64,
+        /// What weights (flash) or values that are alive together (RAM) take, each as narrow as the search
+        /// makes them, without all that comes on top.
+        least_bytes: u64,
+    },
     /// What the answer will be about, from what an earlier search has measured.
     Expected {
         /// Part of the memory at uniform 8 bit, biases apart.

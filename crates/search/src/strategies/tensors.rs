@@ -358,27 +358,82 @@ pub(super) fn is_of_formats(error: &LowerError) -> bool {
     )
 }
 
-/// Takes bits from the weights of layers whose sums `check` cannot prove to fit, until all do.
+/// Weights at most this wide give way only where nothing around them is wider.
+const USUAL_BITS: u8 = 8;
+
+/// Takes bits from plans that `check` finds beyond the accumulator or the shifts or biases of a target,
+/// until none is.
 ///
 /// The lowest bits go, so the range stays, and a bias at the accumulator's scale shrinks with it.
 ///
 /// # Errors
 /// What `check` says when it is about something else, or nothing is left to take.
 pub fn prove(
+    graph: &Graph,
     plan: &mut Plan,
     mut check: impl FnMut(&Plan) -> Result<(), LowerError>,
 ) -> Result<(), LowerError> {
     loop {
         let Err(error) = check(plan) else { return Ok(()) };
-        let LowerError::Accumulator { node, .. } = error.cause() else { return Err(error) };
-        let weights = plan.layer_mut(node).and_then(|layer| layer.weights.as_mut());
-        match weights {
-            Some(weights) if weights.bits > 2 => {
-                weights.bits -= 1;
-                weights.frac = weights.frac.saturating_sub(1);
-            }
-            _ => return Err(error),
+        let with_bits = |(id, kind): (NodeId, Kind)| {
+            let format = format_mut(plan, &graph.nodes[id].name, kind)?;
+            let least = if format.is_signed() { 2 } else { 1 };
+            (format.bits > least).then_some(((id, kind), format.bits))
+        };
+        let candidates = in_the_way(graph, &error).into_iter().filter_map(with_bits).collect();
+        let Some((id, kind)) = gives_way(candidates) else { return Err(error) };
+        if let Some(format) = format_mut(plan, &graph.nodes[id].name, kind) {
+            format.bits -= 1;
+            format.frac = format.frac.saturating_sub(1);
         }
+    }
+}
+
+/// The tensors of which one with fewer bits brings a sum, a shift or a bias nearer to what it may be; none
+/// where an error is about something else.
+pub(super) fn in_the_way(graph: &Graph, error: &LowerError) -> Vec<(NodeId, Kind)> {
+    let (node, is_of_result) = match error.cause() {
+        LowerError::Accumulator { node, .. } | LowerError::Bias { node, .. } => (node, false),
+        LowerError::Shift { node, shift, least, .. } => (node, shift < least),
+        _ => return Vec::new(),
+    };
+    let Some(id) = graph.find(node) else { return Vec::new() };
+    let results = |ids: Vec<NodeId>| ids.into_iter().map(|id| (id, Kind::Activations));
+    if is_of_result {
+        return results(made_of(graph, id)).collect();
+    }
+    let weights = graph.nodes[id].op.is_layer().then_some((id, Kind::Weights));
+    let inputs = graph.nodes[id].inputs.iter().flat_map(|&input| made_of(graph, input));
+    weights.into_iter().chain(results(inputs.collect())).collect()
+}
+
+/// The nodes with formats of their own that a node's value is made of; none for the image's.
+fn made_of(graph: &Graph, id: NodeId) -> Vec<NodeId> {
+    let node = &graph.nodes[id];
+    if node.op.is_layer() || matches!(node.op, Op::Add(_)) {
+        return vec![id];
+    }
+    node.inputs.iter().flat_map(|&input| made_of(graph, input)).collect()
+}
+
+/// Of tensors and their widths the one that gives way: weights where they are wider than usual, else the
+/// widest, of equally wide ones the first.
+pub(super) fn gives_way(candidates: Vec<((NodeId, Kind), u8)>) -> Option<(NodeId, Kind)> {
+    let rank = |&((_, kind), bits): &((NodeId, Kind), u8)| {
+        (kind == Kind::Weights && bits > USUAL_BITS, bits)
+    };
+    candidates.into_iter().rev().max_by_key(rank).map(|(tensor, _)| tensor)
+}
+
+fn format_mut<'p>(plan: &'p mut Plan, name: &str, kind: Kind) -> Option<&'p mut Format> {
+    if plan.layer(name).is_none() {
+        return plan.others.get_mut(name);
+    }
+    let layer = plan.layer_mut(name)?;
+    match kind {
+        Kind::Weights => layer.weights.as_mut(),
+        Kind::Biases => layer.bias.as_mut(),
+        Kind::Activations => layer.activation.as_mut(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::items::Item;
 use crate::{error::SearchError, strategies::Kind};
-use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64, f64_to_count, u64_to_f64};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, NodeId, Plan, Target, cost,
     footprint::{Footprint, value_memory},
@@ -44,6 +44,12 @@ impl Limits {
     pub const fn is_any(self) -> bool {
         self.flash_bytes.is_some() || self.ram_bytes.is_some()
     }
+
+    /// Whether a plan that takes so much keeps to them.
+    pub fn hold(self, flash_bytes: u64, ram_bytes: u64) -> bool {
+        let holds = |bytes: u64, limit: Option<u64>| limit.is_none_or(|limit| bytes <= limit);
+        holds(flash_bytes, self.flash_bytes) && holds(ram_bytes, self.ram_bytes)
+    }
 }
 
 /// What a plan takes: parts of uniform 8 bit by name, bytes on the target.
@@ -53,6 +59,15 @@ struct Taken {
     multiplications: f64,
     flash_bytes: f64,
     ram_bytes: f64,
+}
+
+/// The memory of a plan on the target, where that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bytes {
+    pub(super) flash: Option<u64>,
+    pub(super) ram: Option<u64>,
+    /// Whether that keeps to the budgets.
+    pub(super) fits: bool,
 }
 
 /// What the part of a budget that is not there costs, against all that uniform 8 bit takes: first of all
@@ -215,8 +230,7 @@ impl Meter {
         bytes + self.rest[1]
     }
 
-    /// Takes what a plan really takes on the target, so that what is told of others is right too;
-    /// whether it fits.
+    /// Takes what a plan really takes on the target, so that what is told of others is right too.
     ///
     /// # Errors
     /// Where the plan is not legal on the target.
@@ -225,9 +239,9 @@ impl Meter {
         graph: &Graph,
         list: &[Item],
         plan: &Plan,
-    ) -> Result<bool, SearchError> {
+    ) -> Result<Bytes, SearchError> {
         if !self.has_flash() && !self.has_ram() {
-            return Ok(true);
+            return Ok(Bytes { fits: true, ..Bytes::default() });
         }
         let fixed = lower_for(graph, plan, AccumulatorPolicy::Prove32, &self.target)?;
         let footprint = Footprint::new(&fixed, &self.target);
@@ -240,47 +254,35 @@ impl Meter {
         if self.has_ram() {
             self.rest[1] += u64_to_f64(footprint.ram_bytes) - ram;
         }
-        let fits = |bytes: u64, limit: Option<u64>| limit.is_none_or(|limit| bytes <= limit);
-        Ok(fits(footprint.flash_bytes, self.limits.flash_bytes)
-            && fits(footprint.ram_bytes, self.limits.ram_bytes))
+        let (flash, ram) = (footprint.flash_bytes, footprint.ram_bytes);
+        Ok(Bytes { flash: Some(flash), ram: Some(ram), fits: self.limits.hold(flash, ram) })
     }
 
-    /// Refuses budgets that the narrowest plan of all does not keep to.
-    ///
-    /// # Errors
-    /// [`SearchError::Option`] with what it takes.
-    pub(super) fn check(
+    /// Whether widths keep to the budgets, as far as can be told before there is a plan.
+    pub(super) fn fits(&self, graph: &Graph, list: &[Item], bits: &[u8], like: &Plan) -> bool {
+        let whole = |bytes: f64| count_to_u64(f64_to_count(bytes.ceil()));
+        self.limits.hold(whole(self.flash(list, bits)), whole(self.ram(graph, list, bits, like)))
+    }
+
+    /// Budgets that the narrowest plan of all exceeds: which memory, what there is, and what its weights or
+    /// values alone take.
+    pub(super) fn out_of_reach(
         &self,
         graph: &Graph,
         list: &[Item],
         like: &Plan,
-    ) -> Result<(), SearchError> {
+    ) -> Vec<(&'static str, u64, u64)> {
         let least: Vec<u8> =
             list.iter().map(|item| item.bits.first().copied().unwrap_or(1)).collect();
-        let of = [
-            (
-                "max-flash",
-                self.limits.flash_bytes,
-                self.flash(list, &least) - self.rest[0],
-                "weights",
-            ),
-            (
-                "max-ram",
-                self.limits.ram_bytes,
-                self.ram(graph, list, &least, like) - self.rest[1],
-                "activations",
-            ),
-        ];
-        for (option, limit, bytes, what) in of {
-            let Some(limit) = limit.filter(|&limit| bytes > u64_to_f64(limit)) else { continue };
-            let problem = format!(
-                "is {limit} bytes, and its {what} alone take {bytes:.0} on target `{}`, each as narrow as \
-                 it can be; allow more, or take a smaller network",
-                self.target.name
-            );
-            return Err(SearchError::Option { option, problem });
-        }
-        Ok(())
+        let flash = self.flash(list, &least) - self.rest[0];
+        let ram = self.ram(graph, list, &least, like) - self.rest[1];
+        [("flash", self.limits.flash_bytes, flash), ("ram", self.limits.ram_bytes, ram)]
+            .into_iter()
+            .filter_map(|(memory, limit, least)| {
+                let (limit, least) = (limit?, count_to_u64(f64_to_count(least.ceil())));
+                (least > limit).then_some((memory, limit, least))
+            })
+            .collect()
     }
 }
 

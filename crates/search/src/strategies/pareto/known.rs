@@ -1,12 +1,12 @@
 //! What a search has measured, for other questions about the same network and images.
 
-use super::{Standing, items::Items, sensitivity::Curves};
+use super::{Standing, cost::Bytes, items::Items, sensitivity::Curves};
 use crate::{evaluate::Evaluation, strategies::Sensitivity};
 use fixedwise_graph::{Graph, cost};
 use serde::{Deserialize, Serialize};
 
 /// A plan that was measured on the search images.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FrontPlan {
     /// Bit widths, tensor by tensor as the sensitivity lists them.
     pub bits: Vec<u8>,
@@ -14,6 +14,12 @@ pub struct FrontPlan {
     pub memory_bits: u64,
     /// Bits times bits of what enters multipliers, over all multiplications.
     pub multiplications: u64,
+    /// Bytes of constants on the target, where flash was asked for or limited, or RAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flash_bytes: Option<u64>,
+    /// Bytes of working memory on the target, in the same cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_bytes: Option<u64>,
     /// Mean divergence of its class probabilities from the float network's, in nats.
     pub divergence: f64,
     /// Relative loss that was counted; absent where the answer was clear before all images were run.
@@ -30,15 +36,17 @@ impl FrontPlan {
     pub(super) fn new(
         graph: &Graph,
         standing: &Standing,
+        bytes: Bytes,
         evaluation: &Evaluation,
-        held_loss: f64,
-        bound_met: bool,
+        (held_loss, bound_met): (f64, bool),
     ) -> Self {
         let plan = &standing.built.plan;
         Self {
             bits: standing.widths.bits.clone(),
             memory_bits: cost::memory(graph, plan).map_or(0, |memory| memory.total()),
             multiplications: cost::multiplications(graph, plan).map_or(0, |m| m.operand),
+            flash_bytes: bytes.flash,
+            ram_bytes: bytes.ram,
             divergence: standing.divergence,
             loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
             held_loss,
@@ -102,15 +110,8 @@ mod tests {
 
     #[test]
     fn a_bound_lies_between_what_was_measured() {
-        let plan = |divergence, held_loss| FrontPlan {
-            bits: Vec::new(),
-            memory_bits: 0,
-            multiplications: 0,
-            divergence,
-            loss: None,
-            held_loss,
-            bound_met: false,
-        };
+        let plan =
+            |divergence, held_loss| FrontPlan { divergence, held_loss, ..FrontPlan::default() };
         let front = vec![plan(0.01, 0.005), plan(0.03, 0.015), plan(0.02, 0.02)];
         // The unlucky one counts as much as the next.
         let at = |limit| divergence_at(&front, limit).unwrap();

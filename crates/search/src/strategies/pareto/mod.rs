@@ -20,7 +20,10 @@ pub use cost::{CostWeights, Limits};
 pub use explain::{Explanation, Remedy, Share};
 pub use known::{FrontPlan, Known};
 
-use super::{Event, Kind, Observer, Outcome, PlanHead};
+use super::{
+    Event, Observer, Outcome, PlanHead,
+    tensors::{gives_way, in_the_way, is_of_formats},
+};
 use crate::{
     error::SearchError,
     evaluate::{Evaluation, Evaluator, Images, Oracle},
@@ -288,7 +291,10 @@ impl<O: Oracle> Search<'_, '_, O> {
         let base = self.widest()?;
         let (graph, widest) = (self.network.graph(), base.built.plan.clone());
         self.items.meter.settle(graph, &self.items.list, &widest)?;
-        self.items.meter.check(graph, &self.items.list, &widest)?;
+        let out_of_reach = self.items.meter.out_of_reach(graph, &self.items.list, &widest);
+        for &(memory, limit_bytes, least_bytes) in &out_of_reach {
+            self.tell(&Event::OutOfReach { memory, limit_bytes, least_bytes })?;
+        }
         self.certify(&base)?;
         self.curves =
             match self.options.known.as_ref().and_then(|known| known.curves(&mut self.items)) {
@@ -299,8 +305,42 @@ impl<O: Oracle> Search<'_, '_, O> {
         let (good, standing) = self.bisect(base, &front)?;
         let price = self.items.price((graph, &widest), &front, good, &self.curves);
         self.descend(standing, price)?;
+        if out_of_reach.is_empty() {
+            self.fit(&front)?;
+        }
         self.complete()?;
         self.explain()
+    }
+
+    /// Where the best plan does not keep to the budgets of memory, measures the widest of the front that
+    /// does: what it loses is what would have to give.
+    fn fit(&mut self, front: &[Widths]) -> Result<(), SearchError> {
+        let Some(best) = self.best.last().filter(|best| !best.fits) else { return Ok(()) };
+        let (graph, like) = (self.network.graph(), best.standing.built.plan.clone());
+        let (meter, list) = (&self.items.meter, &self.items.list);
+        let fits = |widths: &&Widths| meter.fits(graph, list, &widths.bits, &like);
+        // What biases will take is not known before: the narrowest of all may fit though none seems to.
+        let some = front.iter().filter(fits).take(BEYOND).chain(front.last());
+        let some: Vec<Widths> = some.cloned().collect();
+        for widths in some {
+            let standing = self.stand(widths)?;
+            let (part, measured) = (self.certify(&standing)?, self.front.len());
+            let Some(plan) = self.front.last().filter(|_| part.is_finite()) else { continue };
+            let (flash, ram) = (plan.flash_bytes.unwrap_or(0), plan.ram_bytes.unwrap_or(0));
+            if !self.options.limits.hold(flash, ram) {
+                continue;
+            }
+            if plan.loss.is_none() {
+                let plan = self.prepared.plan(standing.built.plan);
+                let evaluation = self.oracle.evaluate_first(&plan, usize::MAX)?;
+                let held_loss = self.certificate.known(&evaluation.score);
+                let loss = Some(evaluation.relative_loss());
+                let plan = &mut self.front[measured - 1];
+                (plan.loss, plan.held_loss) = (loss, held_loss);
+            }
+            return Ok(());
+        }
+        Ok(())
     }
 
     /// About how many plans are measured once the widths are.
@@ -366,27 +406,39 @@ impl<O: Oracle> Search<'_, '_, O> {
         Ok(Some(guess))
     }
 
-    /// The plan of the widest tensors that is legal: layers whose sums or biases cannot be proved to fit,
-    /// or whose shift is out of reach, give up the widest of their weights.
+    /// The plan of the widest tensors that is legal: where sums or biases cannot be proved to fit, or shifts
+    /// are out of reach, the tensors in their way give up the widest of their widths.
     fn widest(&mut self) -> Result<Standing, SearchError> {
+        // Most is seen before any weight is rounded with care.
+        while let Err(error) = self.check(self.network.plain(&self.items.widest(), &self.items)) {
+            self.narrow(error)?;
+        }
         loop {
             let standing = self.stand(self.items.widest())?;
-            let Err(error) = self.oracle.check(&self.prepared.plan(standing.built.plan.clone()))
-            else {
-                return Ok(standing);
-            };
-            let layer = match error.cause() {
-                LowerError::Accumulator { node, .. }
-                | LowerError::Shift { node, .. }
-                | LowerError::Bias { node, .. } => self.network.graph().find(node),
-                _ => None,
-            };
-            let item = layer.and_then(|id| self.items.find(id, Kind::Weights));
-            match item.map(|item| &mut self.items.list[item].bits) {
-                Some(bits) if bits.len() > 1 => drop(bits.pop()),
-                _ => return Err(error.into()),
+            match self.check(standing.built.plan.clone()) {
+                Ok(()) => return Ok(standing),
+                Err(error) => self.narrow(error)?,
             }
         }
+    }
+
+    fn check(&self, plan: Plan) -> Result<(), LowerError> {
+        self.oracle.check(&self.prepared.plan(plan))
+    }
+
+    /// Takes the widest width from a tensor that is in the way of a legal plan.
+    fn narrow(&mut self, error: LowerError) -> Result<(), SearchError> {
+        let in_the_way = in_the_way(self.network.graph(), &error).into_iter();
+        let with_bits = |(id, kind)| {
+            let item = self.items.find(id, kind)?;
+            let bits = &self.items.list[item].bits;
+            bits.last().filter(|_| bits.len() > 1).map(|&widest| ((id, kind), widest))
+        };
+        let found = gives_way(in_the_way.filter_map(with_bits).collect());
+        let item = found.and_then(|(id, kind)| self.items.find(id, kind));
+        let Some(item) = item else { return Err(error.into()) };
+        self.items.list[item].bits.pop();
+        Ok(())
     }
 
     /// The plan of these widths, built and measured.
@@ -433,7 +485,8 @@ impl<O: Oracle> Search<'_, '_, O> {
         let part = self.certificate.part(held);
         let met = part <= 1.0;
         let graph = self.network.graph();
-        let fits = self.items.meter.settle(graph, &self.items.list, plan)?;
+        let bytes = self.items.meter.settle(graph, &self.items.list, plan)?;
+        let fits = bytes.fits;
         let cost = self.items.cost(graph, plan);
         let is_better = self.best.last().is_none_or(|best| match (met, best.met) {
             (true, true) if fits == best.fits => cost < best.cost,
@@ -442,7 +495,7 @@ impl<O: Oracle> Search<'_, '_, O> {
             (false, true) => false,
             (false, false) => part < best.part,
         });
-        self.front.push(FrontPlan::new(graph, standing, &evaluation, held, met));
+        self.front.push(FrontPlan::new(graph, standing, bytes, &evaluation, (held, met)));
         if is_better {
             let standing = standing.clone();
             self.best.push(Best { standing, evaluation, cost, part, met, fits });
@@ -459,7 +512,7 @@ impl<O: Oracle> Search<'_, '_, O> {
             let evaluation = match self.oracle.evaluate_first(plan, images) {
                 Ok(evaluation) => evaluation,
                 // Not within the accumulator or the target's rules: no answer.
-                Err(SearchError::Lower(error)) if super::tensors::is_of_formats(error.cause()) => {
+                Err(SearchError::Lower(error)) if is_of_formats(&error) => {
                     return Ok(None);
                 }
                 Err(error) => return Err(error),

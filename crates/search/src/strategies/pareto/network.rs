@@ -139,13 +139,7 @@ impl<'a> Network<'a> {
         let mut plan = bare_plan(graph, self.head);
         for (i, item) in items.list.iter().enumerate() {
             let format = match item.tensor.kind {
-                Kind::Weights => item.tensor.format(
-                    graph,
-                    &self.prepared.statistics,
-                    8,
-                    Offset::NoClip,
-                    Quantizer::Uniform,
-                ),
+                Kind::Weights => self.no_clip(&item.tensor, 8),
                 _ => self.activation(&item.tensor, widths.bits[i], widths.shift[i]),
             };
             item.tensor.set(&mut plan, Some(format));
@@ -154,6 +148,23 @@ impl<'a> Network<'a> {
             tensor.set(&mut plan, Some(self.activation(tensor, self.output_bits, 0)));
         }
         plan
+    }
+
+    /// Formats of these widths alone, weights rounded to the nearest.
+    pub(super) fn plain(&self, widths: &Widths, items: &Items) -> Plan {
+        let mut plan = self.formats(widths, items);
+        for (item, &bits) in items.list.iter().zip(&widths.bits) {
+            if item.tensor.kind == Kind::Weights {
+                let format = self.no_clip(&item.tensor, bits);
+                item.tensor.set(&mut plan, Some(format));
+            }
+        }
+        plan
+    }
+
+    fn no_clip(&self, weights: &Tensor, bits: u8) -> Format {
+        let (graph, statistics) = (self.graph(), &self.prepared.statistics);
+        weights.format(graph, statistics, bits, Offset::NoClip, Quantizer::Uniform)
     }
 
     /// A plan of these widths: layer after layer the weights are rounded for what the layers before
