@@ -15,8 +15,8 @@ fn whenever_it_is_stopped_its_plan_is_measured_on_all_search_images() {
         ..DataOptions::default()
     };
     let model = format!("{root}/models/fashion_small.onnx");
-    // A plan far down the front may be clear before all images were run.
-    for plans in 0..8 {
+    // Before any, and where the best is one that was clear before all images were run.
+    for plans in [1, 4] {
         let (stop, seen) = (AtomicBool::new(false), AtomicUsize::new(0));
         let observer = |progress: &Progress| {
             if matches!(progress.step, Step::Searching(_)) {
@@ -28,11 +28,7 @@ fn whenever_it_is_stopped_its_plan_is_measured_on_all_search_images() {
         };
         let options = QuantizeOptions { threads: Some(2), ..QuantizeOptions::default() };
         let found = quantize_observed(model.as_ref(), &data, &options, &observer, &stop);
-        // Without a float network that was measured there is no answer.
-        let Ok(found) = found else {
-            assert_eq!(plans, 0);
-            continue;
-        };
+        let found = found.unwrap();
         let search = found.result.accuracy.search.unwrap();
         assert_eq!((search.n, found.result.ended), (400, Ended::Interrupted), "{plans}");
         assert_eq!(found.result.bound_met, search.relative_loss <= 0.01, "{plans}: {search:?}");
