@@ -24,7 +24,7 @@ import export_npz
 
 BATCH = 250
 # Networks of layers that hls4ml has.
-HLS4ML_TAKES = ("sequential", "fashion_small")
+HLS4ML_TAKES = ("branches", "fashion_small")
 
 
 def report(name, got, expected):

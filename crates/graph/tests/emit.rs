@@ -98,8 +98,8 @@ fn orders() -> Graph {
     passes::prepare(&from_onnx(&file, "orders").unwrap(), Semantics::Integer).unwrap()
 }
 
-/// Layer after layer, as small as it may be.
-fn sequential() -> Graph {
+/// Layers one after the other and three side by side, as small as they may be.
+fn branches() -> Graph {
     let mut random = Random::new(4);
     let mut floats = |dims: &[usize]| {
         let n = dims.iter().product();
@@ -107,12 +107,16 @@ fn sequential() -> Graph {
     };
     let pads = vec![1_i64; 4];
     let pair = vec![2_i64; 2];
-    let model = ModelBuilder::new("sequential")
+    let model = ModelBuilder::new("branches")
         .input("image", &[1, 2, 6, 6])
         .initializer("w1", floats(&[3, 2, 3, 3]))
         .initializer("b1", floats(&[3]))
-        .initializer("w2", floats(&[4, 3, 2, 2]))
-        .initializer("b2", floats(&[4]))
+        .initializer("w2", floats(&[2, 3, 2, 2]))
+        .initializer("b2", floats(&[2]))
+        .initializer("w2b", floats(&[1, 3, 2, 2]))
+        .initializer("b2b", floats(&[1]))
+        .initializer("w2c", floats(&[1, 3, 2, 2]))
+        .initializer("b2c", floats(&[1]))
         .initializer("w3", floats(&[16, 5]))
         .initializer("b3", floats(&[5]))
         .node(Node::new("Conv", "conv_1", &["image", "w1", "b1"], &["a"]).with("pads", pads))
@@ -123,13 +127,18 @@ fn sequential() -> Graph {
                 .with("strides", pair),
         )
         .node(Node::new("Conv", "conv_2", &["c", "w2", "b2"], &["d"]))
-        .node(Node::new("Relu", "relu_2", &["d"], &["e"]))
+        .node(Node::new("Relu", "relu_2", &["d"], &["e1"]))
+        .node(Node::new("Conv", "conv_2b", &["c", "w2b", "b2b"], &["db"]))
+        .node(Node::new("Relu", "relu_2b", &["db"], &["e2"]))
+        .node(Node::new("Conv", "conv_2c", &["c", "w2c", "b2c"], &["dc"]))
+        .node(Node::new("Relu", "relu_2c", &["dc"], &["e3"]))
+        .node(Node::new("Concat", "join", &["e1", "e2", "e3"], &["e"]).with("axis", 1_i64))
         .node(Node::new("Flatten", "flatten", &["e"], &["f"]))
         .node(Node::new("Gemm", "dense", &["f", "w3", "b3"], &["g"]))
         .output("g", &[1, 5])
         .encode();
     let file = onnx::parse_model(&model, &|_| Err("none".to_owned())).unwrap();
-    passes::prepare(&from_onnx(&file, "sequential").unwrap(), Semantics::Integer).unwrap()
+    passes::prepare(&from_onnx(&file, "branches").unwrap(), Semantics::Integer).unwrap()
 }
 
 /// Widths of all kinds; the last layer has 16 bits, so that every difference shows.
@@ -192,7 +201,7 @@ fn cases() -> Vec<Case> {
         ("everything", everything()),
         ("windows", windows()),
         ("orders", orders()),
-        ("sequential", sequential()),
+        ("branches", branches()),
     ] {
         for (name, rounding) in
             [("up", Rounding::TiesUp), ("even", Rounding::TiesEven), ("floor", Rounding::Floor)]
@@ -212,7 +221,7 @@ fn cases() -> Vec<Case> {
                     first.frac += 5;
                     plan.layers[0].activation.as_mut().unwrap().frac -= 2;
                 }
-                if network == "sequential" {
+                if network == "branches" {
                     // Rounded at the end too.
                     plan.layers.last_mut().unwrap().activation = Some(Format::signed(7, 2));
                 }
@@ -354,10 +363,10 @@ fn hls4ml_computes_the_same() {
     }
     let lines = run(&python, "hls", folder.path());
     let wanted = [
+        "branches_up_0: types as expected",
+        "branches_up_0: 24 of 24 equal, 24 the same class",
         "everything_up_0: types as expected",
         "orders_up_0: types as expected",
-        "sequential_up_0: types as expected",
-        "sequential_up_0: 24 of 24 equal, 24 the same class",
         "windows_up_0: types as expected",
     ];
     assert_eq!(lines, wanted);

@@ -3,7 +3,10 @@
 //!
 //! The names are those of the nodes that [`qonnx`](super::qonnx) writes.
 
-use super::names::{Alphabet, Names};
+use super::{
+    names::{Alphabet, Names},
+    network,
+};
 use crate::{
     fixed_graph::{FixedGraph, FixedNode},
     lower::Requantization,
@@ -28,6 +31,8 @@ struct Types {
     kinds: Vec<(&'static str, String)>,
     /// The type of a sum to which QONNX adds the bias in a node of its own.
     unbiased: Option<String>,
+    /// Of a concatenation: what its values are joined in before the last.
+    joins: Vec<String>,
 }
 
 /// Configuration and header; `name` is that of the header's guard and must be a C identifier.
@@ -41,7 +46,12 @@ pub fn emit(fixed: &FixedGraph, name: &str) -> HlsFiles {
                 node.inputs.iter().map(|&id| fixed.nodes[id].format).collect();
             let (note, kinds) = types(node, &inputs);
             let unbiased = unbiased(fixed, node);
-            Types { name: names.unique(&node.name), note, kinds, unbiased }
+            let joins = match &node.op {
+                FixedOp::Concat(_) => network::joins(node),
+                _ => Vec::new(),
+            };
+            let joins = joins.iter().map(|name| names.unique(name)).collect();
+            Types { name: names.unique(&node.name), note, kinds, unbiased, joins }
         })
         .collect();
     HlsFiles { config: config(&nodes), header: header(&nodes, name) }
@@ -179,6 +189,10 @@ LayerName:
                 }
                 _ => text.push_str(&format!("      {kind}: {name}\n")),
             }
+        }
+        for name in &node.joins {
+            text.push_str(&format!("  \"{name}\":\n    Precision:\n"));
+            node.kinds.iter().for_each(|(_, format)| text.push_str(&result(format)));
         }
     }
     text

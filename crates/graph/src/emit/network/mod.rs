@@ -9,6 +9,7 @@ mod rounding;
 
 pub(super) use file::Dialect;
 use file::{Attributes, File, port, real};
+pub(super) use ops::joins;
 
 use crate::{
     error::EmitError,

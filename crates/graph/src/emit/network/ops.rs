@@ -16,6 +16,7 @@ use fixedwise_fixed::{
     Format,
     convert::{count_to_u64, exp2},
 };
+use std::collections::VecDeque;
 
 impl Network<'_> {
     /// Adds a node of the integer network; gives its value.
@@ -267,8 +268,20 @@ impl Network<'_> {
         let dims = inputs[0].shape.dims();
         let axis = (0..3).find(|&axis| dims[axis] != node.shape.dims()[axis]).unwrap_or(2);
         let axis: i64 = if is_vector { 1 } else { [2, 3, 1][axis] };
-        let inputs: Vec<&str> = names.iter().map(String::as_str).collect();
-        let name = self.file.node("Concat", &node.name, &inputs, vec![("axis", axis.into())]);
+        let attributes = || vec![("axis", axis.into())];
+        // hls4ml 1.3 joins two at a time.
+        let mut values = VecDeque::from(names);
+        for name in joins(node) {
+            if self.file.dialect == Dialect::Standard {
+                break;
+            }
+            let [a, b] = [0, 1].map(|i| values[i].as_str());
+            let joined = self.file.node("Concat", &name, &[a, b], attributes());
+            values.drain(..2);
+            values.push_front(joined);
+        }
+        let inputs: Vec<&str> = values.iter().map(String::as_str).collect();
+        let name = self.file.node("Concat", &node.name, &inputs, attributes());
         Value { name, is_vector, shape: node.shape }
     }
 
@@ -370,6 +383,11 @@ impl Network<'_> {
         let name = self.reshape(name, &value, &dims);
         Value { name, is_vector, shape: to }
     }
+}
+
+/// Names of the values that a concatenation of more than two has on its way in QONNX.
+pub(in crate::emit) fn joins(node: &FixedNode) -> Vec<String> {
+    (2..node.inputs.len()).map(|n| format!("{}_joined_{n}", node.name)).collect()
 }
 
 /// The largest magnitude of a format's integers.
