@@ -97,6 +97,22 @@ fn a_search_writes_the_forms_it_is_asked_for() {
         let line = format!("#define BRIGHTEST_{define} {}\n", result[key]);
         assert!(header.contains(&line), "no `{line}` in {header}");
     }
+    // Another plan into the same folder: what is of the first is named, and what is in the way of one form
+    // keeps back neither the others nor the result.
+    fs::remove_dir_all(folder.join("out/c")).unwrap();
+    fs::write(folder.join("out/c"), "mine").unwrap();
+    let data = &data[..4];
+    let emit = ["--emit", "c,onnx", "-o", "out", "--bits", "7"];
+    let run = fixedwise(folder).args(arguments).args(data).args(emit).assert().code(1);
+    let [told, text] = [&run.get_output().stderr, &run.get_output().stdout]
+        .map(|text| String::from_utf8(text.clone()).unwrap());
+    assert!(told.contains("cannot write into `out/c`"), "{told}");
+    assert!(
+        told.contains("! Of an earlier plan in this folder: out/c, out/quantized.npz;"),
+        "{told}"
+    );
+    assert!(text.contains("out/quantized.onnx\n") && text.contains("Accuracy"), "{text}");
+
     let simulated = ["--semantics", "simulated", "-o", "other"];
     let output = fixedwise(folder).args(arguments).args(data).args(["--emit", "c"]).args(simulated);
     let output = output.assert().code(1);

@@ -187,6 +187,19 @@ pub(crate) enum EmitName {
     Npz,
 }
 
+impl EmitName {
+    /// Its place in the folder of a plan.
+    const fn place(self) -> &'static str {
+        match self {
+            Self::C => "c",
+            Self::Onnx => "quantized.onnx",
+            Self::Qonnx => "quantized-qonnx.onnx",
+            Self::Hls => "hls",
+            Self::Npz => "quantized.npz",
+        }
+    }
+}
+
 /// What `quantize` has written, in another form: its plan's files are in `folder`. Gives what was
 /// written.
 pub(crate) fn emit(
@@ -196,21 +209,25 @@ pub(crate) fn emit(
     options: &ExportOptions,
     c: &CExport,
 ) -> Result<PathBuf> {
-    let plan = folder.join("plan.toml");
-    let (name, form) = match form {
+    let (plan, output) = (folder.join("plan.toml"), folder.join(form.place()));
+    let form = match form {
         EmitName::C => {
-            let output = folder.join("c");
             fixedwise::export_c(model, &plan, &output, options, c)?;
             return Ok(output);
         }
-        EmitName::Onnx => ("quantized.onnx", ExportForm::Onnx),
-        EmitName::Qonnx => ("quantized-qonnx.onnx", ExportForm::Qonnx),
-        EmitName::Hls => ("hls", ExportForm::Hls),
-        EmitName::Npz => ("quantized.npz", ExportForm::Npz),
+        EmitName::Onnx => ExportForm::Onnx,
+        EmitName::Qonnx => ExportForm::Qonnx,
+        EmitName::Hls => ExportForm::Hls,
+        EmitName::Npz => ExportForm::Npz,
     };
-    let output = folder.join(name);
     fixedwise::export(model, &plan, form, &output, options)?;
     Ok(output)
+}
+
+/// Forms that stand beside a plan and were not `written` with it.
+pub(crate) fn others(folder: &Path, written: &[PathBuf]) -> Vec<PathBuf> {
+    let places = EmitName::value_variants().iter().map(|form| folder.join(form.place()));
+    places.filter(|path| path.exists() && !written.contains(path)).collect()
 }
 
 fn export(

@@ -306,9 +306,15 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> 
         target: options.target.clone(),
         name: None,
     };
+    // The plan is there whatever becomes of its other forms, and so is what it gives.
+    let mut emitted = Ok(());
     for &form in &arguments.emit {
-        written.push(export::emit(form, model, folder, &export, &code)?);
+        match export::emit(form, model, folder, &export, &code) {
+            Ok(path) => written.push(path),
+            Err(error) => emitted = emitted.and(Err(error)),
+        }
     }
+    let stale = export::others(folder, &written);
     if arguments.json {
         terminal::print(&result.to_json())?;
     } else if !arguments.quiet {
@@ -316,7 +322,15 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> 
         let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
         text.push_str(&format!("written: {}\n", written.join(", ")));
         terminal::print(&text)?;
+        if !stale.is_empty() {
+            let stale: Vec<String> = stale.iter().map(|path| path.display().to_string()).collect();
+            terminal::note(&format!(
+                "! Of an earlier plan in this folder: {}; --emit writes such forms anew.",
+                stale.join(", ")
+            ));
+        }
     }
+    emitted?;
     let is_met = result.bound_met && result.fits();
     Ok(if is_met { Verdict::Done } else { Verdict::OutOfReach })
 }
