@@ -66,7 +66,8 @@ fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.prefix(".fixedwise-");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    // Its name says nothing to whom it cannot be made for.
+    builder.tempfile_in(folder).map_err(|error| error.kind().into())
 }
 
 fn folder_of(path: &Path) -> &Path {

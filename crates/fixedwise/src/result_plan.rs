@@ -9,13 +9,18 @@ use fixedwise_graph::{AccumulatorPolicy, Graph, LayerPlan, Plan, Quantizer, Sema
 use fixedwise_search::strategies::PlanHead;
 use serde::Deserialize;
 
-/// Whether JSON is a result: the paper's plans have no schema.
+/// Whether JSON is a result, or was one before it was cut: the paper's plans have no schema.
 pub(crate) fn is_result(text: &str) -> bool {
     #[derive(Deserialize)]
     struct Head {
         schema: Option<serde::de::IgnoredAny>,
     }
-    serde_json::from_str::<Head>(text).is_ok_and(|head| head.schema.is_some())
+    let begins_with_schema = || {
+        let first = text.trim_start().strip_prefix('{').map(str::trim_start);
+        first.is_some_and(|first| first.starts_with("\"schema\""))
+    };
+    serde_json::from_str::<Head>(text)
+        .map_or_else(|_| begins_with_schema(), |head| head.schema.is_some())
 }
 
 /// The plan for a model; `semantics` overrides what the result says.
@@ -123,4 +128,17 @@ fn known(graph: &Graph, name: &str, is_layer: bool) -> Result<(), String> {
     }
     let what = if is_layer { "layer" } else { "other node" };
     Err(format!("the network has no {what} `{name}`; it has {}", names(graph, is_layer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_that_was_cut_is_still_told_from_the_papers_plans() {
+        assert!(is_result("{\"schema\": 1, \"model\": {}}"));
+        assert!(is_result("{\n  \"schema\": 1,\n  \"mod"));
+        assert!(!is_result("{\"weights\": {}}"));
+        assert!(!is_result("{\"weights\": {\"schema"));
+    }
 }

@@ -303,7 +303,10 @@ fn one_of<T: Copy>(value: &Value, names: &[(&str, T)]) -> Result<T, String> {
 
 fn several_of<T: Copy + PartialEq>(value: &Value, names: &[(&str, T)]) -> Result<Vec<T>, String> {
     let list = value.as_array().filter(|list| !list.is_empty());
-    let list = list.ok_or_else(|| format!("is {value}; it must be a list"))?;
+    let list = list.ok_or_else(|| {
+        let names: Vec<String> = names.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        format!("is {value}; it must be a list of some of {}", names.join(", "))
+    })?;
     let mut several = Vec::with_capacity(list.len());
     for value in list {
         let one = one_of(value, names)?;
