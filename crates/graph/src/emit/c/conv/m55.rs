@@ -2,6 +2,7 @@
 //! in plain C for other machines.
 
 mod columns;
+mod function;
 mod strip;
 
 use super::{ConvLayer, layer_function};

@@ -5,11 +5,8 @@
 //! weights, each times its place, and its rounding shifts for the sums of fewer of them; from the
 //! sums of products with these the channels' own follow at the end.
 
-use super::shift;
-use crate::emit::c::{
-    conv::ConvLayer,
-    source::{Source, fill},
-};
+use super::{function::function, shift};
+use crate::emit::c::{conv::ConvLayer, source::Source};
 
 /// Channels of a block.
 pub(super) const CHANNELS: usize = 4;
@@ -123,19 +120,13 @@ impl Strip {
         };
         let each = if self.each { "_each" } else { "" };
         let name = format!("pixels{pixels}_w{bits}{apart}_{unrolled}{turns}{each}");
-        let assembly =
-            format!("        \"{}\\n\"", self.assembly(pixels).join("\\n\"\n        \""));
-        let text = format!(
-            "#if $P_HAS_MVE\nstatic __attribute__((naked, noinline, used)) void \
-             $P_{name}(__attribute__((unused)) $P_pixels *b)\n{{\n    __asm__ volatile(\n{}\n    \
-             );\n}}\n#else\nstatic void $P_{name}($P_pixels *b)\n{{\n    $P_pixels_plain(b, \
-             {pixels}, {bits}, {}, {unrolled}, {}, {});\n}}\n#endif",
-            assembly,
+        let plain = format!(
+            "$P_pixels_plain(b, {pixels}, {bits}, {}, {unrolled}, {}, {})",
             u8::from(self.carries),
             u8::from(self.flat),
             u8::from(self.each),
         );
-        source.once(&name, fill(&text, &[("P", "$P")]));
+        function(source, &name, &["$P_pixels *b"], &self.assembly(pixels), &plain);
         name
     }
 

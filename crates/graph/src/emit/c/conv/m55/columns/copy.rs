@@ -1,15 +1,13 @@
 //! Rows of the input into the columns of a row of windows, in assembly.
 
-use super::super::strip::VECTOR;
-use crate::{
-    emit::c::source::{Source, fill},
-    graph::Shape,
+use super::super::{
+    function::{IMMEDIATE, function},
+    strip::VECTOR,
 };
+use crate::{emit::c::source::Source, graph::Shape};
 
 /// Rows that are copied at once, at most: their places are in registers.
 pub(super) const ROWS: usize = 4;
-/// The largest number that an instruction adds.
-const IMMEDIATE: usize = 4095;
 
 /// How rows are copied: some pixels at a time, each to its column.
 pub(super) struct Copy {
@@ -78,17 +76,11 @@ impl Copy {
     pub(super) fn emit(&self, rows: usize, source: &mut Source) -> String {
         let Self { row_bytes, step, to_step, bytes, flip, .. } = self;
         let name = format!("columns_{rows}_{row_bytes}_{step}_{to_step}_{bytes}_{flip}");
-        let assembly = self.assembly(rows).join("\\n\"\n        \"");
-        let text = format!(
-            "#if $P_HAS_MVE\nstatic __attribute__((naked, noinline, used)) void \
-             $P_{name}(__attribute__((unused)) const uint8_t *x, __attribute__((unused)) int8_t \
-             *to,\n    __attribute__((unused)) const uint8_t *places)\n{{\n    __asm__ \
-             volatile(\n        \"{assembly}\\n\"\n    );\n}}\n#else\nstatic void \
-             $P_{name}(const uint8_t *x, int8_t *to, const uint8_t *places)\n{{\n    \
-             $P_columns_plain(x, to, places, {rows}, {row_bytes}, {step}, {to_step}, {bytes}, \
-             {flip});\n}}\n#endif",
+        let plain = format!(
+            "$P_columns_plain(x, to, places, {rows}, {row_bytes}, {step}, {to_step}, {bytes}, {flip})"
         );
-        source.once(&name, fill(&text, &[("P", "$P")]));
+        let parameters = ["const uint8_t *x", "int8_t *to", "const uint8_t *places"];
+        function(source, &name, &parameters, &self.assembly(rows), &plain);
         name
     }
 

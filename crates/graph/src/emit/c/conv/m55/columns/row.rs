@@ -1,17 +1,15 @@
 //! A row of output pixels, in assembly.
 
-use super::super::strip::{VECTOR, side_by_side};
-use crate::emit::c::{
-    conv::ConvLayer,
-    source::{Source, fill},
+use super::super::{
+    function::{IMMEDIATE, function},
+    strip::{VECTOR, side_by_side},
 };
+use crate::emit::c::{conv::ConvLayer, source::Source};
 
 /// Vectors of weights in registers.
 const VECTORS: usize = 4;
 /// Sums in registers.
 const SUMS: [&str; 8] = ["r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr"];
-/// The largest number that an instruction adds.
-const IMMEDIATE: usize = 4095;
 /// Groups that are written out, at most.
 const UNROLLED: usize = 6;
 
@@ -132,14 +130,9 @@ impl Row {
         let Self { bits, steps, step, pixel_bytes, width, shift, bounds: [min, max] } = self;
         let bounds = format!("{}_{max}", min.to_string().replace('-', "m"));
         let name = format!("row_w{bits}_{steps}_{step}_{pixel_bytes}_{width}_{shift}_{bounds}");
-        let assembly = self.assembly().join("\\n\"\n        \"");
-        let text = format!(
-            "#if $P_HAS_MVE\nstatic __attribute__((naked, noinline, used)) void \
-             $P_{name}(__attribute__((unused)) const $P_windows *w)\n{{\n    __asm__ volatile(\n        \
-             \"{assembly}\\n\"\n    );\n}}\n#else\nstatic void $P_{name}(const $P_windows *w)\n{{\n    \
-             $P_row_plain(w, {bits}, {steps}, {step}, {pixel_bytes}, {width}, {shift});\n}}\n#endif",
-        );
-        source.once(&name, fill(&text, &[("P", "$P")]));
+        let plain =
+            format!("$P_row_plain(w, {bits}, {steps}, {step}, {pixel_bytes}, {width}, {shift})");
+        function(source, &name, &["const $P_windows *w"], &self.assembly(), &plain);
         name
     }
 
