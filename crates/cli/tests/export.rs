@@ -97,6 +97,12 @@ fn a_search_writes_the_forms_it_is_asked_for() {
         let line = format!("#define BRIGHTEST_{define} {}\n", result[key]);
         assert!(header.contains(&line), "no `{line}` in {header}");
     }
+    // A model whose name C cannot use.
+    fs::copy(folder.join("brightest.onnx"), folder.join("test.onnx")).unwrap();
+    let test = ["quantize", "test.onnx", "--strategy", "fixed", "--test", "none"];
+    fixedwise(folder).args(test).args(data).args(["--emit", "c", "-o", "named"]).assert().success();
+    assert!(folder.join("named/c/test_net.h").is_file());
+
     // Another plan into the same folder: what is of the first is named, and what is in the way of one form
     // keeps back neither the others nor the result.
     fs::remove_dir_all(folder.join("out/c")).unwrap();

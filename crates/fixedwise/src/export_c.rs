@@ -11,10 +11,7 @@ use crate::{
 use fixedwise_fixed::convert::{count_to_u64, f64_to_f32, i64_to_f64};
 use fixedwise_graph::{
     FixedGraph, Target,
-    emit::{
-        self,
-        c::{self, Arena, COptions, Golden},
-    },
+    emit::c::{self, Arena, COptions, Golden},
     run::{Program, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -159,7 +156,7 @@ pub fn export_c(
     let sources = [Some(model), Some(plan), Some(&integers), options.architecture.as_deref()];
     let sources: Vec<&Path> = sources.into_iter().flatten().collect();
     let fixed = integer_network(model, plan, options, Some(&c.target))?;
-    let name = name.map_or_else(|| emit::identifier(&fixed.name), str::to_owned);
+    let name = name.map_or_else(|| c::default_name(&fixed.name), str::to_owned);
     let arena = if c.static_arena { Arena::Static } else { Arena::Caller };
     let Some(printed) = c.target.c_options(&name) else {
         let problem = format!(

@@ -219,7 +219,10 @@ fn the_same_network_is_printed_the_same() {
 fn names_that_c_refuses_are_refused() {
     let graph = one_layer(Shape::new(3, 3, 1), 2, &window(1, 1, 0), 1);
     let fixed = lowered(&graph, &plan(&graph, 4, 8, true, Rounding::TiesUp));
-    for name in ["", "1net", "my net", "int", "é", "_net", "stdint"] {
+    let long = "a".repeat(64);
+    for name in ["", "1net", "my net", "int", "é", "_net", "stdint", &long] {
+        let usual = c::default_name(name);
+        assert!(c::check_name(&usual).is_ok(), "{name}: {usual}");
         let error = emit(&fixed, &COptions::new(name), &[]).unwrap_err();
         assert_eq!(error, EmitError::Name { name: name.to_owned() });
     }

@@ -14,7 +14,7 @@ pub use node::{CNode, CStep, CValue};
 pub use source::{Source, Storage};
 
 use crate::{
-    emit::names::{Alphabet, Names},
+    emit::names::{Alphabet, Names, identifier},
     error::EmitError,
     fixed_graph::FixedGraph,
     memory::{MemoryNode, MemoryPlan},
@@ -301,6 +301,13 @@ fn identifiers(fixed: &FixedGraph, prefix: &str) -> Vec<String> {
     let mut names = Names::new(Alphabet::Identifier);
     let nodes = fixed.nodes.iter().enumerate();
     nodes.map(|(id, node)| names.unique(&format!("{prefix}_{id}_{}", node.name))).collect()
+}
+
+/// The name of the files for a network: its own, made an identifier, and another where [`check_name`] would
+/// refuse that.
+pub fn default_name(network: &str) -> String {
+    let name = identifier(network);
+    if check_name(&name).is_ok() { name } else { format!("{name:.59}_net") }
 }
 
 /// Refuses what is not a C identifier, whose header would hide one of the C library, and targets that build
