@@ -139,6 +139,8 @@ fn searching(candidate: &Candidate) -> String {
             text.push_str(&format!(": loss {:.2} % of {:.2} %", loss * 100.0, budget * 100.0));
         }
         (Some(loss), None) => text.push_str(&format!(": loss {:.2} %", loss * 100.0)),
+        // A whole plan may be clear from the first images, those that the float network gets wrong.
+        (None, _) if candidate.name.is_empty() => {}
         (None, _) => text.push_str(": too much loss"),
     }
     if candidate.uniform8_bits > 0 {
@@ -196,6 +198,25 @@ mod tests {
             "conv2d_7 weights BW=4 F=6: loss 0.42 % of 0.50 %, 60 % of 8 bit, tensor 7 of 30, \
              3 min left"
         );
+    }
+
+    #[test]
+    fn a_plan_that_was_clear_early_has_no_loss_to_tell() {
+        let candidate = Candidate {
+            name: String::new(),
+            kind: "",
+            format: None,
+            loss: None,
+            budget: None,
+            memory_bits: 730,
+            uniform8_bits: 1000,
+            tensors: (0, 0),
+            evaluations: (2, 30),
+            seconds_left: Some(24.0),
+        };
+        assert_eq!(searching(&candidate), "whole plan, 73 % of 8 bit, 24 s left");
+        let candidate = Candidate { name: "conv2d_1".to_owned(), kind: "weights", ..candidate };
+        assert!(searching(&candidate).starts_with("conv2d_1 weights: too much loss, 73 %"));
     }
 
     #[test]
