@@ -138,9 +138,11 @@ fn what_cannot_be_exported_is_refused() {
     fs::write(folder.join("other.toml"), plan.replace("sums", "sum")).unwrap();
     fs::write(folder.join("simulated.toml"), plan.replace("\"integer\"", "\"simulated\"")).unwrap();
     fs::write(folder.join("tiny.toml"), "base = \"cortex-m0\"\nflash_bytes = 8\n").unwrap();
+    fs::write(folder.join("strict.toml"), "base = \"cortex-m0\"\nweight_bits = [1]\n").unwrap();
     let before = files(folder);
     for (arguments, expected) in [
         (&["onnx", "-o", "notes"][..], "`notes` is in the way: fixedwise did not write it"),
+        (&["npz", "-o", "new", "--target", "strict.toml"], "by its rule `weight_bits`"),
         (&["onnx", "-o", "brightest.onnx"], "it is what this export is made from"),
         (&["npz", "-o", "out/plan.toml"], "it is what this export is made from"),
         (&["npz", "-o", "full"], "`full` is in the way: it is a folder"),

@@ -66,6 +66,10 @@ struct Network {
     /// divided by 255.
     #[arg(long, value_name = "LIST")]
     preprocess: Option<String>,
+    /// Whose rules the plan must keep, and what C runs on: generic, cortex-m0, cortex-m4, cortex-m55,
+    /// riscv32, fpga, or a .toml of your own; by default what the plan is for. See docs/targets.md.
+    #[arg(long, value_name = "NAME|FILE")]
+    target: Option<String>,
     /// Prints nothing.
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
@@ -96,10 +100,6 @@ struct ToFolder {
 struct ToC {
     #[command(flatten)]
     to: ToFolder,
-    /// What the code runs on: generic, cortex-m0, cortex-m4, cortex-m55, riscv32, or a .toml of your
-    /// own; by default what the plan is for, else generic. See docs/targets.md.
-    #[arg(long, value_name = "NAME")]
-    target: Option<String>,
     /// Whose the working memory is.
     #[arg(long, value_name = "OWNER", default_value = "caller")]
     arena: ArenaName,
@@ -137,7 +137,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
 /// What every form is told.
 fn options(network: &Network, name: Option<String>) -> Result<ExportOptions> {
     Ok(ExportOptions {
-        target: None,
+        target: network.target.as_deref().map(fixedwise::read_target).transpose()?,
         preprocess: network.preprocess.as_deref().map(arguments::preprocess).transpose()?,
         architecture: network.model.architecture.clone(),
         name,
@@ -147,7 +147,7 @@ fn options(network: &Network, name: Option<String>) -> Result<ExportOptions> {
 fn export_c(arguments: &ToC) -> Result<Verdict> {
     let ToFolder { network, output, name } = &arguments.to;
     let c = CExport {
-        target: target_of(arguments.target.as_deref(), &network.plan)?,
+        target: target_of(network)?,
         static_arena: matches!(arguments.arena, ArenaName::Static),
         images: arguments::source(arguments.test.as_deref())?,
         n_inputs: usize::from(arguments.inputs),
@@ -163,11 +163,12 @@ fn export_c(arguments: &ToC) -> Result<Verdict> {
 }
 
 /// The target that is named, or that the plan names.
-fn target_of(named: Option<&str>, plan: &Path) -> Result<Target> {
-    if let Some(name) = named {
+fn target_of(network: &Network) -> Result<Target> {
+    if let Some(name) = &network.target {
         return Ok(fixedwise::read_target(name)?);
     }
-    let Some(name) = fixedwise::plan_target(plan)? else { return Ok(Target::default()) };
+    let named = fixedwise::plan_target(&network.plan)?;
+    let Some(name) = named else { return Ok(Target::default()) };
     fixedwise::read_target(&name)
         .with_context(|| format!("the plan is for target `{name}`: give its file with --target"))
 }
