@@ -203,16 +203,11 @@ mod tests {
     #[test]
     fn a_plan_that_was_clear_early_has_no_loss_to_tell() {
         let candidate = Candidate {
-            name: String::new(),
-            kind: "",
-            format: None,
-            loss: None,
-            budget: None,
             memory_bits: 730,
             uniform8_bits: 1000,
-            tensors: (0, 0),
             evaluations: (2, 30),
             seconds_left: Some(24.0),
+            ..Candidate::default()
         };
         assert_eq!(searching(&candidate), "whole plan, 73 % of 8 bit, 24 s left");
         let candidate = Candidate { name: "conv2d_1".to_owned(), kind: "weights", ..candidate };

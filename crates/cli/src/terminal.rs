@@ -1,7 +1,10 @@
 //! Standard output and standard error.
 
 use anyhow::{Context as _, Result};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
 
 /// Writes to standard output.
 pub(crate) fn print(text: &str) -> Result<()> {
@@ -27,6 +30,11 @@ pub(crate) fn is_watched() -> bool {
 /// One line to standard error; nobody is left to tell when that fails.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Paths as they stand in a sentence.
+pub(crate) fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// The error and its causes as one line on standard error.

@@ -10,29 +10,18 @@ use fixedwise_graph::{
     footprint::{Footprint, Share, value_memory},
     target::Widths,
 };
-use fixedwise_search::strategies::{Kind, PlanHead, TraceEntry, quantized_activations};
+use fixedwise_search::strategies::{
+    Kind, PlanHead, TraceEntry, pareto::Limits, quantized_activations,
+};
 
 /// Most nodes and steps that are named.
 const MAX_NAMED: usize = 5;
 
-/// The memory there is; nothing where that is not said.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Limits {
-    pub(crate) flash_bytes: Option<u64>,
-    pub(crate) ram_bytes: Option<u64>,
-}
-
-impl Limits {
-    /// What was asked for counts before what the target has.
-    pub(crate) fn new(flash: Option<u64>, ram: Option<u64>, target: Option<&Target>) -> Self {
-        Self {
-            flash_bytes: flash.or(target.and_then(|target| target.flash_bytes)),
-            ram_bytes: ram.or(target.and_then(|target| target.ram_bytes)),
-        }
-    }
-
-    pub(crate) const fn is_any(self) -> bool {
-        self.flash_bytes.is_some() || self.ram_bytes.is_some()
+/// The memory there is: what was asked for counts before what the target has.
+pub(crate) fn limits(flash: Option<u64>, ram: Option<u64>, target: Option<&Target>) -> Limits {
+    Limits {
+        flash_bytes: flash.or(target.and_then(|target| target.flash_bytes)),
+        ram_bytes: ram.or(target.and_then(|target| target.ram_bytes)),
     }
 }
 
@@ -133,8 +122,7 @@ fn steps(
         let Some((from, to)) = next_width(widths, format).filter(|_| is_flash || is_holder) else {
             continue;
         };
-        let count =
-            if is_flash { node.op.weights().map_or(0, <[f32]>::len) } else { node.shape.len() };
+        let count = if is_flash { n_weights(node) } else { node.shape.len() };
         let of_tensor = |entry: &&TraceEntry| {
             entry.name == node.name && entry.kind == kind && entry.bits <= to && !entry.chosen
         };
@@ -145,7 +133,7 @@ fn steps(
             kind: kind.name().to_owned(),
             bits: format.bits,
             next_bits: to,
-            saved_bytes: u64::from(from - to) * count_to_u64(count) / 8,
+            saved_bytes: saved_bytes((from, to), count),
             was_tried: tried().next().is_some() || is_measured(node, kind, to),
             loss: losses.min_by(f64::total_cmp),
         });
@@ -162,14 +150,22 @@ fn next_width(widths: &Widths, format: Format) -> Option<(u8, u8)> {
     Some((from, to))
 }
 
+/// Of so many elements that are stored in fewer bits, from so many to so many.
+fn saved_bytes((from, to): (u8, u8), count: usize) -> u64 {
+    u64::from(from.saturating_sub(to)) * count_to_u64(count) / 8
+}
+
+fn n_weights(node: &Node) -> usize {
+    node.op.weights().map_or(0, <[f32]>::len)
+}
+
 /// What constants take at least: weights as narrow as the target stores them, all else as it is.
 fn least_flash(graph: &Graph, plan: &Plan, target: &Target, bytes: u64) -> u64 {
     let saved = graph.layers().filter_map(|(_, node)| {
         let format = plan.layer(&node.name)?.weights?;
         let from = target.weight_bits.stored(format.bits)?;
         let to = target.weight_bits.levels(format.bits).last().copied()?;
-        let count = node.op.weights().map_or(0, <[f32]>::len);
-        Some(u64::from(from.saturating_sub(to)) * count_to_u64(count) / 8)
+        Some(saved_bytes((from, to), n_weights(node)))
     });
     bytes.saturating_sub(saved.sum())
 }

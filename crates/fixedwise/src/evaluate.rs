@@ -2,7 +2,6 @@
 
 use crate::{
     Error, budget,
-    budget::Limits,
     measure::{integers, measure, peak_ram},
     model::Model,
     plan_file::read_own_plan,
@@ -116,7 +115,7 @@ fn run(
     result.accuracy.test = Some(SetResult::from(score));
     result.describe(&graph, &plan, fixed.as_ref())?;
     if let Some(fixed) = &fixed {
-        let limits = Limits::new(None, None, target);
+        let limits = budget::limits(None, None, target);
         let target = target.cloned().unwrap_or_default();
         budget::take(&mut result, &graph, &plan, fixed, &target, limits)?;
     }

@@ -1,6 +1,6 @@
 //! The `pareto` strategy with a run's images.
 
-use crate::{QuantizeOptions, budget::Limits, data::divide, measure::predictions};
+use crate::{QuantizeOptions, budget, data::divide, measure::predictions};
 use fixedwise_fixed::{
     Range,
     convert::{count_to_f64, f64_to_count, u64_to_f64},
@@ -125,9 +125,8 @@ impl<'a> Looks<'a> {
 }
 
 fn pareto_options(options: &QuantizeOptions, head: PlanHead) -> ParetoOptions {
-    let limits = Limits::new(options.max_flash, options.max_ram, options.target.as_ref());
     ParetoOptions {
-        limits: pareto::Limits { flash_bytes: limits.flash_bytes, ram_bytes: limits.ram_bytes },
+        limits: budget::limits(options.max_flash, options.max_ram, options.target.as_ref()),
         max_loss: options.max_loss,
         confidence: options.confidence,
         rounding: rounding(options.target.as_ref()),

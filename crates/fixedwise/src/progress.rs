@@ -95,7 +95,7 @@ pub enum Step {
 }
 
 /// What a search has just tried.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Candidate {
     /// The layer, or other node, it is about; empty for a whole plan.
     pub name: String,

@@ -2,7 +2,6 @@
 
 use crate::{
     Error, QuantizeOptions, Strategy, budget,
-    budget::Limits,
     earlier::Earlier,
     journal::{Journal, Journaling},
     measure::{
@@ -152,7 +151,7 @@ impl Job<'_> {
         check_strategy(options)?;
         check_quantizer(options.quantizer, options.semantics, options.range)?;
         let target = options.target.as_ref();
-        let limits = Limits::new(options.max_flash, options.max_ram, target);
+        let limits = budget::limits(options.max_flash, options.max_ram, target);
         let is_asked =
             target.is_some() || limits.is_any() || options.objective != Objective::Memory;
         budget::check_semantics(options.semantics, is_asked)?;
@@ -407,13 +406,23 @@ impl Job<'_> {
             }
             found => oracle.finish(found)?,
         };
-        let complete = outcome.evaluation.filter(|evaluation| evaluation.is_complete);
-        let score = if let Some(evaluation) = complete {
-            evaluation.score
-        } else {
-            // Stopped before the best was measured on all search images.
-            let found = oracle.evaluate(&outcome.plan, None, None);
-            oracle.finish(found)?.score
+        Self::measured(oracle, outcome, steps, probed)
+    }
+
+    /// What a search came to, its plan measured on all search images; `probed` are images that it ran
+    /// beside those of the oracle.
+    fn measured(
+        mut oracle: Journaling,
+        outcome: strategies::Outcome,
+        steps: Vec<TraceStep>,
+        probed: u64,
+    ) -> Result<Found, Error> {
+        let score = match outcome.evaluation {
+            Some(evaluation) if evaluation.is_complete => evaluation.score,
+            _ => {
+                let found = oracle.evaluate(&outcome.plan, None, None);
+                oracle.finish(found)?.score
+            }
         };
         Ok(Found {
             outcome,
@@ -481,23 +490,11 @@ impl Job<'_> {
                 oracle.finish(found)
             })?,
         };
-        let complete = outcome.evaluation.filter(|evaluation| evaluation.is_complete);
-        let score = if let Some(evaluation) = complete {
-            evaluation.score
-        } else {
-            if !outcome.is_finished {
-                // Stopped before anything was measured: the 8-bit plan is an answer at least.
-                outcome.plan = fixed(8, Offset::LeastError)?;
-            }
-            let found = oracle.evaluate(&outcome.plan, None, None);
-            oracle.finish(found)?.score
-        };
-        Ok(Found {
-            outcome,
-            score,
-            steps,
-            evaluations: oracle.evaluator.evaluations(),
-            images: oracle.evaluator.images_evaluated(),
-        })
+        let is_measured = outcome.evaluation.is_some_and(|evaluation| evaluation.is_complete);
+        if !is_measured && !outcome.is_finished {
+            // Stopped before anything was measured: the 8-bit plan is an answer at least.
+            outcome.plan = fixed(8, Offset::LeastError)?;
+        }
+        Self::measured(oracle, outcome, steps, 0)
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     },
 };
 use fixedwise_fixed::convert::u64_to_f64;
-use fixedwise_search::strategies::pareto::{Explanation, FrontPlan};
+use fixedwise_search::strategies::pareto::{Explanation, FrontPlan, Limits};
 
 /// Longest name of a layer that is shown in full.
 const NAME_WIDTH: usize = 16;
@@ -402,14 +402,12 @@ fn fitting(result: &RunResult) -> Option<&FrontPlan> {
     if result.fits() || !result.max_loss.as_ref().is_some_and(is_of_accuracy) {
         return None;
     }
-    let fits = |plan: &&FrontPlan| {
-        plan.loss.is_some()
-            && result.budgets.iter().all(|budget| {
-                let ram = budget.memory == "ram";
-                let bytes = if ram { plan.ram_bytes } else { plan.flash_bytes };
-                bytes.is_some_and(|bytes| bytes <= budget.limit_bytes)
-            })
+    let limit = |memory: &str| {
+        let budget = result.budgets.iter().find(|budget| budget.memory == memory);
+        budget.map(|budget| budget.limit_bytes)
     };
+    let limits = Limits { flash_bytes: limit("flash"), ram_bytes: limit("ram") };
+    let fits = |plan: &&FrontPlan| plan.loss.is_some() && plan.fits(limits);
     result.front.iter().filter(fits).min_by(|a, b| a.held_loss.total_cmp(&b.held_loss))
 }
 

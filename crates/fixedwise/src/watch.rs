@@ -51,18 +51,6 @@ impl<'a> Watch<'a> {
         graph: &'a Graph,
         steps: &'a mut Vec<TraceStep>,
     ) -> Self {
-        let so_far = Candidate {
-            name: String::new(),
-            kind: "",
-            format: None,
-            loss: None,
-            budget: None,
-            memory_bits: 0,
-            uniform8_bits: 0,
-            tensors: (0, 0),
-            evaluations: (0, 0),
-            seconds_left: None,
-        };
         Self {
             observer,
             halt,
@@ -73,7 +61,7 @@ impl<'a> Watch<'a> {
             widths: Pace::default(),
             plans: Pace::default(),
             plans_left: 0,
-            so_far,
+            so_far: Candidate::default(),
         }
     }
 

@@ -69,13 +69,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         fixedwise::evaluate(&arguments.network.model, &arguments.plan, &data, &options, &observer);
     display.finish();
     let result = result?;
-    let is_told = !arguments.quiet && arguments.target.is_none();
-    if let Some(named) = fixedwise::plan_target(&arguments.plan)?.filter(|_| is_told)
-        && result.target.as_ref() != Some(&named)
+    // Simulated semantics have no target.
+    if let (false, None, Some(counted)) = (arguments.quiet, &arguments.target, &result.target)
+        && let Some(named) = fixedwise::plan_target(&arguments.plan)?
+        && *counted != named
     {
         terminal::note(&format!(
             "! The plan is for target `{named}`, a file of your own: without --target its rules are not \
-             checked,\n  and memory is counted as generic."
+             checked,\n  and memory is counted as {counted}."
         ));
     }
     terminal::print(&if arguments.json {

@@ -146,13 +146,13 @@ fn options(network: &Network, name: Option<String>) -> Result<ExportOptions> {
 
 fn export_c(arguments: &ToC) -> Result<Verdict> {
     let ToFolder { network, output, name } = &arguments.to;
+    let options = options(network, name.clone())?;
     let c = CExport {
-        target: target_of(network)?,
+        target: target_of(&options, &network.plan)?,
         static_arena: matches!(arguments.arena, ArenaName::Static),
         images: arguments::source(arguments.test.as_deref())?,
         n_inputs: usize::from(arguments.inputs),
     };
-    let options = options(network, name.clone())?;
     let exported = fixedwise::export_c(&network.model.model, &network.plan, output, &options, &c)?;
     if arguments.json {
         terminal::print(&exported.to_json())?;
@@ -163,12 +163,11 @@ fn export_c(arguments: &ToC) -> Result<Verdict> {
 }
 
 /// The target that is named, or that the plan names.
-fn target_of(network: &Network) -> Result<Target> {
-    if let Some(name) = &network.target {
-        return Ok(fixedwise::read_target(name)?);
+fn target_of(options: &ExportOptions, plan: &Path) -> Result<Target> {
+    if let Some(target) = &options.target {
+        return Ok(target.clone());
     }
-    let named = fixedwise::plan_target(&network.plan)?;
-    let Some(name) = named else { return Ok(Target::default()) };
+    let Some(name) = fixedwise::plan_target(plan)? else { return Ok(Target::default()) };
     fixedwise::read_target(&name)
         .with_context(|| format!("the plan is for target `{name}`: give its file with --target"))
 }
@@ -242,8 +241,7 @@ fn export(
     if network.quiet {
         return Ok(Verdict::Done);
     }
-    let files: Vec<String> = exported.files.iter().map(|file| file.display().to_string()).collect();
-    let mut text = format!("written: {}\n", files.join(", "));
+    let mut text = format!("written: {}\n", terminal::listed(&exported.files));
     if !exported.inexact.is_empty() {
         text.push_str(&format!(
             "! Sums of {} may exceed 2^24 steps: 32-bit floats may round them, and results be a step \

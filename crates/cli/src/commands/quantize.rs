@@ -314,19 +314,17 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> 
             Err(error) => emitted = emitted.and(Err(error)),
         }
     }
-    let stale = export::others(folder, &written);
     if arguments.json {
         terminal::print(&result.to_json())?;
     } else if !arguments.quiet {
         let mut text = fixedwise::summary(&result, terminal::has_color());
-        let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
-        text.push_str(&format!("written: {}\n", written.join(", ")));
+        text.push_str(&format!("written: {}\n", terminal::listed(&written)));
         terminal::print(&text)?;
+        let stale = export::others(folder, &written);
         if !stale.is_empty() {
-            let stale: Vec<String> = stale.iter().map(|path| path.display().to_string()).collect();
             terminal::note(&format!(
                 "! Of an earlier plan in this folder: {}; --emit writes such forms anew.",
-                stale.join(", ")
+                terminal::listed(&stale)
             ));
         }
     }

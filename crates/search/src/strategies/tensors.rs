@@ -175,25 +175,33 @@ impl Tensor {
 
     /// What a plan says about it.
     pub fn of(&self, plan: &Plan) -> Option<Format> {
-        match (plan.layer(&self.name), self.kind) {
-            (Some(layer), Kind::Weights) => layer.weights,
-            (Some(layer), Kind::Biases) => layer.bias,
-            (Some(layer), Kind::Activations) => layer.activation,
-            (None, _) => plan.others.get(&self.name).copied(),
-        }
+        format_of(plan, &self.name, self.kind)
     }
 
     /// Changes what a plan says about it.
     pub fn set(&self, plan: &mut Plan, format: Option<Format>) {
-        match (plan.layer_mut(&self.name), self.kind) {
-            (Some(layer), Kind::Weights) => layer.weights = format,
-            (Some(layer), Kind::Biases) => layer.bias = format,
-            (Some(layer), Kind::Activations) => layer.activation = format,
-            (None, _) => match format {
-                Some(format) => drop(plan.others.insert(self.name.clone(), format)),
-                None => drop(plan.others.remove(&self.name)),
-            },
-        }
+        set_format(plan, &self.name, self.kind, format);
+    }
+}
+
+fn format_of(plan: &Plan, name: &str, kind: Kind) -> Option<Format> {
+    match (plan.layer(name), kind) {
+        (Some(layer), Kind::Weights) => layer.weights,
+        (Some(layer), Kind::Biases) => layer.bias,
+        (Some(layer), Kind::Activations) => layer.activation,
+        (None, _) => plan.others.get(name).copied(),
+    }
+}
+
+fn set_format(plan: &mut Plan, name: &str, kind: Kind, format: Option<Format>) {
+    match (plan.layer_mut(name), kind) {
+        (Some(layer), Kind::Weights) => layer.weights = format,
+        (Some(layer), Kind::Biases) => layer.bias = format,
+        (Some(layer), Kind::Activations) => layer.activation = format,
+        (None, _) => match format {
+            Some(format) => drop(plan.others.insert(name.to_owned(), format)),
+            None => drop(plan.others.remove(name)),
+        },
     }
 }
 
@@ -219,9 +227,20 @@ fn biases(graph: &Graph, id: NodeId) -> Vec<f64> {
 /// The nodes whose results a plan must give a format: layers, and residual adds where integers are
 /// computed; in graph order.
 pub fn quantized_activations(graph: &Graph, semantics: Semantics) -> Vec<NodeId> {
-    let is_quantized =
-        |op: &Op| op.is_layer() || matches!(op, Op::Add(_)) && semantics == Semantics::Integer;
-    (0..graph.nodes.len()).filter(|&id| is_quantized(&graph.nodes[id].op)).collect()
+    (0..graph.nodes.len()).filter(|&id| is_quantized(&graph.nodes[id].op, semantics)).collect()
+}
+
+fn is_quantized(op: &Op, semantics: Semantics) -> bool {
+    op.is_layer() || matches!(op, Op::Add(_)) && semantics == Semantics::Integer
+}
+
+/// The nodes whose formats the value of a node has in integer semantics; none for the image's.
+pub(super) fn made_of(graph: &Graph, id: NodeId) -> Vec<NodeId> {
+    let node = &graph.nodes[id];
+    if is_quantized(&node.op, Semantics::Integer) {
+        return vec![id];
+    }
+    node.inputs.iter().flat_map(|&input| made_of(graph, input)).collect()
 }
 
 /// The nodes of [`quantized_activations`] in the order a search visits them: by how many layers
@@ -375,17 +394,16 @@ pub fn prove(
 ) -> Result<(), LowerError> {
     loop {
         let Err(error) = check(plan) else { return Ok(()) };
-        let with_bits = |(id, kind): (NodeId, Kind)| {
-            let format = format_mut(plan, &graph.nodes[id].name, kind)?;
+        let candidates = in_the_way(graph, &error).into_iter().filter_map(|(id, kind)| {
+            let name = &graph.nodes[id].name;
+            let format = format_of(plan, name, kind)?;
             let least = if format.is_signed() { 2 } else { 1 };
-            (format.bits > least).then_some(((id, kind), format.bits))
-        };
-        let candidates = in_the_way(graph, &error).into_iter().filter_map(with_bits).collect();
-        let Some((id, kind)) = gives_way(candidates) else { return Err(error) };
-        if let Some(format) = format_mut(plan, &graph.nodes[id].name, kind) {
-            format.bits -= 1;
-            format.frac = format.frac.saturating_sub(1);
-        }
+            (format.bits > least).then_some(((name, kind, format), kind, format.bits))
+        });
+        let Some((name, kind, format)) = gives_way(candidates) else { return Err(error) };
+        let narrower =
+            Format { bits: format.bits - 1, frac: format.frac.saturating_sub(1), ..format };
+        set_format(plan, name, kind, Some(narrower));
     }
 }
 
@@ -407,34 +425,14 @@ pub(super) fn in_the_way(graph: &Graph, error: &LowerError) -> Vec<(NodeId, Kind
     weights.into_iter().chain(results(inputs.collect())).collect()
 }
 
-/// The nodes with formats of their own that a node's value is made of; none for the image's.
-fn made_of(graph: &Graph, id: NodeId) -> Vec<NodeId> {
-    let node = &graph.nodes[id];
-    if node.op.is_layer() || matches!(node.op, Op::Add(_)) {
-        return vec![id];
-    }
-    node.inputs.iter().flat_map(|&input| made_of(graph, input)).collect()
-}
-
-/// Of tensors and their widths the one that gives way: weights where they are wider than usual, else the
-/// widest, of equally wide ones the first.
-pub(super) fn gives_way(candidates: Vec<((NodeId, Kind), u8)>) -> Option<(NodeId, Kind)> {
-    let rank = |&((_, kind), bits): &((NodeId, Kind), u8)| {
-        (kind == Kind::Weights && bits > USUAL_BITS, bits)
-    };
-    candidates.into_iter().rev().max_by_key(rank).map(|(tensor, _)| tensor)
-}
-
-fn format_mut<'p>(plan: &'p mut Plan, name: &str, kind: Kind) -> Option<&'p mut Format> {
-    if plan.layer(name).is_none() {
-        return plan.others.get_mut(name);
-    }
-    let layer = plan.layer_mut(name)?;
-    match kind {
-        Kind::Weights => layer.weights.as_mut(),
-        Kind::Biases => layer.bias.as_mut(),
-        Kind::Activations => layer.activation.as_mut(),
-    }
+/// Of tensors, their kinds and their widths the one that gives way: weights where they are wider than usual,
+/// else the widest, of equally wide ones the first.
+pub(super) fn gives_way<T>(
+    candidates: impl DoubleEndedIterator<Item = (T, Kind, u8)>,
+) -> Option<T> {
+    let rank =
+        |&(_, kind, bits): &(T, Kind, u8)| (kind == Kind::Weights && bits > USUAL_BITS, bits);
+    candidates.rev().max_by_key(rank).map(|(tensor, ..)| tensor)
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! What a plan costs, and what is made small of it.
 
 use super::items::Item;
-use crate::{error::SearchError, strategies::Kind};
+use crate::{
+    error::SearchError,
+    strategies::{Kind, tensors::made_of},
+};
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64, f64_to_count, u64_to_f64};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, NodeId, Plan, Target, cost,
@@ -61,13 +64,11 @@ struct Taken {
     ram_bytes: f64,
 }
 
-/// The memory of a plan on the target, where that was asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The memory of a plan on the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bytes {
-    pub(super) flash: Option<u64>,
-    pub(super) ram: Option<u64>,
-    /// Whether that keeps to the budgets.
-    pub(super) fits: bool,
+    pub(super) flash: u64,
+    pub(super) ram: u64,
 }
 
 /// What the part of a budget that is not there costs, against all that uniform 8 bit takes: first of all
@@ -230,7 +231,8 @@ impl Meter {
         bytes + self.rest[1]
     }
 
-    /// Takes what a plan really takes on the target, so that what is told of others is right too.
+    /// Takes what a plan really takes on the target, so that what is told of others is right too; `None`
+    /// where neither memory was asked for.
     ///
     /// # Errors
     /// Where the plan is not legal on the target.
@@ -239,9 +241,9 @@ impl Meter {
         graph: &Graph,
         list: &[Item],
         plan: &Plan,
-    ) -> Result<Bytes, SearchError> {
+    ) -> Result<Option<Bytes>, SearchError> {
         if !self.has_flash() && !self.has_ram() {
-            return Ok(Bytes { fits: true, ..Bytes::default() });
+            return Ok(None);
         }
         let fixed = lower_for(graph, plan, AccumulatorPolicy::Prove32, &self.target)?;
         let footprint = Footprint::new(&fixed, &self.target);
@@ -254,8 +256,7 @@ impl Meter {
         if self.has_ram() {
             self.rest[1] += u64_to_f64(footprint.ram_bytes) - ram;
         }
-        let (flash, ram) = (footprint.flash_bytes, footprint.ram_bytes);
-        Ok(Bytes { flash: Some(flash), ram: Some(ram), fits: self.limits.hold(flash, ram) })
+        Ok(Some(Bytes { flash: footprint.flash_bytes, ram: footprint.ram_bytes }))
     }
 
     /// Whether widths keep to the budgets, as far as can be told before there is a plan.
@@ -290,18 +291,13 @@ fn products(graph: &Graph, list: &[Item]) -> Vec<Products> {
     let find = |node: NodeId, kind: Kind| {
         list.iter().position(|item| item.tensor.node == node && item.tensor.kind == kind)
     };
-    // The items that each node's value is made of.
-    let mut made_of: Vec<Vec<usize>> = Vec::with_capacity(graph.nodes.len());
-    for (id, node) in graph.nodes.iter().enumerate() {
-        made_of.push(match find(id, Kind::Activations) {
-            Some(item) => vec![item],
-            None => node.inputs.iter().flat_map(|&input| made_of[input].clone()).collect(),
-        });
-    }
     let macs = u64_to_f64(graph.macs());
     let of = |(id, node): (NodeId, &fixedwise_graph::Node)| Products {
         weights: find(id, Kind::Weights),
-        input: made_of[node.inputs[0]].clone(),
+        input: made_of(graph, node.inputs[0])
+            .into_iter()
+            .filter_map(|id| find(id, Kind::Activations))
+            .collect(),
         part: u64_to_f64(graph.node_macs(id)) / macs / 64.0,
     };
     graph.layers().map(of).collect()

@@ -1,6 +1,6 @@
 //! What a search has measured, for other questions about the same network and images.
 
-use super::{Standing, cost::Bytes, items::Items, sensitivity::Curves};
+use super::{Limits, Standing, cost::Bytes, items::Items, sensitivity::Curves};
 use crate::{evaluate::Evaluation, strategies::Sensitivity};
 use fixedwise_graph::{Graph, cost};
 use serde::{Deserialize, Serialize};
@@ -33,10 +33,18 @@ pub struct FrontPlan {
 }
 
 impl FrontPlan {
+    /// Whether it keeps to budgets of memory, as far as its memory was asked for.
+    pub fn fits(&self, limits: Limits) -> bool {
+        match (self.flash_bytes, self.ram_bytes) {
+            (Some(flash), Some(ram)) => limits.hold(flash, ram),
+            _ => !limits.is_any(),
+        }
+    }
+
     pub(super) fn new(
         graph: &Graph,
         standing: &Standing,
-        bytes: Bytes,
+        bytes: Option<Bytes>,
         evaluation: &Evaluation,
         (held_loss, bound_met): (f64, bool),
     ) -> Self {
@@ -45,8 +53,8 @@ impl FrontPlan {
             bits: standing.widths.bits.clone(),
             memory_bits: cost::memory(graph, plan).map_or(0, |memory| memory.total()),
             multiplications: cost::multiplications(graph, plan).map_or(0, |m| m.operand),
-            flash_bytes: bytes.flash,
-            ram_bytes: bytes.ram,
+            flash_bytes: bytes.map(|bytes| bytes.flash),
+            ram_bytes: bytes.map(|bytes| bytes.ram),
             divergence: standing.divergence,
             loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
             held_loss,

@@ -324,19 +324,16 @@ impl<O: Oracle> Search<'_, '_, O> {
         let some: Vec<Widths> = some.cloned().collect();
         for widths in some {
             let standing = self.stand(widths)?;
-            let (part, measured) = (self.certify(&standing)?, self.front.len());
-            let Some(plan) = self.front.last().filter(|_| part.is_finite()) else { continue };
-            let (flash, ram) = (plan.flash_bytes.unwrap_or(0), plan.ram_bytes.unwrap_or(0));
-            if !self.options.limits.hold(flash, ram) {
-                continue;
-            }
-            if plan.loss.is_none() {
+            let is_legal = self.certify(&standing)?.is_finite();
+            let seen = self.front.last().filter(|seen| is_legal && seen.fits(self.options.limits));
+            let Some(seen) = seen else { continue };
+            if seen.loss.is_none() {
                 let plan = self.prepared.plan(standing.built.plan);
                 let evaluation = self.oracle.evaluate_first(&plan, usize::MAX)?;
-                let held_loss = self.certificate.known(&evaluation.score);
-                let loss = Some(evaluation.relative_loss());
-                let plan = &mut self.front[measured - 1];
-                (plan.loss, plan.held_loss) = (loss, held_loss);
+                if let Some(seen) = self.front.last_mut() {
+                    seen.held_loss = self.certificate.known(&evaluation.score);
+                    seen.loss = Some(evaluation.relative_loss());
+                }
             }
             return Ok(());
         }
@@ -429,14 +426,12 @@ impl<O: Oracle> Search<'_, '_, O> {
     /// Takes the widest width from a tensor that is in the way of a legal plan.
     fn narrow(&mut self, error: LowerError) -> Result<(), SearchError> {
         let in_the_way = in_the_way(self.network.graph(), &error).into_iter();
-        let with_bits = |(id, kind)| {
+        let candidates = in_the_way.filter_map(|(id, kind)| {
             let item = self.items.find(id, kind)?;
             let bits = &self.items.list[item].bits;
-            bits.last().filter(|_| bits.len() > 1).map(|&widest| ((id, kind), widest))
-        };
-        let found = gives_way(in_the_way.filter_map(with_bits).collect());
-        let item = found.and_then(|(id, kind)| self.items.find(id, kind));
-        let Some(item) = item else { return Err(error.into()) };
+            bits.last().filter(|_| bits.len() > 1).map(|&widest| (item, kind, widest))
+        });
+        let Some(item) = gives_way(candidates) else { return Err(error.into()) };
         self.items.list[item].bits.pop();
         Ok(())
     }
@@ -486,7 +481,8 @@ impl<O: Oracle> Search<'_, '_, O> {
         let met = part <= 1.0;
         let graph = self.network.graph();
         let bytes = self.items.meter.settle(graph, &self.items.list, plan)?;
-        let fits = bytes.fits;
+        let seen = FrontPlan::new(graph, standing, bytes, &evaluation, (held, met));
+        let fits = seen.fits(self.options.limits);
         let cost = self.items.cost(graph, plan);
         let is_better = self.best.last().is_none_or(|best| match (met, best.met) {
             (true, true) if fits == best.fits => cost < best.cost,
@@ -495,7 +491,7 @@ impl<O: Oracle> Search<'_, '_, O> {
             (false, true) => false,
             (false, false) => part < best.part,
         });
-        self.front.push(FrontPlan::new(graph, standing, bytes, &evaluation, (held, met)));
+        self.front.push(seen);
         if is_better {
             let standing = standing.clone();
             self.best.push(Best { standing, evaluation, cost, part, met, fits });
