@@ -46,11 +46,7 @@ pub fn emit(fixed: &FixedGraph, name: &str) -> HlsFiles {
                 node.inputs.iter().map(|&id| fixed.nodes[id].format).collect();
             let (note, kinds) = types(node, &inputs);
             let unbiased = unbiased(fixed, node);
-            let joins = match &node.op {
-                FixedOp::Concat(_) => network::joins(node),
-                _ => Vec::new(),
-            };
-            let joins = joins.iter().map(|name| names.unique(name)).collect();
+            let joins = network::joins(node).iter().map(|name| names.unique(name)).collect();
             Types { name: names.unique(&node.name), note, kinds, unbiased, joins }
         })
         .collect();

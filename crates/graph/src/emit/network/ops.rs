@@ -16,7 +16,6 @@ use fixedwise_fixed::{
     Format,
     convert::{count_to_u64, exp2},
 };
-use std::collections::VecDeque;
 
 impl Network<'_> {
     /// Adds a node of the integer network; gives its value.
@@ -239,6 +238,8 @@ impl Network<'_> {
     }
 
     fn concat(&mut self, node: &FixedNode, op: &FixedConcat) -> Value {
+        // hls4ml 1.3 joins two values at a time.
+        let is_qonnx = self.file.dialect == Dialect::Qonnx;
         let is_image = node.shape.h * node.shape.w > 1;
         let inputs = if is_image {
             node.inputs.iter().map(|&id| self.image(id)).collect()
@@ -268,20 +269,17 @@ impl Network<'_> {
         let dims = inputs[0].shape.dims();
         let axis = (0..3).find(|&axis| dims[axis] != node.shape.dims()[axis]).unwrap_or(2);
         let axis: i64 = if is_vector { 1 } else { [2, 3, 1][axis] };
-        let attributes = || vec![("axis", axis.into())];
-        // hls4ml 1.3 joins two at a time.
-        let mut values = VecDeque::from(names);
-        for name in joins(node) {
-            if self.file.dialect == Dialect::Standard {
-                break;
+        let mut join = |name: &str, values: &[String]| {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            self.file.node("Concat", name, &values, vec![("axis", axis.into())])
+        };
+        if is_qonnx {
+            for name in joins(node) {
+                let joined = join(&name, &names[..2]);
+                names.splice(..2, [joined]);
             }
-            let [a, b] = [0, 1].map(|i| values[i].as_str());
-            let joined = self.file.node("Concat", &name, &[a, b], attributes());
-            values.drain(..2);
-            values.push_front(joined);
         }
-        let inputs: Vec<&str> = values.iter().map(String::as_str).collect();
-        let name = self.file.node("Concat", &node.name, &inputs, attributes());
+        let name = join(&node.name, &names);
         Value { name, is_vector, shape: node.shape }
     }
 
@@ -385,7 +383,8 @@ impl Network<'_> {
     }
 }
 
-/// Names of the values that a concatenation of more than two has on its way in QONNX.
+/// Names of the values that a concatenation has on its way in QONNX: none where it joins two, as no other
+/// node has more inputs.
 pub(in crate::emit) fn joins(node: &FixedNode) -> Vec<String> {
     (2..node.inputs.len()).map(|n| format!("{}_joined_{n}", node.name)).collect()
 }
