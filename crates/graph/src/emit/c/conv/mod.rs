@@ -1,6 +1,7 @@
 //! Convolutions and dense layers: which kernel prints a layer.
 
 mod filters;
+mod function;
 mod general;
 mod m4;
 mod m55;

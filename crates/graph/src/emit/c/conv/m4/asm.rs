@@ -1,7 +1,7 @@
 //! The text of a function that is assembly as a whole, and what all kernels end with.
 
 use super::Arithmetic;
-use crate::emit::c::source::{Source, fill};
+use crate::emit::c::{conv::function, source::Source};
 
 /// Characters of one string literal; C99 promises 4095.
 const LITERAL: usize = 3800;
@@ -112,19 +112,7 @@ impl Assembly {
     ) {
         source.once("dsp", include_str!("dsp.c"));
         source.once("dsp_plain", include_str!("plain.c"));
-        let hidden: Vec<_> = parameters.iter().map(|p| format!("$P_UNUSED {p}")).collect();
-        let text = fill(
-            include_str!("function.c"),
-            &[
-                ("P", "$P"),
-                ("NAME", name),
-                ("ASSEMBLY_PARAMETERS", &hidden.join(",\n    ")),
-                ("ASSEMBLY_TEXT", &self.statements()),
-                ("PARAMETERS", &parameters.join(",\n    ")),
-                ("PLAIN", plain),
-            ],
-        );
-        source.once(name, text);
+        function::function(source, "DSP", name, parameters, (&self.statements(), plain));
     }
 }
 

@@ -1,6 +1,8 @@
 /* Inner loops are vector code where the core has MVE, elsewhere C that gives the same integers. */
 #if defined(__ARM_FEATURE_MVE) && defined(__thumb2__) && !defined(__ARM_BIG_ENDIAN)
 #define $P_HAS_MVE 1
+#define $P_ASSEMBLY static __attribute__((naked, noinline, used))
+#define $P_UNUSED __attribute__((unused))
 #include <arm_mve.h>
 #else
 #define $P_HAS_MVE 0
