@@ -8,55 +8,55 @@ use serde_json::Value;
 use std::fmt::Write as _;
 
 const HEAD: &str = "\
-# The paper's experiments, made again
+# The paper's experiments, reproduced
 
 arXiv 2102.02147 (Goyal, Vanschoren, van Acht, Nijssen, 2021) searches a bit width and a binary point
-for every tensor of a trained network. This page sets what fixedwise finds on the paper's own trained
-networks beside what the paper and its code report. It is made by one command from networks and data
-sets that you have; networks whose weights are not to be had (CIFAR-10, SVHN) are left out, and
-`cargo test -p fixedwise-graph --test published_costs` checks their published costs instead.
+for every tensor of a trained network. This page compares the results of fixedwise on the paper's own
+trained networks with the results of the paper and its code. One command writes it, from networks and
+data sets that you supply. The weights of the CIFAR-10 and SVHN networks are not available;
+`cargo test -p fixedwise-graph --test published_costs` checks the published costs of these instead.
 
 ```
 cargo xtask paper --models DIR --data DIR
 ```
 
-All runs use `simulated` semantics, the paper's: weights, biases and layer outputs are rounded, the
+All runs use the paper's `simulated` semantics: weights, biases and layer outputs are rounded, and the
 arithmetic between them is float. The search is `--strategy joint` with its defaults, which are the
-paper's settings. Ranges come from 2,000 training images (the paper: 250).";
+paper's settings. The calibration set is 2,000 training images (the paper: 250).";
 
 const TUNED: &str = "\
-## Tuned as the paper tuned
+## Tuned on all test images, as in the paper
 
-The search sees all 10,000 test images, and the loss is measured on the same images. So these losses
-are no promise for other images; the next section has that. Reductions are against 8 bits everywhere.
-*Printed* is what the paper prints; its code pairs bit widths with the sizes of other layers in
-the Inception networks, and *corrected* is the published plan with each width at its own layer.
-Multiplications are counted as the paper counts them (weight bits x output bits).";
+The search uses all 10,000 test images, and the loss is measured on the same images. So these losses
+say nothing about unseen images (see Held-out images). Savings are relative to uniform 8 bit.
+*Printed* is the figure in the paper. For the Inception networks, the paper's code combines bit widths
+with the sizes of other layers; *corrected* is the published plan with each width at its own layer.
+Multiplications are counted as in the paper (weight bits x output bits).";
 
 const PLANS: &str = "\
 ## The plans
 
-Bits of weights / biases / activations, in the order of the graph. One bit is zero alone: that tensor
-is dropped.";
+Bits of weights / biases / activations, in graph order. A tensor with one bit is the constant zero: it
+is removed.";
 
 const UNSEEN: &str = "\
-## Images the search did not see
+## Held-out images
 
-The paper does not report these. The test images are divided by seed into 5,000 that are searched on
-and 5,000 that no decision sees; the bound is 1 % of the float accuracy. The interval is that of the
-paired difference, 95 %.";
+The paper does not report these. A seed divides the test images into a search set of 5,000 and a
+held-out set of 5,000; the bound is 1 % of the float accuracy. The interval is the 95 % confidence
+interval of the paired difference.";
 
 const UNIFORM: &str = "\
-## Eight bits everywhere
+## Uniform 8 bit
 
-The baseline: the finest binary point at which nothing clips, for every tensor; loss on all 10,000
-test images.";
+The baseline: for every tensor, the finest binary point without clipping; loss on all 10,000 test
+images.";
 
 const QUARTER: &str = "\
 ## Tuned on one quarter
 
-`fixedwise generalize --parts 4 --tune K`: the search sees a quarter of MNIST's test images in their
-order, and the plan is measured on each. Accuracy in percent.";
+`fixedwise generalize --parts 4 --tune K`: the search uses one quarter of MNIST's test images, in file
+order, and the plan is measured on all four. Accuracy in percent.";
 
 /// What a run on a network found, if it was made.
 type Lookup<'a> = &'a dyn Fn(&Network, Run) -> Option<Found>;
@@ -76,17 +76,17 @@ pub(super) fn write(found: Lookup<'_>, cores: usize) -> String {
 }
 
 const DIFFERENCES: &str = "\
-## Where ours differ, and why
+## Differences and their reasons
 
-- **Ranges.** They decide where the search starts, and come from 2,000 training images instead of 250.
-- **Evaluations.** A plan that was measured once is not measured again, and one that has lost too much
-  on the images run so far is given up, because it can no longer be accepted: so fewer images are run
-  than evaluations times 10,000. Every decision is that of a full evaluation.
-- **Which plan.** Losses of neighboring formats differ by single images, and the search is greedy: a
-  tie that falls otherwise leads to another plan of about the same cost. Bit widths of single layers
-  therefore differ from the published ones in both directions.
-- **The bound.** Both searches keep to 1 % on the images they see. On others nothing holds them to it:
-  a greedy search that takes hundreds of decisions on the same images takes luck for accuracy too.";
+- **Ranges.** They determine the start of the search, and come from 2,000 training images instead of 250.
+- **Evaluations.** No plan is measured twice. The evaluation of a plan stops when the loss on the
+  images so far is so large that the plan cannot be accepted any more. So fewer images are run than
+  evaluations times 10,000. Every decision equals that of a full evaluation.
+- **Plans.** The losses of neighboring formats differ by single images, and the search is greedy: one
+  different tie leads to another plan with about the same cost. So the bit widths of single layers
+  differ from the published ones in both directions.
+- **The bound.** Both searches meet 1 % on the images that they use, but not on unseen images: a greedy
+  search that makes hundreds of decisions on the same images also selects lucky plans.";
 
 /// A paragraph that names the runs that were not made.
 fn missing(found: Lookup<'_>) -> String {
@@ -99,7 +99,7 @@ fn missing(found: Lookup<'_>) -> String {
     if runs.is_empty() {
         return String::new();
     }
-    format!("\n\n**Not made yet**, and so left out below: {}.", runs.join("; "))
+    format!("\n\n**Not run yet**, and so missing below: {}.", runs.join("; "))
 }
 
 /// The number at a JSON pointer.
@@ -190,16 +190,16 @@ fn speed(found: Lookup<'_>, cores: usize) -> String {
     let time = run.as_ref().filter(|run| !run.is_resumed);
     let time = time.and_then(|run| Some((number(&run.result, "/seconds")?, run)));
     let Some((ours, run)) = time else {
-        return "## Speed\n\nNot measured: the search was not made in one go.".to_owned();
+        return "## Speed\n\nNot measured: the search was interrupted and resumed.".to_owned();
     };
     let evaluations = run.evaluations.and_then(|n| u32::try_from(n).ok()).map(f64::from);
     let each = evaluations.map(|n| ours / n);
     let images = number(&run.result, "/images_evaluated").zip(evaluations);
     format!(
-        "## Speed\n\nThe search on `{name}` takes {:.1} minutes on {cores} threads, the paper's code \
-         (Keras 3, two cores) about {minutes:.0}: {:.1} times faster. One evaluation takes {} s, \
-         there about {seconds:.0} s: {} times faster. Of 10,000 images an evaluation runs {} on the \
-         mean, the others being decided.",
+        "## Speed\n\nThe search on `{name}` takes {:.1} minutes on {cores} threads, that of the paper's \
+         code (Keras 3, two cores) about {minutes:.0} minutes: {:.1} times faster. One evaluation takes \
+         {} s, that of the paper's code about {seconds:.0} s: {} times faster. On average an evaluation \
+         runs {} of 10,000 images and then stops, because the decision is certain.",
         ours / 60.0,
         minutes * 60.0 / ours,
         cell(each, 2),
@@ -211,8 +211,8 @@ fn speed(found: Lookup<'_>, cores: usize) -> String {
 fn unseen(found: Lookup<'_>) -> String {
     let head = [
         "network",
-        "loss % on the search half",
-        "loss % on the unseen half",
+        "loss % on the search set",
+        "loss % on the held-out set",
         "95 % interval",
         "memory saved %",
         "multiplications saved %",
@@ -319,14 +319,15 @@ mod tests {
             Some(Found { result: result(), evaluations: Some(500), is_resumed: false })
         };
         let text = write(&found, 2);
-        assert!(!text.contains("Not made yet"));
+        assert!(!text.contains("Not run yet"));
         for expected in [
             "| Sequential large, MNIST | 0.9950 / 0.9950 | 1.23 / 0.98 | 65.43 | 62.72 | 62.72 | \
              80.00 | 84.94 | 84.94 | 500 / 713 | 10.0 |",
             "| Sequential small, MNIST | 0.9950 / - | 1.23 / - | 65.43 | - | - |",
-            "takes 10.0 minutes on 2 threads, the paper's code (Keras 3, two cores) about 80: 8.0 \
-             times faster. One evaluation takes 1.20 s, there about 7 s: 5.8 times faster.",
-            "runs 8000 on the mean",
+            "takes 10.0 minutes on 2 threads, that of the paper's code (Keras 3, two cores) about 80 \
+             minutes: 8.0 times faster. One evaluation takes 1.20 s, that of the paper's code about \
+             7 s: 5.8 times faster.",
+            "runs 8000 of 10,000 images",
             "| 1.23 | 1.23 | 0.10 to 2.00 | 65.43 |",
             "conv 3/-/4",
             "| tuned on quarter 3, published | 96.04 |",
