@@ -1,8 +1,8 @@
 //! The integer network as plain data: the executor runs it, an emitter prints it, neither decides.
 
 use crate::{
+    fixed_operator::FixedOp,
     graph::{NodeId, Shape},
-    ops::FixedOp,
 };
 use fixedwise_fixed::Format;
 

@@ -8,7 +8,10 @@ use crate::{
     graph::{Graph, NodeId},
     lower::output_formats,
     memory::{MemoryNode, MemoryPlan},
-    ops::{FixedOp, Op},
+    ops::{
+        FixedAdd, FixedAveragePool, FixedConv, FixedMaxPool, FixedOp, FixedRescale, FixedReshape,
+        Op, Window,
+    },
     plan::Plan,
     target::{Code, Target},
 };
@@ -67,10 +70,10 @@ impl Footprint {
         let nodes: Vec<Sketch> = (0..fixed.nodes.len())
             .map(|id| {
                 let node = &fixed.nodes[id];
-                let is_alias = match (&printed, &node.op) {
-                    (Some(printed), _) => printed.layers[id].kernel == c::ANOTHER_NAME,
-                    (None, FixedOp::Reshape(reshape)) => reshape.is_identity(),
-                    (None, _) => false,
+                let reshape = node.op.get::<FixedReshape>();
+                let is_alias = match &printed {
+                    Some(printed) => printed.layers[id].kernel == c::ANOTHER_NAME,
+                    None => reshape.is_some_and(FixedReshape::is_identity),
                 };
                 let in_place = overwritten(&node.op);
                 let (bytes, scratch_bytes) = (value_bytes(id), scratch(id));
@@ -178,12 +181,14 @@ fn plan_memory(nodes: &[Sketch], output: NodeId) -> MemoryPlan {
 }
 
 fn overwritten(op: &FixedOp) -> &'static [usize] {
-    match op {
-        FixedOp::Add(_) => &[0, 1],
-        FixedOp::Rescale(_) => &[0],
-        FixedOp::MaxPool(pool) if pool.window.is_tiling() => &[0],
-        FixedOp::AveragePool(pool) if pool.window.is_tiling() => &[0],
-        _ => &[],
+    let max_pool = op.get::<FixedMaxPool>().map(|pool| &pool.window);
+    let window = max_pool.or_else(|| op.get::<FixedAveragePool>().map(|pool| &pool.window));
+    if op.is::<FixedAdd>() {
+        &[0, 1]
+    } else if op.is::<FixedRescale>() || window.is_some_and(Window::is_tiling) {
+        &[0]
+    } else {
+        &[]
     }
 }
 
@@ -195,7 +200,7 @@ fn value_bytes(target: &Target, format: Format, count: usize) -> usize {
 
 /// Bytes of a node's weights and biases at the widths the target stores.
 fn constant_bytes(target: &Target, op: &FixedOp) -> u64 {
-    let FixedOp::Conv(conv) = op else { return 0 };
+    let Some(conv) = op.get::<FixedConv>() else { return 0 };
     let bytes = |bits: u8, count: usize| (u64::from(bits) * count_to_u64(count)).div_ceil(8);
     let weight_bits = conv.weights_format.bits;
     let weights = target.weight_bits.stored(weight_bits).unwrap_or(weight_bits);

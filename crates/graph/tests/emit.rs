@@ -12,7 +12,7 @@ use fixedwise_fixed::{
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, Shape, emit,
     from_onnx, lower,
-    ops::{AveragePool, Concat, FixedOp, GlobalAveragePool, LeakyRelu, MaxPool, Relu, Window},
+    ops::{AveragePool, Concat, FixedConv, GlobalAveragePool, LeakyRelu, MaxPool, Relu, Window},
     passes,
 };
 use fixedwise_testing::{Build, Random, by_channel, project, python, run_fixed_on, window};
@@ -378,7 +378,7 @@ fn type_check(fixed: &FixedGraph) -> String {
     let mut text = "#include \"network_types.h\"\nint main() {\n  int wrong = 0;\n".to_owned();
     let mut random = Random::new(77);
     for node in &fixed.nodes {
-        let FixedOp::Conv(op) = &node.op else { continue };
+        let Some(op) = node.op.get::<FixedConv>() else { continue };
         let how = &op.requantization;
         if how.leaky.is_some() || (how.min, how.max) != (node.format.min(), node.format.max()) {
             continue;

@@ -6,7 +6,7 @@ use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, LowerError, Op, Plan, Quantizer, Rounded,
     Semantics, Shape, lower,
-    ops::{Concat, FixedOp, GlobalAveragePool, GlobalMaxPool, Relu},
+    ops::{Concat, FixedConv, GlobalAveragePool, GlobalMaxPool, Relu},
     passes,
 };
 use fixedwise_testing::{
@@ -89,7 +89,7 @@ fn binary_points_of_channels_are_zeros_at_the_end_of_weights() {
         let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
         let mut wide = fixed.clone();
         for node in &mut wide.nodes {
-            let FixedOp::Conv(conv) = &mut node.op else { continue };
+            let Some(mut conv) = node.op.get::<FixedConv>().cloned() else { continue };
             assert!(conv.coarser.contains(&3), "{}", node.name);
             conv.bias.values = conv.aligned_bias();
             conv.weights_format = conv.aligned_format();
@@ -98,6 +98,7 @@ fn binary_points_of_channels_are_zeros_at_the_end_of_weights() {
                 weights.iter_mut().for_each(|w| *w <<= conv.coarser[channel]);
             }
             conv.coarser.clear();
+            node.op = conv.into();
         }
         for seed in 0..3 {
             let image = Random::new(seed).floats(graph.input_shape().len(), 0.0, 3.9);
@@ -191,7 +192,7 @@ fn a_bias_of_its_own_format_is_shifted_to_the_accumulator() {
         plan.layers[0].weights = Some(Format::signed(8, 4));
         plan.layers[0].bias = Some(Format::signed(bits, frac));
         let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
-        let FixedOp::Conv(conv) = &fixed.nodes[1].op else { panic!() };
+        let conv = fixed.nodes[1].op.get::<FixedConv>().unwrap();
         assert_eq!(conv.bias.values, expected, "BW={bits} F={frac}");
         assert_eq!(conv.weights, [16, 8, -4, 12]);
         // x = (1, 2) of F = 6: acc = 64 * 16 + 128 * 8 + b, from F = 10 to F = 2.
@@ -217,7 +218,7 @@ fn integers_of_the_plan_stand_for_the_weights() {
     let expected = lower(&graph, &nearest, AccumulatorPolicy::Prove32).unwrap();
     let integers = |name: &str| {
         let node = expected.nodes.iter().find(|node| node.name == name).unwrap();
-        let FixedOp::Conv(conv) = &node.op else { panic!("{name} is a convolution") };
+        let conv = node.op.get::<FixedConv>().unwrap();
         conv.weights.clone()
     };
     let mut own = nearest.clone();
@@ -241,7 +242,7 @@ fn integers_of_the_plan_stand_for_the_weights() {
     let fixed = lower(&graph, &moved, AccumulatorPolicy::Prove32).unwrap();
     let bias = |fixed: &FixedGraph| {
         let node = fixed.nodes.iter().find(|node| node.name == name).unwrap();
-        let FixedOp::Conv(conv) = &node.op else { panic!("{name} is a convolution") };
+        let conv = node.op.get::<FixedConv>().unwrap();
         conv.bias.values.clone()
     };
     let scale = i32::from(own.layers[0].weights.unwrap().frac) + i32::from(own.input.frac);

@@ -6,11 +6,12 @@
 use super::{
     names::{Alphabet, Names},
     network,
+    operation::Operation,
 };
 use crate::{
     fixed_graph::{FixedGraph, FixedNode},
     lower::Requantization,
-    ops::FixedOp,
+    ops::FixedConv,
 };
 use fixedwise_fixed::{Format, Range, Rounding, bits_for};
 
@@ -55,7 +56,7 @@ pub fn emit(fixed: &FixedGraph, name: &str) -> HlsFiles {
 
 /// The sum's type where the bias has a node of its own: a vector's layer, or a bias by position.
 fn unbiased(fixed: &FixedGraph, node: &FixedNode) -> Option<String> {
-    let FixedOp::Conv(op) = &node.op else { return None };
+    let op = node.op.get::<FixedConv>()?;
     let input = fixed.nodes[node.inputs[0]].shape;
     let by_position = op.bias.values.len() != op.channels;
     let frac = i32::from(op.weights_format.frac) + i32::from(op.input.frac);
@@ -66,9 +67,9 @@ fn unbiased(fixed: &FixedGraph, node: &FixedNode) -> Option<String> {
 fn types(node: &FixedNode, inputs: &[Format]) -> (String, Vec<(&'static str, String)>) {
     let plain = |rounding| result(node.format, rounding);
     let bits = node.accumulator_bits.max(1);
-    match &node.op {
-        FixedOp::Input(_) => ("Raw pixels.".to_owned(), vec![("result", plain("AP_RND_CONV"))]),
-        FixedOp::Conv(op) => {
+    match Operation::of(&node.op) {
+        Operation::Input => ("Raw pixels.".to_owned(), vec![("result", plain("AP_RND_CONV"))]),
+        Operation::Conv(op) => {
             let frac = i32::from(op.weights_format.frac) + i32::from(op.input.frac);
             let largest = op.aligned_bias().iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
             let types = vec![
@@ -87,12 +88,12 @@ fn types(node: &FixedNode, inputs: &[Format]) -> (String, Vec<(&'static str, Str
             }
             (text.trim().to_owned(), types)
         }
-        FixedOp::Add(op) => {
+        Operation::Add(op) => {
             let frac = inputs.iter().map(|format| i32::from(format.frac)).max().unwrap_or(0);
             let result = plain(mode(&op.requantization));
             (note(&op.requantization), vec![("accum", exact(bits, frac)), ("result", result)])
         }
-        FixedOp::AveragePool(op) => {
+        Operation::AveragePool(op) => {
             let result = plain(mode(&op.requantization));
             let sum = exact(bits, i32::from(inputs[0].frac));
             let mut text = note(&op.requantization);
@@ -104,14 +105,14 @@ fn types(node: &FixedNode, inputs: &[Format]) -> (String, Vec<(&'static str, Str
             }
             (text, vec![("accum", sum), ("result", result)])
         }
-        FixedOp::Rescale(op) => {
+        Operation::Rescale(op) => {
             (note(&op.requantization), vec![("result", plain(mode(&op.requantization)))])
         }
-        FixedOp::Concat(op) => {
+        Operation::Concat(op) => {
             let rounding = op.requantizations.first().map_or("AP_TRN", mode);
             (String::new(), vec![("result", plain(rounding))])
         }
-        FixedOp::MaxPool(_) | FixedOp::Pad(_) | FixedOp::Reshape(_) => {
+        Operation::MaxPool(_) | Operation::Pad(_) | Operation::Reshape(_) => {
             ("Its input's format.".to_owned(), vec![("result", plain("AP_TRN"))])
         }
     }

@@ -7,6 +7,7 @@ mod names;
 mod network;
 pub mod npz;
 pub mod onnx;
+mod operation;
 pub mod qonnx;
 
 pub use names::identifier;

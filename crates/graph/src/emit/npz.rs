@@ -4,11 +4,14 @@
 //! nodes in order, with every number that is not an array, and the names of those that are;
 //! `docs/export.md` lists them.
 
-use super::names::{Alphabet, Names};
+use super::{
+    names::{Alphabet, Names},
+    operation::Operation,
+};
 use crate::{
     fixed_graph::{FixedGraph, FixedNode},
     lower::Requantization,
-    ops::{FixedConv, FixedOp, Window},
+    ops::{FixedConv, Window},
 };
 use fixedwise_codec::npz::{encode_archive, encode_integers, encode_text};
 use fixedwise_fixed::{Format, Range, Rounding};
@@ -50,17 +53,17 @@ pub fn emit(fixed: &FixedGraph) -> Vec<u8> {
 type Store<'a> = dyn FnMut(&str, &[usize], &[i64]) -> Value + 'a;
 
 fn describe(node: &FixedNode, store: &mut Store) -> Value {
-    let (op, details) = match &node.op {
-        FixedOp::Input(_) => ("input", json!({})),
-        FixedOp::Conv(op) => ("conv", conv(node, op, store)),
-        FixedOp::Add(op) => (
+    let (op, details) = match Operation::of(&node.op) {
+        Operation::Input => ("input", json!({})),
+        Operation::Conv(op) => ("conv", conv(node, op, store)),
+        Operation::Add(op) => (
             "add",
             json!({
                 "shifts": op.shifts,
                 "requantization": requantization(&op.requantization),
             }),
         ),
-        FixedOp::AveragePool(op) => (
+        Operation::AveragePool(op) => (
             "average_pool",
             json!({
                 "window": window(&op.window),
@@ -70,18 +73,18 @@ fn describe(node: &FixedNode, store: &mut Store) -> Value {
                 "requantization": requantization(&op.requantization),
             }),
         ),
-        FixedOp::Concat(op) => {
+        Operation::Concat(op) => {
             let parts: Vec<Value> = op.requantizations.iter().map(requantization).collect();
             ("concat", json!({ "runs": op.runs, "requantizations": parts }))
         }
-        FixedOp::MaxPool(op) => {
+        Operation::MaxPool(op) => {
             ("max_pool", json!({ "window": window(&op.window), "minimum": op.minimum }))
         }
-        FixedOp::Pad(op) => ("pad", json!({ "begin": op.begin, "value": op.value })),
-        FixedOp::Rescale(op) => {
+        Operation::Pad(op) => ("pad", json!({ "begin": op.begin, "value": op.value })),
+        Operation::Rescale(op) => {
             ("rescale", json!({ "requantization": requantization(&op.requantization) }))
         }
-        FixedOp::Reshape(op) => {
+        Operation::Reshape(op) => {
             let source: Vec<i64> =
                 op.source.iter().map(|&i| i64::try_from(i).unwrap_or(i64::MAX)).collect();
             ("reshape", json!({ "source": store("source", &[source.len()], &source) }))

@@ -1,4 +1,4 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, affine};
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, affine, step};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
@@ -66,7 +66,7 @@ pub struct FixedAdd {
 impl FixedOperator for FixedAdd {
     fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
         let (epilogue, shifts) = (self.requantization.epilogue(), self.shifts);
-        Box::new(move |inputs, y, _| add(&epilogue, shifts, inputs[0], inputs[1], y))
+        step(move |inputs, y, _| add(&epilogue, shifts, inputs[0], inputs[1], y))
     }
 
     fn accumulator_bits(&self) -> u8 {

@@ -1,4 +1,4 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, conv};
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, conv, step};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
@@ -166,7 +166,7 @@ pub struct FixedAveragePool {
 impl FixedOperator for FixedAveragePool {
     fn prepare(&self, inputs: &[Shape], output: Shape, _: &'static Kernels) -> FixedStep {
         let (op, input) = (self.clone(), inputs[0]);
-        Box::new(move |inputs, mut y, _| {
+        step(move |inputs, mut y, _| {
             let mut sum = vec![0_i64; input.c];
             for (position, &reciprocal) in op.reciprocals.iter().enumerate() {
                 let (row, column) = (position / output.w, position % output.w);

@@ -1,4 +1,4 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, step};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
@@ -88,7 +88,7 @@ impl FixedOperator for FixedConcat {
         let runs = self.runs.clone();
         let epilogues: Vec<_> = self.requantizations.iter().map(Requantization::epilogue).collect();
         let row: usize = runs.iter().sum();
-        Box::new(move |inputs, mut y, _| {
+        step(move |inputs, mut y, _| {
             let mut offset = 0;
             for ((&x, &run), epilogue) in inputs.iter().zip(&runs).zip(&epilogues) {
                 rescale(epilogue, x, run, y.reborrow(), offset, row);

@@ -1,4 +1,4 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window};
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, step};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
@@ -281,7 +281,7 @@ impl FixedOperator for FixedConv {
             self.requantization.epilogue(),
             &self.coarser,
         );
-        Box::new(move |inputs, y, scratch| conv.run(inputs[0], y, scratch))
+        step(move |inputs, y, scratch| conv.run(inputs[0], y, scratch))
     }
 
     fn accumulator_bits(&self) -> u8 {

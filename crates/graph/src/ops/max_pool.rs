@@ -1,4 +1,4 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, conv};
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, conv, step};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
@@ -88,7 +88,7 @@ impl FixedOperator for FixedMaxPool {
     fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep {
         let pool = geometry(&self.window, inputs[0], output);
         let minimum = self.minimum.clone();
-        Box::new(move |inputs, y, _| match (inputs[0], y) {
+        step(move |inputs, y, _| match (inputs[0], y) {
             (Integers::U8(x), IntegersMut::U8(y)) => max_pool(kernels, &pool, &minimum, x, y),
             (Integers::I8(x), IntegersMut::I8(y)) => max_pool(kernels, &pool, &minimum, x, y),
             (Integers::I16(x), IntegersMut::I16(y)) => max_pool(kernels, &pool, &minimum, x, y),

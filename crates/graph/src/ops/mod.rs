@@ -1,21 +1,21 @@
 //! The operators, one file each; this list and the import table are the only other places that
 //! know them.
 
+pub use crate::fixed_operator::{FixedOp, FixedOperator, FixedStep, Step};
+
+pub(crate) use crate::fixed_operator::step;
+
 use crate::{
-    emit::c::{CNode, CStep},
-    error::{EmitError, LowerError},
+    error::LowerError,
     graph::{Activation, Node, Shape},
     import::{Import, Value, keras},
     lower::LowerContext,
 };
 use fixedwise_codec::onnx;
-use fixedwise_kernels::{Integers, IntegersMut, Kernels, Scratch};
+use fixedwise_kernels::{Kernels, Scratch};
 
 /// Computes one node in float: the values of its inputs, its own, working memory.
 pub type FloatStep = Box<dyn Fn(&[&[f32]], &mut [f32], &mut Scratch) + Send + Sync>;
-
-/// Computes one node in integers.
-pub type FixedStep = Box<dyn Fn(&[Integers], IntegersMut, &mut Scratch) + Send + Sync>;
 
 /// What a node's surroundings tell its operator.
 #[derive(Clone, Debug)]
@@ -61,23 +61,6 @@ pub trait Operator {
     }
 }
 
-/// What every integer operation says about itself; all its decisions are plain fields.
-pub trait FixedOperator {
-    /// Ready to run: weights packed for `kernels`.
-    fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep;
-
-    /// The same integers as C99.
-    ///
-    /// # Errors
-    /// Where C has no form of it, which names the node.
-    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError>;
-
-    /// Bits its worst sum needs; 0 where it sums nothing.
-    fn accumulator_bits(&self) -> u8 {
-        0
-    }
-}
-
 macro_rules! operators {
     ($($module:ident :: $Op:ident),+ $(,)?) => {
         $(pub use $module::$Op;)+
@@ -103,26 +86,7 @@ macro_rules! operators {
     };
 }
 
-macro_rules! fixed_operators {
-    ($($module:ident :: $Op:ident as $Variant:ident),+ $(,)?) => {
-        $(pub use $module::$Op;)+
-
-        /// Any integer operation.
-        #[derive(Clone, Debug, PartialEq)]
-        #[allow(missing_docs, reason = "documented on each struct")]
-        pub enum FixedOp { $($Variant($Op)),+ }
-
-        $(impl From<$Op> for FixedOp {
-            fn from(op: $Op) -> FixedOp { FixedOp::$Variant(op) }
-        })+
-        impl std::ops::Deref for FixedOp {
-            type Target = dyn FixedOperator;
-            fn deref(&self) -> &Self::Target { match self { $(FixedOp::$Variant(op) => op),+ } }
-        }
-    };
-}
-
-// Declared outside the macros: rustfmt does not see modules inside one.
+// Declared outside the macro: rustfmt does not see modules inside one.
 mod add;
 mod affine;
 mod average_pool;
@@ -164,18 +128,15 @@ operators! {
     softmax::Softmax,
 }
 
-fixed_operators! {
-    add::FixedAdd as Add,
-    average_pool::FixedAveragePool as AveragePool,
-    concat::FixedConcat as Concat,
-    conv::FixedConv as Conv,
-    input::FixedInput as Input,
-    max_pool::FixedMaxPool as MaxPool,
-    pad::FixedPad as Pad,
-    relu::FixedRescale as Rescale,
-    reshape::FixedReshape as Reshape,
-}
-
+pub use add::FixedAdd;
+pub use average_pool::FixedAveragePool;
+pub use concat::FixedConcat;
+pub use conv::FixedConv;
+pub use input::FixedInput;
+pub use max_pool::FixedMaxPool;
+pub use pad::FixedPad;
+pub use relu::FixedRescale;
+pub use reshape::FixedReshape;
 pub use window::Window;
 
 impl Op {

@@ -1,4 +1,4 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, step};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
@@ -64,7 +64,7 @@ pub struct FixedPad {
 impl FixedOperator for FixedPad {
     fn prepare(&self, inputs: &[Shape], output: Shape, _: &'static Kernels) -> FixedStep {
         let (op, input) = (self.clone(), inputs[0]);
-        Box::new(move |inputs, mut y, _| {
+        step(move |inputs, mut y, _| {
             for i in 0..y.len() {
                 y.set(i, op.value);
             }

@@ -1,4 +1,6 @@
-use super::{Clip, Context, FixedOp, FixedOperator, FixedStep, FloatStep, LeakyRelu, Operator};
+use super::{
+    Clip, Context, FixedOp, FixedOperator, FixedStep, FloatStep, LeakyRelu, Operator, step,
+};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
@@ -67,7 +69,7 @@ pub struct FixedRescale {
 impl FixedOperator for FixedRescale {
     fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
         let epilogue = self.requantization.epilogue();
-        Box::new(move |inputs, y, _| {
+        step(move |inputs, y, _| {
             let n = inputs[0].len();
             rescale(&epilogue, inputs[0], n, y, 0, n);
         })

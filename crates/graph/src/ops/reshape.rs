@@ -1,4 +1,4 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator};
+use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, step};
 use crate::{
     emit::c::{ANOTHER_NAME, CNode, CStep},
     error::{EmitError, ImportError, LowerError},
@@ -124,7 +124,7 @@ impl FixedReshape {
 impl FixedOperator for FixedReshape {
     fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
         let source = self.source.clone();
-        Box::new(move |inputs, mut y, _| {
+        step(move |inputs, mut y, _| {
             for (to, &from) in source.iter().enumerate() {
                 y.set(to, inputs[0].get(from));
             }

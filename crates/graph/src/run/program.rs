@@ -206,7 +206,7 @@ impl Program {
                     let Kind::Integer(element) = self.kinds[id] else {
                         unreachable!("an integer network has integers only")
                     };
-                    step(&inputs, integers_mut(element, bytes), &mut scratch);
+                    step.run(&inputs, integers_mut(element, bytes), &mut scratch);
                 }
                 Step::Quantize(format) => {
                     assert_eq!(image.len(), self.image_len(), "the image has the input's extents");

@@ -4,7 +4,7 @@
 use crate::{
     fixed_graph::FixedGraph,
     graph::Shape,
-    ops::{FixedConv, FixedOp, FixedReshape},
+    ops::{FixedConv, FixedReshape},
 };
 
 /// The same network with every such reordering in the weights; the results of all nodes but the
@@ -12,20 +12,22 @@ use crate::{
 pub(super) fn fold_reshapes(fixed: &FixedGraph) -> FixedGraph {
     let mut folded = fixed.clone();
     for id in 0..fixed.nodes.len() {
-        let FixedOp::Reshape(reshape) = &fixed.nodes[id].op else { continue };
+        let Some(reshape) = fixed.nodes[id].op.get::<FixedReshape>() else { continue };
         let consumers: Vec<usize> = (id + 1..fixed.nodes.len())
             .filter(|&other| fixed.nodes[other].inputs.contains(&id))
             .collect();
-        let is_dense = |&other: &usize| match &fixed.nodes[other].op {
-            FixedOp::Conv(conv) => reads_all_at_once(conv, fixed.nodes[id].shape),
-            _ => false,
+        let is_dense = |&other: &usize| {
+            let conv = fixed.nodes[other].op.get::<FixedConv>();
+            conv.is_some_and(|conv| reads_all_at_once(conv, fixed.nodes[id].shape))
         };
         if id == fixed.output || reshape.is_identity() || !consumers.iter().all(is_dense) {
             continue;
         }
         for &consumer in &consumers {
-            if let FixedOp::Conv(conv) = &mut folded.nodes[consumer].op {
+            if let Some(conv) = folded.nodes[consumer].op.get::<FixedConv>() {
+                let mut conv = conv.clone();
                 reorder(&mut conv.weights, &reshape.source);
+                folded.nodes[consumer].op = conv.into();
             }
         }
         let source = (0..reshape.source.len()).collect();

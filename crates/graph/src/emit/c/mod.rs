@@ -18,7 +18,7 @@ use crate::{
     error::EmitError,
     fixed_graph::FixedGraph,
     memory::{MemoryNode, MemoryPlan},
-    ops::FixedOp,
+    ops::FixedReshape,
 };
 use source::fill;
 
@@ -197,12 +197,12 @@ fn values(fixed: &FixedGraph, options: &COptions) -> Vec<CValue> {
     packs[0] = false;
     packs[fixed.output] = false;
     for (id, node) in fixed.nodes.iter().enumerate().rev() {
-        if let FixedOp::Reshape(_) = node.op {
+        if node.op.is::<FixedReshape>() {
             packs[node.inputs[0]] &= packs[id];
         }
     }
     for (id, node) in fixed.nodes.iter().enumerate() {
-        if let FixedOp::Reshape(_) = node.op {
+        if node.op.is::<FixedReshape>() {
             packs[id] &= packs[node.inputs[0]];
         }
     }

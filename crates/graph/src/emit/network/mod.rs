@@ -12,10 +12,10 @@ use file::{Attributes, File, port, real};
 pub(super) use ops::joins;
 
 use crate::{
+    emit::operation::Operation,
     error::EmitError,
     fixed_graph::{FixedGraph, FixedNode},
     graph::{NodeId, Shape},
-    ops::FixedOp,
 };
 use fixedwise_codec::onnx::{Dim, ElementType, ModelBuilder};
 use fixedwise_fixed::{Format, Rounding};
@@ -82,12 +82,12 @@ pub(super) fn emit(fixed: &FixedGraph, dialect: Dialect) -> Result<OnnxFile, Emi
 
 /// Refuses steps beyond 32-bit floats.
 fn check_steps(node: &FixedNode) -> Result<(), EmitError> {
-    let sum = match &node.op {
-        FixedOp::Conv(op) => i32::from(op.weights_format.frac) + i32::from(op.input.frac),
+    let sum = match Operation::of(&node.op) {
+        Operation::Conv(op) => i32::from(op.weights_format.frac) + i32::from(op.input.frac),
         _ => 0,
     };
-    let weights = match &node.op {
-        FixedOp::Conv(op) => i32::from(op.weights_format.frac),
+    let weights = match Operation::of(&node.op) {
+        Operation::Conv(op) => i32::from(op.weights_format.frac),
         _ => 0,
     };
     match [i32::from(node.format.frac), weights, sum].into_iter().find(|f| f.abs() > MAX_FRAC) {
@@ -109,8 +109,8 @@ fn describe(
         .iter()
         .map(|node| (node.name.clone(), serde_json::Value::from(node.format.to_string())));
     let formats = serde_json::Value::Object(formats.collect());
-    let rounding = fixed.nodes.iter().find_map(|node| match &node.op {
-        FixedOp::Conv(op) => Some(op.requantization.rounding),
+    let rounding = fixed.nodes.iter().find_map(|node| match Operation::of(&node.op) {
+        Operation::Conv(op) => Some(op.requantization.rounding),
         _ => None,
     });
     let rounding = match rounding {

@@ -5,11 +5,12 @@ use super::{
     rounding::{Form, form},
 };
 use crate::{
+    emit::operation::Operation,
     fixed_graph::FixedNode,
     graph::{NodeId, Shape},
     ops::{
-        FixedAdd, FixedAveragePool, FixedConcat, FixedConv, FixedMaxPool, FixedOp, FixedPad,
-        FixedReshape, Window,
+        FixedAdd, FixedAveragePool, FixedConcat, FixedConv, FixedMaxPool, FixedPad, FixedReshape,
+        Window,
     },
 };
 use fixedwise_fixed::{
@@ -22,15 +23,15 @@ impl Network<'_> {
     pub(super) fn node(&mut self, id: NodeId) -> Value {
         let fixed = self.fixed;
         let node = &fixed.nodes[id];
-        match &node.op {
-            FixedOp::Input(_) => self.values[0].clone(),
-            FixedOp::Conv(op) => self.conv(node, op),
-            FixedOp::Add(op) => self.add(node, op),
-            FixedOp::AveragePool(op) => self.average_pool(node, op),
-            FixedOp::Concat(op) => self.concat(node, op),
-            FixedOp::MaxPool(op) => self.max_pool(node, op),
-            FixedOp::Pad(op) => self.pad(node, op),
-            FixedOp::Rescale(op) => {
+        match Operation::of(&node.op) {
+            Operation::Input => self.values[0].clone(),
+            Operation::Conv(op) => self.conv(node, op),
+            Operation::Add(op) => self.add(node, op),
+            Operation::AveragePool(op) => self.average_pool(node, op),
+            Operation::Concat(op) => self.concat(node, op),
+            Operation::MaxPool(op) => self.max_pool(node, op),
+            Operation::Pad(op) => self.pad(node, op),
+            Operation::Rescale(op) => {
                 let value = self.values[node.inputs[0]].clone();
                 let format = self.fixed.nodes[node.inputs[0]].format;
                 let bound = magnitude(format).saturating_add(op.requantization.half());
@@ -39,7 +40,7 @@ impl Network<'_> {
                     self.file.requantize(&node.name, value.name, frac, bound, &op.requantization);
                 Value { name, ..value }
             }
-            FixedOp::Reshape(op) => self.permute(node, op),
+            Operation::Reshape(op) => self.permute(node, op),
         }
     }
 

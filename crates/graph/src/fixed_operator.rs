@@ -1,0 +1,87 @@
+//! What an integer operation says about itself. Nothing here knows which operations there are.
+
+use crate::{
+    emit::c::{CNode, CStep},
+    error::EmitError,
+    graph::Shape,
+    object::Object,
+};
+use fixedwise_kernels::{Integers, IntegersMut, Kernels, Scratch};
+use std::{any::Any, ops::Deref, sync::Arc};
+
+/// Computes one node in integers; ready to run, and the same for every image.
+pub trait Step: Send + Sync {
+    /// From the values of the node's inputs to its own, in axis order `[h, w, c]`.
+    fn run(&self, inputs: &[Integers], output: IntegersMut, scratch: &mut Scratch);
+}
+
+impl<F: Fn(&[Integers], IntegersMut, &mut Scratch) + Send + Sync> Step for F {
+    fn run(&self, inputs: &[Integers], output: IntegersMut, scratch: &mut Scratch) {
+        self(inputs, output, scratch);
+    }
+}
+
+/// A step that several programs may share.
+pub type FixedStep = Arc<dyn Step>;
+
+/// A step from a function.
+pub(crate) fn step<F>(run: F) -> FixedStep
+where
+    F: Fn(&[Integers], IntegersMut, &mut Scratch) + Send + Sync + 'static,
+{
+    Arc::new(run)
+}
+
+/// What every integer operation says about itself; all its decisions are plain fields.
+pub trait FixedOperator: Object {
+    /// Ready to run: weights packed for `kernels`.
+    fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep;
+
+    /// The same integers as C99.
+    ///
+    /// # Errors
+    /// Where C has no form of it, which names the node.
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError>;
+
+    /// Bits its worst sum needs; 0 where it sums nothing.
+    fn accumulator_bits(&self) -> u8 {
+        0
+    }
+}
+
+/// Any integer operation. Copies share its data.
+#[derive(Clone, Debug)]
+pub struct FixedOp(Arc<dyn FixedOperator>);
+
+impl FixedOp {
+    /// The operation as a `T`, where it is one.
+    pub fn get<T: FixedOperator>(&self) -> Option<&T> {
+        let op: &dyn Any = &*self.0;
+        op.downcast_ref()
+    }
+
+    /// Whether the operation is a `T`.
+    pub fn is<T: FixedOperator>(&self) -> bool {
+        self.get::<T>().is_some()
+    }
+}
+
+impl<T: FixedOperator> From<T> for FixedOp {
+    fn from(op: T) -> Self {
+        Self(Arc::new(op))
+    }
+}
+
+impl Deref for FixedOp {
+    type Target = dyn FixedOperator;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl PartialEq for FixedOp {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.equals(&*other.0)
+    }
+}
