@@ -7,44 +7,20 @@
 //! data set that a plan was not tuned on.
 #![forbid(unsafe_code)]
 
-mod budget;
 mod data;
-mod earlier;
 mod error;
-mod evaluate;
-mod export;
-mod export_c;
-mod generalize;
-mod inspect;
-mod journal;
-mod loaders;
-mod measure;
-mod metric;
+mod files;
+mod fingerprint;
+mod jobs;
 mod model;
-mod options;
-mod output;
-mod paper_plan;
-mod pareto;
-mod plan_file;
-mod plan_integers;
-mod plot;
-mod progress;
-mod quantize;
+mod plan;
 mod result;
-mod result_plan;
-mod sets;
-mod summary;
-mod sweep;
-mod sweep_result;
-mod table;
-mod target_file;
+mod show;
 mod watch;
 
-pub use data::{DataError, DataSource, Layout, Preprocess, Split};
+pub use data::{DataError, DataOptions, DataSource, Layout, Preprocess, Split};
 pub use error::Error;
-pub use evaluate::{EvaluateOptions, evaluate};
-pub use export::{ExportForm, ExportOptions, Exported, export};
-pub use export_c::{CExport, CExported, CExportedLayer, export_c};
+pub use files::write_file;
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
     LayerPlan, Plan, Quantizer, Rounded, Semantics, Shape, Target,
@@ -59,47 +35,21 @@ pub use fixedwise_search::{
         pareto::{Explanation, FrontPlan, Remedy, Share},
     },
 };
-pub use generalize::{
-    Generalization, GeneralizeOptions, Generalized, PartResult, generalize, generalize_observed,
+pub use jobs::{
+    CExport, CExported, CExportedLayer, EvaluateOptions, ExportForm, ExportOptions, Exported,
+    Generalization, GeneralizeOptions, Generalized, Inspection, NodeInspection, Outcome,
+    PartResult, QuantizeOptions, Strategy, SweepOptions, evaluate, export, export_c, generalize,
+    generalize_observed, inspect, quantize, quantize_observed, sweep, sweep_observed,
 };
-pub use inspect::{Inspection, NodeInspection, inspect};
 pub use model::Model;
-pub use options::{QuantizeOptions, Strategy};
-pub use output::write_file;
-pub use plan_file::{plan_target, plan_to_toml, plan_to_toml_for, read_plan};
-pub use plot::{
-    FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_distributions, plot_drop, plot_front,
-    plot_heatmap, plot_sensitivity,
-};
-pub use progress::{Candidate, Observer, Progress, Step};
-pub use quantize::{Outcome, quantize, quantize_observed};
+pub use plan::{plan_target, plan_to_toml, plan_to_toml_for, read_plan, read_target, target_names};
 pub use result::{
     AccuracyResult, BudgetResult, BudgetStep, Ended, FormatResult, HolderResult, ImagesResult,
     LayerResult, MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, OtherResult,
-    RESULT_SCHEMA, RunResult, SetResult, TraceStep,
+    RESULT_SCHEMA, RunResult, SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
-pub use sets::DataOptions;
-pub use summary::summary;
-pub use sweep::{SweepOptions, sweep, sweep_observed};
-pub use sweep_result::{SweepHold, SweepLayer, SweepPoint, SweepResult};
-pub use target_file::{read_target, target_names};
-
-use sha2::Digest as _;
-
-/// SHA-256 in hexadecimal digits.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(64);
-    for byte in sha2::Sha256::digest(bytes) {
-        write!(text, "{byte:02x}").expect("a string takes everything");
-    }
-    text
-}
-
-/// Threads of its own for a run.
-pub(crate) fn threads(count: Option<usize>) -> Result<rayon::ThreadPool, Error> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(count.unwrap_or(0))
-        .build()
-        .map_err(|error| Error::Option { option: "threads", problem: error.to_string() })
-}
+pub use show::{
+    FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_distributions, plot_drop, plot_front,
+    plot_heatmap, plot_sensitivity, summary,
+};
+pub use watch::{Candidate, Observer, Progress, Step};

@@ -12,12 +12,15 @@ mod npz;
 mod preprocess;
 mod random;
 mod resize;
+mod sets;
 mod source;
 mod svhn;
 
 pub use error::DataError;
 pub use preprocess::{Layout, Preprocess};
 pub(crate) use random::divide;
+pub use sets::DataOptions;
+pub(crate) use sets::{Preprocessed, Reported, Sets, View};
 pub use source::{DataSource, Split};
 
 use fixedwise_graph::Shape;

@@ -1,0 +1,43 @@
+//! What an earlier run has measured, for another bound, objective or budget.
+
+use crate::{error::Error, files, result::RunResult};
+use fixedwise_search::strategies::pareto::Known;
+use std::path::Path;
+
+/// What an earlier run has measured.
+pub(crate) struct Earlier {
+    /// How far its channels were balanced.
+    pub(crate) balance: Option<f64>,
+    pub(crate) measured: Known,
+}
+
+impl Earlier {
+    /// Reads the result in a run's folder.
+    ///
+    /// # Errors
+    /// [`Error`] where there is none, or it is of other images, another network or another strategy.
+    pub(crate) fn read(folder: &Path, measured_on: &str) -> Result<Self, Error> {
+        let path = folder.join("result.json");
+        let refuse = |problem: &str| Error::Option {
+            option: "from",
+            problem: format!("{}: {problem}", path.display()),
+        };
+        let bytes = files::read(&path)?;
+        let text = String::from_utf8(bytes).map_err(|_| refuse("it is no text"))?;
+        let result = RunResult::from_json(&text).map_err(|problem| refuse(&problem))?;
+        if result.sensitivity.is_empty() {
+            return Err(refuse(
+                "it says nothing of what single widths do; give the folder of a finished run of the \
+                 strategy `pareto`",
+            ));
+        }
+        if result.measured_on != measured_on {
+            return Err(refuse(
+                "it was measured with another network, other images or other preprocessing; give the \
+                 same ones (and the same --seed), or search anew without `from`",
+            ));
+        }
+        let (sensitivity, front) = (result.sensitivity, result.front);
+        Ok(Self { balance: result.balance, measured: Known { sensitivity, front } })
+    }
+}

@@ -1,0 +1,127 @@
+//! A plan that exists, measured.
+
+use super::{
+    budget,
+    measure::{integers, measure, peak_ram},
+    threads::pool,
+};
+use crate::{
+    data::{DataOptions, Sets},
+    error::Error,
+    model::Model,
+    plan::{named_target, read_own_plan},
+    result::{ImagesResult, RunResult, SetResult},
+    watch::{Observer, Progress, Step},
+};
+use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_graph::{Semantics, Target};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{Images as _, MaxLoss};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// What [`evaluate`] is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct EvaluateOptions {
+    /// What the formats mean; by default what the plan says.
+    pub semantics: Option<Semantics>,
+    /// What the plan is for: its rules must be kept, and its memory is what is counted. By default
+    /// the one that the plan names, where that comes with fixedwise; else no rule beyond the
+    /// specification's, and the memory of [`Target::default`].
+    pub target: Option<Target>,
+    /// Threads; by default as many as the machine has.
+    pub threads: Option<usize>,
+    /// What a model of weights alone is the weights of; see [`Model::load_with`].
+    pub architecture: Option<PathBuf>,
+}
+
+/// Measures a plan on the test images of `data`, and says what it costs.
+///
+/// # Errors
+/// [`Error`] for a model, plan or data that cannot be used, and for a plan that breaks a rule of its
+/// target, or whose accumulators cannot be proved to fit 32 bits.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.json");
+/// use fixedwise::{DataOptions, EvaluateOptions, evaluate};
+///
+/// // In the paper's terms: bit width and fractional offset by layer; here of one tensor alone.
+/// let text = r#"{"weights": {"conv2d_2": [8, 8]}, "biases": {}, "activations": {}}"#;
+/// std::fs::write(&path, text).expect("writable");
+/// let data = DataOptions {
+///     test: Some(format!("{root}/data/fashion-mnist:test@0..200").parse()?),
+///     ..DataOptions::default()
+/// };
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let result = evaluate(model.as_ref(), &path, &data, &EvaluateOptions::default(), &())?;
+/// assert_eq!(result.accuracy.test.map(|test| test.n), Some(200));
+/// # Ok(())
+/// # }
+/// ```
+pub fn evaluate(
+    model: &Path,
+    plan: &Path,
+    data: &DataOptions,
+    options: &EvaluateOptions,
+    observer: &dyn Observer,
+) -> Result<RunResult, Error> {
+    pool(options.threads)?.install(|| run(model, plan, data, options, observer))
+}
+
+fn run(
+    model: &Path,
+    plan: &Path,
+    data: &DataOptions,
+    options: &EvaluateOptions,
+    observer: &dyn Observer,
+) -> Result<RunResult, Error> {
+    let start = Instant::now();
+    let tell = |step| {
+        observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
+    };
+    tell(Step::Loading);
+    let model = Model::open(model, options.architecture.as_deref())?;
+    let reported = Sets::load_test(data, &model)?;
+    let model = model.with_preprocessing(&reported)?;
+    let images = &reported.images;
+    let is_asked = options.target.is_some();
+    let target = options.target.clone();
+    let target = target.map_or_else(|| named_target(plan), |target| Ok(Some(target)))?;
+    let plan = read_own_plan(plan, &model, options.semantics)?;
+    budget::check_semantics(plan.semantics, is_asked)?;
+    let graph = model.prepared(plan.semantics)?;
+
+    let kernels = Kernels::best();
+    tell(Step::Testing { images: reported.len() });
+    let target = target.as_ref();
+    let fixed = integers(&graph, &plan, target)?;
+    let score = measure(MaxLoss::default(), model.graph(), &graph, &plan, images, target, kernels)?;
+    let n = count_to_u64(reported.len());
+    let mut result = RunResult {
+        strategy: "given".to_owned(),
+        model: model.result(),
+        bound_met: true,
+        images: ImagesResult { test: n, ..ImagesResult::default() },
+        peak_ram_bytes: peak_ram(&graph, fixed.as_ref(), kernels),
+        evaluations: 1,
+        images_evaluated: n,
+        ..RunResult::default()
+    };
+    if images.label(0).is_none() {
+        "agreement".clone_into(&mut result.metric);
+    }
+    result.accuracy.test = Some(SetResult::from(score));
+    result.describe(&graph, &plan, fixed.as_ref())?;
+    if let Some(fixed) = &fixed {
+        let limits = budget::limits(None, None, target);
+        let target = target.cloned().unwrap_or_default();
+        budget::take(&mut result, &graph, &plan, fixed, &target, limits)?;
+    }
+    result.seconds = start.elapsed().as_secs_f64();
+    Ok(result)
+}

@@ -1,0 +1,205 @@
+//! The integer network in the forms of other tools.
+
+use super::measure::integers;
+use crate::{
+    data::{DataOptions, Preprocess},
+    error::Error,
+    files::{OutputFolder, io_error, write_files},
+    model::Model,
+    plan::{RAW_PIXELS, named_target, read_own_plan},
+};
+use fixedwise_graph::{FixedGraph, Target, emit};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+/// What [`export`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ExportForm {
+    /// A file of standard ONNX, with `QuantizeLinear` and `DequantizeLinear`.
+    Onnx,
+    /// A file of QONNX, with `Quant` nodes.
+    Qonnx,
+    /// A folder with the types of every layer: `NAME_hls4ml.yml` and `NAME_types.h`.
+    Hls,
+    /// A NumPy archive of integers and formats.
+    Npz,
+}
+
+/// What [`export`] is asked for.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ExportOptions {
+    /// What pixels mean; where absent, the TOML file beside the model or the default.
+    pub preprocess: Option<Preprocess>,
+    /// What a model of weights alone is the weights of; see [`Model::load_with`].
+    pub architecture: Option<PathBuf>,
+    /// Whose rules the plan keeps, for [`export`]; by default the target that the plan names, where
+    /// that comes with fixedwise.
+    pub target: Option<Target>,
+    /// How files and identifiers begin that have the network's name, a C identifier; by default the
+    /// model's name, each character that no identifier has replaced by `_`.
+    pub name: Option<String>,
+}
+
+/// What [`export`] wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// Nodes whose sums may exceed the `2^24` steps that 32-bit floats add exactly; what the ONNX
+    /// forms compute there may be a step off. Elsewhere, and in the other forms, results are those
+    /// of the integer network.
+    pub inexact: Vec<String>,
+}
+
+/// What the files of an export have at their beginning: what wrote them or, in an archive, the name
+/// of the first member.
+const MARKS: [&str; 2] = ["fixedwise export", "fixedwise.npy"];
+
+/// Writes the integer network of a model and its plan to `output`, a file or (for
+/// [`ExportForm::Hls`]) a folder. What an export wrote before is replaced, anything else is not.
+///
+/// The network takes raw pixels: the declared preprocessing is part of it. `docs/export.md` says of
+/// each form what it holds and how exact it is.
+///
+/// # Errors
+/// [`Error`] for a model or plan that cannot be used, a plan without integers, an output in the way
+/// or a name that is no identifier. Nothing is written then.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let (plan, output) = (folder.path().join("plan.toml"), folder.path().join("small.onnx"));
+/// # std::fs::copy(format!("{root}/suite/export/plan.toml"), &plan).expect("copied");
+/// use fixedwise::{ExportForm, ExportOptions, export};
+///
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let options = ExportOptions::default();
+/// let exported = export(model.as_ref(), &plan, ExportForm::Onnx, &output, &options)?;
+/// assert_eq!(exported.files, [output]);
+/// assert!(exported.inexact.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+pub fn export(
+    model: &Path,
+    plan: &Path,
+    form: ExportForm,
+    output: &Path,
+    options: &ExportOptions,
+) -> Result<Exported, Error> {
+    let name = options.name.as_deref().map(checked_name).transpose()?;
+    // The integers of a plan lie beside it.
+    let integers = plan.with_extension("npz");
+    let sources = [Some(model), Some(plan), Some(&integers), options.architecture.as_deref()];
+    let sources: Vec<&Path> = sources.into_iter().flatten().collect();
+    let target = options.target.clone();
+    let target = target.map_or_else(|| named_target(plan), |target| Ok(Some(target)))?;
+    let fixed = integer_network(model, plan, options, target.as_ref())?;
+    let mut inexact = Vec::new();
+    let mut onnx = |file: emit::onnx::OnnxFile| {
+        inexact = file.inexact;
+        file.bytes
+    };
+    let (folder, files) = match form {
+        ExportForm::Onnx => (None, vec![(output.to_owned(), onnx(emit::onnx::emit(&fixed)?))]),
+        ExportForm::Qonnx => (None, vec![(output.to_owned(), onnx(emit::qonnx::emit(&fixed)?))]),
+        ExportForm::Npz => (None, vec![(output.to_owned(), emit::npz::emit(&fixed))]),
+        ExportForm::Hls => {
+            let name = name.map_or_else(|| emit::identifier(&fixed.name), str::to_owned);
+            let hls = emit::hls::emit(&fixed, &name);
+            let file = |end: &str| output.join(format!("{name}_{end}"));
+            let files = vec![
+                (file("hls4ml.yml"), hls.config.into_bytes()),
+                (file("types.h"), hls.header.into_bytes()),
+            ];
+            (Some(OutputFolder::prepare(output)?), files)
+        }
+    };
+    for (path, _) in &files {
+        refuse_others(path, &sources)?;
+    }
+    let contents = files.iter().map(|(path, contents)| (path.clone(), contents.as_slice()));
+    write_files(&contents.collect::<Vec<_>>())?;
+    drop(folder);
+    Ok(Exported { files: files.into_iter().map(|(path, _)| path).collect(), inexact })
+}
+
+/// The integer network of a model and a plan, for raw pixels; one that keeps the rules of `target`.
+pub(crate) fn integer_network(
+    model: &Path,
+    plan: &Path,
+    options: &ExportOptions,
+    target: Option<&Target>,
+) -> Result<FixedGraph, Error> {
+    let loaded = Model::open(model, options.architecture.as_deref())?;
+    let data = DataOptions { preprocess: options.preprocess.clone(), ..DataOptions::default() };
+    let preprocess = data.preprocessing(&loaded)?;
+    let for_pixels = |is_u8: bool| {
+        let (scale, shift) = preprocess.affine(loaded.input_shape().c, is_u8)?;
+        let model = loaded.clone().with_affine(scale, shift)?;
+        let plan = read_own_plan(plan, &model, None)?;
+        Ok::<_, Error>((model, plan))
+    };
+    // Pixels are bytes unless the plan says otherwise, and bytes alone are divided by 255.
+    let (model, chosen) = match for_pixels(true) {
+        Ok(both) if both.1.input == RAW_PIXELS => both,
+        Ok(_) => for_pixels(false)?,
+        Err(error) => for_pixels(false).map_err(|_| error)?,
+    };
+    let graph = model.prepared(chosen.semantics)?;
+    integers(&graph, &chosen, target)?.ok_or_else(|| Error::Plan {
+        path: plan.to_owned(),
+        line: None,
+        problem: "its semantics are `simulated`, which have no integers to export; search with \
+                  `--semantics integer`"
+            .to_owned(),
+    })
+}
+
+/// A C identifier.
+pub(crate) fn checked_name(name: &str) -> Result<&str, Error> {
+    if emit::identifier(name) == name && name.len() <= 64 {
+        return Ok(name);
+    }
+    let problem = format!(
+        "`{name}` must be a C identifier of at most 64 characters that begins with a letter"
+    );
+    Err(Error::Option { option: "name", problem })
+}
+
+/// Refuses to replace a source of this export, or a file that no export wrote.
+pub(crate) fn refuse_others(path: &Path, sources: &[&Path]) -> Result<(), Error> {
+    let in_the_way = |problem| Err(Error::InTheWay { path: path.to_owned(), problem });
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(io_error("write", path, source)),
+    };
+    if path.is_dir() {
+        return in_the_way("it is a folder");
+    }
+    let same = |source: &&Path| {
+        path.canonicalize().is_ok_and(|a| source.canonicalize().is_ok_and(|b| a == b))
+    };
+    if sources.iter().any(same) {
+        return in_the_way("it is what this export is made from");
+    }
+    let mut start = Vec::new();
+    (&mut file)
+        .take(256)
+        .read_to_end(&mut start)
+        .map_err(|source| io_error("read", path, source))?;
+    let start = String::from_utf8_lossy(&start);
+    if MARKS.iter().any(|mark| start.contains(mark)) {
+        return Ok(());
+    }
+    in_the_way("fixedwise did not write it")
+}
+
+#[cfg(test)]
+mod tests;

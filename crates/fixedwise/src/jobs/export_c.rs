@@ -1,0 +1,278 @@
+//! The integer network as C for microcontrollers.
+
+use super::export::{ExportOptions, checked_name, integer_network, refuse_others};
+use crate::{
+    data::{DataOptions, DataSource, Sets},
+    error::Error,
+    files::{OutputFolder, write_files},
+    model::Model,
+    show::{Align, Style, Table, add_line, grouped, shortened},
+};
+use fixedwise_fixed::convert::{count_to_u64, f64_to_f32, i64_to_f64};
+use fixedwise_graph::{
+    FixedGraph, Target,
+    emit::c::{self, Arena, COptions, Golden},
+    run::{Program, Workspace},
+};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::Images as _;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What [`export_c`] is asked for, beside what every export is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CExport {
+    /// What the code runs on; its rules and its memory must be kept.
+    pub target: Target,
+    /// Whether working memory is an array of the file instead of the caller's: then one run at a
+    /// time.
+    pub static_arena: bool,
+    /// Images of the printed test; without them it has random pixels, all black and all white.
+    pub images: Option<DataSource>,
+    /// Inputs of the printed test.
+    pub n_inputs: usize,
+}
+
+impl Default for CExport {
+    fn default() -> Self {
+        Self { target: Target::default(), static_arena: false, images: None, n_inputs: 5 }
+    }
+}
+
+/// A layer as it was printed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CExportedLayer {
+    /// The node.
+    pub name: String,
+    /// The kernel that computes it.
+    pub kernel: String,
+    /// Bytes of its weights, biases and what describes it.
+    pub constant_bytes: u64,
+    /// Bytes of its value.
+    pub value_bytes: u64,
+    /// Bytes of working memory while it runs.
+    pub scratch_bytes: u64,
+}
+
+/// What [`export_c`] wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CExported {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// What every name in them begins with.
+    pub name: String,
+    /// The target.
+    pub target: String,
+    /// Bytes of constants; code comes on top.
+    pub flash_bytes: u64,
+    /// Bytes of the arena; the caller's input and output come on top.
+    pub peak_ram_bytes: u64,
+    /// Node by node.
+    pub layers: Vec<CExportedLayer>,
+}
+
+impl CExported {
+    /// As JSON.
+    ///
+    /// # Panics
+    /// Never: it holds names and numbers.
+    pub fn to_json(&self) -> String {
+        let mut json = serde_json::to_string_pretty(self).expect("names and numbers");
+        json.push('\n');
+        json
+    }
+
+    /// As a table for people.
+    pub fn summary(&self, color: bool) -> String {
+        let mut text = String::new();
+        let mut table = Table::new(&[
+            ("layer", Align::Left, Style::Plain),
+            ("kernel", Align::Left, Style::Dim),
+            ("constants", Align::Right, Style::Weights),
+            ("value", Align::Right, Style::Activations),
+            ("scratch", Align::Right, Style::Plain),
+        ]);
+        for layer in &self.layers {
+            let bytes = [layer.constant_bytes, layer.value_bytes, layer.scratch_bytes];
+            let mut row = vec![shortened(&layer.name, 40), layer.kernel.clone()];
+            row.extend(bytes.map(|bytes| if bytes == 0 { String::new() } else { grouped(bytes) }));
+            table.row(row);
+        }
+        table.render(color, &mut text);
+        let (flash, ram) = (grouped(self.flash_bytes), grouped(self.peak_ram_bytes));
+        add_line(
+            &mut text,
+            format_args!(
+                "C for {}: {flash} bytes of constants, {ram} bytes of arena; code and stack, input \
+                 and output come on top",
+                self.target
+            ),
+        );
+        let files = self.files.iter().map(|file| file.display().to_string());
+        let files: Vec<String> = files.collect();
+        add_line(&mut text, format_args!("written: {}", files.join(", ")));
+        text
+    }
+}
+
+/// Writes the integer network of a model and its plan as C99 into the folder `output`: `NAME.h`,
+/// `NAME.c`, a test with inputs and their results, a `Makefile`, a `CMakeLists.txt` and a page that says what
+/// was made. What an export wrote before is replaced, anything else is not.
+///
+/// The network takes raw pixels: the declared preprocessing is part of it. `docs/c.md` describes the
+/// code.
+///
+/// # Errors
+/// [`Error`] for a model or plan that cannot be used, a plan that the target refuses or whose
+/// network it cannot hold, images that do not fit, an output in the way or a name that is no
+/// identifier. Nothing is written then.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let (plan, output) = (folder.path().join("plan.toml"), folder.path().join("c"));
+/// # std::fs::copy(format!("{root}/suite/export/plan.toml"), &plan).expect("copied");
+/// use fixedwise::{CExport, ExportOptions, export_c, read_target};
+///
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let c = CExport { target: read_target("cortex-m4")?, ..CExport::default() };
+/// let exported = export_c(model.as_ref(), &plan, &output, &ExportOptions::default(), &c)?;
+/// assert_eq!(exported.files[0], output.join("fashion_small.h"));
+/// assert!(exported.flash_bytes < 65_642 && exported.peak_ram_bytes < 50_000);
+/// # Ok(())
+/// # }
+/// ```
+pub fn export_c(
+    model: &Path,
+    plan: &Path,
+    output: &Path,
+    options: &ExportOptions,
+    c: &CExport,
+) -> Result<CExported, Error> {
+    let name = options.name.as_deref().map(checked_name).transpose()?;
+    // The integers of a plan lie beside it.
+    let integers = plan.with_extension("npz");
+    let sources = [Some(model), Some(plan), Some(&integers), options.architecture.as_deref()];
+    let sources: Vec<&Path> = sources.into_iter().flatten().collect();
+    let fixed = integer_network(model, plan, options, Some(&c.target))?;
+    let name = name.map_or_else(|| c::default_name(&fixed.name), str::to_owned);
+    let arena = if c.static_arena { Arena::Static } else { Arena::Caller };
+    let Some(printed) = c.target.c_options(&name) else {
+        let problem = format!(
+            "is `{}`, which runs no C; take cortex-m4 or another that does, or `export hls`",
+            c.target.name
+        );
+        return Err(Error::Option { option: "target", problem });
+    };
+    let golden = goldens(&fixed, &inputs(model, &fixed, options, c)?);
+    let project = c::emit(&fixed, &COptions { arena, ..printed }, &golden)?;
+    let layer = |layer: &c::CLayer| CExportedLayer {
+        name: layer.name.clone(),
+        kernel: layer.kernel.to_owned(),
+        constant_bytes: count_to_u64(layer.constant_bytes),
+        value_bytes: count_to_u64(layer.value_bytes),
+        scratch_bytes: count_to_u64(layer.scratch_bytes),
+    };
+    let files = project.files.iter().map(|(name, text)| (output.join(name), text));
+    let files: Vec<(PathBuf, &String)> = files.collect();
+    let exported = CExported {
+        files: files.iter().map(|(path, _)| path.clone()).collect(),
+        name,
+        target: c.target.name.clone(),
+        flash_bytes: count_to_u64(project.constant_bytes),
+        peak_ram_bytes: count_to_u64(project.arena_bytes),
+        layers: project.layers.iter().map(layer).collect(),
+    };
+    refuse_too_large(&exported, &c.target)?;
+    let folder = OutputFolder::prepare(output)?;
+    for (path, _) in &files {
+        refuse_others(path, &sources)?;
+    }
+    let files = files.iter().map(|(path, text)| (path.clone(), text.as_bytes()));
+    write_files(&files.collect::<Vec<_>>())?;
+    drop(folder);
+    Ok(exported)
+}
+
+/// Refuses what a memory of the target does not hold, and names what takes most of it.
+fn refuse_too_large(exported: &CExported, target: &Target) -> Result<(), Error> {
+    type Bytes = fn(&CExportedLayer) -> u64;
+    let memories: [(&'static str, u64, Option<u64>, Bytes); 2] = [
+        ("flash", exported.flash_bytes, target.flash_bytes, |layer| layer.constant_bytes),
+        ("RAM", exported.peak_ram_bytes, target.ram_bytes, |layer| {
+            layer.value_bytes + layer.scratch_bytes
+        }),
+    ];
+    for (memory, needed, available, bytes) in memories {
+        if let Some(available) = available.filter(|&available| needed > available) {
+            let largest = exported.layers.iter().max_by_key(|layer| bytes(layer));
+            return Err(Error::TooLarge {
+                target: target.name.clone(),
+                memory,
+                needed,
+                available,
+                largest: largest.map(|layer| layer.name.clone()).unwrap_or_default(),
+                largest_bytes: largest.map(bytes).unwrap_or_default(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Images of the printed test, as the network takes them.
+fn inputs(
+    model: &Path,
+    fixed: &FixedGraph,
+    options: &ExportOptions,
+    c: &CExport,
+) -> Result<Vec<Vec<f32>>, Error> {
+    let input = &fixed.nodes[0];
+    let n = input.shape.len();
+    if let Some(source) = &c.images {
+        let model = Model::open(model, options.architecture.as_deref())?;
+        let data = DataOptions {
+            test: Some(source.clone()),
+            preprocess: options.preprocess.clone(),
+            ..DataOptions::default()
+        };
+        let images = Sets::load_test(&data, &model)?.images;
+        let image = |i: usize| {
+            let mut image = vec![0.0; n];
+            images.image(i, &mut image);
+            image
+        };
+        return Ok((0..images.len().min(c.n_inputs)).map(image).collect());
+    }
+    let value = |stored: i64| f64_to_f32(input.format.dequantize(stored));
+    let (low, high) = (input.format.min(), input.format.max());
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = || {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let unit = i64_to_f64(i64::try_from(state >> 33).unwrap_or(0)) / 2_147_483_648.0;
+        f64_to_f32(
+            input.format.dequantize(low)
+                + unit * (input.format.dequantize(high) - input.format.dequantize(low)),
+        )
+    };
+    let mut images = vec![vec![value(low); n], vec![value(high); n]];
+    images.resize_with(c.n_inputs.max(2), || (0..n).map(|_| random()).collect());
+    images.truncate(c.n_inputs);
+    Ok(images)
+}
+
+/// What the executor makes of the images.
+fn goldens(fixed: &FixedGraph, images: &[Vec<f32>]) -> Vec<Golden> {
+    let program = Program::fixed(fixed, Kernels::best());
+    let schedule = program.schedule(&[], &[0, fixed.output]);
+    let mut workspace = Workspace::new();
+    let golden = |image: &Vec<f32>| {
+        program.run(&schedule, &mut workspace, image, &[]);
+        let integers = |id| program.value(&schedule, &workspace, id).integers();
+        Golden { input: integers(0), output: integers(fixed.output) }
+    };
+    images.iter().map(golden).collect()
+}

@@ -1,0 +1,459 @@
+//! Whether a plan keeps its bound on parts of a data set that it was not tuned on.
+//!
+//! Source: the generalization check of the code of Goyal, Vanschoren, van Acht, Nijssen, arXiv
+//! 2102.02147 (2021): quarters of the test images.
+
+use super::{
+    measure::measure, options::QuantizeOptions, quantize::quantize_observed, threads::pool,
+};
+use crate::{
+    data::{DataError, DataOptions, DataSource, Reported, Sets, Split, splits},
+    error::Error,
+    files::{OutputFolder, write_file},
+    model::Model,
+    plan::read_own_plan,
+    result::{Ended, MaxLossResult, ModelResult, SetResult, TOOL},
+    show::{Align, Style, Table, add_line, grouped, percent, styled},
+    watch::{Observer, Progress, Step},
+};
+use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_graph::{Plan, Target};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{Images, MaxLoss, Score};
+use serde::{Deserialize, Serialize};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+    time::Instant,
+};
+
+/// Most parts.
+const MAX_PARTS: usize = 1000;
+
+/// What [`generalize`] is asked for, beside the model and the data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GeneralizeOptions {
+    /// Consecutive equal parts of the test split, from 2 on.
+    pub parts: usize,
+    /// The one that is tuned on, the first being 1.
+    pub tune: usize,
+    /// A plan to measure; without one it is searched on the part that is tuned on.
+    pub plan: Option<PathBuf>,
+    /// How it is searched, and where files go: as [`crate::quantize`] writes them, and
+    /// `generalize.json`. With a plan that exists, the bound, the threads and the folder matter.
+    pub quantize: QuantizeOptions,
+}
+
+impl Default for GeneralizeOptions {
+    /// Quarters, tuned on the first.
+    fn default() -> Self {
+        Self { parts: 4, tune: 1, plan: None, quantize: QuantizeOptions::default() }
+    }
+}
+
+/// What [`generalize`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generalized {
+    /// The plan that was measured.
+    pub plan: Plan,
+    /// What it gives: `generalize.json`.
+    pub result: Generalization,
+}
+
+/// A plan on each part: `generalize.json`, schema 1; keys are added, never renamed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generalization {
+    /// 1.
+    pub schema: u32,
+    /// Name and version of the tool.
+    pub tool: String,
+    /// The network.
+    pub model: ModelResult,
+    /// The strategy that made the plan; `given` for one that was only measured.
+    pub strategy: String,
+    /// `integer` or `simulated`.
+    pub semantics: String,
+    /// The loss that is allowed.
+    pub max_loss: MaxLossResult,
+    /// Whether the part that was tuned on keeps to it; every part, where the plan was given.
+    pub bound_met: bool,
+    /// How the search ended.
+    pub ended: Ended,
+    /// The parts, in their order.
+    pub parts: Vec<PartResult>,
+    /// All parts together that no decision saw.
+    pub unseen: SetResult,
+    /// Wall-clock time.
+    pub seconds: f64,
+}
+
+/// A plan on one part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartResult {
+    /// Its first image in the split.
+    pub from: u64,
+    /// One past its last image.
+    pub to: u64,
+    /// Whether the plan was tuned on it.
+    pub tuned: bool,
+    /// Whether the plan keeps to the bound on it.
+    pub bound_met: bool,
+    /// Float and fixed accuracy.
+    pub accuracy: SetResult,
+}
+
+/// Tunes a plan on one part of the test images and measures it on every part; or measures a plan
+/// that exists.
+///
+/// [`DataOptions::data`] names the images; the first 2,000 of its train split calibrate, unless
+/// [`DataOptions::calibration`] names others.
+///
+/// # Errors
+/// [`Error`] for a model, data, plan or options that cannot be used, and files that cannot be
+/// written. A bound out of reach is not an error.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// use fixedwise::{DataOptions, GeneralizeOptions, QuantizeOptions, Strategy, generalize};
+///
+/// let folder = format!("{root}/data/fashion-mnist");
+/// let data = DataOptions {
+///     data: Some(format!("{folder}:test@0..200").parse()?),
+///     calibration: Some(format!("{folder}:train@0..50").parse()?),
+///     ..DataOptions::default()
+/// };
+/// let strategy = Strategy::Fixed { bits: 8 };
+/// let quantize = QuantizeOptions { strategy, ..QuantizeOptions::default() };
+/// let options = GeneralizeOptions { quantize, ..GeneralizeOptions::default() };
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let found = generalize(model.as_ref(), &data, &options)?;
+/// assert_eq!((found.result.parts.len(), found.result.unseen.n), (4, 150));
+/// # Ok(())
+/// # }
+/// ```
+pub fn generalize(
+    model: &Path,
+    data: &DataOptions,
+    options: &GeneralizeOptions,
+) -> Result<Generalized, Error> {
+    generalize_observed(model, data, options, &(), &AtomicBool::new(false))
+}
+
+/// As [`generalize`], watched by `observer`; raising `stop` ends the search with the best so far.
+///
+/// # Errors
+/// As [`generalize`].
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let plan = folder.path().join("plan.json");
+/// use fixedwise::{DataOptions, GeneralizeOptions, Progress, generalize_observed};
+/// use std::sync::atomic::AtomicBool;
+///
+/// let text = r#"{"weights": {"conv2d_2": [8, 8]}, "biases": {}, "activations": {}}"#;
+/// std::fs::write(&plan, text).expect("writable");
+/// let data = DataOptions {
+///     data: Some(format!("{root}/data/fashion-mnist:test@0..60").parse()?),
+///     ..DataOptions::default()
+/// };
+/// let options = GeneralizeOptions { parts: 3, plan: Some(plan), ..Default::default() };
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let watch = |_: &Progress| ();
+/// let stop = AtomicBool::new(false);
+/// let found = generalize_observed(model.as_ref(), &data, &options, &watch, &stop)?;
+/// assert!(found.result.parts.iter().all(|part| !part.tuned && part.accuracy.n == 20));
+/// # Ok(())
+/// # }
+/// ```
+pub fn generalize_observed(
+    model: &Path,
+    data: &DataOptions,
+    options: &GeneralizeOptions,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Generalized, Error> {
+    let start = Instant::now();
+    let tell = |step| {
+        observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
+    };
+    check(data, options)?;
+    tell(Step::Loading);
+    let source = test_source(data)?;
+    let mut loaded = Model::open(model, options.quantize.architecture.as_deref())?;
+    let named =
+        DataOptions { test: Some(source.clone()), search: None, data: None, ..data.clone() };
+    let images = Sets::load_test(&named, &loaded)?;
+    loaded = loaded.with_preprocessing(&images)?;
+    let ranges = parts(images.len(), options.parts)?;
+    let folder = options.quantize.output.as_deref().map(OutputFolder::prepare).transpose()?;
+
+    let mut result = Generalization::default();
+    let plan = if let Some(path) = &options.plan {
+        "given".clone_into(&mut result.strategy);
+        read_own_plan(path, &loaded, None)?
+    } else {
+        let tuned = tuned_data(data, &source, &ranges, options.tune, &loaded)?;
+        let found = quantize_observed(model, &tuned, &options.quantize, observer, stop)?;
+        result.strategy = found.result.strategy;
+        result.ended = found.result.ended;
+        found.plan
+    };
+    tell(Step::Testing { images: images.len() });
+    let target = options.quantize.target.as_ref();
+    let scores = pool(options.quantize.threads)?
+        .install(|| scores(&loaded, &images, &ranges, &plan, target, &mut result))?;
+
+    let max_loss = options.quantize.max_loss;
+    let first = source.range.as_ref().map_or(0, |range| range.start);
+    let mut unseen = Score::default();
+    for (idx, (range, score)) in ranges.iter().zip(scores).enumerate() {
+        let tuned = options.plan.is_none() && idx + 1 == options.tune;
+        if !tuned {
+            unseen = unseen.plus(&score);
+        }
+        result.parts.push(PartResult {
+            from: count_to_u64(first + range.start),
+            to: count_to_u64(first + range.end),
+            tuned,
+            bound_met: max_loss.is_met(&score),
+            accuracy: score.into(),
+        });
+    }
+    result.unseen = unseen.into();
+    result.max_loss = max_loss.into();
+    let decides = |part: &&PartResult| part.tuned || options.plan.is_some();
+    result.bound_met = result.parts.iter().filter(decides).all(|part| part.bound_met);
+    plan.semantics.name().clone_into(&mut result.semantics);
+    result.seconds = start.elapsed().as_secs_f64();
+    if let Some(folder) = &folder {
+        let path = folder.path().join("generalize.json");
+        write_file(&path, result.to_json().as_bytes())?;
+    }
+    Ok(Generalized { plan, result })
+}
+
+fn check(data: &DataOptions, options: &GeneralizeOptions) -> Result<(), Error> {
+    let refuse = |option, problem| Err(Error::Option { option, problem });
+    let GeneralizeOptions { parts, tune, .. } = *options;
+    if !(2..=MAX_PARTS).contains(&parts) {
+        return refuse("parts", format!("is {parts}; allowed are 2 to {MAX_PARTS}"));
+    }
+    if !(1..=parts).contains(&tune) {
+        return refuse("tune", format!("is {tune}; the parts are 1 to {parts}"));
+    }
+    for (source, option) in [(&data.search, "search"), (&data.test, "test")] {
+        if source.is_some() {
+            let problem = "has no meaning here: the parts of `data` are searched and tested on";
+            return refuse(option, problem.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// The labeled images that are divided.
+fn test_source(data: &DataOptions) -> Result<DataSource, Error> {
+    let Some(source) = &data.data else {
+        let problem = "no images are named; give `--data`";
+        return Err(DataError::Missing(problem.to_owned()).into());
+    };
+    let split = match source.split {
+        Some(split) => Some(split),
+        None => splits(&source.path)?.into_iter().find(|&split| split == Split::Test),
+    };
+    Ok(DataSource { split, ..source.clone() })
+}
+
+/// `count` consecutive parts of `n` images; their sizes differ by one at most.
+fn parts(n: usize, count: usize) -> Result<Vec<Range<usize>>, Error> {
+    if n < count {
+        let problem = format!("is {count}; there are only {n} images");
+        return Err(Error::Option { option: "parts", problem });
+    }
+    Ok((0..count).map(|i| n * i / count..n * (i + 1) / count).collect())
+}
+
+/// The sets of a search on one part.
+fn tuned_data(
+    data: &DataOptions,
+    source: &DataSource,
+    ranges: &[Range<usize>],
+    tune: usize,
+    model: &Model,
+) -> Result<DataOptions, Error> {
+    let first = source.range.as_ref().map_or(0, |range| range.start);
+    let at = |range: Range<usize>| DataSource {
+        range: Some(first + range.start..first + range.end),
+        ..source.clone()
+    };
+    let searched = ranges[tune - 1].clone();
+    // What `quantize` reports on itself: the longer run of images beside the part.
+    let (before, after) = (0..searched.start, searched.end..ranges[ranges.len() - 1].end);
+    let test = if before.len() > after.len() { before } else { after };
+    let calibration = if let Some(named) = &data.calibration {
+        named.clone()
+    } else {
+        if !splits(&source.path)?.contains(&Split::Train) || source.split == Some(Split::Train) {
+            let problem = format!("no calibration images beside `{source}`; give `--calibration`");
+            return Err(DataError::Missing(problem).into());
+        }
+        let train = DataSource { split: Some(Split::Train), range: None, ..source.clone() };
+        let train = DataOptions { data: Some(train), ..data.clone() };
+        // As many as calibrate where nothing is said.
+        let n = Sets::load_calibration(&train, model)?.len();
+        DataSource { split: Some(Split::Train), range: Some(0..n), ..source.clone() }
+    };
+    Ok(DataOptions {
+        data: None,
+        calibration: Some(calibration),
+        search: Some(at(searched)),
+        test: Some(at(test)),
+        ..data.clone()
+    })
+}
+
+/// The plan on each part.
+fn scores(
+    model: &Model,
+    images: &Reported,
+    ranges: &[Range<usize>],
+    plan: &Plan,
+    target: Option<&Target>,
+    result: &mut Generalization,
+) -> Result<Vec<Score>, Error> {
+    result.model = model.result();
+    let graph = model.prepared(plan.semantics)?;
+    let kernels = Kernels::best();
+    let score = |range: &Range<usize>| {
+        let part = Part { images: &images.images, range: range.clone() };
+        measure(MaxLoss::default(), model.graph(), &graph, plan, &part, target, kernels)
+    };
+    ranges.iter().map(score).collect()
+}
+
+/// Consecutive images of a set.
+struct Part<'a> {
+    images: &'a dyn Images,
+    range: Range<usize>,
+}
+
+impl Images for Part<'_> {
+    fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    fn image(&self, idx: usize, out: &mut [f32]) {
+        self.images.image(self.range.start + idx, out);
+    }
+
+    fn label(&self, idx: usize) -> Option<usize> {
+        self.images.label(self.range.start + idx)
+    }
+}
+
+impl Default for Generalization {
+    fn default() -> Self {
+        Self {
+            schema: 1,
+            tool: TOOL.to_owned(),
+            model: ModelResult::default(),
+            strategy: String::new(),
+            semantics: String::new(),
+            max_loss: MaxLoss::default().into(),
+            bound_met: false,
+            ended: Ended::Completed,
+            parts: Vec::new(),
+            unseen: SetResult::default(),
+            seconds: 0.0,
+        }
+    }
+}
+
+impl Generalization {
+    /// As `generalize.json` is written.
+    ///
+    /// ```
+    /// let text = fixedwise::Generalization::default().to_json();
+    /// assert!(text.contains("\"unseen\""));
+    /// ```
+    #[expect(clippy::missing_panics_doc, reason = "every key is a string")]
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("every key is a string");
+        text.push('\n');
+        text
+    }
+
+    /// A table for people, a row for each part; with ANSI colors where `color` says so.
+    ///
+    /// ```
+    /// assert!(fixedwise::Generalization::default().to_text(false).contains("relative loss"));
+    /// ```
+    pub fn to_text(&self, color: bool) -> String {
+        use Align::{Left, Right};
+        let mut out = String::new();
+        add_line(
+            &mut out,
+            format_args!(
+                "{}  strategy {}, {} semantics\n",
+                styled(&self.model.name, Style::Bold, color),
+                self.strategy,
+                self.semantics
+            ),
+        );
+        let mut table = Table::new(&[
+            ("part", Left, Style::Plain),
+            ("images", Right, Style::Dim),
+            ("float", Right, Style::Plain),
+            ("fixed", Right, Style::Plain),
+            ("relative loss", Right, Style::Plain),
+            ("95 % interval", Right, Style::Plain),
+            ("bound", Left, Style::Plain),
+        ]);
+        let mut row = |name: String, images: String, set: &SetResult, bound: &str| {
+            let [low, high] = set.interval95.map(percent);
+            table.row(vec![
+                name,
+                images,
+                percent(set.float),
+                percent(set.fixed),
+                percent(set.relative_loss),
+                format!("{low} to {high}"),
+                bound.to_owned(),
+            ]);
+        };
+        for (idx, part) in self.parts.iter().enumerate() {
+            let tuned = if part.tuned { ", tuned on" } else { "" };
+            let bound = if part.bound_met { "kept" } else { "missed" };
+            let images = format!("{}..{}", part.from, part.to);
+            row(format!("{}{tuned}", idx + 1), images, &part.accuracy, bound);
+        }
+        row("all not tuned on".to_owned(), grouped(self.unseen.n), &self.unseen, "");
+        table.render(color, &mut out);
+        let bound = match self.max_loss.kind.as_str() {
+            "points" => "percentage points",
+            _ => "% of the float accuracy",
+        };
+        let value = self.max_loss.value * 100.0;
+        add_line(
+            &mut out,
+            format_args!("\n  the bound is a loss of {value} {bound}; {:.1} s", self.seconds),
+        );
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_consecutive_and_equal() {
+        assert_eq!(parts(10_000, 4).unwrap()[2], 5000..7500);
+        let uneven = parts(11, 4).unwrap();
+        assert_eq!(uneven, [0..2, 2..5, 5..8, 8..11]);
+        assert!(parts(3, 4).unwrap_err().to_string().contains("only 3 images"));
+    }
+}

@@ -1,0 +1,145 @@
+//! What networks say of images: the float one, and a plan's.
+
+use super::options::QuantizeOptions;
+use crate::{data::Sets, error::Error, fingerprint::sha256, model::Model, plan::RAW_PIXELS};
+use fixedwise_fixed::{
+    Format, Range,
+    convert::{count_to_f64, count_to_u64},
+};
+use fixedwise_graph::{
+    AccumulatorPolicy, FixedGraph, Graph, Plan, Semantics, Target, lower, lower_for, run::Program,
+};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{
+    Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle as _, Predictions, Score, SearchError,
+    Statistics, format_no_clip,
+};
+use std::sync::atomic::AtomicBool;
+
+/// What the integer network takes: bytes as they are, other pixels as 8 bits that clip nothing.
+pub(crate) fn input_format(statistics: &Statistics, is_bytes: bool) -> Format {
+    if is_bytes {
+        return RAW_PIXELS;
+    }
+    let values = statistics.of(0);
+    let range = if values.min() < 0.0 { Range::Narrow } else { Range::Unsigned };
+    format_no_clip(values.max_abs(), 8, range)
+}
+
+/// The integer network of a plan, where its semantics have one; for a target where one is given.
+pub(crate) fn integers(
+    graph: &Graph,
+    plan: &Plan,
+    target: Option<&Target>,
+) -> Result<Option<FixedGraph>, Error> {
+    let policy = AccumulatorPolicy::Prove32;
+    Ok(match (plan.semantics, target) {
+        (Semantics::Simulated, _) => None,
+        (Semantics::Integer, None) => Some(lower(graph, plan, policy)?),
+        (Semantics::Integer, Some(target)) => Some(lower_for(graph, plan, policy, target)?),
+    })
+}
+
+/// Hash of everything that a measured score depends on, beside the plan.
+pub(crate) fn measured_on(options: &QuantizeOptions, model: &Model, sets: &Sets) -> String {
+    let (preprocessing, images) = (sets.preprocessing_text(), sets.fingerprint());
+    let mut parts = vec![model.sha256(), &preprocessing, &images];
+    if options.max_loss.is_of_values() {
+        parts.push(options.metric_command.as_deref().unwrap_or("values"));
+    }
+    sha256(parts.join("\n").as_bytes())
+}
+
+/// What the float network says, as the bound asks.
+pub(crate) fn predictions(
+    max_loss: MaxLoss,
+    float: &Graph,
+    images: &dyn Images,
+    kernels: &'static Kernels,
+    stop: &AtomicBool,
+) -> Result<Predictions, SearchError> {
+    let predictions = Predictions::new(float, images, kernels, stop)?;
+    Ok(if max_loss.is_of_values() { predictions.of_values() } else { predictions })
+}
+
+/// Refuses a float network that is no better than chance: no search can keep what is not there.
+pub(crate) fn check_float(
+    predictions: &Predictions,
+    sets: &Sets,
+    max_loss: MaxLoss,
+) -> Result<(), Error> {
+    let (n, correct) = (predictions.len(), predictions.correct());
+    let classes = predictions.classes();
+    if max_loss.is_of_values() || sets.search.label(0).is_none() || classes < 2 {
+        return Ok(());
+    }
+    let (n_images, chance) = (count_to_f64(n), count_to_f64(classes).recip());
+    let (expected, spread) = (n_images * chance, (n_images * chance * (1.0 - chance)).sqrt());
+    if count_to_f64(correct) > expected + CHANCE * spread {
+        return Ok(());
+    }
+    Err(Error::Chance { correct, n, classes })
+}
+
+/// What counts.
+pub(crate) fn metric_name(max_loss: MaxLoss, sets: &Sets) -> &'static str {
+    match max_loss {
+        MaxLoss::Sqnr(_) => "sqnr",
+        MaxLoss::Metric(_) => "command",
+        _ if sets.search.label(0).is_none() => "agreement",
+        _ => "accuracy",
+    }
+}
+
+/// What the float network and a plan say of images.
+pub(crate) fn outputs(
+    float: &Graph,
+    graph: &Graph,
+    plan: &Plan,
+    images: &dyn Images,
+    kernels: &'static Kernels,
+) -> Result<[Vec<f32>; 2], Error> {
+    let go_on = AtomicBool::new(false);
+    let predictions = Predictions::new(float, images, kernels, &go_on)?;
+    let of_float = predictions.outputs();
+    let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
+    let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
+    Ok([of_float, evaluator.outputs(plan)?])
+}
+
+/// Standard deviations from chance.
+const CHANCE: f64 = 3.0;
+
+/// Runs a plan once on images.
+pub(crate) fn measure(
+    max_loss: MaxLoss,
+    float: &Graph,
+    graph: &Graph,
+    plan: &Plan,
+    images: &dyn Images,
+    target: Option<&Target>,
+    kernels: &'static Kernels,
+) -> Result<Score, Error> {
+    let go_on = AtomicBool::new(false);
+    let predictions = predictions(max_loss, float, images, kernels, &go_on)?;
+    // One plan, once: nothing is worth keeping.
+    let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
+    let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
+    if let Some(target) = target {
+        evaluator = evaluator.for_target(target.clone());
+    }
+    Ok(evaluator.evaluate(plan, None, None)?.score)
+}
+
+/// Bytes of the executor's buffers for one image.
+pub(crate) fn peak_ram(
+    graph: &Graph,
+    fixed: Option<&FixedGraph>,
+    kernels: &'static Kernels,
+) -> u64 {
+    let program = match fixed {
+        Some(fixed) => Program::fixed(fixed, kernels),
+        None => Program::float(graph, kernels),
+    };
+    count_to_u64(program.schedule(&[], &[graph.output]).bytes())
+}

@@ -1,0 +1,103 @@
+//! What a command of the user's says of a network's outputs.
+
+use crate::error::Error;
+use fixedwise_codec::npz::{Array, ArrayData, encode_npy};
+use fixedwise_fixed::convert::count_to_u64;
+use std::{fs, process::Command};
+
+/// A command that is given outputs and prints a number, greater for better ones.
+#[derive(Clone, Debug)]
+pub(crate) struct Metric {
+    command: String,
+    /// Extents of one output.
+    shape: Vec<usize>,
+    /// Which images the outputs are of, by their places in the data set.
+    images: Vec<usize>,
+}
+
+impl Metric {
+    pub(crate) fn new(command: &str, shape: Vec<usize>, images: Vec<usize>) -> Self {
+        Self { command: command.to_owned(), shape, images }
+    }
+
+    /// Runs the command on the outputs of all images, `[image, ...]`.
+    ///
+    /// # Errors
+    /// [`Error::Metric`] where it fails or prints no number, [`Error::Io`] where there is no place for the
+    /// outputs.
+    pub(crate) fn of(&self, outputs: Vec<f32>) -> Result<f64, Error> {
+        let refuse = |problem| Error::Metric { command: self.command.clone(), problem };
+        let shape = [&[self.images.len()], &self.shape[..]].concat();
+        let outputs = encode_npy(&Array { shape, data: ArrayData::F32(outputs) });
+        let indices: Vec<i64> = self
+            .images
+            .iter()
+            .map(|&image| i64::try_from(count_to_u64(image)).unwrap_or(i64::MAX))
+            .collect();
+        let shape = vec![indices.len()];
+        let indices = encode_npy(&Array { shape, data: ArrayData::I64(indices) });
+        let folder = tempfile::tempdir().map_err(|source| Error::Io {
+            action: "make a folder for outputs in",
+            path: std::env::temp_dir(),
+            source,
+        })?;
+        let [predictions, images] =
+            ["predictions.npy", "images.npy"].map(|n| folder.path().join(n));
+        for (path, bytes) in [(&predictions, outputs), (&images, indices)] {
+            let failed = |source| Error::Io { action: "write", path: path.clone(), source };
+            fs::write(path, bytes).map_err(failed)?;
+        }
+        let mut shell = if cfg!(windows) {
+            let mut shell = Command::new("cmd");
+            shell.arg("/C").arg(&self.command);
+            shell
+        } else {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(format!("{} \"$@\"", self.command)).arg("metric");
+            shell
+        };
+        let done = shell.arg(&predictions).arg(&images).output();
+        let done = done.map_err(|error| refuse(format!("cannot be run: {error}")))?;
+        let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+        if !done.status.success() {
+            let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+            return Err(refuse(format!("failed ({}){said}", done.status)));
+        }
+        let text = String::from_utf8_lossy(&done.stdout).into_owned();
+        let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        match line.trim().parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(value),
+            _ => Err(refuse(format!(
+                "printed {} where a number should be, greater for better outputs",
+                if line.is_empty() { "nothing".to_owned() } else { format!("`{}`", line.trim()) }
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(command: &str) -> Result<f64, Error> {
+        Metric::new(command, vec![2], vec![7, 9, 11]).of(vec![0.5; 6])
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_last_line_is_the_number() {
+        let value = metric("echo reading; echo 0.25 #").unwrap();
+        assert!((value - 0.25).abs() < 1e-12, "{value}");
+        // Header, then three images of two floats; indices of eight bytes.
+        assert_eq!(
+            metric("cat").map_err(|error| error.to_string().contains("where a number")),
+            Err(true)
+        );
+        let bytes = "f() { tail -c 24 \"$2\" | od -An -t d8 -v | head -1; }; f";
+        let error = metric(bytes).unwrap_err().to_string();
+        assert!(error.contains('7') && error.contains('9'), "{error}");
+        let error = metric("echo no such model >&2; exit 3 #").unwrap_err().to_string();
+        assert!(error.contains("failed") && error.contains("no such model"), "{error}");
+        assert!(metric("true #").unwrap_err().to_string().contains("printed nothing"));
+    }
+}

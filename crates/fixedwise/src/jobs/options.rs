@@ -1,0 +1,246 @@
+//! What a run is asked for, and what goes with what.
+
+use crate::error::Error;
+use fixedwise_graph::{Quantizer, Semantics, Target};
+use fixedwise_search::{
+    EvaluatorOptions, MaxLoss, Offset,
+    strategies::{Objective, SearchOptions},
+};
+use std::{path::PathBuf, time::Duration};
+
+/// How a plan is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// Widths of all tensors at once along the front of cost against divergence, weights rounded with
+    /// error feedback, each answer certified.
+    Pareto,
+    /// The paper's final method: kind after kind, layer after layer, bits and binary point together.
+    Joint,
+    /// Kind after kind, each alone, layer after layer; the layers before keep their formats.
+    LayerDependent,
+    /// Each tensor with all others unquantized.
+    LayerIndependent,
+    /// Every format of a grid, tensor after tensor, the best held: 1 to 8 bits, around the binary
+    /// point at which nothing clips.
+    BruteForce,
+    /// One width for everything.
+    Fixed {
+        /// Of weights, biases and activations; unsigned activations have at most 15.
+        bits: u8,
+    },
+}
+
+impl Strategy {
+    /// `pareto`, `joint`, `layer-dependent`, `layer-independent`, `brute-force` or `fixed`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pareto => "pareto",
+            Self::Joint => "joint",
+            Self::LayerDependent => "layer-dependent",
+            Self::LayerIndependent => "layer-independent",
+            Self::BruteForce => "brute-force",
+            Self::Fixed { .. } => "fixed",
+        }
+    }
+
+    /// Whether it walks from layer to layer as [`SearchOptions`] say.
+    pub(crate) const fn is_layerwise(self) -> bool {
+        matches!(self, Self::Joint | Self::LayerDependent | Self::LayerIndependent)
+    }
+}
+
+/// What [`quantize`](crate::quantize()) is asked for, beside the model and the data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantizeOptions {
+    /// The loss that is allowed, on the search images.
+    pub max_loss: MaxLoss,
+    /// With what probability the bound must hold on images that the search never saw, by `pareto`;
+    /// without, its plan keeps a distance from the bound that holds 19 times in 20 on as many images as
+    /// it searched with.
+    pub confidence: Option<f64>,
+    /// How the plan is chosen.
+    pub strategy: Strategy,
+    /// How the layers are walked, by every strategy but `brute-force` and `fixed`.
+    pub search: SearchOptions,
+    /// A plan, or the result of another run, whose formats such a walk starts from.
+    pub start: Option<PathBuf>,
+    /// What such a walk makes small; [`SearchOptions::of`] has the way that goes with it.
+    pub objective: Objective,
+    /// What the plan is for: its rules are obeyed, and its memory is what is counted. By default no
+    /// rule beyond the specification's, and the memory of [`Target::default`].
+    pub target: Option<Target>,
+    /// Bytes of constants that the plan may take; by default what the target has.
+    pub max_flash: Option<u64>,
+    /// Bytes of working memory that the plan may take; by default what the target has.
+    pub max_ram: Option<u64>,
+    /// Where binary points start, or are (fixed).
+    pub range: Offset,
+    /// What the formats mean.
+    pub semantics: Semantics,
+    /// What the formats are applied to; the square root in simulated semantics only.
+    pub quantizer: Quantizer,
+    /// Of every random choice: which half of a split searches and which tests.
+    pub seed: u64,
+    /// Threads; by default as many as the machine has.
+    pub threads: Option<usize>,
+    /// Bytes of values that are kept to spare work.
+    pub cache_bytes: usize,
+    /// After this time the search ends with the best so far.
+    pub time_budget: Option<Duration>,
+    /// Where `plan.toml`, `result.json` and `journal.jsonl` go; nowhere by default.
+    pub output: Option<PathBuf>,
+    /// Whether a journal that lies there spares this run what an earlier one has measured.
+    pub resume: bool,
+    /// What a model of weights alone is the weights of; see [`Model::load_with`](crate::Model::load_with).
+    pub architecture: Option<PathBuf>,
+    /// The folder of an earlier run of `pareto` on the same network and images: what it measured is not
+    /// measured again, whatever the bound, the objective or the budgets are now.
+    pub from: Option<PathBuf>,
+    /// A command that says how good outputs are, with [`MaxLoss::Metric`]: it is run by the shell with two
+    /// files as arguments, the outputs as `float32` `[image, ...]` and the places of their images in the data
+    /// set as `int64`, both `.npy`, and prints a number, greater for better ones.
+    pub metric_command: Option<String>,
+    /// What goes into [`RunResult::command`](crate::RunResult::command).
+    pub command: Vec<String>,
+}
+
+impl Default for QuantizeOptions {
+    /// One percent of relative loss, the search along the front, integers, 768 MiB.
+    fn default() -> Self {
+        Self {
+            max_loss: MaxLoss::default(),
+            confidence: None,
+            strategy: Strategy::Pareto,
+            search: SearchOptions::default(),
+            start: None,
+            objective: Objective::Memory,
+            target: None,
+            max_flash: None,
+            max_ram: None,
+            range: Offset::NoClip,
+            semantics: Semantics::Integer,
+            quantizer: Quantizer::Uniform,
+            seed: 0,
+            threads: None,
+            cache_bytes: EvaluatorOptions::default().cache_bytes,
+            time_budget: None,
+            output: None,
+            resume: false,
+            architecture: None,
+            from: None,
+            metric_command: None,
+            command: Vec::new(),
+        }
+    }
+}
+
+/// Refuses what `pareto` cannot do.
+fn check_pareto(options: &QuantizeOptions) -> Result<(), Error> {
+    let refuse = |option, problem: &str| Err(Error::Option { option, problem: problem.to_owned() });
+    if options.semantics != Semantics::Integer {
+        return refuse(
+            "strategy",
+            "is pareto, which searches integers; take joint, or semantics `integer`",
+        );
+    }
+    options.objective.check(options.target.as_ref())?;
+    let usual = SearchOptions::of(options.objective);
+    let is_usual = [usual, SearchOptions::default()].contains(&options.search);
+    if !is_usual || options.start.is_some() {
+        let problem = "is pareto, which does not walk layer by layer; the options of the walk (start, \
+                       start-bits, start-step, order, layer-order, direction, budget, trade-off, \
+                       window) need joint, layer-dependent or layer-independent";
+        return refuse("strategy", problem);
+    }
+    match options.confidence {
+        Some(c) if !(0.5..1.0).contains(&c) => {
+            refuse("confidence", &format!("is {c}; allowed are 0.5 to below 1, 0.95 is usual"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what the strategy cannot do.
+pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
+    if let Strategy::Fixed { bits } = options.strategy
+        && !(1..=16).contains(&bits)
+    {
+        return Err(Error::Option {
+            option: "bits",
+            problem: format!("is {bits}; allowed are 1 to 16"),
+        });
+    }
+    let is_command = matches!(options.max_loss, MaxLoss::Metric(_));
+    if is_command != options.metric_command.is_some() {
+        let problem = "goes with a bound on what it says, `MaxLoss::Metric`, and only with that";
+        return Err(Error::Option { option: "metric-command", problem: problem.to_owned() });
+    }
+    if options.strategy == Strategy::Pareto {
+        return check_pareto(options);
+    }
+    if options.max_loss.is_of_values() {
+        let option = if is_command { "metric-command" } else { "min-sqnr" };
+        let problem =
+            format!("needs the strategy pareto; {} counts classes", options.strategy.name());
+        return Err(Error::Option { option, problem });
+    }
+    if options.from.is_some() {
+        let problem = format!(
+            "needs the strategy pareto, whose measurements it goes on with, not {}",
+            options.strategy.name()
+        );
+        return Err(Error::Option { option: "from", problem });
+    }
+    if let Some(confidence) = options.confidence {
+        return Err(Error::Option {
+            option: "confidence",
+            problem: format!(
+                "is {confidence}, which needs the strategy pareto; {} has none",
+                options.strategy.name()
+            ),
+        });
+    }
+    if options.objective == Objective::Mixed
+        || options.objective != Objective::Memory && !options.strategy.is_layerwise()
+    {
+        return Err(Error::Option {
+            option: "objective",
+            problem: format!(
+                "is {}, which needs a strategy that walks layer by layer: joint, layer-dependent or \
+                 layer-independent",
+                options.objective.name()
+            ),
+        });
+    }
+    let is_walk_asked = options.search != SearchOptions::default() || options.start.is_some();
+    if is_walk_asked && !options.strategy.is_layerwise() {
+        return Err(Error::Option {
+            option: "strategy",
+            problem: format!(
+                "is {}, which does not walk layer by layer; the options of the walk (start, \
+                 start-bits, start-step, order, layer-order, direction, budget, trade-off, \
+                 window) need joint, layer-dependent or layer-independent",
+                options.strategy.name()
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Refuses a quantizer where it has no meaning.
+pub(crate) fn check_quantizer(
+    quantizer: Quantizer,
+    semantics: Semantics,
+    range: Offset,
+) -> Result<(), Error> {
+    let problem = match (quantizer, semantics, range) {
+        (Quantizer::SquareRoot, Semantics::Integer, _) => {
+            "has no integer form; take semantics `simulated`"
+        }
+        (Quantizer::SquareRoot, _, Offset::LeastError) => {
+            "has no least-error rule; take range `no-clip`"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::Option { option: "quantizer", problem: format!("{} {problem}", quantizer.name()) })
+}

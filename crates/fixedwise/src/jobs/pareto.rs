@@ -1,0 +1,244 @@
+//! The `pareto` strategy with a run's images.
+
+use super::{budget, measure::predictions, options::QuantizeOptions};
+use crate::data::divide;
+use fixedwise_fixed::{
+    Range,
+    convert::{count_to_f64, f64_to_count, u64_to_f64},
+};
+use fixedwise_graph::{AccumulatorPolicy, Granularity, Graph, Target};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{
+    Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle, SearchError, Statistics,
+    reconstruct::{Calibration, CalibrationOptions, RoundingOptions, telling_images},
+    strategies::{
+        Objective, Observer, Outcome, PlanHead,
+        pareto::{self, CostWeights, Known, ParetoOptions, Prepared, Tools},
+    },
+};
+use std::{cell::Cell, sync::atomic::AtomicBool};
+
+/// Search images on which divergence is measured, without their labels.
+const PROBE: usize = 512;
+/// Of these, images on which single steps are measured.
+const GLANCE: usize = 256;
+
+/// Some images of a set.
+struct Subset<'a> {
+    images: &'a dyn Images,
+    which: Vec<usize>,
+}
+
+impl Images for Subset<'_> {
+    fn len(&self) -> usize {
+        self.which.len()
+    }
+
+    fn image(&self, idx: usize, out: &mut [f32]) {
+        self.images.image(self.which[idx], out);
+    }
+
+    fn label(&self, idx: usize) -> Option<usize> {
+        self.images.label(self.which[idx])
+    }
+}
+
+/// Multiplications of a network above which fewer images are looked at.
+const LARGE: u64 = 1 << 25;
+
+/// So many images, or fewer where each is much work; an eighth at least.
+fn fewer(images: usize, macs: u64) -> usize {
+    let part = u64_to_f64(LARGE) / u64_to_f64(macs.max(1));
+    let wanted = f64_to_count((count_to_f64(images) * part).ceil());
+    wanted.clamp(images.div_ceil(8), images)
+}
+
+/// What an objective counts.
+fn cost(objective: Objective) -> CostWeights {
+    let none = CostWeights::default();
+    match objective {
+        Objective::Memory => CostWeights { memory: 1.0, ..none },
+        Objective::Multiplications => CostWeights { multiplications: 1.0, ..none },
+        Objective::Mixed => CostWeights { memory: 1.0, multiplications: 1.0, ..none },
+        Objective::Flash => CostWeights { flash: 1.0, ..none },
+        Objective::Ram => CostWeights { ram: 1.0, ..none },
+    }
+}
+
+/// Images that the search looks at without their labels.
+struct Looks<'a> {
+    calibration: Subset<'a>,
+    /// What divergence is measured on.
+    probe: Subset<'a>,
+    /// Some of these.
+    glance: Subset<'a>,
+}
+
+impl<'a> Looks<'a> {
+    fn new(
+        options: &QuantizeOptions,
+        graph: &Graph,
+        calibration: &'a dyn Images,
+        images: &'a dyn Images,
+        stop: &AtomicBool,
+    ) -> Result<Self, SearchError> {
+        let fewer = |images: usize| fewer(images, graph.macs());
+        let draw = |images: &dyn Images, count| {
+            if options.max_loss.is_of_values() {
+                // No image says more of values than another.
+                let all: Vec<usize> = (0..images.len()).collect();
+                return Ok(divide(&all, options.seed, &[count]).swap_remove(0));
+            }
+            telling_images(graph, images, Kernels::best(), stop, (count, options.seed))
+        };
+        let wanted = fewer(CalibrationOptions::default().images);
+        let calibration = Subset { images: calibration, which: draw(calibration, wanted)? };
+        let probe = Subset { images, which: draw(images, fewer(PROBE))? };
+        let few = probe.which.iter().take(fewer(GLANCE)).copied().collect();
+        let glance = Subset { images, which: few };
+        Ok(Self { calibration, probe, glance })
+    }
+
+    fn calibration(
+        &'a self,
+        options: &QuantizeOptions,
+        graph: &'a Graph,
+        stop: &'a AtomicBool,
+    ) -> Result<Calibration<'a>, SearchError> {
+        let cache_bytes = options.cache_bytes / 2;
+        let looks = CalibrationOptions { cache_bytes, ..CalibrationOptions::default() };
+        Calibration::new(graph, &self.calibration, Kernels::best(), stop, looks)
+    }
+
+    fn evaluator(
+        max_loss: MaxLoss,
+        images: &'a Subset<'a>,
+        cache_bytes: usize,
+        graph: &'a Graph,
+        stop: &'a AtomicBool,
+    ) -> Result<Evaluator<'a>, SearchError> {
+        let kernels = Kernels::best();
+        let predictions = predictions(max_loss, graph, images, kernels, stop)?;
+        let policy = AccumulatorPolicy::Widen;
+        let widening = EvaluatorOptions { cache_bytes, policy };
+        Ok(Evaluator::new(graph, images, predictions, kernels, stop, widening))
+    }
+}
+
+fn pareto_options(options: &QuantizeOptions, head: PlanHead) -> ParetoOptions {
+    ParetoOptions {
+        limits: budget::limits(options.max_flash, options.max_ram, options.target.as_ref()),
+        max_loss: options.max_loss,
+        confidence: options.confidence,
+        rounding: rounding(options.target.as_ref()),
+        target: options.target.clone(),
+        ..ParetoOptions::new(head, cost(options.objective))
+    }
+}
+
+/// How far the channels of a network are balanced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Balance {
+    /// As far as does best.
+    Tried,
+    /// As they are, nothing scaled.
+    None,
+    /// So far.
+    Part(f64),
+}
+
+/// How far channels are balanced, of which the best is taken.
+const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
+
+/// The network that the search works on: its steps where the values want them, its channels balanced as
+/// far as that does good with few bits; or as `balance` says. Tells also how many images that took, and
+/// meanwhile how many steps are done, of how many.
+pub(crate) fn prepare(
+    options: &QuantizeOptions,
+    head: PlanHead,
+    (graph, statistics): (&Graph, &Statistics),
+    (calibration, images): (&dyn Images, &dyn Images),
+    balance: Balance,
+    told: &dyn Fn(usize, usize),
+    stop: &AtomicBool,
+) -> Result<(Prepared, u64), SearchError> {
+    let plain = Prepared::new(graph, statistics);
+    let balanced = |part| pareto::prepare(graph, calibration, Kernels::best(), stop, part);
+    match balance {
+        Balance::None => return Ok((plain, 0)),
+        Balance::Part(part) => return Ok((balanced(part)?, 0)),
+        Balance::Tried => {}
+    }
+    let layers = graph.layers().count();
+    let (done, total) = (Cell::new(0), BALANCES.len() * (layers + 1) + 1);
+    let step = || {
+        done.set(done.get() + 1);
+        told(done.get(), total);
+    };
+    told(0, total);
+    let looks = Looks::new(options, graph, calibration, images, stop)?;
+    step();
+    let pareto_options = pareto_options(options, head);
+    let trial = |prepared: &Prepared| {
+        let calibration = looks.calibration(options, &prepared.graph, stop)?;
+        let mut probe = Looks::evaluator(options.max_loss, &looks.probe, 0, &prepared.graph, stop)?;
+        let divergence = pareto::trial(prepared, &calibration, &mut probe, &pareto_options, &step)?;
+        step();
+        Ok::<_, SearchError>((divergence, probe.images_evaluated()))
+    };
+    let mut images = 0;
+    let mut best = (f64::INFINITY, plain);
+    for part in BALANCES {
+        let balanced = balanced(part)?;
+        if balanced.scales.iter().all(Vec::is_empty) {
+            break;
+        }
+        let (divergence, run) = trial(&balanced)?;
+        images += run;
+        if divergence < best.0 {
+            best = (divergence, balanced);
+        }
+    }
+    Ok((best.1, images))
+}
+
+/// Searches a plan of the network before its channels were balanced, on which the oracle measures; tells
+/// also how many images the probe ran.
+pub(crate) fn search<O: Oracle>(
+    options: &QuantizeOptions,
+    head: PlanHead,
+    prepared: &Prepared,
+    (calibration, images): (&dyn Images, &dyn Images),
+    known: Option<Known>,
+    oracle: &mut O,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<(Outcome, u64), SearchError> {
+    let looks = Looks::new(options, &prepared.graph, calibration, images, stop)?;
+    let calibration = looks.calibration(options, &prepared.graph, stop)?;
+    let evaluator = |images| {
+        Looks::evaluator(options.max_loss, images, options.cache_bytes / 2, &prepared.graph, stop)
+    };
+    let mut probe = evaluator(&looks.probe)?;
+    let mut glance = evaluator(&looks.glance)?;
+    let tools = Tools {
+        prepared,
+        calibration: &calibration,
+        probe: &mut probe,
+        glance: &mut glance,
+        oracle,
+    };
+    let options = ParetoOptions { known, ..pareto_options(options, head) };
+    let outcome = pareto::pareto(tools, observer, &options)?;
+    Ok((outcome, probe.images_evaluated() + glance.images_evaluated()))
+}
+
+/// Ranges that a target stores; all without one.
+fn rounding(target: Option<&Target>) -> RoundingOptions {
+    let usual = RoundingOptions::default();
+    let Some(target) = target else { return usual };
+    let ranges: Vec<Range> = target.signed_range.clone();
+    let bias_range = ranges.first().copied().unwrap_or(usual.bias_range);
+    let by_channel = target.granularity == Granularity::Channel;
+    RoundingOptions { ranges, bias_range, by_channel, ..usual }
+}

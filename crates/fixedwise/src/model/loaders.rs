@@ -1,0 +1,181 @@
+//! Which file of a model is read how.
+
+use crate::{error::Error, files::read};
+use fixedwise_codec::{
+    keras::{self, Hdf5Model},
+    onnx,
+};
+use fixedwise_graph::{Graph, ImportError, from_keras, from_onnx, from_onnx_with_weights};
+use std::path::Path;
+
+/// Bytes of the weights of one model, at most.
+const LIMIT: usize = 1 << 30;
+
+/// A model's file, its bytes, and the file that gives its architecture.
+pub(crate) struct File<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) architecture: Option<&'a Architecture>,
+}
+
+/// A file that gives an architecture, and its bytes.
+pub(crate) struct Architecture {
+    path: std::path::PathBuf,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Architecture {
+    /// Reads the file.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        Ok(Self { path: path.to_owned(), bytes: read(path)? })
+    }
+}
+
+/// One kind of file: how its name ends, how its bytes begin where that tells, who reads it.
+struct Loader {
+    extensions: &'static [&'static str],
+    magic: Option<&'static [u8]>,
+    load: fn(&File, &str) -> Result<Graph, Error>,
+}
+
+/// The kinds of file, the name deciding before the bytes. A `.keras` file begins as any zip archive
+/// does, so that only its name tells.
+const LOADERS: [Loader; 3] = [
+    Loader { extensions: &["onnx"], magic: None, load: load_onnx },
+    Loader { extensions: &["h5", "hdf5"], magic: Some(b"\x89HDF\r\n\x1a\n"), load: load_h5 },
+    Loader { extensions: &["keras"], magic: None, load: load_keras },
+];
+
+fn loader(path: &Path, bytes: &[u8]) -> Option<&'static Loader> {
+    let named = LOADERS
+        .iter()
+        .find(|loader| loader.extensions.iter().any(|extension| has_extension(path, extension)));
+    named.or_else(|| {
+        let begins = |loader: &&Loader| loader.magic.is_some_and(|magic| bytes.starts_with(magic));
+        LOADERS.iter().find(begins)
+    })
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    let found = path.extension().and_then(|extension| extension.to_str());
+    found.is_some_and(|found| found.eq_ignore_ascii_case(extension))
+}
+
+/// The graph in a file, under that name.
+pub(crate) fn load(file: &File, name: &str) -> Result<Graph, Error> {
+    match loader(file.path, file.bytes) {
+        Some(loader) => (loader.load)(file, name),
+        None => Err(Error::ModelKind { path: file.path.to_owned() }),
+    }
+}
+
+fn broken(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::ModelFile { path: path.to_owned(), source: source.into() }
+}
+
+fn not_taken_in(path: &Path) -> impl Fn(ImportError) -> Error {
+    |source| Error::Import { path: path.to_owned(), source: source.into() }
+}
+
+/// Refuses a second architecture.
+fn has_its_own(file: &File) -> Result<(), Error> {
+    match file.architecture {
+        None => Ok(()),
+        Some(_) => Err(Error::Option {
+            option: "architecture",
+            problem: format!(
+                "is for files of weights alone; `{}` has its own architecture",
+                file.path.display()
+            ),
+        }),
+    }
+}
+
+fn parse_onnx(path: &Path, bytes: &[u8]) -> Result<onnx::Model, Error> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    onnx::parse_model(bytes, &|location| external(folder, location))
+        .map_err(|error| broken(path, error))
+}
+
+fn load_onnx(file: &File, name: &str) -> Result<Graph, Error> {
+    has_its_own(file)?;
+    from_onnx(&parse_onnx(file.path, file.bytes)?, name).map_err(not_taken_in(file.path))
+}
+
+fn load_keras(file: &File, name: &str) -> Result<Graph, Error> {
+    has_its_own(file)?;
+    let model = keras::read_archive(file.bytes, LIMIT).map_err(|error| broken(file.path, error))?;
+    from_keras(&model, name).map_err(not_taken_in(file.path))
+}
+
+fn load_h5(file: &File, name: &str) -> Result<Graph, Error> {
+    let found = keras::read_h5(file.bytes, LIMIT).map_err(|error| broken(file.path, error))?;
+    let weights = match found {
+        Hdf5Model::Model(model) => {
+            has_its_own(file)?;
+            return from_keras(&model, name).map_err(not_taken_in(file.path));
+        }
+        Hdf5Model::Weights(weights) => weights,
+    };
+    let Some(architecture) = file.architecture else {
+        return Err(Error::NoArchitecture { path: file.path.to_owned() });
+    };
+    let (path, bytes) = (&architecture.path, &architecture.bytes);
+    if has_extension(path, "onnx") {
+        let model = parse_onnx(path, bytes)?;
+        let weights = weights.by_layer_name().map_err(|error| broken(file.path, error))?;
+        from_onnx_with_weights(model, &weights, name).map_err(not_taken_in(file.path))
+    } else if has_extension(path, "json") {
+        let model = keras::read_architecture(bytes).map_err(|error| broken(path, error))?;
+        let model = model.with_weights(weights).map_err(|error| broken(file.path, error))?;
+        from_keras(&model, name).map_err(not_taken_in(file.path))
+    } else {
+        Err(Error::Option {
+            option: "architecture",
+            problem: format!("must be a .json or an .onnx file, not `{}`", path.display()),
+        })
+    }
+}
+
+/// The bytes of a file that a model refers to; only from the model's own folder, wherever links
+/// lead.
+fn external(folder: &Path, location: &str) -> Result<Vec<u8>, String> {
+    let path = folder.join(location);
+    let said = |error: std::io::Error| format!("`{}`: {error}", path.display());
+    let folder = folder.canonicalize().map_err(said)?;
+    let real = path.canonicalize().map_err(said)?;
+    if !real.starts_with(&folder) {
+        return Err(format!("`{}` leads out of the folder of the model", path.display()));
+    }
+    if !real.is_file() {
+        return Err(format!("`{}` is not a file", path.display()));
+    }
+    std::fs::read(&real).map_err(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn external_data_comes_from_the_folder_of_the_model_only() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("model");
+        fs::create_dir_all(folder.join("weights")).unwrap();
+        fs::write(folder.join("weights/a.bin"), [1, 2]).unwrap();
+        fs::write(root.path().join("secret"), [3]).unwrap();
+        assert_eq!(external(&folder, "weights/a.bin"), Ok(vec![1, 2]));
+        assert!(external(&folder, "../secret").unwrap_err().contains("leads out"));
+        assert!(external(&folder, "absent").is_err());
+        assert!(external(&folder, "weights").unwrap_err().contains("not a file"));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(root.path().join("secret"), folder.join("link")).unwrap();
+            assert!(external(&folder, "link").unwrap_err().contains("leads out"));
+        }
+    }
+}

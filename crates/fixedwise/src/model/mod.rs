@@ -1,0 +1,160 @@
+//! A model from its file to a graph.
+
+mod loaders;
+
+use crate::{error::Error, files::read, fingerprint::sha256, result::ModelResult};
+use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_graph::{Graph, Semantics, Shape, passes};
+use loaders::{Architecture, File};
+use std::path::{Path, PathBuf};
+
+/// A trained network in float, as its file has it.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// use fixedwise::Model;
+///
+/// let model = Model::load(format!("{root}/models/fashion_small.onnx").as_ref())?;
+/// assert_eq!(model.name(), "fashion_small");
+/// assert_eq!(model.input_shape().dims(), [28, 28, 1]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Model {
+    path: PathBuf,
+    name: String,
+    sha256: String,
+    graph: Graph,
+    parameters: u64,
+}
+
+impl Model {
+    /// Reads an ONNX file (tensors it keeps in other files must lie in its folder), or what Keras
+    /// saved: an `.h5` file or a `.keras` archive.
+    ///
+    /// # Errors
+    /// [`Error`] naming the file, and the node or layer where one is not supported.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        Self::open(path, None)
+    }
+
+    /// Reads an `.h5` file in which Keras saved weights alone, for the network that `architecture`
+    /// describes: the JSON that Keras writes, or an ONNX file whose nodes have the layers' names.
+    ///
+    /// # Errors
+    /// [`Error`] naming the file, and the layer whose weights are missing or do not fit.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::Error> {
+    /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    /// use fixedwise::Model;
+    ///
+    /// let weights = format!("{root}/suite/keras/plain.weights.h5");
+    /// let architecture = format!("{root}/suite/keras/plain.json");
+    /// let model = Model::load_with(weights.as_ref(), architecture.as_ref())?;
+    /// assert_eq!(model.classes(), 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn load_with(path: &Path, architecture: &Path) -> Result<Self, Error> {
+        Self::open(path, Some(architecture))
+    }
+
+    /// Reads a model whose architecture may be in a file of its own.
+    pub(crate) fn open(path: &Path, architecture: Option<&Path>) -> Result<Self, Error> {
+        let bytes = read(path)?;
+        let architecture = architecture.map(Architecture::read).transpose()?;
+        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let file = File { path, bytes: &bytes, architecture: architecture.as_ref() };
+        let graph = loaders::load(&file, &name)?;
+        if graph.layers().next().is_none() {
+            return Err(Error::NoLayers { path: path.to_owned() });
+        }
+        let parameters = count_to_u64(graph.parameters());
+        let sha256 = match architecture {
+            None => sha256(&bytes),
+            Some(architecture) => sha256(&[bytes, architecture.bytes].concat()),
+        };
+        Ok(Self { path: path.to_owned(), name, sha256, graph, parameters })
+    }
+
+    /// The file's name without its extension.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Of the file (and the architecture after it, where that is a file of its own), in hexadecimal
+    /// digits.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Extents of one image.
+    pub fn input_shape(&self) -> Shape {
+        self.graph.input_shape()
+    }
+
+    /// How many classes it tells apart.
+    pub fn classes(&self) -> usize {
+        self.graph.output_shape().len()
+    }
+
+    /// The network in float.
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The network for raw pixels: `scale * pixel + shift`, channel by channel, is what it took.
+    pub(crate) fn with_affine(mut self, scale: Vec<f64>, shift: Vec<f64>) -> Result<Self, Error> {
+        self.graph = passes::insert_preprocessing(&self.graph, scale, shift)
+            .map_err(|source| Error::Graph { path: self.path.clone(), source })?;
+        Ok(self)
+    }
+
+    /// The network that a plan of these semantics speaks of.
+    pub(crate) fn prepared(&self, semantics: Semantics) -> Result<Graph, Error> {
+        passes::prepare(&self.graph, semantics)
+            .map_err(|source| Error::Graph { path: self.path.clone(), source })
+    }
+
+    /// As a result tells of it.
+    pub(crate) fn result(&self) -> ModelResult {
+        ModelResult {
+            name: self.name.clone(),
+            sha256: self.sha256.clone(),
+            parameters: self.parameters,
+            macs: self.graph.macs(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn files_that_are_no_model_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, contents, expected) in [
+            ("model.h5", &b""[..], "model.h5"),
+            ("model.pt", b"weights", "model.pt"),
+            ("empty.onnx", b"", "empty.onnx"),
+            ("text.onnx", b"not a model", "text.onnx"),
+        ] {
+            let path = folder.path().join(name);
+            fs::write(&path, contents).unwrap();
+            let error = Model::load(&path).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(Model::load(folder.path()).is_err());
+        assert!(Model::load(&folder.path().join("absent.onnx")).is_err());
+    }
+}

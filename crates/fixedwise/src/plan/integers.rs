@@ -1,0 +1,410 @@
+//! The integers of a plan's weights where they are not the nearest: `plan.npz` beside `plan.toml`.
+//!
+//! For each such layer four arrays: `<layer>/weights`, `[output channel, rest]` in the layer's own
+//! order; `<layer>/scales` and `<layer>/bias`, `[output channel]`; and `<layer>/format`, the
+//! bits, binary point and range of the format that the weights were rounded for. `<layer>/sums` tells
+//! the layer that they were rounded from.
+
+use super::toml::plan_toml;
+use crate::{error::Error, files, fingerprint::sha256};
+use fixedwise_codec::npz::{Array, ArrayData, Npz, encode_archive, encode_integers, encode_npy};
+use fixedwise_fixed::{
+    Format, Range,
+    convert::{count_to_f64, f64_to_f32},
+};
+use fixedwise_graph::{
+    Graph, Node, Op, Plan, Rounded,
+    passes::{equalizable, equalize},
+};
+use std::{collections::BTreeMap, io::Cursor, path::Path, sync::Arc};
+
+/// Largest scale of a channel, and of its inverse.
+const MAX_SCALE: f32 = 1_073_741_824.0;
+/// Bytes that an element takes in memory at most.
+const ELEMENT_BYTES: usize = 8;
+/// Arrays of a layer; `coarser` is there where output channels have binary points of their own.
+const KINDS: [&str; 6] = ["weights", "scales", "bias", "coarser", "format", "sums"];
+/// Bits by which a channel's binary point may lie right of its tensor's.
+const MAX_COARSER: u8 = 15;
+
+/// How far sums of a layer may lie apart, as part of the sum of magnitudes: what other orders of additions
+/// change is far less, another training far more.
+const SAME: f64 = 1e-5;
+
+/// What an array may hold at least, so that a wrong one is told by its extents.
+const MIN_BYTES: usize = 1 << 16;
+
+/// Writes a plan of a network: `plan.toml` at `path`, and, where weights are not rounded to the nearest, their
+/// integers in the `.npz` file of the same name beside it.
+///
+/// # Errors
+/// [`Error`] naming the file that cannot be written.
+pub(crate) fn write_plan(
+    path: &Path,
+    plan: &Plan,
+    graph: &Graph,
+    target: Option<&str>,
+) -> Result<(), Error> {
+    if plan.rounded.is_empty() {
+        return files::write_file(path, plan_toml(plan, target, None).as_bytes());
+    }
+    let bytes = encode(plan, graph);
+    let integers = path.with_extension("npz");
+    let name = integers.file_name().unwrap_or_default().to_string_lossy();
+    // First, so that a plan never names what is not there.
+    files::write_file(&integers, &bytes)?;
+    let text = plan_toml(plan, target, Some((&name, &sha256(&bytes))));
+    files::write_file(path, text.as_bytes())
+}
+
+/// A plan's formats alone, for what looks for other formats from there.
+///
+/// # Errors
+/// [`Error`] where the plan scales channels: its formats are of other values then.
+pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
+    let scaled = plan.rounded.iter().find(|(_, r)| r.is_scaled());
+    if let Some((name, _)) = scaled {
+        let problem = format!(
+            "it scales the channels of `{name}`, so its formats cannot be a \
+             start; start from a plan of another strategy, `joint`"
+        );
+        return Err(Error::Plan { path: path.to_owned(), line: None, problem });
+    }
+    Ok(Plan { rounded: BTreeMap::new(), ..plan })
+}
+
+/// The network in the scale of the plan: its channels times the scales that the plan has.
+pub(crate) fn in_scale_of(plan: &Plan, graph: &Graph) -> Graph {
+    let scales = |node: &Node| plan.rounded.get(&node.name).filter(|r| r.is_scaled());
+    let all: Vec<Vec<f32>> = graph
+        .nodes
+        .iter()
+        .map(|node| scales(node).map(|r| r.scales.clone()).unwrap_or_default())
+        .collect();
+    equalize(graph, &all)
+}
+
+/// The bytes of `plan.npz`; the same plan has the same bytes.
+fn encode(plan: &Plan, graph: &Graph) -> Vec<u8> {
+    let mut arrays = Vec::new();
+    for (name, rounded) in &plan.rounded {
+        let channels = rounded.scales.len();
+        let rest = rounded.weights.len() / channels.max(1);
+        let weights: Vec<i64> = rounded.weights.iter().map(|&w| i64::from(w)).collect();
+        arrays.push((format!("{name}/weights"), encode_integers(&[channels, rest], &weights)));
+        for (kind, values) in [("scales", &rounded.scales), ("bias", &rounded.bias)] {
+            let data = ArrayData::F32(values.clone());
+            let array = Array { shape: vec![values.len()], data };
+            arrays.push((format!("{name}/{kind}"), encode_npy(&array)));
+        }
+        if rounded.is_by_channel() {
+            let coarser: Vec<i64> = rounded.coarser.iter().map(|&bits| bits.into()).collect();
+            arrays.push((format!("{name}/coarser"), encode_integers(&[channels], &coarser)));
+        }
+        if let Some(format) = plan.layer(name).and_then(|layer| layer.weights) {
+            arrays.push((format!("{name}/format"), encode_integers(&[3], &numbers(format))));
+        }
+        if let Some(id) = graph.find(name) {
+            let sums = sums(&graph.nodes[id]).map(f64_to_f32).to_vec();
+            let array = Array { shape: vec![sums.len()], data: ArrayData::F32(sums) };
+            arrays.push((format!("{name}/sums"), encode_npy(&array)));
+        }
+    }
+    encode_archive(arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())))
+}
+
+fn numbers(format: Format) -> [i64; 3] {
+    [i64::from(format.bits), i64::from(format.frac), range_number(format.range).into()]
+}
+
+fn range_number(range: Range) -> u8 {
+    match range {
+        Range::Narrow => 0,
+        Range::Full => 1,
+        Range::Unsigned => 2,
+    }
+}
+
+/// Of weights, biases and what depends on the border: the sum of magnitudes, and one with weights of all
+/// sorts.
+fn sums(node: &Node) -> [f64; 6] {
+    let (bias, tap_bias): (&[f32], &[f32]) = match &node.op {
+        Op::Conv(conv) => (&conv.bias, &conv.tap_bias),
+        Op::Gemm(gemm) => (&gemm.bias, &[]),
+        _ => (&[], &[]),
+    };
+    let mut all = [0.0; 6];
+    for (i, values) in [node.op.weights().unwrap_or(&[]), bias, tap_bias].into_iter().enumerate() {
+        for (at, &value) in values.iter().enumerate() {
+            all[2 * i] += f64::from(value.abs());
+            all[2 * i + 1] += f64::from(value) * (count_to_f64(at * 7919 % 251) / 125.0 - 1.0);
+        }
+    }
+    all
+}
+
+/// Whether the integers were rounded from a layer like this one; of files without sums that is not known.
+fn is_of(npz: &mut Npz<Cursor<&[u8]>>, node: &Node) -> Result<bool, String> {
+    let name = format!("{}/sums", node.name);
+    if !npz.contains(&name) {
+        return Ok(true);
+    }
+    let (own, found) = (sums(node), floats(npz, &name, 6)?);
+    let is_same = |i: usize| {
+        let magnitude = own[i / 2 * 2].max(f64::from(found[i / 2 * 2]));
+        (own[i] - f64::from(found[i])).abs() <= SAME * magnitude
+    };
+    Ok((0..own.len()).all(is_same))
+}
+
+/// Reads the integers of `plan` from `path`; `expected` is the SHA-256 that the plan says of the file, where it
+/// says something. With `is_own` they must have been rounded from the weights of this network.
+///
+/// # Errors
+/// [`Error`] naming the file, the layer and the way out.
+pub(crate) fn read(
+    path: &Path,
+    expected: Option<&str>,
+    plan: &Plan,
+    graph: &Graph,
+    is_own: bool,
+) -> Result<BTreeMap<String, Arc<Rounded>>, Error> {
+    let refuse = |problem| Error::Plan { path: path.to_owned(), line: None, problem };
+    let bytes = files::read(path)?;
+    if expected.is_some_and(|expected| expected != sha256(&bytes)) {
+        return Err(refuse(
+            "it is not the file that the plan was written with: `integers_sha256` is another; \
+             take both files from one run, or remove both `integers` lines from the plan to round \
+             weights to the nearest"
+                .to_owned(),
+        ));
+    }
+    decode(&bytes, plan, graph, is_own).map_err(refuse)
+}
+
+fn decode(
+    bytes: &[u8],
+    plan: &Plan,
+    graph: &Graph,
+    is_own: bool,
+) -> Result<BTreeMap<String, Arc<Rounded>>, String> {
+    let most = graph.layers().filter_map(|(_, node)| node.op.weights().map(<[f32]>::len)).max();
+    let limit = most.unwrap_or(0).saturating_mul(ELEMENT_BYTES).max(MIN_BYTES);
+    let mut npz = Npz::open(bytes, limit).map_err(|error| error.to_string())?;
+    for name in npz.names() {
+        let layer =
+            name.rsplit_once('/').and_then(|(layer, kind)| KINDS.contains(&kind).then_some(layer));
+        if !layer.is_some_and(|layer| super::toml::is_node(graph, layer, true)) {
+            return Err(format!(
+                "array `{name}` is of no layer of the network; it has {}",
+                super::toml::names(graph, true)
+            ));
+        }
+    }
+    let scalable = equalizable(graph);
+    let mut all = BTreeMap::new();
+    for (id, node) in graph.layers() {
+        if KINDS.iter().any(|kind| npz.contains(&format!("{}/{kind}", node.name))) {
+            let rounded = layer(&mut npz, plan, node, scalable[id])?;
+            if is_own && !is_of(&mut npz, node)? {
+                return Err(format!(
+                    "the integers of `{}` were rounded from other weights or with other preprocessing; \
+                     give the model and `--preprocess` of the run that made the plan, or remove the \
+                     `integers` lines from it to round weights to the nearest",
+                    node.name
+                ));
+            }
+            all.insert(node.name.clone(), Arc::new(rounded));
+        }
+    }
+    Ok(all)
+}
+
+fn layer(
+    npz: &mut Npz<Cursor<&[u8]>>,
+    plan: &Plan,
+    node: &Node,
+    is_scalable: bool,
+) -> Result<Rounded, String> {
+    let name = &node.name;
+    let channels = node.shape.c;
+    let made_for = integers(npz, &format!("{name}/format"), 3)?;
+    let format = plan.layer(name).and_then(|layer| layer.weights);
+    let Some(format) = format.filter(|&format| numbers(format)[..] == made_for[..]) else {
+        let now = format.map_or_else(
+            || "has no format for its weights".to_owned(),
+            |format| {
+                let range = ["narrow", "full", "unsigned"][usize::from(range_number(format.range))];
+                format!("has bits = {}, frac = {}, {range}", format.bits, format.frac)
+            },
+        );
+        return Err(format!(
+            "the integers of `{name}` were rounded for bits = {}, frac = {}, and the plan {now}; \
+             search again, or remove the `integers` lines from the plan to round all weights to the \
+             nearest (scales of channels are lost too)",
+            made_for[0], made_for[1]
+        ));
+    };
+    let count = node.op.weights().map_or(0, <[f32]>::len);
+    let found = integers(npz, &format!("{name}/weights"), count)?;
+    let is_of_it = |w: &i16| (format.min()..=format.max()).contains(&i64::from(*w));
+    let weight = |w: i64| {
+        i16::try_from(w).ok().filter(is_of_it).ok_or_else(|| {
+            format!("weight {w} of `{name}` is outside its format of {} bits", format.bits)
+        })
+    };
+    let weights = found.into_iter().map(weight).collect::<Result<_, _>>()?;
+    let scales = floats(npz, &format!("{name}/scales"), channels)?;
+    for &scale in scales.iter().filter(|scale| scale.to_bits() != 1.0_f32.to_bits()) {
+        if !is_scalable {
+            return Err(format!(
+                "scale {scale} of `{name}`: its channels cannot be scaled, what takes them would change"
+            ));
+        }
+        if !(MAX_SCALE.recip()..=MAX_SCALE).contains(&scale) {
+            return Err(format!("scale {scale} of `{name}` is outside 2^-30 to 2^30"));
+        }
+    }
+    let bias = floats(npz, &format!("{name}/bias"), channels)?;
+    let coarser = format!("{name}/coarser");
+    let coarser = if npz.contains(&coarser) {
+        let point = |bits: i64| u8::try_from(bits).ok().filter(|&bits| bits <= MAX_COARSER);
+        integers(npz, &coarser, channels)?.into_iter().map(point).collect()
+    } else {
+        Some(vec![])
+    };
+    let coarser = coarser.ok_or_else(|| {
+        format!("a binary point of `{name}` is not 0 to {MAX_COARSER} bits right of its tensor's")
+    })?;
+    Ok(Rounded { weights, scales, bias, coarser })
+}
+
+fn floats(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<f32>, String> {
+    match read_array(npz, name, count)? {
+        ArrayData::F32(values) if values.iter().all(|x| x.is_finite()) => Ok(values),
+        ArrayData::F32(_) => Err(format!("array `{name}` has numbers that are not finite")),
+        _ => Err(format!("array `{name}` must be of floats")),
+    }
+}
+
+fn integers(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<i64>, String> {
+    match read_array(npz, name, count)? {
+        ArrayData::I64(values) => Ok(values),
+        ArrayData::U8(values) => Ok(values.into_iter().map(i64::from).collect()),
+        ArrayData::F32(_) => Err(format!("array `{name}` must be of integers")),
+    }
+}
+
+fn read_array(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<ArrayData, String> {
+    let array = npz.read(name).map_err(|error| error.to_string())?;
+    if array.data.len() == count {
+        return Ok(array.data);
+    }
+    Err(format!(
+        "array `{name}` has {} elements, the network takes {count}: the plan was made for another model",
+        array.data.len()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::toml::{plan_target, read_own_plan, read_plan};
+    use super::*;
+    use crate::model::Model;
+    use fixedwise_graph::Semantics;
+    use std::fs;
+
+    const LAYER: &str = "conv2d_1";
+
+    fn model() -> Model {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        Model::load(format!("{root}/models/fashion_small.onnx").as_ref()).unwrap()
+    }
+
+    /// A plan of one layer with integers of its own.
+    fn plan(folder: &Path, model: &Model) -> Plan {
+        let path = folder.join("formats.toml");
+        let text = format!(
+            "schema = 1\nsemantics = \"integer\"\n[layers.{LAYER}]\n\
+             weights = {{ bits = 8, frac = 7 }}\n"
+        );
+        fs::write(&path, text).unwrap();
+        let mut plan = read_plan(&path, model, None).unwrap();
+        let graph = model.prepared(Semantics::Integer).unwrap();
+        let node = &graph.nodes[graph.find(LAYER).unwrap()];
+        let count = node.op.weights().unwrap().len();
+        let rounded = Rounded {
+            weights: (0..count).map(|i| i16::try_from(i % 255).unwrap() - 127).collect(),
+            scales: vec![1.0; node.shape.c],
+            bias: vec![0.5; node.shape.c],
+            coarser: vec![],
+        };
+        plan.rounded.insert(LAYER.to_owned(), Arc::new(rounded));
+        plan
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model();
+        let graph = model.prepared(Semantics::Integer).unwrap();
+        let plan = plan(folder.path(), &model);
+        let path = folder.path().join("plan.toml");
+        write_plan(&path, &plan, &graph, Some("fpga")).unwrap();
+        assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
+        assert_eq!(plan_target(&path).unwrap().as_deref(), Some("fpga"));
+        let first = fs::read(folder.path().join("plan.npz")).unwrap();
+        write_plan(&path, &plan, &graph, Some("fpga")).unwrap();
+        assert_eq!(fs::read(folder.path().join("plan.npz")).unwrap(), first);
+        assert!(formats_alone(plan.clone(), &path).unwrap().rounded.is_empty());
+
+        let mut plan = plan;
+        let rounded = Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap());
+        rounded.coarser = (0..rounded.scales.len()).map(|c| u8::try_from(c % 3).unwrap()).collect();
+        write_plan(&path, &plan, &graph, None).unwrap();
+        assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model();
+        let graph = model.prepared(Semantics::Integer).unwrap();
+        let good = plan(folder.path(), &model);
+        let path = folder.path().join("plan.toml");
+        let change = |change: &dyn Fn(&mut Rounded)| {
+            let mut plan = good.clone();
+            change(Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap()));
+            write_plan(&path, &plan, &graph, None).unwrap();
+            read_plan(&path, &model, None).unwrap_err().to_string()
+        };
+        for (problem, error) in [
+            ("outside its format", change(&|r| r.weights[0] = -128)),
+            ("elements", change(&|r| r.bias.truncate(r.bias.len() - 1))),
+            ("outside 2^-30 to 2^30", change(&|r| r.scales[0] = 0.0)),
+            ("not finite", change(&|r| r.bias[0] = f32::NAN)),
+            ("0 to 15 bits right", change(&|r| r.coarser = vec![16; r.scales.len()])),
+        ] {
+            assert!(error.contains(problem) && error.contains("plan.npz"), "{error}");
+            assert!(error.contains(LAYER), "{error}");
+        }
+        write_plan(&path, &good, &graph, None).unwrap();
+        let other = model.clone().with_affine(vec![0.5], vec![0.25]).unwrap();
+        let error = read_own_plan(&path, &other, None).unwrap_err().to_string();
+        assert!(error.contains("other preprocessing") && error.contains(LAYER), "{error}");
+        assert_eq!(read_plan(&path, &other, None).unwrap(), good);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("bits = 8, frac = 7 }", "bits = 6, frac = 5 }")).unwrap();
+        let error = read_plan(&path, &model, None).unwrap_err().to_string();
+        assert!(error.contains("rounded for bits = 8, frac = 7"), "{error}");
+        fs::write(&path, &text).unwrap();
+        fs::write(path.with_extension("npz"), b"other").unwrap();
+        let error = read_plan(&path, &model, None).unwrap_err().to_string();
+        assert!(error.contains("integers_sha256"), "{error}");
+        fs::remove_file(path.with_extension("npz")).unwrap();
+        let error = read_plan(&path, &model, None).unwrap_err().to_string();
+        assert!(error.contains("plan.npz"), "{error}");
+        let error = read_plan(&path, &model, Some(Semantics::Simulated)).unwrap_err().to_string();
+        assert!(error.contains("integer semantics"), "{error}");
+    }
+}

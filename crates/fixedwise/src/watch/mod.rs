@@ -1,0 +1,10 @@
+//! What is told and written down while a job runs.
+
+mod journal;
+mod progress;
+mod search;
+
+pub(crate) use journal::{Journal, Journaling};
+pub(crate) use progress::Halt;
+pub use progress::{Candidate, Observer, Progress, Step};
+pub(crate) use search::Watch;
