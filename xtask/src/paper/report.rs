@@ -14,7 +14,7 @@ arXiv 2102.02147 (Goyal, Vanschoren, van Acht, Nijssen, 2021) searches a bit wid
 for every tensor of a trained network. This page compares the results of fixedwise on the paper's own
 trained networks with the results of the paper and its code. One command writes it, from networks and
 data sets that you supply. The weights of the CIFAR-10 and SVHN networks are not available;
-`cargo test -p fixedwise-graph --test published_costs` checks the published costs of these instead.
+`cargo test -p fixedwise-graph --test all published_costs` checks the published costs of these instead.
 
 ```
 cargo xtask paper --models DIR --data DIR

@@ -1,0 +1,173 @@
+//! Exports by the command: what is written and said, and what is refused without a trace.
+
+use crate::common::{files, fixedwise, write_inputs};
+use std::{fs, path::Path, process::Command};
+
+/// A folder with a network, images and a plan.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write_inputs(folder.path());
+    let search = ["--calibration", "images.npz:train", "--search", "images.npz:test"];
+    fixedwise(folder.path())
+        .args(["quantize", "brightest.onnx", "--strategy", "fixed", "--test", "none", "--quiet"])
+        .args(search)
+        .args(["-o", "out"])
+        .assert()
+        .success();
+    folder
+}
+
+/// `fixedwise export FORM brightest.onnx --plan out/plan.toml` and more.
+fn export(folder: &Path, form: &str, more: &[&str]) -> snapbox::cmd::OutputAssert {
+    fixedwise(folder)
+        .args(["export", form, "brightest.onnx", "--plan", "out/plan.toml"])
+        .args(more)
+        .assert()
+}
+
+#[test]
+fn every_form_is_written() {
+    let folder = folder();
+    let folder = folder.path();
+    for form in ["onnx", "qonnx", "npz"] {
+        let file = format!("net.{form}");
+        let said = format!("written: {file}\n");
+        let first = export(folder, form, &["-o", &file]).success();
+        first.stdout_eq(said).stderr_eq("");
+        let bytes = fs::read(folder.join(&file)).unwrap();
+        export(folder, form, &["-o", &file, "--quiet"]).success().stdout_eq("");
+        assert_eq!(fs::read(folder.join(&file)).unwrap(), bytes, "{form}: the same bytes");
+    }
+    export(folder, "hls", &["-o", "hls/new", "--name", "net"]).success();
+    assert_eq!(files(&folder.join("hls/new")), ["net_hls4ml.yml", "net_types.h"]);
+    let config = fs::read_to_string(folder.join("hls/new/net_hls4ml.yml")).unwrap();
+    assert!(config.contains("  \"sums\":\n    Precision:\n      weight: ap_fixed<8,"), "{config}");
+}
+
+#[test]
+fn c_is_written_and_its_own_test_agrees() {
+    let folder = folder();
+    let folder = folder.path();
+    for (output, more) in [
+        ("c", &["--test", "images.npz:test", "--inputs", "3"][..]),
+        ("static", &["--arena", "static", "--name", "net"]),
+    ] {
+        let all = [&["-o", output][..], more].concat();
+        let said = export(folder, "c", &all).success().get_output().stdout.clone();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("bytes of constants"), "{said}");
+        let names = files(&folder.join(output));
+        assert_eq!(names.len(), 6, "{names:?}");
+        let run = Command::new("make").arg("-s").current_dir(folder.join(output)).output();
+        let Ok(run) = run else {
+            eprintln!("SKIPPED: there is no `make`");
+            return;
+        };
+        let said = String::from_utf8(run.stdout).unwrap();
+        let n = if output == "c" { 3 } else { 5 };
+        let all_agree = format!("{n} of {n} inputs agree");
+        assert!(run.status.success() && said.contains(&all_agree), "{said}");
+    }
+    let json = export(folder, "c", &["-o", "c", "--json"]).success().get_output().stdout.clone();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert!(json["flash_bytes"].as_u64().unwrap() > 0 && json["peak_ram_bytes"].is_u64());
+}
+
+#[test]
+fn a_search_writes_the_forms_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    let arguments = ["quantize", "brightest.onnx", "--strategy", "fixed", "--test", "none"];
+    let data = ["--calibration", "images.npz:train", "--search", "images.npz:test", "--quiet"];
+    let emit = ["--emit", "c,onnx,npz", "-o", "out"];
+    fixedwise(folder).args(arguments).args(data).args(emit).assert().success();
+    let written = files(&folder.join("out"));
+    for name in ["c", "plan.toml", "quantized.npz", "quantized.onnx"] {
+        assert!(written.iter().any(|file| file.starts_with(name)), "{name} in {written:?}");
+    }
+    // What the result states is what the code has.
+    let result = fs::read_to_string(folder.join("out/result.json")).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    let header = fs::read_to_string(folder.join("out/c/brightest.h")).unwrap();
+    for (define, key) in [("ARENA_SIZE", "peak_ram_bytes"), ("CONSTANT_SIZE", "flash_bytes")] {
+        let line = format!("#define BRIGHTEST_{define} {}\n", result[key]);
+        assert!(header.contains(&line), "no `{line}` in {header}");
+    }
+    // A model whose name C cannot use.
+    fs::copy(folder.join("brightest.onnx"), folder.join("test.onnx")).unwrap();
+    let test = ["quantize", "test.onnx", "--strategy", "fixed", "--test", "none"];
+    fixedwise(folder).args(test).args(data).args(["--emit", "c", "-o", "named"]).assert().success();
+    assert!(folder.join("named/c/test_net.h").is_file());
+
+    // Another plan into the same folder: what is of the first is named, and what is in the way of one form
+    // keeps back neither the others nor the result.
+    fs::remove_dir_all(folder.join("out/c")).unwrap();
+    fs::write(folder.join("out/c"), "mine").unwrap();
+    let data = &data[..4];
+    let emit = ["--emit", "c,onnx", "-o", "out", "--bits", "7"];
+    let run = fixedwise(folder).args(arguments).args(data).args(emit).assert().code(1);
+    let [told, text] = [&run.get_output().stderr, &run.get_output().stdout]
+        .map(|text| String::from_utf8(text.clone()).unwrap());
+    assert!(told.contains("cannot write into `out/c`"), "{told}");
+    assert!(
+        told.contains("! Of an earlier plan in this folder: out/c, out/quantized.npz;"),
+        "{told}"
+    );
+    assert!(text.contains("out/quantized.onnx\n") && text.contains("Accuracy"), "{text}");
+
+    let simulated = ["--semantics", "simulated", "-o", "other"];
+    let output = fixedwise(folder).args(arguments).args(data).args(["--emit", "c"]).args(simulated);
+    let output = output.assert().code(1);
+    let said = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("no integers to export"), "{said}");
+    assert!(!folder.join("other").exists());
+}
+
+#[test]
+fn what_cannot_be_exported_is_refused() {
+    let folder = folder();
+    let folder = folder.path();
+    fs::create_dir(folder.join("full")).unwrap();
+    fs::write(folder.join("full/net_types.h"), "mine").unwrap();
+    fs::write(folder.join("notes"), "mine").unwrap();
+    let plan = fs::read_to_string(folder.join("out/plan.toml")).unwrap();
+    fs::write(folder.join("other.toml"), plan.replace("sums", "sum")).unwrap();
+    fs::write(folder.join("simulated.toml"), plan.replace("\"integer\"", "\"simulated\"")).unwrap();
+    fs::write(folder.join("tiny.toml"), "base = \"cortex-m0\"\nflash_bytes = 8\n").unwrap();
+    fs::write(folder.join("strict.toml"), "base = \"cortex-m0\"\nweight_bits = [1]\n").unwrap();
+    let before = files(folder);
+    for (arguments, expected) in [
+        (&["onnx", "-o", "notes"][..], "`notes` is in the way: fixedwise did not write it"),
+        (&["npz", "-o", "new", "--target", "strict.toml"], "by its rule `weight_bits`"),
+        (&["onnx", "-o", "brightest.onnx"], "it is what this export is made from"),
+        (&["npz", "-o", "out/plan.toml"], "it is what this export is made from"),
+        (&["npz", "-o", "full"], "`full` is in the way: it is a folder"),
+        (&["npz", "-o", "absent/net.npz"], "cannot write `absent/net.npz`"),
+        (&["c", "-o", "new", "--name", "int"], "`int` is not a C identifier"),
+        (&["c", "-o", "notes"], "cannot write into `notes`"),
+        (&["c", "-o", "new", "--target", "z80"], "option `target` is `z80`"),
+        (&["c", "-o", "new", "--target", "fpga"], "runs no C"),
+        (&["c", "-o", "new", "--target", "tiny.toml"], "target `tiny` has 8 bytes of flash"),
+        (&["c", "-o", "new", "--test", "absent.npz"], "absent.npz"),
+        (&["c", "-o", "new", "--plan", "other.toml"], "`sum`"),
+        (&["hls", "-o", "notes"], "cannot write into `notes`"),
+        (&["hls", "-o", "full", "--name", "net"], "net_types.h` is in the way"),
+        (&["hls", "-o", "new", "--name", "2net"], "option `name` `2net` must be a C identifier"),
+        (&["hls", "-o", "new/er", "--plan", "other.toml"], "`sum`"),
+        (&["hls", "-o", "new", "--plan", "simulated.toml"], "have no integers to export"),
+        (&["onnx", "-o", "new", "--plan", "absent.toml"], "cannot read `absent.toml`"),
+        (&["onnx", "-o", "new", "--preprocess", "scale=0"], "scale 0"),
+    ] {
+        let mut command = fixedwise(folder).args(["export", arguments[0], "brightest.onnx"]);
+        if !arguments.contains(&"--plan") {
+            command = command.args(["--plan", "out/plan.toml"]);
+        }
+        let output = command.args(&arguments[1..]).assert().code(1).stdout_eq("");
+        let said = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        assert!(said.starts_with("error: ") && said.lines().count() == 1, "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: no `{expected}` in: {said}");
+        assert_eq!(files(folder), before, "{arguments:?}");
+        assert_eq!(files(&folder.join("full")), ["net_types.h"]);
+    }
+}

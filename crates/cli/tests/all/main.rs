@@ -1,0 +1,15 @@
+//! The command, as a user starts it. One program for all, since each is linked to the whole project.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod bad_input;
+mod common;
+mod export;
+mod help;
+mod killed;
+mod plot;
+mod readme;
+mod strategies;
+mod sweep;
+mod targets;
+mod values;
+mod whole_chain;

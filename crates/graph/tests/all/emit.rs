@@ -1,0 +1,430 @@
+//! What other tools compute with exported networks is what the integer network computes.
+
+use fixedwise_codec::{
+    npz::{Array, ArrayData, encode_npy},
+    onnx::{self, ModelBuilder, Node, Tensor},
+};
+use fixedwise_fixed::{
+    Format, Range, Rounding,
+    convert::{exp2, f64_to_f32, i64_to_f64},
+};
+use fixedwise_graph::{
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, Shape, emit,
+    from_onnx, lower,
+    ops::{AveragePool, Concat, FixedConv, GlobalAveragePool, LeakyRelu, MaxPool, Relu, Window},
+    passes,
+};
+use fixedwise_testing::{Build, Random, by_channel, project, python, run_fixed_on, window};
+use std::{path::Path, process::Command};
+
+const IMAGES: usize = 24;
+/// The seed whose activations have more than 8 bits.
+const WIDE: u64 = 3;
+
+/// Every operator; borders with a bias of their own, and channels whose maximum is a minimum.
+fn everything() -> Graph {
+    let (mut b, x) = Build::operators();
+    let x = b.push("leaky_2", LeakyRelu { alpha: -0.3 }, vec![x]);
+    let a = b.push("global_average", GlobalAveragePool, vec![x]);
+    let m = b.push("again", Relu, vec![a]);
+    let x = b.push("join", Concat { axis: 2 }, vec![a, m]);
+    b.gemm("dense", x, 7);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+/// Windows of every kind: dilated, strided, padded on one side, wider than what is under them.
+fn windows() -> Graph {
+    let mut b = Build::new(Shape::new(11, 12, 2), 5);
+    let dilated =
+        Window { dilation: [2, 3], pad_begin: [2, 0], pad_end: [1, 3], ..window(3, 1, 0) };
+    let x = b.conv("dilated", 0, 6, &dilated, 2);
+    let strided = Window { kernel: [2, 3], stride: [2, 1], pad_end: [1, 0], ..window(1, 1, 0) };
+    let y = b.conv("strided", x, 4, &strided, 1);
+    let square = AveragePool { window: window(2, 2, 0), include_pad: false };
+    let a = b.push("dilated_weights", square, vec![y]);
+    let counted = AveragePool { window: window(3, 2, 1), include_pad: true };
+    let c = b.push("counted", counted, vec![y]);
+    let c = b.conv("to_a", c, 4, &window(1, 1, 0), 1);
+    let ceil = Window { ceil: true, ..window(2, 2, 0) };
+    let m = b.push("ceil", MaxPool { window: ceil.clone(), minimum: vec![] }, vec![y]);
+    let e = b.push("ceil_average", AveragePool { window: ceil, include_pad: false }, vec![y]);
+    let wide = Window { dilation: [2, 2], ..window(2, 1, 2) };
+    let w = b.push("wide_pad", MaxPool { window: wide, minimum: vec![true; 4] }, vec![a]);
+    let pooled: Vec<usize> = [a, c, m, e, w]
+        .into_iter()
+        .enumerate()
+        .map(|(i, x)| b.push(&format!("mean_{i}"), GlobalAveragePool, vec![x]))
+        .collect();
+    let x = b.push("join", Concat { axis: 2 }, pooled);
+    b.gemm("output", x, 9);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+/// Elements in another order: as channels first, by rows, and back to an image.
+fn orders() -> Graph {
+    let mut random = Random::new(8);
+    let mut floats = |dims: &[usize]| {
+        let n = dims.iter().product();
+        Tensor::floats(dims, random.floats(n, -0.5, 0.5))
+    };
+    let model = ModelBuilder::new("orders")
+        .input("image", &[1, 2, 4, 6])
+        .initializer("w1", floats(&[3, 2, 3, 3]))
+        .initializer("w2", floats(&[5, 12, 1, 1]))
+        .node(Node::new("Conv", "conv", &["image", "w1"], &["a"]))
+        .node(Node::new("Transpose", "turn", &["a"], &["b"]).with("perm", vec![0_i64, 2, 3, 1]))
+        .node(Node::new("Flatten", "by_rows", &["b"], &["c"]))
+        .node(Node::new("Flatten", "planar", &["a"], &["d"]))
+        .node(Node::new("Concat", "both", &["c", "d"], &["e"]).with("axis", 1_i64))
+        .initializer("vector", Tensor::ints(&[4], vec![-1, 12, 2, 2]))
+        .initializer("w6", floats(&[48, 48]))
+        .node(Node::new("MatMul", "mix", &["e", "w6"], &["f"]))
+        .node(Node::new("Reshape", "image_again", &["f", "vector"], &["g"]))
+        .node(Node::new("Conv", "pixel", &["g", "w2"], &["h"]))
+        .node(Node::new("Flatten", "last", &["h"], &["i"]))
+        .initializer("w7", floats(&[20, 6]))
+        .node(Node::new("MatMul", "classes", &["i", "w7"], &["j"]))
+        .initializer("mixed", Tensor::ints(&[4], vec![-1, 6, 2, 2]))
+        .initializer("w8", floats(&[24, 6]))
+        .node(Node::new("Reshape", "mixed", &["b", "mixed"], &["k"]))
+        .node(Node::new("MaxPool", "same", &["k"], &["l"]).with("kernel_shape", vec![1_i64, 1]))
+        .node(Node::new("Flatten", "mixed_vector", &["l"], &["m"]))
+        .node(Node::new("MatMul", "mixed_classes", &["m", "w8"], &["n"]))
+        .node(Node::new("Add", "result", &["j", "n"], &["o"]))
+        .output("o", &[1, 6])
+        .encode();
+    let file = onnx::parse_model(&model, &|_| Err("none".to_owned())).unwrap();
+    passes::prepare(&from_onnx(&file, "orders").unwrap(), Semantics::Integer).unwrap()
+}
+
+/// Layers one after the other and three side by side, as small as they may be.
+fn branches() -> Graph {
+    let mut random = Random::new(4);
+    let mut floats = |dims: &[usize]| {
+        let n = dims.iter().product();
+        Tensor::floats(dims, random.floats(n, -0.5, 0.5))
+    };
+    let pads = vec![1_i64; 4];
+    let pair = vec![2_i64; 2];
+    let model = ModelBuilder::new("branches")
+        .input("image", &[1, 2, 6, 6])
+        .initializer("w1", floats(&[3, 2, 3, 3]))
+        .initializer("b1", floats(&[3]))
+        .initializer("w2", floats(&[2, 3, 2, 2]))
+        .initializer("b2", floats(&[2]))
+        .initializer("w2b", floats(&[1, 3, 2, 2]))
+        .initializer("b2b", floats(&[1]))
+        .initializer("w2c", floats(&[1, 3, 2, 2]))
+        .initializer("b2c", floats(&[1]))
+        .initializer("w3", floats(&[16, 5]))
+        .initializer("b3", floats(&[5]))
+        .node(Node::new("Conv", "conv_1", &["image", "w1", "b1"], &["a"]).with("pads", pads))
+        .node(Node::new("Relu", "relu_1", &["a"], &["b"]))
+        .node(
+            Node::new("MaxPool", "pool", &["b"], &["c"])
+                .with("kernel_shape", pair.clone())
+                .with("strides", pair),
+        )
+        .node(Node::new("Conv", "conv_2", &["c", "w2", "b2"], &["d"]))
+        .node(Node::new("Relu", "relu_2", &["d"], &["e1"]))
+        .node(Node::new("Conv", "conv_2b", &["c", "w2b", "b2b"], &["db"]))
+        .node(Node::new("Relu", "relu_2b", &["db"], &["e2"]))
+        .node(Node::new("Conv", "conv_2c", &["c", "w2c", "b2c"], &["dc"]))
+        .node(Node::new("Relu", "relu_2c", &["dc"], &["e3"]))
+        .node(Node::new("Concat", "join", &["e1", "e2", "e3"], &["e"]).with("axis", 1_i64))
+        .node(Node::new("Flatten", "flatten", &["e"], &["f"]))
+        .node(Node::new("Gemm", "dense", &["f", "w3", "b3"], &["g"]))
+        .output("g", &[1, 5])
+        .encode();
+    let file = onnx::parse_model(&model, &|_| Err("none".to_owned())).unwrap();
+    passes::prepare(&from_onnx(&file, "branches").unwrap(), Semantics::Integer).unwrap()
+}
+
+/// Widths of all kinds; the last layer has 16 bits, so that every difference shows.
+fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
+    let mut random = Random::new(seed);
+    let mut bits =
+        |from: usize, to: usize| u8::try_from(from + random.below(to - from + 1)).unwrap();
+    let frac = |bits: u8, off: i8| i8::try_from(bits).unwrap() - off;
+    let last = graph.layers().last().unwrap().1.name.clone();
+    let mut layers = Vec::new();
+    for (_, node) in graph.layers() {
+        let (w, a) =
+            if seed == WIDE { (bits(2, 3), bits(9, 12)) } else { (bits(2, 6), bits(3, 8)) };
+        let activation = if node.name == last {
+            Format::signed(16, 9)
+        } else if node.activation == fixedwise_graph::Activation::Relu {
+            Format::unsigned(a, frac(a, 4))
+        } else if a == 5 {
+            Format::full(a, frac(a, 5))
+        } else {
+            Format::signed(a, frac(a, 5))
+        };
+        layers.push(LayerPlan {
+            name: node.name.clone(),
+            weights: Some(Format { range: Range::Narrow, ..Format::signed(w, frac(w, 0)) }),
+            bias: None,
+            activation: Some(activation),
+        });
+    }
+    let mut others = std::collections::BTreeMap::new();
+    for node in &graph.nodes {
+        if matches!(node.op, Op::Add(_)) || node.name == "concat" {
+            others.insert(
+                node.name.clone(),
+                if node.name == "result" { Format::signed(16, 8) } else { Format::signed(6, 1) },
+            );
+        }
+    }
+    Plan {
+        semantics: Semantics::Integer,
+        quantizer: Quantizer::Uniform,
+        rounding,
+        input,
+        layers,
+        rounded: std::collections::BTreeMap::new(),
+        others,
+    }
+}
+
+struct Case {
+    name: String,
+    fixed: FixedGraph,
+    /// `[h, w, c]` each.
+    images: Vec<Vec<f32>>,
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (network, graph) in [
+        ("everything", everything()),
+        ("windows", windows()),
+        ("orders", orders()),
+        ("branches", branches()),
+    ] {
+        for (name, rounding) in
+            [("up", Rounding::TiesUp), ("even", Rounding::TiesEven), ("floor", Rounding::Floor)]
+        {
+            for seed in 0..=WIDE {
+                // Bytes, floats with and without sign.
+                let input = [
+                    Format::unsigned(8, 0),
+                    Format::unsigned(5, 2),
+                    Format::full(7, 3),
+                    Format::signed(12, 8),
+                ][usize::try_from(seed).unwrap()];
+                let mut plan = plan(&graph, rounding, seed, input);
+                if seed == 0 {
+                    // Bytes reach 255: the first layer's weights are those of a folded 1/255.
+                    let first = plan.layers[0].weights.as_mut().unwrap();
+                    first.frac += 5;
+                    plan.layers[0].activation.as_mut().unwrap().frac -= 2;
+                }
+                if network == "branches" {
+                    // Rounded at the end too.
+                    plan.layers.last_mut().unwrap().activation = Some(Format::signed(7, 2));
+                }
+                if seed == 1 {
+                    by_channel(&graph, &mut plan);
+                }
+                let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+                let mut random = Random::new(seed + 100);
+                let n = graph.input_shape().len();
+                let images = (0..IMAGES)
+                    .map(|_| {
+                        let (low, high) = (i64_to_f64(input.min()), i64_to_f64(input.max()));
+                        let range = (high - low) * 1.1 * input.resolution();
+                        let start = low * input.resolution();
+                        let pixel = |x: f32| {
+                            let x = f64::from(x) * range + start;
+                            f64_to_f32(if seed == 0 { x.floor().clamp(0.0, 255.0) } else { x })
+                        };
+                        random.floats(n, 0.0, 1.0).into_iter().map(pixel).collect()
+                    })
+                    .collect();
+                cases.push(Case { name: format!("{network}_{name}_{seed}"), fixed, images });
+            }
+        }
+    }
+    cases
+}
+
+/// Writes images and what the integer network computes.
+fn write(folder: &Path, case: &Case) -> std::path::PathBuf {
+    let folder = folder.join(&case.name);
+    std::fs::create_dir(&folder).unwrap();
+    let shape = case.fixed.nodes[0].shape;
+    let images = Array {
+        shape: vec![case.images.len(), shape.h, shape.w, shape.c],
+        data: ArrayData::F32(case.images.concat()),
+    };
+    std::fs::write(folder.join("images.npy"), encode_npy(&images)).unwrap();
+    let output = &case.fixed.nodes[case.fixed.output];
+    let kernels = fixedwise_kernels::Kernels::best();
+    let expected = case.images.iter().flat_map(|image| {
+        let values = run_fixed_on(&case.fixed, image, kernels);
+        let real = |&q: &i64| f64_to_f32(output.format.dequantize(q));
+        values[case.fixed.output].iter().map(real).collect::<Vec<f32>>()
+    });
+    let expected = Array {
+        shape: vec![case.images.len(), output.shape.len()],
+        data: ArrayData::F32(expected.collect()),
+    };
+    std::fs::write(folder.join("expected.npy"), encode_npy(&expected)).unwrap();
+    folder
+}
+
+/// The lines that the script prints for a form.
+fn run(python: &Path, form: &str, folder: &Path) -> Vec<String> {
+    let run = Command::new(python)
+        .arg(project("suite/run_export.py"))
+        .arg(form)
+        .arg(folder)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success(), "{text}\n{}", String::from_utf8_lossy(&run.stderr));
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Every image of every case has the same result.
+fn all_equal(lines: &[String], n: usize) {
+    let wanted = format!(": {IMAGES} of {IMAGES} equal");
+    let wrong: Vec<&String> = lines.iter().filter(|line| !line.contains(&wanted)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(lines.len(), n);
+}
+
+#[test]
+fn onnx_runtime_computes_the_same() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases();
+    for case in &cases {
+        let file = emit::onnx::emit(&case.fixed).unwrap();
+        assert_eq!(file.inexact, Vec::<String>::new(), "{}", case.name);
+        std::fs::write(write(folder.path(), case).join("network.onnx"), file.bytes).unwrap();
+    }
+    all_equal(&run(&python, "onnx", folder.path()), 2 * cases.len());
+}
+
+#[test]
+fn qonnx_computes_the_same() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // One image at a time, node by node: a few of each.
+    let few = |case: &Case| case.name.ends_with(['0', '3']);
+    let cases: Vec<Case> = cases().into_iter().filter(few).collect();
+    let n = cases.len();
+    for mut case in cases {
+        case.images.truncate(3);
+        let file = emit::qonnx::emit(&case.fixed).unwrap();
+        let folder = write(folder.path(), &case);
+        std::fs::write(folder.join("network.qonnx.onnx"), file.bytes).unwrap();
+    }
+    let lines = run(&python, "qonnx", folder.path());
+    let wrong: Vec<&String> =
+        lines.iter().filter(|line| !line.contains(": 3 of 3 equal")).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(lines.len(), n);
+}
+
+#[test]
+fn numpy_computes_the_same_from_the_archive_alone() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases();
+    for case in &cases {
+        let bytes = emit::npz::emit(&case.fixed);
+        assert_eq!(bytes, emit::npz::emit(&case.fixed), "the same bytes every time");
+        std::fs::write(write(folder.path(), case).join("network.npz"), bytes).unwrap();
+    }
+    all_equal(&run(&python, "npz", folder.path()), cases.len());
+}
+
+/// hls4ml reads the configuration, and what it makes of the QONNX file with it computes the same.
+#[test]
+fn hls4ml_computes_the_same() {
+    let Some(python) = python() else { return };
+    if Command::new("g++").arg("--version").output().is_err() && std::env::var_os("CI").is_none() {
+        eprintln!("SKIPPED: there is no g++, which compiles what hls4ml writes");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for case in cases().iter().filter(|case| case.name.ends_with("up_0")) {
+        let folder = write(folder.path(), case);
+        let files = emit::hls::emit(&case.fixed, "network");
+        std::fs::write(folder.join("network.yml"), files.config).unwrap();
+        let network = emit::qonnx::emit(&case.fixed).unwrap();
+        std::fs::write(folder.join("network.qonnx.onnx"), network.bytes).unwrap();
+        std::fs::write(folder.join("network_types.h"), files.header).unwrap();
+        std::fs::write(folder.join("check.cpp"), type_check(&case.fixed)).unwrap();
+    }
+    let lines = run(&python, "hls", folder.path());
+    let wanted = [
+        "branches_up_0: types as expected",
+        "branches_up_0: 24 of 24 equal, 24 the same class",
+        "everything_up_0: types as expected",
+        "orders_up_0: types as expected",
+        "windows_up_0: types as expected",
+    ];
+    assert_eq!(lines, wanted);
+}
+
+/// A program that brings sums of each layer to its result's type, and fails where that is not what
+/// the integer network makes of them.
+fn type_check(fixed: &FixedGraph) -> String {
+    let mut text = "#include \"network_types.h\"\nint main() {\n  int wrong = 0;\n".to_owned();
+    let mut random = Random::new(77);
+    for node in &fixed.nodes {
+        let Some(op) = node.op.get::<FixedConv>() else { continue };
+        let how = &op.requantization;
+        if how.leaky.is_some() || (how.min, how.max) != (node.format.min(), node.format.max()) {
+            continue;
+        }
+        let frac = i32::from(op.weights_format.frac) + i32::from(op.input.frac);
+        let name: String = node.name.replace('/', "_");
+        for _ in 0..40 {
+            let reach = 1_usize << (node.accumulator_bits - 1).min(30);
+            let acc =
+                i64::try_from(random.below(reach)).unwrap() - i64::try_from(reach / 2).unwrap();
+            let sum = i64_to_f64(acc) * exp2(-frac);
+            let result = node.format.dequantize(how.apply(acc));
+            text.push_str(&format!(
+                "  wrong += {name}_result_t({name}_accum_t({sum:?})).to_double() != {result:?};\n"
+            ));
+        }
+    }
+    text + "  return wrong != 0;\n}\n"
+}
+
+#[test]
+fn steps_beyond_floats_are_refused() {
+    let mut b = Build::new(Shape::vector(2), 1);
+    b.gemm("dense", 0, 3);
+    let graph = b.finish();
+    let mut plan = plan(&graph, Rounding::TiesUp, 0, Format::unsigned(8, 60));
+    plan.layers[0].weights = Some(Format::signed(4, 55));
+    plan.layers[0].activation = Some(Format::signed(8, 100));
+    plan.layers[0].bias = Some(Format::signed(1, 0));
+    let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+    let error = emit::onnx::emit(&fixed).unwrap_err().to_string();
+    assert!(error.starts_with("node `dense`: its steps are 2^-115"), "{error}");
+    assert_eq!(emit::qonnx::emit(&fixed).unwrap_err().to_string(), error);
+}
+
+/// 16 bits everywhere: what float sums cannot hold is said.
+#[test]
+fn sums_that_floats_may_round_are_named() {
+    let mut b = Build::new(Shape::new(6, 6, 3), 2);
+    let x = b.conv("wide", 0, 4, &window(3, 1, 1), 1);
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("narrow", x, 3);
+    let graph = b.finish();
+    let mut plan = plan(&graph, Rounding::TiesUp, 0, Format::unsigned(8, 0));
+    plan.layers[0].weights = Some(Format::signed(16, 15));
+    plan.layers[0].activation = Some(Format::signed(8, 0));
+    plan.layers[1].activation = Some(Format::signed(8, 0));
+    let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+    assert_eq!(emit::onnx::emit(&fixed).unwrap().inexact, ["wide"]);
+}

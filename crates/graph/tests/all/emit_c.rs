@@ -1,0 +1,228 @@
+//! Printed C gives the executor's integers, value by value, on the host under sanitizers and on
+//! emulated cores.
+
+use fixedwise_fixed::{Format, Rounding};
+use fixedwise_graph::{
+    AccumulatorPolicy, EmitError, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics,
+    Shape,
+    emit::c::{self, Arena, COptions, WeightStorage, emit},
+    lower,
+    ops::{AveragePool, Concat, GlobalAveragePool, GlobalMaxPool, Relu, Reshape, Window},
+    passes,
+};
+use fixedwise_testing::{Build, Core, Emitted, Random, by_channel, window};
+
+/// A graph with every operator that has an integer form.
+fn everything() -> Graph {
+    let (mut b, x) = Build::operators();
+    let x = b.push("relu_2", Relu, vec![x]);
+    let dilated = Window { dilation: [2, 1], ..window(2, 1, 1) };
+    let x = b.conv("dilated", x, 6, &dilated, 1);
+    let x = b.push("tall", Concat { axis: 0 }, vec![x, x]);
+    let mean = AveragePool { window: window(2, 2, 0), include_pad: false };
+    let x = b.push("quarter", mean, vec![x]);
+    let a = b.push("global_average", GlobalAveragePool, vec![x]);
+    let m = b.push("global_max", GlobalMaxPool { minimum: vec![] }, vec![x]);
+    let x = b.push("join", Concat { axis: 2 }, vec![a, m]);
+    b.gemm("dense", x, 5);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+/// Weights and activations of these widths; activations unsigned where `unsigned`.
+fn plan(
+    graph: &Graph,
+    weights: u8,
+    activations: u8,
+    is_unsigned: bool,
+    rounding: Rounding,
+) -> Plan {
+    let frac = |bits: u8| i8::try_from(bits).unwrap() - 4;
+    let activation = if is_unsigned {
+        Format::unsigned(activations, frac(activations))
+    } else {
+        Format::signed(activations, frac(activations))
+    };
+    let layer = |name: &str| LayerPlan {
+        name: name.to_owned(),
+        weights: Some(Format::full(weights, frac(weights) + 2)),
+        bias: Some(Format::signed(12, 8)),
+        activation: Some(activation),
+    };
+    Plan {
+        semantics: Semantics::Integer,
+        quantizer: Quantizer::Uniform,
+        rounding,
+        input: Format::unsigned(8, 6),
+        layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
+        rounded: std::collections::BTreeMap::new(),
+        others: graph
+            .nodes
+            .iter()
+            .filter(|node| matches!(node.op, Op::Add(_)))
+            .map(|node| (node.name.clone(), activation))
+            .collect(),
+    }
+}
+
+/// Random images, and the darkest and the brightest.
+fn images(shape: Shape, seed: u64) -> Vec<Vec<f32>> {
+    let n = shape.len();
+    let mut random = Random::new(seed);
+    let mut images = vec![vec![0.0; n], vec![1e9; n]];
+    images.extend((0..4).map(|_| random.floats(n, 0.0, 4.0)));
+    images
+}
+
+fn lowered(graph: &Graph, plan: &Plan) -> FixedGraph {
+    lower(graph, plan, AccumulatorPolicy::Prove32).unwrap()
+}
+
+#[track_caller]
+fn check(core: Core, fixed: &FixedGraph, options: &COptions) {
+    let emitted = Emitted::new(core, fixed, options, true).unwrap();
+    emitted.assert_equals(fixed, &images(fixed.nodes[0].shape, 5));
+}
+
+#[test]
+fn every_operator_and_width_equals_the_executor_on_the_host() {
+    if !Core::Host.is_available() {
+        return;
+    }
+    let graph = everything();
+    for (weights, activations, is_unsigned, rounding) in [
+        (8, 8, true, Rounding::TiesUp),
+        (8, 8, false, Rounding::TiesEven),
+        (4, 8, true, Rounding::Floor),
+        (2, 4, true, Rounding::TiesUp),
+        (4, 4, false, Rounding::TiesUp),
+        (1, 7, true, Rounding::TiesEven),
+        (5, 6, false, Rounding::TiesUp),
+        (8, 12, true, Rounding::TiesUp),
+        (11, 12, false, Rounding::TiesEven),
+        (3, 15, true, Rounding::Floor),
+    ] {
+        let mut plan = plan(&graph, weights, activations, is_unsigned, rounding);
+        for has_points in [false, true] {
+            if has_points {
+                by_channel(&graph, &mut plan);
+            }
+            let fixed = lowered(&graph, &plan);
+            let mut options = COptions::new("net");
+            check(Core::Host, &fixed, &options);
+            options.weights = WeightStorage::Exact;
+            options.arena = Arena::Static;
+            options.packs_activations = true;
+            check(Core::Host, &fixed, &options);
+        }
+    }
+}
+
+/// A network of one layer and what flattens it, so that a reshape and a dense layer follow.
+fn one_layer(shape: Shape, channels: usize, window: &Window, groups: usize) -> Graph {
+    let mut b = Build::new(shape, 3);
+    let x = b.conv("conv", 0, channels, window, groups);
+    let x = b.push("relu", Relu, vec![x]);
+    let shape = b.shape(x);
+    let x = b.push("flat", Reshape::flatten_channels_first(shape), vec![x]);
+    b.gemm("dense", x, 6);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+#[test]
+fn every_geometry_equals_the_executor_on_the_host() {
+    if !Core::Host.is_available() {
+        return;
+    }
+    let odd = Window { pad_begin: [0, 2], pad_end: [1, 0], kernel: [2, 4], ..window(1, 1, 0) };
+    for (i, (shape, channels, window, groups)) in [
+        (Shape::new(7, 5, 3), 5, window(3, 1, 1), 1),
+        (Shape::new(7, 5, 4), 8, window(3, 2, 1), 1),
+        (Shape::new(8, 8, 1), 7, window(5, 1, 2), 1),
+        (Shape::new(6, 6, 6), 6, window(3, 1, 1), 6),
+        (Shape::new(6, 6, 4), 8, window(3, 2, 0), 4),
+        (Shape::new(5, 5, 16), 9, window(1, 1, 0), 1),
+        (Shape::new(9, 6, 3), 4, odd, 1),
+        (Shape::new(1, 1, 20), 11, window(1, 1, 0), 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let graph = one_layer(shape, channels, &window, groups);
+        for (weights, activations) in [(2, 4), (4, 8), (8, 8)] {
+            let mut plan = plan(&graph, weights, activations, i % 2 == 0, Rounding::TiesUp);
+            let packs_activations = activations == 4;
+            let options = COptions { packs_activations, ..COptions::new("net") };
+            check(Core::Host, &lowered(&graph, &plan), &options);
+            by_channel(&graph, &mut plan);
+            check(Core::Host, &lowered(&graph, &plan), &options);
+        }
+    }
+}
+
+#[test]
+fn emulated_cores_equal_the_executor() {
+    let graph = everything();
+    for core in Core::ALL.into_iter().filter(|&core| core != Core::Host) {
+        if !core.is_available() {
+            continue;
+        }
+        for (weights, activations) in [(8, 8), (4, 8), (3, 12)] {
+            let mut plan = plan(&graph, weights, activations, true, Rounding::TiesUp);
+            check(core, &lowered(&graph, &plan), &COptions::new("net"));
+            by_channel(&graph, &mut plan);
+            let options = COptions { core: c::Core::Mve, ..COptions::new("net") };
+            check(core, &lowered(&graph, &plan), &options);
+        }
+    }
+}
+
+/// Without a warning, and on emulated cores too.
+#[test]
+fn clang_makes_the_same_of_every_operator() {
+    let graph = everything();
+    let cores = [
+        (Core::Host, c::Core::Portable),
+        (Core::Host, c::Core::Dsp),
+        (Core::Host, c::Core::Mve),
+        (Core::CortexM4, c::Core::Dsp),
+        (Core::CortexM55, c::Core::Mve),
+        (Core::Rv32, c::Core::Portable),
+    ];
+    for (core, code) in cores {
+        if !core.is_available_with_clang() {
+            continue;
+        }
+        for (weights, activations, has_points) in [(8, 8, true), (2, 4, false), (11, 12, false)] {
+            let mut plan = plan(&graph, weights, activations, true, Rounding::TiesUp);
+            if has_points {
+                by_channel(&graph, &mut plan);
+            }
+            let fixed = lowered(&graph, &plan);
+            let options = COptions { core: code, packs_activations: true, ..COptions::new("net") };
+            let emitted = Emitted::by_clang(core, &fixed, &options);
+            let emitted = emitted.unwrap_or_else(|error| panic!("{error}"));
+            emitted.assert_equals(&fixed, &images(fixed.nodes[0].shape, 5));
+        }
+    }
+}
+
+#[test]
+fn the_same_network_is_printed_the_same() {
+    let graph = everything();
+    let fixed = lowered(&graph, &plan(&graph, 4, 8, true, Rounding::TiesUp));
+    let print = || emit(&fixed, &COptions::new("net"), &[]).unwrap();
+    assert_eq!(print(), print());
+}
+
+#[test]
+fn names_that_c_refuses_are_refused() {
+    let graph = one_layer(Shape::new(3, 3, 1), 2, &window(1, 1, 0), 1);
+    let fixed = lowered(&graph, &plan(&graph, 4, 8, true, Rounding::TiesUp));
+    let long = "a".repeat(64);
+    for name in ["", "1net", "my net", "int", "é", "_net", "stdint", &long] {
+        let usual = c::default_name(name);
+        assert!(c::check_name(&usual).is_ok(), "{name}: {usual}");
+        let error = emit(&fixed, &COptions::new(name), &[]).unwrap_err();
+        assert_eq!(error, EmitError::Name { name: name.to_owned() });
+    }
+}

@@ -1,0 +1,198 @@
+//! Every pass leaves a graph that computes the same.
+
+use fixedwise_fixed::convert::f64_to_f32;
+use fixedwise_graph::{
+    Activation, Graph, Op, Semantics, Shape,
+    ops::{
+        Add, AveragePool, Clip, Concat, GlobalAveragePool, GlobalMaxPool, LeakyRelu, MaxPool, Pad,
+        Relu, Softmax, Window,
+    },
+    passes,
+};
+use fixedwise_testing::{Build, Random, assert_close, run_float};
+
+fn window(kernel: usize, stride: usize, begin: usize, end: usize) -> Window {
+    Window {
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        dilation: [1; 2],
+        pad_begin: [begin; 2],
+        pad_end: [end; 2],
+        ceil: false,
+    }
+}
+
+/// The prepared graph equals the original on random images; returns it.
+fn check(graph: &Graph, semantics: Semantics) -> Graph {
+    let prepared = passes::prepare(graph, semantics).unwrap();
+    for seed in 0..4 {
+        let image = Random::new(seed).floats(graph.input_shape().len(), -1.0, 1.0);
+        let (a, b) = (run_float(&prepared, &image), run_float(graph, &image));
+        assert_close("prepared graph", &a, &b, 2e-5);
+    }
+    prepared
+}
+
+fn names(graph: &Graph) -> Vec<&str> {
+    graph.nodes.iter().map(|node| node.name.as_str()).collect()
+}
+
+#[test]
+fn normalization_before_the_activation_folds_back() {
+    let mut b = Build::new(Shape::new(7, 6, 3), 1);
+    let x = b.conv("conv", 0, 5, &window(3, 1, 1, 1), 1);
+    let x = b.affine("bn", x);
+    let x = b.push("relu", Relu, vec![x]);
+    let x = b.conv("depthwise", x, 5, &window(3, 2, 0, 1), 5);
+    let x = b.affine("bn2", x);
+    b.push("clip", Clip { min: 0.0, max: 6.0 }, vec![x]);
+    let graph = b.finish();
+    for semantics in [Semantics::Integer, Semantics::Simulated] {
+        let prepared = check(&graph, semantics);
+        assert_eq!(names(&prepared), ["input", "conv", "depthwise"]);
+        assert_eq!(prepared.nodes[1].activation, Activation::Relu);
+    }
+}
+
+#[test]
+fn normalization_after_the_activation_folds_forward_through_padding_pools_and_concatenation() {
+    for (begin, end, stride) in [(0, 0, 1), (1, 1, 1), (0, 1, 2), (2, 1, 2)] {
+        let mut b = Build::new(Shape::new(9, 8, 2), 7);
+        let x = b.affine("preprocessing", 0);
+        let x = b.conv("conv_1", x, 6, &window(3, 1, begin, end), 1);
+        let x = b.push("relu_1", Relu, vec![x]);
+        let x = b.affine("bn_1", x);
+        let left = b.conv("conv_2", x, 4, &window(3, stride, begin, end), 1);
+        let left = b.push("relu_2", Relu, vec![left]);
+        let left = b.affine("bn_2", left);
+        let right = b.push(
+            "pool",
+            MaxPool { window: window(3, stride, begin, end), minimum: vec![] },
+            vec![x],
+        );
+        let x = b.push("concat", Concat { axis: 2 }, vec![left, right]);
+        let grouped = b.conv("grouped", x, 10, &window(3, 1, 1, 1), 2);
+        let x = b.push("relu_3", Relu, vec![grouped]);
+        let x = b.affine("bn_3", x);
+        let a = b.push("global_max", GlobalMaxPool { minimum: vec![] }, vec![x]);
+        let m = b.push("global_average", GlobalAveragePool, vec![x]);
+        let x = b.push("join", Concat { axis: 2 }, vec![a, m]);
+        let x = b.gemm("dense", x, 4);
+        b.push("softmax", Softmax, vec![x]);
+        let mut graph = b.finish();
+        // Compare the logits: softmax hides differences, and the prepared graph has none.
+        graph.output = graph.find("dense").unwrap();
+        let prepared = check(&graph, Semantics::Integer);
+        assert!(!prepared.nodes.iter().any(|node| matches!(node.op, Op::Affine(_))));
+        let layers: Vec<&str> = prepared.layers().map(|(_, node)| node.name.as_str()).collect();
+        assert_eq!(layers, ["conv_1", "conv_2", "grouped", "dense"], "pads {begin} {end}");
+        let simulated = check(&graph, Semantics::Simulated);
+        assert!(simulated.nodes.iter().any(|node| matches!(node.op, Op::Affine(_))));
+    }
+}
+
+#[test]
+fn what_cannot_fold_becomes_a_depthwise_convolution() {
+    let mut b = Build::new(Shape::new(6, 6, 3), 3);
+    let x = b.conv("conv", 0, 4, &window(3, 1, 1, 1), 1);
+    let x = b.push("relu", Relu, vec![x]);
+    let branch = b.affine("bn", x);
+    let x = b.push("add", Add, vec![x, branch]);
+    let x = b.affine("bn_2", x);
+    let x = b.push("leaky", LeakyRelu { alpha: 0.1 }, vec![x]);
+    let x = b.affine("bn_3", x);
+    let pool = AveragePool { window: window(2, 2, 1, 1), include_pad: true };
+    let x = b.push("average", pool, vec![x]);
+    b.affine("bn_4", x);
+    let prepared = check(&b.finish(), Semantics::Integer);
+    let layers: Vec<&str> = prepared.layers().map(|(_, node)| node.name.as_str()).collect();
+    assert_eq!(layers, ["conv", "bn", "bn_2", "bn_3", "bn_4"]);
+    assert_eq!(
+        prepared.nodes[prepared.find("bn_2").unwrap()].activation,
+        Activation::LeakyRelu { alpha: 0.1 }
+    );
+}
+
+#[test]
+fn a_zero_pad_joins_its_convolution_and_another_stays() {
+    for (value, expected) in [(0.0, 2), (1.5, 3)] {
+        let mut b = Build::new(Shape::new(5, 6, 2), 5);
+        let x = b.push("pad", Pad { begin: [1, 0], end: [2, 1], value }, vec![0]);
+        b.conv("conv", x, 3, &window(3, 1, 0, 0), 1);
+        let prepared = check(&b.finish(), Semantics::Integer);
+        assert_eq!(prepared.nodes.len(), expected);
+    }
+}
+
+#[test]
+fn a_value_with_two_users_is_not_fused_away() {
+    let mut b = Build::new(Shape::new(5, 5, 2), 9);
+    let x = b.conv("conv", 0, 2, &window(3, 1, 1, 1), 1);
+    let y = b.push("relu", Relu, vec![x]);
+    let z = b.affine("bn", x);
+    b.push("add", Add, vec![y, z]);
+    let prepared = check(&b.finish(), Semantics::Integer);
+    assert_eq!(prepared.nodes[prepared.find("conv").unwrap()].activation, Activation::None);
+}
+
+#[test]
+fn preprocessing_becomes_part_of_the_first_layer() {
+    let mut b = Build::new(Shape::new(6, 6, 3), 11);
+    b.conv("conv", 0, 4, &window(3, 1, 1, 1), 1);
+    let graph = b.finish();
+    let scale = vec![1.0 / 255.0, 2.0 / 255.0, 0.5 / 255.0];
+    let with = passes::insert_preprocessing(&graph, scale.clone(), vec![-0.5, 0.25, 0.0]).unwrap();
+    let prepared = passes::prepare(&with, Semantics::Integer).unwrap();
+    assert_eq!(names(&prepared), ["input", "conv"]);
+    let raw = Random::new(1).floats(108, 0.0, 255.0);
+    let shift = [-0.5, 0.25, 0.0];
+    let net: Vec<f32> = raw
+        .iter()
+        .enumerate()
+        .map(|(i, &x)| f64_to_f32(f64::from(x) * scale[i % 3] + shift[i % 3]))
+        .collect();
+    assert_close("raw pixels", &run_float(&prepared, &raw), &run_float(&graph, &net), 2e-5);
+}
+
+#[test]
+fn powers_of_two_move_between_channels_without_a_trace() {
+    let mut b = Build::new(Shape::new(9, 8, 2), 11);
+    let stem = b.conv("stem", 0, 6, &window(3, 1, 1, 1), 1);
+    let stem = b.push("stem_relu", Relu, vec![stem]);
+    let bn = b.affine("bn", stem);
+    let left = b.conv("left", bn, 4, &window(3, 2, 1, 1), 2);
+    let left = b.push("left_relu", LeakyRelu { alpha: 0.1 }, vec![left]);
+    let right = b.push("pool", MaxPool { window: window(3, 2, 1, 1), minimum: vec![] }, vec![bn]);
+    let x = b.push("concat", Concat { axis: 2 }, vec![left, right]);
+    let depthwise = b.conv("depthwise", x, 10, &window(3, 1, 1, 1), 10);
+    let x = b.push("clip", Clip { min: 0.0, max: 6.0 }, vec![depthwise]);
+    let one = b.conv("one", x, 5, &window(1, 1, 0, 0), 1);
+    let other = b.conv("other", x, 5, &window(1, 1, 0, 0), 1);
+    let x = b.push("add", Add, vec![one, other]);
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("dense", x, 3);
+    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+
+    let allowed = passes::equalizable(&graph);
+    let named: Vec<&str> = (0..graph.nodes.len())
+        .filter(|&id| allowed[id])
+        .map(|id| graph.nodes[id].name.as_str())
+        .collect();
+    // A clip has a bound of its own, a sum has two sources, the last layer is the result.
+    assert_eq!(named, ["stem", "left"]);
+    let mut random = Random::new(3);
+    let scales: Vec<Vec<f32>> = (0..graph.nodes.len())
+        .map(|id| {
+            let channels = if allowed[id] { graph.nodes[id].shape.c } else { 0 };
+            (0..channels).map(|c| [0.0625, 0.25, 1.0, 2.0, 16.0][(c * 7 + id) % 5]).collect()
+        })
+        .collect();
+    let equalized = passes::equalize(&graph, &scales);
+    assert_ne!(equalized.nodes[1].op, graph.nodes[1].op);
+    let image = random.floats(graph.input_shape().len(), -1.0, 1.0);
+    // Powers of two round nothing: what is summed is the same in the same order.
+    assert_eq!(run_float(&equalized, &image), run_float(&graph, &image));
+    let back: Vec<Vec<f32>> =
+        scales.iter().map(|scales| scales.iter().map(|s| s.recip()).collect()).collect();
+    assert_eq!(passes::equalize(&equalized, &back), graph);
+}

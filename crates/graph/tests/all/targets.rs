@@ -1,0 +1,197 @@
+//! A target's rules are kept or named, and its memory is counted as it will be used.
+
+use fixedwise_fixed::{Format, Range, Rounding};
+use fixedwise_graph::{
+    AccumulatorPolicy, Graph, LayerPlan, LowerError, Op, Plan, Quantizer, Semantics, Shape, Target,
+    emit::c,
+    footprint::{Footprint, value_memory},
+    lower, lower_for,
+    ops::{Add, MaxPool, Relu},
+    passes,
+    target::{Code, Widths},
+};
+use fixedwise_testing::{Build, window};
+
+/// Two convolutions with a shortcut around the second, a pool, a dense layer.
+fn graph() -> Graph {
+    let mut b = Build::new(Shape::new(8, 8, 2), 5);
+    let x = b.conv("first", 0, 8, &window(3, 1, 1), 1);
+    let x = b.push("relu", Relu, vec![x]);
+    let y = b.conv("second", x, 8, &window(3, 1, 1), 1);
+    let x = b.push("add", Add, vec![x, y]);
+    let x = b.push("pool", MaxPool { window: window(2, 2, 0), minimum: vec![] }, vec![x]);
+    let x = b.push(
+        "flat",
+        fixedwise_graph::ops::Conv {
+            window: window(4, 1, 0),
+            groups: 1,
+            channels: 3,
+            weights: vec![0.01; 3 * 4 * 4 * 8],
+            bias: vec![0.0; 3],
+            tap_bias: vec![],
+        },
+        vec![x],
+    );
+    assert_eq!(b.shape(x), Shape::vector(3));
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
+    let layer = |name: &str| LayerPlan {
+        name: name.to_owned(),
+        weights: Some(Format::signed(weight_bits, i8::try_from(weight_bits).unwrap() - 1)),
+        bias: None,
+        activation: Some(Format::signed(activation_bits, 4)),
+    };
+    Plan {
+        semantics: Semantics::Integer,
+        quantizer: Quantizer::Uniform,
+        rounding: Rounding::TiesUp,
+        input: Format::unsigned(8, 8),
+        layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
+        rounded: std::collections::BTreeMap::new(),
+        others: graph
+            .nodes
+            .iter()
+            .filter(|node| matches!(node.op, Op::Add(_)))
+            .map(|node| (node.name.clone(), Format::signed(activation_bits, 4)))
+            .collect(),
+    }
+}
+
+const PROVE: AccumulatorPolicy = AccumulatorPolicy::Prove32;
+
+fn refused(plan: &Plan, target: &Target) -> (String, &'static str) {
+    let error = lower_for(&graph(), plan, PROVE, target).unwrap_err();
+    let LowerError::Refused { target: name, rule, cause } = &error else { panic!("{error}") };
+    assert_eq!(*name, target.name);
+    assert_eq!(error.cause(), &**cause);
+    (error.to_string(), rule)
+}
+
+#[test]
+fn each_rule_refuses_by_its_name() {
+    let good = plan(&graph(), 8, 8);
+    let target = || Target { name: "tiny".to_owned(), ..Target::default() };
+    let listed = |widths: &[u8]| Widths::Listed(widths.to_vec());
+    let full = {
+        let mut plan = good.clone();
+        plan.layers[0].weights = Some(Format::full(8, 7));
+        plan
+    };
+    let biased = {
+        let mut plan = good.clone();
+        plan.layers[1].bias = Some(Format::signed(12, 4));
+        plan
+    };
+    let even = Plan { rounding: Rounding::TiesEven, ..good.clone() };
+    for (plan, target, rule, expected) in [
+        (&good, Target { accumulator_bits: 16, ..target() }, "accumulator_bits", "has 16"),
+        (&good, Target { shift: 0..=6, ..target() }, "shift", "allowed are 0 to 6"),
+        (&even, Target { rounding: vec![Rounding::Floor], ..target() }, "rounding", "`ties-even`"),
+        (
+            &full,
+            Target { signed_range: vec![Range::Narrow], ..target() },
+            "signed_range",
+            "weights of `first` the range `full`",
+        ),
+        (
+            &good,
+            Target { weight_bits: listed(&[1, 2, 4]), ..target() },
+            "weight_bits",
+            "weights of `first` 8 bits; allowed are 1 to 4",
+        ),
+        (
+            &good,
+            Target { activation_bits: Widths::Listed(vec![4]), ..target() },
+            "activation_bits",
+            "activation of `input` 8 bits",
+        ),
+        (
+            &biased,
+            Target { bias_bits: listed(&[8]), code: Code::Hls, ..target() },
+            "bias_bits",
+            "bias of `second` 12 bits",
+        ),
+        (
+            &good,
+            Target { bias_bits: listed(&[8]), ..target() },
+            "bias_bits",
+            "bias of `first` needs",
+        ),
+    ] {
+        let (text, found) = refused(plan, &target);
+        assert_eq!(found, rule, "{text}");
+        let begin = format!("target `tiny` refuses this by its rule `{rule}`: ");
+        assert!(text.starts_with(&begin) && text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn what_every_target_must_do_is_not_its_rule() {
+    let mut plan = plan(&graph(), 8, 8);
+    plan.layers[0].weights = None;
+    let error = lower_for(&graph(), &plan, PROVE, &Target::default()).unwrap_err();
+    assert!(matches!(error, LowerError::MissingFormat { .. }), "{error}");
+}
+
+#[test]
+fn the_generic_target_is_what_the_specification_allows() {
+    for (weight_bits, activation_bits) in [(8, 8), (4, 15), (12, 12)] {
+        let plan = plan(&graph(), weight_bits, activation_bits);
+        let fixed = lower(&graph(), &plan, PROVE).unwrap();
+        assert_eq!(lower_for(&graph(), &plan, PROVE, &Target::default()), Ok(fixed));
+    }
+}
+
+#[test]
+fn a_wider_accumulator_takes_wider_sums() {
+    let plan = plan(&graph(), 16, 16);
+    assert!(matches!(lower(&graph(), &plan, PROVE), Err(LowerError::Accumulator { .. })));
+    let wide = Target { accumulator_bits: 48, code: Code::Hls, ..Target::default() };
+    let fixed = lower_for(&graph(), &plan, PROVE, &wide).unwrap();
+    assert!(fixed.nodes.iter().any(|node| node.accumulator_bits > 32));
+}
+
+#[test]
+fn c_takes_the_bytes_that_are_printed() {
+    for (weight_bits, activation_bits) in [(8, 8), (3, 8), (4, 12), (16, 8)] {
+        let fixed = lower(&graph(), &plan(&graph(), weight_bits, activation_bits), PROVE).unwrap();
+        let footprint = Footprint::new(&fixed, &Target::default());
+        let printed = c::emit(&fixed, &c::COptions::new("network"), &[]).unwrap();
+        assert_eq!(footprint.flash_bytes, u64::try_from(printed.constant_bytes).unwrap());
+        assert_eq!(footprint.ram_bytes, u64::try_from(printed.arena_bytes).unwrap());
+        let constants: u64 = footprint.flash.iter().map(|share| share.bytes).sum();
+        assert_eq!(constants, footprint.flash_bytes);
+        let element = if activation_bits > 8 { 2 } else { 1 };
+        assert_eq!(footprint.io_bytes, 8 * 8 * 2 + 3 * element);
+        // The shortcut and the two values around the second convolution are the peak.
+        let values = footprint.ram.iter().filter(|share| share.bytes == 8 * 8 * 8 * element);
+        assert_eq!(values.count(), 2);
+    }
+}
+
+#[test]
+fn hardware_takes_every_tensor_at_its_own_width() {
+    let hardware = Target {
+        weight_bits: Widths::Any,
+        activation_bits: Widths::Any,
+        bias_bits: Widths::Any,
+        code: Code::Hls,
+        ..Target::default()
+    };
+    let mut plan = plan(&graph(), 3, 5);
+    for layer in &mut plan.layers {
+        layer.bias = Some(Format::signed(6, 5));
+    }
+    let fixed = lower_for(&graph(), &plan, PROVE, &hardware).unwrap();
+    let footprint = Footprint::new(&fixed, &hardware);
+    let bytes = |bits: u64, count: u64| (bits * count).div_ceil(8);
+    let layer = |weights, biases| bytes(3, weights) + bytes(6, biases);
+    let expected = layer(8 * 9 * 2, 8) + layer(8 * 9 * 8, 8) + layer(3 * 16 * 8, 3);
+    assert_eq!(footprint.flash_bytes, expected);
+    // The two values around the second convolution; their sum lies over one of them.
+    assert_eq!(footprint.ram_bytes, bytes(5, 512) * 2);
+    let values = value_memory(&graph(), &plan, &hardware).unwrap();
+    assert_eq!(u64::try_from(values.bytes).unwrap(), footprint.ram_bytes);
+}

@@ -1,0 +1,379 @@
+//! Rounding with error feedback, and the search of all tensors at once.
+
+use fixedwise_fixed::Format;
+use fixedwise_graph::{
+    AccumulatorPolicy, Graph, Plan, Semantics, Shape, Target, cost,
+    footprint::Footprint,
+    lower, lower_for,
+    ops::{Concat, GlobalMaxPool, Relu, Window},
+    passes,
+};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{
+    Evaluator, EvaluatorOptions, Images, MaxLoss, Offset, Oracle, Predictions, SearchError,
+    calibrate,
+    reconstruct::{Calibration, CalibrationOptions, Layer, RoundingOptions},
+    strategies::{
+        Event, FixedOptions, Ignore, Kind, Outcome, PlanHead, Tensor, fixed,
+        pareto::{
+            CostWeights, FrontPlan, Known, Limits, ParetoOptions, Prepared, Tools, pareto, prepare,
+        },
+    },
+};
+use fixedwise_testing::{Build, Random};
+use std::{ops::ControlFlow, sync::atomic::AtomicBool};
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+/// Blobs of gray on black; without labels, so that agreement with the float network counts.
+struct Blobs(usize);
+
+impl Images for Blobs {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn image(&self, idx: usize, out: &mut [f32]) {
+        let mut random = Random::new(u64::try_from(idx).unwrap());
+        let [x, y, size] = [0.0; 3].map(|_| random.float(1.0, 7.0));
+        for (i, out) in out.iter_mut().enumerate() {
+            let at = |i: usize| f32::from(u8::try_from(i).unwrap());
+            let far = (at(i % 8) - x).abs().max((at(i / 8) - y).abs());
+            *out = if far < size / 2.0 { random.float(100.0, 255.0).floor() } else { 0.0 };
+        }
+    }
+
+    fn label(&self, _: usize) -> Option<usize> {
+        None
+    }
+}
+
+fn network() -> Graph {
+    let mut b = Build::new(Shape::new(8, 8, 1), 5);
+    let window = Window { kernel: [3; 2], pad_begin: [1; 2], pad_end: [1; 2], ..Window::pixel() };
+    let x = b.conv("stem", 0, 8, &window, 1);
+    let x = b.push("stem_relu", Relu, vec![x]);
+    let left = b.conv("left", x, 8, &window, 1);
+    let left = b.push("left_relu", Relu, vec![left]);
+    let right = b.conv("right", x, 8, &window, 8);
+    let right = b.push("right_relu", Relu, vec![right]);
+    let x = b.push("join", Concat { axis: 2 }, vec![left, right]);
+    let x = b.push("max", GlobalMaxPool { minimum: vec![] }, vec![x]);
+    b.gemm("dense", x, 4);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+fn evaluator<'a>(graph: &'a Graph, images: &'a dyn Images) -> Evaluator<'a> {
+    let kernels = Kernels::best();
+    let predictions = Predictions::new(graph, images, kernels, &GO).unwrap();
+    Evaluator::new(graph, images, predictions, kernels, &GO, EvaluatorOptions::default())
+}
+
+fn options(max_loss: f64) -> ParetoOptions {
+    let cost = CostWeights { memory: 1.0, multiplications: 1.0, ..CostWeights::default() };
+    let max_loss = MaxLoss::Relative(max_loss);
+    ParetoOptions { max_loss, exchanges: 6, ..ParetoOptions::new(PlanHead::INTEGER, cost) }
+}
+
+fn search(
+    prepared: &Prepared,
+    observer: &mut dyn fixedwise_search::strategies::Observer,
+    options: &ParetoOptions,
+) -> Result<Outcome, SearchError> {
+    search_of(&network(), prepared, observer, options)
+}
+
+/// `graph` is what was prepared.
+fn search_of(
+    graph: &Graph,
+    prepared: &Prepared,
+    observer: &mut dyn fixedwise_search::strategies::Observer,
+    options: &ParetoOptions,
+) -> Result<Outcome, SearchError> {
+    let kernels = Kernels::best();
+    let (calibration, probe, all) = (Blobs(100), Blobs(64), Blobs(300));
+    let looks = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
+    let calibration = Calibration::new(&prepared.graph, &calibration, kernels, &GO, looks).unwrap();
+    let mut oracle = evaluator(graph, &all);
+    if let Some(target) = &options.target {
+        oracle = oracle.for_target(target.clone());
+    }
+    let mut glance = evaluator(&prepared.graph, &probe);
+    let mut probe = evaluator(&prepared.graph, &probe);
+    let tools = Tools {
+        prepared,
+        calibration: &calibration,
+        probe: &mut probe,
+        glance: &mut glance,
+        oracle: &mut oracle,
+    };
+    pareto(tools, observer, options)
+}
+
+fn prepared() -> Prepared {
+    let graph = network();
+    let statistics = calibrate(&graph, &Blobs(100), Kernels::best(), &GO, &|_| ()).unwrap();
+    Prepared::new(&graph, &statistics)
+}
+
+#[test]
+fn weights_that_make_up_for_each_other_beat_the_nearest() {
+    let prepared = prepared();
+    let graph = &prepared.graph;
+    let images = Blobs(200);
+    let mut evaluator = evaluator(graph, &images);
+    let head = PlanHead::INTEGER;
+    let eight = FixedOptions { head, bits: 8, offset: Offset::LeastError };
+    let mut nearest = fixed::plan(graph, &prepared.statistics, &eight).unwrap();
+    let ids: Vec<usize> = graph.layers().map(|(id, _)| id).collect();
+    for tensor in Tensor::all(graph, Semantics::Integer, Kind::Weights, &ids) {
+        let quantizer = fixedwise_graph::Quantizer::Uniform;
+        let format = tensor.format(graph, &prepared.statistics, 3, Offset::LeastError, quantizer);
+        tensor.set(&mut nearest, Some(format));
+    }
+    let options = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
+    let looks = Blobs(100);
+    let calibration = Calibration::new(graph, &looks, Kernels::best(), &GO, options).unwrap();
+    let mut divergences = Vec::new();
+    for compensate in [false, true] {
+        let rounding = RoundingOptions { compensate, ..RoundingOptions::default() };
+        let mut plan = nearest.clone();
+        for &id in &ids {
+            Layer::new(&calibration, &plan, id, &rounding)
+                .unwrap()
+                .round(&mut plan, 3, &rounding)
+                .unwrap();
+        }
+        lower(graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+        divergences.push(evaluator.divergence(&plan, None).unwrap());
+    }
+    let plain = evaluator.divergence(&nearest, None).unwrap();
+    assert!(divergences.iter().all(|d| *d < 0.6 * plain), "{divergences:?} against {plain}");
+}
+
+#[test]
+fn a_looser_bound_costs_less_and_the_plan_is_the_same_on_any_number_of_threads() {
+    let prepared = prepared();
+    let graph = &prepared.graph;
+    let eight = FixedOptions { bits: 8, ..FixedOptions::default() };
+    let eight = fixed::plan(graph, &prepared.statistics, &eight).unwrap();
+    let total = |plan: &Plan| cost::memory(graph, plan).unwrap().total();
+    let mut last = total(&eight);
+    for max_loss in [0.02, 0.1] {
+        let outcome = search(&prepared, &mut Ignore, &options(max_loss)).unwrap();
+        assert!(outcome.bound_met && outcome.is_finished);
+        assert!(outcome.evaluation.unwrap().relative_loss() <= max_loss);
+        assert!(total(&outcome.plan) < last, "{max_loss}");
+        last = total(&outcome.plan);
+        lower(graph, &outcome.plan, AccumulatorPolicy::Prove32).unwrap();
+        assert!(outcome.sensitivity.iter().all(|tensor| !tensor.widths.is_empty()));
+
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let again = pool.install(|| search(&prepared, &mut Ignore, &options(max_loss)).unwrap());
+        assert_eq!(again.plan, outcome.plan);
+    }
+}
+
+#[test]
+fn it_ends_where_its_observer_wants_with_the_best_so_far() {
+    let prepared = prepared();
+    for steps in [0, 1, 20, 40] {
+        let mut left = steps;
+        let mut watch = |_: &Event| {
+            if left == 0 {
+                return ControlFlow::Break(());
+            }
+            left -= 1;
+            ControlFlow::Continue(())
+        };
+        let outcome = search(&prepared, &mut watch, &options(0.05)).unwrap();
+        assert!(!outcome.is_finished && outcome.bound_met, "{steps}");
+    }
+}
+
+/// The network with channels of very different size in between.
+fn unlike() -> Graph {
+    let graph = network();
+    let scales: Vec<Vec<f32>> = (0..graph.nodes.len())
+        .map(|id| {
+            let node = &graph.nodes[id];
+            let channels =
+                if ["stem", "left"].contains(&node.name.as_str()) { node.shape.c } else { 0 };
+            (0..channels).map(|c| [0.0625, 0.3, 1.0, 2.5, 16.0][c % 5]).collect()
+        })
+        .collect();
+    passes::equalize(&graph, &scales)
+}
+
+#[test]
+fn a_binary_point_for_each_channel_holds_channels_of_unlike_size() {
+    let graph = unlike();
+    let looks = Blobs(100);
+    let statistics = calibrate(&graph, &looks, Kernels::best(), &GO, &|_| ()).unwrap();
+    let eight = FixedOptions { head: PlanHead::INTEGER, bits: 8, offset: Offset::LeastError };
+    let mut wide = fixed::plan(&graph, &statistics, &eight).unwrap();
+    // Results of channels as unlike as these need more bits than weights do.
+    for format in wide.layers.iter_mut().filter_map(|layer| layer.activation.as_mut()) {
+        *format = Format { bits: 14, frac: format.frac + 6, ..*format };
+    }
+    let options = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
+    let calibration = Calibration::new(&graph, &looks, Kernels::best(), &GO, options).unwrap();
+    let images = Blobs(200);
+    let mut evaluator = evaluator(&graph, &images);
+    // The last of these is depthwise.
+    for name in ["stem", "left", "right"] {
+        let id = graph.find(name).unwrap();
+        let mut divergences = Vec::new();
+        for by_channel in [false, true] {
+            let rounding = RoundingOptions { by_channel, ..RoundingOptions::default() };
+            let mut plan = wide.clone();
+            let layer = Layer::new(&calibration, &plan, id, &rounding).unwrap();
+            layer.round(&mut plan, 4, &rounding).unwrap();
+            let rounded = &plan.rounded[name];
+            assert_eq!(rounded.is_by_channel(), by_channel);
+            // Each channel has the bits that all of them have, but those of dead inputs: zeros.
+            let filters = rounded.weights.chunks(rounded.weights.len() / rounded.scales.len());
+            let widest = filters.filter_map(|filter| filter.iter().map(|w| w.abs()).max());
+            let have_bits = widest.filter(|&w| w > 0).all(|w| w >= 4);
+            assert_eq!(have_bits, by_channel, "{name}");
+            lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+            divergences.push(evaluator.divergence(&plan, None).unwrap());
+        }
+        let is_less = divergences[1] < 0.5 * divergences[0];
+        assert!(is_less || divergences[0] < 1e-6, "{name}: {divergences:?}");
+    }
+}
+
+#[test]
+fn channels_of_unlike_size_are_balanced() {
+    let unlike = unlike();
+    let balanced = prepare(&unlike, &Blobs(50), Kernels::best(), &GO, 1.0).unwrap();
+    let spread = |graph: &Graph| {
+        let images = Blobs(50);
+        let reach =
+            fixedwise_search::reconstruct::channel_ranges(graph, &images, Kernels::best(), &GO);
+        let reach = reach.unwrap();
+        let of = &reach[graph.find("stem").unwrap()];
+        let live: Vec<f64> = of.iter().copied().filter(|&x| x > 0.0).collect();
+        live.iter().fold(0.0_f64, |max, &x| max.max(x))
+            / live.iter().fold(f64::MAX, |min, &x| min.min(x))
+    };
+    assert!(spread(&balanced.graph) < spread(&unlike) / 4.0);
+
+    // The plan is one for the network before, and gives there what was measured.
+    let outcome = search_of(&unlike, &balanced, &mut Ignore, &options(0.1)).unwrap();
+    lower(&unlike, &outcome.plan, AccumulatorPolicy::Prove32).unwrap();
+    let images = Blobs(300);
+    let again = evaluator(&unlike, &images).evaluate(&outcome.plan, None, None).unwrap();
+    assert_eq!(again.score, outcome.evaluation.unwrap().score);
+    assert!(outcome.plan.rounded.values().any(|rounded| rounded.is_scaled()));
+}
+
+#[test]
+fn what_was_measured_answers_other_questions() {
+    let prepared = prepared();
+    let first = search(&prepared, &mut Ignore, &options(0.1)).unwrap();
+    assert!(first.front.iter().filter(|plan| plan.bound_met).count() > 1, "{:?}", first.front);
+    let known = Known { sensitivity: first.sensitivity, front: first.front };
+    let (mut steps, mut expected) = (0, None);
+    let mut watch = |event: &Event| {
+        match event {
+            Event::Sensitivity { .. } => steps += 1,
+            Event::Expected { memory, .. } => expected = Some(*memory),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    };
+    let options = ParetoOptions { known: Some(known), ..options(0.03) };
+    let second = search(&prepared, &mut watch, &options).unwrap();
+    // No width is measured again, and the answer is about what was foreseen.
+    assert_eq!(steps, 0);
+    let memory = cost::memory(&prepared.graph, &second.plan).unwrap();
+    let memory = f64::from(u32::try_from(memory.total()).unwrap())
+        / f64::from(u32::try_from(memory.uniform8).unwrap());
+    assert!((memory - expected.unwrap()).abs() < 0.15, "{memory} {expected:?}");
+    assert!(second.bound_met && second.evaluation.unwrap().relative_loss() <= 0.03);
+}
+
+#[test]
+fn budgets_come_first_and_the_nearest_answer_says_what_would_have_to_give() {
+    let prepared = prepared();
+    let search_below = |limit, max_loss| {
+        let limits = Limits { flash_bytes: limit, ram_bytes: None };
+        // What is made small asks nothing of the weights.
+        let cost = CostWeights { ram: 1.0, ..CostWeights::default() };
+        let options = ParetoOptions { cost, limits, ..options(max_loss) };
+        let mut out_of_reach = Vec::new();
+        let mut observer = |event: &Event| {
+            if let &Event::OutOfReach { memory, limit_bytes, least_bytes } = event {
+                out_of_reach.push((memory, limit_bytes, least_bytes));
+            }
+            ControlFlow::Continue(())
+        };
+        let outcome = search(&prepared, &mut observer, &options).unwrap();
+        let target = Target::default();
+        let policy = AccumulatorPolicy::Prove32;
+        let fixed = lower_for(&prepared.graph, &outcome.plan, policy, &target).unwrap();
+        (outcome, Footprint::new(&fixed, &target).flash_bytes, out_of_reach)
+    };
+    let (_, free, _) = search_below(None, 0.1);
+    let limit = free * 3 / 4;
+    let (outcome, tight, out_of_reach) = search_below(Some(limit), 0.1);
+    assert!(outcome.bound_met && tight <= limit, "{tight} of {free}");
+    assert!(out_of_reach.is_empty());
+
+    // Less than the narrowest weights take: that is told, and what comes is as near as the bound lets it.
+    let (outcome, nearest, out_of_reach) = search_below(Some(100), 0.1);
+    assert!(outcome.bound_met && nearest <= tight, "{nearest} {tight}");
+    let &[(memory, limit_bytes, least_bytes)] = &out_of_reach[..] else { panic!() };
+    assert_eq!((memory, limit_bytes), ("flash", 100));
+    assert!(100 < least_bytes && least_bytes <= nearest, "{least_bytes} {nearest}");
+
+    // In reach, but not within the bound: one that fits is measured whole.
+    let limit = nearest + 16;
+    let (outcome, beyond, _) = search_below(Some(limit), 1e-6);
+    assert!(outcome.bound_met && beyond > limit, "{beyond} {limit}");
+    let fits = |plan: &&FrontPlan| plan.flash_bytes.is_some_and(|bytes| bytes <= limit);
+    let fitting: Vec<&FrontPlan> = outcome.front.iter().filter(fits).collect();
+    assert!(fitting.iter().any(|plan| plan.loss.is_some() && !plan.bound_met), "{fitting:?}");
+}
+
+#[test]
+fn sums_that_do_not_fit_take_bits_from_weights_and_what_they_meet() {
+    let prepared = prepared();
+    let narrow = Target { accumulator_bits: 13, ..Target::default() };
+    let options = ParetoOptions { target: Some(narrow.clone()), ..options(0.5) };
+    let outcome = search(&prepared, &mut Ignore, &options).unwrap();
+    let policy = AccumulatorPolicy::Prove32;
+    let fixed = lower_for(&prepared.graph, &outcome.plan, policy, &narrow).unwrap();
+    assert!(fixed.nodes.iter().all(|node| node.accumulator_bits <= 13));
+    // Where weights alone gave way, few would be left of them.
+    let bits = |plan: &Plan| {
+        // The first meets pixels, which stay.
+        let layers = plan.layers.iter().skip(1);
+        layers.map(|layer| layer.weights.unwrap().bits).min().unwrap()
+    };
+    let eight = FixedOptions { offset: Offset::LeastError, ..FixedOptions::default() };
+    let plan =
+        fixed::plan_for(&prepared.graph, &prepared.statistics, &eight, Some(&narrow)).unwrap();
+    assert!(lower_for(&prepared.graph, &plan, policy, &narrow).is_ok());
+    assert!(bits(&plan) > 2, "{plan:?}");
+
+    let never = Target { accumulator_bits: 4, ..Target::default() };
+    let options = ParetoOptions { target: Some(never), ..options };
+    let error = search(&prepared, &mut Ignore, &options).unwrap_err().to_string();
+    assert!(error.contains("rule `accumulator_bits`"), "{error}");
+}
+
+#[test]
+fn a_plan_is_explained() {
+    let prepared = prepared();
+    let outcome = search(&prepared, &mut Ignore, &options(0.1)).unwrap();
+    let explanation = outcome.explanation.unwrap();
+    assert!(explanation.divergence > 0.0);
+    assert_eq!(explanation.shares.len(), prepared.graph.layers().count());
+    assert!(explanation.shares.windows(2).all(|pair| pair[0].total() >= pair[1].total()));
+    assert!(explanation.shares[0].total() > 0.0);
+    let remedy = explanation.remedy.unwrap();
+    assert!(remedy.bits[1] > remedy.bits[0] && remedy.divergence <= explanation.divergence);
+}
