@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod generalize;
+mod golden;
 mod layer_order;
 mod pictures;
 mod published;
