@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use fixedwise_codec::onnx;
 use fixedwise_fixed::{Format, Range, Rounding, convert::count_to_f64};
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, from_onnx, lower, passes,
+    AccumulatorPolicy, Graph, LayerPlan, Plan, Quantizer, Semantics, from_onnx, lower, passes,
     run::{Program, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -71,7 +71,8 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
             activation: Some(activation(id)),
         }
     };
-    let adds = graph.nodes.iter().enumerate().filter(|(_, node)| matches!(node.op, Op::Add(_)));
+    let others = graph.nodes.iter().enumerate();
+    let others = others.filter(|(_, node)| node.op.has_own_format() && !node.op.is_layer());
     Plan {
         semantics: Semantics::Integer,
         rounding: Rounding::TiesUp,
@@ -79,7 +80,7 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
         input: Format::unsigned(8, 0),
         layers: graph.layers().map(layer).collect(),
         rounded: std::collections::BTreeMap::new(),
-        others: adds.map(|(id, node)| (node.name.clone(), activation(id))).collect(),
+        others: others.map(|(id, node)| (node.name.clone(), activation(id))).collect(),
     }
 }
 

@@ -11,7 +11,7 @@ use fixedwise_fixed::{
     convert::{count_to_f64, u64_to_f64},
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, Shape,
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
     emit::c::{self, COptions},
     lower,
     ops::{Add, GlobalAveragePool, Relu, Window},
@@ -160,7 +160,8 @@ fn lowered(graph: &Graph, weights: u8) -> Result<FixedGraph> {
         bias: None,
         activation: Some(format(id)),
     };
-    let adds = graph.nodes.iter().enumerate().filter(|(_, node)| matches!(node.op, Op::Add(_)));
+    let others = graph.nodes.iter().enumerate();
+    let others = others.filter(|(_, node)| node.op.has_own_format() && !node.op.is_layer());
     let plan = Plan {
         semantics: Semantics::Integer,
         quantizer: Quantizer::Uniform,
@@ -168,7 +169,7 @@ fn lowered(graph: &Graph, weights: u8) -> Result<FixedGraph> {
         input: Format::unsigned(8, 0),
         layers: graph.layers().map(layer).collect(),
         rounded: std::collections::BTreeMap::new(),
-        others: adds.map(|(id, node)| (node.name.clone(), format(id))).collect(),
+        others: others.map(|(id, node)| (node.name.clone(), format(id))).collect(),
     };
     Ok(lower(graph, &plan, AccumulatorPolicy::Prove32)?)
 }

@@ -5,7 +5,6 @@ use crate::{
     error::LowerError,
     graph::{Graph, NodeId},
     lower::output_formats,
-    ops::Op,
     plan::{Plan, Semantics},
 };
 use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
@@ -29,7 +28,7 @@ pub struct Memory {
     pub weights: u64,
     /// Of all biases, one for each class of border positions where they differ.
     pub biases: u64,
-    /// Of the results of all layers and residual adds, all counted (not the peak).
+    /// Of all values that have formats of their own, all counted (not the peak).
     pub activations: u64,
     /// What weights, one bias a channel, and activations take at 8 bits each.
     pub uniform8: u64,
@@ -76,14 +75,7 @@ fn reduction(cost: u64, uniform8: u64) -> f64 {
 
 /// Number of stored integers of a layer's bias.
 pub fn bias_count(graph: &Graph, id: NodeId) -> usize {
-    let node = &graph.nodes[id];
-    match &node.op {
-        Op::Conv(conv) => {
-            let input = graph.nodes[node.inputs[0]].shape;
-            conv.border_bias(input, node.shape).values.len()
-        }
-        op => op.bias().map_or(0, <[f32]>::len),
-    }
+    graph.biases(id).len()
 }
 
 /// Bits of the value of each node as it enters a multiplier.
@@ -95,13 +87,13 @@ fn operand_bits(graph: &Graph, plan: &Plan) -> Result<Vec<u64>, LowerError> {
     // Between layers the simulation is float; what counts is the layer the value comes from.
     let mut bits: Vec<u64> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
-        let own = match &node.op {
-            Op::Input(_) => u64::from(plan.input.bits),
-            Op::Conv(_) | Op::Gemm(_) => plan
-                .layer(&node.name)
-                .and_then(|layer| layer.activation)
-                .map_or(UNPLANNED_BITS, |format| u64::from(format.bits)),
-            _ => node.inputs.iter().map(|&input| bits[input]).max().unwrap_or(UNPLANNED_BITS),
+        let own = if node.op.is_input() {
+            u64::from(plan.input.bits)
+        } else if node.op.is_layer() {
+            let format = plan.layer(&node.name).and_then(|layer| layer.activation);
+            format.map_or(UNPLANNED_BITS, |format| u64::from(format.bits))
+        } else {
+            node.inputs.iter().map(|&input| bits[input]).max().unwrap_or(UNPLANNED_BITS)
         };
         bits.push(own);
     }
@@ -117,20 +109,20 @@ pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
     let mut memory = Memory::default();
     for (id, node) in graph.nodes.iter().enumerate() {
         let outputs = count_to_u64(node.shape.len());
-        if node.op.is_layer() {
+        if let Some(parameters) = node.op.parameters() {
             let layer = plan.layer(&node.name);
             let of = |format: Option<fixedwise_fixed::Format>| {
                 format.map_or(UNPLANNED_BITS, |format| u64::from(format.bits))
             };
-            let weights = count_to_u64(node.op.weights().map_or(0, <[f32]>::len));
-            let channels = count_to_u64(node.op.bias().map_or(0, <[f32]>::len));
+            let weights = count_to_u64(parameters.weights.len());
+            let channels = count_to_u64(parameters.bias.len());
             let biases = count_to_u64(bias_count(graph, id));
             memory.weights += weights * of(layer.and_then(|l| l.weights));
             memory.weights += point_bits(plan, &node.name);
             memory.biases += biases * of(layer.and_then(|l| l.bias));
             memory.activations += outputs * of(layer.and_then(|l| l.activation));
             memory.uniform8 += 8 * (weights + channels + outputs);
-        } else if matches!(node.op, Op::Add(_)) {
+        } else if node.op.has_own_format() {
             memory.activations += outputs * bits[id];
             memory.uniform8 += 8 * outputs;
         }
@@ -150,7 +142,7 @@ pub fn multiplications(graph: &Graph, plan: &Plan) -> Result<Multiplications, Lo
         let weights = plan.layer(&node.name).and_then(|layer| layer.weights);
         let weight_bits = weights.map_or(UNPLANNED_BITS, |format| u64::from(format.bits));
         cost.paper += macs * weight_bits * bits[id];
-        cost.operand += macs * weight_bits * bits[node.inputs[0]];
+        cost.operand += macs * weight_bits * bits[node.main_input()];
         cost.uniform8 += macs * 64;
     }
     Ok(cost)

@@ -1,9 +1,6 @@
 //! The integer network as plain data: the executor runs it, an emitter prints it, neither decides.
 
-use crate::{
-    fixed_operator::FixedOp,
-    graph::{NodeId, Shape},
-};
+use crate::{fixed_operator::FixedOp, graph::NodeId, shape::Shape};
 use fixedwise_fixed::Format;
 
 /// One integer operation and the value it produces.

@@ -3,8 +3,8 @@
 use crate::{
     emit::c::{CNode, CStep},
     error::EmitError,
-    graph::Shape,
     object::Object,
+    shape::Shape,
 };
 use fixedwise_kernels::{Integers, IntegersMut, Kernels, Scratch};
 use std::{any::Any, ops::Deref, sync::Arc};

@@ -5,12 +5,13 @@ use crate::{
     emit::c,
     error::LowerError,
     fixed_graph::FixedGraph,
+    fixed_operator::FixedOp,
     graph::{Graph, NodeId},
     lower::output_formats,
     memory::{MemoryNode, MemoryPlan},
     ops::{
-        FixedAdd, FixedAveragePool, FixedConv, FixedMaxPool, FixedOp, FixedRescale, FixedReshape,
-        Op, Window,
+        Add, AveragePool, FixedAdd, FixedAveragePool, FixedConv, FixedMaxPool, FixedRescale,
+        FixedReshape, Gemm, MaxPool, Reshape, Window,
     },
     plan::Plan,
     target::{Code, Target},
@@ -121,7 +122,7 @@ pub fn value_memory(graph: &Graph, plan: &Plan, target: &Target) -> Result<Memor
     let formats = output_formats(graph, plan)?;
     let consumers = graph.consumers();
     // The order of a vector that only dense layers read becomes that of their weights.
-    let is_dense = |&id: &NodeId| matches!(graph.nodes[id].op, Op::Gemm(_));
+    let is_dense = |&id: &NodeId| graph.nodes[id].op.is::<Gemm>();
     let nodes: Vec<Sketch> = graph
         .nodes
         .iter()
@@ -131,19 +132,19 @@ pub fn value_memory(graph: &Graph, plan: &Plan, target: &Target) -> Result<Memor
             inputs: node.inputs.clone(),
             bytes: value_bytes(target, format, node.shape.len()),
             scratch_bytes: 0,
-            is_alias: match &node.op {
-                Op::Reshape(reshape) => {
-                    reshape.is_identity(graph.nodes[node.inputs[0]].shape)
-                        || id != graph.output && consumers[id].iter().all(is_dense)
-                }
-                _ => false,
-            },
-            in_place: match &node.op {
-                Op::Add(_) => &[0, 1],
-                Op::Relu(_) | Op::Clip(_) | Op::LeakyRelu(_) => &[0],
-                Op::MaxPool(pool) if pool.window.is_tiling() => &[0],
-                Op::AveragePool(pool) if pool.window.is_tiling() => &[0],
-                _ => &[],
+            is_alias: node.op.get::<Reshape>().is_some_and(|reshape| {
+                reshape.is_identity(graph.nodes[node.inputs[0]].shape)
+                    || id != graph.output && consumers[id].iter().all(is_dense)
+            }),
+            in_place: if node.op.is::<Add>() {
+                &[0, 1]
+            } else if node.op.as_activation().is_some()
+                || node.op.get::<MaxPool>().is_some_and(|pool| pool.window.is_tiling())
+                || node.op.get::<AveragePool>().is_some_and(|pool| pool.window.is_tiling())
+            {
+                &[0]
+            } else {
+                &[]
             },
         })
         .collect();

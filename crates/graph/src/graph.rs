@@ -1,106 +1,14 @@
 //! The graph: nodes in topological order, each with one output.
 
-use crate::{error::GraphError, ops::Op};
+use crate::{
+    error::GraphError,
+    operator::{Edge, Factor, Op},
+    shape::{Activation, Shape},
+};
+use fixedwise_kernels::Bias;
 
 /// Index of a node, and of the value it produces.
 pub type NodeId = usize;
-
-/// Extents of one image; a vector is `1 x 1 x c`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Shape {
-    /// Rows.
-    pub h: usize,
-    /// Columns.
-    pub w: usize,
-    /// Channels.
-    pub c: usize,
-}
-
-impl Shape {
-    /// Rows, columns, channels.
-    pub const fn new(h: usize, w: usize, c: usize) -> Self {
-        Self { h, w, c }
-    }
-
-    /// A vector of `c` elements.
-    pub const fn vector(c: usize) -> Self {
-        Self { h: 1, w: 1, c }
-    }
-
-    /// Elements of one image.
-    pub const fn len(self) -> usize {
-        self.h * self.w * self.c
-    }
-
-    /// Whether an image has no element.
-    pub const fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-
-    /// `[h, w, c]`.
-    pub const fn dims(self) -> [usize; 3] {
-        [self.h, self.w, self.c]
-    }
-}
-
-impl std::fmt::Display for Shape {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.h == 1 && self.w == 1 {
-            write!(f, "{}", self.c)
-        } else {
-            write!(f, "{}x{}x{}", self.h, self.w, self.c)
-        }
-    }
-}
-
-/// A function of one element, fused into the node that produces it.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub enum Activation {
-    /// `y = x`.
-    #[default]
-    None,
-    /// `y = max(x, 0)`.
-    Relu,
-    /// `y = min(max(x, min), max)`; either bound may be infinite.
-    Clip {
-        /// Lower bound.
-        min: f32,
-        /// Upper bound.
-        max: f32,
-    },
-    /// `y = x` where `x >= 0`, else `alpha * x`.
-    LeakyRelu {
-        /// Slope below zero.
-        alpha: f32,
-    },
-}
-
-impl Activation {
-    /// The activation's value at `x`.
-    pub fn apply(self, x: f32) -> f32 {
-        match self {
-            Self::None => x,
-            Self::Relu => x.max(0.0),
-            Self::Clip { min, max } => x.max(min).min(max),
-            Self::LeakyRelu { alpha } => {
-                if x >= 0.0 {
-                    x
-                } else {
-                    alpha * x
-                }
-            }
-        }
-    }
-
-    /// Whether no result is negative.
-    pub fn is_nonnegative(self) -> bool {
-        match self {
-            Self::Relu => true,
-            Self::Clip { min, .. } => min >= 0.0,
-            Self::None | Self::LeakyRelu { .. } => false,
-        }
-    }
-}
 
 /// One operation and the value it produces.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,12 +25,33 @@ pub struct Node {
     pub shape: Shape,
 }
 
+impl Node {
+    /// The node whose value it computes its own from: that which a layer's weights multiply.
+    ///
+    /// # Panics
+    /// Where it takes none, as the input does.
+    pub fn main_input(&self) -> NodeId {
+        let main = (0..self.inputs.len()).find(|&i| self.op.edge(i) == Edge::Main);
+        self.inputs[main.expect("the input alone takes no main value")]
+    }
+
+    /// A node that fuses no activation.
+    pub fn new(
+        name: impl Into<String>,
+        op: impl Into<Op>,
+        inputs: Vec<NodeId>,
+        shape: Shape,
+    ) -> Self {
+        Self { name: name.into(), op: op.into(), inputs, activation: Activation::None, shape }
+    }
+}
+
 /// A network with one input and one output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     /// The model's name.
     pub name: String,
-    /// Nodes in topological order; the first is the only [`Op::Input`].
+    /// Nodes in topological order; the first is the only [`Input`](crate::ops::Input).
     pub nodes: Vec<Node>,
     /// The node whose value is the result.
     pub output: NodeId,
@@ -172,21 +101,7 @@ impl Graph {
         let mut known = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let all = node.inputs.iter().all(|&i| known[i]);
-            let value = match &node.op {
-                Op::Input(_) => input,
-                Op::Relu(_) | Op::Softmax(_) => true,
-                Op::Clip(clip) => clip.min >= 0.0 || all && clip.max >= 0.0,
-                Op::Pad(pad) => all && pad.value >= 0.0,
-                Op::Add(_)
-                | Op::Concat(_)
-                | Op::MaxPool(_)
-                | Op::AveragePool(_)
-                | Op::GlobalAveragePool(_)
-                | Op::GlobalMaxPool(_)
-                | Op::LeakyRelu(_)
-                | Op::Reshape(_) => all,
-                Op::Conv(_) | Op::Gemm(_) | Op::Affine(_) => false,
-            };
+            let value = if node.inputs.is_empty() { input } else { node.op.is_nonnegative(all) };
             known.push(match node.activation {
                 Activation::None | Activation::LeakyRelu { .. } => value,
                 Activation::Relu | Activation::Clip { .. } => {
@@ -222,12 +137,31 @@ impl Graph {
 
     /// Weights and biases.
     pub fn parameters(&self) -> usize {
-        self.nodes
-            .iter()
-            .map(|node| {
-                node.op.weights().map_or(0, <[f32]>::len) + node.op.bias().map_or(0, <[f32]>::len)
-            })
-            .sum()
+        let parameters = self.nodes.iter().filter_map(|node| node.op.parameters());
+        parameters.map(|own| own.weights.len() + own.bias.len()).sum()
+    }
+
+    /// The bias of a layer at every position, in full precision; `None` where the node is no layer.
+    pub fn border_bias(&self, id: NodeId) -> Option<Bias<f64>> {
+        let node = &self.nodes[id];
+        let input = || self.nodes[node.main_input()].shape;
+        node.op.parameters().map(|parameters| parameters.border_bias(input(), node.shape))
+    }
+
+    /// Every value that the bias of a layer takes, `[class of border positions, output channel]`; none
+    /// where the node is no layer.
+    pub fn biases(&self, id: NodeId) -> Vec<f64> {
+        self.border_bias(id).map_or_else(Vec::new, |bias| bias.values)
+    }
+
+    /// What becomes of a factor above zero of one channel of the value at position `input` of a node's
+    /// inputs, its activation included.
+    pub fn factor(&self, id: NodeId, input: usize) -> Factor {
+        let node = &self.nodes[id];
+        match node.op.factor(input, &self.input_shapes(id), node.shape) {
+            Factor::Carried(_) if !node.activation.is_homogeneous() => Factor::Refused,
+            factor => factor,
+        }
     }
 
     /// Recomputes every shape and checks that the graph is well formed.
@@ -242,9 +176,7 @@ impl Graph {
             if !names.insert(node.name.clone()) {
                 return Err(GraphError::DuplicateName { node: node.name.clone() });
             }
-            if node.inputs.iter().any(|&input| input >= id)
-                || matches!(node.op, Op::Input(_)) != (id == 0)
-            {
+            if node.inputs.iter().any(|&input| input >= id) || node.op.is_input() != (id == 0) {
                 return Err(GraphError::Order { node: node.name.clone() });
             }
             let shapes = self.input_shapes(id);

@@ -15,17 +15,30 @@ mod import;
 mod lower;
 pub mod memory;
 mod object;
+mod operator;
 pub mod ops;
+mod parameters;
 pub mod passes;
 mod plan;
 pub mod run;
+mod scale_shift;
+mod shape;
 pub mod target;
+mod window;
 
 pub use error::{EmitError, GraphError, ImportError, LowerError};
 pub use fixed_graph::{FixedGraph, FixedNode};
-pub use graph::{Activation, Graph, Node, NodeId, Shape};
+pub use fixed_operator::{FixedOp, FixedOperator, FixedStep, Step};
+pub use graph::{Graph, Node, NodeId};
 pub use import::{from_keras, from_onnx, from_onnx_with_weights};
-pub use lower::{AccumulatorPolicy, lower, lower_for, output_formats};
-pub use ops::Op;
+pub use lower::{
+    AccumulatorPolicy, LowerContext, Requantization, lower, lower_for, output_formats,
+};
+pub use operator::{
+    Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator, OperatorObject,
+};
+pub use parameters::{Parameters, ParametersMut};
 pub use plan::{LayerPlan, Plan, Quantizer, Rounded, Semantics};
+pub use scale_shift::ScaleShift;
+pub use shape::{Activation, Shape};
 pub use target::{Granularity, Target};

@@ -7,8 +7,8 @@ use fixedwise_fixed::{
     convert::{i64_to_f64, saturating_i16},
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Rounded, Semantics,
-    Shape, from_onnx, lower,
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Rounded, Semantics, Shape,
+    from_onnx, lower,
     ops::{Add, GlobalAveragePool, Relu, Window},
     passes,
     run::{Program, ValueRef, Workspace},
@@ -80,7 +80,7 @@ pub fn integers_of(
                 bias: None,
                 activation: Some(activation),
             });
-        } else if matches!(node.op, Op::Add(_)) {
+        } else if node.op.has_own_format() {
             others.insert(node.name.clone(), activation);
         }
     }

@@ -127,8 +127,7 @@ fn node(graph: &Graph, id: NodeId, statistics: Option<&Statistics>) -> NodeInspe
     let node = &graph.nodes[id];
     let count = |values: Option<&[f32]>| count_to_u64(values.map_or(0, <[f32]>::len));
     let (weights, biases) = (count(node.op.weights()), count(node.op.bias()));
-    let is_stored = node.op.is_layer() || matches!(node.op, fixedwise_graph::Op::Add(_));
-    let values = if is_stored { count_to_u64(node.shape.len()) } else { 0 };
+    let values = if node.op.has_own_format() { count_to_u64(node.shape.len()) } else { 0 };
     let range = |values: &[f32]| {
         let min = values.iter().copied().fold(f32::INFINITY, f32::min);
         let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);

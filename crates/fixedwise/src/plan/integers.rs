@@ -13,7 +13,7 @@ use fixedwise_fixed::{
     convert::{count_to_f64, f64_to_f32},
 };
 use fixedwise_graph::{
-    Graph, Node, Op, Plan, Rounded,
+    Graph, Node, Plan, Rounded,
     passes::{equalizable, equalize},
 };
 use std::{collections::BTreeMap, io::Cursor, path::Path, sync::Arc};
@@ -128,13 +128,9 @@ fn range_number(range: Range) -> u8 {
 /// Of weights, biases and what depends on the border: the sum of magnitudes, and one with weights of all
 /// sorts.
 fn sums(node: &Node) -> [f64; 6] {
-    let (bias, tap_bias): (&[f32], &[f32]) = match &node.op {
-        Op::Conv(conv) => (&conv.bias, &conv.tap_bias),
-        Op::Gemm(gemm) => (&gemm.bias, &[]),
-        _ => (&[], &[]),
-    };
     let mut all = [0.0; 6];
-    for (i, values) in [node.op.weights().unwrap_or(&[]), bias, tap_bias].into_iter().enumerate() {
+    let Some(own) = node.op.parameters() else { return all };
+    for (i, values) in [own.weights, own.bias, own.tap_bias].into_iter().enumerate() {
         for (at, &value) in values.iter().enumerate() {
             all[2 * i] += f64::from(value.abs());
             all[2 * i + 1] += f64::from(value) * (count_to_f64(at * 7919 % 251) / 125.0 - 1.0);

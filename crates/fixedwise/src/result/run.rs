@@ -2,7 +2,7 @@
 
 use crate::{error::Error, files::read_text, plan::rounding_name};
 use fixedwise_fixed::{Format, Range, convert::count_to_u64};
-use fixedwise_graph::{FixedGraph, Graph, Op, Plan, Semantics, cost};
+use fixedwise_graph::{FixedGraph, Graph, Plan, Semantics, cost};
 use fixedwise_search::{
     MaxLoss, Score,
     strategies::{
@@ -560,7 +560,7 @@ fn layers(graph: &Graph, plan: &Plan, fixed: Option<&FixedGraph>) -> Vec<LayerRe
         let weights = planned.and_then(|layer| layer.weights);
         // A bias without format of its own stands at the scale of the products.
         let bias_frac = || {
-            let input = fixed?.nodes[node.inputs[0]].format.frac;
+            let input = fixed?.nodes[node.main_input()].format.frac;
             Some(i32::from(weights?.frac) + i32::from(input))
         };
         let of = |format: Option<Format>, count: usize, frac: Option<i32>| {
@@ -594,7 +594,7 @@ fn layers(graph: &Graph, plan: &Plan, fixed: Option<&FixedGraph>) -> Vec<LayerRe
 
 fn others(graph: &Graph, plan: &Plan) -> Vec<OtherResult> {
     let stored = |node: &&fixedwise_graph::Node| {
-        matches!(node.op, Op::Add(_)) || plan.others.contains_key(&node.name)
+        !node.op.is_layer() && (node.op.has_own_format() || plan.others.contains_key(&node.name))
     };
     let other = |node: &fixedwise_graph::Node| OtherResult {
         name: node.name.clone(),

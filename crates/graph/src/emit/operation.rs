@@ -1,8 +1,9 @@
 //! The integer operations that the forms beside C are written of.
 
+use crate::fixed_operator::FixedOp;
 use crate::ops::{
-    FixedAdd, FixedAveragePool, FixedConcat, FixedConv, FixedInput, FixedMaxPool, FixedOp,
-    FixedPad, FixedRescale, FixedReshape,
+    FixedAdd, FixedAveragePool, FixedConcat, FixedConv, FixedInput, FixedMaxPool, FixedPad,
+    FixedRescale, FixedReshape,
 };
 
 /// One of them.

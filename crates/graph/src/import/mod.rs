@@ -11,8 +11,10 @@ pub use keras::{from_keras, from_onnx_with_weights};
 
 use crate::{
     error::ImportError,
-    graph::{Activation, Graph, Node, NodeId, Shape},
-    ops::{self, Input, Op, Reshape},
+    graph::{Graph, Node, NodeId},
+    operator::Op,
+    ops::{self, Input, Reshape},
+    shape::{Activation, Shape},
 };
 use fixedwise_codec::onnx::{self, ElementType};
 use std::collections::BTreeMap;
@@ -218,7 +220,7 @@ impl Import {
             return refuse("has more than 2^28 elements".to_owned());
         }
         let name = input.name.clone();
-        self.nodes.push(ops::node(&name, Input { shape }, vec![], shape));
+        self.nodes.push(Node::new(&name, Input { shape }, vec![], shape));
         self.known.insert(name, Known::Value(Value { node: 0, axes }));
         Ok(())
     }

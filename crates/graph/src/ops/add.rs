@@ -1,10 +1,12 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, affine, step};
+use super::affine;
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{Attributes, Import, Value, keras, node_error},
     lower::{LowerContext, Requantization},
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::{Kernels, add};
@@ -19,6 +21,10 @@ use fixedwise_kernels::{Kernels, add};
 pub struct Add;
 
 impl Operator for Add {
+    fn name(&self) -> &'static str {
+        "Add"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
             [a, b] if a == b => Ok(*a),
@@ -49,6 +55,22 @@ impl Operator for Add {
 
     fn takes_activation(&self) -> bool {
         true
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Own
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
+        Factor::Refused
     }
 }
 

@@ -1,9 +1,10 @@
-use super::{Context, FixedOp, FloatStep, Operator};
 use crate::{
     error::{ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::FixedOp,
     import::{Attributes, Import, Value, keras, node_error},
     lower::LowerContext,
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
@@ -24,6 +25,10 @@ pub struct Affine {
 }
 
 impl Operator for Affine {
+    fn name(&self) -> &'static str {
+        "Affine"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
             [x] if x.c == self.scale.len() && x.c == self.shift.len() => Ok(*x),
@@ -44,7 +49,23 @@ impl Operator for Affine {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        Err(context.not_legal("run the passes for integer semantics first"))
+        Err(context.not_legal(self.name(), "run the passes for integer semantics first"))
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Input
+    }
+
+    fn is_nonnegative(&self, _: bool) -> bool {
+        false
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
+        Factor::Refused
     }
 }
 

@@ -1,10 +1,13 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, conv, step};
+use super::{Window, conv};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{Attributes, Import, Value, keras},
     lower::{LowerContext, Requantization},
+    operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
+    scale_shift::ScaleShift,
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::{count_to_f64, f64_to_f32, f64_to_i64};
@@ -47,6 +50,10 @@ impl AveragePool {
 }
 
 impl Operator for AveragePool {
+    fn name(&self) -> &'static str {
+        "AveragePool"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [x] = inputs else { return Err("takes one value".to_owned()) };
         let [h, w] = self.window.output(x.h, x.w)?;
@@ -116,6 +123,28 @@ impl Operator for AveragePool {
             requantization,
         }
         .into())
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Derived(Derivation::Same)
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
+        Factor::carried(output)
+    }
+
+    fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
+        // A padded zero does not become the shift.
+        let counts_zeros = self.include_pad && self.window.is_padded();
+        (!counts_zeros).then(|| self.clone().into())
     }
 }
 

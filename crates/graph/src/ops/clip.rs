@@ -1,12 +1,11 @@
-use super::{
-    Context, FixedOp, FloatStep, Operator,
-    relu::{alone, element_wise, one},
-};
+use super::relu::{alone, element_wise, one};
 use crate::{
     error::{ImportError, LowerError},
-    graph::{Activation, Shape},
+    fixed_operator::FixedOp,
     import::{Attributes, Import, node_error},
     lower::LowerContext,
+    operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
+    shape::{Activation, Shape},
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
@@ -24,24 +23,42 @@ pub struct Clip {
     pub max: f32,
 }
 
-impl Clip {
-    /// The activation it is.
-    pub fn activation(&self) -> Activation {
-        Activation::Clip { min: self.min, max: self.max }
-    }
-}
-
 impl Operator for Clip {
+    fn name(&self) -> &'static str {
+        "Clip"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         one(inputs)
     }
 
     fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
-        element_wise(context, self.activation())
+        element_wise(context, Activation::Clip { min: self.min, max: self.max })
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        alone(context, self.activation())
+        alone(context, Activation::Clip { min: self.min, max: self.max })
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        let derivation = if self.min >= 0.0 { Derivation::Unsigned } else { Derivation::Same };
+        FormatRule::Derived(derivation)
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        self.min >= 0.0 || inputs && self.max >= 0.0
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
+        Factor::Refused
+    }
+
+    fn as_activation(&self) -> Option<Activation> {
+        Some(Activation::Clip { min: self.min, max: self.max })
     }
 }
 

@@ -1,10 +1,12 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, step};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{Attributes, Axis, Import, Value, keras, node_error},
     lower::{LowerContext, Requantization},
+    operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
+    scale_shift::ScaleShift,
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::{Kernels, rescale};
@@ -23,6 +25,10 @@ pub struct Concat {
 }
 
 impl Operator for Concat {
+    fn name(&self) -> &'static str {
+        "Concat"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let Some(first) = inputs.first() else { return Err("takes at least one value".to_owned()) };
         let mut dims = first.dims();
@@ -64,6 +70,31 @@ impl Operator for Concat {
             .map(|format| context.requantization(i32::from(format.frac)))
             .collect::<Result<_, _>>()?;
         Ok(FixedConcat { runs: self.runs(&context.inputs), requantizations }.into())
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Derived(Derivation::Lossless)
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, input: usize, inputs: &[Shape], output: Shape) -> Factor {
+        if self.axis != 2 {
+            return Factor::Refused;
+        }
+        let before: usize = inputs[..input].iter().map(|shape| shape.c).sum();
+        let own = before..before + inputs[input].c;
+        Factor::Carried((0..output.c).map(|c| own.contains(&c).then(|| c - before)).collect())
+    }
+
+    fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
+        Some(self.clone().into())
     }
 }
 

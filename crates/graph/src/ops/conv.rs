@@ -1,15 +1,19 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, step};
+use super::Window;
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
-    graph::{Activation, Shape},
+    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{Attributes, Import, Value, keras, node_error},
     lower::{LowerContext, Requantization},
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
+    parameters::{Parameters, ParametersMut},
+    scale_shift::ScaleShift,
+    shape::{Activation, Shape},
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::{Format, align, convert::f64_to_f32};
 use fixedwise_kernels::{
-    Accumulate, Activation as FloatActivation, Bias, BorderBias, ConvF32, ConvGeometry, ConvInt,
+    Accumulate, Activation as FloatActivation, BorderBias, ConvF32, ConvGeometry, ConvInt,
     FloatBias, Kernels,
 };
 
@@ -38,15 +42,15 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// Input channels.
-    pub fn input_channels(&self) -> usize {
-        self.group_channels() * self.groups
-    }
-
-    /// Input channels of one group.
-    pub fn group_channels(&self) -> usize {
-        let [kh, kw] = self.window.kernel;
-        self.weights.len() / (self.channels * kh * kw)
+    fn view(&self) -> Parameters<'_> {
+        Parameters {
+            window: self.window.clone(),
+            groups: self.groups,
+            channels: self.channels,
+            weights: &self.weights,
+            bias: &self.bias,
+            tap_bias: &self.tap_bias,
+        }
     }
 
     fn geometry(&self, input: Shape, output: Shape) -> ConvGeometry {
@@ -60,61 +64,18 @@ impl Conv {
             groups: self.groups,
         }
     }
-
-    /// The bias at every position: which class of positions it belongs to, and each class' bias in
-    /// full precision, `[class, output channel]`.
-    pub fn border_bias(&self, input: Shape, output: Shape) -> Bias<f64> {
-        let bias: Vec<f64> = self.bias.iter().map(|&b| f64::from(b)).collect();
-        if self.tap_bias.is_empty() {
-            return Bias::uniform(bias, output.h, output.w);
-        }
-        let (rows, row_class) = classes(&self.window, 0, input.h, output.h);
-        let (columns, column_class) = classes(&self.window, 1, input.w, output.w);
-        let [kh, kw] = self.window.kernel;
-        let mut values = Vec::with_capacity(rows.len() * columns.len() * self.channels);
-        for row in &rows {
-            for column in &columns {
-                for (channel, b) in bias.iter().enumerate() {
-                    let taps = &self.tap_bias[channel * kh * kw..][..kh * kw];
-                    let inside = row.clone().flat_map(|i| taps[i * kw..][column.clone()].iter());
-                    values.push(b + inside.map(|&t| f64::from(t)).sum::<f64>());
-                }
-            }
-        }
-        Bias { row_class, column_class, n_column_classes: columns.len(), values }
-    }
-}
-
-/// The distinct ranges of taps along one axis, and the index of each position's.
-fn classes(
-    window: &Window,
-    axis: usize,
-    size: usize,
-    positions: usize,
-) -> (Vec<std::ops::Range<usize>>, Vec<u16>) {
-    let mut distinct: Vec<std::ops::Range<usize>> = Vec::new();
-    let class = (0..positions)
-        .map(|position| {
-            let taps = window.taps(axis, size, position);
-            let index = distinct.iter().position(|d| *d == taps).unwrap_or_else(|| {
-                distinct.push(taps);
-                distinct.len() - 1
-            });
-            u16::try_from(index).expect("no more classes than taps squared, and kernels are small")
-        })
-        .collect();
-    (distinct, class)
 }
 
 impl Operator for Conv {
+    fn name(&self) -> &'static str {
+        "Conv"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [x] = inputs else { return Err("takes one value".to_owned()) };
-        if x.c != self.input_channels() {
-            return Err(format!(
-                "its weights are for {} channels, not {}",
-                self.input_channels(),
-                x.c
-            ));
+        let channels = self.view().input_channels();
+        if x.c != channels {
+            return Err(format!("its weights are for {channels} channels, not {}", x.c));
         }
         let [h, w] = self.window.output(x.h, x.w)?;
         Ok(Shape::new(h, w, self.channels))
@@ -122,7 +83,7 @@ impl Operator for Conv {
 
     fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep {
         let (input, output) = (context.inputs[0], context.output);
-        let border = self.border_bias(input, output);
+        let border = self.view().border_bias(input, output);
         let bias = FloatBias {
             row_class: border.row_class,
             column_class: border.column_class,
@@ -136,7 +97,7 @@ impl Operator for Conv {
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
         let (weights_format, weights) = context.weights(&self.weights)?;
-        let border = self.border_bias(context.inputs[0], context.shape);
+        let border = self.view().border_bias(context.inputs[0], context.shape);
         let scale = i32::from(weights_format.frac) + i32::from(context.formats[0].frac);
         let coarser = context.coarser(self.channels)?;
         let requantization = context.requantization(scale)?;
@@ -149,8 +110,14 @@ impl Operator for Conv {
             n_column_classes: border.n_column_classes,
             values: context.bias(&border.values, scale, &coarser)?,
         };
-        let (accumulate, accumulator_bits) =
-            context.prove(&weights, self.channels, &bias.values, &requantization, &coarser)?;
+        let (accumulate, accumulator_bits) = context.prove(
+            context.formats[0],
+            &weights,
+            self.channels,
+            &bias.values,
+            &requantization,
+            &coarser,
+        )?;
         Ok(FixedConv {
             window: self.window.clone(),
             groups: self.groups,
@@ -168,16 +135,74 @@ impl Operator for Conv {
         .into())
     }
 
-    fn weights(&self) -> Option<&[f32]> {
-        Some(&self.weights)
-    }
-
-    fn bias(&self) -> Option<&[f32]> {
-        Some(&self.bias)
-    }
-
     fn takes_activation(&self) -> bool {
         true
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Own
+    }
+
+    fn is_nonnegative(&self, _: bool) -> bool {
+        false
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
+        Factor::Absorbed
+    }
+
+    fn unscaled(
+        &self,
+        before: &[Option<&ScaleShift>],
+        inputs: &[Shape],
+        output: Shape,
+    ) -> Option<Op> {
+        let before = before[0]?;
+        let mut conv = self.clone();
+        let [kh, kw] = conv.window.kernel;
+        let (taps, group_channels) = (kh * kw, self.view().group_channels());
+        let group_outputs = self.view().group_outputs();
+        let covers = |axis: usize, size: usize, positions: usize| {
+            (0..positions).all(|p| self.window.taps(axis, size, p) == (0..self.window.kernel[axis]))
+        };
+        let input = inputs[0];
+        let inside = covers(0, input.h, output.h) && covers(1, input.w, output.w);
+        let mut tap_bias = vec![0.0; conv.channels * taps];
+        for (row, (weights, tap)) in
+            conv.weights.chunks_exact_mut(group_channels).zip(&mut tap_bias).enumerate()
+        {
+            let first = row / taps / group_outputs * group_channels;
+            *tap = before.absorb(first..first + group_channels, weights, 0.0);
+        }
+        if inside {
+            for (b, taps) in conv.bias.iter_mut().zip(tap_bias.chunks_exact(taps)) {
+                let sum = taps.iter().map(|&t| f64::from(t)).sum::<f64>();
+                *b = f64_to_f32(f64::from(*b) + sum);
+            }
+        } else if tap_bias.iter().any(|&t| t != 0.0) {
+            if conv.tap_bias.is_empty() {
+                conv.tap_bias = tap_bias;
+            } else {
+                conv.tap_bias.iter_mut().zip(&tap_bias).for_each(|(a, b)| *a += b);
+            }
+        }
+        Some(conv.into())
+    }
+
+    fn parameters(&self) -> Option<Parameters<'_>> {
+        Some(self.view())
+    }
+
+    fn parameters_mut(&mut self) -> Option<ParametersMut<'_>> {
+        Some(ParametersMut {
+            weights: &mut self.weights,
+            bias: &mut self.bias,
+            tap_bias: &mut self.tap_bias,
+        })
     }
 }
 

@@ -1,9 +1,13 @@
-use super::{Add, Context, Conv, FixedOp, FloatStep, Operator, Window, conv};
+use super::{Add, Conv, Window, conv};
 use crate::{
     error::{ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::FixedOp,
     import::{Attributes, Import, Value, keras, node_error},
     lower::LowerContext,
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
+    parameters::{Parameters, ParametersMut},
+    scale_shift::ScaleShift,
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
@@ -36,6 +40,10 @@ impl Gemm {
 }
 
 impl Operator for Gemm {
+    fn name(&self) -> &'static str {
+        "Gemm"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
             [x] if x.h == 1 && x.w == 1 && x.c * self.bias.len() == self.weights.len() => {
@@ -56,16 +64,49 @@ impl Operator for Gemm {
         self.as_conv().lower(context)
     }
 
-    fn weights(&self) -> Option<&[f32]> {
-        Some(&self.weights)
-    }
-
-    fn bias(&self) -> Option<&[f32]> {
-        Some(&self.bias)
-    }
-
     fn takes_activation(&self) -> bool {
         true
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Own
+    }
+
+    fn is_nonnegative(&self, _: bool) -> bool {
+        false
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
+        Factor::Absorbed
+    }
+
+    fn unscaled(&self, before: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
+        let before = before[0]?;
+        let mut gemm = self.clone();
+        let inputs = before.scale.len();
+        for (row, b) in gemm.weights.chunks_exact_mut(inputs).zip(&mut gemm.bias) {
+            *b = before.absorb(0..inputs, row, *b);
+        }
+        Some(gemm.into())
+    }
+
+    fn parameters(&self) -> Option<Parameters<'_>> {
+        Some(Parameters {
+            window: Window::pixel(),
+            groups: 1,
+            channels: self.bias.len(),
+            weights: &self.weights,
+            bias: &self.bias,
+            tap_bias: &[],
+        })
+    }
+
+    fn parameters_mut(&mut self) -> Option<ParametersMut<'_>> {
+        Some(ParametersMut { weights: &mut self.weights, bias: &mut self.bias, tap_bias: &mut [] })
     }
 }
 

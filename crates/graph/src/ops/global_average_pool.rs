@@ -1,9 +1,12 @@
-use super::{AveragePool, Context, FixedOp, FloatStep, Operator, Window};
+use super::{AveragePool, Window};
 use crate::{
     error::{ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::FixedOp,
     import::{Attributes, Axis, Import, Value, axis_index, keras, node_error},
     lower::LowerContext,
+    operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
+    scale_shift::ScaleShift,
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
@@ -21,6 +24,10 @@ fn as_pool(input: Shape) -> AveragePool {
 }
 
 impl Operator for GlobalAveragePool {
+    fn name(&self) -> &'static str {
+        "GlobalAveragePool"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [x] = inputs else { return Err("takes one value".to_owned()) };
         as_pool(*x).infer(inputs)
@@ -32,6 +39,26 @@ impl Operator for GlobalAveragePool {
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
         as_pool(context.inputs[0]).lower(context)
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Derived(Derivation::Same)
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
+        Factor::carried(output)
+    }
+
+    fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
+        Some(self.clone().into())
     }
 }
 

@@ -1,11 +1,12 @@
-use super::{
-    Context, FixedOp, FloatStep, MaxPool, Operator, Window, global_average_pool::drop_space,
-};
+use super::{MaxPool, Window, global_average_pool::drop_space, max_pool::flipped};
 use crate::{
     error::{ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::FixedOp,
     import::{Attributes, Import, Value, keras},
     lower::LowerContext,
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
+    scale_shift::ScaleShift,
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
@@ -28,6 +29,10 @@ impl GlobalMaxPool {
 }
 
 impl Operator for GlobalMaxPool {
+    fn name(&self) -> &'static str {
+        "GlobalMaxPool"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [x] = inputs else { return Err("takes one value".to_owned()) };
         self.as_pool(*x).infer(inputs)
@@ -39,6 +44,26 @@ impl Operator for GlobalMaxPool {
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
         self.as_pool(context.inputs[0]).lower(context)
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Moved
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
+        Factor::carried(output)
+    }
+
+    fn unscaled(&self, before: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
+        Some(Self { minimum: flipped(&self.minimum, before[0]?) }.into())
     }
 }
 

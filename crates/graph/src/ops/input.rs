@@ -1,10 +1,11 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, step};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{Value, keras, shape_of},
     lower::LowerContext,
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
+    shape::Shape,
 };
 use fixedwise_kernels::Kernels;
 
@@ -20,6 +21,10 @@ pub struct Input {
 }
 
 impl Operator for Input {
+    fn name(&self) -> &'static str {
+        "Input"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if inputs.is_empty() { Ok(self.shape) } else { Err("takes no input".to_owned()) }
     }
@@ -30,6 +35,22 @@ impl Operator for Input {
 
     fn lower(&self, _: &LowerContext) -> Result<FixedOp, LowerError> {
         Ok(FixedInput.into())
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Image
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
+        Factor::Refused
     }
 }
 

@@ -1,12 +1,11 @@
-use super::{
-    Context, FixedOp, FloatStep, Operator,
-    relu::{alone, element_wise, one},
-};
+use super::relu::{alone, element_wise, one};
 use crate::{
     error::{ImportError, LowerError},
-    graph::{Activation, Shape},
+    fixed_operator::FixedOp,
     import::{Attributes, Import, Value, keras},
     lower::LowerContext,
+    operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
+    shape::{Activation, Shape},
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
@@ -24,6 +23,10 @@ pub struct LeakyRelu {
 }
 
 impl Operator for LeakyRelu {
+    fn name(&self) -> &'static str {
+        "LeakyRelu"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         one(inputs)
     }
@@ -34,6 +37,26 @@ impl Operator for LeakyRelu {
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
         alone(context, Activation::LeakyRelu { alpha: self.alpha })
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Derived(Derivation::Same)
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
+        Factor::carried(output)
+    }
+
+    fn as_activation(&self) -> Option<Activation> {
+        Some(Activation::LeakyRelu { alpha: self.alpha })
     }
 }
 

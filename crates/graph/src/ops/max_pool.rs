@@ -1,10 +1,13 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, Window, conv, step};
+use super::{Window, conv};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{Attributes, Import, Value, keras},
     lower::LowerContext,
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
+    scale_shift::ScaleShift,
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::{Integers, IntegersMut, Kernels, PoolGeometry, max_pool};
@@ -26,6 +29,10 @@ pub struct MaxPool {
 }
 
 impl Operator for MaxPool {
+    fn name(&self) -> &'static str {
+        "MaxPool"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [x] = inputs else { return Err("takes one value".to_owned()) };
         if !self.minimum.is_empty() && self.minimum.len() != x.c {
@@ -61,6 +68,38 @@ impl Operator for MaxPool {
     fn lower(&self, _: &LowerContext) -> Result<FixedOp, LowerError> {
         Ok(FixedMaxPool { window: self.window.clone(), minimum: self.minimum.clone() }.into())
     }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Moved
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
+        Factor::carried(output)
+    }
+
+    fn unscaled(&self, before: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
+        let minimum = flipped(&self.minimum, before[0]?);
+        Some(Self { window: self.window.clone(), minimum }.into())
+    }
+}
+
+/// Which channels take the minimum once the scale comes after the pool.
+pub(super) fn flipped(minimum: &[bool], before: &ScaleShift) -> Vec<bool> {
+    let flipped: Vec<bool> = before
+        .scale
+        .iter()
+        .enumerate()
+        .map(|(c, &scale)| (scale < 0.0) != minimum.get(c).copied().unwrap_or(false))
+        .collect();
+    if flipped.contains(&true) { flipped } else { Vec::new() }
 }
 
 /// The kernels' form of a window over `input`.

@@ -1,92 +1,9 @@
 //! The operators, one file each; this list and the import table are the only other places that
 //! know them.
 
-pub use crate::fixed_operator::{FixedOp, FixedOperator, FixedStep, Step};
-
-pub(crate) use crate::fixed_operator::step;
-
-use crate::{
-    error::LowerError,
-    graph::{Activation, Node, Shape},
-    import::{Import, Value, keras},
-    lower::LowerContext,
-};
+use crate::import::{Import, Value, keras};
 use fixedwise_codec::onnx;
-use fixedwise_kernels::{Kernels, Scratch};
 
-/// Computes one node in float: the values of its inputs, its own, working memory.
-pub type FloatStep = Box<dyn Fn(&[&[f32]], &mut [f32], &mut Scratch) + Send + Sync>;
-
-/// What a node's surroundings tell its operator.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// Extents of its inputs.
-    pub inputs: Vec<Shape>,
-    /// Extents of its value.
-    pub output: Shape,
-    /// Fused into the node.
-    pub activation: Activation,
-}
-
-/// What every operator says about itself; its attributes are the fields of the struct.
-pub trait Operator {
-    /// Extents of the value.
-    ///
-    /// # Errors
-    /// What is wrong with the inputs' extents.
-    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String>;
-
-    /// The mathematical definition on `[h, w, c]` values, the activation included.
-    fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep;
-
-    /// The same in integers, for the formats of a plan.
-    ///
-    /// # Errors
-    /// [`LowerError`] where the plan or the operator does not allow it.
-    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError>;
-
-    /// Its weights, where it has any.
-    fn weights(&self) -> Option<&[f32]> {
-        None
-    }
-
-    /// Its bias, one for each output channel.
-    fn bias(&self) -> Option<&[f32]> {
-        None
-    }
-
-    /// Whether a following activation may be computed inside it.
-    fn takes_activation(&self) -> bool {
-        false
-    }
-}
-
-macro_rules! operators {
-    ($($module:ident :: $Op:ident),+ $(,)?) => {
-        $(pub use $module::$Op;)+
-
-        /// Any operator; match on it to rewrite graphs.
-        #[derive(Clone, Debug, PartialEq)]
-        #[allow(missing_docs, reason = "documented on each struct")]
-        pub enum Op { $($Op($Op)),+ }
-
-        impl Op {
-            /// Its name, that of the ONNX operator where there is one.
-            pub const fn name(&self) -> &'static str {
-                match self { $(Op::$Op(_) => stringify!($Op)),+ }
-            }
-        }
-        $(impl From<$Op> for Op {
-            fn from(op: $Op) -> Op { Op::$Op(op) }
-        })+
-        impl std::ops::Deref for Op {
-            type Target = dyn Operator;
-            fn deref(&self) -> &Self::Target { match self { $(Op::$Op(op) => op),+ } }
-        }
-    };
-}
-
-// Declared outside the macro: rustfmt does not see modules inside one.
 mod add;
 mod affine;
 mod average_pool;
@@ -107,27 +24,25 @@ mod relu;
 mod reshape;
 mod softmax;
 mod transpose;
-mod window;
 
-operators! {
-    add::Add,
-    affine::Affine,
-    average_pool::AveragePool,
-    clip::Clip,
-    concat::Concat,
-    conv::Conv,
-    gemm::Gemm,
-    global_average_pool::GlobalAveragePool,
-    global_max_pool::GlobalMaxPool,
-    input::Input,
-    leaky_relu::LeakyRelu,
-    max_pool::MaxPool,
-    pad::Pad,
-    relu::Relu,
-    reshape::Reshape,
-    softmax::Softmax,
-}
+pub use add::Add;
+pub use affine::Affine;
+pub use average_pool::AveragePool;
+pub use clip::Clip;
+pub use concat::Concat;
+pub use conv::Conv;
+pub use gemm::Gemm;
+pub use global_average_pool::GlobalAveragePool;
+pub use global_max_pool::GlobalMaxPool;
+pub use input::Input;
+pub use leaky_relu::LeakyRelu;
+pub use max_pool::MaxPool;
+pub use pad::Pad;
+pub use relu::Relu;
+pub use reshape::Reshape;
+pub use softmax::Softmax;
 
+pub use crate::window::Window;
 pub use add::FixedAdd;
 pub use average_pool::FixedAveragePool;
 pub use concat::FixedConcat;
@@ -137,14 +52,6 @@ pub use max_pool::FixedMaxPool;
 pub use pad::FixedPad;
 pub use relu::FixedRescale;
 pub use reshape::FixedReshape;
-pub use window::Window;
-
-impl Op {
-    /// Whether it holds weights that a plan gives a format.
-    pub const fn is_layer(&self) -> bool {
-        matches!(self, Op::Conv(_) | Op::Gemm(_))
-    }
-}
 
 /// Takes one ONNX node in.
 pub(crate) type ImportNode = fn(&mut Import, &onnx::Node) -> Result<(), crate::ImportError>;
@@ -214,13 +121,3 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("SpatialDropout2D", identity::from_keras),
     ("ZeroPadding2D", pad::from_keras),
 ];
-
-/// A node of this operator, without name or place, for tests and passes.
-pub(crate) fn node(
-    name: &str,
-    op: impl Into<Op>,
-    inputs: Vec<crate::NodeId>,
-    shape: Shape,
-) -> Node {
-    Node { name: name.to_owned(), op: op.into(), inputs, activation: Activation::None, shape }
-}

@@ -1,10 +1,11 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, step};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{Attributes, Axis, Import, Value, keras, node_error},
     lower::LowerContext,
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
@@ -26,6 +27,10 @@ pub struct Pad {
 }
 
 impl Operator for Pad {
+    fn name(&self) -> &'static str {
+        "Pad"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let [x] = inputs else { return Err("takes one value".to_owned()) };
         let extent = |size: usize, axis: usize| size + self.begin[axis] + self.end[axis];
@@ -49,6 +54,22 @@ impl Operator for Pad {
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
         let value = context.formats[0].quantize(f64::from(self.value));
         Ok(FixedPad { begin: self.begin, value }.into())
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Input
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs && self.value >= 0.0
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
+        Factor::Refused
     }
 }
 

@@ -1,12 +1,12 @@
-use super::{
-    Clip, Context, FixedOp, FixedOperator, FixedStep, FloatStep, LeakyRelu, Operator, step,
-};
+use super::{Clip, LeakyRelu};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
-    graph::{Activation, Shape},
+    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{Attributes, Import, Value, keras},
     lower::{LowerContext, Requantization},
+    operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
+    shape::{Activation, Shape},
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
@@ -21,6 +21,10 @@ use fixedwise_kernels::{Kernels, rescale};
 pub struct Relu;
 
 impl Operator for Relu {
+    fn name(&self) -> &'static str {
+        "Relu"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         one(inputs)
     }
@@ -31,6 +35,26 @@ impl Operator for Relu {
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
         alone(context, Activation::Relu)
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Derived(Derivation::Unsigned)
+    }
+
+    fn is_nonnegative(&self, _: bool) -> bool {
+        true
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
+        Factor::carried(output)
+    }
+
+    fn as_activation(&self) -> Option<Activation> {
+        Some(Activation::Relu)
     }
 }
 

@@ -1,12 +1,14 @@
-use super::{Context, FixedOp, FixedOperator, FixedStep, FloatStep, Operator, step};
 use crate::{
     emit::c::{ANOTHER_NAME, CNode, CStep},
     error::{EmitError, ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{
         Attributes, Axis, Import, Value, axis_index, channels_first, extent, keras, node_error,
     },
     lower::LowerContext,
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
+    scale_shift::ScaleShift,
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
@@ -70,6 +72,10 @@ fn walk(shape: Shape, order: [Axis; 3]) -> impl Iterator<Item = usize> {
 }
 
 impl Operator for Reshape {
+    fn name(&self) -> &'static str {
+        "Reshape"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
             [x] if x.len() == self.shape.len() => Ok(self.shape),
@@ -89,6 +95,30 @@ impl Operator for Reshape {
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
         Ok(FixedReshape { source: self.source(context.inputs[0]) }.into())
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Moved
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, inputs: &[Shape], output: Shape) -> Factor {
+        if output.h * output.w != 1 {
+            return Factor::Refused;
+        }
+        let from = self.source(inputs[0]);
+        Factor::Carried(from.iter().map(|from| Some(from % inputs[0].c)).collect())
+    }
+
+    fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
+        Some(self.clone().into())
     }
 }
 

@@ -1,9 +1,11 @@
-use super::{Context, FixedOp, FloatStep, Operator, relu::one};
+use super::relu::one;
 use crate::{
     error::{ImportError, LowerError},
-    graph::Shape,
+    fixed_operator::FixedOp,
     import::{Attributes, Axis, Import, Value, axis_index, keras, node_error},
     lower::LowerContext,
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
+    shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
@@ -19,6 +21,10 @@ use fixedwise_kernels::Kernels;
 pub struct Softmax;
 
 impl Operator for Softmax {
+    fn name(&self) -> &'static str {
+        "Softmax"
+    }
+
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         one(inputs)
     }
@@ -38,7 +44,23 @@ impl Operator for Softmax {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        Err(context.not_legal("softmax is supported as the last node only"))
+        Err(context.not_legal(self.name(), "softmax is supported as the last node only"))
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Input
+    }
+
+    fn is_nonnegative(&self, _: bool) -> bool {
+        true
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
+        Factor::Refused
     }
 }
 

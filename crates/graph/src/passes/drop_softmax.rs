@@ -1,9 +1,9 @@
 //! A softmax at the end does not change which class is largest.
 
-use crate::{graph::Graph, ops::Op};
+use crate::{graph::Graph, ops::Softmax};
 
 pub(super) fn run(graph: &mut Graph) {
-    while matches!(graph.nodes[graph.output].op, Op::Softmax(_)) {
+    while graph.nodes[graph.output].op.is::<Softmax>() {
         graph.output = graph.nodes[graph.output].inputs[0];
     }
 }

@@ -1,10 +1,7 @@
 //! A scale and shift right after a layer joins the layer's weights and bias.
 
 use super::{only_consumer, replace_uses};
-use crate::{
-    graph::{Activation, Graph},
-    ops::{Affine, Op},
-};
+use crate::{graph::Graph, ops::Affine, shape::Activation};
 use fixedwise_fixed::convert::f64_to_f32;
 
 pub(super) fn run(graph: &mut Graph) {
@@ -19,21 +16,13 @@ fn fold(graph: &mut Graph, id: usize) -> bool {
         return false;
     }
     let Some(user) = only_consumer(graph, id) else { return false };
-    let Op::Affine(affine) = graph.nodes[user].op.clone() else { return false };
-    match &mut graph.nodes[id].op {
-        Op::Conv(conv) => {
-            scale_rows(&mut conv.weights, &affine);
-            if !conv.tap_bias.is_empty() {
-                scale_rows(&mut conv.tap_bias, &affine);
-            }
-            transform(&mut conv.bias, &affine);
-        }
-        Op::Gemm(gemm) => {
-            scale_rows(&mut gemm.weights, &affine);
-            transform(&mut gemm.bias, &affine);
-        }
-        _ => return false,
+    let Some(affine) = graph.nodes[user].op.get::<Affine>().cloned() else { return false };
+    let Some(layer) = graph.nodes[id].op.parameters_mut() else { return false };
+    scale_rows(layer.weights, &affine);
+    if !layer.tap_bias.is_empty() {
+        scale_rows(layer.tap_bias, &affine);
     }
+    transform(layer.bias, &affine);
     graph.nodes[id].activation = graph.nodes[user].activation;
     replace_uses(graph, user, id);
     graph.nodes[user].inputs = vec![0];

@@ -2,13 +2,16 @@
 //! the scale into their weights, the shift into their bias, which then depends on the border where
 //! the layer pads with zeros.
 //!
-//! On its way it crosses max-pools (channels of negative scale take the minimum instead), means,
-//! reshapes to vectors and concatenations. Where it cannot go on it becomes a depthwise 1x1
-//! convolution.
+//! On its way it crosses what carries it: max-pools (channels of negative scale take the minimum
+//! instead), means, reshapes to vectors and concatenations. Where it cannot go on it becomes a depthwise
+//! 1x1 convolution.
 
 use crate::{
-    graph::{Activation, Graph, Node, NodeId, Shape},
-    ops::{Affine, Concat, Conv, Op, Window},
+    graph::{Graph, Node, NodeId},
+    operator::{Factor, Op},
+    ops::{Affine, Conv, Window},
+    scale_shift::ScaleShift,
+    shape::{Activation, Shape},
 };
 use fixedwise_fixed::convert::f64_to_f32;
 
@@ -22,7 +25,7 @@ struct Moved {
 
 #[derive(Clone, Debug)]
 struct Pending {
-    affine: Affine,
+    affine: ScaleShift,
     /// The node it comes from names the convolution it may become.
     name: String,
 }
@@ -56,14 +59,7 @@ impl Rewrite {
     /// The value itself: what is pending becomes a depthwise convolution, once.
     fn settle(&mut self, moved: Moved) -> NodeId {
         let Some(Pending { affine, name }) = moved.pending else { return moved.node };
-        let op = Op::from(Conv {
-            window: Window::pixel(),
-            groups: affine.scale.len(),
-            channels: affine.scale.len(),
-            weights: affine.scale.into_iter().map(f64_to_f32).collect(),
-            bias: affine.shift.into_iter().map(f64_to_f32).collect(),
-            tap_bias: vec![],
-        });
+        let op = depthwise(&affine);
         let inputs = vec![moved.node];
         let same = |n: &Node| n.op == op && n.inputs == inputs && n.activation == Activation::None;
         if let Some(found) = self.nodes.iter().position(same) {
@@ -81,174 +77,75 @@ impl Rewrite {
     }
 
     /// The new form of one node.
-    fn node(&mut self, node: &Node, inputs: Vec<Moved>, graph: &Graph) -> Moved {
+    fn node(&mut self, node: &Node, mut inputs: Vec<Moved>, graph: &Graph) -> Moved {
         let plain = |node| Moved { node, pending: None };
-        if let (Op::Affine(affine), Activation::None) = (&node.op, node.activation) {
-            let before = &inputs[0];
-            let affine = match &before.pending {
-                Some(first) => compose(&first.affine, affine),
-                None => affine.clone(),
-            };
+        if let Some(affine) = node.op.get::<Affine>() {
+            let own = ScaleShift { scale: affine.scale.clone(), shift: affine.shift.clone() };
+            let before = inputs.swap_remove(0);
+            if node.activation != Activation::None {
+                let before = self.settle(before);
+                return plain(self.push(node, depthwise(&own), vec![before]));
+            }
+            let affine = before.pending.map_or(own.clone(), |first| first.affine.then(&own));
             let pending = Some(Pending { affine, name: node.name.clone() });
             return Moved { node: before.node, pending };
         }
-        if let Op::Affine(affine) = &node.op {
-            // A fused activation: the affine itself must stand.
-            let pending = Some(Pending { affine: affine.clone(), name: node.name.clone() });
-            let before = self.settle(inputs.into_iter().next().expect("an affine takes one value"));
-            let id = self.settle(Moved { node: before, pending });
-            self.nodes[id].activation = node.activation;
-            return plain(id);
+        let shapes: Vec<Shape> =
+            node.inputs.iter().map(|&input| graph.nodes[input].shape).collect();
+        let factors: Vec<Factor> =
+            (0..inputs.len()).map(|input| node.op.factor(input, &shapes, node.shape)).collect();
+        let stays = |factor: &Factor| match factor {
+            Factor::Absorbed => false,
+            Factor::Carried(_) => node.activation != Activation::None,
+            Factor::Refused => true,
+        };
+        for (input, factor) in inputs.iter_mut().zip(&factors) {
+            if stays(factor) {
+                *input = plain(self.settle(input.clone()));
+            }
         }
-        if inputs.iter().all(|input| input.pending.is_none()) {
-            let ids = inputs.iter().map(|input| input.node).collect();
+        let is_pending = inputs.iter().any(|input| input.pending.is_some());
+        let before: Vec<Option<&ScaleShift>> =
+            inputs.iter().map(|input| input.pending.as_ref().map(|own| &own.affine)).collect();
+        let unscaled = is_pending.then(|| node.op.unscaled(&before, &shapes, node.shape)).flatten();
+        let Some(op) = unscaled else {
+            let ids = inputs.into_iter().map(|input| self.settle(input)).collect();
             return plain(self.push(node, node.op.clone(), ids));
-        }
-        let crosses = node.activation == Activation::None;
-        let first = inputs[0].clone();
-        let pending = first.pending.clone();
-        match (&node.op, pending) {
-            (Op::Conv(conv), Some(pending)) => {
-                let input = self.nodes[first.node].shape;
-                let op = absorb_conv(conv, &pending.affine, input, node.shape);
-                plain(self.push(node, op.into(), vec![first.node]))
-            }
-            (Op::Gemm(gemm), Some(Pending { affine, .. })) => {
-                let mut gemm = gemm.clone();
-                for (row, b) in
-                    gemm.weights.chunks_exact_mut(affine.scale.len()).zip(&mut gemm.bias)
-                {
-                    *b = dot(row, &affine.shift, *b);
-                    scale_row(row, &affine.scale);
-                }
-                plain(self.push(node, gemm.into(), vec![first.node]))
-            }
-            (Op::MaxPool(pool), Some(pending)) if crosses => {
-                let mut pool = pool.clone();
-                pool.minimum = flipped(&pool.minimum, &pending.affine);
-                self.cross(node, pool.into(), first.node, pending)
-            }
-            (Op::GlobalMaxPool(pool), Some(pending)) if crosses => {
-                let mut pool = pool.clone();
-                pool.minimum = flipped(&pool.minimum, &pending.affine);
-                self.cross(node, pool.into(), first.node, pending)
-            }
-            (Op::AveragePool(pool), Some(pending))
-                if crosses && !(pool.include_pad && pool.window.is_padded()) =>
-            {
-                self.cross(node, node.op.clone(), first.node, pending)
-            }
-            (Op::GlobalAveragePool(_), Some(pending)) if crosses => {
-                self.cross(node, node.op.clone(), first.node, pending)
-            }
-            (Op::Reshape(reshape), Some(pending)) if crosses && is_vector(node.shape) => {
-                let channels = pending.affine.scale.len();
-                let input = graph.nodes[node.inputs[0]].shape;
-                let source = reshape.source(input);
-                let pick = |x: &[f64]| source.iter().map(|from| x[from % channels]).collect();
-                let affine = Affine {
-                    scale: pick(&pending.affine.scale),
-                    shift: pick(&pending.affine.shift),
-                };
-                self.cross(node, node.op.clone(), first.node, Pending { affine, ..pending })
-            }
-            (Op::Concat(Concat { axis: 2 }), _) if crosses => {
-                let mut affine = Affine { scale: vec![], shift: vec![] };
-                for input in &inputs {
-                    let channels = self.nodes[input.node].shape.c;
-                    if let Some(pending) = &input.pending {
-                        affine.scale.extend(&pending.affine.scale);
-                        affine.shift.extend(&pending.affine.shift);
-                    } else {
-                        affine.scale.extend(vec![1.0; channels]);
-                        affine.shift.extend(vec![0.0; channels]);
-                    }
-                }
-                let ids = inputs.iter().map(|input| input.node).collect();
-                let id = self.push(node, node.op.clone(), ids);
-                let name = format!("{}_affine", node.name);
-                Moved { node: id, pending: Some(Pending { affine, name }) }
-            }
-            _ => {
-                let ids = inputs.into_iter().map(|input| self.settle(input)).collect();
-                plain(self.push(node, node.op.clone(), ids))
-            }
-        }
-    }
-
-    /// `op` on the value before what is pending, which then is pending after it.
-    fn cross(&mut self, node: &Node, op: Op, input: NodeId, pending: Pending) -> Moved {
-        Moved { node: self.push(node, op, vec![input]), pending: Some(pending) }
+        };
+        let id = self.push(node, op, inputs.iter().map(|input| input.node).collect());
+        Moved { node: id, pending: behind(node, &inputs, &factors) }
     }
 }
 
-fn is_vector(shape: Shape) -> bool {
-    shape.h == 1 && shape.w == 1
-}
-
-/// `second` after `first`.
-fn compose(first: &Affine, second: &Affine) -> Affine {
-    let scale = first.scale.iter().zip(&second.scale).map(|(a, b)| a * b).collect();
-    let shift = first
-        .shift
-        .iter()
-        .zip(second.scale.iter().zip(&second.shift))
-        .map(|(&t, (&s, &u))| s.mul_add(t, u))
-        .collect();
-    Affine { scale, shift }
-}
-
-/// Which channels take the minimum once the scale comes after the pool.
-fn flipped(minimum: &[bool], affine: &Affine) -> Vec<bool> {
-    let flipped: Vec<bool> = affine
-        .scale
-        .iter()
-        .enumerate()
-        .map(|(c, &scale)| (scale < 0.0) != minimum.get(c).copied().unwrap_or(false))
-        .collect();
-    if flipped.contains(&true) { flipped } else { Vec::new() }
-}
-
-/// `sum w * t + b` in double precision.
-fn dot(weights: &[f32], shift: &[f64], bias: f32) -> f32 {
-    let products = weights.iter().zip(shift).map(|(&w, &t)| f64::from(w) * t);
-    f64_to_f32(f64::from(bias) + products.sum::<f64>())
-}
-
-/// Each weight times the scale of its channel.
-fn scale_row(weights: &mut [f32], scale: &[f64]) {
-    weights.iter_mut().zip(scale).for_each(|(w, s)| *w = f64_to_f32(f64::from(*w) * s));
-}
-
-/// The convolution of the value before the affine.
-fn absorb_conv(conv: &Conv, affine: &Affine, input: Shape, output: Shape) -> Conv {
-    let mut conv = conv.clone();
-    let [kh, kw] = conv.window.kernel;
-    let (taps, group_channels) = (kh * kw, conv.group_channels());
-    let group_outputs = conv.channels / conv.groups;
-    let covers = |axis: usize, size: usize, positions: usize| {
-        (0..positions).all(|p| conv.window.taps(axis, size, p) == (0..conv.window.kernel[axis]))
-    };
-    let inside = covers(0, input.h, output.h) && covers(1, input.w, output.w);
-    let mut tap_bias = vec![0.0; conv.channels * taps];
-    for (row, (weights, tap)) in
-        conv.weights.chunks_exact_mut(group_channels).zip(&mut tap_bias).enumerate()
-    {
-        let first = row / taps / group_outputs * group_channels;
-        let channels = first..first + group_channels;
-        *tap = dot(weights, &affine.shift[channels.clone()], 0.0);
-        scale_row(weights, &affine.scale[channels]);
-    }
-    if inside {
-        for (b, taps) in conv.bias.iter_mut().zip(tap_bias.chunks_exact(taps)) {
-            *b = dot(taps, &vec![1.0; taps.len()], *b);
+/// What is pending after a node whose inputs were pending; nothing where it took all up.
+fn behind(node: &Node, inputs: &[Moved], factors: &[Factor]) -> Option<Pending> {
+    let mut affine = ScaleShift::identity(node.shape.c);
+    let mut name = None;
+    for (input, factor) in inputs.iter().zip(factors) {
+        let (Some(pending), Factor::Carried(from)) = (&input.pending, factor) else { continue };
+        for (to, from) in from.iter().enumerate() {
+            if let Some(from) = *from {
+                affine.scale[to] = pending.affine.scale[from];
+                affine.shift[to] = pending.affine.shift[from];
+            }
         }
-    } else if tap_bias.iter().any(|&t| t != 0.0) {
-        if conv.tap_bias.is_empty() {
-            conv.tap_bias = tap_bias;
-        } else {
-            conv.tap_bias.iter_mut().zip(&tap_bias).for_each(|(a, b)| *a += b);
-        }
+        name = Some(match inputs {
+            [_] => pending.name.clone(),
+            _ => format!("{}_affine", node.name),
+        });
     }
-    conv
+    name.map(|name| Pending { affine, name })
+}
+
+/// The convolution that scales and shifts each channel.
+fn depthwise(affine: &ScaleShift) -> Op {
+    let numbers = |values: &[f64]| values.iter().map(|&x| f64_to_f32(x)).collect();
+    Op::from(Conv {
+        window: Window::pixel(),
+        groups: affine.scale.len(),
+        channels: affine.scale.len(),
+        weights: numbers(&affine.scale),
+        bias: numbers(&affine.shift),
+        tap_bias: vec![],
+    })
 }

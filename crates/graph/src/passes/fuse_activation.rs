@@ -1,10 +1,7 @@
 //! An activation that alone takes a layer's value is computed inside the layer.
 
 use super::{only_consumer, replace_uses};
-use crate::{
-    graph::{Activation, Graph},
-    ops::Op,
-};
+use crate::{graph::Graph, shape::Activation};
 
 pub(super) fn run(graph: &mut Graph) {
     for id in 0..graph.nodes.len() {
@@ -13,12 +10,7 @@ pub(super) fn run(graph: &mut Graph) {
             continue;
         }
         let Some(user) = only_consumer(graph, id) else { continue };
-        let activation = match &graph.nodes[user].op {
-            Op::Relu(_) => Activation::Relu,
-            Op::Clip(clip) => clip.activation(),
-            Op::LeakyRelu(leaky) => Activation::LeakyRelu { alpha: leaky.alpha },
-            _ => continue,
-        };
+        let Some(activation) = graph.nodes[user].op.as_activation() else { continue };
         if graph.nodes[user].activation == Activation::None {
             graph.nodes[id].activation = activation;
             replace_uses(graph, user, id);

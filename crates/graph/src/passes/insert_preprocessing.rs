@@ -2,8 +2,8 @@
 
 use crate::{
     error::GraphError,
-    graph::Graph,
-    ops::{self, Affine},
+    graph::{Graph, Node},
+    ops::Affine,
 };
 
 /// The graph for raw pixels: `scale * pixel + shift`, channel by channel, is what it used to take.
@@ -28,7 +28,7 @@ pub fn insert_preprocessing(
         name.push('_');
     }
     let shape = graph.input_shape();
-    graph.nodes.insert(1, ops::node(&name, Affine { scale, shift }, vec![0], shape));
+    graph.nodes.insert(1, Node::new(&name, Affine { scale, shift }, vec![0], shape));
     graph.infer()?;
     Ok(graph)
 }

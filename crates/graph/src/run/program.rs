@@ -7,10 +7,12 @@ use super::{
 use crate::{
     error::LowerError,
     fixed_graph::FixedGraph,
-    graph::{Graph, NodeId, Shape},
+    fixed_operator::FixedStep,
+    graph::{Graph, NodeId},
     lower::{check_names, element},
-    ops::{Context, FixedStep, FloatStep, Op},
+    operator::{Context, FloatStep, Op},
     plan::{Plan, Quantizer},
+    shape::Shape,
 };
 use fixedwise_fixed::{Format, convert::f64_to_f32};
 use fixedwise_kernels::{Integers, Kernels};
@@ -63,16 +65,9 @@ impl Program {
                 return Step::Float(float_step(graph, id, &node.op, kernels));
             };
             let mut op = node.op.clone();
-            match &mut op {
-                Op::Conv(conv) => {
-                    round_all(&mut conv.weights, layer.weights, plan.quantizer);
-                    round_all(&mut conv.bias, layer.bias, plan.quantizer);
-                }
-                Op::Gemm(gemm) => {
-                    round_all(&mut gemm.weights, layer.weights, plan.quantizer);
-                    round_all(&mut gemm.bias, layer.bias, plan.quantizer);
-                }
-                _ => {}
+            if let Some(parameters) = op.parameters_mut() {
+                round_all(parameters.weights, layer.weights, plan.quantizer);
+                round_all(parameters.bias, layer.bias, plan.quantizer);
             }
             let float = float_step(graph, id, &op, kernels);
             match layer.activation {

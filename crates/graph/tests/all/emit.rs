@@ -9,9 +9,11 @@ use fixedwise_fixed::{
     convert::{exp2, f64_to_f32, i64_to_f64},
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics, Shape, emit,
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape, emit,
     from_onnx, lower,
-    ops::{AveragePool, Concat, FixedConv, GlobalAveragePool, LeakyRelu, MaxPool, Relu, Window},
+    ops::{
+        Add, AveragePool, Concat, FixedConv, GlobalAveragePool, LeakyRelu, MaxPool, Relu, Window,
+    },
     passes,
 };
 use fixedwise_testing::{Build, Random, by_channel, project, python, run_fixed_on, window};
@@ -169,7 +171,7 @@ fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
     }
     let mut others = std::collections::BTreeMap::new();
     for node in &graph.nodes {
-        if matches!(node.op, Op::Add(_)) || node.name == "concat" {
+        if node.op.is::<Add>() || node.name == "concat" {
             others.insert(
                 node.name.clone(),
                 if node.name == "result" { Format::signed(16, 8) } else { Format::signed(6, 1) },

@@ -3,11 +3,10 @@
 
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
-    AccumulatorPolicy, EmitError, FixedGraph, Graph, LayerPlan, Op, Plan, Quantizer, Semantics,
-    Shape,
+    AccumulatorPolicy, EmitError, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
     emit::c::{self, Arena, COptions, WeightStorage, emit},
     lower,
-    ops::{AveragePool, Concat, GlobalAveragePool, GlobalMaxPool, Relu, Reshape, Window},
+    ops::{Add, AveragePool, Concat, GlobalAveragePool, GlobalMaxPool, Relu, Reshape, Window},
     passes,
 };
 use fixedwise_testing::{Build, Core, Emitted, Random, by_channel, window};
@@ -58,7 +57,7 @@ fn plan(
         others: graph
             .nodes
             .iter()
-            .filter(|node| matches!(node.op, Op::Add(_)))
+            .filter(|node| node.op.is::<Add>())
             .map(|node| (node.name.clone(), activation))
             .collect(),
     }

@@ -3,9 +3,9 @@
 
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, LowerError, Op, Plan, Quantizer, Rounded,
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, LowerError, Plan, Quantizer, Rounded,
     Semantics, Shape, lower,
-    ops::{Concat, FixedConv, GlobalAveragePool, GlobalMaxPool, Relu},
+    ops::{Add, Concat, FixedConv, Gemm, GlobalAveragePool, GlobalMaxPool, Relu},
     passes,
 };
 use fixedwise_testing::{
@@ -43,7 +43,7 @@ fn plan(graph: &Graph, bits: u8) -> Plan {
         others: graph
             .nodes
             .iter()
-            .filter(|node| matches!(node.op, Op::Add(_)))
+            .filter(|node| node.op.is::<Add>())
             .map(|node| (node.name.clone(), Format::signed(bits, frac)))
             .collect(),
     }
@@ -176,7 +176,7 @@ fn a_bias_of_its_own_format_is_shifted_to_the_accumulator() {
     let mut b = Build::new(Shape::new(1, 1, 2), 3);
     b.gemm("dense", 0, 2);
     let mut graph = b.finish();
-    let Op::Gemm(gemm) = &mut graph.nodes[1].op else { panic!() };
+    let gemm = graph.nodes[1].op.get_mut::<Gemm>().unwrap();
     gemm.weights = vec![1.0, 0.5, -0.25, 0.75];
     gemm.bias = vec![0.3, -0.7];
     for (bits, frac, expected) in [

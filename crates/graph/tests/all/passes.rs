@@ -2,10 +2,10 @@
 
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
-    Activation, Graph, Op, Semantics, Shape,
+    Activation, Graph, Semantics, Shape,
     ops::{
-        Add, AveragePool, Clip, Concat, GlobalAveragePool, GlobalMaxPool, LeakyRelu, MaxPool, Pad,
-        Relu, Softmax, Window,
+        Add, Affine, AveragePool, Clip, Concat, GlobalAveragePool, GlobalMaxPool, LeakyRelu,
+        MaxPool, Pad, Relu, Softmax, Window,
     },
     passes,
 };
@@ -83,11 +83,11 @@ fn normalization_after_the_activation_folds_forward_through_padding_pools_and_co
         // Compare the logits: softmax hides differences, and the prepared graph has none.
         graph.output = graph.find("dense").unwrap();
         let prepared = check(&graph, Semantics::Integer);
-        assert!(!prepared.nodes.iter().any(|node| matches!(node.op, Op::Affine(_))));
+        assert!(!prepared.nodes.iter().any(|node| node.op.is::<Affine>()));
         let layers: Vec<&str> = prepared.layers().map(|(_, node)| node.name.as_str()).collect();
         assert_eq!(layers, ["conv_1", "conv_2", "grouped", "dense"], "pads {begin} {end}");
         let simulated = check(&graph, Semantics::Simulated);
-        assert!(simulated.nodes.iter().any(|node| matches!(node.op, Op::Affine(_))));
+        assert!(simulated.nodes.iter().any(|node| node.op.is::<Affine>()));
     }
 }
 

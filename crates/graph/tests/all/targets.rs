@@ -2,7 +2,7 @@
 
 use fixedwise_fixed::{Format, Range, Rounding};
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, LayerPlan, LowerError, Op, Plan, Quantizer, Semantics, Shape, Target,
+    AccumulatorPolicy, Graph, LayerPlan, LowerError, Plan, Quantizer, Semantics, Shape, Target,
     emit::c,
     footprint::{Footprint, value_memory},
     lower, lower_for,
@@ -53,7 +53,7 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
         others: graph
             .nodes
             .iter()
-            .filter(|node| matches!(node.op, Op::Add(_)))
+            .filter(|node| node.op.is::<Add>())
             .map(|node| (node.name.clone(), Format::signed(activation_bits, 4)))
             .collect(),
     }

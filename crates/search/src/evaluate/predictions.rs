@@ -7,7 +7,8 @@ use super::{
 use crate::error::SearchError;
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64};
 use fixedwise_graph::{
-    Graph, Op,
+    Graph,
+    ops::Softmax,
     run::{Program, ValueRef},
 };
 use fixedwise_kernels::Kernels;
@@ -52,7 +53,7 @@ impl Predictions {
         let program = Program::float(float, kernels);
         let schedule = program.schedule(&[], &[float.output]);
         let workers = Workers::new();
-        let is_softmax = matches!(float.nodes[float.output].op, Op::Softmax(_));
+        let is_softmax = float.nodes[float.output].op.is::<Softmax>();
         let rows = (0..n.div_ceil(CHUNK))
             .into_par_iter()
             .map(|chunk| {

@@ -6,21 +6,12 @@ use fixedwise_fixed::{
     Format, Range,
     convert::{count_to_f64, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i8},
 };
-use fixedwise_graph::{Activation, Graph, NodeId, Op, Plan, Rounded};
+use fixedwise_graph::{Activation, NodeId, Plan, Rounded};
 use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Shifts within half a step of the result that are tried, to either side.
 const SHIFTS: i8 = 8;
-
-/// Every value a layer's bias takes, `[class of border positions, output channel]`.
-pub(super) fn border_bias(graph: &Graph, id: NodeId) -> Vec<f64> {
-    let node = &graph.nodes[id];
-    match &node.op {
-        Op::Conv(conv) => conv.border_bias(graph.nodes[node.inputs[0]].shape, node.shape).values,
-        op => op.bias().unwrap_or(&[]).iter().map(|&b| f64::from(b)).collect(),
-    }
-}
 
 /// Corrects the bias of a layer whose integer weights the plan holds: the mean of each output channel is
 /// the float network's again, but for a shift within half a step of the result's format at which its
@@ -40,7 +31,7 @@ pub fn correct(calibration: &Calibration, plan: &mut Plan, id: NodeId) -> Result
     let rounded = Rounded { bias, ..Rounded::clone(&rounded) };
     if let Some(format) = plan.layer_mut(&node.name).and_then(|layer| layer.bias.as_mut()) {
         // Its step stays; its range grows where it has to.
-        let all = rounded.bias(&border_bias(calibration.graph(), id));
+        let all = rounded.bias(&calibration.graph().biases(id));
         let most = all.iter().fold(0.0_f64, |max, b| max.max(b.abs()));
         while format.bits < 32 && most > format.dequantize(Format::max(*format)) {
             format.bits += 1;

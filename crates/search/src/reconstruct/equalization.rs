@@ -11,7 +11,7 @@ use fixedwise_fixed::{
     convert::{count_to_f64, f64_to_f32},
 };
 use fixedwise_graph::{
-    Graph, NodeId, Op,
+    Factor, Graph, NodeId,
     passes::equalizable,
     run::{Program, ValueRef, Workspace},
 };
@@ -86,22 +86,14 @@ fn sources(graph: &Graph) -> Vec<Vec<Source>> {
     let mut sources: Vec<Vec<Source>> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.nodes.iter().enumerate() {
         let channels = node.shape.c;
-        sources.push(match &node.op {
-            _ if allowed[id] => (0..channels).map(|c| Some((id, c))).collect(),
-            Op::Concat(concat) if concat.axis == 2 => {
-                node.inputs.iter().flat_map(|&input| sources[input].iter().copied()).collect()
+        let mut own: Vec<Source> = (0..channels).map(|c| allowed[id].then_some((id, c))).collect();
+        for (position, &input) in node.inputs.iter().enumerate() {
+            let Factor::Carried(from) = graph.factor(id, position) else { continue };
+            for (own, from) in own.iter_mut().zip(from) {
+                *own = from.map_or(*own, |from| sources[input][from]);
             }
-            Op::Reshape(reshape) if channels == node.shape.len() => {
-                let input = graph.nodes[node.inputs[0]].shape;
-                let from = reshape.source(input);
-                from.iter().map(|i| sources[node.inputs[0]][i % input.c]).collect()
-            }
-            op if op.is_layer() => vec![None; channels],
-            _ => {
-                let first = node.inputs.first().map(|&input| &sources[input]);
-                first.filter(|s| s.len() == channels).cloned().unwrap_or(vec![None; channels])
-            }
-        });
+        }
+        sources.push(own);
     }
     sources
 }
@@ -206,7 +198,7 @@ fn counts(graph: &Graph, sources: &[Vec<Source>]) -> Vec<Counts> {
         let weights = count_to_f64(node.op.weights().map_or(0, <[f32]>::len));
         counts[id].values = count_to_f64(node.shape.len());
         counts[id].rows = weights;
-        let inputs = &sources[node.inputs[0]];
+        let inputs = &sources[node.main_input()];
         for (source, _) in inputs.iter().flatten() {
             counts[*source].columns += weights / count_to_f64(inputs.len());
         }
@@ -223,17 +215,10 @@ fn reaches(
     let empty = || exponents.iter().map(|e| vec![0.0_f64; e.len()]).collect::<Vec<_>>();
     let (mut rows, mut columns) = (empty(), empty());
     for (id, node) in graph.layers() {
-        let weights = node.op.weights().unwrap_or(&[]);
-        let channels = node.shape.c;
-        let (groups, group_channels) = match &node.op {
-            Op::Conv(conv) => (conv.groups, conv.group_channels()),
-            _ => (1, weights.len() / channels),
-        };
-        let inputs = &sources[node.inputs[0]];
-        let filter = weights.len() / channels;
-        for (i, &w) in weights.iter().enumerate() {
-            let out = i / filter;
-            let input = out / (channels / groups) * group_channels + i % group_channels;
+        let Some(parameters) = node.op.parameters() else { continue };
+        let inputs = &sources[node.main_input()];
+        for (i, &w) in parameters.weights.iter().enumerate() {
+            let (out, input) = parameters.channels_of(i);
             let source = inputs.get(input).copied().flatten();
             let own = exponents[id].get(out).copied().unwrap_or(0.0);
             let before = source.map_or(0.0, |(node, channel)| exponents[node][channel]);

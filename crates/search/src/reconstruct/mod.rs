@@ -14,7 +14,7 @@ pub use moments::{Calibration, CalibrationOptions};
 pub use telling::telling_images;
 
 use crate::error::SearchError;
-use bias::{bias_format, border_bias};
+use bias::bias_format;
 use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::{NodeId, Plan, Rounded};
 use rounding::Rounder;
@@ -110,7 +110,7 @@ impl<'c> Layer<'c> {
         correct(self.calibration, plan, self.id)?;
 
         let noise = BIAS_PART * (integers.error + step * step / 12.0);
-        let bias = plan.rounded[&node.name].bias(&border_bias(graph, self.id));
+        let bias = plan.rounded[&node.name].bias(&graph.biases(self.id));
         let format = bias_format(&bias, noise, 32, options.bias_range);
         plan.layer_mut(&node.name).expect("it was there").bias = Some(format);
         Ok(())

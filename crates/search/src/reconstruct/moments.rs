@@ -11,10 +11,10 @@ use crate::{
 };
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedNode, Graph, NodeId, Op, Plan, lower,
+    AccumulatorPolicy, FixedNode, Graph, NodeId, Plan, lower,
     run::{Program, ValueRef, Workspace},
 };
-use fixedwise_kernels::{Bias, Kernels};
+use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
 use std::{
     ops::Range,
@@ -413,13 +413,7 @@ impl<'a> Calibration<'a> {
         let sums = products(&layer.patches, &weights, &rows);
 
         let channels = node.shape.c;
-        let border = match &node.op {
-            Op::Conv(conv) => conv.border_bias(self.graph.nodes[node.inputs[0]].shape, node.shape),
-            op => {
-                let bias = op.bias().unwrap_or(&[]).iter().map(|&b| f64::from(b)).collect();
-                Bias::uniform(bias, node.shape.h, node.shape.w)
-            }
-        };
+        let border = self.graph.border_bias(id).expect("only layers are asked for");
         let mut biases = Vec::with_capacity(sums.len());
         for at in images.flat_map(|idx| layer.patches.sample(layer.few.positions, idx)) {
             let (row, column) = (at / node.shape.w, at % node.shape.w);

@@ -1,6 +1,6 @@
 //! What a layer multiplies with its weights: the part of its input under one position.
 
-use fixedwise_graph::{Graph, NodeId, Op, Shape, ops::Window, run::ValueRef};
+use fixedwise_graph::{Graph, NodeId, Shape, ops::Window, run::ValueRef};
 
 /// How a layer reads its input. A row is what one position takes, `[group, row, column, channel]`:
 /// for each group in the order of its weights.
@@ -21,19 +21,14 @@ impl Patches {
     /// Of a layer; `None` of any other node.
     pub(super) fn of(graph: &Graph, id: NodeId) -> Option<Self> {
         let node = &graph.nodes[id];
-        let (window, groups, channels) = match &node.op {
-            Op::Conv(conv) => (conv.window.clone(), conv.groups, conv.channels),
-            Op::Gemm(gemm) => (Window::pixel(), 1, gemm.bias.len()),
-            _ => return None,
-        };
-        let weights = node.op.weights()?.len();
+        let parameters = node.op.parameters()?;
         Some(Self {
-            window,
-            input: graph.nodes[node.inputs[0]].shape,
+            input: graph.nodes[node.main_input()].shape,
             output: node.shape,
-            groups,
-            depth: weights / channels,
-            outputs: channels / groups,
+            groups: parameters.groups,
+            depth: parameters.depth(),
+            outputs: parameters.group_outputs(),
+            window: parameters.window,
         })
     }
 

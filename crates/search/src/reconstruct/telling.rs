@@ -3,7 +3,8 @@
 use crate::{error::SearchError, evaluate::Images};
 use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
 use fixedwise_graph::{
-    Graph, Op,
+    Graph,
+    ops::Softmax,
     run::{Program, ValueRef, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -28,7 +29,7 @@ pub fn telling_images(
 ) -> Result<Vec<usize>, SearchError> {
     let program = Program::float(graph, kernels);
     let schedule = program.schedule(&[], &[graph.output]);
-    let is_softmax = matches!(graph.nodes[graph.output].op, Op::Softmax(_));
+    let is_softmax = graph.nodes[graph.output].op.is::<Softmax>();
     let of_image = |(workspace, image): &mut (Workspace, Vec<f32>), idx: usize| {
         if stop.load(Ordering::Relaxed) {
             return Err(SearchError::Stopped);

@@ -1,7 +1,7 @@
 use super::Histogram;
 use crate::{error::SearchError, evaluate::Images};
 use fixedwise_graph::{
-    Graph, NodeId, Op,
+    FormatRule, Graph, NodeId, Op,
     run::{Program, ValueRef, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -88,5 +88,5 @@ pub fn calibrate(
 
 /// Whether a node computes values, rather than moving some of its input's.
 fn is_counted(op: &Op) -> bool {
-    !matches!(op, Op::Reshape(_) | Op::MaxPool(_) | Op::GlobalMaxPool(_))
+    op.format_rule() != FormatRule::Moved
 }

@@ -11,7 +11,7 @@ use fixedwise_fixed::{
     convert::{count_to_u64, u64_to_f64},
 };
 use fixedwise_graph::{
-    Graph, LowerError, NodeId, Op, Plan, Target,
+    Graph, LowerError, NodeId, Plan, Target,
     footprint::value_memory,
     target::{Code, MultiplicationCost},
 };
@@ -307,7 +307,7 @@ impl Guide {
 
 /// For each node that a plan gives an activation's format, the multiplications its value enters.
 fn multiplied(graph: &Graph) -> Vec<u64> {
-    // The layers and adds whose formats a value follows.
+    // The nodes whose formats a value follows.
     let mut sources: Vec<Vec<NodeId>> = Vec::with_capacity(graph.nodes.len());
     let mut multiplied = vec![0; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {
@@ -320,8 +320,7 @@ fn multiplied(graph: &Graph) -> Vec<u64> {
                 multiplied[source] += graph.node_macs(id);
             }
         }
-        let is_planned = node.op.is_layer() || matches!(node.op, Op::Add(_));
-        sources.push(if is_planned { vec![id] } else { of_inputs });
+        sources.push(if node.op.has_own_format() { vec![id] } else { of_inputs });
     }
     multiplied
 }

@@ -66,7 +66,7 @@ impl Tensor {
             let is_layer = graph.nodes[node].op.is_layer();
             let is_there = match kind {
                 Kind::Weights => is_layer,
-                Kind::Biases => is_layer && biases(graph, node).iter().any(|&b| b != 0.0),
+                Kind::Biases => is_layer && graph.biases(node).iter().any(|&b| b != 0.0),
                 Kind::Activations => is_layer || semantics == Semantics::Integer,
             };
             let unsigned =
@@ -126,7 +126,7 @@ impl Tensor {
         };
         match self.kind {
             Kind::Weights => of_values(&weights(graph, self.node)),
-            Kind::Biases => of_values(&biases(graph, self.node)),
+            Kind::Biases => of_values(&graph.biases(self.node)),
             Kind::Activations => {
                 let values = statistics.of(self.node);
                 match rule {
@@ -168,7 +168,7 @@ impl Tensor {
     fn max_abs(&self, graph: &Graph, statistics: &Statistics) -> f32 {
         match self.kind {
             Kind::Weights => max_abs(&weights(graph, self.node)),
-            Kind::Biases => max_abs(&biases(graph, self.node)),
+            Kind::Biases => max_abs(&graph.biases(self.node)),
             Kind::Activations => statistics.of(self.node).max_abs(),
         }
     }
@@ -215,23 +215,17 @@ fn weights(graph: &Graph, id: NodeId) -> Vec<f64> {
     weights.iter().map(|&w| f64::from(w)).collect()
 }
 
-/// Every value a layer's bias takes; with padding folded in it depends on the border.
-fn biases(graph: &Graph, id: NodeId) -> Vec<f64> {
-    let node = &graph.nodes[id];
-    match &node.op {
-        Op::Conv(conv) => conv.border_bias(graph.nodes[node.inputs[0]].shape, node.shape).values,
-        op => op.bias().unwrap_or(&[]).iter().map(|&b| f64::from(b)).collect(),
-    }
-}
-
-/// The nodes whose results a plan must give a format: layers, and residual adds where integers are
-/// computed; in graph order.
+/// The nodes whose results a plan must give a format: layers, and where integers are computed all others
+/// with a format of their own; in graph order.
 pub fn quantized_activations(graph: &Graph, semantics: Semantics) -> Vec<NodeId> {
     (0..graph.nodes.len()).filter(|&id| is_quantized(&graph.nodes[id].op, semantics)).collect()
 }
 
 fn is_quantized(op: &Op, semantics: Semantics) -> bool {
-    op.is_layer() || matches!(op, Op::Add(_)) && semantics == Semantics::Integer
+    match semantics {
+        Semantics::Integer => op.has_own_format(),
+        Semantics::Simulated => op.is_layer(),
+    }
 }
 
 /// The nodes whose formats the value of a node has in integer semantics; none for the image's.
@@ -315,7 +309,7 @@ pub(super) fn bare_plan(graph: &Graph, head: PlanHead) -> Plan {
     let layers = graph
         .layers()
         .map(|(id, node)| {
-            let is_zero = biases(graph, id).iter().all(|&b| b == 0.0);
+            let is_zero = graph.biases(id).iter().all(|&b| b == 0.0);
             let bias = is_zero.then_some(Format::signed(1, 0));
             LayerPlan { name: node.name.clone(), weights: None, bias, activation: None }
         })

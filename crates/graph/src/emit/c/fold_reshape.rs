@@ -3,8 +3,8 @@
 
 use crate::{
     fixed_graph::FixedGraph,
-    graph::Shape,
     ops::{FixedConv, FixedReshape},
+    shape::Shape,
 };
 
 /// The same network with every such reordering in the weights; the results of all nodes but the

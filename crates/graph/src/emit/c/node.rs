@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{
     error::EmitError,
-    graph::Shape,
     lower::{Requantization, element},
     ops::Window,
+    shape::Shape,
 };
 use fixedwise_fixed::{Format, Rounding};
 

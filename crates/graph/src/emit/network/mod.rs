@@ -15,7 +15,8 @@ use crate::{
     emit::operation::Operation,
     error::EmitError,
     fixed_graph::{FixedGraph, FixedNode},
-    graph::{NodeId, Shape},
+    graph::NodeId,
+    shape::Shape,
 };
 use fixedwise_codec::onnx::{Dim, ElementType, ModelBuilder};
 use fixedwise_fixed::{Format, Rounding};

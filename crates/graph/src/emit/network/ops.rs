@@ -7,11 +7,12 @@ use super::{
 use crate::{
     emit::operation::Operation,
     fixed_graph::FixedNode,
-    graph::{NodeId, Shape},
+    graph::NodeId,
     ops::{
         FixedAdd, FixedAveragePool, FixedConcat, FixedConv, FixedMaxPool, FixedPad, FixedReshape,
         Window,
     },
+    shape::Shape,
 };
 use fixedwise_fixed::{
     Format,

@@ -3,19 +3,20 @@
 use super::{super::Value, Layer};
 use crate::{
     error::ImportError,
-    ops::{Clip, LeakyRelu, Op, Relu, Softmax},
+    operator::Op,
+    ops::{Clip, LeakyRelu, Relu, Softmax},
 };
 use fixedwise_codec::keras;
 use serde_json::Value as Json;
 
 /// Functions by name; `None` is the identity.
-const FUNCTIONS: [(&str, Option<Op>); 5] = [
-    ("linear", None),
-    ("relu", Some(Op::Relu(Relu))),
-    ("relu6", Some(Op::Clip(Clip { min: 0.0, max: 6.0 }))),
+const FUNCTIONS: [(&str, fn() -> Option<Op>); 5] = [
+    ("linear", || None),
+    ("relu", || Some(Relu.into())),
+    ("relu6", || Some(Clip { min: 0.0, max: 6.0 }.into())),
     // The slope that Keras takes where only the name is given.
-    ("leaky_relu", Some(Op::LeakyRelu(LeakyRelu { alpha: 0.2 }))),
-    ("softmax", Some(Op::Softmax(Softmax))),
+    ("leaky_relu", || Some(LeakyRelu { alpha: 0.2 }.into())),
+    ("softmax", || Some(Softmax.into())),
 ];
 
 /// Source: Keras `Activation`.
@@ -68,10 +69,10 @@ impl Layer<'_> {
             let names = FUNCTIONS.map(|(name, _)| name).join(", ");
             return Err(self.refuse("activation", option, &format!("supported are {names}")));
         };
-        match op {
+        match op() {
             None => Ok(value),
             Some(op) => {
-                let node = self.import.push_node(name, op.clone(), vec![value.node])?;
+                let node = self.import.push_node(name, op, vec![value.node])?;
                 Ok(Value { node, axes: value.axes })
             }
         }

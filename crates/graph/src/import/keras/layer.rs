@@ -1,11 +1,7 @@
 //! One Keras layer while it is read: no option and no weight is left unread.
 
 use super::super::{Import, Value};
-use crate::{
-    error::ImportError,
-    graph::{NodeId, Shape},
-    ops::{Op, Window},
-};
+use crate::{error::ImportError, graph::NodeId, operator::Op, shape::Shape, window::Window};
 use fixedwise_codec::keras;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;

@@ -1,6 +1,11 @@
 //! The weights of a Keras file in the network that an ONNX file describes.
 
-use crate::{error::ImportError, graph::Graph, import::from_onnx, ops::Op};
+use crate::{
+    error::ImportError,
+    graph::Graph,
+    import::from_onnx,
+    ops::{Gemm, Reshape},
+};
 use fixedwise_codec::{
     keras,
     onnx::{self, Attribute, Tensor, TensorData},
@@ -22,25 +27,26 @@ pub fn from_onnx_with_weights(
     let graph = from_onnx(&model, name)?;
     // Keras flattens an image channels last: a dense layer that follows a flattening in another
     // order would take its weights in the wrong order.
-    for (_, layer) in graph.layers().filter(|(_, node)| matches!(node.op, Op::Gemm(_))) {
-        let mut id = layer.inputs[0];
+    for (_, layer) in graph.layers().filter(|(_, node)| node.op.is::<Gemm>()) {
+        let mut id = layer.main_input();
         while let [before] = graph.nodes[id].inputs[..] {
             let node = &graph.nodes[id];
-            match &node.op {
-                Op::Conv(_) | Op::Gemm(_) => break,
-                Op::Reshape(reshape) if !reshape.is_identity(graph.nodes[before].shape) => {
-                    return Err(ImportError::Node {
-                        node: layer.name.clone(),
-                        op_type: layer.op.name().to_owned(),
-                        problem: format!(
-                            "takes what `{}` flattens channels first, and Keras flattens channels \
-                             last; give the architecture as the JSON that Keras writes",
-                            node.name
-                        ),
-                    });
-                }
-                _ => id = before,
+            if node.op.is_layer() {
+                break;
             }
+            let moves = |reshape: &Reshape| !reshape.is_identity(graph.nodes[before].shape);
+            if node.op.get().is_some_and(moves) {
+                return Err(ImportError::Node {
+                    node: layer.name.clone(),
+                    op_type: layer.op.name().to_owned(),
+                    problem: format!(
+                        "takes what `{}` flattens channels first, and Keras flattens channels last; \
+                         give the architecture as the JSON that Keras writes",
+                        node.name
+                    ),
+                });
+            }
+            id = before;
         }
     }
     Ok(graph)

@@ -3,7 +3,7 @@
 use super::{Search, Standing};
 use crate::{error::SearchError, evaluate::Oracle, strategies::Kind};
 use fixedwise_fixed::{Format, Range};
-use fixedwise_graph::{NodeId, Op, Plan, cost};
+use fixedwise_graph::{NodeId, Plan, cost};
 use serde::{Deserialize, Serialize};
 
 /// What the loss of a plan comes from.
@@ -128,9 +128,10 @@ impl<O: Oracle> Search<'_, '_, O> {
             let without_rounding = self.network.with_activation(plan, &tensor, finer)?;
             share.clipping = self.fall(now, &without_clipping, id)?;
             let rounding = self.fall(now, &without_rounding, id)?;
-            match &node.op {
-                Op::Add(_) => share.alignment = rounding,
-                _ => share.rounding = rounding,
+            if node.op.is_layer() {
+                share.rounding = rounding;
+            } else {
+                share.alignment = rounding;
             }
         }
         Ok(Some(share))

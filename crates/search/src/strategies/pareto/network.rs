@@ -11,7 +11,7 @@ use crate::{
     strategies::{Kind, PlanHead, Tensor, tensors::bare_plan},
 };
 use fixedwise_fixed::Format;
-use fixedwise_graph::{Graph, LayerPlan, NodeId, Op, Plan, Quantizer, Rounded};
+use fixedwise_graph::{Graph, LayerPlan, NodeId, Plan, Quantizer, Rounded};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Of the result that classes are read from.
@@ -72,11 +72,11 @@ impl<'a> Network<'a> {
         let mut takers: Vec<Vec<NodeId>> = vec![Vec::new(); graph.nodes.len()];
         for id in (0..graph.nodes.len()).rev() {
             let op = &graph.nodes[id].op;
-            // A sum has a format of its own.
-            if matches!(op, Op::Add(_)) {
-                continue;
-            }
-            let own = if op.is_layer() { vec![id] } else { takers[id].clone() };
+            let own = match (op.is_layer(), op.has_own_format()) {
+                (true, _) => vec![id],
+                (false, true) => continue,
+                (false, false) => takers[id].clone(),
+            };
             for &input in &graph.nodes[id].inputs {
                 takers[input].extend(&own);
             }

@@ -8,7 +8,7 @@ mod strip;
 use super::{ConvLayer, layer_function};
 use crate::{
     emit::c::source::{Source, Storage, fill},
-    graph::Shape,
+    shape::Shape,
 };
 use fixedwise_kernels::Element;
 use strip::{Strip, VECTOR};

@@ -11,7 +11,7 @@ use super::{
     CNode, CStep, Core, node,
     source::{Source, Storage, bias_type, fill},
 };
-use crate::{error::EmitError, graph::Shape, ops::FixedConv};
+use crate::{error::EmitError, ops::FixedConv, shape::Shape};
 use fixedwise_fixed::Rounding;
 use fixedwise_kernels::Accumulate;
 

@@ -7,7 +7,7 @@ use crate::{
         conv::{ConvLayer, layer_function},
         source::{Source, Storage, fill},
     },
-    graph::Shape,
+    shape::Shape,
 };
 use fixedwise_kernels::Element;
 

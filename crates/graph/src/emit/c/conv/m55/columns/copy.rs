@@ -4,7 +4,7 @@ use super::super::{
     function::{IMMEDIATE, function},
     strip::VECTOR,
 };
-use crate::{emit::c::source::Source, graph::Shape};
+use crate::{emit::c::source::Source, shape::Shape};
 
 /// Rows that are copied at once, at most: their places are in registers.
 pub(super) const ROWS: usize = 4;

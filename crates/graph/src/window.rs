@@ -1,6 +1,6 @@
 //! A window that slides over an image: what convolution and pooling share.
 
-use crate::graph::Shape;
+use crate::shape::Shape;
 
 /// Kernel, stride, dilation and padding of a sliding window; all as `[vertical, horizontal]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

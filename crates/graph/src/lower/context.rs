@@ -1,19 +1,18 @@
-//! From a graph and a plan to integers.
+//! What an operator sees of a plan while it becomes integers, and what it may ask.
 
+use super::requantization::{LEAKY_ALPHA, Requantization};
 use crate::{
     error::LowerError,
-    fixed_graph::{FixedGraph, FixedNode},
-    graph::{Activation, Graph, Node, NodeId, Shape},
-    ops::Op,
-    plan::{Plan, Quantizer},
+    plan::{LayerPlan, Rounded},
+    shape::{Activation, Shape},
     target::{Code, Granularity, Target},
 };
 use fixedwise_fixed::{
-    AccumulatorBound, Format, Range, Rounding, align, bits_for,
+    AccumulatorBound, Format, Rounding, align, bits_for,
     convert::{exp2, f64_to_i64, saturating_i16},
     shift_round,
 };
-use fixedwise_kernels::{Accumulate, Element, Epilogue};
+use fixedwise_kernels::Accumulate;
 
 /// Widest weights and signed activations.
 pub(crate) const MAX_BITS: u8 = 16;
@@ -21,8 +20,6 @@ pub(crate) const MAX_BITS: u8 = 16;
 pub(crate) const MAX_UNSIGNED_BITS: u8 = 15;
 /// Bits of the accumulators a plan must prove.
 pub(crate) const ACCUMULATOR_BITS: u8 = 32;
-/// The slope of a leaky ReLU: a signed 8-bit integer with 7 fractional bits.
-pub(crate) const LEAKY_ALPHA: Format = Format { bits: 8, frac: 7, range: Range::Full };
 
 /// Bits by which a channel's binary point may lie right of its tensor's.
 pub(crate) const MAX_COARSER: u8 = 15;
@@ -36,80 +33,24 @@ pub enum AccumulatorPolicy {
     Widen,
 }
 
-/// The stored element of an activation's format.
-pub(crate) fn element(format: Format) -> Element {
-    match (format.is_signed(), format.bits) {
-        (false, ..=8) => Element::U8,
-        (true, ..=8) => Element::I8,
-        _ => Element::I16,
-    }
-}
-
-/// From an accumulator to an output: one rounding shift, one saturation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Requantization {
-    /// Right shift; a negative one multiplies.
-    pub shift: i32,
-    /// Of what the shift drops.
-    pub rounding: Rounding,
-    /// Lower bound of the output, activation included.
-    pub min: i64,
-    /// Upper bound of the output, activation included.
-    pub max: i64,
-    /// Slope below zero, as an integer of [`LEAKY_ALPHA`].
-    pub leaky: Option<i64>,
-    /// Of the output.
-    pub format: Format,
-}
-
-impl Requantization {
-    /// The specification of what follows every sum.
-    #[inline]
-    pub fn apply(&self, acc: i64) -> i64 {
-        let shifted = match self.leaky {
-            Some(alpha) if acc < 0 => {
-                let shift = self.shift + i32::from(LEAKY_ALPHA.frac);
-                shift_round(acc.saturating_mul(alpha), shift, self.rounding)
-            }
-            _ => shift_round(acc, self.shift, self.rounding),
-        };
-        shifted.clamp(self.min, self.max)
-    }
-
-    /// The same for sums whose binary point lies so many bits further right.
-    #[must_use]
-    pub fn coarser(&self, bits: u8) -> Self {
-        Self { shift: self.shift - i32::from(bits), ..self.clone() }
-    }
-
-    /// What the rounding adds at most before it shifts.
-    pub fn half(&self) -> u64 {
-        if self.rounding == Rounding::Floor || self.shift <= 0 {
-            return 0;
-        }
-        1_u64.checked_shl(self.shift.unsigned_abs() - 1).unwrap_or(u64::MAX)
-    }
-
-    /// The kernels' form of it.
-    pub(crate) fn epilogue(&self) -> Epilogue {
-        Epilogue {
-            shift: self.shift,
-            rounding: self.rounding,
-            min: self.min,
-            max: self.max,
-            leaky: self.leaky.map(|alpha| (alpha, i32::from(LEAKY_ALPHA.frac))),
-            output: element(self.format),
-        }
-    }
-}
-
-/// What an operator sees of the plan and of its place in the graph.
-#[derive(Debug)]
+/// All that the integers of one node depend on, besides its operator: what the plan says of it, and its
+/// place in the graph.
+#[derive(Clone, Debug)]
 pub struct LowerContext<'a> {
-    node: &'a Node,
-    plan: &'a Plan,
-    policy: AccumulatorPolicy,
-    target: Option<&'a Target>,
+    /// The node's name, for errors.
+    pub(super) node: &'a str,
+    /// Fused into it.
+    pub(super) activation: Activation,
+    /// What the plan says of it, where it is a layer.
+    pub(super) layer: Option<&'a LayerPlan>,
+    /// The plan's own integers of its weights.
+    pub(super) rounded: Option<&'a Rounded>,
+    /// How its requantization rounds.
+    pub(super) rounding: Rounding,
+    /// What happens to sums that are not proved.
+    pub(super) policy: AccumulatorPolicy,
+    /// Whose rules must be kept.
+    pub(super) target: Option<&'a Target>,
     /// Extents of its inputs.
     pub inputs: Vec<Shape>,
     /// Extents of its value.
@@ -121,9 +62,9 @@ pub struct LowerContext<'a> {
 }
 
 impl LowerContext<'_> {
-    /// The error for an operator without integer form here.
-    pub fn not_legal(&self, help: &'static str) -> LowerError {
-        LowerError::NotLegal { node: self.node.name.clone(), op: self.node.op.name(), help }
+    /// The error for an operator of that name without integer form here.
+    pub fn not_legal(&self, op: &'static str, help: &'static str) -> LowerError {
+        LowerError::NotLegal { node: self.node.to_owned(), op, help }
     }
 
     /// The layer's weights as integers of the plan's format: the plan's own, else rounded half to
@@ -133,13 +74,13 @@ impl LowerContext<'_> {
     /// Where the plan has no format for them or one outside 1 to 16 bits, or integers that are not
     /// of it.
     pub fn weights(&self, weights: &[f32]) -> Result<(Format, Vec<i16>), LowerError> {
-        let format = self.plan.layer(&self.node.name).and_then(|layer| layer.weights);
-        let format = check(&self.node.name, "weights", format, MAX_BITS, MAX_UNSIGNED_BITS)?;
-        if let Some(rounded) = self.plan.rounded.get(&self.node.name) {
+        let format = self.layer.and_then(|layer| layer.weights);
+        let format = check(self.node, "weights", format, MAX_BITS, MAX_UNSIGNED_BITS)?;
+        if let Some(rounded) = self.rounded {
             let range = format.min()..=format.max();
             let is_of_it = |w: &i16| range.contains(&i64::from(*w));
             if rounded.weights.len() != weights.len() || !rounded.weights.iter().all(is_of_it) {
-                return Err(LowerError::Rounded { node: self.node.name.clone(), format });
+                return Err(LowerError::Rounded { node: self.node.to_owned(), format });
             }
             return Ok((format, rounded.weights.clone()));
         }
@@ -154,9 +95,9 @@ impl LowerContext<'_> {
     /// # Errors
     /// Where there is not one a channel, one is above 15, or the target has one shift for all.
     pub fn coarser(&self, channels: usize) -> Result<Vec<u8>, LowerError> {
-        let own = self.plan.rounded.get(&self.node.name).filter(|own| own.is_by_channel());
+        let own = self.rounded.filter(|own| own.is_by_channel());
         let Some(own) = own else { return Ok(vec![]) };
-        let node = self.node.name.clone();
+        let node = self.node.to_owned();
         if own.coarser.len() != channels || own.coarser.iter().any(|&bits| bits > MAX_COARSER) {
             return Err(LowerError::Points { node, max: MAX_COARSER });
         }
@@ -168,7 +109,7 @@ impl LowerContext<'_> {
 
     /// The plan's own format of the layer's bias.
     pub fn bias_format(&self) -> Option<Format> {
-        self.plan.layer(&self.node.name).and_then(|layer| layer.bias)
+        self.layer.and_then(|layer| layer.bias)
     }
 
     /// Biases as integers at the accumulator's `scale`, each channel's less by what it is `coarser`:
@@ -178,7 +119,7 @@ impl LowerContext<'_> {
     /// Where the plan's format is outside 1 to 32 bits, or a target that stores the integers at the
     /// accumulator's scale has no width for them.
     pub fn bias(&self, bias: &[f64], scale: i32, coarser: &[u8]) -> Result<Vec<i64>, LowerError> {
-        let stored = match self.plan.rounded.get(&self.node.name) {
+        let stored = match self.rounded {
             None => self.bias_integers(bias, scale, coarser)?,
             Some(rounded) => self.bias_integers(&rounded.bias(bias), scale, coarser)?,
         };
@@ -188,7 +129,7 @@ impl LowerContext<'_> {
             let most = stored.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
             let (needed, max_bits) = (bits_for(most), target.bias_bits.widest(32));
             if needed > max_bits && self.policy == AccumulatorPolicy::Prove32 {
-                return Err(LowerError::Bias { node: self.node.name.clone(), needed, max_bits });
+                return Err(LowerError::Bias { node: self.node.to_owned(), needed, max_bits });
             }
         }
         Ok(stored)
@@ -210,14 +151,14 @@ impl LowerContext<'_> {
             let to = |(i, b): (usize, &f64)| f64_to_i64((b * exp2(scales(i))).round_ties_even());
             return Ok(bias.iter().enumerate().map(|b| to(b).clamp(-LIMIT, LIMIT)).collect());
         };
-        let own = check(&self.node.name, "bias", Some(own), 32, 32)?;
+        let own = check(self.node, "bias", Some(own), 32, 32)?;
         let to = |(i, b): (usize, &f64)| {
             let shift = scales(i) - i32::from(own.frac);
             let stored = own.quantize(*b);
             if shift >= 0 {
                 align(stored, shift.unsigned_abs())
             } else {
-                shift_round(stored, -shift, self.plan.rounding)
+                shift_round(stored, -shift, self.rounding)
             }
         };
         Ok(bias.iter().enumerate().map(|b| to(b).clamp(-LIMIT, LIMIT)).collect())
@@ -228,7 +169,7 @@ impl LowerContext<'_> {
     /// # Errors
     /// Where the shift is out of reach.
     pub fn requantization(&self, scale: i32) -> Result<Requantization, LowerError> {
-        self.requantization_of(scale, self.node.activation)
+        self.requantization_of(scale, self.activation)
     }
 
     /// From `scale` to the output, with that activation.
@@ -255,7 +196,7 @@ impl LowerContext<'_> {
                 leaky = Some(LEAKY_ALPHA.quantize(f64::from(alpha)));
             }
         }
-        let rounding = self.plan.rounding;
+        let rounding = self.rounding;
         Ok(Requantization { shift, rounding, min, max, leaky, format: self.output })
     }
 
@@ -293,7 +234,7 @@ impl LowerContext<'_> {
             .map_or((*Target::MAX_C_SHIFT.start(), *Target::MAX_C_SHIFT.end()), |target| {
                 (*target.shift.start(), *target.shift.end())
             });
-        LowerError::Shift { node: self.node.name.clone(), shift, least, most }
+        LowerError::Shift { node: self.node.to_owned(), shift, least, most }
     }
 
     /// Bits of the accumulators that must be proved.
@@ -303,20 +244,21 @@ impl LowerContext<'_> {
 
     /// How wide a sum of products must be, and the bits its worst channel needs.
     ///
-    /// `bias` is `[class, channel]`, `weights` begin with the channel, and `coarser` is each channel's
+    /// `input` is the format of what they multiply, `bias` is `[class, channel]`, `weights` begin with the channel, and `coarser` is each channel's
     /// or empty.
     ///
     /// # Errors
     /// [`LowerError::Accumulator`] with the channel, unless the policy widens.
     pub fn prove(
         &self,
+        input: Format,
         weights: &[i16],
         channels: usize,
         bias: &[i64],
         requantization: &Requantization,
         coarser: &[u8],
     ) -> Result<(Accumulate, u8), LowerError> {
-        let largest = self.formats[0].max_magnitude().unsigned_abs();
+        let largest = input.max_magnitude().unsigned_abs();
         let available = self.accumulator_bits();
         let mut worst = AccumulatorBound::default();
         for (channel, filter) in weights.chunks_exact(weights.len() / channels).enumerate() {
@@ -333,7 +275,7 @@ impl LowerContext<'_> {
                     .plus(half);
             if !bound.fits(available) && self.policy == AccumulatorPolicy::Prove32 {
                 return Err(LowerError::Accumulator {
-                    node: self.node.name.clone(),
+                    node: self.node.to_owned(),
                     channel,
                     needed: bound.bits(),
                     available,
@@ -355,7 +297,7 @@ impl LowerContext<'_> {
         let (needed, available) = (bits_for(bound), self.accumulator_bits());
         if needed > available && self.policy == AccumulatorPolicy::Prove32 {
             return Err(LowerError::Accumulator {
-                node: self.node.name.clone(),
+                node: self.node.to_owned(),
                 channel: 0,
                 needed,
                 available,
@@ -365,7 +307,7 @@ impl LowerContext<'_> {
     }
 }
 
-fn check(
+pub(super) fn check(
     node: &str,
     kind: &'static str,
     format: Option<Format>,
@@ -378,157 +320,4 @@ fn check(
     let refused =
         |_| LowerError::Width { node: node.to_owned(), kind, bits: format.bits, max_bits, hint };
     format.checked(max_bits).map_err(refused)
-}
-
-/// Refuses a plan that names what the graph does not have.
-///
-/// # Errors
-/// [`LowerError::UnknownTensor`].
-pub(crate) fn check_names(graph: &Graph, plan: &Plan) -> Result<(), LowerError> {
-    let layers = plan.layers.iter().map(|layer| (&layer.name, true));
-    let others = plan.others.keys().map(|name| (name, false));
-    for (name, is_layer) in layers.chain(others) {
-        let found = graph.find(name).is_some_and(|id| graph.nodes[id].op.is_layer() == is_layer);
-        if !found {
-            let nodes = graph.nodes.iter().filter(|node| node.op.is_layer() == is_layer);
-            let known = nodes.map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(LowerError::UnknownTensor { name: name.clone(), known });
-        }
-    }
-    Ok(())
-}
-
-/// The format of every node's value in integer semantics.
-///
-/// # Errors
-/// Where the plan lacks one, has one that is not allowed, names what the graph does not have, or its
-/// quantizer has no integer form.
-pub fn output_formats(graph: &Graph, plan: &Plan) -> Result<Vec<Format>, LowerError> {
-    check_names(graph, plan)?;
-    if plan.quantizer != Quantizer::Uniform {
-        return Err(LowerError::Quantizer { quantizer: plan.quantizer.name() });
-    }
-    let mut formats: Vec<Format> = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
-        let inputs: Vec<Format> = node.inputs.iter().map(|&input| formats[input]).collect();
-        let own = plan.others.get(&node.name).copied();
-        let format = match &node.op {
-            Op::Input(_) => Some(plan.input),
-            Op::Conv(_) | Op::Gemm(_) => plan.layer(&node.name).and_then(|layer| layer.activation),
-            Op::Add(_) => own,
-            Op::Concat(_) => own.or_else(|| Some(lossless(&inputs))),
-            Op::AveragePool(_) | Op::GlobalAveragePool(_) | Op::LeakyRelu(_) => {
-                own.or(Some(inputs[0]))
-            }
-            Op::Relu(_) | Op::Clip(_) => own.or_else(|| Some(without_sign(&node.op, inputs[0]))),
-            Op::MaxPool(_)
-            | Op::GlobalMaxPool(_)
-            | Op::Reshape(_)
-            | Op::Pad(_)
-            | Op::Affine(_)
-            | Op::Softmax(_) => Some(inputs[0]),
-        };
-        let kind = if node.op.is_layer() { "activation" } else { "result" };
-        formats.push(check(&node.name, kind, format, MAX_BITS, MAX_UNSIGNED_BITS)?);
-    }
-    Ok(formats)
-}
-
-/// The finest and widest of several formats, so that each fits without loss where 16 bits allow;
-/// else the finest that covers the widest.
-fn lossless(inputs: &[Format]) -> Format {
-    let signed = inputs.iter().any(|f| f.is_signed());
-    let frac = inputs.iter().map(|f| f.frac).max().unwrap_or(0);
-    // Bits left of the binary point, the sign included where the result has one.
-    let whole = |f: &Format| {
-        let sign = i32::from(signed && !f.is_signed());
-        i32::from(f.bits) - i32::from(f.frac) + sign
-    };
-    let whole = inputs.iter().map(whole).max().unwrap_or(1);
-    let max = i32::from(if signed { MAX_BITS } else { MAX_UNSIGNED_BITS });
-    let bits = (whole + i32::from(frac)).clamp(1, max);
-    let frac = i8::try_from(bits - whole).unwrap_or(frac).min(frac);
-    let full = inputs.iter().any(|f| f.range == Range::Full);
-    let range = match (signed, full) {
-        (false, _) => Range::Unsigned,
-        (true, true) => Range::Full,
-        (true, false) => Range::Narrow,
-    };
-    Format { bits: u8::try_from(bits).unwrap_or(MAX_BITS), frac, range }
-}
-
-/// The input's format, without its sign where the result has none.
-fn without_sign(op: &Op, input: Format) -> Format {
-    let nonnegative = match op {
-        Op::Clip(clip) => clip.min >= 0.0,
-        _ => true,
-    };
-    if nonnegative && input.is_signed() {
-        Format::unsigned((input.bits - 1).max(1), input.frac)
-    } else {
-        input
-    }
-}
-
-/// The integer network of a graph (prepared for integer semantics) under a plan.
-///
-/// # Errors
-/// [`LowerError`] naming the node.
-pub fn lower(
-    graph: &Graph,
-    plan: &Plan,
-    policy: AccumulatorPolicy,
-) -> Result<FixedGraph, LowerError> {
-    let formats = output_formats(graph, plan)?;
-    lower_nodes(graph, plan, policy, &formats, None)
-}
-
-/// As [`lower`], for a target: its accumulators are what must be proved, and its rules must be kept.
-///
-/// # Errors
-/// [`LowerError`] naming the node; [`LowerError::Refused`] with the rule that the target has.
-pub fn lower_for(
-    graph: &Graph,
-    plan: &Plan,
-    policy: AccumulatorPolicy,
-    target: &Target,
-) -> Result<FixedGraph, LowerError> {
-    let formats = output_formats(graph, plan)?;
-    target
-        .check(graph, plan, &formats)
-        .and_then(|()| lower_nodes(graph, plan, policy, &formats, Some(target)))
-        .map_err(|error| target.refusal(error))
-}
-
-fn lower_nodes(
-    graph: &Graph,
-    plan: &Plan,
-    policy: AccumulatorPolicy,
-    formats: &[Format],
-    target: Option<&Target>,
-) -> Result<FixedGraph, LowerError> {
-    let lower_node = |id: NodeId| {
-        let node = &graph.nodes[id];
-        let context = LowerContext {
-            node,
-            plan,
-            policy,
-            target,
-            inputs: graph.input_shapes(id),
-            shape: node.shape,
-            formats: node.inputs.iter().map(|&input| formats[input]).collect(),
-            output: formats[id],
-        };
-        let op = node.op.lower(&context)?;
-        Ok(FixedNode {
-            name: node.name.clone(),
-            accumulator_bits: op.accumulator_bits(),
-            op,
-            inputs: node.inputs.clone(),
-            shape: node.shape,
-            format: formats[id],
-        })
-    };
-    let nodes = (0..graph.nodes.len()).map(lower_node).collect::<Result<_, LowerError>>()?;
-    Ok(FixedGraph { name: graph.name.clone(), nodes, output: graph.output })
 }

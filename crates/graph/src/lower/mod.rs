@@ -1,0 +1,99 @@
+//! From a graph and a plan to integers.
+
+mod context;
+mod formats;
+mod requantization;
+
+pub(crate) use context::MAX_BITS;
+pub use context::{AccumulatorPolicy, LowerContext};
+pub(crate) use formats::check_names;
+pub use formats::output_formats;
+pub use requantization::Requantization;
+pub(crate) use requantization::{LEAKY_ALPHA, element};
+
+use crate::{
+    error::LowerError,
+    fixed_graph::{FixedGraph, FixedNode},
+    graph::{Graph, NodeId},
+    plan::Plan,
+    target::Target,
+};
+use fixedwise_fixed::Format;
+
+/// The integer network of a graph (prepared for integer semantics) under a plan.
+///
+/// # Errors
+/// [`LowerError`] naming the node.
+pub fn lower(
+    graph: &Graph,
+    plan: &Plan,
+    policy: AccumulatorPolicy,
+) -> Result<FixedGraph, LowerError> {
+    let formats = output_formats(graph, plan)?;
+    lower_nodes(graph, plan, policy, &formats, None)
+}
+
+/// As [`lower`], for a target: its accumulators are what must be proved, and its rules must be kept.
+///
+/// # Errors
+/// [`LowerError`] naming the node; [`LowerError::Refused`] with the rule that the target has.
+pub fn lower_for(
+    graph: &Graph,
+    plan: &Plan,
+    policy: AccumulatorPolicy,
+    target: &Target,
+) -> Result<FixedGraph, LowerError> {
+    let formats = output_formats(graph, plan)?;
+    target
+        .check(graph, plan, &formats)
+        .and_then(|()| lower_nodes(graph, plan, policy, &formats, Some(target)))
+        .map_err(|error| target.refusal(error))
+}
+
+fn lower_nodes(
+    graph: &Graph,
+    plan: &Plan,
+    policy: AccumulatorPolicy,
+    formats: &[Format],
+    target: Option<&Target>,
+) -> Result<FixedGraph, LowerError> {
+    let lower_node = |id: NodeId| {
+        let node = &graph.nodes[id];
+        let op = node.op.lower(&context(graph, id, plan, policy, formats, target))?;
+        Ok(FixedNode {
+            name: node.name.clone(),
+            accumulator_bits: op.accumulator_bits(),
+            op,
+            inputs: node.inputs.clone(),
+            shape: node.shape,
+            format: formats[id],
+        })
+    };
+    let nodes = (0..graph.nodes.len()).map(lower_node).collect::<Result<_, LowerError>>()?;
+    Ok(FixedGraph { name: graph.name.clone(), nodes, output: graph.output })
+}
+
+/// What the integers of one node depend on; `formats` are those of all nodes' values.
+fn context<'a>(
+    graph: &'a Graph,
+    id: NodeId,
+    plan: &'a Plan,
+    policy: AccumulatorPolicy,
+    formats: &[Format],
+    target: Option<&'a Target>,
+) -> LowerContext<'a> {
+    let node = &graph.nodes[id];
+    LowerContext {
+        node: &node.name,
+        activation: node.activation,
+        layer: plan.layer(&node.name),
+        rounded: plan.rounded.get(&node.name).map(|rounded| &**rounded),
+        rounding: plan.rounding,
+        policy,
+        target,
+        inputs: graph.input_shapes(id),
+        shape: node.shape,
+        formats: node.inputs.iter().map(|&input| formats[input]).collect(),
+        output: formats[id],
+    }
+}
