@@ -176,15 +176,23 @@ impl Op {
 
     /// Its attributes, where it is that operator.
     pub fn get<T: Operator>(&self) -> Option<&T> {
-        (&*self.0 as &dyn Any).downcast_ref()
+        let operator: &dyn Any = &*self.0;
+        operator.downcast_ref()
     }
 
     /// Its attributes to change, where it is that operator.
     pub fn get_mut<T: Operator>(&mut self) -> Option<&mut T> {
-        if self.is::<T>() { (self.edit() as &mut dyn Any).downcast_mut() } else { None }
+        if !self.is::<T>() {
+            return None;
+        }
+        let operator: &mut dyn Any = self.edit();
+        operator.downcast_mut()
     }
 
     /// What it multiplies with and adds, to change, where it is a layer.
+    ///
+    /// # Panics
+    /// Where the operator gives its parameters but does not let them be changed.
     pub fn parameters_mut(&mut self) -> Option<ParametersMut<'_>> {
         self.is_layer().then(|| {
             self.edit().parameters_mut().expect("what has parameters lets them be changed")

@@ -3,8 +3,6 @@
 use crate::{
     emit::c::{COptions, Core, WeightStorage},
     error::LowerError,
-    graph::Graph,
-    plan::Plan,
 };
 use fixedwise_fixed::{Format, Range, Rounding};
 use std::ops::RangeInclusive;
@@ -113,7 +111,7 @@ pub struct Target {
 
 impl Target {
     /// Widest weights and signed activations.
-    pub const MAX_BITS: u8 = crate::lower::MAX_BITS;
+    pub const MAX_BITS: u8 = 16;
     /// Widest biases.
     pub const MAX_BIAS_BITS: u8 = 32;
     /// Shifts that the executor knows.
@@ -133,33 +131,23 @@ impl Target {
         Some(COptions { core, weights, packs_activations, ..COptions::new(name) })
     }
 
-    /// Refuses a plan whose formats or rounding this target has no form of; `formats` are those of
-    /// the nodes' values.
+    /// Refuses a rounding that this target does not have.
     ///
     /// # Errors
-    /// [`LowerError::Width`], [`LowerError::SignedRange`] or [`LowerError::Rounding`].
-    pub(crate) fn check(
-        &self,
-        graph: &Graph,
-        plan: &Plan,
-        formats: &[Format],
-    ) -> Result<(), LowerError> {
-        if !self.rounding.contains(&plan.rounding) {
-            return Err(LowerError::Rounding { rounding: rounding_name(plan.rounding) });
+    /// [`LowerError::Rounding`].
+    pub(crate) fn check_rounding(&self, rounding: Rounding) -> Result<(), LowerError> {
+        if self.rounding.contains(&rounding) {
+            Ok(())
+        } else {
+            Err(LowerError::Rounding { rounding: rounding_name(rounding) })
         }
-        for (node, &format) in graph.nodes.iter().zip(formats) {
-            self.check_format(&node.name, "activation", format)?;
-            let Some(layer) = plan.layer(&node.name) else { continue };
-            for (kind, format) in [("weights", layer.weights), ("bias", layer.bias)] {
-                if let Some(format) = format {
-                    self.check_format(&node.name, kind, format)?;
-                }
-            }
-        }
-        Ok(())
     }
 
-    fn check_format(
+    /// Refuses a format of a node's weights, bias or activation that this target has no form of.
+    ///
+    /// # Errors
+    /// [`LowerError::Width`] or [`LowerError::SignedRange`].
+    pub(crate) fn check_format(
         &self,
         node: &str,
         kind: &'static str,

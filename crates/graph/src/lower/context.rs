@@ -15,14 +15,14 @@ use fixedwise_fixed::{
 use fixedwise_kernels::Accumulate;
 
 /// Widest weights and signed activations.
-pub(crate) const MAX_BITS: u8 = 16;
+pub(super) const MAX_BITS: u8 = Target::MAX_BITS;
 /// Widest unsigned activations: they are stored as signed 16-bit integers.
-pub(crate) const MAX_UNSIGNED_BITS: u8 = 15;
+pub(super) const MAX_UNSIGNED_BITS: u8 = 15;
 /// Bits of the accumulators a plan must prove.
-pub(crate) const ACCUMULATOR_BITS: u8 = 32;
+const ACCUMULATOR_BITS: u8 = 32;
 
 /// Bits by which a channel's binary point may lie right of its tensor's.
-pub(crate) const MAX_COARSER: u8 = 15;
+const MAX_COARSER: u8 = 15;
 
 /// What happens to a sum that cannot be proved to fit 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

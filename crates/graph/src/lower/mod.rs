@@ -4,7 +4,6 @@ mod context;
 mod formats;
 mod requantization;
 
-pub(crate) use context::MAX_BITS;
 pub use context::{AccumulatorPolicy, LowerContext};
 pub(crate) use formats::check_names;
 pub use formats::output_formats;
@@ -44,10 +43,30 @@ pub fn lower_for(
     target: &Target,
 ) -> Result<FixedGraph, LowerError> {
     let formats = output_formats(graph, plan)?;
-    target
-        .check(graph, plan, &formats)
+    check(target, graph, plan, &formats)
         .and_then(|()| lower_nodes(graph, plan, policy, &formats, Some(target)))
         .map_err(|error| target.refusal(error))
+}
+
+/// Refuses a plan whose formats or rounding a target has no form of; `formats` are those of the nodes'
+/// values.
+fn check(
+    target: &Target,
+    graph: &Graph,
+    plan: &Plan,
+    formats: &[Format],
+) -> Result<(), LowerError> {
+    target.check_rounding(plan.rounding)?;
+    for (node, &format) in graph.nodes.iter().zip(formats) {
+        target.check_format(&node.name, "activation", format)?;
+        let Some(layer) = plan.layer(&node.name) else { continue };
+        for (kind, format) in [("weights", layer.weights), ("bias", layer.bias)] {
+            if let Some(format) = format {
+                target.check_format(&node.name, kind, format)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn lower_nodes(

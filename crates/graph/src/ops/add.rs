@@ -1,9 +1,14 @@
-use super::affine;
+use super::{affine, reshape::relabeled};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
-    import::{Attributes, Import, Value, keras, node_error},
+    import::{
+        builder::Value,
+        keras::layer::Layer,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
     lower::{LowerContext, Requantization},
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::Shape,
@@ -121,38 +126,38 @@ impl FixedOperator for FixedAdd {
 }
 
 /// Source: ONNX `Add`, opset 14.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
-    if import.is_constant(node, 0) || import.is_constant(node, 1) {
-        return affine::import_add(import, node);
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    if reader.is_constant(node, 0) || reader.is_constant(node, 1) {
+        return affine::import_add(reader, node);
     }
     Attributes::new(node).finish()?;
-    let (a, b) = (import.value(node, 0)?, import.value(node, 1)?);
-    if a.axes.len() != b.axes.len() || import.shape(&a).len() != import.shape(&b).len() {
+    let (a, b) = (reader.value(node, 0)?, reader.value(node, 1)?);
+    if a.axes.len() != b.axes.len() || reader.shape(&a).len() != reader.shape(&b).len() {
         return Err(node_error(
             node,
             &format!(
                 "adds values of {} and {}; broadcasting is supported for constants only",
-                import.shape(&a),
-                import.shape(&b)
+                reader.shape(&a),
+                reader.shape(&b)
             ),
         ));
     }
     let axes = a.axes.clone();
-    let b = import.relabel(node, b, axes.clone())?;
-    import.push(node, Add, vec![a.node, b.node], axes)
+    let b = relabeled(reader, node, b, axes.clone())?;
+    reader.push(node, Add, vec![a.node, b.node], axes)
 }
 
 /// Source: ONNX `Sum`, opset 13, of one or two values.
-pub(super) fn import_sum(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import_sum(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     match node.inputs.len() {
-        1 => import.alias(node, 0),
-        2 => self::import(import, node),
+        1 => reader.alias(node, 0),
+        2 => import(reader, node),
         n => Err(node_error(node, &format!("adds {n} values; at most two are supported"))),
     }
 }
 
 /// Source: Keras `Add`, of two or more values of one shape.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let values = layer.values()?;
     let first = &values[0];
     let mut sum = first.node;
@@ -168,7 +173,7 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
             layer.push(Add, vec![sum, value.node])?
         } else {
             let name = format!("{}_{i}", layer.name());
-            layer.import.push_node(&name, Add, vec![sum, value.node])?
+            layer.builder.push(&name, Add, vec![sum, value.node])?
         };
     }
     Ok(Value { node: sum, axes: first.axes.clone() })

@@ -1,7 +1,12 @@
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
-    import::{Attributes, Import, Value, keras, node_error},
+    import::{
+        builder::Value,
+        keras::layer::Layer,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
     lower::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::Shape,
@@ -70,15 +75,15 @@ impl Operator for Affine {
 }
 
 /// Source: ONNX `Mul`, opset 14, by a constant.
-pub(super) fn import_mul(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
-    let (position, constant) = by_constant(import, node)?;
+pub(super) fn import_mul(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    let (position, constant) = by_constant(reader, node)?;
     let shift = vec![0.0; constant.len()];
-    push(import, node, position, Affine { scale: constant, shift })
+    push(reader, node, position, Affine { scale: constant, shift })
 }
 
 /// Source: ONNX `Div`, opset 14, by a constant.
-pub(super) fn import_div(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
-    let (position, constant) = by_constant(import, node)?;
+pub(super) fn import_div(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    let (position, constant) = by_constant(reader, node)?;
     if position == 1 {
         return Err(node_error(node, "a constant divided by a value is not supported"));
     }
@@ -87,7 +92,7 @@ pub(super) fn import_div(import: &mut Import, node: &onnx::Node) -> Result<(), I
     }
     let shift = vec![0.0; constant.len()];
     push(
-        import,
+        reader,
         node,
         position,
         Affine { scale: constant.iter().map(|x| 1.0 / x).collect(), shift },
@@ -95,26 +100,26 @@ pub(super) fn import_div(import: &mut Import, node: &onnx::Node) -> Result<(), I
 }
 
 /// Source: ONNX `Sub`, opset 14, of or from a constant.
-pub(super) fn import_sub(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
-    let (position, constant) = by_constant(import, node)?;
+pub(super) fn import_sub(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    let (position, constant) = by_constant(reader, node)?;
     let op = if position == 0 {
         Affine { scale: vec![1.0; constant.len()], shift: constant.iter().map(|x| -x).collect() }
     } else {
         Affine { scale: vec![-1.0; constant.len()], shift: constant }
     };
-    push(import, node, position, op)
+    push(reader, node, position, op)
 }
 
 /// Source: ONNX `Add`, opset 14, of a constant.
-pub(super) fn import_add(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
-    let (position, constant) = by_constant(import, node)?;
-    push(import, node, position, Affine { scale: vec![1.0; constant.len()], shift: constant })
+pub(super) fn import_add(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    let (position, constant) = by_constant(reader, node)?;
+    push(reader, node, position, Affine { scale: vec![1.0; constant.len()], shift: constant })
 }
 
 /// Which input is the value, and the other one's elements, one for each of its channels.
-fn by_constant(import: &Import, node: &onnx::Node) -> Result<(usize, Vec<f64>), ImportError> {
+fn by_constant(reader: &Reader, node: &onnx::Node) -> Result<(usize, Vec<f64>), ImportError> {
     Attributes::new(node).finish()?;
-    let position = match (import.is_constant(node, 0), import.is_constant(node, 1)) {
+    let position = match (reader.is_constant(node, 0), reader.is_constant(node, 1)) {
         (false, true) => 0,
         (true, false) => 1,
         (false, false) => {
@@ -124,23 +129,23 @@ fn by_constant(import: &Import, node: &onnx::Node) -> Result<(usize, Vec<f64>), 
             return Err(node_error(node, "has constant inputs only; simplify the model"));
         }
     };
-    let value = import.value(node, position)?;
-    let constant = import.channel_constant(node, 1 - position, &value)?;
+    let value = reader.value(node, position)?;
+    let constant = reader.channel_constant(node, 1 - position, &value)?;
     Ok((position, constant.into_iter().map(f64::from).collect()))
 }
 
 fn push(
-    import: &mut Import,
+    reader: &mut Reader,
     node: &onnx::Node,
     position: usize,
     op: Affine,
 ) -> Result<(), ImportError> {
-    let value = import.value(node, position)?;
-    import.push_like(node, op, &value)
+    let value = reader.value(node, position)?;
+    reader.push_like(node, op, &value)
 }
 
 /// Source: Keras `Rescaling`.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.value()?;
     let channels = layer.shape(&value).c;
     let scale = channel_numbers(layer, "scale", channels)?;
@@ -151,7 +156,7 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
 
 /// An option that is one number, or one for each channel.
 fn channel_numbers(
-    layer: &mut keras::Layer,
+    layer: &mut Layer,
     option: &str,
     channels: usize,
 ) -> Result<Option<Vec<f64>>, ImportError> {

@@ -1,9 +1,11 @@
-use super::{Window, conv};
+use super::{Window, conv, reshape::image};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
-    import::{Attributes, Import, Value, keras},
+    import::{
+        builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
+    },
     lower::{LowerContext, Requantization},
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     scale_shift::ScaleShift,
@@ -251,19 +253,19 @@ impl FixedOperator for FixedAveragePool {
 }
 
 /// Source: ONNX `AveragePool`, opset 19.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
-    let value = import.image(node, 0)?;
-    let image = import.shape(&value);
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    let value = image(reader, node, 0)?;
+    let image = reader.shape(&value);
     let mut attributes = Attributes::new(node);
     let mut window = conv::import_window(&mut attributes, image, value.axes.len() - 2, None)?;
     window.ceil = attributes.int("ceil_mode", 0)? != 0;
     let include_pad = attributes.int("count_include_pad", 0)? != 0;
     attributes.finish()?;
-    import.push_like(node, AveragePool { window, include_pad }, &value)
+    reader.push_like(node, AveragePool { window, include_pad }, &value)
 }
 
 /// Source: Keras `AveragePooling2D`; padding does not count.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.image()?;
     let window = layer.window("pool_size", None, layer.shape(&value))?;
     layer.push_like(AveragePool { window, include_pad: false }, &value)

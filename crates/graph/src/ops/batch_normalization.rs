@@ -3,33 +3,38 @@
 use super::Affine;
 use crate::{
     error::ImportError,
-    import::{Attributes, Import, Value, keras, node_error},
+    import::{
+        builder::Value,
+        keras::layer::Layer,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
 };
 use fixedwise_codec::onnx;
 
 /// `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`, taken in as an [`Affine`].
 ///
 /// Source: ONNX `BatchNormalization`, opset 15, inference.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let epsilon = f64::from(attributes.float("epsilon", 1e-5)?);
     attributes.float("momentum", 0.9)?;
     attributes.int_must_be("training_mode", 0, "export the model for inference")?;
     attributes.int_must_be("spatial", 1, "only one statistic a channel is supported")?;
     attributes.finish()?;
-    let value = import.value(node, 0)?;
-    let channels = import.shape(&value).c;
-    Import::check_channel_axis(node, &value)?;
+    let value = reader.value(node, 0)?;
+    let channels = reader.shape(&value).c;
+    Reader::check_channel_axis(node, &value)?;
     let [gamma, beta, mean, variance] =
-        [1, 2, 3, 4].map(|i| import.float_vector(node, i, channels));
+        [1, 2, 3, 4].map(|i| reader.float_vector(node, i, channels));
     let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
     let op = affine(&gamma, &beta, &mean, &variance, epsilon)
         .map_err(|problem| node_error(node, &problem))?;
-    import.push_like(node, op, &value)
+    reader.push_like(node, op, &value)
 }
 
 /// Source: Keras `BatchNormalization`, at inference.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.ignore(&["momentum", "synchronized", "renorm_clipping", "renorm_momentum", "fused"]);
     layer.must_be("renorm", &false.into(), "only plain batch normalization is supported")?;
     layer.must_be("virtual_batch_size", &().into(), "it must be null")?;

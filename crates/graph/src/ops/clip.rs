@@ -2,7 +2,10 @@ use super::relu::{alone, element_wise, one};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
-    import::{Attributes, Import, node_error},
+    import::{
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
     lower::LowerContext,
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::{Activation, Shape},
@@ -63,13 +66,13 @@ impl Operator for Clip {
 }
 
 /// Source: ONNX `Clip`, opset 13.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    let value = import.value(node, 0)?;
+    let value = reader.value(node, 0)?;
     let mut bounds = [f32::NEG_INFINITY, f32::INFINITY];
     for (position, bound) in [1, 2].into_iter().zip(&mut bounds) {
-        if Import::has_input(node, position) {
-            *bound = match &import.constant(node, position)?.data {
+        if Reader::has_input(node, position) {
+            *bound = match &reader.constant(node, position)?.data {
                 onnx::TensorData::F32(x) if x.len() == 1 && !x[0].is_nan() => x[0],
                 _ => return Err(node_error(node, "its bounds must be one number each")),
             };
@@ -77,5 +80,5 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     }
     let [min, max] = bounds;
     // Where the bounds cross, ONNX lets the upper one win.
-    import.push_like(node, Clip { min: min.min(max), max }, &value)
+    reader.push_like(node, Clip { min: min.min(max), max }, &value)
 }

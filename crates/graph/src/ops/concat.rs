@@ -1,8 +1,15 @@
+use super::reshape::relabeled;
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
-    import::{Attributes, Axis, Import, Value, keras, node_error},
+    import::{
+        axes::{Axis, axis_index},
+        builder::Value,
+        keras::layer::Layer,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
     lower::{LowerContext, Requantization},
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     scale_shift::ScaleShift,
@@ -144,20 +151,20 @@ impl FixedOperator for FixedConcat {
 }
 
 /// Source: ONNX `Concat`, opset 13.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let axis = attributes.optional_int("axis")?;
     attributes.finish()?;
-    let first = import.value(node, 0)?;
+    let first = reader.value(node, 0)?;
     let mut inputs = Vec::with_capacity(node.inputs.len());
     for position in 0..node.inputs.len() {
-        let value = import.value(node, position)?;
+        let value = reader.value(node, position)?;
         if value.axes.len() != first.axes.len() {
             return Err(node_error(node, "joins values with different numbers of axes"));
         }
-        inputs.push(import.relabel(node, value, first.axes.clone())?.node);
+        inputs.push(relabeled(reader, node, value, first.axes.clone())?.node);
     }
-    let axis = axis.and_then(|axis| crate::import::axis_index(axis, first.axes.len()));
+    let axis = axis.and_then(|axis| axis_index(axis, first.axes.len()));
     let axis = match axis.map(|axis| first.axes[axis]) {
         Some(Axis::Row) => 0,
         Some(Axis::Column) => 1,
@@ -165,11 +172,11 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
         Some(Axis::Batch) => return Err(node_error(node, "joins along the batch")),
         None => return Err(node_error(node, "`axis` is missing or outside its input's axes")),
     };
-    import.push(node, Concat { axis }, inputs, first.axes)
+    reader.push(node, Concat { axis }, inputs, first.axes)
 }
 
 /// Source: Keras `Concatenate`.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let values = layer.values()?;
     let axes = values[0].axes.clone();
     if values.iter().any(|value| value.axes != axes) {
@@ -177,7 +184,7 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
     }
     let option = layer.take("axis");
     let axis = option.map_or(Some(-1), serde_json::Value::as_i64);
-    let axis = axis.and_then(|axis| crate::import::axis_index(axis, axes.len()));
+    let axis = axis.and_then(|axis| axis_index(axis, axes.len()));
     let axis = match axis.map(|axis| axes[axis]) {
         Some(Axis::Row) => 0,
         Some(Axis::Column) => 1,

@@ -2,12 +2,15 @@
 
 use crate::{
     error::ImportError,
-    import::{Attributes, Import, node_error},
+    import::{
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
 };
 use fixedwise_codec::onnx;
 
 /// Source: ONNX `Constant`, opset 13.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let tensor = if let Some(tensor) = attributes.tensor("value")? {
         tensor
@@ -26,18 +29,18 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
         ));
     };
     attributes.finish()?;
-    import.set_constant(node, tensor)
+    reader.set_constant(node, tensor)
 }
 
 /// Source: ONNX `ConstantOfShape`, opset 9.
-pub(super) fn import_of_shape(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import_of_shape(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     /// More elements than any weight tensor of an embedded network.
     const MAX_ELEMENTS: usize = 1 << 28;
     let mut attributes = Attributes::new(node);
     let value = attributes.tensor("value")?;
     attributes.finish()?;
     let dims: Option<Vec<usize>> =
-        import.int_constant(node, 0)?.iter().map(|&d| usize::try_from(d).ok()).collect();
+        reader.int_constant(node, 0)?.iter().map(|&d| usize::try_from(d).ok()).collect();
     let elements = dims.as_ref().and_then(|dims| {
         dims.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MAX_ELEMENTS)
     });
@@ -50,5 +53,5 @@ pub(super) fn import_of_shape(import: &mut Import, node: &onnx::Node) -> Result<
         Some(onnx::TensorData::I64(x)) if x.len() == 1 => onnx::TensorData::I64(vec![x[0]; n]),
         Some(_) => return Err(node_error(node, "`value` must be one float or integer")),
     };
-    import.set_constant(node, onnx::Tensor { dims, data })
+    reader.set_constant(node, onnx::Tensor { dims, data })
 }

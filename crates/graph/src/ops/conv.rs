@@ -1,9 +1,14 @@
-use super::Window;
+use super::{Window, reshape::image};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
-    import::{Attributes, Import, Value, keras, node_error},
+    import::{
+        builder::Value,
+        keras::layer::Layer,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
     lower::{LowerContext, Requantization},
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     parameters::{Parameters, ParametersMut},
@@ -378,11 +383,11 @@ pub(super) fn import_window(
 }
 
 /// Source: ONNX `Conv`, opset 11.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
-    let value = import.image(node, 0)?;
-    let image = import.shape(&value);
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    let value = image(reader, node, 0)?;
+    let image = reader.shape(&value);
     let axes = value.axes.len() - 2;
-    let (dims, data) = import.float_constant(node, 1)?;
+    let (dims, data) = reader.float_constant(node, 1)?;
     if dims.len() != axes + 2 || dims.contains(&0) {
         return Err(node_error(node, &format!("weights of extents {dims:?} do not fit its input")));
     }
@@ -413,17 +418,17 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
             weights.extend((0..group_channels).map(|i| filter[i * taps + tap]));
         }
     }
-    let bias = if Import::has_input(node, 2) {
-        import.float_vector(node, 2, channels)?
+    let bias = if Reader::has_input(node, 2) {
+        reader.float_vector(node, 2, channels)?
     } else {
         vec![0.0; channels]
     };
     let op = Conv { window, groups, channels, weights, bias, tap_bias: vec![] };
-    import.push_like(node, op, &value)
+    reader.push_like(node, op, &value)
 }
 
 /// What the convolutions of Keras share: strides, padding, dilation, and the kernel's extents.
-fn keras_window(layer: &mut keras::Layer) -> Result<(Value, Window), ImportError> {
+fn keras_window(layer: &mut Layer) -> Result<(Value, Window), ImportError> {
     let value = layer.image()?;
     let window = layer.window("kernel_size", Some([1, 1]), layer.shape(&value))?;
     Ok((value, window))
@@ -431,7 +436,7 @@ fn keras_window(layer: &mut keras::Layer) -> Result<(Value, Window), ImportError
 
 /// A depthwise kernel `[kh, kw, channel, multiple]` as `[channel * multiple, kh, kw]`.
 fn depthwise(
-    layer: &mut keras::Layer,
+    layer: &mut Layer,
     window: &Window,
     channels: usize,
 ) -> Result<(Vec<f32>, usize), ImportError> {
@@ -448,7 +453,7 @@ pub(super) fn last_axis_first(kernel: &[f32], n: usize) -> Vec<f32> {
 }
 
 /// Source: Keras `Conv2D`.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let (value, window) = keras_window(layer)?;
     let Some(channels) = layer.count("filters")? else {
         return Err(layer.error("its option `filters` is missing"));
@@ -471,7 +476,7 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
 }
 
 /// Source: Keras `DepthwiseConv2D`.
-pub(super) fn from_keras_depthwise(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras_depthwise(layer: &mut Layer) -> Result<Value, ImportError> {
     // What an older Keras writes of the layer it derives this one from.
     layer.must_be("groups", &1.into(), "the channels are the groups")?;
     layer.ignore(&["filters"]);
@@ -485,7 +490,7 @@ pub(super) fn from_keras_depthwise(layer: &mut keras::Layer) -> Result<Value, Im
 }
 
 /// Source: Keras `SeparableConv2D`: a depthwise convolution, then one of single pixels.
-pub(super) fn from_keras_separable(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras_separable(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.must_be("groups", &1.into(), "the channels are the groups")?;
     let (value, window) = keras_window(layer)?;
     let groups = layer.shape(&value).c;
@@ -493,7 +498,7 @@ pub(super) fn from_keras_separable(layer: &mut keras::Layer) -> Result<Value, Im
     let bias = vec![0.0; between];
     let op = Conv { window, groups, channels: between, weights, bias, tap_bias: vec![] };
     let name = format!("{}_depthwise", layer.name());
-    let node = layer.import.push_node(&name, op, vec![value.node])?;
+    let node = layer.builder.push(&name, op, vec![value.node])?;
     let Some(channels) = layer.count("filters")? else {
         return Err(layer.error("its option `filters` is missing"));
     };

@@ -2,7 +2,12 @@ use super::{Add, Conv, Window, conv};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
-    import::{Attributes, Import, Value, keras, node_error},
+    import::{
+        builder::Value,
+        keras::layer::Layer,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
     lower::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     parameters::{Parameters, ParametersMut},
@@ -111,9 +116,9 @@ impl Operator for Gemm {
 }
 
 /// The vector an input is, and its number of elements.
-fn vector(import: &Import, node: &onnx::Node) -> Result<(Value, usize), ImportError> {
-    let value = import.value(node, 0)?;
-    let shape = import.shape(&value);
+fn vector(reader: &Reader, node: &onnx::Node) -> Result<(Value, usize), ImportError> {
+    let value = reader.value(node, 0)?;
+    let shape = reader.shape(&value);
     if value.axes.len() != 2 || shape.len() != shape.c {
         return Err(node_error(node, "its input must be [batch, features]; flatten it first"));
     }
@@ -122,13 +127,13 @@ fn vector(import: &Import, node: &onnx::Node) -> Result<(Value, usize), ImportEr
 
 /// A constant matrix as `[output, input]`, with its number of outputs.
 fn matrix(
-    import: &Import,
+    reader: &Reader,
     node: &onnx::Node,
     inputs: usize,
     transposed: bool,
     factor: f32,
 ) -> Result<(Vec<f32>, usize), ImportError> {
-    let (dims, data) = import.float_constant(node, 1)?;
+    let (dims, data) = reader.float_constant(node, 1)?;
     let (found, outputs) = match dims {
         [a, b] if transposed => (*b, *a),
         [a, b] => (*a, *b),
@@ -147,55 +152,55 @@ fn matrix(
 }
 
 /// Source: ONNX `Gemm`, opset 13.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let alpha = attributes.float("alpha", 1.0)?;
     let beta = attributes.float("beta", 1.0)?;
     attributes.int_must_be("transA", 0, "the first input must be [batch, features]")?;
     let transposed = attributes.int("transB", 0)? != 0;
     attributes.finish()?;
-    let (value, inputs) = vector(import, node)?;
-    let (weights, outputs) = matrix(import, node, inputs, transposed, alpha)?;
-    if Import::has_input(node, 2) && !import.is_constant(node, 2) {
+    let (value, inputs) = vector(reader, node)?;
+    let (weights, outputs) = matrix(reader, node, inputs, transposed, alpha)?;
+    if Reader::has_input(node, 2) && !reader.is_constant(node, 2) {
         return import_plus_value(
-            import,
+            reader,
             node,
             &value,
             Gemm { weights, bias: vec![0.0; outputs] },
             beta,
         );
     }
-    let bias = if Import::has_input(node, 2) {
-        broadcast_bias(import, node, outputs)?.iter().map(|b| beta * b).collect()
+    let bias = if Reader::has_input(node, 2) {
+        broadcast_bias(reader, node, outputs)?.iter().map(|b| beta * b).collect()
     } else {
         vec![0.0; outputs]
     };
-    import.push_like(node, Gemm { weights, bias }, &value)
+    reader.push_like(node, Gemm { weights, bias }, &value)
 }
 
 /// A Gemm whose `C` is computed: the sum of the product and that value.
 fn import_plus_value(
-    import: &mut Import,
+    reader: &mut Reader,
     node: &onnx::Node,
     value: &Value,
     gemm: Gemm,
     beta: f32,
 ) -> Result<(), ImportError> {
-    let other = import.value(node, 2)?;
-    if (beta - 1.0).abs() > f32::EPSILON || import.shape(&other).len() != gemm.bias.len() {
+    let other = reader.value(node, 2)?;
+    if (beta - 1.0).abs() > f32::EPSILON || reader.shape(&other).len() != gemm.bias.len() {
         return Err(node_error(node, "a computed `C` needs `beta` = 1 and one element an output"));
     }
-    let product = import.push_node(&format!("{}_product", node.name), gemm, vec![value.node])?;
-    import.push(node, Add, vec![product, other.node], value.axes.clone())
+    let product = reader.builder.push(&format!("{}_product", node.name), gemm, vec![value.node])?;
+    reader.push(node, Add, vec![product, other.node], value.axes.clone())
 }
 
 /// `C` of a Gemm: one number, or one for each output.
 fn broadcast_bias(
-    import: &Import,
+    reader: &Reader,
     node: &onnx::Node,
     outputs: usize,
 ) -> Result<Vec<f32>, ImportError> {
-    let (dims, data) = import.float_constant(node, 2)?;
+    let (dims, data) = reader.float_constant(node, 2)?;
     match (data, dims) {
         ([b], _) => Ok(vec![*b; outputs]),
         (b, [n] | [1, n]) if *n == outputs => Ok(b.to_vec()),
@@ -209,15 +214,15 @@ fn broadcast_bias(
 }
 
 /// Source: ONNX `MatMul`, opset 13, by a constant matrix.
-pub(super) fn import_matmul(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import_matmul(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    let (value, inputs) = vector(import, node)?;
-    let (weights, outputs) = matrix(import, node, inputs, false, 1.0)?;
-    import.push_like(node, Gemm { weights, bias: vec![0.0; outputs] }, &value)
+    let (value, inputs) = vector(reader, node)?;
+    let (weights, outputs) = matrix(reader, node, inputs, false, 1.0)?;
+    reader.push_like(node, Gemm { weights, bias: vec![0.0; outputs] }, &value)
 }
 
 /// Source: Keras `Dense`: over an image, a convolution of single pixels.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.must_be("quantization_config", &().into(), "save the model in float")?;
     let value = layer.value()?;
     let Some(channels) = layer.count("units")? else {

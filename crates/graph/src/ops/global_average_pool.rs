@@ -1,8 +1,14 @@
-use super::{AveragePool, Window};
+use super::{AveragePool, Window, reshape::image};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
-    import::{Attributes, Axis, Import, Value, axis_index, keras, node_error},
+    import::{
+        axes::{Axis, axis_index},
+        builder::Value,
+        keras::layer::Layer,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
     lower::LowerContext,
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     scale_shift::ScaleShift,
@@ -63,15 +69,15 @@ impl Operator for GlobalAveragePool {
 }
 
 /// Source: ONNX `GlobalAveragePool`, opset 1.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    let value = import.image(node, 0)?;
-    import.push_like(node, GlobalAveragePool, &value)
+    let value = image(reader, node, 0)?;
+    reader.push_like(node, GlobalAveragePool, &value)
 }
 
 /// Source: ONNX `ReduceMean`, opset 18 (and 11 to 17, with `axes` as an attribute), over space.
 pub(super) fn import_reduce_mean(
-    import: &mut Import,
+    reader: &mut Reader,
     node: &onnx::Node,
 ) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
@@ -81,14 +87,14 @@ pub(super) fn import_reduce_mean(
     attributes.finish()?;
     let axes = match axes {
         Some(axes) => axes,
-        None if Import::has_input(node, 1) => import.int_constant(node, 1)?,
+        None if Reader::has_input(node, 1) => reader.int_constant(node, 1)?,
         None => return Err(node_error(node, "averages over all axes, the batch among them")),
     };
-    let mut value = import.value(node, 0)?;
+    let mut value = reader.value(node, 0)?;
     let rank = value.axes.len();
     let reduced: Option<Vec<Axis>> =
         axes.iter().map(|&axis| axis_index(axis, rank).map(|axis| value.axes[axis])).collect();
-    let shape = import.shape(&value);
+    let shape = reader.shape(&value);
     let over_space = reduced.as_ref().is_some_and(|reduced| {
         let covers = |axis, extent| extent == 1 || reduced.contains(&axis);
         let only_space = reduced.iter().all(|axis| matches!(axis, Axis::Row | Axis::Column));
@@ -101,18 +107,18 @@ pub(super) fn import_reduce_mean(
     if !keep {
         value.axes.retain(|axis| !reduced.contains(axis));
     }
-    import.push(node, GlobalAveragePool, inputs, value.axes)
+    reader.push(node, GlobalAveragePool, inputs, value.axes)
 }
 
 /// Source: Keras `GlobalAveragePooling2D`.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let image = layer.image()?;
     let value = layer.push_like(GlobalAveragePool, &image)?;
     drop_space(layer, value)
 }
 
 /// What a global pool of Keras gives: a vector, or an image of one pixel with `keepdims`.
-pub(super) fn drop_space(layer: &mut keras::Layer, value: Value) -> Result<Value, ImportError> {
+pub(super) fn drop_space(layer: &mut Layer, value: Value) -> Result<Value, ImportError> {
     let axes =
         if layer.flag("keepdims", false)? { value.axes } else { vec![Axis::Batch, Axis::Channel] };
     Ok(Value { node: value.node, axes })

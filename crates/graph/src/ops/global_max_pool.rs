@@ -1,8 +1,10 @@
-use super::{MaxPool, Window, global_average_pool::drop_space, max_pool::flipped};
+use super::{MaxPool, Window, global_average_pool::drop_space, max_pool::flipped, reshape::image};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
-    import::{Attributes, Import, Value, keras},
+    import::{
+        builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
+    },
     lower::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     scale_shift::ScaleShift,
@@ -68,14 +70,14 @@ impl Operator for GlobalMaxPool {
 }
 
 /// Source: ONNX `GlobalMaxPool`, opset 1.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    let value = import.image(node, 0)?;
-    import.push_like(node, GlobalMaxPool { minimum: vec![] }, &value)
+    let value = image(reader, node, 0)?;
+    reader.push_like(node, GlobalMaxPool { minimum: vec![] }, &value)
 }
 
 /// Source: Keras `GlobalMaxPooling2D`.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let image = layer.image()?;
     let value = layer.push_like(GlobalMaxPool { minimum: vec![] }, &image)?;
     drop_space(layer, value)

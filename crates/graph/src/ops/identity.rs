@@ -2,34 +2,39 @@
 
 use crate::{
     error::ImportError,
-    import::{Attributes, Import, Value, keras, node_error},
+    import::{
+        builder::Value,
+        keras::layer::Layer,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
 };
 use fixedwise_codec::onnx;
 
 /// Source: ONNX `Identity`, opset 1.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    import.alias(node, 0)
+    reader.alias(node, 0)
 }
 
 /// Source: ONNX `Dropout`, opset 13; at inference the identity.
-pub(super) fn import_dropout(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import_dropout(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     attributes.optional_float("ratio")?;
     attributes.optional_int("seed")?;
     attributes.finish()?;
     if node.inputs.len() > 2 && !node.inputs[2].is_empty() {
-        let training = import.constant(node, 2)?;
+        let training = reader.constant(node, 2)?;
         if !matches!(&training.data, onnx::TensorData::I64(v) if v.iter().all(|&x| x == 0)) {
             return Err(node_error(node, "`training_mode` is set; export the model for inference"));
         }
     }
-    import.alias(node, 0)
+    reader.alias(node, 0)
 }
 
 /// Source: Keras `Dropout`, `SpatialDropout2D`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`,
 /// `ActivityRegularization`; at inference the identity.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.ignore(&["rate", "noise_shape", "stddev", "l1", "l2", "data_format"]);
     layer.value()
 }

@@ -2,7 +2,11 @@ use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
-    import::{Value, keras, shape_of},
+    import::{
+        axes::{channels_last, shape_of},
+        builder::Value,
+        keras::layer::{Layer, read_extent},
+    },
     lower::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::Shape,
@@ -69,7 +73,7 @@ impl FixedOperator for FixedInput {
 }
 
 /// Source: Keras `InputLayer`.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.ignore(&["optional"]);
     for option in ["sparse", "ragged"] {
         layer.must_be(option, &false.into(), "only dense images are supported")?;
@@ -81,8 +85,8 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
     };
     let listed = option.as_array().map_or(&[][..], Vec::as_slice);
     let extents: Option<Vec<usize>> =
-        listed.iter().skip(1).map(|value| keras::extent(value, 1)).collect();
-    let axes = keras::channels_last(listed.len());
+        listed.iter().skip(1).map(|value| read_extent(value, 1)).collect();
+    let axes = channels_last(listed.len());
     let (Some(mut extents), Some(axes)) = (extents, axes) else {
         return Err(layer.refuse("batch_shape", option, wrong));
     };
@@ -91,7 +95,7 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
     if elements.is_none_or(|n| n > 1 << 28) {
         return Err(layer.refuse("batch_shape", option, "it has more than 2^28 elements"));
     }
-    if !layer.is_source() || layer.import.has_nodes() {
+    if !layer.is_source() || !layer.builder.is_empty() {
         return Err(layer.error("is not the first layer; one input is supported"));
     }
     let shape = shape_of(&axes, &extents);

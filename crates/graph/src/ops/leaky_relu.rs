@@ -2,7 +2,9 @@ use super::relu::{alone, element_wise, one};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
-    import::{Attributes, Import, Value, keras},
+    import::{
+        builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
+    },
     lower::LowerContext,
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::{Activation, Shape},
@@ -61,16 +63,16 @@ impl Operator for LeakyRelu {
 }
 
 /// Source: ONNX `LeakyRelu`, opset 16.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let alpha = attributes.float("alpha", 0.01)?;
     attributes.finish()?;
-    let value = import.value(node, 0)?;
-    import.push_like(node, LeakyRelu { alpha }, &value)
+    let value = reader.value(node, 0)?;
+    reader.push_like(node, LeakyRelu { alpha }, &value)
 }
 
 /// Source: Keras `LeakyReLU`.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.value()?;
     // Keras 2 calls it `alpha`.
     let slope = match layer.number("negative_slope")? {

@@ -1,9 +1,11 @@
-use super::{Window, conv};
+use super::{Window, conv, reshape::image};
 use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
-    import::{Attributes, Import, Value, keras},
+    import::{
+        builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
+    },
     lower::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     scale_shift::ScaleShift,
@@ -161,19 +163,19 @@ impl FixedOperator for FixedMaxPool {
 }
 
 /// Source: ONNX `MaxPool`, opset 12.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
-    let value = import.image(node, 0)?;
-    let image = import.shape(&value);
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    let value = image(reader, node, 0)?;
+    let image = reader.shape(&value);
     let mut attributes = Attributes::new(node);
     let mut window = conv::import_window(&mut attributes, image, value.axes.len() - 2, None)?;
     window.ceil = attributes.int("ceil_mode", 0)? != 0;
     attributes.int_must_be("storage_order", 0, "only row-major order is supported")?;
     attributes.finish()?;
-    import.push_like(node, MaxPool { window, minimum: vec![] }, &value)
+    reader.push_like(node, MaxPool { window, minimum: vec![] }, &value)
 }
 
 /// Source: Keras `MaxPooling2D`.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.image()?;
     let window = layer.window("pool_size", None, layer.shape(&value))?;
     layer.push_like(MaxPool { window, minimum: vec![] }, &value)

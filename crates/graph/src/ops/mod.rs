@@ -1,8 +1,13 @@
 //! The operators, one file each; this list and the import table are the only other places that
 //! know them.
 
-use crate::import::{Import, Value, keras};
-use fixedwise_codec::onnx;
+use crate::import::{
+    keras::{
+        activation::activation_layer,
+        layer::{ImportLayer, MakeOp},
+    },
+    onnx::reader::ImportNode,
+};
 
 mod add;
 mod affine;
@@ -52,9 +57,7 @@ pub use max_pool::FixedMaxPool;
 pub use pad::FixedPad;
 pub use relu::FixedRescale;
 pub use reshape::FixedReshape;
-
-/// Takes one ONNX node in.
-pub(crate) type ImportNode = fn(&mut Import, &onnx::Node) -> Result<(), crate::ImportError>;
+pub(crate) use reshape::reshaped;
 
 /// ONNX operators and who reads them, in alphabetical order.
 pub(crate) const ONNX: &[(&str, ImportNode)] = &[
@@ -89,12 +92,9 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Unsqueeze", reshape::import_unsqueeze),
 ];
 
-/// Takes one Keras layer in: adds its nodes and gives its value.
-pub(crate) type ImportLayer = fn(&mut keras::Layer) -> Result<Value, crate::ImportError>;
-
 /// Keras layers and who reads them, in alphabetical order.
 pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
-    ("Activation", keras::activation_layer),
+    ("Activation", activation_layer),
     ("ActivityRegularization", identity::from_keras),
     ("Add", add::from_keras),
     ("AlphaDropout", identity::from_keras),
@@ -120,4 +120,14 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("Softmax", softmax::from_keras),
     ("SpatialDropout2D", identity::from_keras),
     ("ZeroPadding2D", pad::from_keras),
+];
+
+/// The activation functions of Keras by name; `None` is the identity.
+pub(crate) const KERAS_FUNCTIONS: &[(&str, MakeOp)] = &[
+    ("linear", || None),
+    ("relu", || Some(Relu.into())),
+    ("relu6", || Some(Clip { min: 0.0, max: 6.0 }.into())),
+    // The slope that Keras takes where only the name is given.
+    ("leaky_relu", || Some(LeakyRelu { alpha: 0.2 }.into())),
+    ("softmax", || Some(Softmax.into())),
 ];

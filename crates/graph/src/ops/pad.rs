@@ -2,7 +2,13 @@ use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
-    import::{Attributes, Axis, Import, Value, keras, node_error},
+    import::{
+        axes::{Axis, axis_index},
+        builder::Value,
+        keras::layer::{Layer, read_pair},
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
     lower::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::Shape,
@@ -113,28 +119,28 @@ impl FixedOperator for FixedPad {
 }
 
 /// Source: ONNX `Pad`, opset 13.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let mode = attributes.string("mode", "constant")?;
     if mode != "constant" {
         return Err(attributes.refuse("mode", &mode, "only `constant` is supported"));
     }
     attributes.finish()?;
-    let value = import.value(node, 0)?;
-    let pads = import.int_constant(node, 1)?;
-    let constant = if Import::has_input(node, 2) {
-        match import.float_constant(node, 2)?.1 {
+    let value = reader.value(node, 0)?;
+    let pads = reader.int_constant(node, 1)?;
+    let constant = if Reader::has_input(node, 2) {
+        match reader.float_constant(node, 2)?.1 {
             [x] => *x,
             _ => return Err(node_error(node, "its constant must be one number")),
         }
     } else {
         0.0
     };
-    let axes: Vec<Axis> = if Import::has_input(node, 3) {
-        let listed = import.int_constant(node, 3)?;
+    let axes: Vec<Axis> = if Reader::has_input(node, 3) {
+        let listed = reader.int_constant(node, 3)?;
         let axes: Option<Vec<Axis>> = listed
             .iter()
-            .map(|&a| crate::import::axis_index(a, value.axes.len()).map(|a| value.axes[a]))
+            .map(|&a| axis_index(a, value.axes.len()).map(|a| value.axes[a]))
             .collect();
         axes.ok_or_else(|| node_error(node, "`axes` names an axis its input does not have"))?
     } else {
@@ -161,19 +167,19 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
     if op.begin.iter().chain(&op.end).any(|&p| p > 1 << 16) {
         return Err(node_error(node, "pads by more than 65536"));
     }
-    import.push_like(node, op, &value)
+    reader.push_like(node, op, &value)
 }
 
 /// Source: Keras `ZeroPadding2D`.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.image()?;
     let mut op = Pad { begin: [1, 1], end: [1, 1], value: 0.0 };
     if let Some(padding) = layer.take("padding") {
         // One extent for all sides, one for each axis, or `[[top, bottom], [left, right]]`.
         let sides = match padding.as_array().map(Vec::as_slice) {
-            Some([rows, columns]) => keras::pair(rows, 0).zip(keras::pair(columns, 0)),
+            Some([rows, columns]) => read_pair(rows, 0).zip(read_pair(columns, 0)),
             Some(_) => None,
-            None => keras::pair(padding, 0).map(|sides| (sides, sides)),
+            None => read_pair(padding, 0).map(|sides| (sides, sides)),
         };
         let Some((rows, columns)) = sides else {
             let help = "it must be [[top, bottom], [left, right]]";

@@ -3,7 +3,9 @@ use crate::{
     emit::c::{CNode, CStep},
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
-    import::{Attributes, Import, Value, keras},
+    import::{
+        builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
+    },
     lower::{LowerContext, Requantization},
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::{Activation, Shape},
@@ -112,15 +114,15 @@ impl FixedOperator for FixedRescale {
 }
 
 /// Source: ONNX `Relu`, opset 14.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    let value = import.value(node, 0)?;
-    import.push_like(node, Relu, &value)
+    let value = reader.value(node, 0)?;
+    reader.push_like(node, Relu, &value)
 }
 
 /// Source: Keras `ReLU`, with `max_value` and `negative_slope`; `Activation`, as the option
 /// `activation` of any layer: linear, relu, relu6, `leaky_relu`, softmax, or a layer.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let mut value = layer.value()?;
     let max = layer.number("max_value")?;
     let slope = layer.number("negative_slope")?.unwrap_or(0.0);
@@ -147,6 +149,6 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
         return layer.push_like(leaky, &value);
     }
     let name = format!("{}_slope", layer.name());
-    value.node = layer.import.push_node(&name, leaky, vec![value.node])?;
+    value.node = layer.builder.push(&name, leaky, vec![value.node])?;
     layer.push_like(Clip { min: f32::NEG_INFINITY, max }, &value)
 }

@@ -3,7 +3,11 @@ use crate::{
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{
-        Attributes, Axis, Import, Value, axis_index, channels_first, extent, keras, node_error,
+        axes::{Axis, axis_index, channels_first, channels_last, extent, order, shape_of},
+        builder::{Builder, Value},
+        keras::layer::{Layer, read_extent},
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
     },
     lower::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
@@ -186,20 +190,66 @@ impl FixedOperator for FixedReshape {
     }
 }
 
+/// The elements of `value` in the order of its file, with other axes and extents.
+pub(crate) fn reshaped(
+    builder: &mut Builder,
+    name: &str,
+    value: &Value,
+    axes: Vec<Axis>,
+    extents: &[usize],
+) -> Result<Value, ImportError> {
+    let from = builder.shape(value);
+    let shape = shape_of(&axes, extents);
+    let op = Reshape { shape, input_order: order(&value.axes), output_order: order(&axes) };
+    if from == shape && op.is_identity(from) {
+        return Ok(Value { node: value.node, axes });
+    }
+    let node = builder.push(name, op, vec![value.node])?;
+    Ok(Value { node, axes })
+}
+
+/// The same elements in the same order of the file, under other axis names.
+pub(super) fn relabeled(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    value: Value,
+    axes: Vec<Axis>,
+) -> Result<Value, ImportError> {
+    if value.axes == axes {
+        return Ok(value);
+    }
+    let shape = reader.shape(&value);
+    let extents: Vec<usize> = value.axes.iter().map(|&axis| extent(shape, axis)).collect();
+    reshaped(&mut reader.builder, &format!("{}_layout", node.name), &value, axes, &extents)
+}
+
+/// An input as an image, channels on axis 1, with its axes renamed where the file means others.
+pub(super) fn image(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    position: usize,
+) -> Result<Value, ImportError> {
+    let value = reader.value(node, position)?;
+    let wanted = channels_first(value.axes.len())
+        .filter(|axes| axes.len() > 2)
+        .ok_or_else(|| node_error(node, "its input must be an image with 3 or 4 axes"))?;
+    relabeled(reader, node, value, wanted)
+}
+
 /// Source: ONNX `Reshape`, opset 14.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     attributes.int_must_be("allowzero", 0, "an empty tensor is not supported")?;
     attributes.finish()?;
-    let target = import.int_constant(node, 1)?;
-    if import.is_constant(node, 0) {
-        let tensor = import.constant(node, 0)?.clone();
+    let target = reader.int_constant(node, 1)?;
+    if reader.is_constant(node, 0) {
+        let tensor = reader.constant(node, 0)?.clone();
         let elements = tensor.dims.iter().product();
         let dims = resolve(node, &target, &tensor.dims, elements)?;
-        return import.set_constant(node, onnx::Tensor { dims, data: tensor.data });
+        return reader.set_constant(node, onnx::Tensor { dims, data: tensor.data });
     }
-    let value = import.value(node, 0)?;
-    let shape = import.shape(&value);
+    let value = reader.value(node, 0)?;
+    let shape = reader.shape(&value);
     // The batch is one image here; the file may call it -1, 0 or a number.
     let mut dims: Vec<usize> = value.axes.iter().map(|&axis| extent(shape, axis)).collect();
     let Some((&batch, rest)) = target.split_first() else {
@@ -233,8 +283,8 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
             &format!("reshapes to {} axes; at most 4 are supported", extents.len()),
         ));
     };
-    let value = import.reshape(&node.name, &value, axes, &extents)?;
-    import.set_value(node, value)
+    let value = reshaped(&mut reader.builder, &node.name, &value, axes, &extents)?;
+    reader.set_value(node, value)
 }
 
 /// Extents with `-1` and `0` replaced, for `elements` elements.
@@ -273,37 +323,42 @@ fn resolve(
 }
 
 /// Source: ONNX `Flatten`, opset 13, after the batch.
-pub(super) fn import_flatten(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import_flatten(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let axis = attributes.int("axis", 1)?;
     attributes.finish()?;
-    let value = import.value(node, 0)?;
+    let value = reader.value(node, 0)?;
     if axis_index(axis, value.axes.len()) != Some(1) {
         return Err(node_error(node, "`axis` must be 1: the batch stays apart"));
     }
-    let elements = import.shape(&value).len();
-    let value =
-        import.reshape(&node.name, &value, vec![Axis::Batch, Axis::Channel], &[1, elements])?;
-    import.set_value(node, value)
+    let elements = reader.shape(&value).len();
+    let value = reshaped(
+        &mut reader.builder,
+        &node.name,
+        &value,
+        vec![Axis::Batch, Axis::Channel],
+        &[1, elements],
+    )?;
+    reader.set_value(node, value)
 }
 
 /// The axes a squeeze or unsqueeze names: an attribute up to opset 12, an input after.
-fn named_axes(import: &Import, node: &onnx::Node) -> Result<Option<Vec<i64>>, ImportError> {
+fn named_axes(reader: &Reader, node: &onnx::Node) -> Result<Option<Vec<i64>>, ImportError> {
     let mut attributes = Attributes::new(node);
     let axes = attributes.optional_ints("axes")?;
     attributes.finish()?;
     match axes {
         Some(axes) => Ok(Some(axes)),
-        None if Import::has_input(node, 1) => import.int_constant(node, 1).map(Some),
+        None if Reader::has_input(node, 1) => reader.int_constant(node, 1).map(Some),
         None => Ok(None),
     }
 }
 
 /// Source: ONNX `Squeeze`, opset 13.
-pub(super) fn import_squeeze(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
-    let axes = named_axes(import, node)?;
-    if import.is_constant(node, 0) {
-        let mut tensor = import.constant(node, 0)?.clone();
+pub(super) fn import_squeeze(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    let axes = named_axes(reader, node)?;
+    if reader.is_constant(node, 0) {
+        let mut tensor = reader.constant(node, 0)?.clone();
         let rank = tensor.dims.len();
         let dropped: Vec<usize> = match axes {
             Some(axes) => axes.iter().filter_map(|&axis| axis_index(axis, rank)).collect(),
@@ -317,10 +372,10 @@ pub(super) fn import_squeeze(import: &mut Import, node: &onnx::Node) -> Result<(
             axis += 1;
             !dropped.contains(&(axis - 1))
         });
-        return import.set_constant(node, tensor);
+        return reader.set_constant(node, tensor);
     }
-    let mut value = import.value(node, 0)?;
-    let shape = import.shape(&value);
+    let mut value = reader.value(node, 0)?;
+    let shape = reader.shape(&value);
     let Some(axes) = axes else {
         return Err(node_error(node, "must name its axes: whether the batch is one is not known"));
     };
@@ -338,22 +393,22 @@ pub(super) fn import_squeeze(import: &mut Import, node: &onnx::Node) -> Result<(
     // A vector's one axis is the channels.
     let value = match axes {
         Some(axes) if value.axes.len() == 2 && value.axes != axes => {
-            import.relabel(node, value, axes)?
+            relabeled(reader, node, value, axes)?
         }
         _ => value,
     };
-    import.set_value(node, value)
+    reader.set_value(node, value)
 }
 
 /// Source: ONNX `Unsqueeze`, opset 13.
-pub(super) fn import_unsqueeze(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
-    let Some(axes) = named_axes(import, node)? else {
+pub(super) fn import_unsqueeze(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    let Some(axes) = named_axes(reader, node)? else {
         return Err(node_error(node, "names no axes"));
     };
-    let rank = if import.is_constant(node, 0) {
-        import.constant(node, 0)?.dims.len()
+    let rank = if reader.is_constant(node, 0) {
+        reader.constant(node, 0)?.dims.len()
     } else {
-        import.value(node, 0)?.axes.len()
+        reader.value(node, 0)?.axes.len()
     } + axes.len();
     let mut added: Vec<usize> = axes.iter().filter_map(|&axis| axis_index(axis, rank)).collect();
     added.sort_unstable();
@@ -361,13 +416,13 @@ pub(super) fn import_unsqueeze(import: &mut Import, node: &onnx::Node) -> Result
     if added.len() != axes.len() {
         return Err(node_error(node, "`axes` repeats an axis or names one the result lacks"));
     }
-    if import.is_constant(node, 0) {
-        let mut tensor = import.constant(node, 0)?.clone();
+    if reader.is_constant(node, 0) {
+        let mut tensor = reader.constant(node, 0)?.clone();
         added.iter().for_each(|&axis| tensor.dims.insert(axis, 1));
-        return import.set_constant(node, tensor);
+        return reader.set_constant(node, tensor);
     }
-    let value = import.value(node, 0)?;
-    let shape = import.shape(&value);
+    let value = reader.value(node, 0)?;
+    let shape = reader.shape(&value);
     let mut extents: Vec<usize> = value.axes.iter().map(|&axis| extent(shape, axis)).collect();
     if added.contains(&0) {
         return Err(node_error(node, "adds an axis before the batch"));
@@ -379,21 +434,21 @@ pub(super) fn import_unsqueeze(import: &mut Import, node: &onnx::Node) -> Result
             &format!("its result has {rank} axes; at most 4 are supported"),
         ));
     };
-    let value = import.reshape(&node.name, &value, axes, &extents)?;
-    import.set_value(node, value)
+    let value = reshaped(&mut reader.builder, &node.name, &value, axes, &extents)?;
+    reader.set_value(node, value)
 }
 
 /// Source: Keras `Flatten`.
-pub(super) fn from_keras_flatten(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras_flatten(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.channels_last()?;
     let value = layer.value()?;
     let extents = [1, layer.shape(&value).len()];
     let name = layer.name();
-    layer.import.reshape(name, &value, vec![Axis::Batch, Axis::Channel], &extents)
+    reshaped(layer.builder, name, &value, vec![Axis::Batch, Axis::Channel], &extents)
 }
 
 /// Source: Keras `Reshape`.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.value()?;
     let elements = layer.shape(&value).len();
     let Some(target) = layer.take("target_shape") else {
@@ -404,13 +459,13 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
     let known = listed
         .iter()
         .filter(|extent| extent.as_i64() != Some(-1))
-        .try_fold(1_usize, |n, extent| n.checked_mul(keras::extent(extent, 1)?));
+        .try_fold(1_usize, |n, extent| n.checked_mul(read_extent(extent, 1)?));
     let shape = known.filter(|known| open < 2 && elements.is_multiple_of(*known)).map(|known| {
-        let extent = |extent| keras::extent(extent, 1).unwrap_or(elements / known);
+        let extent = |extent| read_extent(extent, 1).unwrap_or(elements / known);
         std::iter::once(1).chain(listed.iter().map(extent)).collect::<Vec<usize>>()
     });
     let shape = shape.filter(|shape| shape.iter().product::<usize>() == elements);
-    let axes = shape.as_ref().and_then(|shape| keras::channels_last(shape.len()));
+    let axes = shape.as_ref().and_then(|shape| channels_last(shape.len()));
     let (Some(shape), Some(axes)) = (shape, axes) else {
         return Err(layer.refuse(
             "target_shape",
@@ -419,5 +474,5 @@ pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError>
         ));
     };
     let name = layer.name();
-    layer.import.reshape(name, &value, axes, &shape)
+    reshaped(layer.builder, name, &value, axes, &shape)
 }

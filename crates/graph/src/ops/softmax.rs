@@ -2,7 +2,13 @@ use super::relu::one;
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
-    import::{Attributes, Axis, Import, Value, axis_index, keras, node_error},
+    import::{
+        axes::{Axis, axis_index},
+        builder::Value,
+        keras::layer::Layer,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
     lower::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::Shape,
@@ -65,24 +71,24 @@ impl Operator for Softmax {
 }
 
 /// Source: ONNX `Softmax`, opset 13 (and 11, over the last axis).
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let axis = attributes.optional_int("axis")?;
     attributes.finish()?;
-    let value = import.value(node, 0)?;
+    let value = reader.value(node, 0)?;
     let rank = value.axes.len();
-    let default = if import.opset() < 13 { 1 } else { -1 };
+    let default = if reader.opset() < 13 { 1 } else { -1 };
     let axis = axis_index(axis.unwrap_or(default), rank).map(|axis| value.axes[axis]);
     // Before opset 13 everything from the axis on is one vector.
-    let whole = import.opset() >= 13 || import.shape(&value).len() == import.shape(&value).c;
+    let whole = reader.opset() >= 13 || reader.shape(&value).len() == reader.shape(&value).c;
     if axis != Some(Axis::Channel) || !whole {
         return Err(node_error(node, "only softmax over the channels is supported"));
     }
-    import.push_like(node, Softmax, &value)
+    reader.push_like(node, Softmax, &value)
 }
 
 /// Source: Keras `Softmax`, over the last axis.
-pub(super) fn from_keras(layer: &mut keras::Layer) -> Result<Value, ImportError> {
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.value()?;
     layer.last_axis("axis", value.axes.len())?;
     layer.push_like(Softmax, &value)

@@ -2,19 +2,22 @@
 
 use crate::{
     error::ImportError,
-    import::{Attributes, Import, node_error},
+    import::{
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
 };
 use fixedwise_codec::onnx;
 
 /// Source: ONNX `Transpose`, opset 13.
-pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), ImportError> {
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let permutation = attributes.optional_ints("perm")?;
     attributes.finish()?;
-    if import.is_constant(node, 0) {
-        return import.transpose_constant(node, permutation.as_deref());
+    if reader.is_constant(node, 0) {
+        return transpose_constant(reader, node, permutation.as_deref());
     }
-    let mut value = import.value(node, 0)?;
+    let mut value = reader.value(node, 0)?;
     let rank = value.axes.len();
     let permutation = permutation
         .unwrap_or_else(|| (0..rank).rev().filter_map(|i| i64::try_from(i).ok()).collect());
@@ -31,5 +34,44 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node) -> Result<(), Impor
         return Err(node_error(node, "moves the batch axis; the first axis must stay the batch"));
     }
     value.axes = axes;
-    import.set_value(node, value)
+    reader.set_value(node, value)
+}
+
+/// Transposes a constant.
+fn transpose_constant(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    permutation: Option<&[i64]>,
+) -> Result<(), ImportError> {
+    let tensor = reader.constant(node, 0)?;
+    let rank = tensor.dims.len();
+    let permutation: Vec<usize> = match permutation {
+        Some(p) => p.iter().filter_map(|&p| usize::try_from(p).ok()).collect(),
+        None => (0..rank).rev().collect(),
+    };
+    let mut sorted = permutation.clone();
+    sorted.sort_unstable();
+    if sorted != (0..rank).collect::<Vec<_>>() {
+        return Err(node_error(node, "`perm` is not a permutation of its input's axes"));
+    }
+    let dims: Vec<usize> = permutation.iter().map(|&p| tensor.dims[p]).collect();
+    let mut strides = vec![1; rank];
+    for axis in (0..rank.saturating_sub(1)).rev() {
+        strides[axis] = strides[axis + 1] * tensor.dims[axis + 1];
+    }
+    let elements: usize = dims.iter().product();
+    let sources = (0..elements).map(|index| {
+        let mut rest = index;
+        let mut source = 0;
+        for axis in (0..rank).rev() {
+            source += rest % dims[axis] * strides[permutation[axis]];
+            rest /= dims[axis];
+        }
+        source
+    });
+    let data = match &tensor.data {
+        onnx::TensorData::F32(x) => onnx::TensorData::F32(sources.map(|i| x[i]).collect()),
+        onnx::TensorData::I64(x) => onnx::TensorData::I64(sources.map(|i| x[i]).collect()),
+    };
+    reader.set_constant(node, onnx::Tensor { dims, data })
 }

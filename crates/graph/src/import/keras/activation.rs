@@ -1,23 +1,9 @@
 //! Activations: a layer of their own, or an option of another layer.
 
-use super::{super::Value, Layer};
-use crate::{
-    error::ImportError,
-    operator::Op,
-    ops::{Clip, LeakyRelu, Relu, Softmax},
-};
+use super::layer::Layer;
+use crate::{error::ImportError, import::builder::Value};
 use fixedwise_codec::keras;
 use serde_json::Value as Json;
-
-/// Functions by name; `None` is the identity.
-const FUNCTIONS: [(&str, fn() -> Option<Op>); 5] = [
-    ("linear", || None),
-    ("relu", || Some(Relu.into())),
-    ("relu6", || Some(Clip { min: 0.0, max: 6.0 }.into())),
-    // The slope that Keras takes where only the name is given.
-    ("leaky_relu", || Some(LeakyRelu { alpha: 0.2 }.into())),
-    ("softmax", || Some(Softmax.into())),
-];
 
 /// Source: Keras `Activation`.
 pub(crate) fn activation_layer(layer: &mut Layer) -> Result<Value, ImportError> {
@@ -60,19 +46,20 @@ impl Layer<'_> {
                     inputs: Vec::new(),
                     weights: Vec::new(),
                 };
-                return super::read(self.import, &layer, vec![value]);
+                return Layer::read(self.builder, self.tables, &layer, vec![value]);
             }
             _ => None,
         };
-        let known = FUNCTIONS.iter().find(|(known, _)| function == Some(known));
+        let known = self.tables.functions.iter().find(|(known, _)| function == Some(known));
         let Some((_, op)) = known else {
-            let names = FUNCTIONS.map(|(name, _)| name).join(", ");
+            let names = self.tables.functions.iter().map(|(name, _)| *name);
+            let names = names.collect::<Vec<_>>().join(", ");
             return Err(self.refuse("activation", option, &format!("supported are {names}")));
         };
         match op() {
             None => Ok(value),
             Some(op) => {
-                let node = self.import.push_node(name, op, vec![value.node])?;
+                let node = self.builder.push(name, op, vec![value.node])?;
                 Ok(Value { node, axes: value.axes })
             }
         }

@@ -1,7 +1,16 @@
 //! One Keras layer while it is read: no option and no weight is left unread.
 
-use super::super::{Import, Value};
-use crate::{error::ImportError, graph::NodeId, operator::Op, shape::Shape, window::Window};
+use crate::{
+    error::ImportError,
+    graph::NodeId,
+    import::{
+        axes::axis_index,
+        builder::{Builder, Value},
+    },
+    operator::Op,
+    shape::Shape,
+    window::Window,
+};
 use fixedwise_codec::keras;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -16,10 +25,26 @@ const TRAINING_ONLY_ENDS: [&str; 3] = ["_initializer", "_regularizer", "_constra
 const FLOAT_TYPES: [&str; 6] =
     ["float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"];
 
+/// Takes one layer in: adds its nodes and gives its value.
+pub(crate) type ImportLayer = fn(&mut Layer) -> Result<Value, ImportError>;
+
+/// Makes the operator of an activation function; `None` is the identity.
+pub(crate) type MakeOp = fn() -> Option<Op>;
+
+/// What of Keras is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tables {
+    /// Layers by class, and who reads them.
+    pub(super) layers: &'static [(&'static str, ImportLayer)],
+    /// Activation functions by name.
+    pub(super) functions: &'static [(&'static str, MakeOp)],
+}
+
 /// A layer and the state of the import; [`Layer::finish`] refuses what is left unread.
 #[derive(Debug)]
 pub(crate) struct Layer<'a> {
-    pub(crate) import: &'a mut Import,
+    pub(crate) builder: &'a mut Builder,
+    pub(super) tables: Tables,
     saved: &'a keras::Layer,
     inputs: Vec<Value>,
     unread: BTreeMap<&'a str, &'a Json>,
@@ -27,9 +52,31 @@ pub(crate) struct Layer<'a> {
 }
 
 impl<'a> Layer<'a> {
+    /// Adds the nodes of one layer that takes those values.
+    pub(super) fn read(
+        builder: &mut Builder,
+        tables: Tables,
+        layer: &keras::Layer,
+        inputs: Vec<Value>,
+    ) -> Result<Value, ImportError> {
+        let Some((_, read)) = tables.layers.iter().find(|(class, _)| *class == layer.class) else {
+            let supported = tables.layers.iter().map(|(class, _)| *class);
+            return Err(ImportError::UnknownOperator {
+                node: layer.name.clone(),
+                op_type: layer.class.clone(),
+                supported: supported.collect::<Vec<_>>().join(", "),
+            });
+        };
+        let mut layer = Layer::new(builder, tables, layer, inputs)?;
+        let value = read(&mut layer)?;
+        layer.finish()?;
+        Ok(value)
+    }
+
     /// A layer that takes those values, nothing read yet.
-    pub(super) fn new(
-        import: &'a mut Import,
+    fn new(
+        builder: &'a mut Builder,
+        tables: Tables,
         saved: &'a keras::Layer,
         inputs: Vec<Value>,
     ) -> Result<Self, ImportError> {
@@ -43,7 +90,8 @@ impl<'a> Layer<'a> {
                         && !TRAINING_ONLY_ENDS.iter().any(|end| key.ends_with(end))
             })
             .collect();
-        let mut layer = Self { import, saved, inputs, unread, weights: saved.weights.iter() };
+        let mut layer =
+            Self { builder, tables, saved, inputs, unread, weights: saved.weights.iter() };
         let dtype = layer.take("dtype");
         if let Some(dtype) = dtype {
             let name = dtype.get("config").and_then(|config| config.get("name")).unwrap_or(dtype);
@@ -56,7 +104,7 @@ impl<'a> Layer<'a> {
 
     /// # Errors
     /// [`ImportError`] for the first option or weight nobody read.
-    pub(super) fn finish(mut self) -> Result<(), ImportError> {
+    fn finish(mut self) -> Result<(), ImportError> {
         if let Some((key, _)) = self.unread.first_key_value() {
             return Err(ImportError::UnknownAttribute {
                 node: self.saved.name.clone(),
@@ -126,7 +174,7 @@ impl<'a> Layer<'a> {
 
     /// Extents of a value.
     pub(crate) fn shape(&self, value: &Value) -> Shape {
-        self.import.shape(value)
+        self.builder.shape(value)
     }
 
     /// Whether it takes nothing.
@@ -189,7 +237,7 @@ impl<'a> Layer<'a> {
     /// A count from 1 on; `None` where it is left out.
     pub(crate) fn count(&mut self, option: &str) -> Result<Option<usize>, ImportError> {
         let Some(value) = self.take(option) else { return Ok(None) };
-        match extent(value, 1) {
+        match read_extent(value, 1) {
             Some(count) => Ok(Some(count)),
             None => Err(self.refuse(option, value, "it must be a count from 1 on")),
         }
@@ -198,7 +246,7 @@ impl<'a> Layer<'a> {
     /// One extent for rows and columns, or one each; `None` where it is left out.
     pub(crate) fn pair(&mut self, option: &str) -> Result<Option<[usize; 2]>, ImportError> {
         let Some(value) = self.take(option) else { return Ok(None) };
-        match pair(value, 1) {
+        match read_pair(value, 1) {
             Some(pair) => Ok(Some(pair)),
             None => Err(self.refuse(option, value, "it must be two integers of at least 1")),
         }
@@ -237,7 +285,7 @@ impl<'a> Layer<'a> {
             Json::Array(axes) if axes.len() == 1 => &axes[0],
             axis => axis,
         };
-        let axis = axis.as_i64().and_then(|axis| super::super::axis_index(axis, rank));
+        let axis = axis.as_i64().and_then(|axis| axis_index(axis, rank));
         if axis.is_some_and(|axis| axis + 1 == rank) {
             return Ok(());
         }
@@ -297,7 +345,7 @@ impl<'a> Layer<'a> {
         op: impl Into<Op>,
         inputs: Vec<NodeId>,
     ) -> Result<NodeId, ImportError> {
-        self.import.push_node(&self.saved.name, op, inputs)
+        self.builder.push(&self.saved.name, op, inputs)
     }
 
     /// Adds a node of the layer's name whose value has the axes of its one input.
@@ -312,19 +360,19 @@ impl<'a> Layer<'a> {
 }
 
 /// An integer of at least `least`, and no larger than any image.
-pub(crate) fn extent(value: &Json, least: usize) -> Option<usize> {
+pub(crate) fn read_extent(value: &Json, least: usize) -> Option<usize> {
     const MAX: usize = 1 << 20;
     let extent = usize::try_from(value.as_u64()?).ok()?;
     (least..=MAX).contains(&extent).then_some(extent)
 }
 
 /// One extent for both axes, or two.
-pub(crate) fn pair(value: &Json, least: usize) -> Option<[usize; 2]> {
+pub(crate) fn read_pair(value: &Json, least: usize) -> Option<[usize; 2]> {
     match value {
         Json::Array(list) => match list.as_slice() {
-            [a, b] => Some([extent(a, least)?, extent(b, least)?]),
+            [a, b] => Some([read_extent(a, least)?, read_extent(b, least)?]),
             _ => None,
         },
-        one => extent(one, least).map(|extent| [extent; 2]),
+        one => read_extent(one, least).map(|extent| [extent; 2]),
     }
 }

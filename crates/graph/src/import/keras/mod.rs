@@ -3,28 +3,17 @@
 //! Keras values are channels last, as ours are; axes are followed by name all the same, because a
 //! vector may be what is left of an image. What a layer means stands with its operator.
 
-mod activation;
-mod layer;
+pub(crate) mod activation;
+pub(crate) mod layer;
 mod onnx_weights;
 
-pub(crate) use activation::activation_layer;
-pub(crate) use layer::{Layer, extent, pair};
 pub use onnx_weights::from_onnx_with_weights;
 
-use super::{Axis, Import, Known, Value};
+use super::builder::{Builder, Value};
 use crate::{error::ImportError, graph::Graph, ops};
 use fixedwise_codec::keras;
-
-/// Axes of a Keras value of that rank, channels last.
-pub(crate) fn channels_last(rank: usize) -> Option<Vec<Axis>> {
-    let axes: &[Axis] = match rank {
-        2 => &[Axis::Batch, Axis::Channel],
-        3 => &[Axis::Batch, Axis::Column, Axis::Channel],
-        4 => &[Axis::Batch, Axis::Row, Axis::Column, Axis::Channel],
-        _ => return None,
-    };
-    Some(axes.to_vec())
-}
+use layer::{Layer, Tables};
+use std::collections::BTreeMap;
 
 /// The graph of a Keras model with one input and one output.
 ///
@@ -38,45 +27,22 @@ pub fn from_keras(model: &keras::Model, name: &str) -> Result<Graph, ImportError
             model.outputs.len()
         )));
     };
-    let mut import = Import::default();
+    let tables = Tables { layers: ops::KERAS, functions: ops::KERAS_FUNCTIONS };
+    let mut builder = Builder::default();
+    let mut known: BTreeMap<&str, Value> = BTreeMap::new();
     for layer in &model.layers {
-        let inputs = layer
-            .inputs
-            .iter()
-            .map(|input| match import.known.get(input) {
-                Some(Known::Value(value)) => Ok(value.clone()),
-                _ => Err(ImportError::UnknownValue {
-                    node: layer.name.clone(),
-                    value: input.clone(),
-                }),
+        let value_of = |input: &String| {
+            known.get(input.as_str()).cloned().ok_or_else(|| ImportError::UnknownValue {
+                node: layer.name.clone(),
+                value: input.clone(),
             })
-            .collect::<Result<Vec<_>, _>>()?;
-        let value = read(&mut import, layer, inputs)?;
-        import.known.insert(layer.name.clone(), Known::Value(value));
+        };
+        let inputs = layer.inputs.iter().map(value_of).collect::<Result<Vec<_>, _>>()?;
+        let value = Layer::read(&mut builder, tables, layer, inputs)?;
+        known.insert(&layer.name, value);
     }
-    let Some(Known::Value(result)) = import.known.get(output) else {
+    let Some(result) = known.get(output.as_str()) else {
         return Err(ImportError::Interface(format!("the model's output `{output}` is no layer")));
     };
-    let mut graph = Graph { name: name.to_owned(), output: result.node, nodes: import.nodes };
-    graph.infer()?;
-    Ok(graph)
-}
-
-/// Adds the nodes of one layer.
-fn read(
-    import: &mut Import,
-    layer: &keras::Layer,
-    inputs: Vec<Value>,
-) -> Result<Value, ImportError> {
-    let Some((_, read)) = ops::KERAS.iter().find(|(class, _)| *class == layer.class) else {
-        return Err(ImportError::UnknownOperator {
-            node: layer.name.clone(),
-            op_type: layer.class.clone(),
-            supported: ops::KERAS.iter().map(|(class, _)| *class).collect::<Vec<_>>().join(", "),
-        });
-    };
-    let mut layer = Layer::new(import, layer, inputs)?;
-    let value = read(&mut layer)?;
-    layer.finish()?;
-    Ok(value)
+    builder.finish(name, result)
 }

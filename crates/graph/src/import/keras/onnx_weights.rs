@@ -3,7 +3,7 @@
 use crate::{
     error::ImportError,
     graph::Graph,
-    import::from_onnx,
+    import::onnx::from_onnx,
     ops::{Gemm, Reshape},
 };
 use fixedwise_codec::{
