@@ -12,6 +12,20 @@ pub enum Rounding {
     Floor,
 }
 
+impl Rounding {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::TiesUp, Self::TiesEven, Self::Floor];
+
+    /// `ties-up`, `ties-even` or `floor`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TiesUp => "ties-up",
+            Self::TiesEven => "ties-even",
+            Self::Floor => "floor",
+        }
+    }
+}
+
 /// `stored * 2^-shift`, rounded; a negative `shift` multiplies and saturates at the ends of `i64`.
 ///
 /// With `v = stored / 2^shift`: ties up is `floor(v + 1/2)`, floor is `floor(v)`, and ties to even
@@ -93,8 +107,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ROUNDINGS: [Rounding; 3] = [Rounding::TiesUp, Rounding::TiesEven, Rounding::Floor];
-
     /// The definition, on the exact quotient and remainder of a division; `shift <= 100`.
     fn by_division(stored: i64, shift: i32, rounding: Rounding) -> i64 {
         let stored = i128::from(stored);
@@ -120,7 +132,7 @@ mod tests {
 
     #[test]
     fn every_small_integer_rounds_as_defined_by_every_shift() {
-        for rounding in ROUNDINGS {
+        for rounding in Rounding::ALL {
             for shift in -100..=100 {
                 for stored in -1100..=1100 {
                     assert_eq!(
@@ -135,7 +147,7 @@ mod tests {
 
     #[test]
     fn integers_around_every_power_of_two_round_as_defined() {
-        for rounding in ROUNDINGS {
+        for rounding in Rounding::ALL {
             for shift in -100..=100 {
                 for exponent in 0..64 {
                     for near in -2_i64..=2 {
@@ -177,7 +189,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_integer_rounds_as_defined(stored: i64, shift in -100..=100_i32) {
-            for rounding in ROUNDINGS {
+            for rounding in Rounding::ALL {
                 prop_assert_eq!(
                     shift_round(stored, shift, rounding),
                     by_division(stored, shift, rounding)
@@ -188,7 +200,7 @@ mod tests {
         #[test]
         fn rounding_keeps_the_order(a: i64, b: i64, shift in -70..=70_i32) {
             let (low, high) = (a.min(b), a.max(b));
-            for rounding in ROUNDINGS {
+            for rounding in Rounding::ALL {
                 prop_assert!(shift_round(low, shift, rounding) <= shift_round(high, shift, rounding));
             }
         }
@@ -196,7 +208,7 @@ mod tests {
         #[test]
         fn aligning_and_shifting_back_is_lossless(stored in -1_i64 << 40..1 << 40, shift in 0..23_u32) {
             let aligned = align(stored, shift);
-            for rounding in ROUNDINGS {
+            for rounding in Rounding::ALL {
                 let back = shift_round(aligned, i32::try_from(shift).unwrap(), rounding);
                 prop_assert_eq!(back, stored);
             }

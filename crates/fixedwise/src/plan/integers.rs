@@ -5,7 +5,7 @@
 //! bits, binary point and range of the format that the weights were rounded for. `<layer>/sums` tells
 //! the layer that they were rounded from.
 
-use super::toml::plan_toml;
+use super::terms::{is_node, names};
 use crate::{error::Error, files, fingerprint::sha256};
 use fixedwise_codec::npz::{Array, ArrayData, Npz, encode_archive, encode_integers, encode_npy};
 use fixedwise_fixed::{
@@ -34,45 +34,6 @@ const SAME: f64 = 1e-5;
 /// What an array may hold at least, so that a wrong one is told by its extents.
 const MIN_BYTES: usize = 1 << 16;
 
-/// Writes a plan of a network: `plan.toml` at `path`, and, where weights are not rounded to the nearest, their
-/// integers in the `.npz` file of the same name beside it.
-///
-/// # Errors
-/// [`Error`] naming the file that cannot be written.
-pub(crate) fn write_plan(
-    path: &Path,
-    plan: &Plan,
-    graph: &Graph,
-    target: Option<&str>,
-) -> Result<(), Error> {
-    if plan.rounded.is_empty() {
-        return files::write_file(path, plan_toml(plan, target, None).as_bytes());
-    }
-    let bytes = encode(plan, graph);
-    let integers = path.with_extension("npz");
-    let name = integers.file_name().unwrap_or_default().to_string_lossy();
-    // First, so that a plan never names what is not there.
-    files::write_file(&integers, &bytes)?;
-    let text = plan_toml(plan, target, Some((&name, &sha256(&bytes))));
-    files::write_file(path, text.as_bytes())
-}
-
-/// A plan's formats alone, for what looks for other formats from there.
-///
-/// # Errors
-/// [`Error`] where the plan scales channels: its formats are of other values then.
-pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
-    let scaled = plan.rounded.iter().find(|(_, r)| r.is_scaled());
-    if let Some((name, _)) = scaled {
-        let problem = format!(
-            "it scales the channels of `{name}`, so its formats cannot be a \
-             start; start from a plan of another strategy, `joint`"
-        );
-        return Err(Error::Plan { path: path.to_owned(), line: None, problem });
-    }
-    Ok(Plan { rounded: BTreeMap::new(), ..plan })
-}
-
 /// The network in the scale of the plan: its channels times the scales that the plan has.
 pub(crate) fn in_scale_of(plan: &Plan, graph: &Graph) -> Graph {
     let scales = |node: &Node| plan.rounded.get(&node.name).filter(|r| r.is_scaled());
@@ -85,7 +46,7 @@ pub(crate) fn in_scale_of(plan: &Plan, graph: &Graph) -> Graph {
 }
 
 /// The bytes of `plan.npz`; the same plan has the same bytes.
-fn encode(plan: &Plan, graph: &Graph) -> Vec<u8> {
+pub(crate) fn encode(plan: &Plan, graph: &Graph) -> Vec<u8> {
     let mut arrays = Vec::new();
     for (name, rounded) in &plan.rounded {
         let channels = rounded.scales.len();
@@ -190,10 +151,10 @@ fn decode(
     for name in npz.names() {
         let layer =
             name.rsplit_once('/').and_then(|(layer, kind)| KINDS.contains(&kind).then_some(layer));
-        if !layer.is_some_and(|layer| super::toml::is_node(graph, layer, true)) {
+        if !layer.is_some_and(|layer| is_node(graph, layer, true)) {
             return Err(format!(
                 "array `{name}` is of no layer of the network; it has {}",
-                super::toml::names(graph, true)
+                names(graph, true)
             ));
         }
     }
@@ -300,107 +261,4 @@ fn read_array(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<
         "array `{name}` has {} elements, the network takes {count}: the plan was made for another model",
         array.data.len()
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::toml::{plan_target, read_own_plan, read_plan};
-    use super::*;
-    use crate::model::Model;
-    use fixedwise_graph::Semantics;
-    use std::fs;
-
-    const LAYER: &str = "conv2d_1";
-
-    fn model() -> Model {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-        Model::load(format!("{root}/models/fashion_small.onnx").as_ref()).unwrap()
-    }
-
-    /// A plan of one layer with integers of its own.
-    fn plan(folder: &Path, model: &Model) -> Plan {
-        let path = folder.join("formats.toml");
-        let text = format!(
-            "schema = 1\nsemantics = \"integer\"\n[layers.{LAYER}]\n\
-             weights = {{ bits = 8, frac = 7 }}\n"
-        );
-        fs::write(&path, text).unwrap();
-        let mut plan = read_plan(&path, model, None).unwrap();
-        let graph = model.prepared(Semantics::Integer).unwrap();
-        let node = &graph.nodes[graph.find(LAYER).unwrap()];
-        let count = node.op.weights().unwrap().len();
-        let rounded = Rounded {
-            weights: (0..count).map(|i| i16::try_from(i % 255).unwrap() - 127).collect(),
-            scales: vec![1.0; node.shape.c],
-            bias: vec![0.5; node.shape.c],
-            coarser: vec![],
-        };
-        plan.rounded.insert(LAYER.to_owned(), Arc::new(rounded));
-        plan
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let model = model();
-        let graph = model.prepared(Semantics::Integer).unwrap();
-        let plan = plan(folder.path(), &model);
-        let path = folder.path().join("plan.toml");
-        write_plan(&path, &plan, &graph, Some("fpga")).unwrap();
-        assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
-        assert_eq!(plan_target(&path).unwrap().as_deref(), Some("fpga"));
-        let first = fs::read(folder.path().join("plan.npz")).unwrap();
-        write_plan(&path, &plan, &graph, Some("fpga")).unwrap();
-        assert_eq!(fs::read(folder.path().join("plan.npz")).unwrap(), first);
-        assert!(formats_alone(plan.clone(), &path).unwrap().rounded.is_empty());
-
-        let mut plan = plan;
-        let rounded = Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap());
-        rounded.coarser = (0..rounded.scales.len()).map(|c| u8::try_from(c % 3).unwrap()).collect();
-        write_plan(&path, &plan, &graph, None).unwrap();
-        assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let model = model();
-        let graph = model.prepared(Semantics::Integer).unwrap();
-        let good = plan(folder.path(), &model);
-        let path = folder.path().join("plan.toml");
-        let change = |change: &dyn Fn(&mut Rounded)| {
-            let mut plan = good.clone();
-            change(Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap()));
-            write_plan(&path, &plan, &graph, None).unwrap();
-            read_plan(&path, &model, None).unwrap_err().to_string()
-        };
-        for (problem, error) in [
-            ("outside its format", change(&|r| r.weights[0] = -128)),
-            ("elements", change(&|r| r.bias.truncate(r.bias.len() - 1))),
-            ("outside 2^-30 to 2^30", change(&|r| r.scales[0] = 0.0)),
-            ("not finite", change(&|r| r.bias[0] = f32::NAN)),
-            ("0 to 15 bits right", change(&|r| r.coarser = vec![16; r.scales.len()])),
-        ] {
-            assert!(error.contains(problem) && error.contains("plan.npz"), "{error}");
-            assert!(error.contains(LAYER), "{error}");
-        }
-        write_plan(&path, &good, &graph, None).unwrap();
-        let other = model.clone().with_affine(vec![0.5], vec![0.25]).unwrap();
-        let error = read_own_plan(&path, &other, None).unwrap_err().to_string();
-        assert!(error.contains("other preprocessing") && error.contains(LAYER), "{error}");
-        assert_eq!(read_plan(&path, &other, None).unwrap(), good);
-        let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace("bits = 8, frac = 7 }", "bits = 6, frac = 5 }")).unwrap();
-        let error = read_plan(&path, &model, None).unwrap_err().to_string();
-        assert!(error.contains("rounded for bits = 8, frac = 7"), "{error}");
-        fs::write(&path, &text).unwrap();
-        fs::write(path.with_extension("npz"), b"other").unwrap();
-        let error = read_plan(&path, &model, None).unwrap_err().to_string();
-        assert!(error.contains("integers_sha256"), "{error}");
-        fs::remove_file(path.with_extension("npz")).unwrap();
-        let error = read_plan(&path, &model, None).unwrap_err().to_string();
-        assert!(error.contains("plan.npz"), "{error}");
-        let error = read_plan(&path, &model, Some(Semantics::Simulated)).unwrap_err().to_string();
-        assert!(error.contains("integer semantics"), "{error}");
-    }
 }

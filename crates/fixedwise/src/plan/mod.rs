@@ -1,13 +1,17 @@
 //! Plans and target profiles as files.
 
+mod file;
 mod integers;
 mod of_result;
 mod paper;
 mod target;
+mod terms;
 mod toml;
 
-pub(crate) use integers::{formats_alone, in_scale_of, write_plan};
+pub(crate) use file::{formats_alone, read_bits, read_own_plan, write_plan};
+pub use file::{plan_target, read_plan};
+pub(crate) use integers::in_scale_of;
 pub(crate) use target::named_target;
 pub use target::{read_target, target_names};
-pub(crate) use toml::{RAW_PIXELS, read_bits, read_own_plan, rounding_name};
-pub use toml::{plan_target, plan_to_toml, plan_to_toml_for, read_plan};
+pub(crate) use terms::RAW_PIXELS;
+pub use toml::{plan_to_toml, plan_to_toml_for};

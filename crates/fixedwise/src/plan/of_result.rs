@@ -1,6 +1,6 @@
 //! The plan that a `result.json` is of.
 
-use super::toml::{MAX_BIAS_BITS, MAX_BITS, RAW_PIXELS, is_node, names, rounding_name};
+use super::terms::{MAX_BIAS_BITS, MAX_BITS, RAW_PIXELS, is_node, names};
 use crate::{
     error::Error,
     model::Model,
@@ -101,8 +101,7 @@ fn free_biases(plan: &mut Plan, graph: &Graph) -> Result<(), String> {
 
 fn rounding(result: &RunResult, semantics: Semantics) -> Result<Rounding, String> {
     let Some(name) = &result.rounding else { return Ok(PlanHead::of(semantics).rounding) };
-    let all = [Rounding::TiesUp, Rounding::TiesEven, Rounding::Floor];
-    let found = all.into_iter().find(|&rounding| rounding_name(rounding) == name);
+    let found = Rounding::ALL.into_iter().find(|&rounding| rounding.name() == name);
     found.ok_or_else(|| format!("rounding `{name}` is not known"))
 }
 

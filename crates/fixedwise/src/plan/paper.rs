@@ -1,6 +1,6 @@
 //! Plans in the terms of the paper's code: JSON, a map of `[BW, F]` by layer for each kind.
 
-use super::toml::{MAX_BIAS_BITS, MAX_BITS, NamedBits, Problem, RAW_PIXELS, names};
+use super::terms::{MAX_BIAS_BITS, MAX_BITS, NamedBits, Problem, RAW_PIXELS, names};
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{Graph, LayerPlan, Plan, Quantizer, Semantics};
 use serde::Deserialize;
@@ -110,5 +110,55 @@ impl PaperPlan {
             rounded: BTreeMap::new(),
             others: BTreeMap::new(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::terms::testing::graph;
+    use super::*;
+
+    fn parse(text: &str, graph: &Graph) -> Result<Plan, Problem> {
+        read(text)?.plan(graph, Semantics::Simulated)
+    }
+
+    #[test]
+    fn the_papers_plans_are_signed_and_simulated() {
+        let text = r#"{"weights": {"b": [5, 9]}, "biases": {"b": [3, 7]},
+                       "activations": {"b": [6, -3], "a / \"1\"": [4, 0]}}"#;
+        let plan = parse(text, &graph()).unwrap();
+        assert_eq!(plan.semantics, Semantics::Simulated);
+        let b = plan.layer("b").unwrap();
+        assert_eq!(b.weights, Some(Format::signed(5, 9)));
+        assert_eq!(b.bias, Some(Format::signed(3, 7)));
+        assert_eq!(b.activation, Some(Format::signed(6, -3)));
+        let a = plan.layer("a / \"1\"").unwrap();
+        assert_eq!((a.weights, a.activation), (None, Some(Format::signed(4, 0))));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_plan_of_the_paper_is_refused() {
+        for (text, expected) in [
+            (r#"{"weights": {}, "biases": {}}"#, "missing field `activations`"),
+            (r#"{"weights": {}, "biases": {}, "activations": {}, "x": 1}"#, "unknown field `x`"),
+            (
+                r#"{"weights": {"b": [1, 2], "b": [3, 4]}, "biases": {}, "activations": {}}"#,
+                "layer `b` stands twice",
+            ),
+            (
+                r#"{"weights": {"c": [1, 2]}, "biases": {}, "activations": {}}"#,
+                "weights of `c`: the network has no such layer; it has `b`, `a / \"1\"`",
+            ),
+            (
+                r#"{"weights": {}, "biases": {"b": [0, 2]}, "activations": {}}"#,
+                "biases of `b`: a width of 0 bits is outside 1 to 32",
+            ),
+            (r#"{"weights": {"b": [1, 2, 3]}, "biases": {}, "activations": {}}"#, "array"),
+            (r#"{"weights": {"#, "EOF"),
+        ] {
+            let error = parse(text, &graph()).expect_err(text);
+            let expected = if expected == "array" { "" } else { expected };
+            assert!(error.problem.contains(expected), "{text}: {}", error.problem);
+        }
     }
 }

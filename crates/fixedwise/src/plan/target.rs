@@ -1,6 +1,6 @@
 //! Target profiles: those that come with fixedwise, and TOML files of the same form.
 
-use super::toml::{Problem, plan_target};
+use super::{file::plan_target, terms::Problem};
 use crate::{error::Error, files};
 use fixedwise_fixed::{Range, Rounding};
 use fixedwise_graph::{
@@ -177,11 +177,7 @@ fn set(target: &mut Target, key: &str, value: &Value) -> Result<(), String> {
         }
         "shift" => target.shift = shift(value)?,
         "rounding" => {
-            let names = [
-                ("ties-up", Rounding::TiesUp),
-                ("ties-even", Rounding::TiesEven),
-                ("floor", Rounding::Floor),
-            ];
+            let names = Rounding::ALL.map(|rounding| (rounding.name(), rounding));
             target.rounding = several_of(value, &names)?;
         }
         "signed_range" => {

@@ -1,6 +1,6 @@
 //! What came of a run, as `result.json` has it.
 
-use crate::{error::Error, files::read_text, plan::rounding_name};
+use crate::{error::Error, files::read_text};
 use fixedwise_fixed::{Format, Range, convert::count_to_u64};
 use fixedwise_graph::{FixedGraph, Graph, Plan, Semantics, cost};
 use fixedwise_search::{
@@ -490,7 +490,7 @@ impl RunResult {
     ) -> Result<(), Error> {
         plan.semantics.name().clone_into(&mut self.semantics);
         plan.quantizer.name().clone_into(&mut self.quantizer);
-        self.rounding = Some(rounding_name(plan.rounding).to_owned());
+        self.rounding = Some(plan.rounding.name().to_owned());
         let memory = cost::memory(graph, plan)?;
         self.memory_bits = MemoryResult {
             weights: memory.weights,

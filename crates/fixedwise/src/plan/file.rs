@@ -1,0 +1,269 @@
+//! Plans as files, in whichever form: `plan.toml` with its integers beside it, `result.json`, the paper's JSON.
+
+use super::{
+    integers, of_result, paper,
+    terms::{NamedBits, Problem},
+    toml::{self, plan_toml},
+};
+use crate::{error::Error, files, fingerprint::sha256, model::Model, result::RunResult};
+use fixedwise_graph::{Graph, Plan, Semantics};
+use std::{collections::BTreeMap, path::Path};
+
+/// The strategy whose plans have integers of their own.
+const PARETO: &str = "pareto";
+
+/// Reads a plan for a model: `plan.toml`, or, where the name ends in `.json`, `result.json` or JSON
+/// in the paper's terms.
+///
+/// Layers come in the order of the graph. `semantics` overrides what the file says; the paper's
+/// JSON says nothing and means [`Semantics::Simulated`].
+///
+/// # Errors
+/// [`Error`] naming the file, with the line where there is one, for a file that cannot be read, a
+/// duplicate or unknown key, a format out of range, and a tensor the network does not have.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.json");
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// use fixedwise::{Format, Model, Semantics, read_plan};
+///
+/// let text = r#"{"weights": {"conv2d_2": [5, 7]}, "biases": {}, "activations": {}}"#;
+/// std::fs::write(&path, text).expect("writable");
+/// let model = Model::load(format!("{root}/models/fashion_small.onnx").as_ref())?;
+/// let plan = read_plan(&path, &model, None)?;
+/// assert_eq!(plan.semantics, Semantics::Simulated);
+/// assert_eq!(plan.layers[0].weights, Some(Format::signed(5, 7)));
+/// # Ok(())
+/// # }
+/// ```
+pub fn read_plan(path: &Path, model: &Model, semantics: Option<Semantics>) -> Result<Plan, Error> {
+    read(path, model, semantics, false)
+}
+
+/// The same, where the plan's integers must have been rounded from the weights of this model with its
+/// preprocessing.
+pub(crate) fn read_own_plan(
+    path: &Path,
+    model: &Model,
+    semantics: Option<Semantics>,
+) -> Result<Plan, Error> {
+    read(path, model, semantics, true)
+}
+
+fn read(
+    path: &Path,
+    model: &Model,
+    semantics: Option<Semantics>,
+    is_own: bool,
+) -> Result<Plan, Error> {
+    let text = files::read_text(path)?;
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
+    if is_json && of_result::is_result(&text) {
+        let file = RunResult::read(path)?;
+        if file.strategy == PARETO {
+            let problem = "a result does not hold the integers of strategy `pareto`; give the \
+                           plan.toml beside it";
+            return Err(refuse(Problem { line: None, problem: problem.to_owned() }));
+        }
+        of_result::plan(&file, model, semantics)
+            .map_err(|problem| refuse(Problem { line: None, problem }))
+    } else if is_json {
+        let file = paper::read(&text).map_err(refuse)?;
+        let semantics = semantics.unwrap_or(Semantics::Simulated);
+        file.plan(&model.prepared(semantics)?, semantics).map_err(refuse)
+    } else {
+        let file = toml::read(&text).map_err(refuse)?;
+        let semantics = semantics.unwrap_or(file.semantics.into());
+        let graph = model.prepared(semantics)?;
+        let mut plan = file.plan(&text, &graph, semantics).map_err(refuse)?;
+        if let Some((name, sha256)) = file.integers(&text, semantics).map_err(refuse)? {
+            let path = path.with_file_name(name);
+            plan.rounded = integers::read(&path, Some(sha256), &plan, &graph, is_own)?;
+        }
+        Ok(plan)
+    }
+}
+
+/// The name of the target that a plan is for, where the file says one: `plan.toml` or `result.json`.
+///
+/// # Errors
+/// [`Error`] naming the file, for one that cannot be read.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.toml");
+/// let text = "schema = 1\ntarget = \"fpga\"\nsemantics = \"integer\"\n[layers]\n";
+/// std::fs::write(&path, text).expect("writable");
+/// assert_eq!(fixedwise::plan_target(&path)?.as_deref(), Some("fpga"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn plan_target(path: &Path) -> Result<Option<String>, Error> {
+    let text = files::read_text(path)?;
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    if is_json {
+        let is_result = of_result::is_result(&text);
+        return if is_result { Ok(RunResult::read(path)?.target) } else { Ok(None) };
+    }
+    let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
+    Ok(toml::read(&text).map_err(refuse)?.target)
+}
+
+/// The bits of each layer, then of other nodes' activations, in the order of
+/// the file; the network is not needed.
+pub(crate) fn read_bits(path: &Path) -> Result<Vec<NamedBits>, Error> {
+    let text = files::read_text(path)?;
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
+    if is_json {
+        let file = paper::read(&text).map_err(refuse)?;
+        return Ok(file.bits());
+    }
+    let file = toml::read(&text).map_err(refuse)?;
+    Ok(file.bits())
+}
+
+/// Writes a plan of a network: `plan.toml` at `path`, and, where weights are not rounded to the nearest, their
+/// integers in the `.npz` file of the same name beside it.
+///
+/// # Errors
+/// [`Error`] naming the file that cannot be written.
+pub(crate) fn write_plan(
+    path: &Path,
+    plan: &Plan,
+    graph: &Graph,
+    target: Option<&str>,
+) -> Result<(), Error> {
+    if plan.rounded.is_empty() {
+        return files::write_file(path, plan_toml(plan, target, None).as_bytes());
+    }
+    let bytes = integers::encode(plan, graph);
+    let beside = path.with_extension("npz");
+    let name = beside.file_name().unwrap_or_default().to_string_lossy();
+    // First, so that a plan never names what is not there.
+    files::write_file(&beside, &bytes)?;
+    let text = plan_toml(plan, target, Some((&name, &sha256(&bytes))));
+    files::write_file(path, text.as_bytes())
+}
+
+/// A plan's formats alone, for what looks for other formats from there.
+///
+/// # Errors
+/// [`Error`] where the plan scales channels: its formats are of other values then.
+pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
+    let scaled = plan.rounded.iter().find(|(_, r)| r.is_scaled());
+    if let Some((name, _)) = scaled {
+        let problem = format!(
+            "it scales the channels of `{name}`, so its formats cannot be a \
+             start; start from a plan of another strategy, `joint`"
+        );
+        return Err(Error::Plan { path: path.to_owned(), line: None, problem });
+    }
+    Ok(Plan { rounded: BTreeMap::new(), ..plan })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Model;
+    use fixedwise_graph::Rounded;
+    use std::{fs, sync::Arc};
+
+    const LAYER: &str = "conv2d_1";
+
+    fn model() -> Model {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        Model::load(format!("{root}/models/fashion_small.onnx").as_ref()).unwrap()
+    }
+
+    /// A plan of one layer with integers of its own.
+    fn plan(folder: &Path, model: &Model) -> Plan {
+        let path = folder.join("formats.toml");
+        let text = format!(
+            "schema = 1\nsemantics = \"integer\"\n[layers.{LAYER}]\n\
+             weights = {{ bits = 8, frac = 7 }}\n"
+        );
+        fs::write(&path, text).unwrap();
+        let mut plan = read_plan(&path, model, None).unwrap();
+        let graph = model.prepared(Semantics::Integer).unwrap();
+        let node = &graph.nodes[graph.find(LAYER).unwrap()];
+        let count = node.op.weights().unwrap().len();
+        let rounded = Rounded {
+            weights: (0..count).map(|i| i16::try_from(i % 255).unwrap() - 127).collect(),
+            scales: vec![1.0; node.shape.c],
+            bias: vec![0.5; node.shape.c],
+            coarser: vec![],
+        };
+        plan.rounded.insert(LAYER.to_owned(), Arc::new(rounded));
+        plan
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model();
+        let graph = model.prepared(Semantics::Integer).unwrap();
+        let plan = plan(folder.path(), &model);
+        let path = folder.path().join("plan.toml");
+        write_plan(&path, &plan, &graph, Some("fpga")).unwrap();
+        assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
+        assert_eq!(plan_target(&path).unwrap().as_deref(), Some("fpga"));
+        let first = fs::read(folder.path().join("plan.npz")).unwrap();
+        write_plan(&path, &plan, &graph, Some("fpga")).unwrap();
+        assert_eq!(fs::read(folder.path().join("plan.npz")).unwrap(), first);
+        assert!(formats_alone(plan.clone(), &path).unwrap().rounded.is_empty());
+
+        let mut plan = plan;
+        let rounded = Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap());
+        rounded.coarser = (0..rounded.scales.len()).map(|c| u8::try_from(c % 3).unwrap()).collect();
+        write_plan(&path, &plan, &graph, None).unwrap();
+        assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model();
+        let graph = model.prepared(Semantics::Integer).unwrap();
+        let good = plan(folder.path(), &model);
+        let path = folder.path().join("plan.toml");
+        let change = |change: &dyn Fn(&mut Rounded)| {
+            let mut plan = good.clone();
+            change(Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap()));
+            write_plan(&path, &plan, &graph, None).unwrap();
+            read_plan(&path, &model, None).unwrap_err().to_string()
+        };
+        for (problem, error) in [
+            ("outside its format", change(&|r| r.weights[0] = -128)),
+            ("elements", change(&|r| r.bias.truncate(r.bias.len() - 1))),
+            ("outside 2^-30 to 2^30", change(&|r| r.scales[0] = 0.0)),
+            ("not finite", change(&|r| r.bias[0] = f32::NAN)),
+            ("0 to 15 bits right", change(&|r| r.coarser = vec![16; r.scales.len()])),
+        ] {
+            assert!(error.contains(problem) && error.contains("plan.npz"), "{error}");
+            assert!(error.contains(LAYER), "{error}");
+        }
+        write_plan(&path, &good, &graph, None).unwrap();
+        let other = model.clone().with_affine(vec![0.5], vec![0.25]).unwrap();
+        let error = read_own_plan(&path, &other, None).unwrap_err().to_string();
+        assert!(error.contains("other preprocessing") && error.contains(LAYER), "{error}");
+        assert_eq!(read_plan(&path, &other, None).unwrap(), good);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("bits = 8, frac = 7 }", "bits = 6, frac = 5 }")).unwrap();
+        let error = read_plan(&path, &model, None).unwrap_err().to_string();
+        assert!(error.contains("rounded for bits = 8, frac = 7"), "{error}");
+        fs::write(&path, &text).unwrap();
+        fs::write(path.with_extension("npz"), b"other").unwrap();
+        let error = read_plan(&path, &model, None).unwrap_err().to_string();
+        assert!(error.contains("integers_sha256"), "{error}");
+        fs::remove_file(path.with_extension("npz")).unwrap();
+        let error = read_plan(&path, &model, None).unwrap_err().to_string();
+        assert!(error.contains("plan.npz"), "{error}");
+        let error = read_plan(&path, &model, Some(Semantics::Simulated)).unwrap_err().to_string();
+        assert!(error.contains("integer semantics"), "{error}");
+    }
+}

@@ -1,0 +1,169 @@
+//! A plan as the text of `plan.toml`.
+
+use super::SCHEMA;
+use fixedwise_fixed::{Format, Range};
+use fixedwise_graph::{Plan, Quantizer, Semantics};
+
+const HEADER: &str = "\
+# A plan: the fixed-point format of every quantized tensor. Edit it and try it again with
+#   fixedwise evaluate MODEL --plan THIS_FILE --test DATA
+#
+# A tensor holds integers q of `bits` bits (BW); their values are q * 2^-frac (F). So
+# `bits = 8, frac = 6` has steps of 1/64, in HLS ap_fixed<8,2>; `frac` may be negative or exceed `bits`.
+# Signed formats are symmetric, from -(2^(bits-1) - 1) to 2^(bits-1) - 1; with `range = \"full\"` from
+# -2^(bits-1). `signed = false` goes from 0 to 2^bits - 1, for what is never negative.
+";
+
+const INTEGERS_NOTE: &str = "\
+# The weights are not rounded to the nearest: their integers are in this file, made for the formats
+# below. After a change of the format of weights search again, or remove both lines to round to the
+# nearest; powers of two between channels are lost with them.";
+
+const BIAS_NOTE: &str = "\
+# A layer without `bias` keeps it in 32 bits at the scale of its accumulator.
+";
+
+/// A plan as `plan.toml`; [`read_plan`](crate::read_plan) is its inverse.
+///
+/// The formats alone: integers that are not the nearest to the weights have a file of their own.
+///
+/// ```
+/// use fixedwise::{Format, LayerPlan, Plan, Quantizer, Rounding, Semantics, plan_to_toml};
+///
+/// let plan = Plan {
+///     semantics: Semantics::Integer,
+///     quantizer: Quantizer::Uniform,
+///     rounding: Rounding::TiesUp,
+///     input: Format::unsigned(8, 0),
+///     layers: vec![LayerPlan {
+///         name: "conv2d_1".to_owned(),
+///         weights: Some(Format::signed(5, 9)),
+///         bias: None,
+///         activation: Some(Format::unsigned(6, 3)),
+///     }],
+///     rounded: Default::default(),
+///     others: Default::default(),
+/// };
+/// let text = plan_to_toml(&plan);
+/// assert!(text.contains("[layers.conv2d_1]\nweights = { bits = 5, frac = 9 }\n"));
+/// assert!(text.contains("activation = { bits = 6, frac = 3, signed = false }\n"));
+/// ```
+pub fn plan_to_toml(plan: &Plan) -> String {
+    plan_to_toml_for(plan, None)
+}
+
+/// As [`plan_to_toml`], with the name of the target that the plan is for.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.toml");
+/// # let plan = fixedwise::Plan {
+/// #     semantics: fixedwise::Semantics::Integer,
+/// #     quantizer: fixedwise::Quantizer::Uniform,
+/// #     rounding: fixedwise::Rounding::TiesUp,
+/// #     input: fixedwise::Format::unsigned(8, 0),
+/// #     layers: vec![fixedwise::LayerPlan {
+/// #         name: "conv".to_owned(),
+/// #         weights: None,
+/// #         bias: None,
+/// #         activation: None,
+/// #     }],
+/// #     rounded: Default::default(),
+/// #     others: Default::default(),
+/// # };
+/// use fixedwise::{plan_target, plan_to_toml_for};
+///
+/// std::fs::write(&path, plan_to_toml_for(&plan, Some("cortex-m4"))).expect("writable");
+/// assert_eq!(plan_target(&path)?.as_deref(), Some("cortex-m4"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn plan_to_toml_for(plan: &Plan, target: Option<&str>) -> String {
+    plan_toml(plan, target, None)
+}
+
+/// As [`plan_to_toml_for`], with the file of the plan's integers and its SHA-256.
+pub(crate) fn plan_toml(
+    plan: &Plan,
+    target: Option<&str>,
+    integers: Option<(&str, &str)>,
+) -> String {
+    let mut text = HEADER.to_owned();
+    if plan.semantics == Semantics::Integer {
+        text.push_str(BIAS_NOTE);
+    }
+    let mut line = |arguments: std::fmt::Arguments| {
+        text.push_str(&arguments.to_string());
+        text.push('\n');
+    };
+    line(format_args!("\nschema = {SCHEMA}"));
+    if let Some(target) = target {
+        line(format_args!("target = {}", quoted(target)));
+    }
+    line(format_args!("semantics = \"{}\"", plan.semantics.name()));
+    if plan.quantizer == Quantizer::SquareRoot {
+        line(format_args!("# Roots are stored, and squared back with their sign."));
+        line(format_args!("quantizer = \"{}\"", plan.quantizer.name()));
+    }
+    line(format_args!("rounding = \"{}\"", plan.rounding.name()));
+    if let Some((name, sha256)) = integers {
+        line(format_args!("{INTEGERS_NOTE}"));
+        line(format_args!("integers = {}", quoted(name)));
+        line(format_args!("integers_sha256 = \"{sha256}\""));
+    }
+    line(format_args!("\n[input]\nbits = {}\nfrac = {}", plan.input.bits, plan.input.frac));
+    line(format_args!("signed = {}", plan.input.is_signed()));
+    if plan.input.range == Range::Full {
+        line(format_args!("range = \"full\""));
+    }
+    for layer in &plan.layers {
+        line(format_args!("\n[layers.{}]", key(&layer.name)));
+        let tensors =
+            [("weights", layer.weights), ("bias", layer.bias), ("activation", layer.activation)];
+        for (kind, format) in tensors {
+            if let Some(format) = format {
+                line(format_args!("{kind} = {}", inline(format)));
+            }
+        }
+    }
+    if !plan.others.is_empty() {
+        line(format_args!("\n# Values of other nodes: residual adds and the like."));
+        line(format_args!("[others]"));
+        for (name, format) in &plan.others {
+            line(format_args!("{} = {}", key(name), inline(*format)));
+        }
+    }
+    text
+}
+
+fn inline(format: Format) -> String {
+    let range = match format.range {
+        Range::Narrow => "",
+        Range::Unsigned => ", signed = false",
+        Range::Full => ", range = \"full\"",
+    };
+    format!("{{ bits = {}, frac = {}{range} }}", format.bits, format.frac)
+}
+
+/// A TOML key: bare where that is allowed, else quoted.
+fn key(name: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.is_empty() && name.chars().all(is_bare) {
+        return name.to_owned();
+    }
+    quoted(name)
+}
+
+fn quoted(name: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in name.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.extend(format!("\\u{:04X}", u32::from(c)).chars()),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
