@@ -18,8 +18,8 @@ mod result;
 mod show;
 mod watch;
 
-pub use data::{DataError, DataOptions, DataSource, Layout, Preprocess, Split};
-pub use error::Error;
+pub use data::{DataOptions, DataSource, Layout, Preprocess, Split};
+pub use error::{DataError, Error};
 pub use files::write_file;
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
@@ -36,20 +36,21 @@ pub use fixedwise_search::{
     },
 };
 pub use jobs::{
-    CExport, CExported, CExportedLayer, EvaluateOptions, ExportForm, ExportOptions, Exported,
-    Generalization, GeneralizeOptions, Generalized, Inspection, NodeInspection, Outcome,
-    PartResult, QuantizeOptions, Strategy, SweepOptions, evaluate, export, export_c, generalize,
-    generalize_observed, inspect, quantize, quantize_observed, sweep, sweep_observed,
+    CExport, EvaluateOptions, ExportForm, ExportOptions, Exported, GeneralizeOptions, Generalized,
+    Outcome, QuantizeOptions, Strategy, SweepOptions, evaluate, export, export_c, generalize,
+    generalize_observed, inspect, plot_distributions, quantize, quantize_observed, sweep,
+    sweep_observed,
 };
 pub use model::Model;
 pub use plan::{plan_target, plan_to_toml, plan_to_toml_for, read_plan, read_target, target_names};
 pub use result::{
-    AccuracyResult, BudgetResult, BudgetStep, Ended, FormatResult, HolderResult, ImagesResult,
-    LayerResult, MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, OtherResult,
+    AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, Ended, FormatResult,
+    Generalization, HolderResult, ImagesResult, Inspection, LayerResult, MaxLossResult,
+    MemoryResult, ModelResult, MultiplicationResult, NodeInspection, OtherResult, PartResult,
     RESULT_SCHEMA, RunResult, SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
-    FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_distributions, plot_drop, plot_front,
-    plot_heatmap, plot_sensitivity, summary,
+    FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_drop, plot_front, plot_heatmap,
+    plot_sensitivity, summary,
 };
 pub use watch::{Candidate, Observer, Progress, Step};

@@ -1,6 +1,7 @@
 //! CIFAR-10 and CIFAR-100: a folder of the binary or the Python version, or one file of it.
 
-use super::{DataError, Layout, Pixels, Raw, Split, Wanted, content, read};
+use super::{Layout, Pixels, Raw, Split, Wanted, content, read};
+use crate::error::DataError;
 use fixedwise_codec::cifar::{Batch, CifarError, Version, read_binary, read_python};
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,8 @@
 //! A folder of images: one folder a class, sorted by name; above them `train` and `test` (or `val`)
 //! where the images are divided. Images without any folder around them have no labels.
 
-use super::{DataError, Raw, Split, Wanted, content, images};
+use super::{Raw, Split, Wanted, content, images};
+use crate::error::DataError;
 use std::{
     fs,
     path::{Path, PathBuf},

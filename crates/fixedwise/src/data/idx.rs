@@ -1,6 +1,7 @@
 //! IDX, the format of MNIST: a folder of the four usual files, plain or gz, or a single file.
 
-use super::{DataError, LIMIT_BYTES, Pixels, Raw, Split, Wanted};
+use super::{LIMIT_BYTES, Pixels, Raw, Split, Wanted};
+use crate::error::DataError;
 use std::path::{Path, PathBuf};
 
 const PARTS: [(Split, &str); 2] = [(Split::Train, "train"), (Split::Test, "t10k")];

@@ -1,6 +1,7 @@
 //! Image files, PNG or JPEG, that a folder or a list names.
 
-use super::{DataError, LIMIT_BYTES, Layout, Pixels, Raw, Wanted, content, read};
+use super::{LIMIT_BYTES, Layout, Pixels, Raw, Wanted, content, read};
+use crate::error::DataError;
 use fixedwise_codec::image::{Image, decode};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! A `.csv` of images and labels: `path,label`, paths relative to the file, labels as class numbers
 //! or as names, which are numbered in their sorted order.
 
-use super::{DataError, Raw, Split, Wanted, content, images, read};
+use super::{Raw, Split, Wanted, content, images, read};
+use crate::error::DataError;
 use fixedwise_codec::list::{self, Entry};
 use std::{
     collections::BTreeSet,

@@ -3,7 +3,6 @@
 //! A file type is one file here and one row in [`LOADERS`].
 
 mod cifar;
-mod error;
 mod folder;
 mod idx;
 mod images;
@@ -16,13 +15,13 @@ mod sets;
 mod source;
 mod svhn;
 
-pub use error::DataError;
 pub use preprocess::{Layout, Preprocess};
 pub(crate) use random::divide;
 pub use sets::DataOptions;
 pub(crate) use sets::{Preprocessed, Reported, Sets, View};
 pub use source::{DataSource, Split};
 
+use crate::error::DataError;
 use fixedwise_graph::Shape;
 use std::{
     ops::Range,

@@ -1,6 +1,7 @@
 //! `.npz`: `x`, `y`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
-use super::{DataError, LIMIT_BYTES, Pixels, Raw, Split, Wanted};
+use super::{LIMIT_BYTES, Pixels, Raw, Split, Wanted};
+use crate::error::DataError;
 use fixedwise_codec::npz::{ArrayData, Npz, NpzError};
 use std::{fs::File, io::BufReader, path::Path};
 

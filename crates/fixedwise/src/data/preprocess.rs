@@ -1,6 +1,6 @@
 //! What a pixel means to the network.
 
-use super::DataError;
+use crate::error::DataError;
 use fixedwise_fixed::convert::f64_to_f32;
 use serde::Deserialize;
 use std::{path::Path, str::FromStr};

@@ -1,7 +1,10 @@
 //! The three disjoint sets of images, and who may see which.
 
-use super::{DataError, DataSource, Dataset, Layout, Preprocess, Split, divide, splits};
-use crate::{error::Error, model::Model};
+use super::{DataSource, Dataset, Layout, Preprocess, Split, divide, splits};
+use crate::{
+    error::{DataError, Error},
+    model::Model,
+};
 use fixedwise_graph::Shape;
 use fixedwise_search::Images;
 use std::{collections::BTreeMap, collections::BTreeSet, path::PathBuf, sync::Arc};

@@ -1,6 +1,6 @@
 //! How a part of a data set is named.
 
-use super::DataError;
+use crate::error::DataError;
 use std::{fmt, ops::Range, path::PathBuf, str::FromStr};
 
 /// A part of a data set as its makers divided it.

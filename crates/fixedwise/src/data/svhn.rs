@@ -1,6 +1,7 @@
 //! MATLAB files as SVHN has them: `X`, bytes `[h, w, c, n]`, and `y`, where 10 stands for class 0.
 
-use super::{DataError, LIMIT_BYTES, Layout, Pixels, Raw, Split, Wanted, content, read};
+use super::{LIMIT_BYTES, Layout, Pixels, Raw, Split, Wanted, content, read};
+use crate::error::DataError;
 use fixedwise_codec::mat::{self, ArrayData};
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     files::{OutputFolder, write_files},
     model::Model,
-    show::{Align, Style, Table, add_line, grouped, shortened},
+    result::{CExported, CExportedLayer},
 };
 use fixedwise_fixed::convert::{count_to_u64, f64_to_f32, i64_to_f64};
 use fixedwise_graph::{
@@ -16,7 +16,6 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::Images as _;
-use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// What [`export_c`] is asked for, beside what every export is.
@@ -36,82 +35,6 @@ pub struct CExport {
 impl Default for CExport {
     fn default() -> Self {
         Self { target: Target::default(), static_arena: false, images: None, n_inputs: 5 }
-    }
-}
-
-/// A layer as it was printed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CExportedLayer {
-    /// The node.
-    pub name: String,
-    /// The kernel that computes it.
-    pub kernel: String,
-    /// Bytes of its weights, biases and what describes it.
-    pub constant_bytes: u64,
-    /// Bytes of its value.
-    pub value_bytes: u64,
-    /// Bytes of working memory while it runs.
-    pub scratch_bytes: u64,
-}
-
-/// What [`export_c`] wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CExported {
-    /// The files.
-    pub files: Vec<PathBuf>,
-    /// What every name in them begins with.
-    pub name: String,
-    /// The target.
-    pub target: String,
-    /// Bytes of constants; code comes on top.
-    pub flash_bytes: u64,
-    /// Bytes of the arena; the caller's input and output come on top.
-    pub peak_ram_bytes: u64,
-    /// Node by node.
-    pub layers: Vec<CExportedLayer>,
-}
-
-impl CExported {
-    /// As JSON.
-    ///
-    /// # Panics
-    /// Never: it holds names and numbers.
-    pub fn to_json(&self) -> String {
-        let mut json = serde_json::to_string_pretty(self).expect("names and numbers");
-        json.push('\n');
-        json
-    }
-
-    /// As a table for people.
-    pub fn summary(&self, color: bool) -> String {
-        let mut text = String::new();
-        let mut table = Table::new(&[
-            ("layer", Align::Left, Style::Plain),
-            ("kernel", Align::Left, Style::Dim),
-            ("constants", Align::Right, Style::Weights),
-            ("value", Align::Right, Style::Activations),
-            ("scratch", Align::Right, Style::Plain),
-        ]);
-        for layer in &self.layers {
-            let bytes = [layer.constant_bytes, layer.value_bytes, layer.scratch_bytes];
-            let mut row = vec![shortened(&layer.name, 40), layer.kernel.clone()];
-            row.extend(bytes.map(|bytes| if bytes == 0 { String::new() } else { grouped(bytes) }));
-            table.row(row);
-        }
-        table.render(color, &mut text);
-        let (flash, ram) = (grouped(self.flash_bytes), grouped(self.peak_ram_bytes));
-        add_line(
-            &mut text,
-            format_args!(
-                "C for {}: {flash} bytes of constants, {ram} bytes of arena; code and stack, input \
-                 and output come on top",
-                self.target
-            ),
-        );
-        let files = self.files.iter().map(|file| file.display().to_string());
-        let files: Vec<String> = files.collect();
-        add_line(&mut text, format_args!("written: {}", files.join(", ")));
-        text
     }
 }
 

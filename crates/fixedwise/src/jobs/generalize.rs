@@ -7,20 +7,18 @@ use super::{
     measure::measure, options::QuantizeOptions, quantize::quantize_observed, threads::pool,
 };
 use crate::{
-    data::{DataError, DataOptions, DataSource, Reported, Sets, Split, splits},
-    error::Error,
+    data::{DataOptions, DataSource, Reported, Sets, Split, splits},
+    error::{DataError, Error},
     files::{OutputFolder, write_file},
     model::Model,
     plan::read_own_plan,
-    result::{Ended, MaxLossResult, ModelResult, SetResult, TOOL},
-    show::{Align, Style, Table, add_line, grouped, percent, styled},
+    result::{Generalization, PartResult},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Plan, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Images, MaxLoss, Score};
-use serde::{Deserialize, Serialize};
 use std::{
     ops::Range,
     path::{Path, PathBuf},
@@ -59,48 +57,6 @@ pub struct Generalized {
     pub plan: Plan,
     /// What it gives: `generalize.json`.
     pub result: Generalization,
-}
-
-/// A plan on each part: `generalize.json`, schema 1; keys are added, never renamed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Generalization {
-    /// 1.
-    pub schema: u32,
-    /// Name and version of the tool.
-    pub tool: String,
-    /// The network.
-    pub model: ModelResult,
-    /// The strategy that made the plan; `given` for one that was only measured.
-    pub strategy: String,
-    /// `integer` or `simulated`.
-    pub semantics: String,
-    /// The loss that is allowed.
-    pub max_loss: MaxLossResult,
-    /// Whether the part that was tuned on keeps to it; every part, where the plan was given.
-    pub bound_met: bool,
-    /// How the search ended.
-    pub ended: Ended,
-    /// The parts, in their order.
-    pub parts: Vec<PartResult>,
-    /// All parts together that no decision saw.
-    pub unseen: SetResult,
-    /// Wall-clock time.
-    pub seconds: f64,
-}
-
-/// A plan on one part.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PartResult {
-    /// Its first image in the split.
-    pub from: u64,
-    /// One past its last image.
-    pub to: u64,
-    /// Whether the plan was tuned on it.
-    pub tuned: bool,
-    /// Whether the plan keeps to the bound on it.
-    pub bound_met: bool,
-    /// Float and fixed accuracy.
-    pub accuracy: SetResult,
 }
 
 /// Tunes a plan on one part of the test images and measures it on every part; or measures a plan
@@ -351,97 +307,6 @@ impl Images for Part<'_> {
 
     fn label(&self, idx: usize) -> Option<usize> {
         self.images.label(self.range.start + idx)
-    }
-}
-
-impl Default for Generalization {
-    fn default() -> Self {
-        Self {
-            schema: 1,
-            tool: TOOL.to_owned(),
-            model: ModelResult::default(),
-            strategy: String::new(),
-            semantics: String::new(),
-            max_loss: MaxLoss::default().into(),
-            bound_met: false,
-            ended: Ended::Completed,
-            parts: Vec::new(),
-            unseen: SetResult::default(),
-            seconds: 0.0,
-        }
-    }
-}
-
-impl Generalization {
-    /// As `generalize.json` is written.
-    ///
-    /// ```
-    /// let text = fixedwise::Generalization::default().to_json();
-    /// assert!(text.contains("\"unseen\""));
-    /// ```
-    #[expect(clippy::missing_panics_doc, reason = "every key is a string")]
-    pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).expect("every key is a string");
-        text.push('\n');
-        text
-    }
-
-    /// A table for people, a row for each part; with ANSI colors where `color` says so.
-    ///
-    /// ```
-    /// assert!(fixedwise::Generalization::default().to_text(false).contains("relative loss"));
-    /// ```
-    pub fn to_text(&self, color: bool) -> String {
-        use Align::{Left, Right};
-        let mut out = String::new();
-        add_line(
-            &mut out,
-            format_args!(
-                "{}  strategy {}, {} semantics\n",
-                styled(&self.model.name, Style::Bold, color),
-                self.strategy,
-                self.semantics
-            ),
-        );
-        let mut table = Table::new(&[
-            ("part", Left, Style::Plain),
-            ("images", Right, Style::Dim),
-            ("float", Right, Style::Plain),
-            ("fixed", Right, Style::Plain),
-            ("relative loss", Right, Style::Plain),
-            ("95 % interval", Right, Style::Plain),
-            ("bound", Left, Style::Plain),
-        ]);
-        let mut row = |name: String, images: String, set: &SetResult, bound: &str| {
-            let [low, high] = set.interval95.map(percent);
-            table.row(vec![
-                name,
-                images,
-                percent(set.float),
-                percent(set.fixed),
-                percent(set.relative_loss),
-                format!("{low} to {high}"),
-                bound.to_owned(),
-            ]);
-        };
-        for (idx, part) in self.parts.iter().enumerate() {
-            let tuned = if part.tuned { ", tuned on" } else { "" };
-            let bound = if part.bound_met { "kept" } else { "missed" };
-            let images = format!("{}..{}", part.from, part.to);
-            row(format!("{}{tuned}", idx + 1), images, &part.accuracy, bound);
-        }
-        row("all not tuned on".to_owned(), grouped(self.unseen.n), &self.unseen, "");
-        table.render(color, &mut out);
-        let bound = match self.max_loss.kind.as_str() {
-            "points" => "percentage points",
-            _ => "% of the float accuracy",
-        };
-        let value = self.max_loss.value * 100.0;
-        add_line(
-            &mut out,
-            format_args!("\n  the bound is a loss of {value} {bound}; {:.1} s", self.seconds),
-        );
-        out
     }
 }
 

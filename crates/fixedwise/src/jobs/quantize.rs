@@ -9,6 +9,7 @@ use super::{
     },
     metric::Metric,
     options::{QuantizeOptions, Strategy, check_quantizer, check_strategy},
+    oracle::Journaling,
     pareto::{self, Balance},
     threads::pool,
 };
@@ -20,7 +21,7 @@ use crate::{
     model::Model,
     plan::{formats_alone, read_plan, write_plan},
     result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult, TraceStep},
-    watch::{Halt, Journal, Journaling, Observer, Progress, Step, Watch},
+    watch::{Halt, Journal, Observer, Progress, Step, Watch},
 };
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
 use fixedwise_graph::{AccumulatorPolicy, Graph, Plan};

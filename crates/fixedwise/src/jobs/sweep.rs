@@ -2,8 +2,8 @@
 
 use super::{measure::input_format, options::check_quantizer, threads::pool};
 use crate::{
-    data::{DataError, DataOptions, Preprocessed, Sets},
-    error::Error,
+    data::{DataOptions, Preprocessed, Sets},
+    error::{DataError, Error},
     files::{OutputFolder, write_file},
     model::Model,
     plan::{formats_alone, read_plan, write_plan},

@@ -1,13 +1,21 @@
 //! What jobs found, as plain data and as JSON.
 
+mod exported;
+mod generalization;
+mod head;
+mod inspection;
 mod run;
 mod sweep;
 
-pub(crate) use run::TOOL;
+pub use exported::{CExported, CExportedLayer};
+pub use generalization::{Generalization, PartResult};
+pub(crate) use head::TOOL;
+pub use head::{Ended, ModelResult};
+pub use inspection::{Inspection, NodeInspection};
 pub use run::{
-    AccuracyResult, BudgetResult, BudgetStep, Ended, FormatResult, HolderResult, ImagesResult,
-    LayerResult, MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, OtherResult,
-    RESULT_SCHEMA, RunResult, SetResult, TraceStep,
+    AccuracyResult, BudgetResult, BudgetStep, FormatResult, HolderResult, ImagesResult,
+    LayerResult, MaxLossResult, MemoryResult, MultiplicationResult, OtherResult, RESULT_SCHEMA,
+    RunResult, SetResult, TraceStep,
 };
 pub(crate) use sweep::layers;
 pub use sweep::{SweepHold, SweepLayer, SweepPoint, SweepResult};

@@ -1,20 +1,13 @@
 //! What a sweep found: `sweep.json`, and heat maps of characters.
 
-use super::run::{Ended, ModelResult, TOOL};
-use crate::{
-    error::Error,
-    files::read_text,
-    show::{Style, add_line, grouped, percent, styled},
-};
+use super::head::{Ended, ModelResult, TOOL};
+use crate::{error::Error, files::read_text};
 use fixedwise_search::strategies::{Kind, TraceEntry, brute_force::Direction};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 /// The schema of `sweep.json`.
 const SWEEP_SCHEMA: u32 = 1;
-
-/// Most columns of numbers; more are shown as shades.
-const MAX_COLUMNS: usize = 14;
 
 /// The accuracy of every format that was tried: `sweep.json`, schema 1; keys are added, never
 /// renamed.
@@ -205,108 +198,6 @@ impl SweepResult {
         Self::from_json(&read_text(path)?)
             .map_err(|problem| Error::Result { path: path.to_owned(), problem })
     }
-
-    /// A heat map for each layer, bit widths down and binary points across, of at most 100 columns
-    /// where there are no more than 45 binary points; with ANSI colors where `color` says so.
-    ///
-    /// ```
-    /// assert!(fixedwise::SweepResult::default().to_text(false).contains("float"));
-    /// ```
-    pub fn to_text(&self, color: bool) -> String {
-        let mut out = String::new();
-        let root = if self.quantizer == "square-root" { ", square roots" } else { "" };
-        add_line(
-            &mut out,
-            format_args!(
-                "{}  {} of each layer, {} semantics{root}; {} images, float {}",
-                styled(&self.model.name, Style::Bold, color),
-                self.tensor.name(),
-                self.semantics,
-                grouped(self.images),
-                percent(self.float_accuracy),
-            ),
-        );
-        let is_wide = self.layers.iter().any(|layer| layer.fracs().len() > MAX_COLUMNS);
-        for layer in &self.layers {
-            add_line(&mut out, format_args!("\n{}", styled(&layer.name, Style::Bold, color)));
-            layer.render(is_wide, color, &mut out);
-        }
-        let legend = if is_wide {
-            "F across, BW down; █ 99 % of the float accuracy and more, ▓ 95 %, ▒ 80 %, ░ 50 %"
-        } else {
-            "accuracy in percent, F across, BW down"
-        };
-        add_line(&mut out, format_args!("\n  {legend}; · not measured, or not provable"));
-        add_line(
-            &mut out,
-            format_args!("{} plans measured, {:.1} s", grouped(self.evaluations), self.seconds),
-        );
-        out
-    }
-}
-
-impl SweepLayer {
-    /// Every binary point of it, the lowest first.
-    fn fracs(&self) -> Vec<i8> {
-        let fracs: BTreeSet<i8> = self.points.iter().map(|point| point.frac).collect();
-        match (fracs.first(), fracs.last()) {
-            (Some(&first), Some(&last)) => (first..=last).collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    fn render(&self, is_wide: bool, color: bool, out: &mut String) {
-        let fracs = self.fracs();
-        let Some(first) = fracs.first() else {
-            add_line(out, format_args!("  no format of the grid is legal"));
-            return;
-        };
-        let mut head = "   BW".to_owned();
-        if is_wide {
-            head.push_str(&format!("  F{first} to F{}", fracs[fracs.len() - 1]));
-        } else {
-            fracs.iter().for_each(|frac| head.push_str(&format!("{:>6}", format!("F{frac}"))));
-        }
-        add_line(out, format_args!("{}", styled(&head, Style::Dim, color)));
-        let widths: BTreeSet<u8> = self.points.iter().map(|point| point.bits).collect();
-        let held = self.held.and_then(|held| self.points.get(usize::try_from(held).ok()?));
-        for bits in widths {
-            let mut row = format!("{bits:>5}");
-            if is_wide {
-                row.push_str("  ");
-            }
-            for &frac in &fracs {
-                let point = self.points.iter().find(|p| (p.bits, p.frac) == (bits, frac));
-                row.push_str(&match point {
-                    None if is_wide => "··".to_owned(),
-                    None => format!("{:>6}", "·"),
-                    Some(point) if is_wide => shade(point.ratio).repeat(2),
-                    Some(point) => format!("{:>6.1}", point.accuracy * 100.0),
-                });
-            }
-            add_line(out, format_args!("{}", row.trim_end()));
-        }
-        let best = self.points.iter().max_by(|a, b| {
-            a.correct.cmp(&b.correct).then(b.bits.cmp(&a.bits)).then(b.frac.cmp(&a.frac))
-        });
-        for (what, point) in [("best", best), ("held", held)] {
-            if let Some(SweepPoint { bits, frac, signed, accuracy, .. }) = point {
-                let sign = if *signed { 's' } else { 'u' };
-                let accuracy = percent(*accuracy);
-                add_line(out, format_args!("  {what} {sign}{bits} F{frac}: {accuracy}"));
-            }
-        }
-    }
-}
-
-fn shade(ratio: f64) -> &'static str {
-    match ratio {
-        0.99.. => "█",
-        0.95.. => "▓",
-        0.8.. => "▒",
-        0.5.. => "░",
-        _ => " ",
-    }
 }
 
 #[cfg(test)]
@@ -350,22 +241,5 @@ mod tests {
         assert_eq!((point.correct, point.images, point.lost, point.gained), (160, 200, 1, 2));
         assert!((point.drop).abs() < 1e-12 && (point.ratio - 1.0).abs() < 1e-12);
         assert!((a.points[0].drop - 0.55).abs() < 1e-12);
-    }
-
-    #[test]
-    fn the_text_is_a_map_of_each_layer() {
-        let text = result().to_text(false);
-        for expected in [
-            "   BW    F4    F5\n    2  25.0     ·\n    3  80.0  50.0\n",
-            "best s3 F4: 80.00 %\n  held s3 F5: 50.00 %",
-            "no format of the grid is legal",
-        ] {
-            assert!(text.contains(expected), "{expected} in:\n{text}");
-        }
-        let trace: Vec<_> = (-10..10).map(|frac| entry("a", 4, frac, 100, 78)).collect();
-        let wide = SweepResult { layers: layers(&trace, 0.8), ..result() };
-        assert!(wide.to_text(false).contains("F-10 to F9"), "{}", wide.to_text(false));
-        assert!(wide.to_text(false).contains(&format!("    4  {}\n", "▓▓".repeat(20))));
-        assert!(wide.to_text(true).contains('\x1b'));
     }
 }

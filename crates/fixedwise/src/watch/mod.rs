@@ -4,7 +4,7 @@ mod journal;
 mod progress;
 mod search;
 
-pub(crate) use journal::{Journal, Journaling};
+pub(crate) use journal::Journal;
 pub(crate) use progress::Halt;
 pub use progress::{Candidate, Observer, Progress, Step};
 pub(crate) use search::Watch;

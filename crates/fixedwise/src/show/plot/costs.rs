@@ -1,5 +1,6 @@
 //! Memory and multiplications against uniform 8 bit.
 
+use super::super::table::{kilobytes, percent, rounded};
 use super::{
     Picture,
     canvas::{Anchor, Area, Axis, Canvas, Mark, Style},
@@ -8,7 +9,6 @@ use super::{
 use crate::{
     error::Error,
     result::{LayerResult, RunResult},
-    show::{kilobytes, percent, rounded},
 };
 use fixedwise_fixed::convert::u64_to_f64;
 use fixedwise_search::strategies::Kind;

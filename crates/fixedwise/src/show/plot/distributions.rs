@@ -5,22 +5,11 @@ use super::{
     canvas::{Anchor, Area, Axis, Canvas, Mark, Style},
     count, theme,
 };
-use crate::{
-    data::{DataOptions, Sets},
-    error::Error,
-    jobs::pool,
-    model::Model,
-    plan::{in_scale_of, read_own_plan, read_plan},
-    show::grouped,
-    watch::{Observer, Progress, Step},
-};
 use fixedwise_fixed::{
     Format,
-    convert::{count_to_u64, exp2, f64_to_count, i64_to_f64, u64_to_f64},
+    convert::{exp2, f64_to_count, i64_to_f64, u64_to_f64},
 };
-use fixedwise_kernels::Kernels;
-use fixedwise_search::{Histogram, calibrate, strategies::Kind};
-use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
+use fixedwise_search::{Histogram, strategies::Kind};
 
 /// Bars of a panel.
 const BARS: usize = 60;
@@ -33,90 +22,8 @@ const GAP: f64 = 22.0;
 /// The smallest share that is drawn.
 const FLOOR: f64 = 1e-5;
 
-/// Draws the distribution of the weights of each layer of a model, and with `data` that of its
-/// results over the calibration images, each with the range that its format in the plan can say.
-///
-/// # Errors
-/// [`Error`] for a model, plan or data that cannot be used, such as a plan of another network.
-///
-/// ```
-/// # fn main() -> Result<(), fixedwise::Error> {
-/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-/// # let folder = tempfile::tempdir().expect("a temporary folder");
-/// # let plan = folder.path().join("plan.json");
-/// let text = r#"{"weights": {"conv2d_2": [5, 3]}, "biases": {}, "activations": {}}"#;
-/// std::fs::write(&plan, text).expect("writable");
-/// let model = format!("{root}/models/fashion_small.onnx");
-/// let picture =
-///     fixedwise::plot_distributions(model.as_ref(), &plan, None, None, &())?;
-/// assert!(picture.to_svg().contains("s5 F3"));
-/// # Ok(())
-/// # }
-/// ```
-pub fn plot_distributions(
-    model: &Path,
-    plan: &Path,
-    data: Option<&DataOptions>,
-    threads: Option<usize>,
-    observer: &dyn Observer,
-) -> Result<Picture, Error> {
-    pool(threads)?.install(|| run(model, plan, data, observer))
-}
-
-fn run(
-    model: &Path,
-    plan: &Path,
-    data: Option<&DataOptions>,
-    observer: &dyn Observer,
-) -> Result<Picture, Error> {
-    let start = Instant::now();
-    let tell = |step| {
-        observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
-    };
-    tell(Step::Loading);
-    let mut model = Model::load(model)?;
-    let calibration = data.map(|data| Sets::load_calibration(data, &model)).transpose()?;
-    if let Some(calibration) = &calibration {
-        model = model.with_preprocessing(calibration)?;
-    }
-    // Without data nothing tells of preprocessing.
-    let read = if calibration.is_some() { read_own_plan } else { read_plan };
-    let plan = read(plan, &model, None)?;
-    // Formats are of the values that the plan has, which may be scaled by powers of two.
-    let graph = in_scale_of(&plan, &model.prepared(plan.semantics)?);
-    let mut about = "weights as the layer has them".to_owned();
-    let mut statistics = None;
-    if let Some(calibration) = &calibration {
-        let total = calibration.len();
-        let progress = |done| tell(Step::Calibrating { done, total });
-        let go_on = AtomicBool::new(false);
-        let found = calibrate(&graph, &calibration.images, Kernels::best(), &go_on, &progress)?;
-        statistics = Some(found);
-        about = format!(
-            "weights as the layer has them, activations over {} calibration images",
-            grouped(count_to_u64(total))
-        );
-    }
-    let mut rows = Vec::new();
-    for (id, node) in graph.layers() {
-        let planned = plan.layer(&node.name);
-        let mut weights = Histogram::new();
-        weights.add(node.op.weights().unwrap_or_default());
-        let distribution = |values: &Histogram, format: Option<Format>, kind| {
-            Distribution::new(&node.name, kind, values, format)
-        };
-        let of_weights = planned.and_then(|layer| layer.weights);
-        let of_values = planned.and_then(|layer| layer.activation);
-        rows.push((
-            distribution(&weights, of_weights, Kind::Weights),
-            statistics.as_ref().map(|all| distribution(all.of(id), of_values, Kind::Activations)),
-        ));
-    }
-    Ok(draw(model.name(), &format!("{about}; {} semantics", plan.semantics.name()), &rows))
-}
-
 /// The values of one tensor, in bars of one width.
-struct Distribution {
+pub(crate) struct Distribution {
     kind: Kind,
     name: String,
     format: Option<Format>,
@@ -131,7 +38,8 @@ struct Distribution {
 }
 
 impl Distribution {
-    fn new(name: &str, kind: Kind, values: &Histogram, format: Option<Format>) -> Self {
+    /// Of a tensor with those values and that format.
+    pub(crate) fn new(name: &str, kind: Kind, values: &Histogram, format: Option<Format>) -> Self {
         let ends = format.map(ends);
         let (mut low, mut high) = (f64::from(values.min()), f64::from(values.max()));
         if let Some([from, to]) = ends {
@@ -211,7 +119,12 @@ fn ends(format: Format) -> [f64; 2] {
     [format.min(), format.max()].map(|integer| i64_to_f64(integer) * resolution)
 }
 
-fn draw(model: &str, about: &str, rows: &[(Distribution, Option<Distribution>)]) -> Picture {
+/// A row for each layer: its weights and, where they were seen, its results.
+pub(crate) fn draw_distributions(
+    model: &str,
+    about: &str,
+    rows: &[(Distribution, Option<Distribution>)],
+) -> Picture {
     let has_values = rows.iter().any(|(_, values)| values.is_some());
     let columns = if has_values { 2 } else { 1 };
     let pitch = LEFT + PLOT_WIDTH + GAP;

@@ -13,7 +13,7 @@ mod theme;
 
 pub use bits::{PlanBits, plot_bits};
 pub use costs::plot_costs;
-pub use distributions::plot_distributions;
+pub(crate) use distributions::{Distribution, draw_distributions};
 pub use drop::plot_drop;
 pub use format_map::FormatMap;
 pub use front::plot_front;
@@ -138,5 +138,5 @@ fn images_of(result: &RunResult) -> String {
         0 => (result.images.test, "test"),
         n => (n, "search"),
     };
-    format!("{} {set} images", crate::show::grouped(n))
+    format!("{} {set} images", super::table::grouped(n))
 }

@@ -86,7 +86,7 @@ pub(super) fn fitted(name: &str, width: f64, size: u32) -> String {
     let mut text = name.to_owned();
     while text_width(&text, size) > width && chars > 4 {
         chars -= 1;
-        text = crate::show::shortened(name, chars);
+        text = super::super::table::shortened(name, chars);
     }
     text
 }

@@ -1,5 +1,9 @@
 //! What can go wrong, from the file to the plan.
 
+mod data;
+
+pub use data::DataError;
+
 use fixedwise_graph::{EmitError, GraphError, ImportError, LowerError};
 use fixedwise_search::SearchError;
 use std::path::PathBuf;
@@ -89,7 +93,7 @@ pub enum Error {
     Metric { command: String, problem: String },
     /// Images that cannot be used.
     #[error(transparent)]
-    Data(#[from] crate::data::DataError),
+    Data(#[from] DataError),
     /// A plan and a network that do not make an integer network.
     #[error(transparent)]
     Lower(#[from] LowerError),

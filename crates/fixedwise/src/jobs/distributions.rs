@@ -1,0 +1,101 @@
+//! How weights and activations are distributed, as a picture.
+
+use super::threads::pool;
+use crate::{
+    data::{DataOptions, Sets},
+    error::Error,
+    model::Model,
+    plan::{in_scale_of, read_own_plan, read_plan},
+    show::{Distribution, Picture, draw_distributions, grouped},
+    watch::{Observer, Progress, Step},
+};
+use fixedwise_fixed::{Format, convert::count_to_u64};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{Histogram, calibrate, strategies::Kind};
+use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
+
+/// Draws the distribution of the weights of each layer of a model, and with `data` that of its
+/// results over the calibration images, each with the range that its format in the plan can say.
+///
+/// # Errors
+/// [`Error`] for a model, plan or data that cannot be used, such as a plan of another network.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let plan = folder.path().join("plan.json");
+/// let text = r#"{"weights": {"conv2d_2": [5, 3]}, "biases": {}, "activations": {}}"#;
+/// std::fs::write(&plan, text).expect("writable");
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let picture =
+///     fixedwise::plot_distributions(model.as_ref(), &plan, None, None, &())?;
+/// assert!(picture.to_svg().contains("s5 F3"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn plot_distributions(
+    model: &Path,
+    plan: &Path,
+    data: Option<&DataOptions>,
+    threads: Option<usize>,
+    observer: &dyn Observer,
+) -> Result<Picture, Error> {
+    pool(threads)?.install(|| run(model, plan, data, observer))
+}
+
+fn run(
+    model: &Path,
+    plan: &Path,
+    data: Option<&DataOptions>,
+    observer: &dyn Observer,
+) -> Result<Picture, Error> {
+    let start = Instant::now();
+    let tell = |step| {
+        observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
+    };
+    tell(Step::Loading);
+    let mut model = Model::load(model)?;
+    let calibration = data.map(|data| Sets::load_calibration(data, &model)).transpose()?;
+    if let Some(calibration) = &calibration {
+        model = model.with_preprocessing(calibration)?;
+    }
+    // Without data nothing tells of preprocessing.
+    let read = if calibration.is_some() { read_own_plan } else { read_plan };
+    let plan = read(plan, &model, None)?;
+    // Formats are of the values that the plan has, which may be scaled by powers of two.
+    let graph = in_scale_of(&plan, &model.prepared(plan.semantics)?);
+    let mut about = "weights as the layer has them".to_owned();
+    let mut statistics = None;
+    if let Some(calibration) = &calibration {
+        let total = calibration.len();
+        let progress = |done| tell(Step::Calibrating { done, total });
+        let go_on = AtomicBool::new(false);
+        let found = calibrate(&graph, &calibration.images, Kernels::best(), &go_on, &progress)?;
+        statistics = Some(found);
+        about = format!(
+            "weights as the layer has them, activations over {} calibration images",
+            grouped(count_to_u64(total))
+        );
+    }
+    let mut rows = Vec::new();
+    for (id, node) in graph.layers() {
+        let planned = plan.layer(&node.name);
+        let mut weights = Histogram::new();
+        weights.add(node.op.weights().unwrap_or_default());
+        let distribution = |values: &Histogram, format: Option<Format>, kind| {
+            Distribution::new(&node.name, kind, values, format)
+        };
+        let of_weights = planned.and_then(|layer| layer.weights);
+        let of_values = planned.and_then(|layer| layer.activation);
+        rows.push((
+            distribution(&weights, of_weights, Kind::Weights),
+            statistics.as_ref().map(|all| distribution(all.of(id), of_values, Kind::Activations)),
+        ));
+    }
+    Ok(draw_distributions(
+        model.name(),
+        &format!("{about}; {} semantics", plan.semantics.name()),
+        &rows,
+    ))
+}

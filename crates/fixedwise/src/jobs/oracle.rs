@@ -1,0 +1,84 @@
+//! What a search asks: the evaluator, with every evaluation written down and, where there is one, the user's metric.
+
+use super::metric::Metric;
+use crate::{error::Error, watch::Journal};
+use fixedwise_graph::{LowerError, NodeId, Plan};
+use fixedwise_search::{Evaluation, Evaluator, Oracle, Score, SearchError};
+
+/// An evaluator that writes down what it finds.
+pub(crate) struct Journaling<'a> {
+    pub(crate) evaluator: Evaluator<'a>,
+    pub(crate) journal: Option<Journal>,
+    /// A command of the user's that says how good outputs are, and what it says of the float network's.
+    pub(crate) metric: Option<(Metric, f64)>,
+    /// Why the journal could not be written; the search sees only that it ends.
+    pub(crate) failure: Option<Error>,
+}
+
+impl Journaling<'_> {
+    /// Writes an evaluation down, where it is new.
+    fn write(&mut self, evaluation: Evaluation) -> Result<Evaluation, SearchError> {
+        if let (Some(journal), Some(entry)) = (&mut self.journal, evaluation.journal_entry())
+            && let Err(failure) = journal.append(&entry)
+        {
+            self.failure = Some(failure);
+            return Err(SearchError::Stopped);
+        }
+        Ok(evaluation)
+    }
+
+    /// What the user's command says of a plan.
+    fn ask(&mut self, metric: &Metric, float: f64, plan: &Plan) -> Result<Evaluation, SearchError> {
+        if let Some(known) = self.evaluator.known(plan) {
+            return Ok(known);
+        }
+        let outputs = self.evaluator.outputs(plan)?;
+        match metric.of(outputs) {
+            Ok(value) => {
+                let loss = (float - value) / float.abs().max(f64::MIN_POSITIVE);
+                let score = Score::of_loss(loss, self.evaluator.predictions().len());
+                Ok(self.evaluator.teach(plan, score))
+            }
+            Err(failure) => {
+                self.failure = Some(failure);
+                Err(SearchError::Stopped)
+            }
+        }
+    }
+
+    /// What was found, unless the journal failed on the way.
+    pub(crate) fn finish<T>(&mut self, found: Result<T, SearchError>) -> Result<T, Error> {
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => found.map_err(Error::from),
+        }
+    }
+}
+
+impl Oracle for Journaling<'_> {
+    fn evaluate(
+        &mut self,
+        plan: &Plan,
+        focus: Option<NodeId>,
+        at_least: Option<usize>,
+    ) -> Result<Evaluation, SearchError> {
+        let evaluation = self.evaluator.evaluate(plan, focus, at_least)?;
+        self.write(evaluation)
+    }
+
+    fn evaluate_first(&mut self, plan: &Plan, images: usize) -> Result<Evaluation, SearchError> {
+        let evaluation = match self.metric.clone() {
+            Some((metric, float)) => self.ask(&metric, float, plan)?,
+            None => self.evaluator.evaluate_first(plan, images)?,
+        };
+        self.write(evaluation)
+    }
+
+    fn check(&self, plan: &Plan) -> Result<(), LowerError> {
+        self.evaluator.check(plan)
+    }
+
+    fn float_score(&self) -> (usize, usize) {
+        self.evaluator.float_score()
+    }
+}

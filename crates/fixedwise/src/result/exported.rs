@@ -1,0 +1,48 @@
+//! What an export of C wrote.
+
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// A layer as it was printed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CExportedLayer {
+    /// The node.
+    pub name: String,
+    /// The kernel that computes it.
+    pub kernel: String,
+    /// Bytes of its weights, biases and what describes it.
+    pub constant_bytes: u64,
+    /// Bytes of its value.
+    pub value_bytes: u64,
+    /// Bytes of working memory while it runs.
+    pub scratch_bytes: u64,
+}
+
+/// What [`export_c`](crate::export_c()) wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CExported {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// What every name in them begins with.
+    pub name: String,
+    /// The target.
+    pub target: String,
+    /// Bytes of constants; code comes on top.
+    pub flash_bytes: u64,
+    /// Bytes of the arena; the caller's input and output come on top.
+    pub peak_ram_bytes: u64,
+    /// Node by node.
+    pub layers: Vec<CExportedLayer>,
+}
+
+impl CExported {
+    /// As JSON.
+    ///
+    /// # Panics
+    /// Never: it holds names and numbers.
+    pub fn to_json(&self) -> String {
+        let mut json = serde_json::to_string_pretty(self).expect("names and numbers");
+        json.push('\n');
+        json
+    }
+}

@@ -1,0 +1,94 @@
+//! What networks get right, and what may be lost.
+
+use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_search::{MaxLoss, Score};
+use serde::{Deserialize, Serialize};
+
+/// The loss that is allowed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MaxLossResult {
+    /// A fraction: 0.01 is one percent or one percentage point.
+    pub value: f64,
+    /// `relative` (of the float accuracy), `points` (of all images), `sqnr-db` (at least so many dB between
+    /// signal and noise at the outputs) or `metric` (relative, of what the user's command says).
+    pub kind: String,
+}
+
+impl From<MaxLoss> for MaxLossResult {
+    fn from(max_loss: MaxLoss) -> Self {
+        let (value, kind) = match max_loss {
+            MaxLoss::Relative(value) => (value, "relative"),
+            MaxLoss::Points(value) => (value, "points"),
+            MaxLoss::Sqnr(value) => (value, "sqnr-db"),
+            MaxLoss::Metric(value) => (value, "metric"),
+        };
+        Self { value, kind: kind.to_owned() }
+    }
+}
+
+/// Images of each set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ImagesResult {
+    /// Without labels: they give the ranges.
+    pub calibration: u64,
+    /// They accept or refuse.
+    pub search: u64,
+    /// They are only reported.
+    pub test: u64,
+}
+
+/// Accuracy on the two labeled sets.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct AccuracyResult {
+    /// On the images that decided; absent where a plan was only evaluated.
+    pub search: Option<SetResult>,
+    /// On images that no decision has seen; absent where the run was interrupted before.
+    pub test: Option<SetResult>,
+}
+
+/// Accuracy on one set, float and fixed on the same images.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct SetResult {
+    /// Images.
+    pub n: u64,
+    /// Fraction the float network gets right.
+    pub float: f64,
+    /// Fraction the fixed-point network gets right.
+    pub fixed: f64,
+    /// Images the float network gets right.
+    pub float_correct: u64,
+    /// Images the fixed-point network gets right.
+    pub fixed_correct: u64,
+    /// `(float - fixed) / float`; negative where the fixed-point network is better.
+    pub relative_loss: f64,
+    /// Images that only the float network gets right.
+    pub lost: u64,
+    /// Images that only the fixed-point network gets right.
+    pub gained: u64,
+    /// 95 % confidence interval of `relative_loss`, from the paired difference.
+    pub interval95: [f64; 2],
+    /// Where outputs count as values: signal to quantization noise there, in dB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqnr_db: Option<f64>,
+    /// What the user's command says of the float network and of the fixed-point one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<[f64; 2]>,
+}
+
+impl From<Score> for SetResult {
+    fn from(score: Score) -> Self {
+        Self {
+            n: count_to_u64(score.n),
+            float: score.float_accuracy(),
+            fixed: score.accuracy(),
+            float_correct: count_to_u64(score.float_correct),
+            fixed_correct: count_to_u64(score.correct),
+            relative_loss: score.relative_loss(),
+            lost: count_to_u64(score.lost),
+            gained: count_to_u64(score.gained),
+            interval95: score.relative_interval95(),
+            sqnr_db: None,
+            metric: None,
+        }
+    }
+}

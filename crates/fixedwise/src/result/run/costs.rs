@@ -1,0 +1,119 @@
+//! What a plan costs.
+
+use fixedwise_graph::{Graph, LowerError, Plan, cost};
+use serde::{Deserialize, Serialize};
+
+/// Bits of everything that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct MemoryResult {
+    /// Of all weights.
+    pub weights: u64,
+    /// Of all biases.
+    pub biases: u64,
+    /// Of the results of all layers and residual adds of one image, all counted (not the peak).
+    pub activations: u64,
+    /// The three together.
+    pub total: u64,
+    /// The total at 8 bits each.
+    pub uniform8_total: u64,
+    /// The part of `uniform8_total` that is saved.
+    pub reduction: f64,
+}
+
+impl MemoryResult {
+    pub(super) fn new(graph: &Graph, plan: &Plan) -> Result<Self, LowerError> {
+        let memory = cost::memory(graph, plan)?;
+        Ok(Self {
+            weights: memory.weights,
+            biases: memory.biases,
+            activations: memory.activations,
+            total: memory.total(),
+            uniform8_total: memory.uniform8,
+            reduction: memory.reduction(),
+        })
+    }
+}
+
+/// Bits times bits, over all multiplications.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct MultiplicationResult {
+    /// Weight bits times the bits of the layer's output, the paper's reading.
+    pub paper: u64,
+    /// The same at 8 bits each.
+    pub paper_uniform8: u64,
+    /// The part of it that is saved.
+    pub paper_reduction: f64,
+    /// Weight bits times the bits of what really enters the multiplier.
+    pub operand: u64,
+    /// The same at 8 bits each.
+    pub operand_uniform8: u64,
+    /// The part of it that is saved.
+    pub operand_reduction: f64,
+}
+
+impl MultiplicationResult {
+    pub(super) fn new(graph: &Graph, plan: &Plan) -> Result<Self, LowerError> {
+        let multiplications = cost::multiplications(graph, plan)?;
+        Ok(Self {
+            paper: multiplications.paper,
+            paper_uniform8: multiplications.uniform8,
+            paper_reduction: multiplications.paper_reduction(),
+            operand: multiplications.operand,
+            operand_uniform8: multiplications.uniform8,
+            operand_reduction: multiplications.operand_reduction(),
+        })
+    }
+}
+
+/// A kind of memory of which there is only so much.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetResult {
+    /// `flash` or `ram`.
+    pub memory: String,
+    /// What there is.
+    pub limit_bytes: u64,
+    /// What the plan takes.
+    pub bytes: u64,
+    /// Whether that is no more.
+    pub is_met: bool,
+    /// Where it is not enough: what the network takes with every tensor at the least width that is
+    /// stored; of RAM, its values alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_bytes: Option<u64>,
+    /// Where it is not enough: the nodes with the most bytes; of RAM, those at the peak.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<HolderResult>,
+    /// Where it is not enough: what narrower tensors would save.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<BudgetStep>,
+}
+
+/// A node and the bytes it takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderResult {
+    /// The node.
+    pub name: String,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A tensor at the next narrower width that is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetStep {
+    /// The node.
+    pub name: String,
+    /// `weights` or `activations`.
+    pub kind: String,
+    /// Its width in the plan.
+    pub bits: u8,
+    /// The next narrower width that is stored.
+    pub next_bits: u8,
+    /// Bytes that this saves, of RAM while the value is there.
+    pub saved_bytes: u64,
+    /// Whether a format of at most that width was tried.
+    pub was_tried: bool,
+    /// The least relative loss that was measured with one, when its turn was; absent where each was
+    /// given up before all images were run, as it lost more than was left to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
+}

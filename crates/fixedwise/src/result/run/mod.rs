@@ -1,0 +1,266 @@
+//! What came of a run, as `result.json` has it.
+
+mod accuracy;
+mod costs;
+mod layers;
+
+pub use accuracy::{AccuracyResult, ImagesResult, MaxLossResult, SetResult};
+pub use costs::{BudgetResult, BudgetStep, HolderResult, MemoryResult, MultiplicationResult};
+pub use layers::{FormatResult, LayerResult, OtherResult};
+
+use super::head::{Ended, ModelResult, TOOL};
+use crate::{error::Error, files::read_text};
+use fixedwise_graph::{FixedGraph, Graph, Plan, Semantics, cost};
+use fixedwise_search::strategies::{
+    SearchOptions, Sensitivity, TraceEntry,
+    pareto::{Explanation, FrontPlan},
+};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The version of `result.json`: keys are added, never renamed.
+pub const RESULT_SCHEMA: u32 = 1;
+
+/// Everything a run found out: `result.json`, key by key, units in the names.
+///
+/// ```
+/// use fixedwise::RunResult;
+///
+/// let mut result = RunResult::default();
+/// result.memory_bits.weights = 1200;
+/// let read: RunResult = RunResult::from_json(&result.to_json())?;
+/// assert_eq!(read, result);
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// [`RESULT_SCHEMA`].
+    pub schema: u32,
+    /// Name and version of the tool.
+    pub tool: String,
+    /// The strategy that made the plan; `given` for one that was only evaluated.
+    pub strategy: String,
+    /// `integer` or `simulated`.
+    pub semantics: String,
+    /// `uniform` or `square-root`: what the formats are applied to.
+    #[serde(default = "uniform")]
+    pub quantizer: String,
+    /// `ties-up`, `ties-even` or `floor`: how a requantization rounds; absent where the usual of
+    /// the semantics is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<String>,
+    /// How the layers were walked; absent for strategies that do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchOptions>,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The network.
+    pub model: ModelResult,
+    /// The loss that was allowed; absent where a plan was only evaluated.
+    pub max_loss: Option<MaxLossResult>,
+    /// The confidence with which the bound must hold; absent where the measured loss decides.
+    pub confidence: Option<f64>,
+    /// Whether the loss on the search images is within the bound (on the test images where a plan
+    /// was only evaluated).
+    pub bound_met: bool,
+    /// How the run ended.
+    pub ended: Ended,
+    /// Images of each of the three disjoint sets.
+    pub images: ImagesResult,
+    /// Accuracy on the two labeled sets.
+    pub accuracy: AccuracyResult,
+    /// What counts: `accuracy`; `agreement` with the float network's classes where images have no labels;
+    /// `sqnr`; or `command`, what the user's says.
+    #[serde(default = "accuracy")]
+    pub metric: String,
+    /// Bits of everything that is stored.
+    pub memory_bits: MemoryResult,
+    /// Bits times bits, over all multiplications.
+    pub multiplication_cost: MultiplicationResult,
+    /// The target that the plan is for and whose memory is counted; absent in simulated semantics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// `memory`, `multiplications`, `flash` or `ram`: what a walk made small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// Bytes of constants on the target: weights, biases, what describes layers; code comes on top.
+    /// In simulated semantics of weights and biases alone, each tensor at its exact width.
+    pub flash_bytes: u64,
+    /// Bytes of working memory on the target, for one image: the arena of the printed C. In
+    /// simulated semantics those of this executor.
+    pub peak_ram_bytes: u64,
+    /// Bytes of the caller's buffers for one image and its result on the target, on top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub io_bytes: Option<u64>,
+    /// The memory there is, and what the plan takes of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetResult>,
+    /// What the network takes; absent where that stays float.
+    pub input: Option<FormatResult>,
+    /// In graph order.
+    pub layers: Vec<LayerResult>,
+    /// Stored values of nodes that hold no weights: residual adds.
+    pub others: Vec<OtherResult>,
+    /// Plans that were run.
+    pub evaluations: u64,
+    /// Images that were run, over all plans.
+    pub images_evaluated: u64,
+    /// Wall-clock time.
+    pub seconds: f64,
+    /// The plans the search accepted, one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<TraceStep>,
+    /// Every format that was tried, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<TraceEntry>,
+    /// What each width of each tensor does alone, where the search measured that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitivity: Vec<Sensitivity>,
+    /// Every plan that was measured as a whole, where the search chooses all widths at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub front: Vec<FrontPlan>,
+    /// What the loss comes from, and what would help most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+    /// How far the channels of the network were balanced for that; absent where nothing was scaled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<f64>,
+    /// Hash of the network, the images and what their pixels mean: what was measured holds for these
+    /// alone.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub measured_on: String,
+    /// What the run was asked for, in the words of a command line; where it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+}
+
+/// A plan that a search accepted on its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceStep {
+    /// Since the start.
+    pub seconds: f64,
+    /// Plans run so far.
+    pub evaluations: u64,
+    /// The node that has its format now.
+    pub node: String,
+    /// `weights`, `biases` or `activations` of it.
+    pub kind: String,
+    /// Bits of weights, biases and activations together.
+    pub memory_bits: u64,
+    /// Relative, on the search images, where all of them were run.
+    pub loss: Option<f64>,
+}
+
+impl Default for RunResult {
+    fn default() -> Self {
+        Self {
+            schema: RESULT_SCHEMA,
+            tool: TOOL.to_owned(),
+            strategy: String::new(),
+            semantics: Semantics::Integer.name().to_owned(),
+            quantizer: uniform(),
+            rounding: None,
+            search: None,
+            seed: 0,
+            model: ModelResult::default(),
+            max_loss: None,
+            confidence: None,
+            bound_met: false,
+            ended: Ended::default(),
+            images: ImagesResult::default(),
+            accuracy: AccuracyResult::default(),
+            metric: accuracy(),
+            memory_bits: MemoryResult::default(),
+            multiplication_cost: MultiplicationResult::default(),
+            target: None,
+            objective: None,
+            flash_bytes: 0,
+            peak_ram_bytes: 0,
+            io_bytes: None,
+            budgets: Vec::new(),
+            input: None,
+            layers: Vec::new(),
+            others: Vec::new(),
+            evaluations: 0,
+            images_evaluated: 0,
+            seconds: 0.0,
+            trace: Vec::new(),
+            tried: Vec::new(),
+            sensitivity: Vec::new(),
+            front: Vec::new(),
+            explanation: None,
+            balance: None,
+            measured_on: String::new(),
+            command: Vec::new(),
+        }
+    }
+}
+
+/// What counts usually.
+fn accuracy() -> String {
+    "accuracy".to_owned()
+}
+
+/// What results said nothing about once.
+fn uniform() -> String {
+    fixedwise_graph::Quantizer::Uniform.name().to_owned()
+}
+
+impl RunResult {
+    /// Fills in everything that follows from the graph and the plan: formats and costs.
+    ///
+    /// `fixed` is the lowered network, for integer semantics.
+    pub(crate) fn describe(
+        &mut self,
+        graph: &Graph,
+        plan: &Plan,
+        fixed: Option<&FixedGraph>,
+    ) -> Result<(), Error> {
+        plan.semantics.name().clone_into(&mut self.semantics);
+        plan.quantizer.name().clone_into(&mut self.quantizer);
+        self.rounding = Some(plan.rounding.name().to_owned());
+        self.memory_bits = MemoryResult::new(graph, plan)?;
+        self.multiplication_cost = MultiplicationResult::new(graph, plan)?;
+        self.flash_bytes = cost::flash_bytes(graph, plan);
+        let is_integer = plan.semantics == Semantics::Integer;
+        self.input = is_integer.then(|| FormatResult::new(plan.input, graph.input_shape().len()));
+        self.layers = layers::layers(graph, plan, fixed);
+        self.others = layers::others(graph, plan);
+        Ok(())
+    }
+
+    /// Whether no budget of memory is exceeded.
+    pub fn fits(&self) -> bool {
+        self.budgets.iter().all(|budget| budget.is_met)
+    }
+
+    /// As `result.json` is written.
+    #[expect(clippy::missing_panics_doc, reason = "every key is a string")]
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("every key is a string");
+        text.push('\n');
+        text
+    }
+
+    /// Reads what [`RunResult::to_json`] has written.
+    ///
+    /// # Errors
+    /// What is wrong with the text, with its line and column; also another schema.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let result: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if result.schema == RESULT_SCHEMA {
+            Ok(result)
+        } else {
+            Err(format!("schema {} is not known, only {RESULT_SCHEMA}", result.schema))
+        }
+    }
+
+    /// Reads `result.json`.
+    ///
+    /// # Errors
+    /// [`Error`] naming the file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = read_text(path)?;
+        Self::from_json(&text).map_err(|problem| Error::Result { path: path.to_owned(), problem })
+    }
+}

@@ -1,0 +1,38 @@
+//! An export of C, as a table.
+
+use super::table::{Align, Style, Table, add_line, grouped, shortened};
+use crate::result::CExported;
+
+impl CExported {
+    /// As a table for people.
+    pub fn summary(&self, color: bool) -> String {
+        let mut text = String::new();
+        let mut table = Table::new(&[
+            ("layer", Align::Left, Style::Plain),
+            ("kernel", Align::Left, Style::Dim),
+            ("constants", Align::Right, Style::Weights),
+            ("value", Align::Right, Style::Activations),
+            ("scratch", Align::Right, Style::Plain),
+        ]);
+        for layer in &self.layers {
+            let bytes = [layer.constant_bytes, layer.value_bytes, layer.scratch_bytes];
+            let mut row = vec![shortened(&layer.name, 40), layer.kernel.clone()];
+            row.extend(bytes.map(|bytes| if bytes == 0 { String::new() } else { grouped(bytes) }));
+            table.row(row);
+        }
+        table.render(color, &mut text);
+        let (flash, ram) = (grouped(self.flash_bytes), grouped(self.peak_ram_bytes));
+        add_line(
+            &mut text,
+            format_args!(
+                "C for {}: {flash} bytes of constants, {ram} bytes of arena; code and stack, input \
+                 and output come on top",
+                self.target
+            ),
+        );
+        let files = self.files.iter().map(|file| file.display().to_string());
+        let files: Vec<String> = files.collect();
+        add_line(&mut text, format_args!("written: {}", files.join(", ")));
+        text
+    }
+}
