@@ -162,4 +162,14 @@ pub enum EmitError {
         -frac
     )]
     Step { node: String, frac: i32, max: i32 },
+    /// An operation that a form has no words for.
+    #[error("node `{node}`: the form `{form}` does not know the operation `{operation}`")]
+    Operation { node: String, operation: &'static str, form: &'static str },
+}
+
+impl EmitError {
+    /// The refusal of an operation by a form that does not know it.
+    pub(crate) fn operation(node: &str, operation: &'static str, form: &'static str) -> Self {
+        Self::Operation { node: node.to_owned(), operation, form }
+    }
 }

@@ -1,7 +1,12 @@
 //! What an integer operation says about itself. Nothing here knows which operations there are.
 
 use crate::{
-    emit::c::{CNode, CStep},
+    emit::{
+        c::{CNode, CStep},
+        hls::{HlsNode, HlsTypes},
+        network::{NetworkNode, NetworkValue},
+        npz::NpzNode,
+    },
     error::EmitError,
     object::Object,
     shape::Shape,
@@ -37,15 +42,45 @@ pub trait FixedOperator: Object {
     /// Ready to run: weights packed for `kernels`.
     fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep;
 
-    /// The same integers as C99.
-    ///
-    /// # Errors
-    /// Where C has no form of it, which names the node.
-    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError>;
+    /// What it is called in descriptions and messages.
+    fn name(&self) -> &'static str;
 
     /// Bits its worst sum needs; 0 where it sums nothing.
     fn accumulator_bits(&self) -> u8 {
         0
+    }
+
+    /// The same integers as C99.
+    ///
+    /// # Errors
+    /// Where C has no form of it, which names the node.
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        Err(EmitError::operation(&node.name, self.name(), "c"))
+    }
+
+    /// Its fields as JSON, with the names of the arrays that `node` takes; `docs/export.md` lists them.
+    ///
+    /// # Errors
+    /// Where the archive has no description of it, which names the node.
+    fn emit_npz(&self, node: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        Err(EmitError::operation(node.name, self.name(), "npz"))
+    }
+
+    /// The same in ONNX nodes, exact in floating point; gives its value.
+    ///
+    /// # Errors
+    /// Where ONNX has no form of it, or floats have not its steps, which names the node.
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let form = if node.is_qonnx() { "qonnx" } else { "onnx" };
+        Err(EmitError::operation(node.name, self.name(), form))
+    }
+
+    /// The types that high-level synthesis gives its constants, sums and values.
+    ///
+    /// # Errors
+    /// Where there are no types for it, which names the node.
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        Err(EmitError::operation(node.name, self.name(), "hls"))
     }
 }
 

@@ -108,10 +108,10 @@ pub fn export(
     let (folder, files) = match form {
         ExportForm::Onnx => (None, vec![(output.to_owned(), onnx(emit::onnx::emit(&fixed)?))]),
         ExportForm::Qonnx => (None, vec![(output.to_owned(), onnx(emit::qonnx::emit(&fixed)?))]),
-        ExportForm::Npz => (None, vec![(output.to_owned(), emit::npz::emit(&fixed))]),
+        ExportForm::Npz => (None, vec![(output.to_owned(), emit::npz::emit(&fixed)?)]),
         ExportForm::Hls => {
             let name = name.map_or_else(|| emit::identifier(&fixed.name), str::to_owned);
-            let hls = emit::hls::emit(&fixed, &name);
+            let hls = emit::hls::emit(&fixed, &name)?;
             let file = |end: &str| output.join(format!("{name}_{end}"));
             let files = vec![
                 (file("hls4ml.yml"), hls.config.into_bytes()),

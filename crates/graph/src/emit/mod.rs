@@ -4,10 +4,9 @@
 pub mod c;
 pub mod hls;
 mod names;
-mod network;
+pub mod network;
 pub mod npz;
 pub mod onnx;
-mod operation;
 pub mod qonnx;
 
 pub use names::identifier;

@@ -1,6 +1,11 @@
 use super::{affine, reshape::relabeled};
 use crate::{
-    emit::c::{CNode, CStep},
+    emit::{
+        c::{CNode, CStep},
+        hls::{HlsNode, HlsTypes, clamp_note, exact_type, rounding_mode},
+        network::{NetworkNode, NetworkValue},
+        npz::{NpzNode, json_requantization},
+    },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{
@@ -15,6 +20,7 @@ use crate::{
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::{Kernels, add};
+use serde_json::json;
 
 /// `y = a + b`, element by element; two values of one shape.
 ///
@@ -100,6 +106,10 @@ impl FixedOperator for FixedAdd {
         self.accumulator_bits
     }
 
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let [a, b] = [node.inputs[0], node.inputs[1]];
         let requantize = node.requantize(&self.requantization);
@@ -122,6 +132,28 @@ impl FixedOperator for FixedAdd {
         );
         step.in_place = (0..2).filter(|&i| node.overwrites(i)).collect();
         Ok(step)
+    }
+
+    fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        let requantization = json_requantization(&self.requantization);
+        Ok(json!({ "shifts": self.shifts, "requantization": requantization }))
+    }
+
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let inputs = node.alike();
+        let frac = i32::from(inputs[0].format.frac.max(inputs[1].format.frac));
+        let bound = 1_u64 << self.accumulator_bits.saturating_sub(1).min(62);
+        node.sums_to(bound);
+        let sum = node.file.node("Add", node.name, &[&inputs[0].name, &inputs[1].name], vec![]);
+        let name = node.file.requantize(node.name, sum, frac, bound, &self.requantization);
+        Ok(node.value(name, inputs[0].is_vector))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        let frac = node.inputs.iter().map(|(_, format)| i32::from(format.frac)).max();
+        let sum = exact_type(self.accumulator_bits.max(1), frac.unwrap_or(0));
+        let kinds = vec![("accum", sum), node.result(rounding_mode(&self.requantization))];
+        Ok(HlsTypes { note: clamp_note(&self.requantization), kinds, ..HlsTypes::default() })
     }
 }
 

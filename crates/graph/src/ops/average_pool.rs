@@ -1,6 +1,14 @@
 use super::{Window, conv, reshape::image};
 use crate::{
-    emit::c::{CNode, CStep},
+    emit::{
+        c::{CNode, CStep},
+        hls::{HlsNode, HlsTypes, clamp_note, exact_type, rounding_mode},
+        network::{
+            F32_EXACT, NetworkNode, NetworkValue, int, magnitude, pool_attributes, real,
+            window_attributes,
+        },
+        npz::{NpzNode, json_requantization, json_window},
+    },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{
@@ -12,8 +20,9 @@ use crate::{
     shape::Shape,
 };
 use fixedwise_codec::onnx;
-use fixedwise_fixed::convert::{count_to_f64, f64_to_f32, f64_to_i64};
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64, exp2, f64_to_f32, f64_to_i64};
 use fixedwise_kernels::{Integers, Kernels};
+use serde_json::json;
 
 /// The mean under a sliding window, channel by channel.
 ///
@@ -114,8 +123,8 @@ impl Operator for AveragePool {
         let reciprocals =
             rows.iter().flat_map(|r| columns.iter().map(move |c| reciprocal(r * c))).collect();
         let taps = self.window.kernel[0] * self.window.kernel[1];
-        let bound = fixedwise_fixed::convert::count_to_u64(taps)
-            .saturating_mul(context.formats[0].max_magnitude().unsigned_abs());
+        let bound =
+            count_to_u64(taps).saturating_mul(context.formats[0].max_magnitude().unsigned_abs());
         let accumulator_bits = context.prove_bound(bound)?;
         Ok(FixedAveragePool {
             window: self.window.clone(),
@@ -216,6 +225,10 @@ impl FixedOperator for FixedAveragePool {
         self.accumulator_bits
     }
 
+    fn name(&self) -> &'static str {
+        "average_pool"
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let window = node.window(&self.window)?;
         let first = self.reciprocals[0];
@@ -249,6 +262,92 @@ impl FixedOperator for FixedAveragePool {
             step.in_place.push(0);
         }
         Ok(step)
+    }
+
+    fn emit_npz(&self, node: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        let extents = [node.shape.h, node.shape.w];
+        Ok(json!({
+            "window": json_window(&self.window),
+            "reciprocals": node.array("reciprocals", &extents, &self.reciprocals),
+            "reciprocal_frac": self.reciprocal_frac,
+            "requantization": json_requantization(&self.requantization),
+        }))
+    }
+
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let x = node.image(0);
+        let (name, requantization) = (node.name, &self.requantization);
+        let [kh, kw] = self.window.kernel;
+        let largest = magnitude(x.format).saturating_mul(count_to_u64(kh * kw));
+        node.sums_to(largest);
+        if self.reciprocal_frac == 0 {
+            let shift = requantization.shift - i32::from(x.format.frac)
+                + i32::from(requantization.format.frac);
+            let is_plain = !self.window.is_padded()
+                && !self.window.ceil
+                && self.window.dilation == [1, 1]
+                && exp2(shift).to_bits() == count_to_f64(kh * kw).to_bits();
+            let mean = if is_plain {
+                let attributes = pool_attributes(&self.window, x.shape, node.shape);
+                node.file.node("AveragePool", name, &[&x.name], attributes)
+            } else {
+                self.network_sum(node, &x, real(1, shift))
+            };
+            let bound = largest.saturating_add(requantization.half());
+            let frac = i32::from(x.format.frac) + shift;
+            let name = node.file.requantize(name, mean, frac, bound, requantization);
+            return Ok(node.value(name, false));
+        }
+        // The sum times the reciprocal; in 64 bits where 32 are not exact.
+        let reciprocal_frac = i32::from(self.reciprocal_frac);
+        let most = self.reciprocals.iter().map(|r| r.unsigned_abs()).max().unwrap_or(1);
+        let bound = largest.saturating_mul(most).saturating_add(requantization.half());
+        let frac = i32::from(x.format.frac) + reciprocal_frac;
+        let is_uniform = self.reciprocals.iter().all(|r| *r == self.reciprocals[0]);
+        let exact = bound <= F32_EXACT;
+        let mean = if is_uniform && exact {
+            self.network_sum(node, &x, real(self.reciprocals[0], reciprocal_frac))
+        } else {
+            let mut sum = self.network_sum(node, &x, 1.0);
+            let factors = self.reciprocals.iter().map(|&r| real(r, reciprocal_frac)).collect();
+            let dims = [1, 1, node.shape.h, node.shape.w];
+            let mut factors = node.file.floats(&format!("{name}_reciprocals"), &dims, factors);
+            if !exact {
+                sum = node.file.wide(name, &sum);
+                factors = node.file.wide(&format!("{name}_reciprocals"), &factors);
+            }
+            node.file.node("Mul", &format!("{name}_mean"), &[&sum, &factors], vec![])
+        };
+        let name = if exact {
+            node.file.requantize(name, mean, frac, bound, requantization)
+        } else {
+            node.file.round(name, &mean, frac, true, true, requantization)
+        };
+        Ok(node.value(name, false))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        let sum = exact_type(self.accumulator_bits.max(1), node.inputs[0].1.frac.into());
+        let mut note = clamp_note(&self.requantization);
+        if self.reciprocal_frac > 0 {
+            let frac = self.reciprocal_frac;
+            note.push_str(&format!(" The sum is multiplied by round(2^{frac} / n) * 2^-{frac}."));
+        }
+        let kinds = vec![("accum", sum), node.result(rounding_mode(&self.requantization))];
+        Ok(HlsTypes { note, kinds, ..HlsTypes::default() })
+    }
+}
+
+impl FixedAveragePool {
+    /// The sum under a window, times a factor, in ONNX nodes: a convolution of each channel by itself.
+    fn network_sum(&self, node: &mut NetworkNode, x: &NetworkValue, factor: f32) -> String {
+        let [kh, kw] = self.window.kernel;
+        let c = node.shape.c;
+        let taps = vec![factor; c * kh * kw];
+        let taps = node.file.floats(&format!("{}_taps", node.name), &[c, 1, kh, kw], taps);
+        let mut attributes = window_attributes(&self.window, x.shape, node.shape);
+        attributes.push(("group", int(c).into()));
+        node.file.node("Conv", node.name, &[&x.name, &taps], attributes)
     }
 }
 

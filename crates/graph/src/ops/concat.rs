@@ -1,6 +1,11 @@
 use super::reshape::relabeled;
 use crate::{
-    emit::c::{CNode, CStep},
+    emit::{
+        c::{CNode, CStep},
+        hls::{HlsNode, HlsTypes, rounding_mode},
+        network::{NetworkNode, NetworkValue, magnitude},
+        npz::{NpzNode, json_requantization},
+    },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{
@@ -16,7 +21,9 @@ use crate::{
     shape::Shape,
 };
 use fixedwise_codec::onnx;
+use fixedwise_fixed::align;
 use fixedwise_kernels::{Kernels, rescale};
+use serde_json::json;
 use std::fmt::Write as _;
 
 /// Values side by side along rows, columns or channels.
@@ -135,6 +142,10 @@ impl FixedOperator for FixedConcat {
         })
     }
 
+    fn name(&self) -> &'static str {
+        "concat"
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let row: usize = self.runs.iter().sum();
         let rows = node.output.shape.len() / row;
@@ -148,6 +159,66 @@ impl FixedOperator for FixedConcat {
         }
         Ok(CStep::call("concat", call))
     }
+
+    fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        let parts: Vec<_> = self.requantizations.iter().map(json_requantization).collect();
+        Ok(json!({ "runs": self.runs, "requantizations": parts }))
+    }
+
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let (is_qonnx, is_image) = (node.is_qonnx(), node.shape.h * node.shape.w > 1);
+        let inputs: Vec<NetworkValue> = if is_image {
+            (0..node.inputs.len()).map(|input| node.image(input)).collect()
+        } else {
+            node.alike()
+        };
+        let mut names = Vec::with_capacity(inputs.len());
+        for (i, (value, requantization)) in inputs.iter().zip(&self.requantizations).enumerate() {
+            let (format, shift) = (value.format, requantization.shift);
+            let moved = |x: i64| align(x, shift.unsigned_abs());
+            let keeps = shift <= 0
+                && [format.min(), format.max()]
+                    .iter()
+                    .all(|&x| requantization.apply(x) == moved(x));
+            let name = value.name.clone();
+            names.push(if keeps {
+                name
+            } else {
+                let bound = magnitude(format).saturating_add(requantization.half());
+                let part = format!("{}_input_{}", node.name, i + 1);
+                node.file.requantize(&part, name, format.frac.into(), bound, requantization)
+            });
+        }
+        let is_vector = inputs[0].is_vector;
+        // Which of [h, w, c] grows; with one input any will do.
+        let dims = inputs[0].shape.dims();
+        let axis = (0..3).find(|&axis| dims[axis] != node.shape.dims()[axis]).unwrap_or(2);
+        let axis: i64 = if is_vector { 1 } else { [2, 3, 1][axis] };
+        let mut join = |name: &str, values: &[String]| {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            node.file.node("Concat", name, &values, vec![("axis", axis.into())])
+        };
+        if is_qonnx {
+            for name in joins(node.name, inputs.len()) {
+                let joined = join(&name, &names[..2]);
+                names.splice(..2, [joined]);
+            }
+        }
+        let name = join(node.name, &names);
+        Ok(node.value(name, is_vector))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        let rounding = self.requantizations.first().map_or("AP_TRN", rounding_mode);
+        let (kinds, joins) = (vec![node.result(rounding)], joins(node.name, node.inputs.len()));
+        Ok(HlsTypes { kinds, joins, ..HlsTypes::default() })
+    }
+}
+
+/// Names of the values that a concatenation has on its way in QONNX, as hls4ml 1.3 joins two values at a
+/// time: none where it joins two.
+fn joins(node: &str, n_inputs: usize) -> Vec<String> {
+    (2..n_inputs).map(|n| format!("{node}_joined_{n}")).collect()
 }
 
 /// Source: ONNX `Concat`, opset 13.

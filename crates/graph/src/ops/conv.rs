@@ -1,25 +1,27 @@
+mod fixed;
+
+pub use fixed::FixedConv;
+
 use super::{Window, reshape::image};
 use crate::{
-    emit::c::{CNode, CStep},
-    error::{EmitError, ImportError, LowerError},
-    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
+    error::{ImportError, LowerError},
+    fixed_operator::FixedOp,
     import::{
         builder::Value,
         keras::layer::Layer,
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
     },
-    lower::{LowerContext, Requantization},
+    lower::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     parameters::{Parameters, ParametersMut},
     scale_shift::ScaleShift,
     shape::{Activation, Shape},
 };
 use fixedwise_codec::onnx;
-use fixedwise_fixed::{Format, align, convert::f64_to_f32};
+use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::{
-    Accumulate, Activation as FloatActivation, BorderBias, ConvF32, ConvGeometry, ConvInt,
-    FloatBias, Kernels,
+    Activation as FloatActivation, BorderBias, ConvF32, ConvGeometry, FloatBias, Kernels,
 };
 
 /// `y[o] = b[o] + sum w[o, i, j, c] * x[.., c]` over a sliding window, zero padded; groups of
@@ -218,108 +220,6 @@ pub(super) fn float_activation(activation: Activation) -> FloatActivation {
         Activation::Relu => FloatActivation::Clamp { min: 0.0, max: f32::INFINITY },
         Activation::Clip { min, max } => FloatActivation::Clamp { min, max },
         Activation::LeakyRelu { alpha } => FloatActivation::Leaky(alpha),
-    }
-}
-
-/// Convolution of integers; a dense layer is one over a single pixel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FixedConv {
-    /// Kernel, stride, dilation, padding (with the integer zero).
-    pub window: Window,
-    /// Groups of channels.
-    pub groups: usize,
-    /// Output channels.
-    pub channels: usize,
-    /// `[output channel, row, column, input channel of the group]`.
-    pub weights: Vec<i16>,
-    /// By how many bits the binary point of each output channel's weights, and of its sums, lies right
-    /// of the format's; empty where none does.
-    pub coarser: Vec<u8>,
-    /// At the accumulator's scale, `[class, output channel]`.
-    pub bias: BorderBias,
-    /// Format of the input.
-    pub input: Format,
-    /// Format of the weights.
-    pub weights_format: Format,
-    /// Format of the bias in the plan; without one it is at the accumulator's scale.
-    pub bias_format: Option<Format>,
-    /// Width of the sums.
-    pub accumulate: Accumulate,
-    /// Bits the worst sum needs, the rounding's half included.
-    pub accumulator_bits: u8,
-    /// From the accumulator of a channel with the format's binary point to the output.
-    pub requantization: Requantization,
-}
-
-impl FixedConv {
-    /// By how many bits a channel's binary point lies right of the format's.
-    pub fn coarser(&self, channel: usize) -> u8 {
-        self.coarser.get(channel).copied().unwrap_or(0)
-    }
-
-    /// The bias at the scale of a channel with the format's binary point, `[class, output channel]`.
-    pub fn aligned_bias(&self) -> Vec<i64> {
-        let values = self.bias.values.iter().enumerate();
-        values.map(|(i, &b)| align(b, self.coarser(i % self.channels).into())).collect()
-    }
-
-    /// Bits that the worst sum needs at that scale.
-    pub fn aligned_accumulator_bits(&self) -> u8 {
-        self.accumulator_bits + self.coarsest()
-    }
-
-    /// The format that holds the weights of all output channels.
-    pub fn aligned_format(&self) -> Format {
-        let format = self.weights_format;
-        Format { bits: format.bits + self.coarsest(), ..format }
-    }
-
-    /// The most bits of [`FixedConv::coarser`].
-    pub(crate) fn coarsest(&self) -> u8 {
-        self.coarser.iter().copied().max().unwrap_or(0)
-    }
-
-    /// From the accumulator of a channel to the output.
-    pub fn requantization(&self, channel: usize) -> Requantization {
-        self.requantization.coarser(self.coarser(channel))
-    }
-
-    /// Whether it is a dense layer: every input of one pixel with every output.
-    pub fn is_dense(&self, input: Shape) -> bool {
-        self.window == Window::pixel() && self.groups == 1 && input.h * input.w == 1
-    }
-}
-
-impl FixedOperator for FixedConv {
-    fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep {
-        let geometry = ConvGeometry {
-            input: inputs[0].dims(),
-            output: output.dims(),
-            kernel: self.window.kernel,
-            stride: self.window.stride,
-            dilation: self.window.dilation,
-            pad: self.window.pad_begin,
-            groups: self.groups,
-        };
-        let conv = ConvInt::new(
-            kernels,
-            geometry,
-            crate::lower::element(self.input),
-            &self.weights,
-            &self.bias,
-            self.accumulate,
-            self.requantization.epilogue(),
-            &self.coarser,
-        );
-        step(move |inputs, y, scratch| conv.run(inputs[0], y, scratch))
-    }
-
-    fn accumulator_bits(&self) -> u8 {
-        self.accumulator_bits
-    }
-
-    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
-        crate::emit::c::emit_conv(self, node)
     }
 }
 

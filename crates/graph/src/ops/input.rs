@@ -1,5 +1,9 @@
 use crate::{
-    emit::c::{CNode, CStep},
+    emit::{
+        c::{CNode, CStep},
+        hls::{HlsNode, HlsTypes},
+        npz::NpzNode,
+    },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{
@@ -12,6 +16,7 @@ use crate::{
     shape::Shape,
 };
 use fixedwise_kernels::Kernels;
+use serde_json::json;
 
 /// The image that goes in, any shape.
 ///
@@ -67,8 +72,21 @@ impl FixedOperator for FixedInput {
         step(|_, _, _| {})
     }
 
+    fn name(&self) -> &'static str {
+        "input"
+    }
+
     fn emit_c(&self, _: &mut CNode) -> Result<CStep, EmitError> {
         Ok(CStep::default())
+    }
+
+    fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        Ok(json!({}))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        let kinds = vec![node.result("AP_RND_CONV")];
+        Ok(HlsTypes { note: "Raw pixels.".to_owned(), kinds, ..HlsTypes::default() })
     }
 }
 

@@ -1,6 +1,11 @@
 use super::{Window, conv, reshape::image};
 use crate::{
-    emit::c::{CNode, CStep},
+    emit::{
+        c::{CNode, CStep},
+        hls::{HlsNode, HlsTypes},
+        network::{NetworkNode, NetworkValue, pad_end, window_attributes},
+        npz::{NpzNode, json_window},
+    },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{
@@ -13,6 +18,7 @@ use crate::{
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::{Integers, IntegersMut, Kernels, PoolGeometry, max_pool};
+use serde_json::json;
 
 /// The largest value under a sliding window, channel by channel; padding is ignored.
 ///
@@ -137,6 +143,10 @@ impl FixedOperator for FixedMaxPool {
         })
     }
 
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let window = node.window(&self.window)?;
         let mut types = node.types();
@@ -159,6 +169,47 @@ impl FixedOperator for FixedMaxPool {
             step.in_place.push(0);
         }
         Ok(step)
+    }
+
+    fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        Ok(json!({ "window": json_window(&self.window), "minimum": self.minimum }))
+    }
+
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let x = node.image(0);
+        let name = node.name;
+        // The smallest is the largest with the sign turned, twice.
+        let signs = self.minimum.contains(&true).then(|| {
+            let signs = self.minimum.iter().map(|&m| if m { -1.0 } else { 1.0 }).collect();
+            node.file.floats(&format!("{name}_signs"), &[1, node.shape.c, 1, 1], signs)
+        });
+        let mut value = x.name;
+        if let Some(signs) = &signs {
+            value = node.file.node("Mul", &format!("{name}_turned"), &[&value, signs], vec![]);
+        }
+        let mut window = self.window.clone();
+        (window.pad_end, window.ceil) = (pad_end(&self.window, x.shape, node.shape), false);
+        let mut shape = x.shape;
+        let pads = [0, 1].map(|axis| window.pad_begin[axis].max(window.pad_end[axis]));
+        if (0..2).any(|axis| pads[axis] >= window.kernel[axis]) {
+            // Runtimes pool over less padding than that: what never wins is put around instead.
+            let [h, w] = [0, 1].map(|axis| window.pad_begin[axis] + window.pad_end[axis]);
+            shape = Shape::new(shape.h + h, shape.w + w, shape.c);
+            let lowest = -x.format.dequantize(x.format.max_magnitude());
+            let (begin, end) = (window.pad_begin, window.pad_end);
+            value = node.pad(&format!("{name}_padded"), &value, begin, end, lowest);
+            (window.pad_begin, window.pad_end) = ([0, 0], [0, 0]);
+        }
+        let attributes = window_attributes(&window, shape, node.shape);
+        let mut value = node.file.node("MaxPool", name, &[&value], attributes);
+        if let Some(signs) = &signs {
+            value = node.file.node("Mul", &format!("{name}_signed"), &[&value, signs], vec![]);
+        }
+        Ok(node.value(value, false))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        Ok(HlsTypes::of_input(node))
     }
 }
 

@@ -1,5 +1,10 @@
 use crate::{
-    emit::c::{CNode, CStep},
+    emit::{
+        c::{CNode, CStep},
+        hls::{HlsNode, HlsTypes},
+        network::{NetworkNode, NetworkValue},
+        npz::NpzNode,
+    },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{
@@ -15,6 +20,7 @@ use crate::{
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
+use serde_json::json;
 
 /// Rows and columns of a constant around an image.
 ///
@@ -104,6 +110,10 @@ impl FixedOperator for FixedPad {
         })
     }
 
+    fn name(&self) -> &'static str {
+        "pad"
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let (x, y) = (node.inputs[0].shape, node.output.shape);
         let types = node.types();
@@ -115,6 +125,23 @@ impl FixedOperator for FixedPad {
             x.h, y.h, self.value
         );
         Ok(CStep::call("pad", call))
+    }
+
+    fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        Ok(json!({ "begin": self.begin, "value": self.value }))
+    }
+
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let x = node.image(0);
+        let [rows, columns] = [node.shape.h - x.shape.h, node.shape.w - x.shape.w];
+        let end = [rows - self.begin[0], columns - self.begin[1]];
+        let value = node.format.dequantize(self.value);
+        let name = node.pad(node.name, &x.name, self.begin, end, value);
+        Ok(node.value(name, false))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        Ok(HlsTypes::of_input(node))
     }
 }
 

@@ -1,6 +1,11 @@
 use super::{Clip, LeakyRelu};
 use crate::{
-    emit::c::{CNode, CStep},
+    emit::{
+        c::{CNode, CStep},
+        hls::{HlsNode, HlsTypes, clamp_note, rounding_mode},
+        network::{NetworkNode, NetworkValue, magnitude},
+        npz::{NpzNode, json_requantization},
+    },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{
@@ -13,6 +18,7 @@ use crate::{
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::{Kernels, rescale};
+use serde_json::json;
 
 /// `y = max(x, 0)`; any shape.
 ///
@@ -101,6 +107,10 @@ impl FixedOperator for FixedRescale {
         })
     }
 
+    fn name(&self) -> &'static str {
+        "rescale"
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let rescale = node.rescale(0, &self.requantization);
         let to = node.requantization("to", &self.requantization);
@@ -110,6 +120,23 @@ impl FixedOperator for FixedRescale {
             step.in_place.push(0);
         }
         Ok(step)
+    }
+
+    fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        Ok(json!({ "requantization": json_requantization(&self.requantization) }))
+    }
+
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let x = node.inputs[0].clone();
+        let bound = magnitude(x.format).saturating_add(self.requantization.half());
+        let frac = x.format.frac.into();
+        let name = node.file.requantize(node.name, x.name, frac, bound, &self.requantization);
+        Ok(node.value(name, x.is_vector))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        let kinds = vec![node.result(rounding_mode(&self.requantization))];
+        Ok(HlsTypes { note: clamp_note(&self.requantization), kinds, ..HlsTypes::default() })
     }
 }
 

@@ -1,5 +1,10 @@
 use crate::{
-    emit::c::{ANOTHER_NAME, CNode, CStep},
+    emit::{
+        c::{ANOTHER_NAME, CNode, CStep},
+        hls::{HlsNode, HlsTypes},
+        network::{NetworkNode, NetworkValue, int},
+        npz::NpzNode,
+    },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
     import::{
@@ -16,6 +21,7 @@ use crate::{
 };
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
+use serde_json::json;
 
 /// The same elements under other extents, in the order the model's file has them.
 ///
@@ -126,6 +132,11 @@ impl Operator for Reshape {
     }
 }
 
+/// Whether every element comes from its own place.
+fn is_identity(source: &[usize]) -> bool {
+    source.iter().enumerate().all(|(to, &from)| to == from)
+}
+
 /// Integers in another order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedReshape {
@@ -136,7 +147,7 @@ pub struct FixedReshape {
 impl FixedReshape {
     /// Whether every element stays where it is.
     pub fn is_identity(&self) -> bool {
-        self.source.iter().enumerate().all(|(to, &from)| to == from)
+        is_identity(&self.source)
     }
 
     /// The extents of the result's three axes and the distances between their elements in an input
@@ -165,6 +176,10 @@ impl FixedOperator for FixedReshape {
         })
     }
 
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         if self.is_identity() {
             return Ok(CStep { kernel: ANOTHER_NAME, ..CStep::default() });
@@ -187,6 +202,48 @@ impl FixedOperator for FixedReshape {
         let text = include_str!("../emit/c/text/gather.c");
         node.once(&format!("gather_{types}"), text, &[("S", &types), ("I", index)]);
         Ok(CStep::call("gather", format!("$P_gather_{types}($X0, $Y, {name}, {n});")))
+    }
+
+    fn emit_npz(&self, node: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        let source: Vec<i64> = self.source.iter().map(|&i| int(i)).collect();
+        Ok(json!({ "source": node.array("source", &[source.len()], &source) }))
+    }
+
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let (from, to) = (node.inputs[0].shape, node.shape);
+        let name = node.name;
+        // Elements as the file has them, channels first: where each of the result comes from.
+        let planar = |shape: Shape, i: usize| {
+            let (pixel, channel) = (i / shape.c, i % shape.c);
+            channel * shape.h * shape.w + pixel
+        };
+        let mut source = vec![0; self.source.len()];
+        for (i, &s) in self.source.iter().enumerate() {
+            source[planar(to, i)] = planar(from, s);
+        }
+        let is_vector = to.h * to.w == 1;
+        let dims = if is_vector { vec![to.c] } else { vec![to.c, to.h, to.w] };
+        let mut value = node.inputs[0].name.clone();
+        if !is_identity(&source) {
+            if self.is_identity() && is_vector {
+                let order = vec![("perm", vec![0_i64, 2, 3, 1].into())];
+                value = node.file.node("Transpose", &format!("{name}_order"), &[&value], order);
+            } else {
+                let flat = format!("{name}_flat");
+                value = node.file.reshape(&flat, &value, &[from.len()]);
+                let indices = source.iter().map(|&s| int(s)).collect();
+                let indices = node.file.indices(&format!("{name}_indices"), indices);
+                let axis = vec![("axis", 1_i64.into())];
+                let taken = format!("{name}_taken");
+                value = node.file.node("Gather", &taken, &[&value, &indices], axis);
+            }
+        }
+        let name = node.file.reshape(name, &value, &dims);
+        Ok(node.value(name, is_vector))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        Ok(HlsTypes::of_input(node))
     }
 }
 

@@ -7,8 +7,8 @@ use super::{
 use crate::{
     error::EmitError,
     lower::{Requantization, element},
-    ops::Window,
     shape::Shape,
+    window::Window,
 };
 use fixedwise_fixed::{Format, Rounding};
 

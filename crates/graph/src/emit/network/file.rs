@@ -1,6 +1,5 @@
 //! The ONNX file under construction: nodes and constants by name, and how a dialect quantizes.
 
-use super::int;
 use crate::emit::names::{Alphabet, Names};
 use fixedwise_codec::onnx::{Attribute, Dim, ElementType, ModelBuilder, Node, Tensor, ValueInfo};
 use fixedwise_fixed::{
@@ -29,11 +28,11 @@ const QONNX_IR: i64 = 8;
 const QONNX_DOMAIN: &str = "qonnx.custom_op.general";
 
 /// Attributes of a node.
-pub(super) type Attributes = Vec<(&'static str, Attribute)>;
+pub(crate) type Attributes = Vec<(&'static str, Attribute)>;
 
 #[derive(Debug)]
-pub(super) struct File {
-    pub(super) dialect: Dialect,
+pub(crate) struct File {
+    pub(crate) dialect: Dialect,
     names: Names,
     nodes: Vec<Node>,
     floats: Vec<(String, Tensor)>,
@@ -43,7 +42,7 @@ pub(super) struct File {
 }
 
 impl File {
-    pub(super) fn new(dialect: Dialect) -> Self {
+    pub(crate) fn new(dialect: Dialect) -> Self {
         let alphabet = match dialect {
             Dialect::Standard => Alphabet::Any,
             Dialect::Qonnx => Alphabet::Identifier,
@@ -59,12 +58,12 @@ impl File {
     }
 
     /// A name that nothing else has.
-    pub(super) fn name(&mut self, wanted: &str) -> String {
+    pub(crate) fn name(&mut self, wanted: &str) -> String {
         self.names.unique(wanted)
     }
 
     /// Adds a node; its value has its name.
-    pub(super) fn node(
+    pub(crate) fn node(
         &mut self,
         op_type: &str,
         name: &str,
@@ -80,27 +79,27 @@ impl File {
     }
 
     /// A constant of floats.
-    pub(super) fn floats(&mut self, name: &str, dims: &[usize], values: Vec<f32>) -> String {
+    pub(crate) fn floats(&mut self, name: &str, dims: &[usize], values: Vec<f32>) -> String {
         let name = self.names.unique(name);
         self.floats.push((name.clone(), Tensor::floats(dims, values)));
         name
     }
 
     /// A constant of 64-bit integers: extents, indices.
-    pub(super) fn indices(&mut self, name: &str, values: Vec<i64>) -> String {
+    pub(crate) fn indices(&mut self, name: &str, values: Vec<i64>) -> String {
         let name = self.names.unique(name);
         self.floats.push((name.clone(), Tensor::ints(&[values.len()], values)));
         name
     }
 
     /// A single number.
-    pub(super) fn scalar(&mut self, x: f64) -> String {
+    pub(crate) fn scalar(&mut self, x: f64) -> String {
         self.shared(format!("number {x}"), &format!("number_{x}"), |file, name| {
             file.floats(name, &[], vec![f64_to_f32(x)])
         })
     }
 
-    pub(super) fn shared(
+    pub(crate) fn shared(
         &mut self,
         key: String,
         name: &str,
@@ -124,7 +123,7 @@ impl File {
 
     /// Constant integers at steps of `2^-frac`, as the real values they stand for; along an axis the
     /// steps may be larger by so many bits each (`coarser`, empty where none is).
-    pub(super) fn constant(
+    pub(crate) fn constant(
         &mut self,
         name: &str,
         dims: &[usize],
@@ -166,14 +165,14 @@ impl File {
     ///
     /// There is no zero point, which stands for 0: with one, ONNX Runtime 1.32 rewrites signed types
     /// into unsigned ones and then refuses what it made.
-    pub(super) fn dequantize(&mut self, name: &str, integers: &str, frac: i32) -> String {
+    pub(crate) fn dequantize(&mut self, name: &str, integers: &str, frac: i32) -> String {
         let scale = self.step(frac);
         self.node("DequantizeLinear", name, &[integers, &scale], vec![])
     }
 
     /// A value rounded half to even to `format`, and clamped to `min ..= max` of its integers; what
     /// `floors` is rounded down in QONNX.
-    pub(super) fn quantize(
+    pub(crate) fn quantize(
         &mut self,
         name: &str,
         value: &str,
@@ -224,7 +223,7 @@ impl File {
         }
     }
 
-    pub(super) fn quant(
+    pub(crate) fn quant(
         &mut self,
         name: &str,
         value: &str,
@@ -261,8 +260,15 @@ impl File {
         value
     }
 
+    /// The batch stays, the rest becomes `dims`.
+    pub(crate) fn reshape(&mut self, name: &str, value: &str, dims: &[usize]) -> String {
+        let dims = std::iter::once(0).chain(dims.iter().map(|&d| int(d))).collect();
+        let dims = self.indices(&format!("{name}_shape"), dims);
+        self.node("Reshape", name, &[value, &dims], vec![])
+    }
+
     /// Gives a value that a node computes another name.
-    pub(super) fn rename(&mut self, value: &str, wanted: &str) -> String {
+    pub(crate) fn rename(&mut self, value: &str, wanted: &str) -> String {
         let new = self.names.unique(wanted);
         for name in
             self.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut().chain(&mut node.outputs))
@@ -275,7 +281,7 @@ impl File {
     }
 
     /// The model, without inputs and outputs.
-    pub(super) fn finish(self, graph: &str) -> ModelBuilder {
+    pub(crate) fn finish(self, graph: &str) -> ModelBuilder {
         let mut model = ModelBuilder::new(graph).producer("fixedwise export");
         model = match self.dialect {
             Dialect::Standard => model.opset(STANDARD_OPSET).ir_version(STANDARD_IR),
@@ -292,12 +298,12 @@ impl File {
 }
 
 /// Where a value of extents `dims` enters or leaves.
-pub(super) fn port(name: &str, element_type: ElementType, dims: Vec<Dim>) -> ValueInfo {
+pub(crate) fn port(name: &str, element_type: ElementType, dims: Vec<Dim>) -> ValueInfo {
     ValueInfo { name: name.to_owned(), element_type, dims }
 }
 
 /// The narrowest type of ONNX that holds a format, and its ends.
-pub(super) fn element(format: Format) -> (ElementType, i64, i64) {
+pub(crate) fn element(format: Format) -> (ElementType, i64, i64) {
     match (format.is_signed(), format.bits) {
         (false, ..=4) => (ElementType::U4, 0, 15),
         (false, ..=8) => (ElementType::U8, 0, 255),
@@ -314,6 +320,11 @@ fn storable(format: Format) -> Format {
 }
 
 /// The value of an integer at `2^-frac`.
-pub(super) fn real(stored: i64, frac: i32) -> f32 {
+pub(crate) fn real(stored: i64, frac: i32) -> f32 {
     f64_to_f32(i64_to_f64(stored) * exp2(-frac))
+}
+
+/// An extent or an index; those of values in memory fit.
+pub(crate) fn int(x: usize) -> i64 {
+    i64::try_from(x).unwrap_or(i64::MAX)
 }

@@ -4,22 +4,25 @@
 //! Axis order is `[n, c, h, w]`, vectors are `[n, c]`.
 
 mod file;
-mod ops;
+mod node;
 mod rounding;
+mod windows;
 
-pub(super) use file::Dialect;
-use file::{Attributes, File, port, real};
-pub(super) use ops::joins;
+pub(crate) use file::{Dialect, int, real};
+pub(crate) use node::magnitude;
+pub use node::{NetworkNode, NetworkValue};
+pub(crate) use rounding::{F32_EXACT, Form, form};
+pub(crate) use windows::{pad_end, pool_attributes, window_attributes};
 
 use crate::{
-    emit::operation::Operation,
     error::EmitError,
     fixed_graph::{FixedGraph, FixedNode},
-    graph::NodeId,
     shape::Shape,
 };
+use file::{File, port};
 use fixedwise_codec::onnx::{Dim, ElementType, ModelBuilder};
 use fixedwise_fixed::{Format, Rounding};
+use node::{Notes, check_step};
 
 /// An ONNX file.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,40 +34,24 @@ pub struct OnnxFile {
     pub inexact: Vec<String>,
 }
 
-/// Steps that 32-bit floats have with room for every sum: `2^-100` to `2^100`.
-const MAX_FRAC: i32 = 100;
-
-/// A value of the ONNX graph.
-#[derive(Clone, Debug)]
-struct Value {
-    name: String,
-    /// `[n, c]` instead of `[n, c, h, w]`.
-    is_vector: bool,
-    shape: Shape,
-}
-
 /// The ONNX graph under construction.
 struct Network<'a> {
     fixed: &'a FixedGraph,
     file: File,
-    values: Vec<Value>,
-    inexact: Vec<String>,
+    values: Vec<NetworkValue>,
+    notes: Notes,
 }
 
 /// The network in a dialect of ONNX.
 pub(super) fn emit(fixed: &FixedGraph, dialect: Dialect) -> Result<OnnxFile, EmitError> {
-    for node in &fixed.nodes {
-        check_steps(node)?;
-    }
-    let mut network =
-        Network { fixed, file: File::new(dialect), values: Vec::new(), inexact: Vec::new() };
-    let input = network.input();
-    for id in 1..fixed.nodes.len() {
-        let value = network.node(id);
-        network.values.push(value);
+    let (file, notes) = (File::new(dialect), Notes::default());
+    let mut network = Network { fixed, file, values: Vec::new(), notes };
+    let input = network.input()?;
+    for node in &fixed.nodes[1..] {
+        network.add(node)?;
     }
     let output = network.output();
-    let Network { file, inexact, .. } = network;
+    let Network { file, notes, .. } = network;
     let batch = match dialect {
         Dialect::Standard => Dim::Named("batch".to_owned()),
         Dialect::Qonnx => Dim::Known(1),
@@ -77,24 +64,8 @@ pub(super) fn emit(fixed: &FixedGraph, dialect: Dialect) -> Result<OnnxFile, Emi
         .finish(&fixed.name)
         .input_value(port(&input.0, input.1, dims))
         .output_value(port(&output, ElementType::F32, vec![batch, classes]));
-    let bytes = describe(model, fixed, input.1, &inexact).encode();
-    Ok(OnnxFile { bytes, inexact })
-}
-
-/// Refuses steps beyond 32-bit floats.
-fn check_steps(node: &FixedNode) -> Result<(), EmitError> {
-    let sum = match Operation::of(&node.op) {
-        Operation::Conv(op) => i32::from(op.weights_format.frac) + i32::from(op.input.frac),
-        _ => 0,
-    };
-    let weights = match Operation::of(&node.op) {
-        Operation::Conv(op) => i32::from(op.weights_format.frac),
-        _ => 0,
-    };
-    match [i32::from(node.format.frac), weights, sum].into_iter().find(|f| f.abs() > MAX_FRAC) {
-        Some(frac) => Err(EmitError::Step { node: node.name.clone(), frac, max: MAX_FRAC }),
-        None => Ok(()),
-    }
+    let bytes = describe(model, fixed, input.1, &notes).encode();
+    Ok(OnnxFile { bytes, inexact: notes.inexact })
 }
 
 /// What the file says of itself.
@@ -102,7 +73,7 @@ fn describe(
     model: ModelBuilder,
     fixed: &FixedGraph,
     input: ElementType,
-    inexact: &[String],
+    notes: &Notes,
 ) -> ModelBuilder {
     let pixels = if input == ElementType::U8 { "uint8" } else { "float32" };
     let formats = fixed
@@ -110,15 +81,12 @@ fn describe(
         .iter()
         .map(|node| (node.name.clone(), serde_json::Value::from(node.format.to_string())));
     let formats = serde_json::Value::Object(formats.collect());
-    let rounding = fixed.nodes.iter().find_map(|node| match Operation::of(&node.op) {
-        Operation::Conv(op) => Some(op.requantization.rounding),
-        _ => None,
-    });
-    let rounding = match rounding {
+    let rounding = match notes.rounding {
         Some(Rounding::TiesEven) => "ties-even",
         Some(Rounding::Floor) => "floor",
         _ => "ties-up",
     };
+    let inexact = &notes.inexact;
     let inexact = if inexact.is_empty() { "none".to_owned() } else { inexact.join(", ") };
     model
         .metadata("fixedwise.input", &format!("raw pixels, {pixels} [n, c, h, w]"))
@@ -130,8 +98,9 @@ fn describe(
 
 impl Network<'_> {
     /// The image; gives its name and element type in the file.
-    fn input(&mut self) -> (String, ElementType) {
+    fn input(&mut self) -> Result<(String, ElementType), EmitError> {
         let node = &self.fixed.nodes[0];
+        check_step(&node.name, node.format.frac.into())?;
         let name = self.file.name(&node.name);
         let bytes = Format::unsigned(8, 0);
         let element = match self.file.dialect {
@@ -150,8 +119,29 @@ impl Network<'_> {
                 false,
             )
         };
-        self.values.push(Value { name: value, is_vector: false, shape: node.shape });
-        (name, element)
+        self.values.push(NetworkValue {
+            node: node.name.clone(),
+            name: value,
+            is_vector: false,
+            shape: node.shape,
+            format: node.format,
+        });
+        Ok((name, element))
+    }
+
+    /// Adds a node of the integer network and its value.
+    fn add(&mut self, node: &FixedNode) -> Result<(), EmitError> {
+        check_step(&node.name, node.format.frac.into())?;
+        let value = node.op.emit_network(&mut NetworkNode {
+            name: &node.name,
+            inputs: node.inputs.iter().map(|&id| self.values[id].clone()).collect(),
+            shape: node.shape,
+            format: node.format,
+            file: &mut self.file,
+            notes: &mut self.notes,
+        })?;
+        self.values.push(value);
+        Ok(())
     }
 
     /// The result as `[n, classes]`; gives its name.
@@ -164,58 +154,8 @@ impl Network<'_> {
                 let order = vec![("perm", vec![0_i64, 2, 3, 1].into())];
                 name = self.file.node("Transpose", "output_order", &[&name], order);
             }
-            name = self.reshape("output_vector", &name, &[value.shape.len()]);
+            name = self.file.reshape("output_vector", &name, &[value.shape.len()]);
         }
         self.file.rename(&name, "output")
     }
-
-    /// The batch stays, the rest becomes `dims`.
-    fn reshape(&mut self, name: &str, value: &str, dims: &[usize]) -> String {
-        let dims = std::iter::once(0).chain(dims.iter().map(|&d| int(d))).collect();
-        let dims = self.file.indices(&format!("{name}_shape"), dims);
-        self.file.node("Reshape", name, &[value, &dims], vec![])
-    }
-
-    /// The `[n, c, h, w]` form of an input.
-    fn image(&mut self, id: NodeId) -> Value {
-        let value = self.values[id].clone();
-        if !value.is_vector {
-            return value;
-        }
-        let name = format!("{}_image", self.fixed.nodes[id].name);
-        let name = self.reshape(&name, &value.name, &[value.shape.c, 1, 1]);
-        Value { name, is_vector: false, shape: value.shape }
-    }
-
-    /// The `[n, c]` form of an input of one pixel.
-    fn vector(&mut self, id: NodeId) -> Value {
-        let value = self.values[id].clone();
-        if value.is_vector {
-            return value;
-        }
-        let name = format!("{}_vector", self.fixed.nodes[id].name);
-        let name = self.reshape(&name, &value.name, &[value.shape.c]);
-        Value { name, is_vector: true, shape: value.shape }
-    }
-
-    /// The forms of all inputs: vectors where all are.
-    fn alike(&mut self, inputs: &[NodeId]) -> Vec<Value> {
-        if inputs.iter().all(|&id| self.values[id].is_vector) {
-            inputs.iter().map(|&id| self.vector(id)).collect()
-        } else {
-            inputs.iter().map(|&id| self.image(id)).collect()
-        }
-    }
-
-    /// Notes a node whose sums 32-bit floats may round.
-    fn note(&mut self, node: &FixedNode, bound: u64) {
-        if bound > rounding::F32_EXACT {
-            self.inexact.push(node.name.clone());
-        }
-    }
-}
-
-/// An extent or an index; those of values in memory fit.
-fn int(x: usize) -> i64 {
-    i64::try_from(x).unwrap_or(i64::MAX)
 }

@@ -11,11 +11,11 @@ use fixedwise_codec::onnx::Attribute;
 use fixedwise_fixed::{Rounding, convert::exp2};
 
 /// Integers up to here are exact in a 32-bit float.
-pub(super) const F32_EXACT: u64 = 1 << 24;
+pub(crate) const F32_EXACT: u64 = 1 << 24;
 
 /// What stands between a sum and the node that rounds it half to even.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// So many halves of the sum's last place are added; 0 for none.
     Offset(i64),
     /// The rounding is computed: in 32-bit floats, or in 64-bit ones.
@@ -24,7 +24,7 @@ pub(super) enum Form {
 
 /// The form for a sum of magnitude up to `bound` multiples of `2^-frac`, the rounding's half
 /// included.
-pub(super) fn form(
+pub(crate) fn form(
     dialect: Dialect,
     requantization: &Requantization,
     frac: i32,
@@ -57,7 +57,7 @@ impl File {
     /// The value of a sum at `2^-frac`, its activation and rounding applied, in its output's format.
     ///
     /// `bound` is the largest magnitude of the sum in its integers, the rounding's half included.
-    pub(super) fn requantize(
+    pub(crate) fn requantize(
         &mut self,
         name: &str,
         sum: String,
@@ -97,7 +97,7 @@ impl File {
     }
 
     /// `sum` and so many halves of `2^-frac`.
-    pub(super) fn offset(&mut self, name: &str, sum: String, halves: i64, frac: i32) -> String {
+    pub(crate) fn offset(&mut self, name: &str, sum: String, halves: i64, frac: i32) -> String {
         if halves == 0 {
             return sum;
         }
@@ -107,7 +107,7 @@ impl File {
     }
 
     /// What is left once the rounding's offset is in `sum`.
-    pub(super) fn clamp(
+    pub(crate) fn clamp(
         &mut self,
         name: &str,
         sum: &str,
@@ -118,7 +118,7 @@ impl File {
     }
 
     /// Rounds `sum` at `2^-frac` in floating point, then clamps.
-    pub(super) fn round(
+    pub(crate) fn round(
         &mut self,
         name: &str,
         sum: &str,
@@ -151,7 +151,7 @@ impl File {
         self.clamp(name, &value, requantization)
     }
 
-    pub(super) fn wide(&mut self, name: &str, value: &str) -> String {
+    pub(crate) fn wide(&mut self, name: &str, value: &str) -> String {
         self.cast(&format!("{name}_wide"), value, 11)
     }
 

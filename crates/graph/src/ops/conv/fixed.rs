@@ -1,0 +1,293 @@
+//! Convolution in integers.
+
+use crate::{
+    emit::{
+        c::{CNode, CStep},
+        hls::{HlsNode, HlsTypes, clamp_note, exact_type, format_type, rounding_mode},
+        network::{Form, NetworkNode, NetworkValue, form, int, real, window_attributes},
+        npz::{NpzNode, json_format, json_requantization, json_window},
+    },
+    error::EmitError,
+    fixed_operator::{FixedOperator, FixedStep, step},
+    lower::Requantization,
+    shape::Shape,
+    window::Window,
+};
+use fixedwise_fixed::{Format, align, bits_for};
+use fixedwise_kernels::{Accumulate, BorderBias, ConvGeometry, ConvInt, Kernels};
+use serde_json::{Value, json};
+
+/// Convolution of integers; a dense layer is one over a single pixel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedConv {
+    /// Kernel, stride, dilation, padding (with the integer zero).
+    pub window: Window,
+    /// Groups of channels.
+    pub groups: usize,
+    /// Output channels.
+    pub channels: usize,
+    /// `[output channel, row, column, input channel of the group]`.
+    pub weights: Vec<i16>,
+    /// By how many bits the binary point of each output channel's weights, and of its sums, lies right
+    /// of the format's; empty where none does.
+    pub coarser: Vec<u8>,
+    /// At the accumulator's scale, `[class, output channel]`.
+    pub bias: BorderBias,
+    /// Format of the input.
+    pub input: Format,
+    /// Format of the weights.
+    pub weights_format: Format,
+    /// Format of the bias in the plan; without one it is at the accumulator's scale.
+    pub bias_format: Option<Format>,
+    /// Width of the sums.
+    pub accumulate: Accumulate,
+    /// Bits the worst sum needs, the rounding's half included.
+    pub accumulator_bits: u8,
+    /// From the accumulator of a channel with the format's binary point to the output.
+    pub requantization: Requantization,
+}
+
+impl FixedConv {
+    /// By how many bits a channel's binary point lies right of the format's.
+    pub fn coarser(&self, channel: usize) -> u8 {
+        self.coarser.get(channel).copied().unwrap_or(0)
+    }
+
+    /// The bias at the scale of a channel with the format's binary point, `[class, output channel]`.
+    pub fn aligned_bias(&self) -> Vec<i64> {
+        let values = self.bias.values.iter().enumerate();
+        values.map(|(i, &b)| align(b, self.coarser(i % self.channels).into())).collect()
+    }
+
+    /// Fractional bits of its sums, where a channel has the format's binary point.
+    pub fn sum_frac(&self) -> i32 {
+        i32::from(self.weights_format.frac) + i32::from(self.input.frac)
+    }
+
+    /// Bits that the worst sum needs at that scale.
+    pub fn aligned_accumulator_bits(&self) -> u8 {
+        self.accumulator_bits + self.coarsest()
+    }
+
+    /// The format that holds the weights of all output channels.
+    pub fn aligned_format(&self) -> Format {
+        let format = self.weights_format;
+        Format { bits: format.bits + self.coarsest(), ..format }
+    }
+
+    /// The most bits of [`FixedConv::coarser`].
+    pub(crate) fn coarsest(&self) -> u8 {
+        self.coarser.iter().copied().max().unwrap_or(0)
+    }
+
+    /// From the accumulator of a channel to the output.
+    pub fn requantization(&self, channel: usize) -> Requantization {
+        self.requantization.coarser(self.coarser(channel))
+    }
+
+    /// Whether it is a dense layer: every input of one pixel with every output.
+    pub fn is_dense(&self, input: Shape) -> bool {
+        self.window == Window::pixel() && self.groups == 1 && input.h * input.w == 1
+    }
+}
+
+impl FixedOperator for FixedConv {
+    fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep {
+        let geometry = ConvGeometry {
+            input: inputs[0].dims(),
+            output: output.dims(),
+            kernel: self.window.kernel,
+            stride: self.window.stride,
+            dilation: self.window.dilation,
+            pad: self.window.pad_begin,
+            groups: self.groups,
+        };
+        let conv = ConvInt::new(
+            kernels,
+            geometry,
+            crate::lower::element(self.input),
+            &self.weights,
+            &self.bias,
+            self.accumulate,
+            self.requantization.epilogue(),
+            &self.coarser,
+        );
+        step(move |inputs, y, scratch| conv.run(inputs[0], y, scratch))
+    }
+
+    fn accumulator_bits(&self) -> u8 {
+        self.accumulator_bits
+    }
+
+    fn name(&self) -> &'static str {
+        "conv"
+    }
+
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        crate::emit::c::emit_conv(self, node)
+    }
+
+    fn emit_npz(&self, node: &mut NpzNode) -> Result<Value, EmitError> {
+        let [kh, kw] = self.window.kernel;
+        let inputs = self.weights.len() / (self.channels * kh * kw);
+        let weights: Vec<i64> = self.weights.iter().map(|&w| i64::from(w)).collect();
+        let classes = self.bias.values.len() / self.channels;
+        let class = |classes: &[u16]| classes.iter().map(|&c| i64::from(c)).collect::<Vec<_>>();
+        let (rows, columns) = (class(&self.bias.row_class), class(&self.bias.column_class));
+        Ok(json!({
+            "window": json_window(&self.window),
+            "groups": self.groups,
+            "weights": node.array("weights", &[self.channels, kh, kw, inputs], &weights),
+            "weights_format": json_format(self.weights_format),
+            "coarser": self.coarser,
+            "bias": node.array("bias", &[classes, self.channels], &self.bias.values),
+            "bias_frac": self.sum_frac(),
+            "bias_format": self.bias_format.map(json_format),
+            "row_class": node.array("row_class", &[node.shape.h], &rows),
+            "column_class": node.array("column_class", &[node.shape.w], &columns),
+            "n_column_classes": self.bias.n_column_classes,
+            "requantization": json_requantization(&self.requantization),
+        }))
+    }
+
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let frac = self.sum_frac();
+        node.check_step(self.weights_format.frac.into())?;
+        node.check_step(frac)?;
+        let input = node.inputs[0].shape;
+        let is_dense = self.is_dense(input);
+        let x = if is_dense { node.vector(0) } else { node.image(0) };
+        // Signed, so the magnitude has one bit less; the rounding's half is in.
+        let bound = 1_u64 << self.aligned_accumulator_bits().saturating_sub(1).min(62);
+        node.sums_to(bound);
+        let weights = self.network_weights(node, is_dense);
+        let requantization = &self.requantization;
+        node.rounds(requantization.rounding);
+        // A rounding that wants other than half to even rides on the bias.
+        let halves = match form(node.file.dialect, requantization, frac, bound) {
+            Form::Offset(halves) if requantization.leaky.is_none() => halves,
+            _ => 0,
+        };
+        let is_uniform = self.bias.values.len() == self.channels;
+        let name = node.name;
+        // A bias inside a convolution is rounded to 32-bit integers by some runtimes, half a place is
+        // not one.
+        let inside = is_uniform && !is_dense && (halves == 0 || node.is_qonnx());
+        let bias = self.network_bias(node, halves, if is_dense { 1 } else { 3 }, inside);
+        let mut sum = if is_dense {
+            node.file.node("MatMul", name, &[&x.name, &weights], vec![])
+        } else {
+            let mut attributes = window_attributes(&self.window, input, node.shape);
+            attributes.push(("group", int(self.groups).into()));
+            let mut inputs = vec![x.name.as_str(), &weights];
+            if inside {
+                inputs.push(&bias);
+            }
+            node.file.node("Conv", name, &inputs, attributes)
+        };
+        if !inside {
+            sum = node.file.node("Add", &format!("{name}_biased"), &[&sum, &bias], vec![]);
+        }
+        let name = if halves == 0 {
+            node.file.requantize(name, sum, frac, bound, requantization)
+        } else {
+            node.file.clamp(name, &sum, requantization)
+        };
+        Ok(node.value(name, is_dense))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        let sum = exact_type(self.aligned_accumulator_bits().max(1), self.sum_frac());
+        let largest = self.aligned_bias().iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
+        let kinds = vec![
+            ("weight", format_type(self.aligned_format(), "AP_RND_CONV")),
+            ("bias", exact_type(bits_for(largest), self.sum_frac())),
+            ("accum", sum.clone()),
+            node.result(rounding_mode(&self.requantization)),
+        ];
+        let mut note = clamp_note(&self.requantization);
+        if !self.coarser.is_empty() {
+            note.push_str(&format!(
+                " Each output channel has a binary point of its own: its weights have {} bits, and \
+                 zeros below them.",
+                self.weights_format.bits
+            ));
+        }
+        // A vector's bias, or one by position, has a node of its own in QONNX.
+        let is_apart = self.bias.values.len() != self.channels || self.is_dense(node.inputs[0].0);
+        Ok(HlsTypes {
+            note: note.trim().to_owned(),
+            kinds,
+            unbiased: is_apart.then_some(sum),
+            joins: Vec::new(),
+        })
+    }
+}
+
+impl FixedConv {
+    /// `[o, i, h, w]`, or `[i, o]` of a dense layer.
+    fn network_weights(&self, node: &mut NetworkNode, is_dense: bool) -> String {
+        let [kh, kw] = self.window.kernel;
+        let outputs = self.channels;
+        let inputs = self.weights.len() / (outputs * kh * kw);
+        let at = |o: usize, tap: usize, i: usize| {
+            i64::from(self.weights[(o * kh * kw + tap) * inputs + i])
+        };
+        let mut stored = Vec::with_capacity(self.weights.len());
+        let dims = if is_dense {
+            (0..inputs).for_each(|i| stored.extend((0..outputs).map(|o| at(o, 0, i))));
+            vec![inputs, outputs]
+        } else {
+            for o in 0..outputs {
+                for i in 0..inputs {
+                    stored.extend((0..kh * kw).map(|tap| at(o, tap, i)));
+                }
+            }
+            vec![outputs, inputs, kh, kw]
+        };
+        let name = format!("{}_weights", node.name);
+        let points = (usize::from(is_dense), self.coarser.as_slice());
+        node.file.constant(&name, &dims, stored, self.weights_format, points)
+    }
+
+    /// The bias and so many halves of the sum's last place: one a channel, or one a channel and
+    /// position, with `axes` axes after the batch where it is added by itself.
+    fn network_bias(
+        &self,
+        node: &mut NetworkNode,
+        halves: i64,
+        axes: usize,
+        inside: bool,
+    ) -> String {
+        let (values, n) = (self.aligned_bias(), self.channels);
+        let Shape { h, w, .. } = node.shape;
+        let (stored, dims) = if values.len() == n {
+            let dims = if inside { vec![n] } else { [&[1, n, 1, 1][..=axes]].concat() };
+            (values, dims)
+        } else {
+            let mut map = Vec::with_capacity(n * h * w);
+            for channel in 0..n {
+                for i in 0..h * w {
+                    map.push(values[self.bias.class(i / w, i % w) * n + channel]);
+                }
+            }
+            (map, vec![1, n, h, w])
+        };
+        // At half of the last place where the rounding needs it.
+        let (stored, frac) = if halves == 0 {
+            (stored, self.sum_frac())
+        } else {
+            (stored.iter().map(|b| 2 * b + halves).collect(), self.sum_frac() + 1)
+        };
+        let name = format!("{}_bias", node.name);
+        let real = stored.iter().map(|&b| real(b, frac)).collect();
+        let float = node.file.floats(&name, &dims, real);
+        if !node.is_qonnx() {
+            return float;
+        }
+        let largest = stored.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
+        let bits = bits_for(largest).clamp(2, 62);
+        let frac = i8::try_from(frac).expect("steps were checked");
+        node.file.quant(&format!("{name}_quant"), &float, Format::full(bits, frac), false)
+    }
+}
