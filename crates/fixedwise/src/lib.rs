@@ -27,7 +27,7 @@ pub use fixedwise_graph::{
     target::{Code, MultiplicationCost, Widths},
 };
 pub use fixedwise_search::{
-    MaxLoss, Offset,
+    MaxLoss, Offset, Scale, Tuning,
     strategies::{
         Budget, Kind, LayerOrder, Objective, SearchOptions, Sensitivity, StartBits, TraceEntry,
         WidthEffect,

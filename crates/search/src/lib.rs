@@ -11,6 +11,7 @@ pub mod reconstruct;
 mod score;
 mod statistics;
 pub mod strategies;
+mod tuning;
 
 pub use digest::Digest;
 pub use error::SearchError;
@@ -22,3 +23,4 @@ pub use statistics::{
     Histogram, Offset, Statistics, calibrate, format_least_error, format_least_error_of,
     format_no_clip, squared_error_of,
 };
+pub use tuning::{Scale, Tuning};

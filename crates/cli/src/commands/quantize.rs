@@ -250,6 +250,7 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         architecture: arguments.network.architecture.clone(),
         from: arguments.from.clone(),
         metric_command: arguments.metric_command.clone(),
+        tuning: fixedwise::Tuning::default(),
         command: Vec::new(),
     };
     Ok((data, options))

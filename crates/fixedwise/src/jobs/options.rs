@@ -3,7 +3,7 @@
 use crate::error::Error;
 use fixedwise_graph::{Quantizer, Semantics, Target};
 use fixedwise_search::{
-    EvaluatorOptions, MaxLoss, Offset,
+    EvaluatorOptions, MaxLoss, Offset, Tuning,
     strategies::{Objective, SearchOptions},
 };
 use std::{path::PathBuf, time::Duration};
@@ -100,6 +100,8 @@ pub struct QuantizeOptions {
     /// files as arguments, the outputs as `float32` `[image, ...]` and the places of their images in the data
     /// set as `int64`, both `.npy`, and prints a number, greater for better ones.
     pub metric_command: Option<String>,
+    /// The constants of `pareto`, of calibration and of rounding.
+    pub tuning: Tuning,
     /// What goes into [`RunResult::command`](crate::RunResult::command).
     pub command: Vec<String>,
 }
@@ -129,6 +131,7 @@ impl Default for QuantizeOptions {
             architecture: None,
             from: None,
             metric_command: None,
+            tuning: Tuning::default(),
             command: Vec::new(),
         }
     }

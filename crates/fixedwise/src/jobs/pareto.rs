@@ -9,7 +9,7 @@ use fixedwise_fixed::{
 use fixedwise_graph::{AccumulatorPolicy, Granularity, Graph, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle, SearchError, Statistics,
+    Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle, SearchError, Statistics, Tuning,
     reconstruct::{Calibration, CalibrationOptions, RoundingOptions, telling_images},
     strategies::{
         Objective, Observer, Outcome, PlanHead,
@@ -17,11 +17,6 @@ use fixedwise_search::{
     },
 };
 use std::{cell::Cell, sync::atomic::AtomicBool};
-
-/// Search images on which divergence is measured, without their labels.
-const PROBE: usize = 512;
-/// Of these, images on which single steps are measured.
-const GLANCE: usize = 256;
 
 /// Some images of a set.
 struct Subset<'a> {
@@ -43,14 +38,11 @@ impl Images for Subset<'_> {
     }
 }
 
-/// Multiplications of a network above which fewer images are looked at.
-const LARGE: u64 = 1 << 25;
-
-/// So many images, or fewer where each is much work; an eighth at least.
-fn fewer(images: usize, macs: u64) -> usize {
-    let part = u64_to_f64(LARGE) / u64_to_f64(macs.max(1));
+/// So many images, or fewer where each is much work.
+fn fewer(images: usize, macs: u64, tuning: &Tuning) -> usize {
+    let part = u64_to_f64(tuning.large_macs) / u64_to_f64(macs.max(1));
     let wanted = f64_to_count((count_to_f64(images) * part).ceil());
-    wanted.clamp(images.div_ceil(8), images)
+    wanted.clamp(images.div_ceil(tuning.fewest_images), images)
 }
 
 /// What an objective counts.
@@ -82,19 +74,20 @@ impl<'a> Looks<'a> {
         images: &'a dyn Images,
         stop: &AtomicBool,
     ) -> Result<Self, SearchError> {
-        let fewer = |images: usize| fewer(images, graph.macs());
+        let tuning = &options.tuning;
+        let fewer = |images: usize| fewer(images, graph.macs(), tuning);
         let draw = |images: &dyn Images, count| {
             if options.max_loss.is_of_values() {
                 // No image says more of values than another.
                 let all: Vec<usize> = (0..images.len()).collect();
                 return Ok(divide(&all, options.seed, &[count]).swap_remove(0));
             }
-            telling_images(graph, images, Kernels::best(), stop, (count, options.seed))
+            telling_images(graph, images, Kernels::best(), stop, (count, options.seed), tuning)
         };
-        let wanted = fewer(CalibrationOptions::default().images);
+        let wanted = fewer(tuning.calibration_images);
         let calibration = Subset { images: calibration, which: draw(calibration, wanted)? };
-        let probe = Subset { images, which: draw(images, fewer(PROBE))? };
-        let few = probe.which.iter().take(fewer(GLANCE)).copied().collect();
+        let probe = Subset { images, which: draw(images, fewer(tuning.probe_images))? };
+        let few = probe.which.iter().take(fewer(tuning.step_images)).copied().collect();
         let glance = Subset { images, which: few };
         Ok(Self { calibration, probe, glance })
     }
@@ -106,7 +99,7 @@ impl<'a> Looks<'a> {
         stop: &'a AtomicBool,
     ) -> Result<Calibration<'a>, SearchError> {
         let cache_bytes = options.cache_bytes / 2;
-        let looks = CalibrationOptions { cache_bytes, ..CalibrationOptions::default() };
+        let looks = CalibrationOptions { tuning: options.tuning.clone(), cache_bytes };
         Calibration::new(graph, &self.calibration, Kernels::best(), stop, looks)
     }
 
@@ -132,6 +125,7 @@ fn pareto_options(options: &QuantizeOptions, head: PlanHead) -> ParetoOptions {
         confidence: options.confidence,
         rounding: rounding(options.target.as_ref()),
         target: options.target.clone(),
+        tuning: options.tuning.clone(),
         ..ParetoOptions::new(head, cost(options.objective))
     }
 }
@@ -147,9 +141,6 @@ pub(crate) enum Balance {
     Part(f64),
 }
 
-/// How far channels are balanced, of which the best is taken.
-const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
-
 /// The network that the search works on: its steps where the values want them, its channels balanced as
 /// far as that does good with few bits; or as `balance` says. Tells also how many images that took, and
 /// meanwhile how many steps are done, of how many.
@@ -163,14 +154,15 @@ pub(crate) fn prepare(
     stop: &AtomicBool,
 ) -> Result<(Prepared, u64), SearchError> {
     let plain = Prepared::new(graph, statistics);
-    let balanced = |part| pareto::prepare(graph, calibration, Kernels::best(), stop, part);
+    let balanced =
+        |part| pareto::prepare(graph, calibration, Kernels::best(), stop, part, &options.tuning);
     match balance {
         Balance::None => return Ok((plain, 0)),
         Balance::Part(part) => return Ok((balanced(part)?, 0)),
         Balance::Tried => {}
     }
     let layers = graph.layers().count();
-    let (done, total) = (Cell::new(0), BALANCES.len() * (layers + 1) + 1);
+    let (done, total) = (Cell::new(0), options.tuning.balances.len() * (layers + 1) + 1);
     let step = || {
         done.set(done.get() + 1);
         told(done.get(), total);
@@ -188,7 +180,7 @@ pub(crate) fn prepare(
     };
     let mut images = 0;
     let mut best = (f64::INFINITY, plain);
-    for part in BALANCES {
+    for &part in &options.tuning.balances {
         let balanced = balanced(part)?;
         if balanced.scales.iter().all(Vec::is_empty) {
             break;

@@ -364,6 +364,8 @@ impl Job<'_> {
         // Scores are the same for every target, but what one refuses another may have measured.
         let target = self.options.target.as_ref().map(|target| format!("{target:?}"));
         let mut parts = vec![measured_on(self.options, model, sets)];
+        // A search that is tuned otherwise goes another way.
+        parts.push(format!("{:?}", self.options.tuning));
         parts.extend(target);
         let config = sha256(parts.join("\n").as_bytes());
         if self.options.resume {

@@ -1,6 +1,7 @@
 use super::{
-    Evaluation, Images, JournalEntry, Oracle,
     cache::{Cache, Key},
+    images::Images,
+    oracle::{Evaluation, JournalEntry, Oracle},
     predictions::Predictions,
     workers::{CHUNK, Workers},
 };

@@ -1,7 +1,7 @@
 //! What the float network says about images, and how far others are from that.
 
 use super::{
-    Images,
+    images::Images,
     workers::{CHUNK, Workers},
 };
 use crate::error::SearchError;

@@ -10,8 +10,6 @@ use fixedwise_graph::{Activation, NodeId, Plan, Rounded};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Shifts within half a step of the result that are tried, to either side.
-const SHIFTS: i8 = 8;
 
 /// Corrects the bias of a layer whose integer weights the plan holds: the mean of each output channel is
 /// the float network's again, but for a shift within half a step of the result's format at which its
@@ -25,7 +23,7 @@ pub fn correct(calibration: &Calibration, plan: &mut Plan, id: NodeId) -> Result
     let sample = calibration.sample(id, plan)?;
     let mut correction = mean_missing(&sample);
     if let Some(format) = plan.layer(&node.name).and_then(|layer| layer.activation) {
-        settle(&mut correction, format, node.activation, &sample);
+        settle(&mut correction, format, node.activation, &sample, calibration.tuning().bias_shifts);
     }
     let bias = correction.iter().map(|&b| f64_to_f32(b)).collect();
     let rounded = Rounded { bias, ..Rounded::clone(&rounded) };
@@ -56,9 +54,15 @@ fn mean_missing(sample: &Sample) -> Vec<f64> {
 }
 
 /// Moves each channel's bias, by at most half a step of the result, to where the errors of the result
-/// vary least: a value that many places share, such as that of a plain background, comes to lie on a
+/// vary least, of so many shifts to either side: a value that many places share, such as that of a plain background, comes to lie on a
 /// step, and what it is off by is the same everywhere.
-fn settle(correction: &mut [f64], format: Format, activation: Activation, sample: &Sample) {
+fn settle(
+    correction: &mut [f64],
+    format: Format,
+    activation: Activation,
+    sample: &Sample,
+    shifts: i8,
+) {
     let step = f64_to_f32(format.resolution());
     let [min, max] = [format.min(), format.max()].map(|end| f64_to_f32(i64_to_f64(end)));
     correction.par_iter_mut().enumerate().for_each(|(channel, correction)| {
@@ -83,8 +87,8 @@ fn settle(correction: &mut [f64], format: Format, activation: Activation, sample
             squares - sum * sum / count_to_f64(sums.len().max(1))
         };
         let mut best = (variance(0.0), 0.0);
-        for i in 1..=SHIFTS {
-            let shift = f64::from(i) / f64::from(2 * SHIFTS) * f64::from(step);
+        for i in 1..=shifts {
+            let shift = f64::from(i) / f64::from(2 * shifts) * f64::from(step);
             for shift in [shift, -shift] {
                 let variance = variance(shift);
                 if variance < best.0 {
@@ -136,7 +140,7 @@ mod tests {
         let sample = Sample { sums: targets.clone(), biases: vec![0.0; 40], targets, channels: 1 };
         let mut correction = mean_missing(&sample);
         assert!(correction[0].abs() < 1e-6);
-        settle(&mut correction, Format::unsigned(4, 0), Activation::Relu, &sample);
+        settle(&mut correction, Format::unsigned(4, 0), Activation::Relu, &sample, 8);
         let spread = |correction: f64| {
             let errors: Vec<f64> = sample
                 .targets

@@ -5,6 +5,7 @@ use crate::{
     error::SearchError,
     evaluate::Images,
     statistics::{Histogram, Statistics},
+    tuning::Tuning,
 };
 use fixedwise_fixed::{
     Format, Range,
@@ -19,13 +20,6 @@ use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Images whose channels are looked at.
-const IMAGES: usize = 256;
-/// Times that every layer is balanced against its neighbors.
-const SWEEPS: usize = 8;
-/// Farthest that a channel is moved.
-const REACH: f64 = 12.0;
-
 /// By node and channel, how far the values of layers that may be equalized reach: the mean over images
 /// of the largest magnitude in each.
 ///
@@ -36,8 +30,9 @@ pub fn channel_ranges(
     images: &dyn Images,
     kernels: &'static Kernels,
     stop: &AtomicBool,
+    tuning: &Tuning,
 ) -> Result<Vec<Vec<f64>>, SearchError> {
-    let n = images.len().min(IMAGES);
+    let n = images.len().min(tuning.balance_images);
     if n == 0 {
         return Err(SearchError::NoImages { purpose: "calibrate" });
     }
@@ -101,14 +96,15 @@ fn sources(graph: &Graph) -> Vec<Vec<Source>> {
 /// By node, scales of its channels that balance the ranges of its values and of the weights before and
 /// behind them, each counting by its number of elements: a `part` of the way there, 1 for all of it, as
 /// exponents of two. None for nodes that may not be equalized.
-pub fn balance(graph: &Graph, ranges: &[Vec<f64>], part: f64) -> Vec<Vec<f32>> {
+pub fn balance(graph: &Graph, ranges: &[Vec<f64>], part: f64, tuning: &Tuning) -> Vec<Vec<f32>> {
     let sources = sources(graph);
     let allowed = equalizable(graph);
     let mut exponents: Vec<Vec<f64>> = (0..graph.nodes.len())
         .map(|id| vec![0.0; if allowed[id] { graph.nodes[id].shape.c } else { 0 }])
         .collect();
     let counts = counts(graph, &sources);
-    for _ in 0..SWEEPS {
+    let reach = tuning.balance_reach;
+    for _ in 0..tuning.balance_sweeps {
         let (rows, columns) = reaches(graph, &sources, &exponents);
         for id in 0..graph.nodes.len() {
             let Counts { values, rows: own, columns: behind } = counts[id];
@@ -128,7 +124,7 @@ pub fn balance(graph: &Graph, ranges: &[Vec<f64>], part: f64) -> Vec<Vec<f32>> {
             let mean = wanted.iter().flatten().sum::<f64>() / count_to_f64(live.max(1));
             for (exponent, wanted) in exponents[id].iter_mut().zip(wanted) {
                 if let Some(wanted) = wanted {
-                    *exponent = (*exponent + wanted - mean).clamp(-REACH, REACH);
+                    *exponent = (*exponent + wanted - mean).clamp(-reach, reach);
                 }
             }
         }
@@ -139,36 +135,30 @@ pub fn balance(graph: &Graph, ranges: &[Vec<f64>], part: f64) -> Vec<Vec<f32>> {
 
 /// Scales of whole tensors, on top of those that made `statistics`: with them the steps of a few bits,
 /// powers of two, are those of least error.
-pub fn fit_steps(statistics: &Statistics, scales: &mut [Vec<f32>]) {
+pub fn fit_steps(statistics: &Statistics, scales: &mut [Vec<f32>], tuning: &Tuning) {
     for (id, scales) in scales.iter_mut().enumerate() {
         if !scales.is_empty() && statistics.of(id).max_abs() > 0.0 {
-            let factor = f64_to_f32(fitting_factor(statistics.of(id)));
+            let factor = f64_to_f32(fitting_factor(statistics.of(id), tuning));
             scales.iter_mut().for_each(|scale| *scale *= factor);
         }
     }
 }
 
-/// Widths that a factor is chosen for: with more bits, steps matter less.
-const FITTED_BITS: [u8; 3] = [3, 4, 5];
-/// Factors between one power of two and the next.
-const FACTORS: usize = 8;
-/// Powers of two below the largest magnitude at which steps are looked for.
-const DEPTH: i32 = 8;
-
 /// The factor, from 1 to below 2, after which the best power of two is least worse than the best step
 /// of all.
-fn fitting_factor(values: &Histogram) -> f64 {
+fn fitting_factor(values: &Histogram, tuning: &Tuning) -> f64 {
+    let factors = tuning.fitted_scales;
     let range = if values.min() < 0.0 { Range::Narrow } else { Range::Unsigned };
     let top = f64::from(values.max_abs()).log2().ceil();
-    let mut worse = [0.0; FACTORS];
-    for bits in FITTED_BITS {
+    let mut worse = vec![0.0; factors];
+    for &bits in &tuning.fitted_bits {
         let format = Format { bits, frac: 0, range };
         // The least error of all powers of two after each factor.
-        let errors: Vec<f64> = (0..FACTORS)
+        let errors: Vec<f64> = (0..factors)
             .map(|i| {
-                let steps = (0..DEPTH).map(|down| {
+                let steps = (0..tuning.fitted_octaves).map(|down| {
                     let octave = top - f64::from(bits) + 1.0 - f64::from(down);
-                    (octave - count_to_f64(i) / count_to_f64(FACTORS)).exp2()
+                    (octave - count_to_f64(i) / count_to_f64(factors)).exp2()
                 });
                 let error = steps.map(|step| values.squared_error_in_steps(format, step));
                 error.fold(f64::INFINITY, f64::min)
@@ -178,7 +168,7 @@ fn fitting_factor(values: &Histogram) -> f64 {
         worse.iter_mut().zip(errors).for_each(|(sum, error)| *sum += (error / least).ln());
     }
     let best = (0..worse.len()).min_by(|&a, &b| worse[a].total_cmp(&worse[b])).unwrap_or(0);
-    (count_to_f64(best) / count_to_f64(FACTORS)).exp2()
+    (count_to_f64(best) / count_to_f64(factors)).exp2()
 }
 
 /// Elements of the three tensors that a layer's exponents touch.

@@ -8,6 +8,7 @@ use crate::{
     digest::Digest,
     error::SearchError,
     evaluate::{Images, cache::Cache},
+    tuning::Tuning,
 };
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
@@ -24,29 +25,21 @@ use std::{
     },
 };
 
-/// How much a calibration looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a calibration looks at, and how much memory it may take.
+#[derive(Clone, Debug, PartialEq)]
 pub struct CalibrationOptions {
-    /// At most so many images.
-    pub images: usize,
-    /// About so many positions of each layer, over all images; more where a layer has many weights
-    /// an output.
-    pub positions: usize,
+    /// Images and positions.
+    pub tuning: Tuning,
     /// Bytes of values that are kept to spare work.
     pub cache_bytes: usize,
 }
 
 impl Default for CalibrationOptions {
-    /// 512 images, 16,384 positions, 256 MiB.
+    /// 256 MiB.
     fn default() -> Self {
-        Self { images: 512, positions: 16_384, cache_bytes: 256 << 20 }
+        Self { tuning: Tuning::default(), cache_bytes: 256 << 20 }
     }
 }
-
-/// Positions of which all is kept, over few images.
-const SAMPLE: usize = 4096;
-/// Images of that sample.
-const SAMPLE_IMAGES: usize = 128;
 
 /// Calibration images, and what the float network computes at the places that are looked at.
 pub struct Calibration<'a> {
@@ -54,6 +47,7 @@ pub struct Calibration<'a> {
     images: &'a dyn Images,
     kernels: &'static Kernels,
     stop: &'a AtomicBool,
+    tuning: Tuning,
     /// How many images are used.
     n: usize,
     layers: Vec<Option<Layer>>,
@@ -160,23 +154,26 @@ impl<'a> Calibration<'a> {
         stop: &'a AtomicBool,
         options: CalibrationOptions,
     ) -> Result<Self, SearchError> {
-        let n = images.len().min(options.images);
+        let CalibrationOptions { tuning, cache_bytes } = options;
+        let n = images.len().min(tuning.calibration_images);
         if n == 0 {
             return Err(SearchError::NoImages { purpose: "calibrate" });
         }
         let layer = |id| {
             let patches = Patches::of(graph, id)?;
             // Moments of `depth` values want several times as many rows.
-            let wanted = options.positions.max(4 * patches.depth);
+            let wanted = tuning.positions_per_weight * patches.depth;
+            let wanted = tuning.calibration_positions.max(wanted);
             let all = Looks::new(wanted, n, &patches);
-            let few = Looks::new(SAMPLE, n.min(SAMPLE_IMAGES), &patches);
+            let few = Looks::new(tuning.bias_positions, n.min(tuning.bias_images), &patches);
             Some(Layer { patches, all, few })
         };
         let layers = (0..graph.nodes.len()).map(layer).collect();
-        let cache = RwLock::new(Cache::new(n.div_ceil(CHUNK), options.cache_bytes));
-        let mut calibration = Self { graph, images, kernels, stop, n, layers, cache };
+        let cache = RwLock::new(Cache::new(n.div_ceil(CHUNK), cache_bytes));
+        let few = n.min(tuning.bias_images);
+        let mut calibration = Self { graph, images, kernels, stop, tuning, n, layers, cache };
         calibration.run_float(Which::All, n)?;
-        calibration.run_float(Which::Few, n.min(SAMPLE_IMAGES))?;
+        calibration.run_float(Which::Few, few)?;
         Ok(calibration)
     }
 
@@ -405,7 +402,7 @@ impl<'a> Calibration<'a> {
     pub(super) fn sample(&self, id: NodeId, plan: &Plan) -> Result<Sample, SearchError> {
         let network = self.integers(plan)?;
         let (node, layer) = (&self.graph.nodes[id], self.layer(id));
-        let images = 0..self.n.min(SAMPLE_IMAGES);
+        let images = 0..self.n.min(self.tuning.bias_images);
         let rows = self.integer_rows(&network, id, Which::Few, images.clone())?;
         let format = plan.layer(&node.name).and_then(|layer| layer.weights);
         let rounded = format.zip(plan.rounded.get(&node.name));
@@ -427,6 +424,11 @@ impl<'a> Calibration<'a> {
 
     pub(super) fn patches(&self, id: NodeId) -> &Patches {
         &self.layers[id].as_ref().expect("patches are of layers").patches
+    }
+
+    /// The constants that it works with.
+    pub(super) fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     pub(super) fn graph(&self) -> &'a Graph {

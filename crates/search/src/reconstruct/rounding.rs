@@ -5,21 +5,16 @@
 //! What earlier layers' rounding changed of the input is made up for first, as in Li et al.,
 //! "GPTAQ", 2025.
 
-use super::{RoundingOptions, linear::Factor, moments::Moments, patches::Patches};
+use super::{linear::Factor, moments::Moments, options::RoundingOptions, patches::Patches};
+use crate::{statistics::format_no_clip, tuning::Tuning};
 use fixedwise_fixed::{
     Format,
     convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i16},
 };
 use rayon::prelude::*;
 
-/// Part of the mean second moment that is added to each.
-const DAMPING: f64 = 0.01;
-/// Binary points above the one that clips nothing that are tried.
-const FINER: i8 = 3;
-/// Binary points above these that an output channel of small weights may have.
-const SPREAD: i8 = 5;
 /// Output channels that one task rounds.
-const BLOCK: usize = 32;
+const CHANNELS: usize = 32;
 /// Places that are rounded before those further on are told of them.
 const PLACES: usize = 64;
 
@@ -28,6 +23,10 @@ pub(super) struct Rounder {
     groups: Vec<Group>,
     patches: Patches,
     rows: usize,
+    /// [`Tuning::weight_points`].
+    weight_points: i8,
+    /// [`Tuning::channel_points`].
+    channel_points: i8,
 }
 
 struct Group {
@@ -70,6 +69,7 @@ impl Rounder {
         weights: &[f32],
         moments: &Moments,
         compensate: bool,
+        tuning: &Tuning,
     ) -> Option<Self> {
         let &Patches { groups, depth, outputs, .. } = patches;
         let group = |group: usize| {
@@ -78,7 +78,7 @@ impl Rounder {
             let diagonal = |i: usize| f64::from(gram[i * depth + i]);
             let mean = (0..depth).map(diagonal).sum::<f64>() / count_to_f64(depth);
             // A layer whose input is zero may have any weights.
-            let damping = if mean > 0.0 { DAMPING * mean } else { 1.0 };
+            let damping = if mean > 0.0 { tuning.damping * mean } else { 1.0 };
             let mut order: Vec<usize> = (0..depth).collect();
             order.sort_by(|&a, &b| diagonal(a).total_cmp(&diagonal(b)).then(b.cmp(&a)));
             let factor = Factor::new(gram, depth, &order, damping)?;
@@ -102,7 +102,9 @@ impl Rounder {
             Some(Group { order, factor: factor.rows(), weights: changed })
         };
         let groups: Option<Vec<Group>> = (0..groups).into_par_iter().map(group).collect();
-        Some(Self { groups: groups?, patches: patches.clone(), rows: moments.rows.max(1) })
+        let &Tuning { weight_points, channel_points, .. } = tuning;
+        let (patches, rows) = (patches.clone(), moments.rows.max(1));
+        Some(Self { groups: groups?, patches, rows, weight_points, channel_points })
     }
 
     /// The best integers of a width: of the ranges that are allowed, and of the binary points around the
@@ -112,7 +114,7 @@ impl Rounder {
         let max_abs = weights.fold(0.0_f32, |max, w| max.max(w.abs()));
         let mut best: Option<Integers> = None;
         for &range in &options.ranges {
-            let coarsest = crate::format_no_clip(max_abs, bits, range);
+            let coarsest = format_no_clip(max_abs, bits, range);
             let integers = if options.by_channel {
                 self.round_by_channel(coarsest)
             } else {
@@ -128,7 +130,7 @@ impl Rounder {
     /// Integers of the best binary point from the one that clips nothing on.
     fn round_around(&self, coarsest: Format) -> Integers {
         let mut best = self.round(coarsest);
-        for finer in 1..=FINER {
+        for finer in 1..=self.weight_points {
             let frac = coarsest.frac.saturating_add(finer);
             let integers = self.round(Format { frac, ..coarsest });
             if integers.error < best.error {
@@ -145,7 +147,7 @@ impl Rounder {
         let first = self.channels(coarsest);
         let mut best: Vec<(i8, Channel)> =
             first.into_iter().map(|channel| (coarsest.frac, channel)).collect();
-        for finer in 1..=FINER + SPREAD {
+        for finer in 1..=self.weight_points + self.channel_points {
             let frac = coarsest.frac.saturating_add(finer);
             for (best, channel) in best.iter_mut().zip(self.channels(Format { frac, ..coarsest })) {
                 if channel.error < best.1.error {
@@ -180,12 +182,16 @@ impl Rounder {
     /// Every output channel of one format.
     fn channels(&self, format: Format) -> Vec<Channel> {
         let Patches { groups, outputs, .. } = self.patches;
-        let blocks = outputs.div_ceil(BLOCK);
+        let blocks = outputs.div_ceil(CHANNELS);
         let blocks: Vec<Vec<Channel>> = (0..groups * blocks)
             .into_par_iter()
             .map(|at| {
-                let first = at % blocks * BLOCK;
-                self.groups[at / blocks].round(format, outputs, first..outputs.min(first + BLOCK))
+                let first = at % blocks * CHANNELS;
+                self.groups[at / blocks].round(
+                    format,
+                    outputs,
+                    first..outputs.min(first + CHANNELS),
+                )
             })
             .collect();
         blocks.into_iter().flatten().collect()
@@ -201,9 +207,9 @@ impl Group {
         let (min, max) =
             (f64_to_f32(i64_to_f64(format.min())), f64_to_f32(i64_to_f64(format.max())));
         // What the places that are already rounded ask of the others, `[place][output]`.
-        let mut asked = vec![[0.0_f32; BLOCK]; depth];
+        let mut asked = vec![[0.0_f32; CHANNELS]; depth];
         let mut channels = vec![Channel { weights: vec![0; depth], error: 0.0 }; n];
-        let mut errors = [[0.0_f32; BLOCK]; PLACES];
+        let mut errors = [[0.0_f32; CHANNELS]; PLACES];
         for to in (1..=depth).rev().step_by(PLACES) {
             let from = to.saturating_sub(PLACES);
             for place in (from..to).rev() {

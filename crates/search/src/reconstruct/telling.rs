@@ -1,6 +1,6 @@
 //! Which calibration images say most about what rounding does to the classes.
 
-use crate::{error::SearchError, evaluate::Images};
+use crate::{error::SearchError, evaluate::Images, tuning::Tuning};
 use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
 use fixedwise_graph::{
     Graph,
@@ -10,9 +10,6 @@ use fixedwise_graph::{
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Part of its mean that every weight gets: no image is left out for sure.
-const FLOOR: f64 = 0.1;
 
 /// `count` of the images, drawn with weights: how far class probabilities `p` move with the logits, the
 /// trace of `diag(p) - p p'`. An image of which the network is certain tells little of what a rounding
@@ -26,6 +23,7 @@ pub fn telling_images(
     kernels: &'static Kernels,
     stop: &AtomicBool,
     (count, seed): (usize, u64),
+    tuning: &Tuning,
 ) -> Result<Vec<usize>, SearchError> {
     let program = Program::float(graph, kernels);
     let schedule = program.schedule(&[], &[graph.output]);
@@ -45,7 +43,8 @@ pub fn telling_images(
         .into_par_iter()
         .map_init(|| (Workspace::new(), vec![0.0; program.image_len()]), of_image)
         .collect::<Result<Vec<f64>, SearchError>>()?;
-    let floor = FLOOR * weights.iter().sum::<f64>() / count_to_f64(weights.len().max(1));
+    let floor =
+        tuning.telling_floor * weights.iter().sum::<f64>() / count_to_f64(weights.len().max(1));
     // The smallest of exponential variables of these rates are a weighted sample without replacement.
     let mut keys: Vec<(f64, usize)> = weights
         .iter()

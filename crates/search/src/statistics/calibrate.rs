@@ -1,4 +1,4 @@
-use super::Histogram;
+use super::histogram::Histogram;
 use crate::{error::SearchError, evaluate::Images};
 use fixedwise_graph::{
     FormatRule, Graph, NodeId, Op,

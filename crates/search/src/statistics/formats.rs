@@ -1,4 +1,4 @@
-use super::Histogram;
+use super::histogram::Histogram;
 use fixedwise_fixed::{Format, Range, convert::saturating_i8};
 
 /// How many binary points above the one that clips nothing are tried.

@@ -5,8 +5,11 @@
 pub use super::grid::{Fracs, Grid};
 
 use super::{
-    Event, Observer, Outcome, TraceEntry,
-    tensors::{Kind, PlanHead, Tensor, bare_plan, is_of_formats, layer_order, prove},
+    observer::{Event, Observer},
+    outcome::{Outcome, TraceEntry},
+    tensors::{
+        Kind, PlanHead, Tensor, bare_plan, is_of_formats, layer_order, prove, quantized_activations,
+    },
 };
 use crate::{
     error::SearchError,
@@ -249,7 +252,7 @@ fn start<O: Oracle>(
 ) -> Result<Plan, LowerError> {
     let mut plan = bare_plan(graph, head);
     if head.semantics == Semantics::Integer {
-        let nodes = super::quantized_activations(graph, head.semantics);
+        let nodes = quantized_activations(graph, head.semantics);
         for kind in [Kind::Weights, Kind::Activations] {
             for tensor in Tensor::all(graph, head.semantics, kind, &nodes) {
                 let format = tensor.format(graph, statistics, WIDE, Offset::NoClip, head.quantizer);

@@ -6,8 +6,10 @@
 //! "optimized search".
 
 use super::{
-    Observer, Outcome,
-    layerwise::{Holding, LayerwiseOptions, search},
+    layerwise::{LayerwiseOptions, search},
+    observer::Observer,
+    options::Holding,
+    outcome::Outcome,
 };
 use crate::{error::SearchError, evaluate::Oracle, statistics::Statistics};
 use fixedwise_graph::Graph;

@@ -1,8 +1,7 @@
 //! What a search layer by layer makes small, and what that changes of its way.
 
 use super::{
-    layerwise::Holding,
-    options::{Budget, SearchOptions, StartBits},
+    options::{Budget, Holding, SearchOptions, StartBits},
     tensors::{Kind, Tensor},
 };
 use crate::error::SearchError;

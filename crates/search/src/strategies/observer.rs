@@ -1,4 +1,4 @@
-use super::{Kind, Tensor};
+use super::tensors::{Kind, Tensor};
 use crate::evaluate::Evaluation;
 use fixedwise_fixed::Format;
 use fixedwise_graph::Plan;

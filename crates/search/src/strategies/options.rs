@@ -35,6 +35,17 @@ impl StartBits {
     }
 }
 
+/// What is quantized while a format is tried; the rest stands at the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holding {
+    /// All that is found.
+    Everything,
+    /// What is found of the same kind.
+    SameKind,
+    /// The tensor alone.
+    Nothing,
+}
+
 /// The relative loss that layer `i` of the `L` layers of a kind may come to; the total is half of
 /// the bound.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,8 +10,8 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluator, EvaluatorOptions, Images, MaxLoss, Offset, Oracle, Predictions, SearchError,
-    calibrate,
+    Evaluator, EvaluatorOptions, Images, MaxLoss, Offset, Oracle, Predictions, Scale, SearchError,
+    Tuning, calibrate,
     reconstruct::{Calibration, CalibrationOptions, Layer, RoundingOptions},
     strategies::{
         Event, FixedOptions, Ignore, Kind, Outcome, PlanHead, Tensor, fixed,
@@ -69,10 +69,15 @@ fn evaluator<'a>(graph: &'a Graph, images: &'a dyn Images) -> Evaluator<'a> {
     Evaluator::new(graph, images, predictions, kernels, &GO, EvaluatorOptions::default())
 }
 
+/// A little of everything.
+fn tuning() -> Tuning {
+    Tuning { calibration_positions: 2048, exchanges: 6, ..Tuning::default() }
+}
+
 fn options(max_loss: f64) -> ParetoOptions {
     let cost = CostWeights { memory: 1.0, multiplications: 1.0, ..CostWeights::default() };
     let max_loss = MaxLoss::Relative(max_loss);
-    ParetoOptions { max_loss, exchanges: 6, ..ParetoOptions::new(PlanHead::INTEGER, cost) }
+    ParetoOptions { max_loss, tuning: tuning(), ..ParetoOptions::new(PlanHead::INTEGER, cost) }
 }
 
 fn search(
@@ -92,7 +97,7 @@ fn search_of(
 ) -> Result<Outcome, SearchError> {
     let kernels = Kernels::best();
     let (calibration, probe, all) = (Blobs(100), Blobs(64), Blobs(300));
-    let looks = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
+    let looks = CalibrationOptions { tuning: tuning(), ..CalibrationOptions::default() };
     let calibration = Calibration::new(&prepared.graph, &calibration, kernels, &GO, looks).unwrap();
     let mut oracle = evaluator(graph, &all);
     if let Some(target) = &options.target {
@@ -108,6 +113,53 @@ fn search_of(
         oracle: &mut oracle,
     };
     pareto(tools, observer, options)
+}
+
+/// The same of outputs that count as values.
+fn search_values(prepared: &Prepared, options: &ParetoOptions) -> Outcome {
+    let (kernels, graph) = (Kernels::best(), &prepared.graph);
+    let [calibration, probe, all] = [Blobs(100), Blobs(64), Blobs(200)];
+    let looks = CalibrationOptions { tuning: tuning(), ..CalibrationOptions::default() };
+    let calibration = Calibration::new(graph, &calibration, kernels, &GO, looks).unwrap();
+    let evaluator = |images| {
+        let predictions = Predictions::new(graph, images, kernels, &GO).unwrap().of_values();
+        Evaluator::new(graph, images, predictions, kernels, &GO, EvaluatorOptions::default())
+    };
+    let [mut probe, mut glance, mut oracle] = [&probe, &probe, &all].map(evaluator);
+    let (probe, glance, oracle) = (&mut probe, &mut glance, &mut oracle);
+    let tools = Tools { prepared, calibration: &calibration, probe, glance, oracle };
+    pareto(tools, &mut Ignore, options).unwrap()
+}
+
+#[test]
+fn widths_of_values_are_told_apart_where_the_bound_lies() {
+    let prepared = prepared();
+    let usual = tuning();
+    for db in [50.0, 60.0] {
+        let bound = 10.0_f64.powf(-db / 10.0);
+        let of = |tuning| {
+            let max_loss = MaxLoss::Sqnr(db);
+            search_values(&prepared, &ParetoOptions { max_loss, tuning, ..options(0.01) })
+        };
+        let outcome = of(usual.clone());
+        assert!(outcome.bound_met, "{db}");
+        // The width that was chosen is one of which the effect is known, as is that of one bit more.
+        for tensor in &outcome.sensitivity {
+            let known = tensor.widths.iter().filter(|width| width.divergence > 0.0);
+            let widest = known.map(|width| width.bits).max().unwrap();
+            let most = tensor.widths.last().unwrap().bits;
+            assert!(widest >= (tensor.bits + 1).min(most), "{db}: {tensor:?}");
+        }
+        // With thresholds that are the same at every bound, as classes have them, it takes more.
+        let Scale { nothing, much, too_much, least } = usual.class_scale;
+        let [nothing, much, too_much, least] =
+            [nothing, much, too_much, least].map(|nats| nats / bound);
+        let value_scale = Scale { nothing, much, too_much, least };
+        let blind = of(Tuning { value_scale, ..usual.clone() });
+        let [fine, coarse] = [&outcome, &blind]
+            .map(|outcome| cost::memory(&prepared.graph, &outcome.plan).unwrap().total());
+        assert!(fine < coarse, "{db} dB: {fine} bits of memory, {coarse} without");
+    }
 }
 
 fn prepared() -> Prepared {
@@ -131,7 +183,7 @@ fn weights_that_make_up_for_each_other_beat_the_nearest() {
         let format = tensor.format(graph, &prepared.statistics, 3, Offset::LeastError, quantizer);
         tensor.set(&mut nearest, Some(format));
     }
-    let options = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
+    let options = CalibrationOptions { tuning: tuning(), ..CalibrationOptions::default() };
     let looks = Blobs(100);
     let calibration = Calibration::new(graph, &looks, Kernels::best(), &GO, options).unwrap();
     let mut divergences = Vec::new();
@@ -216,7 +268,7 @@ fn a_binary_point_for_each_channel_holds_channels_of_unlike_size() {
     for format in wide.layers.iter_mut().filter_map(|layer| layer.activation.as_mut()) {
         *format = Format { bits: 14, frac: format.frac + 6, ..*format };
     }
-    let options = CalibrationOptions { positions: 2048, ..CalibrationOptions::default() };
+    let options = CalibrationOptions { tuning: tuning(), ..CalibrationOptions::default() };
     let calibration = Calibration::new(&graph, &looks, Kernels::best(), &GO, options).unwrap();
     let images = Blobs(200);
     let mut evaluator = evaluator(&graph, &images);
@@ -247,11 +299,16 @@ fn a_binary_point_for_each_channel_holds_channels_of_unlike_size() {
 #[test]
 fn channels_of_unlike_size_are_balanced() {
     let unlike = unlike();
-    let balanced = prepare(&unlike, &Blobs(50), Kernels::best(), &GO, 1.0).unwrap();
+    let balanced = prepare(&unlike, &Blobs(50), Kernels::best(), &GO, 1.0, &tuning()).unwrap();
     let spread = |graph: &Graph| {
         let images = Blobs(50);
-        let reach =
-            fixedwise_search::reconstruct::channel_ranges(graph, &images, Kernels::best(), &GO);
+        let reach = fixedwise_search::reconstruct::channel_ranges(
+            graph,
+            &images,
+            Kernels::best(),
+            &GO,
+            &tuning(),
+        );
         let reach = reach.unwrap();
         let of = &reach[graph.find("stem").unwrap()];
         let live: Vec<f64> = of.iter().copied().filter(|&x| x > 0.0).collect();

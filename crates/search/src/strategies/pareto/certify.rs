@@ -1,16 +1,13 @@
 //! Whether a measured loss lets a plan be promised.
 
-use super::ParetoOptions;
-use crate::{error::SearchError, score::Score};
+use super::options::ParetoOptions;
+use crate::{error::SearchError, score::Score, tuning::Tuning};
 use fixedwise_fixed::convert::{count_to_f64, f64_to_count, f64_to_i64, i64_to_f64};
 
-/// Standard errors between the likely loss and the bound without a stated confidence: on as many
-/// unseen images the loss that is measured keeps to the bound 19 times in 20.
-const DISTANCE: f64 = 1.645;
-/// The weight of the loss that is counted in the one that is likely. The probabilities' own figure varies
-/// far less than the count, but it shares the float network's mistakes.
-const COUNTED: f64 = 0.5;
+/// A bound that is told apart from zero: far below any that is asked.
+const LEAST: f64 = 1e-15;
 
+/// Holds losses against a bound.
 pub(super) struct Certificate {
     /// The bound, relative.
     limit: f64,
@@ -20,6 +17,12 @@ pub(super) struct Certificate {
     n: usize,
     float_correct: usize,
     looks: u32,
+    /// [`crate::Tuning::distance`].
+    distance: f64,
+    /// [`crate::Tuning::counted`].
+    counted: f64,
+    /// [`crate::Tuning::stages`].
+    stages: Vec<usize>,
 }
 
 impl Certificate {
@@ -45,7 +48,19 @@ impl Certificate {
             }
         }
         let is_of_values = options.max_loss.is_of_values();
-        Ok(Self { limit, confidence, is_of_values, n, float_correct, looks })
+        let &Tuning { distance, counted, ref stages, .. } = &options.tuning;
+        let stages = stages.clone();
+        Ok(Self {
+            limit,
+            confidence,
+            is_of_values,
+            n,
+            float_correct,
+            looks,
+            distance,
+            counted,
+            stages,
+        })
     }
 
     /// The bound, relative.
@@ -56,13 +71,12 @@ impl Certificate {
     /// How many images are run before a plan's answer may be clear, one after the other, all at last. The
     /// first are those whose labels the float network misses, which alone can be gained.
     pub(super) fn stages(&self) -> Vec<usize> {
-        const PARTS: [usize; 5] = [8, 5, 3, 2, 1];
         if self.is_of_values {
             return vec![self.n];
         }
         let missed = self.n - self.float_correct;
         let part = |part: usize| missed + (self.n - missed).div_ceil(part);
-        PARTS.map(part).to_vec()
+        self.stages.iter().copied().map(part).collect()
     }
 
     /// What is held against the bound where that is clear from the first images: `before` and `now` are
@@ -104,7 +118,7 @@ impl Certificate {
 
     /// The part of the bound that a loss takes: at most 1 where it keeps to it.
     pub(super) fn part(&self, held: f64) -> f64 {
-        held / self.limit.max(1e-9)
+        held / self.limit.max(LEAST)
     }
 
     /// What is held against the bound: the loss of a plan with that score, relative, with what is asked
@@ -125,14 +139,15 @@ impl Certificate {
         let look = f64::from(looks);
         let errors = self.confidence.map(|c| quantile(1.0 - (1.0 - c) / (look * (look + 1.0))));
         if self.is_of_values {
-            let distance = errors.unwrap_or(DISTANCE);
+            let distance = errors.unwrap_or(self.distance);
             return distance.mul_add(score.distortion_error(), score.mean_distortion());
         }
         let loss = score.relative_loss();
         let upper = match errors {
             None => {
                 let expected = score.expected_relative_loss();
-                COUNTED.mul_add(loss - expected, expected) + DISTANCE * score.relative_spread()
+                self.counted.mul_add(loss - expected, expected)
+                    + self.distance * score.relative_spread()
             }
             Some(errors) => loss + errors * score.relative_error(),
         };
@@ -156,7 +171,7 @@ fn quantile(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategies::{PlanHead, pareto::CostWeights};
+    use crate::strategies::{pareto::CostWeights, tensors::PlanHead};
 
     impl Certificate {
         fn held_part(&mut self, score: &Score) -> f64 {

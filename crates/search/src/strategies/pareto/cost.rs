@@ -1,9 +1,13 @@
-//! What a plan costs, and what is made small of it.
+//! What widths and plans cost.
 
-use super::items::Item;
+use super::{
+    limits::Limits,
+    options::{CostWeights, ParetoOptions},
+    widths::Item,
+};
 use crate::{
     error::SearchError,
-    strategies::{Kind, tensors::made_of},
+    strategies::tensors::{Kind, made_of},
 };
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64, f64_to_count, u64_to_f64};
 use fixedwise_graph::{
@@ -12,48 +16,6 @@ use fixedwise_graph::{
     lower_for,
 };
 use std::{cell::RefCell, collections::BTreeMap};
-
-/// What is made small: parts of what uniform 8 bit takes, weighed against each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CostWeights {
-    /// Of the bits of all tensors.
-    pub memory: f64,
-    /// Of bits times bits over all multiplications.
-    pub multiplications: f64,
-    /// Of the bytes of weights as the target stores them.
-    pub flash: f64,
-    /// Of the bytes of values that are alive together, as the target stores them.
-    pub ram: f64,
-}
-
-impl CostWeights {
-    /// Whether widths between two that a target stores bring nothing.
-    pub(super) fn is_of_stored_bytes(self) -> bool {
-        self.memory + self.multiplications <= 0.0
-    }
-}
-
-/// The memory there is; nothing where that is not said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of constants.
-    pub flash_bytes: Option<u64>,
-    /// Bytes of working memory.
-    pub ram_bytes: Option<u64>,
-}
-
-impl Limits {
-    /// Whether there is one.
-    pub const fn is_any(self) -> bool {
-        self.flash_bytes.is_some() || self.ram_bytes.is_some()
-    }
-
-    /// Whether a plan that takes so much keeps to them.
-    pub fn hold(self, flash_bytes: u64, ram_bytes: u64) -> bool {
-        let holds = |bytes: u64, limit: Option<u64>| limit.is_none_or(|limit| bytes <= limit);
-        holds(flash_bytes, self.flash_bytes) && holds(ram_bytes, self.ram_bytes)
-    }
-}
 
 /// What a plan takes: parts of uniform 8 bit by name, bytes on the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -71,10 +33,6 @@ pub(super) struct Bytes {
     pub(super) ram: u64,
 }
 
-/// What the part of a budget that is not there costs, against all that uniform 8 bit takes: first of all
-/// a plan has to fit.
-const BEYOND: f64 = 100.0;
-
 /// The multiplications of one layer.
 #[derive(Clone, Debug)]
 struct Products {
@@ -91,6 +49,7 @@ struct Products {
 pub(super) struct Meter {
     weights: CostWeights,
     limits: Limits,
+    over_budget_cost: f64,
     target: Target,
     products: Vec<Products>,
     /// Of everything at 8 bits.
@@ -104,21 +63,16 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// # Errors
-    /// Where the uniform plan does not fit the graph.
-    pub(super) fn new(
-        graph: &Graph,
-        list: &[Item],
-        (weights, limits): (CostWeights, Limits),
-        target: Option<&Target>,
-    ) -> Self {
+    /// Of the items of a graph.
+    pub(super) fn new(graph: &Graph, list: &[Item], options: &ParetoOptions) -> Self {
         let flash8 = list.iter().filter(|item| item.tensor.kind == Kind::Weights);
         let flash8 = flash8.map(|item| count_to_f64(item.count)).sum::<f64>().max(1.0);
         let values = graph.nodes.iter().map(|node| node.shape.len()).max();
         Self {
-            weights,
-            limits,
-            target: target.cloned().unwrap_or_default(),
+            weights: options.cost,
+            limits: options.limits,
+            over_budget_cost: options.tuning.over_budget_cost,
+            target: options.target.clone().unwrap_or_default(),
             products: products(graph, list),
             flash8,
             ram8: count_to_f64(values.unwrap_or(1)),
@@ -145,7 +99,7 @@ impl Meter {
             + self.weights.multiplications * taken.multiplications
             + self.weights.flash * taken.flash_bytes / self.flash8
             + self.weights.ram * taken.ram_bytes / self.ram8
-            + BEYOND * beyond
+            + self.over_budget_cost * beyond
     }
 
     /// What a plan costs, as a part of what uniform 8 bit does.

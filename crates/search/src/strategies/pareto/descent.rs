@@ -1,7 +1,10 @@
 //! Tensors exchange bits: steps that save more than they harm, as many at a time as turn out well.
 
-use super::{Search, Standing, known};
-use crate::{error::SearchError, evaluate::Oracle, strategies::Kind};
+use super::{
+    known::divergence_at,
+    search::{Search, Standing},
+};
+use crate::{error::SearchError, evaluate::Oracle, strategies::tensors::Kind};
 use fixedwise_graph::Plan;
 use std::collections::BTreeSet;
 
@@ -21,27 +24,20 @@ impl Move {
     }
 }
 
-/// How far the price goes at first.
-const PACE: f64 = 1.5;
-/// And at last.
-const LEAST_PACE: f64 = 1.04;
-/// The part of all tensors that step together at first.
-const AT_ONCE: usize = 8;
-/// How far beyond the divergence at which the bound is thought to lie a plan is still measured.
-const BEYOND: f64 = 1.5;
-
 impl<O: Oracle> Search<'_, '_, O> {
     /// Lowers divergence and priced cost together. When nothing is left to gain at a price, the price goes
     /// up if the plan keeps to the bound, else down.
     pub(super) fn descend(&mut self, mut now: Standing, mut price: f64) -> Result<(), SearchError> {
-        let graph = self.network.graph();
+        let tuning = &self.options.tuning;
         let mut met = true;
-        let (mut pace, mut at_once) = (PACE, self.items.list.len().div_ceil(AT_ONCE));
+        let first = self.items.list.len().div_ceil(tuning.at_once);
+        let (mut pace, mut at_once) = (tuning.pace, first);
         let mut moves: Option<Vec<Move>> = None;
         let mut tried = BTreeSet::from([now.widths.bits.clone()]);
         let mut turned: Option<bool> = None;
         let (mut exchanges, mut prices) = (0, 0);
-        while exchanges < self.options.exchanges && prices < 4 * self.options.exchanges {
+        let most_prices = tuning.prices_per_exchange * tuning.exchanges;
+        while exchanges < tuning.exchanges && prices < most_prices {
             let known = match moves.take() {
                 Some(known) => known,
                 None => self.moves(&now)?,
@@ -74,25 +70,26 @@ impl<O: Oracle> Search<'_, '_, O> {
             let Some(widths) = next else {
                 prices += 1;
                 if turned.is_some_and(|turned| turned != met) {
-                    pace = pace.sqrt().max(LEAST_PACE);
+                    pace = pace.sqrt().max(tuning.least_pace);
                 }
                 turned = Some(met);
                 price = if met { price * pace } else { price / pace };
-                at_once = self.items.list.len().div_ceil(AT_ONCE);
+                at_once = first;
                 moves = Some(known);
                 continue;
             };
             exchanges += 1;
             let next = self.stand(widths)?;
-            let cost = |standing: &Standing| self.items.cost(graph, &standing.built.plan);
+            let cost = |standing: &Standing| self.cost(&standing.built.plan);
             let change = next.divergence - now.divergence + price * (cost(&next) - cost(&now));
             // Far beyond the bound there is nothing to be found.
-            let is_near = next.divergence <= BEYOND * self.bound().max(now.divergence);
+            let is_near = next.divergence <= tuning.reach_beyond * self.bound().max(now.divergence);
             if change < 0.0 && is_near {
                 let part = self.certify(&next)?;
                 met = part <= 1.0;
                 // What is left of the bound tells how far the price may go.
-                price *= part.max(0.05).sqrt().recip().clamp(1.0 / PACE, PACE);
+                let left = part.max(tuning.least_part).sqrt().recip();
+                price *= left.clamp(1.0 / tuning.pace, tuning.pace);
                 at_once = (2 * chosen.len()).max(1);
                 now = next;
             } else {
@@ -106,13 +103,12 @@ impl<O: Oracle> Search<'_, '_, O> {
 
     /// About the divergence at which the loss comes to the bound.
     fn bound(&self) -> f64 {
-        known::divergence_at(&self.front, self.certificate.limit()).unwrap_or(0.0)
+        divergence_at(&self.front, self.certificate.limit()).unwrap_or(0.0)
     }
 
     /// What a step of each tensor down and up does around a plan.
     fn moves(&mut self, now: &Standing) -> Result<Vec<Move>, SearchError> {
-        let graph = self.network.graph();
-        let cost = self.items.cost(graph, &now.built.plan);
+        let cost = self.cost(&now.built.plan);
         let mut moves = Vec::new();
         let mut order: Vec<usize> = (0..self.items.list.len()).collect();
         // Node after node: what comes before one is cached for all of its steps.
@@ -122,7 +118,7 @@ impl<O: Oracle> Search<'_, '_, O> {
             for bits in self.items.neighbors(item, now.widths.bits[item]) {
                 let Some(plan) = self.with(now, item, bits)? else { continue };
                 let divergence = self.added(now, &plan, node)?;
-                let cost = self.items.cost(graph, &plan) - cost;
+                let cost = self.cost(&plan) - cost;
                 moves.push(Move { item, bits, cost, divergence });
             }
         }

@@ -1,67 +1,18 @@
 //! What the loss of the chosen plan comes from, and what one change would help most.
 
-use super::{Search, Standing};
-use crate::{error::SearchError, evaluate::Oracle, strategies::Kind};
+use super::search::{Search, Standing};
+use crate::{
+    error::SearchError,
+    evaluate::Oracle,
+    strategies::{
+        outcome::{Explanation, Remedy, Share},
+        tensors::Kind,
+    },
+};
 use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::{NodeId, Plan, cost};
-use serde::{Deserialize, Serialize};
 
-/// What the loss of a plan comes from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Explanation {
-    /// Mean divergence of the plan's class probabilities from the float network's, in nats.
-    pub divergence: f64,
-    /// Tensor by tensor, what makes most of it first.
-    pub shares: Vec<Share>,
-    /// The bit more that lowers the divergence most.
-    pub remedy: Option<Remedy>,
-}
-
-/// By how much the divergence falls when one source of error in one node alone is taken away, in nats;
-/// zero where it does not.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Share {
-    /// The node.
-    pub name: String,
-    /// Weights at the widest instead of their width.
-    pub weights: f64,
-    /// The bias at the scale of the accumulator.
-    pub bias: f64,
-    /// Results that do not saturate.
-    pub clipping: f64,
-    /// Results in steps an eighth as large; of a layer or what stands alone.
-    pub rounding: f64,
-    /// The same of a residual add, whose operands are brought to its steps.
-    pub alignment: f64,
-}
-
-impl Share {
-    /// All of them together.
-    pub fn total(&self) -> f64 {
-        self.weights + self.bias + self.clipping + self.rounding + self.alignment
-    }
-}
-
-/// One tensor wider by one width.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Remedy {
-    /// The node.
-    pub name: String,
-    /// Which of its tensors.
-    pub kind: Kind,
-    /// Its width, and the one that helps.
-    pub bits: [u8; 2],
-    /// By how much the divergence falls, in nats.
-    pub divergence: f64,
-    /// Bits that the whole plan takes more.
-    pub memory_bits: u64,
-}
-
-/// Nodes of which wider tensors are tried.
-const WIDENED: usize = 4;
-/// Bits that take away the error of rounding, or of clipping.
-const FINER: u8 = 3;
-/// Bits of the widest result.
+/// The widest result without a sign, in bits.
 const WIDEST: u8 = 15;
 
 impl<O: Oracle> Search<'_, '_, O> {
@@ -78,7 +29,7 @@ impl<O: Oracle> Search<'_, '_, O> {
         shares.sort_by(|(a, _), (b, _)| b.total().total_cmp(&a.total()));
         // What helps most is where most comes from.
         let mut remedy: Option<Remedy> = None;
-        for &(_, id) in shares.iter().take(WIDENED) {
+        for &(_, id) in shares.iter().take(self.options.tuning.remedies) {
             for kind in [Kind::Weights, Kind::Activations] {
                 let Some(found) = self.wider(&now, id, kind)? else { continue };
                 if remedy.as_ref().is_none_or(|best| found.divergence > best.divergence) {
@@ -120,7 +71,7 @@ impl<O: Oracle> Search<'_, '_, O> {
             let tensor = self.items.list[item].tensor.clone();
             let Some(format) = tensor.of(plan) else { return Ok(Some(share)) };
             let most = if format.range == Range::Unsigned { WIDEST } else { WIDEST + 1 };
-            let bits = (format.bits + FINER).min(most);
+            let bits = (format.bits + self.options.tuning.exact_bits).min(most);
             let more = bits - format.bits;
             let finer = Format { bits, frac: format.frac.saturating_add_unsigned(more), ..format };
             let without_clipping =

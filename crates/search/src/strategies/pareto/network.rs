@@ -1,23 +1,19 @@
 //! From widths to a plan with rounded weights.
 
 use super::{
-    ParetoOptions, Prepared,
-    items::{Items, Widths},
+    options::ParetoOptions,
+    prepared::Prepared,
+    widths::{Items, Widths},
 };
 use crate::{
     error::SearchError,
     reconstruct::{Calibration, Layer, RoundingOptions, correct},
     statistics::{Offset, format_least_error},
-    strategies::{Kind, PlanHead, Tensor, tensors::bare_plan},
+    strategies::tensors::{Kind, PlanHead, Tensor, bare_plan},
 };
 use fixedwise_fixed::Format;
 use fixedwise_graph::{Graph, LayerPlan, NodeId, Plan, Quantizer, Rounded};
 use std::{collections::BTreeMap, sync::Arc};
-
-/// Of the result that classes are read from.
-const CLASS_BITS: u8 = 12;
-/// Of a result that counts as values.
-const VALUE_BITS: u8 = 16;
 
 pub(super) struct Network<'a> {
     prepared: &'a Prepared,
@@ -95,7 +91,9 @@ impl<'a> Network<'a> {
             .collect();
         let (head, rounding) = (options.head, options.rounding.clone());
         let is_of_values = options.max_loss.is_of_values();
-        let output_bits = if is_of_values { VALUE_BITS } else { CLASS_BITS };
+        let tuning = &options.tuning;
+        let output_bits =
+            if is_of_values { tuning.value_output_bits } else { tuning.class_output_bits };
         Self { prepared, calibration, head, output_bits, rounding, takers, output }
     }
 

@@ -1,66 +1,22 @@
 //! What the searches layer by layer have in common: where each kind starts, what a layer may
 //! lose, what a format is tried with, and the best plan so far.
 
+mod search;
+mod walk;
+
+pub use search::LayerwiseOptions;
+
 use super::{
-    Event, Observer, Outcome, TraceEntry,
-    objective::{Guide, Objective},
-    options::{Budget, SearchOptions},
-    tensors::{Kind, PlanHead, Tensor, bare_plan, prove},
+    objective::Guide,
+    observer::{Event, Observer},
+    options::{Budget, Holding, SearchOptions},
+    outcome::Outcome,
+    tensors::{Kind, Tensor, bare_plan, prove},
 };
-use crate::{
-    error::SearchError,
-    evaluate::{Evaluation, Oracle},
-    score::MaxLoss,
-    statistics::{Offset, Statistics},
-};
+use crate::{error::SearchError, evaluate::Oracle, statistics::Statistics};
 use fixedwise_fixed::{Format, Range, convert::count_to_f64};
-use fixedwise_graph::{Graph, LowerError, NodeId, Plan, Semantics, Target};
-
-/// How a search layer by layer goes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LayerwiseOptions {
-    /// What plans say beside formats.
-    pub head: PlanHead,
-    /// The bound; the budgets of kinds and layers divide it.
-    pub max_loss: MaxLoss,
-    /// Where binary points start.
-    pub offset: Offset,
-    /// Formats to start from; tensors without one start at [`SearchOptions::start_bits`].
-    pub start: Option<Plan>,
-    /// The way through the kinds and layers.
-    pub search: SearchOptions,
-    /// What is made small; in integer semantics only, but for [`Objective::Memory`].
-    pub objective: Objective,
-    /// What the plan is for; in integer semantics only. Flash and RAM are those of
-    /// [`Target::default`] without.
-    pub target: Option<Target>,
-}
-
-impl LayerwiseOptions {
-    /// The paper's, in either semantics.
-    pub fn new(semantics: Semantics) -> Self {
-        Self {
-            head: PlanHead::of(semantics),
-            max_loss: MaxLoss::default(),
-            offset: Offset::NoClip,
-            start: None,
-            search: SearchOptions::default(),
-            objective: Objective::Memory,
-            target: None,
-        }
-    }
-}
-
-/// What is quantized while a format is tried; the rest stands at the reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Holding {
-    /// All that is found.
-    Everything,
-    /// What is found of the same kind.
-    SameKind,
-    /// The tensor alone.
-    Nothing,
-}
+use fixedwise_graph::{Graph, Plan};
+use search::{End, Search, Standing};
 
 /// Searches a plan, layer by layer.
 ///
@@ -68,7 +24,7 @@ pub(super) enum Holding {
 /// weights and activations stand at the width the search starts from, proved to fit 32-bit sums,
 /// and biases at the accumulator's scale. So in integer semantics every plan on the way is an
 /// answer, and a candidate that cannot be proved is none.
-pub(super) fn search<O: Oracle>(
+pub(in crate::strategies) fn search<O: Oracle>(
     graph: &Graph,
     statistics: &Statistics,
     oracle: &mut O,
@@ -119,62 +75,6 @@ pub(super) fn search<O: Oracle>(
     search.outcome(ended)
 }
 
-/// Why a search ends before its end.
-pub(super) enum End {
-    Stopped,
-    Failed(SearchError),
-}
-
-impl From<SearchError> for End {
-    fn from(error: SearchError) -> Self {
-        match error {
-            SearchError::Stopped => Self::Stopped,
-            error => Self::Failed(error),
-        }
-    }
-}
-
-impl From<LowerError> for End {
-    fn from(error: LowerError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// A plan and what it gives, once that is known.
-#[derive(Clone)]
-pub(super) struct Standing {
-    pub(super) plan: Plan,
-    pub(super) evaluation: Option<Evaluation>,
-}
-
-pub(super) struct Search<'a, O> {
-    graph: &'a Graph,
-    statistics: &'a Statistics,
-    pub(super) oracle: &'a mut O,
-    observer: &'a mut dyn Observer,
-    pub(super) options: &'a LayerwiseOptions,
-    holding: Holding,
-    pub(super) guide: Guide,
-    nodes: Vec<NodeId>,
-    /// Of the kinds, in their order.
-    budgets: [Budget; 3],
-    /// The bound on the relative loss.
-    bound: f64,
-    pub(super) float_correct: usize,
-    /// What tensors that are not reached stand at.
-    reference: Standing,
-    /// What the formats of a tensor are tried in.
-    pub(super) base: Standing,
-    /// Everything found so far, the rest at the reference.
-    found: Standing,
-    /// The last plan that kept to the bound.
-    best: Option<Standing>,
-    pub(super) trace: Vec<TraceEntry>,
-    pub(super) tensors: usize,
-    pub(super) tensors_done: usize,
-    pub(super) evaluations: usize,
-}
-
 impl<O: Oracle> Search<'_, O> {
     fn run(&mut self) -> Result<(), End> {
         if self.is_integer() {
@@ -197,59 +97,6 @@ impl<O: Oracle> Search<'_, O> {
             }
         }
         Ok(())
-    }
-
-    fn outcome(self, ended: Result<(), End>) -> Result<Outcome, SearchError> {
-        let is_finished = match ended {
-            Ok(()) => true,
-            Err(End::Stopped) => false,
-            Err(End::Failed(error)) => return Err(error),
-        };
-        // In simulated semantics an earlier plan has tensors in float: no answer to a whole search.
-        let is_earlier_legal = self.is_integer() || !is_finished;
-        let Standing { plan, evaluation } =
-            self.best.filter(|_| is_earlier_legal).unwrap_or(self.found);
-        let bound_met =
-            evaluation.is_some_and(|e| e.is_complete && self.options.max_loss.is_met(&e.score));
-        let trace = self.trace;
-        Ok(Outcome { evaluation, bound_met, is_finished, trace, ..Outcome::new(plan) })
-    }
-
-    pub(super) fn is_integer(&self) -> bool {
-        self.options.head.semantics == Semantics::Integer
-    }
-
-    fn tensors_of(&self, kind: Kind) -> Vec<Tensor> {
-        let all = Tensor::all(self.graph, self.options.head.semantics, kind, &self.nodes);
-        all.into_iter().map(|tensor| self.guide.tensor(tensor)).collect()
-    }
-
-    pub(super) fn evaluate(
-        &mut self,
-        plan: &Plan,
-        focus: Option<NodeId>,
-        at_least: Option<usize>,
-    ) -> Result<Evaluation, End> {
-        let evaluation = self.oracle.evaluate(plan, focus, at_least)?;
-        self.evaluations += 1;
-        Ok(evaluation)
-    }
-
-    pub(super) fn tell(&mut self, event: &Event) -> Result<(), End> {
-        if self.observer.event(event).is_break() { Err(End::Stopped) } else { Ok(()) }
-    }
-
-    fn whole(&mut self, plan: &Plan, evaluation: &Evaluation) -> Result<(), End> {
-        self.tell(&Event::Whole { plan, evaluation })
-    }
-
-    /// Takes note of a plan that was found.
-    fn settle(&mut self, found: Standing) {
-        let is_met = |e: &Evaluation| e.is_complete && self.options.max_loss.is_met(&e.score);
-        if found.evaluation.as_ref().is_some_and(is_met) {
-            self.best = Some(found.clone());
-        }
-        self.found = found;
     }
 
     /// What the plan to start from says of a tensor.

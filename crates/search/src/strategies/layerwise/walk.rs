@@ -1,14 +1,15 @@
 //! The walk of one tensor through its formats: down the diagonal, down in bits, then around.
 
-use super::{
-    Event, TraceEntry,
-    layerwise::{End, Search},
-    tensors::{Kind, Tensor, is_of_formats},
-};
+use super::search::{End, Search};
 use crate::{
     error::SearchError,
     evaluate::{Evaluation, Oracle},
     score::least_correct,
+    strategies::{
+        observer::Event,
+        outcome::TraceEntry,
+        tensors::{Kind, Tensor, is_of_formats},
+    },
 };
 use fixedwise_fixed::Format;
 use std::collections::BTreeMap;

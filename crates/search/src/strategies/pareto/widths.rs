@@ -1,20 +1,10 @@
-//! The tensors whose widths are chosen, and what they cost.
+//! The tensors whose widths are chosen, and widths for all of them.
 
-use super::{ParetoOptions, cost::Meter, sensitivity::Curves};
-use crate::strategies::{Kind, Tensor, quantized_activations};
+use super::options::ParetoOptions;
+use crate::strategies::tensors::{Kind, Tensor, quantized_activations};
 use fixedwise_fixed::{Range, convert::count_to_f64};
-use fixedwise_graph::{Graph, NodeId, Plan, Semantics};
-use std::{collections::BTreeMap, ops::RangeInclusive};
-
-/// Widths of weights.
-const WEIGHTS: RangeInclusive<u8> = 2..=8;
-/// Widths of results; signed ones have at least two bits.
-const ACTIVATIONS: RangeInclusive<u8> = 1..=8;
-
-/// Steps around one of the front that tell its price.
-const AROUND: usize = 2;
-/// The widest of both where outputs count as values.
-const VALUES: u8 = 12;
+use fixedwise_graph::{Graph, NodeId, Semantics};
+use std::collections::BTreeMap;
 
 /// A tensor whose width is chosen.
 #[derive(Clone, Debug)]
@@ -34,7 +24,6 @@ pub(super) struct Item {
 #[derive(Debug)]
 pub(super) struct Items {
     pub(super) list: Vec<Item>,
-    pub(super) meter: Meter,
 }
 
 /// A width for each item, and how far its binary point is from the one of least error.
@@ -66,9 +55,14 @@ impl Items {
                 if kind == Kind::Activations && tensor.node == graph.output {
                     continue;
                 }
-                let widths = if kind == Kind::Weights { WEIGHTS } else { ACTIVATIONS };
+                let tuning = &options.tuning;
+                let widths = match kind {
+                    Kind::Weights => &tuning.weight_bits,
+                    _ => &tuning.activation_bits,
+                };
                 // Values may have to be closer than classes ever have.
-                let most = if options.max_loss.is_of_values() { VALUES } else { *widths.end() };
+                let is_of_values = options.max_loss.is_of_values();
+                let most = if is_of_values { tuning.value_bits } else { *widths.end() };
                 let least = if tensor.range == Range::Unsigned { 1 } else { 2 };
                 let mut bits: Vec<u8> = (*widths.start()..=most)
                     .filter(|&b| b >= least && b <= tensor.widest)
@@ -82,9 +76,7 @@ impl Items {
         }
         let eight = 8.0 * count_to_f64(total);
         list.iter_mut().for_each(|item| item.memory /= eight);
-        let asked = (options.cost, options.limits);
-        let meter = Meter::new(graph, &list, asked, options.target.as_ref());
-        Self { list, meter }
+        Self { list }
     }
 
     /// Every item as wide as it may be.
@@ -122,69 +114,6 @@ impl Items {
             .filter_map(|at| list.get(at).copied())
             .collect()
     }
-
-    /// What a plan costs, as a part of what uniform 8 bit does.
-    pub(super) fn cost(&self, graph: &Graph, plan: &Plan) -> f64 {
-        self.meter.plan(graph, &self.list, plan)
-    }
-
-    /// Widths along the front, the widest first: each step is the one that saves most for what it
-    /// adds to the divergence, as if no tensor's harm depended on another's.
-    pub(super) fn front(
-        &self,
-        (graph, like): (&Graph, &Plan),
-        widest: &Widths,
-        curves: &Curves,
-    ) -> Vec<Widths> {
-        let cost_of = |bits: &[u8]| self.meter.widths(graph, &self.list, bits, like);
-        let mut front = vec![widest.clone()];
-        let mut now = widest.clone();
-        loop {
-            let cost = cost_of(&now.bits);
-            let mut best: Option<(f64, usize, u8)> = None;
-            for (i, item) in self.list.iter().enumerate() {
-                for &bits in item.bits.iter().filter(|&&b| b < now.bits[i]) {
-                    let mut other = now.bits.clone();
-                    other[i] = bits;
-                    let saved = cost - cost_of(&other);
-                    let added = added(curves, i, bits) - added(curves, i, now.bits[i]);
-                    let price = added.max(1e-9) / saved.max(1e-12);
-                    if best.is_none_or(|best| price < best.0) {
-                        best = Some((price, i, bits));
-                    }
-                }
-            }
-            let Some((_, i, bits)) = best else { return front };
-            self.set(&mut now, i, bits);
-            front.push(now.clone());
-        }
-    }
-
-    /// What the steps around one on the front add to the divergence for each unit of cost.
-    pub(super) fn price(
-        &self,
-        (graph, like): (&Graph, &Plan),
-        front: &[Widths],
-        index: usize,
-        curves: &Curves,
-    ) -> f64 {
-        let cost_of = |bits: &[u8]| self.meter.widths(graph, &self.list, bits, like);
-        let sum = |widths: &Widths| divergence_of(widths, curves);
-        let from = &front[index.saturating_sub(AROUND)];
-        let to = &front[(index + AROUND).min(front.len() - 1)];
-        let saved = cost_of(&from.bits) - cost_of(&to.bits);
-        (sum(to) - sum(from)).max(1e-9) / saved.max(1e-12)
-    }
-}
-
-/// What widths add to the divergence, as if no tensor's harm depended on another's.
-pub(super) fn divergence_of(widths: &Widths, curves: &Curves) -> f64 {
-    widths.bits.iter().enumerate().map(|(i, &bits)| added(curves, i, bits)).sum()
-}
-
-/// What a width adds to the divergence, alone.
-fn added(curves: &Curves, item: usize, bits: u8) -> f64 {
-    curves[item].iter().find(|(b, _)| *b == bits).map_or(0.0, |(_, added)| *added)
 }
 
 /// Of all widths those at which the target stores a tensor: others cost no less than the next of them.

@@ -1,0 +1,257 @@
+//! What a search has in hand, and how it measures plans.
+
+use super::{
+    certify::Certificate,
+    cost::Meter,
+    curves::Curves,
+    network::{Built, Network},
+    options::ParetoOptions,
+    prepared::Prepared,
+    widths::{Items, Widths},
+};
+use crate::{
+    error::SearchError,
+    evaluate::{Evaluation, Evaluator, Oracle},
+    reconstruct::Calibration,
+    score::Score,
+    strategies::{
+        observer::{Event, Observer},
+        outcome::{Explanation, FrontPlan},
+        tensors::is_of_formats,
+    },
+    tuning::Scale,
+};
+use fixedwise_graph::{NodeId, Plan, cost};
+use std::ops::ControlFlow;
+
+/// What the search works with.
+pub struct Tools<'a, 'e, O> {
+    /// The network, prepared.
+    pub prepared: &'a Prepared,
+    /// Calibration images of the prepared network.
+    pub calibration: &'a Calibration<'a>,
+    /// Measures divergence, on some of the search images.
+    pub probe: &'e mut Evaluator<'a>,
+    /// Measures what single steps change of it, on fewer.
+    pub glance: &'e mut Evaluator<'a>,
+    /// Measures accuracy, on all search images: of plans for the network before it was prepared.
+    pub oracle: &'e mut O,
+}
+
+impl<O> std::fmt::Debug for Tools<'_, '_, O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tools").finish_non_exhaustive()
+    }
+}
+
+/// The best answer so far.
+pub(super) struct Best {
+    pub(super) standing: Standing,
+    pub(super) evaluation: Evaluation,
+    pub(super) cost: f64,
+    /// Of the bound.
+    pub(super) part: f64,
+    pub(super) met: bool,
+    /// Whether it keeps to the budgets of memory.
+    pub(super) fits: bool,
+}
+
+/// What a search has in hand.
+pub(super) struct Search<'a, 'e, O> {
+    pub(super) prepared: &'a Prepared,
+    pub(super) network: Network<'a>,
+    pub(super) items: Items,
+    pub(super) meter: Meter,
+    pub(super) scale: Scale,
+    pub(super) probe: &'e mut Evaluator<'a>,
+    pub(super) glance: &'e mut Evaluator<'a>,
+    pub(super) oracle: &'e mut O,
+    pub(super) observer: &'e mut dyn Observer,
+    pub(super) options: &'e ParetoOptions,
+    pub(super) certificate: Certificate,
+    /// The best so far, and those before it.
+    pub(super) best: Vec<Best>,
+    /// What widths do alone, once that is measured.
+    pub(super) curves: Curves,
+    /// Every plan that was measured on the search images.
+    pub(super) front: Vec<FrontPlan>,
+    pub(super) explanation: Option<Explanation>,
+    /// Steps that are done, and that there will be, as far as can be told.
+    pub(super) done: usize,
+    pub(super) expected: usize,
+}
+
+/// A plan in hand.
+#[derive(Clone)]
+pub(super) struct Standing {
+    pub(super) widths: Widths,
+    pub(super) built: Built,
+    /// Of its class probabilities from the float network's.
+    pub(super) divergence: f64,
+    /// The same on the images on which single steps are measured.
+    pub(super) glance: f64,
+}
+
+impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
+    /// Nothing measured yet.
+    ///
+    /// # Errors
+    /// Where a confidence takes more images than there are.
+    pub(super) fn new(
+        tools: Tools<'a, 'e, O>,
+        observer: &'e mut dyn Observer,
+        options: &'e ParetoOptions,
+    ) -> Result<Self, SearchError> {
+        let Tools { prepared, calibration, probe, glance, oracle } = tools;
+        let looks = options.known.as_ref().map_or(0, |known| known.front.len());
+        let looks = u32::try_from(looks).unwrap_or(u32::MAX);
+        let certificate = Certificate::new(options, oracle.float_score(), looks)?;
+        let items = Items::new(&prepared.graph, options);
+        Ok(Self {
+            prepared,
+            network: Network::new(prepared, calibration, options),
+            meter: Meter::new(&prepared.graph, &items.list, options),
+            scale: Scale::new(options.max_loss, &options.tuning),
+            items,
+            probe,
+            glance,
+            oracle,
+            observer,
+            options,
+            certificate,
+            best: Vec::new(),
+            curves: Vec::new(),
+            front: Vec::new(),
+            explanation: None,
+            done: 0,
+            expected: 0,
+        })
+    }
+
+    /// About how many plans are measured once the widths are.
+    pub(super) fn plans(&self) -> usize {
+        /// Of the bisection, about.
+        const BISECTION: usize = 7;
+        BISECTION + self.options.tuning.exchanges
+    }
+
+    /// What a plan costs, as a part of what uniform 8 bit does.
+    pub(super) fn cost(&self, plan: &Plan) -> f64 {
+        self.meter.plan(self.network.graph(), &self.items.list, plan)
+    }
+
+    /// The plan of these widths, built and measured.
+    pub(super) fn stand(&mut self, widths: Widths) -> Result<Standing, SearchError> {
+        let built = self.network.build(&widths, &self.items, &|| ())?;
+        let divergence = self.probe.divergence(&built.plan, None)?;
+        let glance = self.glance.divergence(&built.plan, None)?;
+        Ok(Standing { widths, built, divergence, glance })
+    }
+
+    /// What a plan that differs from one in hand from `focus` on adds to its divergence.
+    pub(super) fn added(
+        &mut self,
+        to: &Standing,
+        plan: &Plan,
+        focus: NodeId,
+    ) -> Result<f64, SearchError> {
+        Ok(self.glance.divergence(plan, Some(focus))? - to.glance)
+    }
+
+    pub(super) fn tell(&mut self, event: &Event) -> Result<(), SearchError> {
+        match self.observer.event(event) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(SearchError::Stopped),
+        }
+    }
+
+    /// Measures a plan on the search images, until its answer is clear, and keeps it where it is the best;
+    /// the part of the bound that it takes.
+    pub(super) fn certify(&mut self, standing: &Standing) -> Result<f64, SearchError> {
+        self.done += 1;
+        // What is measured is what is delivered, to the bit.
+        let plan = &self.prepared.plan(standing.built.plan.clone());
+        let Some((evaluation, held)) = self.look(plan)? else { return Ok(f64::INFINITY) };
+        let part = self.certificate.part(held);
+        let met = part <= 1.0;
+        let graph = self.network.graph();
+        let bytes = self.meter.settle(graph, &self.items.list, plan)?;
+        let of = &standing.built.plan;
+        let seen = FrontPlan {
+            bits: standing.widths.bits.clone(),
+            memory_bits: cost::memory(graph, of).map_or(0, |memory| memory.total()),
+            multiplications: cost::multiplications(graph, of).map_or(0, |m| m.operand),
+            flash_bytes: bytes.map(|bytes| bytes.flash),
+            ram_bytes: bytes.map(|bytes| bytes.ram),
+            divergence: standing.divergence,
+            loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
+            held_loss: held,
+            bound_met: met,
+        };
+        let fits = seen.fits(self.options.limits);
+        let cost = self.cost(plan);
+        let is_better = self.best.last().is_none_or(|best| match (met, best.met) {
+            (true, true) if fits == best.fits => cost < best.cost,
+            (true, true) => fits,
+            (true, false) => true,
+            (false, true) => false,
+            (false, false) => part < best.part,
+        });
+        self.front.push(seen);
+        if is_better {
+            let standing = standing.clone();
+            self.best.push(Best { standing, evaluation, cost, part, met, fits });
+        }
+        let (done, expected) = (self.done, self.expected.max(self.done));
+        self.tell(&Event::Certified { plan, evaluation: &evaluation, is_better, done, expected })?;
+        Ok(part)
+    }
+
+    /// What is held of a plan against the bound; `None` where it is not legal.
+    fn look(&mut self, plan: &Plan) -> Result<Option<(Evaluation, f64)>, SearchError> {
+        let mut before = Score::default();
+        for images in self.certificate.stages() {
+            let evaluation = match self.oracle.evaluate_first(plan, images) {
+                Ok(evaluation) => evaluation,
+                // Not within the accumulator or the target's rules: no answer.
+                Err(SearchError::Lower(error)) if is_of_formats(&error) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
+            let score = evaluation.score;
+            if evaluation.is_complete {
+                return Ok(Some((evaluation, self.certificate.held(&score))));
+            }
+            if let Some(held) = self.certificate.early(&before, &score) {
+                self.certificate.held(&score);
+                return Ok(Some((evaluation, held)));
+            }
+            before = score;
+        }
+        Ok(None)
+    }
+
+    /// Measures the best plan on all search images; where it does not keep to the bound there, the one
+    /// before it.
+    pub(super) fn complete(&mut self) -> Result<(), SearchError> {
+        while let Some(best) = self.best.last() {
+            if best.evaluation.is_complete {
+                break;
+            }
+            let plan = self.prepared.plan(best.standing.built.plan.clone());
+            let evaluation = self.oracle.evaluate_first(&plan, usize::MAX)?;
+            let part = self.certificate.part(self.certificate.known(&evaluation.score));
+            let is_last = self.best.len() == 1;
+            if let Some(best) = self.best.last_mut() {
+                (best.evaluation, best.part) = (evaluation, part);
+                if !best.met || part <= 1.0 || is_last {
+                    best.met &= part <= 1.0;
+                    break;
+                }
+            }
+            self.best.pop();
+        }
+        Ok(())
+    }
+}

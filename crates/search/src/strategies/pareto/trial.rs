@@ -1,0 +1,28 @@
+//! How well the channels of a prepared network go together.
+
+use super::{network::Network, options::ParetoOptions, prepared::Prepared, widths::Items};
+use crate::{error::SearchError, evaluate::Evaluator, reconstruct::Calibration};
+
+/// The divergence of a plan of few bits for a prepared network: the lower, the better its channels
+/// go together. `told` is called after each layer.
+///
+/// # Errors
+/// Where the plan makes no integer network, or the search was stopped.
+pub fn trial(
+    prepared: &Prepared,
+    calibration: &Calibration,
+    probe: &mut Evaluator,
+    options: &ParetoOptions,
+    told: &dyn Fn(),
+) -> Result<f64, SearchError> {
+    let items = Items::new(&prepared.graph, options);
+    let mut widths = items.widest();
+    let bits = options.tuning.balance_bits;
+    for item in 0..items.list.len() {
+        if items.list[item].bits.contains(&bits) {
+            items.set(&mut widths, item, bits);
+        }
+    }
+    let built = Network::new(prepared, calibration, options).build(&widths, &items, told)?;
+    probe.divergence(&built.plan, None)
+}
