@@ -125,9 +125,13 @@ fn search_values(prepared: &Prepared, options: &ParetoOptions) -> Outcome {
         let predictions = Predictions::new(graph, images, kernels, &GO).unwrap().of_values();
         Evaluator::new(graph, images, predictions, kernels, &GO, EvaluatorOptions::default())
     };
-    let [mut probe, mut glance, mut oracle] = [&probe, &probe, &all].map(evaluator);
-    let (probe, glance, oracle) = (&mut probe, &mut glance, &mut oracle);
-    let tools = Tools { prepared, calibration: &calibration, probe, glance, oracle };
+    let tools = Tools {
+        prepared,
+        calibration: &calibration,
+        probe: &mut evaluator(&probe),
+        glance: &mut evaluator(&probe),
+        oracle: &mut evaluator(&all),
+    };
     pareto(tools, &mut Ignore, options).unwrap()
 }
 
