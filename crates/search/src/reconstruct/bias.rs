@@ -10,7 +10,6 @@ use fixedwise_graph::{Activation, NodeId, Plan, Rounded};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-
 /// Corrects the bias of a layer whose integer weights the plan holds: the mean of each output channel is
 /// the float network's again, but for a shift within half a step of the result's format at which its
 /// errors vary least. The layers behind make up for that shift.
