@@ -26,6 +26,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether another value is added to what its weights make.
+    pub fn has_residual(&self) -> bool {
+        (0..self.inputs.len()).any(|input| self.op.edge(input) == Edge::Residual)
+    }
+
     /// The node whose value it computes its own from: that which a layer's weights multiply.
     ///
     /// # Panics

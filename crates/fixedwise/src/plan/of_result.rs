@@ -90,7 +90,7 @@ fn free_biases(plan: &mut Plan, graph: &Graph) -> Result<(), String> {
     for layer in &mut plan.layers {
         let (Some(weights), Some(bias)) = (layer.weights, layer.bias) else { continue };
         let Some(id) = graph.find(&layer.name) else { continue };
-        let input = fixed.nodes[graph.nodes[id].inputs[0]].format.frac;
+        let input = fixed.nodes[graph.nodes[id].main_input()].format.frac;
         let scale = i32::from(weights.frac) + i32::from(input);
         if bias.bits == MAX_BIAS_BITS && i32::from(bias.frac) == scale {
             layer.bias = None;

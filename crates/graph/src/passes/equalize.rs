@@ -30,7 +30,11 @@ pub fn equalizable(graph: &Graph) -> Vec<bool> {
         .nodes
         .iter()
         .zip(ends)
-        .map(|(node, ends)| ends && node.op.is_layer() && node.activation.is_homogeneous())
+        .map(|(node, ends)| {
+            // A value that is added to a layer's sums would have to be scaled as they are.
+            let is_free = node.op.is_layer() && !node.has_residual();
+            ends && is_free && node.activation.is_homogeneous()
+        })
         .collect()
 }
 

@@ -12,7 +12,8 @@ pub(super) fn run(graph: &mut Graph) {
 
 /// Folds the affine node after `id`; whether there was one.
 fn fold(graph: &mut Graph, id: usize) -> bool {
-    if graph.nodes[id].activation != Activation::None {
+    // What is added to the layer's sums would have to be scaled too.
+    if graph.nodes[id].activation != Activation::None || graph.nodes[id].has_residual() {
         return false;
     }
     let Some(user) = only_consumer(graph, id) else { return false };

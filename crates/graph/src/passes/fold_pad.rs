@@ -14,6 +14,9 @@ pub(super) fn run(graph: &mut Graph) {
             continue;
         }
         let Some(user) = only_consumer(graph, id) else { continue };
+        if graph.nodes[user].main_input() != id {
+            continue;
+        }
         let source = graph.nodes[id].inputs[0];
         if let Some(conv) = graph.nodes[user].op.get_mut::<Conv>() {
             for axis in 0..2 {

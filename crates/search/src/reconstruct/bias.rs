@@ -21,7 +21,9 @@ pub fn correct(calibration: &Calibration, plan: &mut Plan, id: NodeId) -> Result
     let Some(rounded) = plan.rounded.get(&node.name).cloned() else { return Ok(()) };
     let sample = calibration.sample(id, plan)?;
     let mut correction = mean_missing(&sample);
-    if let Some(format) = plan.layer(&node.name).and_then(|layer| layer.activation) {
+    let format = plan.layer(&node.name).and_then(|layer| layer.activation);
+    // With a value added to its sums they alone do not say what is rounded.
+    if let Some(format) = format.filter(|_| !node.has_residual()) {
         settle(&mut correction, format, node.activation, &sample, calibration.tuning().bias_shifts);
     }
     let bias = correction.iter().map(|&b| f64_to_f32(b)).collect();

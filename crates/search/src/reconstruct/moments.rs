@@ -212,7 +212,7 @@ impl<'a> Calibration<'a> {
             let mut rows: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
             program.run_observed(&schedule, workspace, image, &[], |id, value| {
                 for (rows, &layer) in rows.iter_mut().zip(layers) {
-                    if self.graph.nodes[layer].inputs[0] == id {
+                    if self.graph.nodes[layer].main_input() == id {
                         *rows = self.rows(layer, which, idx, value, 1.0);
                     }
                 }
@@ -240,7 +240,7 @@ impl<'a> Calibration<'a> {
         images: Range<usize>,
     ) -> Result<Vec<f32>, SearchError> {
         let Integers { program, steps, digests } = network;
-        let wanted = self.graph.nodes[id].inputs[0];
+        let wanted = self.graph.nodes[id].main_input();
         let key = digests[wanted].at(wanted);
         let bytes = program.value_bytes(wanted);
         let chunks = images.start / CHUNK..images.end.div_ceil(CHUNK);

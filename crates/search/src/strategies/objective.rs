@@ -315,9 +315,10 @@ fn multiplied(graph: &Graph) -> Vec<u64> {
         of_inputs.sort_unstable();
         of_inputs.dedup();
         if node.op.is_layer() {
-            for &source in &of_inputs {
-                multiplied[source] += graph.node_macs(id);
-            }
+            let mut taken = sources[node.main_input()].clone();
+            taken.sort_unstable();
+            taken.dedup();
+            taken.into_iter().for_each(|source| multiplied[source] += graph.node_macs(id));
         }
         sources.push(if node.op.has_own_format() { vec![id] } else { of_inputs });
     }

@@ -248,7 +248,7 @@ fn products(graph: &Graph, list: &[Item]) -> Vec<Products> {
     let macs = u64_to_f64(graph.macs());
     let of = |(id, node): (NodeId, &fixedwise_graph::Node)| Products {
         weights: find(id, Kind::Weights),
-        input: made_of(graph, node.inputs[0])
+        input: made_of(graph, node.main_input())
             .into_iter()
             .filter_map(|id| find(id, Kind::Activations))
             .collect(),
