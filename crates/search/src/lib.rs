@@ -16,7 +16,8 @@ mod tuning;
 pub use digest::Digest;
 pub use error::SearchError;
 pub use evaluate::{
-    Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Oracle, Predictions,
+    Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Local, Measure, Oracle, Part,
+    Predictions, Question, Request,
 };
 pub use score::{MaxLoss, Score};
 pub use statistics::{

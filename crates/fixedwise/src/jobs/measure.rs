@@ -102,7 +102,7 @@ pub(crate) fn outputs(
     let go_on = AtomicBool::new(false);
     let predictions = Predictions::new(float, images, kernels, &go_on)?;
     let of_float = predictions.outputs();
-    let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
+    let once = EvaluatorOptions { cache_bytes: 0, ..EvaluatorOptions::default() };
     let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
     Ok([of_float, evaluator.outputs(plan)?])
 }
@@ -123,11 +123,9 @@ pub(crate) fn measure(
     let go_on = AtomicBool::new(false);
     let predictions = predictions(max_loss, float, images, kernels, &go_on)?;
     // One plan, once: nothing is worth keeping.
-    let once = EvaluatorOptions { cache_bytes: 0, policy: AccumulatorPolicy::Prove32 };
+    let target = target.cloned();
+    let once = EvaluatorOptions { cache_bytes: 0, target, ..EvaluatorOptions::default() };
     let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
-    if let Some(target) = target {
-        evaluator = evaluator.for_target(target.clone());
-    }
     Ok(evaluator.evaluate(plan, None, None)?.score)
 }
 

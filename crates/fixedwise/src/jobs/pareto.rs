@@ -113,7 +113,7 @@ impl<'a> Looks<'a> {
         let kernels = Kernels::best();
         let predictions = predictions(max_loss, graph, images, kernels, stop)?;
         let policy = AccumulatorPolicy::Widen;
-        let widening = EvaluatorOptions { cache_bytes, policy };
+        let widening = EvaluatorOptions { cache_bytes, policy, target: None };
         Ok(Evaluator::new(graph, images, predictions, kernels, stop, widening))
     }
 }

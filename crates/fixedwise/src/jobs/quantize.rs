@@ -207,19 +207,18 @@ impl Job<'_> {
                 Some(folder) => self.journal(folder.path(), &model, &sets)?,
                 None => (None, Vec::new()),
             };
-            let cache_bytes = options.cache_bytes;
-            let policy = AccumulatorPolicy::Prove32;
             let mut evaluator = Evaluator::new(
                 &graph,
                 &sets.search,
                 predictions,
                 kernels,
                 self.halt.flag(),
-                EvaluatorOptions { cache_bytes, policy },
+                EvaluatorOptions {
+                    cache_bytes: options.cache_bytes,
+                    policy: AccumulatorPolicy::Prove32,
+                    target: target.cloned(),
+                },
             );
-            if let Some(target) = target {
-                evaluator = evaluator.for_target(target.clone());
-            }
             evaluator.preload(measured);
             let metric = metric_search;
             let oracle = Journaling { evaluator, journal, metric, failure: None };

@@ -11,7 +11,7 @@ use crate::{
     watch::{Candidate, Halt, Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
-use fixedwise_graph::{AccumulatorPolicy, Plan, Quantizer, Semantics};
+use fixedwise_graph::{Plan, Quantizer, Semantics};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluation, Evaluator, EvaluatorOptions, Images, Offset, Oracle as _, Predictions, calibrate,
@@ -243,8 +243,8 @@ impl Job<'_> {
         brute.head.input = input_format(&statistics, is_u8);
         self.tell(Step::MeasuringFloat { images: images.len() });
         let predictions = Predictions::new(model.graph(), images, kernels, self.stop)?;
-        let policy = AccumulatorPolicy::Prove32;
-        let evaluator_options = EvaluatorOptions { cache_bytes: options.cache_bytes, policy };
+        let evaluator_options =
+            EvaluatorOptions { cache_bytes: options.cache_bytes, ..EvaluatorOptions::default() };
         let halt = Halt::new(self.stop, None);
         let mut evaluator =
             Evaluator::new(&graph, images, predictions, kernels, halt.flag(), evaluator_options);

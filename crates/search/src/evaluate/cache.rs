@@ -1,7 +1,7 @@
 //! Values of earlier nodes for many images, under a byte budget.
 
 use crate::digest::Digest;
-use fixedwise_graph::NodeId;
+use fixedwise_graph::{Graph, NodeId};
 use std::collections::BTreeMap;
 
 /// A value: whose, and under which plan.
@@ -35,6 +35,33 @@ impl Cache {
 
     pub(crate) fn get(&self, key: &Key, chunk: usize) -> Option<&[u8]> {
         self.entries.get(key)?.chunks[chunk].as_deref()
+    }
+
+    /// The cached values to start from, when `wanted` are to be computed for one chunk.
+    pub(crate) fn sources(
+        &self,
+        graph: &Graph,
+        digests: &[Digest],
+        chunk: usize,
+        wanted: &[NodeId],
+    ) -> Vec<NodeId> {
+        let mut needed = vec![false; graph.nodes.len()];
+        for &id in wanted {
+            needed[id] = true;
+        }
+        let mut sources = Vec::new();
+        for id in (0..needed.len()).rev() {
+            if !needed[id] {
+                continue;
+            }
+            if self.get(&digests[id].at(id), chunk).is_some() {
+                sources.push(id);
+            } else {
+                graph.nodes[id].inputs.iter().for_each(|&input| needed[input] = true);
+            }
+        }
+        sources.reverse();
+        sources
     }
 
     /// Marks entries as used now.

@@ -2,9 +2,9 @@
 
 use super::{
     images::Images,
-    workers::{CHUNK, Workers},
+    runner::{CHUNK, Job, Runner},
 };
-use crate::error::SearchError;
+use crate::{error::SearchError, score::Score};
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64};
 use fixedwise_graph::{
     Graph,
@@ -13,15 +13,15 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// What the float network says about a set of images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
     /// By image: the label, else the float network's class.
-    pub(super) targets: Vec<usize>,
+    targets: Vec<usize>,
     /// By image: whether the float network is right.
-    pub(super) right: Vec<bool>,
+    right: Vec<bool>,
     /// By image: how far its first class is before the second.
     margins: Vec<f32>,
     /// Before any softmax, `[image, class]`.
@@ -51,32 +51,20 @@ impl Predictions {
             return Err(SearchError::NoImages { purpose: "measure the accuracy" });
         }
         let program = Program::float(float, kernels);
-        let schedule = program.schedule(&[], &[float.output]);
-        let workers = Workers::new();
         let is_softmax = float.nodes[float.output].op.is::<Softmax>();
-        let rows = (0..n.div_ceil(CHUNK))
-            .into_par_iter()
-            .map(|chunk| {
-                if stop.load(Ordering::Relaxed) {
-                    return Err(SearchError::Stopped);
-                }
-                Ok(workers.with(|worker| {
-                    worker.image.resize(program.image_len(), 0.0);
-                    let range = chunk * CHUNK..n.min((chunk + 1) * CHUNK);
-                    let mut rows = Vec::with_capacity(CHUNK);
-                    for idx in range {
-                        images.image(idx, &mut worker.image);
-                        program.run(&schedule, &mut worker.workspace, &worker.image, &[]);
-                        let value = program.value(&schedule, &worker.workspace, float.output);
-                        let class = value.argmax();
-                        let target = images.label(idx).unwrap_or(class);
-                        let logits = logits(value, is_softmax);
-                        rows.push((target, class == target, margin(value), logits));
-                    }
-                    rows
-                }))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let runner = Runner::new(images, n, CHUNK, stop);
+        let rows = runner.each_chunk(
+            &Job::whole(&program, float.output),
+            None,
+            runner.chunks(),
+            |_| Vec::with_capacity(CHUNK),
+            |rows, seen| {
+                let value = seen.value(float.output);
+                let class = value.argmax();
+                let target = images.label(seen.idx).unwrap_or(class);
+                rows.push((target, class == target, margin(value), logits(value, is_softmax)));
+            },
+        )?;
         let rows = rows.concat();
         let mut predictions = Self {
             targets: rows.iter().map(|row| row.0).collect(),
@@ -107,7 +95,7 @@ impl Predictions {
     }
 
     /// Whether outputs count as values.
-    pub(super) const fn is_of_values(&self) -> bool {
+    const fn is_of_values(&self) -> bool {
         self.signal.is_some()
     }
 
@@ -126,7 +114,7 @@ impl Predictions {
 
     /// How far an output in steps of that size is from the float network's, against what that holds on
     /// average: the squared difference over the mean sum of squares; at most [`MOST`].
-    pub(super) fn distortion(&self, idx: usize, value: ValueRef, step: f64) -> f64 {
+    fn distortion(&self, idx: usize, value: ValueRef, step: f64) -> f64 {
         let Some(signal) = self.signal else { return 0.0 };
         let values = self.centered(floats(value, step).collect());
         let pairs = values.iter().zip(self.reference(idx));
@@ -195,8 +183,25 @@ impl Predictions {
         all.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |best| best.0)
     }
 
+    /// The score of one image, by an output in steps of that size.
+    pub(super) fn score(&self, idx: usize, value: ValueRef, step: f64) -> Score {
+        let class = value.argmax();
+        let (float, fixed) = (self.right[idx], class == self.targets[idx]);
+        let distortion = self.distortion(idx, value, step);
+        Score {
+            correct: usize::from(fixed),
+            lost: usize::from(float && !fixed),
+            gained: usize::from(fixed && !float),
+            n: 1,
+            float_correct: usize::from(float),
+            expected: self.preference(idx, class),
+            distortion: f64_to_i64((distortion * exp2(32)).round()),
+            distortion_squares: f64_to_i64((distortion * distortion * exp2(32)).round()),
+        }
+    }
+
     /// How much likelier the float network holds its own class than another, in units of 2^-32.
-    pub(super) fn preference(&self, idx: usize, class: usize) -> i64 {
+    fn preference(&self, idx: usize, class: usize) -> i64 {
         let likely = log_softmax(self.logits(idx).map(|x| x / self.temperature));
         let most = likely.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
         f64_to_i64(((most.exp() - likely[class].exp()) * exp2(32)).round())

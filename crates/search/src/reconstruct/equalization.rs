@@ -3,7 +3,10 @@
 
 use crate::{
     error::SearchError,
-    evaluate::Images,
+    evaluate::{
+        Images,
+        runner::{Job, Runner},
+    },
     statistics::{Histogram, Statistics},
     tuning::Tuning,
 };
@@ -14,11 +17,10 @@ use fixedwise_fixed::{
 use fixedwise_graph::{
     Factor, Graph, NodeId,
     passes::equalizable,
-    run::{Program, ValueRef, Workspace},
+    run::{Program, ValueRef},
 };
 use fixedwise_kernels::Kernels;
-use rayon::prelude::*;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// By node and channel, how far the values of layers that may be equalized reach: the mean over images
 /// of the largest magnitude in each.
@@ -38,14 +40,13 @@ pub fn channel_ranges(
     }
     let allowed = equalizable(graph);
     let program = Program::float(graph, kernels);
-    let schedule = program.schedule(&[], &[graph.output]);
-    let of_image = |(workspace, image): &mut (Workspace, Vec<f32>), idx: usize| {
-        if stop.load(Ordering::Relaxed) {
-            return Err(SearchError::Stopped);
-        }
-        images.image(idx, image);
-        let mut reach: Vec<Vec<f32>> = vec![Vec::new(); graph.nodes.len()];
-        program.run_observed(&schedule, workspace, image, &[], |id, value| {
+    // One image a chunk: what is kept of each is small.
+    let runner = Runner::new(images, n, 1, stop);
+    let all = runner.each_chunk_observed(
+        &Job::whole(&program, graph.output),
+        runner.chunks(),
+        |_| vec![Vec::new(); graph.nodes.len()],
+        |reach: &mut Vec<Vec<f32>>, _, (id, value)| {
             if let (true, ValueRef::F32(values)) = (allowed[id], value) {
                 let channels = graph.nodes[id].shape.c;
                 let mut max = vec![0.0_f32; channels];
@@ -54,13 +55,9 @@ pub fn channel_ranges(
                 }
                 reach[id] = max;
             }
-        });
-        Ok(reach)
-    };
-    let all = (0..n)
-        .into_par_iter()
-        .map_init(|| (Workspace::new(), vec![0.0; program.image_len()]), of_image)
-        .collect::<Result<Vec<_>, SearchError>>()?;
+        },
+        |_, _| (),
+    )?;
     let mut ranges: Vec<Vec<f64>> = vec![Vec::new(); graph.nodes.len()];
     for image in all {
         for (ranges, reach) in ranges.iter_mut().zip(image) {

@@ -7,22 +7,23 @@ use super::{linear, patches::Patches};
 use crate::{
     digest::Digest,
     error::SearchError,
-    evaluate::{Images, cache::Cache},
+    evaluate::{
+        Images,
+        cache::Cache,
+        runner::{Job, Runner},
+    },
     tuning::Tuning,
 };
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
     AccumulatorPolicy, FixedNode, Graph, NodeId, Plan, lower,
-    run::{Program, ValueRef, Workspace},
+    run::{Program, ValueRef},
 };
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
 use std::{
     ops::Range,
-    sync::{
-        RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{RwLock, atomic::AtomicBool},
 };
 
 /// What a calibration looks at, and how much memory it may take.
@@ -44,11 +45,11 @@ impl Default for CalibrationOptions {
 /// Calibration images, and what the float network computes at the places that are looked at.
 pub struct Calibration<'a> {
     graph: &'a Graph,
-    images: &'a dyn Images,
     kernels: &'static Kernels,
-    stop: &'a AtomicBool,
     tuning: Tuning,
-    /// How many images are used.
+    /// Runs the images that are used.
+    runner: Runner<'a>,
+    /// How many these are.
     n: usize,
     layers: Vec<Option<Layer>>,
     /// What layers take in the integer networks of the latest plans.
@@ -64,13 +65,19 @@ struct Integers {
     digests: Vec<Digest>,
 }
 
-/// What one thread needs to run images.
-type Worker = (Workspace, Vec<f32>);
-
 impl std::fmt::Debug for Calibration<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Calibration").field("images", &self.n).finish_non_exhaustive()
     }
+}
+
+/// What a layer takes of a chunk.
+#[derive(Default)]
+struct Taken {
+    chunk: usize,
+    rows: Vec<f32>,
+    /// Of the node that it takes, where they were not cached.
+    values: Vec<u8>,
 }
 
 /// One layer as the calibration sees it.
@@ -140,7 +147,7 @@ pub(super) struct Sample {
 /// Images that are run between two products.
 const BATCH: usize = 64;
 /// Images that one thread runs at a time, and whose values are cached together.
-const CHUNK: usize = 8;
+const TOGETHER: usize = 8;
 
 impl<'a> Calibration<'a> {
     /// Runs the float network `graph` once over the images.
@@ -165,15 +172,18 @@ impl<'a> Calibration<'a> {
             let wanted = tuning.positions_per_weight * patches.depth;
             let wanted = tuning.calibration_positions.max(wanted);
             let all = Looks::new(wanted, n, &patches);
-            let few = Looks::new(tuning.bias_positions, n.min(tuning.bias_images), &patches);
+            let few = Looks::new(tuning.bias_positions, few(&tuning, n), &patches);
             Some(Layer { patches, all, few })
         };
         let layers = (0..graph.nodes.len()).map(layer).collect();
-        let cache = RwLock::new(Cache::new(n.div_ceil(CHUNK), cache_bytes));
-        let few = n.min(tuning.bias_images);
-        let mut calibration = Self { graph, images, kernels, stop, tuning, n, layers, cache };
-        calibration.run_float(Which::All, n)?;
-        calibration.run_float(Which::Few, few)?;
+        let runner = Runner::new(images, n, TOGETHER, stop);
+        let cache = RwLock::new(Cache::new(runner.chunks().end, cache_bytes));
+        let few = few(&tuning, n);
+        let mut calibration = Self { graph, kernels, tuning, runner, n, layers, cache };
+        // One image at a time: every layer's rows are held at once.
+        let single = Runner::new(images, n, 1, stop);
+        calibration.run_float(&single, Which::All, n)?;
+        calibration.run_float(&single, Which::Few, few)?;
         Ok(calibration)
     }
 
@@ -194,35 +204,28 @@ impl<'a> Calibration<'a> {
         rows
     }
 
-    /// Runs images through the float network: for each of the layers the rows of what it takes, image
-    /// after image.
+    /// Runs images through the float network, one a chunk: for each of the layers the rows of what it takes,
+    /// image after image.
     fn float_rows(
         &self,
-        program: &Program,
+        (runner, program): (&Runner, &Program),
         layers: &[NodeId],
         which: Which,
         images: Range<usize>,
     ) -> Result<Vec<Vec<f32>>, SearchError> {
-        let schedule = program.schedule(&[], &[self.graph.output]);
-        let of_image = |(workspace, image): &mut Worker, idx: usize| {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(SearchError::Stopped);
-            }
-            self.images.image(idx, image);
-            let mut rows: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
-            program.run_observed(&schedule, workspace, image, &[], |id, value| {
+        let images = runner.each_chunk_observed(
+            &Job::whole(program, self.graph.output),
+            images,
+            |_| vec![Vec::new(); layers.len()],
+            |rows: &mut Vec<Vec<f32>>, idx, (id, value)| {
                 for (rows, &layer) in rows.iter_mut().zip(layers) {
                     if self.graph.nodes[layer].main_input() == id {
                         *rows = self.rows(layer, which, idx, value, 1.0);
                     }
                 }
-            });
-            Ok(rows)
-        };
-        let images = images
-            .into_par_iter()
-            .map_init(|| (Workspace::new(), vec![0.0; program.image_len()]), of_image)
-            .collect::<Result<Vec<_>, SearchError>>()?;
+            },
+            |_, _| (),
+        )?;
         let mut all: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
         for image in images {
             all.iter_mut().zip(image).for_each(|(all, rows)| all.extend(rows));
@@ -231,7 +234,7 @@ impl<'a> Calibration<'a> {
     }
 
     /// Runs images through an integer network, from the latest values that are cached: the rows of what a
-    /// layer takes, image after image. `images` begins at a whole chunk.
+    /// layer takes, image after image. `images` are whole chunks.
     fn integer_rows(
         &self,
         network: &Integers,
@@ -242,97 +245,47 @@ impl<'a> Calibration<'a> {
         let Integers { program, steps, digests } = network;
         let wanted = self.graph.nodes[id].main_input();
         let key = digests[wanted].at(wanted);
-        let bytes = program.value_bytes(wanted);
-        let chunks = images.start / CHUNK..images.end.div_ceil(CHUNK);
-        let of_chunk = |cache: &Cache, (workspace, image): &mut Worker, chunk: usize| {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(SearchError::Stopped);
-            }
-            let sources = self.sources(cache, digests, chunk, wanted);
-            let schedule = program.schedule(&sources, &[wanted]);
-            let is_new = sources != [wanted];
-            let cached: Vec<(&[u8], usize)> = schedule
-                .provided()
-                .iter()
-                .filter_map(|&id| Some((cache.get(&digests[id].at(id), chunk)?, id)))
-                .map(|(values, id)| (values, program.value_bytes(id)))
-                .collect();
-            let (mut values, mut rows) = (Vec::new(), Vec::new());
-            let first = chunk * CHUNK;
-            for idx in first..images.end.min(first + CHUNK) {
-                let provided: Vec<&[u8]> = cached
-                    .iter()
-                    .map(|(values, len)| &values[(idx - first) * len..][..*len])
-                    .collect();
-                if schedule.needs_image() {
-                    self.images.image(idx, image);
-                }
-                program.run(&schedule, workspace, image, &provided);
-                let value = program.value(&schedule, workspace, wanted);
-                rows.extend(self.rows(id, which, idx, value, steps[wanted]));
-                if is_new {
-                    values.extend_from_slice(value.bytes());
-                }
-            }
-            Ok((chunk, values, rows))
-        };
+        let chunks = images.start / TOGETHER..images.end.div_ceil(TOGETHER);
         let done = {
-            let cache = self.cache.read().map_err(|_| SearchError::Stopped)?;
-            chunks
-                .into_par_iter()
-                .map_init(
-                    || (Workspace::new(), vec![0.0; program.image_len()]),
-                    |worker, chunk| of_chunk(&cache, worker, chunk),
-                )
-                .collect::<Result<Vec<_>, SearchError>>()?
+            let cache = &*self.cache.read().map_err(|_| SearchError::Stopped)?;
+            let of = (program, digests.as_slice());
+            let job = Job::from_cache(self.graph, of, cache, chunks.clone(), |_| vec![wanted]);
+            let begin = |chunk| Taken { chunk, ..Taken::default() };
+            self.runner.each_chunk(
+                &job,
+                Some(cache),
+                chunks,
+                begin,
+                |taken: &mut Taken, seen| {
+                    let value = seen.value(wanted);
+                    taken.rows.extend(self.rows(id, which, seen.idx, value, steps[wanted]));
+                    if job.schedule(taken.chunk).provided() != [wanted] {
+                        taken.values.extend_from_slice(value.bytes());
+                    }
+                },
+            )?
         };
         let mut all = Vec::new();
         let mut cache = self.cache.write().map_err(|_| SearchError::Stopped)?;
         cache.touch([&key]);
-        for (chunk, values, rows) in done {
+        for Taken { chunk, rows, values } in done {
             all.extend(rows);
-            // A last chunk that is not whole would stand for more images than it has.
-            let is_whole = values.len() == bytes * (self.n - chunk * CHUNK).min(CHUNK);
-            if is_whole && bytes > 0 && cache.make_room(values.len(), |_| false, &[key], 0) {
+            let is_new = !values.is_empty();
+            if is_new && cache.make_room(values.len(), |_| false, &[key], 0) {
                 cache.insert(key, chunk, values.into());
             }
         }
         Ok(all)
     }
 
-    /// The cached values to start from when one node's is wanted for one chunk.
-    fn sources(
-        &self,
-        cache: &Cache,
-        digests: &[Digest],
-        chunk: usize,
-        wanted: NodeId,
-    ) -> Vec<NodeId> {
-        let mut needed = vec![false; self.graph.nodes.len()];
-        needed[wanted] = true;
-        let mut sources = Vec::new();
-        for id in (0..=wanted).rev() {
-            if !needed[id] {
-                continue;
-            }
-            if cache.get(&digests[id].at(id), chunk).is_some() {
-                sources.push(id);
-            } else {
-                self.graph.nodes[id].inputs.iter().for_each(|&input| needed[input] = true);
-            }
-        }
-        sources.reverse();
-        sources
-    }
-
-    fn run_float(&mut self, which: Which, n: usize) -> Result<(), SearchError> {
+    fn run_float(&mut self, runner: &Runner, which: Which, n: usize) -> Result<(), SearchError> {
         let program = Program::float(self.graph, self.kernels);
         let ids: Vec<NodeId> = self.graph.layers().map(|(id, _)| id).collect();
         let mut begin = 0;
         while begin < n {
             // Small: every layer's rows are held at a time.
             let end = n.min(begin + BATCH / 8);
-            let rows = self.float_rows(&program, &ids, which, begin..end)?;
+            let rows = self.float_rows((runner, &program), &ids, which, begin..end)?;
             for (&id, rows) in ids.iter().zip(rows) {
                 let weights = self.graph.nodes[id].op.weights().unwrap_or(&[]);
                 if let Some(layer) = &mut self.layers[id] {
@@ -402,7 +355,7 @@ impl<'a> Calibration<'a> {
     pub(super) fn sample(&self, id: NodeId, plan: &Plan) -> Result<Sample, SearchError> {
         let network = self.integers(plan)?;
         let (node, layer) = (&self.graph.nodes[id], self.layer(id));
-        let images = 0..self.n.min(self.tuning.bias_images);
+        let images = 0..few(&self.tuning, self.n);
         let rows = self.integer_rows(&network, id, Which::Few, images.clone())?;
         let format = plan.layer(&node.name).and_then(|layer| layer.weights);
         let rounded = format.zip(plan.rounded.get(&node.name));
@@ -434,6 +387,11 @@ impl<'a> Calibration<'a> {
     pub(super) fn graph(&self) -> &'a Graph {
         self.graph
     }
+}
+
+/// Of `n` images, those on which biases are corrected: whole chunks.
+fn few(tuning: &Tuning, n: usize) -> usize {
+    n.min(tuning.bias_images.next_multiple_of(TOGETHER))
 }
 
 /// The part of each row that belongs to one group.

@@ -1,15 +1,21 @@
 //! Which calibration images say most about what rounding does to the classes.
 
-use crate::{error::SearchError, evaluate::Images, tuning::Tuning};
+use crate::{
+    error::SearchError,
+    evaluate::{
+        Images,
+        runner::{CHUNK, Job, Runner},
+    },
+    tuning::Tuning,
+};
 use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
 use fixedwise_graph::{
     Graph,
     ops::Softmax,
-    run::{Program, ValueRef, Workspace},
+    run::{Program, ValueRef},
 };
 use fixedwise_kernels::Kernels;
-use rayon::prelude::*;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// `count` of the images, drawn with weights: how far class probabilities `p` move with the logits, the
 /// trace of `diag(p) - p p'`. An image of which the network is certain tells little of what a rounding
@@ -26,23 +32,21 @@ pub fn telling_images(
     tuning: &Tuning,
 ) -> Result<Vec<usize>, SearchError> {
     let program = Program::float(graph, kernels);
-    let schedule = program.schedule(&[], &[graph.output]);
     let is_softmax = graph.nodes[graph.output].op.is::<Softmax>();
-    let of_image = |(workspace, image): &mut (Workspace, Vec<f32>), idx: usize| {
-        if stop.load(Ordering::Relaxed) {
-            return Err(SearchError::Stopped);
-        }
-        images.image(idx, image);
-        program.run(&schedule, workspace, image, &[]);
-        Ok(match program.value(&schedule, workspace, graph.output) {
-            ValueRef::F32(values) => spread(values, is_softmax),
-            ValueRef::Integers(_) => 0.0,
-        })
-    };
-    let weights = (0..images.len())
-        .into_par_iter()
-        .map_init(|| (Workspace::new(), vec![0.0; program.image_len()]), of_image)
-        .collect::<Result<Vec<f64>, SearchError>>()?;
+    let runner = Runner::new(images, images.len(), CHUNK, stop);
+    let weights = runner.each_chunk(
+        &Job::whole(&program, graph.output),
+        None,
+        runner.chunks(),
+        |_| Vec::with_capacity(CHUNK),
+        |weights, seen| {
+            weights.push(match seen.value(graph.output) {
+                ValueRef::F32(values) => spread(values, is_softmax),
+                ValueRef::Integers(_) => 0.0,
+            });
+        },
+    )?;
+    let weights = weights.concat();
     let floor =
         tuning.telling_floor * weights.iter().sum::<f64>() / count_to_f64(weights.len().max(1));
     // The smallest of exponential variables of these rates are a weighted sample without replacement.

@@ -57,7 +57,7 @@ fn statistics(graph: &Graph) -> Statistics {
 fn evaluator(graph: &Graph) -> Evaluator<'_> {
     let kernels = Kernels::best();
     let predictions = Predictions::new(&network(), &Noise, kernels, &GO).unwrap();
-    let options = EvaluatorOptions { cache_bytes: 1 << 20, policy: AccumulatorPolicy::Prove32 };
+    let options = EvaluatorOptions { cache_bytes: 1 << 20, ..EvaluatorOptions::default() };
     Evaluator::new(graph, &Noise, predictions, kernels, &GO, options)
 }
 

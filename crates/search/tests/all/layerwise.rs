@@ -112,7 +112,7 @@ fn run(
     let statistics = calibrate(&graph, &Noise, kernels, &GO, &|_| ()).unwrap();
     let predictions = Predictions::new(&network(), &Noise, kernels, &GO).unwrap();
     let evaluator_options =
-        EvaluatorOptions { cache_bytes: 1 << 20, policy: AccumulatorPolicy::Prove32 };
+        EvaluatorOptions { cache_bytes: 1 << 20, ..EvaluatorOptions::default() };
     let evaluator = Evaluator::new(&graph, &Noise, predictions, kernels, &GO, evaluator_options);
     let mut counted = Counted { evaluator, asked: Vec::new(), stop_after };
     let outcome = strategy(&graph, &statistics, &mut counted, &mut Ignore, options)?;

@@ -7,3 +7,4 @@ mod joint;
 mod layerwise;
 mod objective;
 mod pareto;
+mod shards;

@@ -83,9 +83,10 @@ fn run_with(
     let graph = prepared();
     let kernels = Kernels::best();
     let predictions = Predictions::new(&float(), &Noise, kernels, &GO).unwrap();
-    let options = EvaluatorOptions { cache_bytes: 1 << 20, policy: AccumulatorPolicy::Prove32 };
-    let mut evaluator = Evaluator::new(&graph, &Noise, predictions, kernels, &GO, options)
-        .for_target(target.clone());
+    let target_of = Some(target.clone());
+    let options =
+        EvaluatorOptions { cache_bytes: 1 << 20, target: target_of, ..EvaluatorOptions::default() };
+    let mut evaluator = Evaluator::new(&graph, &Noise, predictions, kernels, &GO, options);
     let mut layerwise = LayerwiseOptions {
         max_loss: MaxLoss::Relative(0.2),
         search: SearchOptions::of(objective),

@@ -64,9 +64,18 @@ fn network() -> Graph {
 }
 
 fn evaluator<'a>(graph: &'a Graph, images: &'a dyn Images) -> Evaluator<'a> {
+    evaluator_for(graph, images, None)
+}
+
+fn evaluator_for<'a>(
+    graph: &'a Graph,
+    images: &'a dyn Images,
+    target: Option<Target>,
+) -> Evaluator<'a> {
     let kernels = Kernels::best();
     let predictions = Predictions::new(graph, images, kernels, &GO).unwrap();
-    Evaluator::new(graph, images, predictions, kernels, &GO, EvaluatorOptions::default())
+    let options = EvaluatorOptions { target, ..EvaluatorOptions::default() };
+    Evaluator::new(graph, images, predictions, kernels, &GO, options)
 }
 
 /// A little of everything.
@@ -99,10 +108,7 @@ fn search_of(
     let (calibration, probe, all) = (Blobs(100), Blobs(64), Blobs(300));
     let looks = CalibrationOptions { tuning: tuning(), ..CalibrationOptions::default() };
     let calibration = Calibration::new(&prepared.graph, &calibration, kernels, &GO, looks).unwrap();
-    let mut oracle = evaluator(graph, &all);
-    if let Some(target) = &options.target {
-        oracle = oracle.for_target(target.clone());
-    }
+    let mut oracle = evaluator_for(graph, &all, options.target.clone());
     let mut glance = evaluator(&prepared.graph, &probe);
     let mut probe = evaluator(&prepared.graph, &probe);
     let tools = Tools {

@@ -1,0 +1,156 @@
+//! Plans measured in parts, by several that share nothing, in any order.
+
+use fixedwise_graph::{Graph, LowerError, Plan, Semantics, Shape, ops::Relu, ops::Window, passes};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{
+    Evaluator, EvaluatorOptions, Images, Local, Measure, Offset, Oracle as _, Part, Predictions,
+    Request, SearchError, Tuning, calibrate,
+    reconstruct::{Calibration, CalibrationOptions},
+    strategies::{
+        FixedOptions, Ignore, Outcome, PlanHead, fixed,
+        pareto::{CostWeights, ParetoOptions, Prepared, Tools, pareto},
+    },
+};
+use fixedwise_testing::{Build, Random};
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+/// Noise of a brightness that differs; a third of it has a label.
+struct Noise(usize);
+
+impl Images for Noise {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn image(&self, idx: usize, out: &mut [f32]) {
+        let mut random = Random::new(u64::try_from(idx).unwrap());
+        let bright = random.float(40.0, 255.0);
+        out.fill_with(|| random.float(0.0, bright).floor());
+    }
+
+    fn label(&self, idx: usize) -> Option<usize> {
+        idx.is_multiple_of(3).then_some(idx % 5)
+    }
+}
+
+fn network() -> Graph {
+    let mut b = Build::new(Shape::new(6, 6, 1), 5);
+    let window = Window { kernel: [3; 2], ..Window::pixel() };
+    let x = b.conv("first", 0, 6, &window, 1);
+    let x = b.push("relu", Relu, vec![x]);
+    let x = b.conv("second", x, 6, &window, 1);
+    let x = b.push("relu2", Relu, vec![x]);
+    let x = b.conv("third", x, 8, &Window { kernel: [2; 2], ..Window::pixel() }, 1);
+    let x = b.push("relu3", Relu, vec![x]);
+    b.gemm("dense", x, 5);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+/// Measures chunk after chunk, the last first, each by another that knows nothing of the others.
+struct Shards<'a>(Vec<Local<'a>>);
+
+impl Measure for Shards<'_> {
+    fn part(&mut self, request: &Request, chunks: Range<usize>) -> Result<Part, SearchError> {
+        let mut joined = Part::default();
+        for chunk in chunks.rev() {
+            let who = chunk * 7 % self.0.len();
+            let part = self.0[who].part(request, chunk..chunk + 1)?;
+            // From either side.
+            joined = if chunk % 2 == 0 { joined.join(part) } else { part.join(joined) };
+        }
+        Ok(joined)
+    }
+
+    fn check(&self, plan: &Plan) -> Result<(), LowerError> {
+        self.0[0].check(plan)
+    }
+}
+
+fn evaluator<'a>(
+    graph: &'a Graph,
+    images: &'a dyn Images,
+    shards: Option<usize>,
+    is_of_values: bool,
+) -> Evaluator<'a> {
+    let kernels = Kernels::best();
+    let predictions = Predictions::new(graph, images, kernels, &GO).unwrap();
+    let predictions = if is_of_values { predictions.of_values() } else { predictions };
+    // Little is cached, so that some of it goes.
+    let options = EvaluatorOptions { cache_bytes: 20_000, ..EvaluatorOptions::default() };
+    let Some(n) = shards else {
+        return Evaluator::new(graph, images, predictions, kernels, &GO, options);
+    };
+    let predictions = Arc::new(predictions);
+    let local =
+        |_| Local::new(graph, images, Arc::clone(&predictions), kernels, &GO, options.clone());
+    let all = (0..n).map(local).collect();
+    Evaluator::over(graph, Arc::clone(&predictions), Box::new(Shards(all)))
+}
+
+#[test]
+fn parts_join_to_the_same_bits_whoever_measures_them() {
+    let graph = network();
+    let images = Noise(300);
+    let statistics = calibrate(&graph, &images, Kernels::best(), &GO, &|_| ()).unwrap();
+    for is_of_values in [false, true] {
+        let mut whole = evaluator(&graph, &images, None, is_of_values);
+        for shards in [1, 3, 5] {
+            let mut parts = evaluator(&graph, &images, Some(shards), is_of_values);
+            for bits in [2, 3, 5, 8] {
+                let head = PlanHead::INTEGER;
+                let options = FixedOptions { head, bits, offset: Offset::LeastError };
+                let plan = fixed::plan(&graph, &statistics, &options).unwrap();
+                let focus = Some(usize::from(bits) % graph.nodes.len());
+                let [a, b] = [&mut whole, &mut parts].map(|e| e.divergence(&plan, focus).unwrap());
+                assert_eq!(a.to_bits(), b.to_bits(), "{shards} shards, {bits} bits");
+                assert!(a > 0.0);
+                assert_eq!(whole.outputs(&plan), parts.outputs(&plan));
+                let [a, b] = [&mut whole, &mut parts]
+                    .map(|evaluator| evaluator.evaluate_first(&plan, 100).unwrap().score);
+                assert_eq!(a, b);
+                assert_eq!(a.n, 112, "whole chunks");
+                let at_least = Some(whole.float_score().1);
+                let [a, b] = [&mut whole, &mut parts]
+                    .map(|evaluator| evaluator.evaluate(&plan, focus, at_least).unwrap().score);
+                assert_eq!(a, b);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_search_ends_with_the_same_plan_whoever_measures() {
+    let graph = network();
+    let (calibration, probe, search) = (Noise(64), Noise(64), Noise(200));
+    let statistics = calibrate(&graph, &calibration, Kernels::best(), &GO, &|_| ()).unwrap();
+    let prepared = Prepared::new(&graph, &statistics);
+    let tuning = Tuning { calibration_positions: 1024, exchanges: 3, ..Tuning::default() };
+    let cost = CostWeights { memory: 1.0, ..CostWeights::default() };
+    let options = ParetoOptions {
+        max_loss: fixedwise_search::MaxLoss::Relative(0.05),
+        tuning: tuning.clone(),
+        ..ParetoOptions::new(PlanHead::INTEGER, cost)
+    };
+    let of = |shards: Option<usize>| -> Outcome {
+        let looks = CalibrationOptions { tuning: tuning.clone(), ..CalibrationOptions::default() };
+        let kernels = Kernels::best();
+        let calibration = Calibration::new(&graph, &calibration, kernels, &GO, looks).unwrap();
+        let tools = Tools {
+            prepared: &prepared,
+            calibration: &calibration,
+            probe: &mut evaluator(&graph, &probe, shards, false),
+            glance: &mut evaluator(&graph, &probe, shards, false),
+            oracle: &mut evaluator(&graph, &search, shards, false),
+        };
+        pareto(tools, &mut Ignore, &options).unwrap()
+    };
+    let whole = of(None);
+    assert!(whole.front.len() > 3, "{:?}", whole.front);
+    assert_eq!(of(Some(2)), whole);
+    assert_eq!(of(Some(3)), whole);
+}
