@@ -72,6 +72,7 @@ pub enum Activation {
 
 impl Activation {
     /// The activation's value at `x`.
+    #[inline]
     pub fn apply(self, x: f32) -> f32 {
         match self {
             Self::None => x,

@@ -4,11 +4,14 @@ use super::moments::{Calibration, Sample};
 use crate::{error::SearchError, statistics::format_no_clip};
 use fixedwise_fixed::{
     Format, Range,
-    convert::{count_to_f64, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i8},
+    convert::{count_to_f64, f64_to_f32, f64_to_i64, i64_to_f64, round_within, saturating_i8},
 };
 use fixedwise_graph::{Activation, NodeId, Plan, Rounded};
 use rayon::prelude::*;
 use std::sync::Arc;
+
+/// Shifts that are tried in one pass.
+const LANES: usize = 8;
 
 /// Corrects the bias of a layer whose integer weights the plan holds: the mean of each output channel is
 /// the float network's again, but for a shift within half a step of the result's format at which its
@@ -55,8 +58,8 @@ fn mean_missing(sample: &Sample) -> Vec<f64> {
 }
 
 /// Moves each channel's bias, by at most half a step of the result, to where the errors of the result
-/// vary least, of so many shifts to either side: a value that many places share, such as that of a plain background, comes to lie on a
-/// step, and what it is off by is the same everywhere.
+/// vary least, of so many shifts to either side: a value that many places share, such as that of a plain
+/// background, comes to lie on a step, and what it is off by is the same everywhere.
 fn settle(
     correction: &mut [f64],
     format: Format,
@@ -66,6 +69,7 @@ fn settle(
 ) {
     let step = f64_to_f32(format.resolution());
     let [min, max] = [format.min(), format.max()].map(|end| f64_to_f32(i64_to_f64(end)));
+    let shifts = shifts_around(f64::from(step), shifts);
     correction.par_iter_mut().enumerate().for_each(|(channel, correction)| {
         let of_channel = |values: &[f32]| -> Vec<f32> {
             values.iter().skip(channel).step_by(sample.channels).copied().collect()
@@ -76,29 +80,39 @@ fn settle(
             .zip(&biases)
             .map(|(y, b)| activation.apply(y + b))
             .collect();
-        let variance = |shift: f64| {
-            let more = f64_to_f32(*correction + shift);
-            let (mut sum, mut squares) = (0.0_f64, 0.0_f64);
-            for ((y, b), float) in sums.iter().zip(&biases).zip(&float) {
-                let result = activation.apply(y + b + more);
-                let error = f64::from((result / step).round().clamp(min, max) * step - float);
-                sum += error;
-                squares += error * error;
+        let n = count_to_f64(sums.len().max(1));
+        let mut best: Option<(f64, f64)> = None;
+        for shifts in shifts.chunks(LANES) {
+            let mut more = [0.0; LANES];
+            for (more, shift) in more.iter_mut().zip(shifts) {
+                *more = f64_to_f32(*correction + shift);
             }
-            squares - sum * sum / count_to_f64(sums.len().max(1))
-        };
-        let mut best = (variance(0.0), 0.0);
-        for i in 1..=shifts {
-            let shift = f64::from(i) / f64::from(2 * shifts) * f64::from(step);
-            for shift in [shift, -shift] {
-                let variance = variance(shift);
-                if variance < best.0 {
-                    best = (variance, shift);
+            let (mut sum, mut squares) = ([0.0_f64; LANES], [0.0_f64; LANES]);
+            for ((y, b), float) in sums.iter().zip(&biases).zip(&float) {
+                for i in 0..LANES {
+                    let result = activation.apply(y + b + more[i]);
+                    let rounded = round_within((result / step).clamp(min, max));
+                    let error = f64::from(rounded * step - float);
+                    sum[i] += error;
+                    squares[i] += error * error;
+                }
+            }
+            for (i, &shift) in shifts.iter().enumerate() {
+                let variance = squares[i] - sum[i] * sum[i] / n;
+                if best.is_none_or(|best| variance < best.0) {
+                    best = Some((variance, shift));
                 }
             }
         }
-        *correction += best.1;
+        *correction += best.map_or(0.0, |best| best.1);
     });
+}
+
+/// The shifts that are tried, none first, then the smallest to either side.
+fn shifts_around(step: f64, each_side: i8) -> Vec<f64> {
+    let of_step = |i: i8| f64::from(i) / f64::from(2 * each_side) * step;
+    let pairs = (1..=each_side).flat_map(|i| [of_step(i), -of_step(i)]);
+    std::iter::once(0.0).chain(pairs).collect()
 }
 
 /// The narrowest format that clips none of `bias` and whose rounding adds at most `noise` to the mean

@@ -9,7 +9,7 @@ use super::{linear::Factor, moments::Moments, options::RoundingOptions, patches:
 use crate::{statistics::format_no_clip, tuning::Tuning};
 use fixedwise_fixed::{
     Format,
-    convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i16},
+    convert::{count_to_f64, exp2, f32_to_i16, f64_to_f32, i64_to_f64, round_ties_even_within},
 };
 use rayon::prelude::*;
 
@@ -210,6 +210,7 @@ impl Group {
         let mut asked = vec![[0.0_f32; CHANNELS]; depth];
         let mut channels = vec![Channel { weights: vec![0; depth], error: 0.0 }; n];
         let mut errors = [[0.0_f32; CHANNELS]; PLACES];
+        let mut error = [0.0_f64; CHANNELS];
         for to in (1..=depth).rev().step_by(PLACES) {
             let from = to.saturating_sub(PLACES);
             for place in (from..to).rev() {
@@ -218,14 +219,17 @@ impl Group {
                 let weights = &self.weights[place * outputs..][block.clone()];
                 let (before, here) = asked.split_at_mut(place);
                 let errors = &mut errors[place - from];
-                for (o, channel) in channels.iter_mut().enumerate() {
+                let mut integers = [0.0_f32; CHANNELS];
+                for o in 0..n {
                     let wanted = weights[o] + here[0][o] / pivot;
-                    let integer = (wanted * scale).round_ties_even().clamp(min, max);
+                    let integer = round_ties_even_within((wanted * scale).clamp(min, max));
                     let rest = f64::from((wanted - integer * step) * pivot);
-                    channel.error += rest * rest;
+                    error[o] += rest * rest;
                     errors[o] = weights[o] - integer * step;
-                    channel.weights[self.order[place]] =
-                        saturating_i16(f64_to_i64(f64::from(integer)));
+                    integers[o] = integer;
+                }
+                for (channel, &integer) in channels.iter_mut().zip(&integers) {
+                    channel.weights[self.order[place]] = f32_to_i16(integer);
                 }
                 for (asked, &factor) in before[from..].iter_mut().zip(&row[from..]) {
                     asked.iter_mut().zip(&*errors).for_each(|(asked, &e)| *asked += factor * e);
@@ -241,6 +245,7 @@ impl Group {
                 *asked = sums;
             }
         }
+        channels.iter_mut().zip(error).for_each(|(channel, error)| channel.error = error);
         channels
     }
 }
