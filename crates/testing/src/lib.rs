@@ -5,6 +5,7 @@
 mod build;
 mod emitted;
 mod emulator;
+mod mean;
 mod models;
 mod random;
 mod run;
@@ -13,6 +14,7 @@ mod shared;
 pub use build::{Build, window};
 pub use emitted::Emitted;
 pub use emulator::{CProgram, CRun, CSections, CSize, Core, compile_c, compile_c_by_clang};
+pub use mean::{FixedMean, Mean};
 pub use models::{by_channel, fashion_images, integers_of, raw_pixel_network, resnet8};
 pub use random::Random;
 pub use run::{assert_close, run_fixed, run_fixed_on, run_float};

@@ -10,6 +10,7 @@ mod integers;
 mod keras;
 mod onnx_node;
 mod onnxruntime;
+mod operator;
 mod passes;
 mod published_costs;
 mod targets;
