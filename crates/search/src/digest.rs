@@ -2,7 +2,7 @@
 
 use fixedwise_fixed::{Format, Range, Rounding};
 use fixedwise_graph::{Graph, NodeId, Plan, Quantizer, Rounded, Semantics};
-use std::fmt;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// 128 bits of FNV-1a: the same in every build, so that a journal outlives its process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,23 +43,42 @@ impl Digest {
         self.bytes(&[range, bits, frac.cast_unsigned()])
     }
 
-    fn rounded(mut self, rounded: &Rounded) -> Self {
-        for w in &rounded.weights {
-            self = self.bytes(&w.to_le_bytes());
-        }
+    /// Extended by integers, eight at a time.
+    fn integers(self, integers: &[i16]) -> Self {
+        let word = |integers: &[i16]| {
+            integers.iter().fold(0_u128, |word, &w| word << 16 | u128::from(w.cast_unsigned()))
+        };
+        let add = |hash: u128, integers: &[i16]| {
+            let hash = (hash ^ word(integers)).wrapping_mul(Self::PRIME);
+            // A product moves differences up only.
+            hash ^ hash >> 67
+        };
+        Self(integers.chunks(8).fold(self.0, add)).bytes(&integers.len().to_le_bytes())
+    }
+
+    fn of_rounded(rounded: &Rounded) -> Self {
+        let mut digest = Self::new().integers(&rounded.weights);
         for (s, b) in rounded.scales.iter().zip(&rounded.bias) {
-            self = self.bytes(&s.to_bits().to_le_bytes()).bytes(&b.to_bits().to_le_bytes());
+            digest = digest.bytes(&s.to_bits().to_le_bytes()).bytes(&b.to_bits().to_le_bytes());
         }
         if rounded.is_by_channel() {
-            self = self.bytes(&rounded.coarser);
+            digest = digest.bytes(&rounded.coarser);
         }
-        self
+        digest
     }
 
     /// For every node, a digest of all that the plan says about it and about what it depends on.
     ///
     /// Equal digests of a node mean equal values, for the same graph and images.
     pub fn of_nodes(graph: &Graph, plan: &Plan) -> Vec<Self> {
+        Self::of_nodes_by(graph, plan, |rounded| Self::of_rounded(rounded))
+    }
+
+    fn of_nodes_by(
+        graph: &Graph,
+        plan: &Plan,
+        mut of_rounded: impl FnMut(&Arc<Rounded>) -> Self,
+    ) -> Vec<Self> {
         let integer = plan.semantics == Semantics::Integer;
         let head = match (plan.semantics, plan.rounding) {
             (Semantics::Simulated, _) => 0,
@@ -78,7 +97,7 @@ impl Digest {
                         digest.format(layer.weights).format(layer.bias).format(layer.activation);
                 }
                 if let Some(rounded) = plan.rounded.get(&node.name) {
-                    digest = digest.rounded(rounded);
+                    digest = digest.join(of_rounded(rounded));
                 }
             } else if integer {
                 digest = digest.format(plan.others.get(&node.name).copied());
@@ -101,6 +120,25 @@ impl Digest {
     /// The node's own place in a map, with its digest.
     pub(crate) fn at(self, node: NodeId) -> (NodeId, Self) {
         (node, self)
+    }
+}
+
+/// Digests of one plan after the other: integers that they share are hashed once.
+#[derive(Debug, Default)]
+pub(crate) struct Digester {
+    /// By where they lie, integers that a plan still holds.
+    known: BTreeMap<usize, (Arc<Rounded>, Digest)>,
+}
+
+impl Digester {
+    /// As [`Digest::of_nodes`].
+    pub(crate) fn of_nodes(&mut self, graph: &Graph, plan: &Plan) -> Vec<Digest> {
+        self.known.retain(|_, (rounded, _)| Arc::strong_count(rounded) > 1);
+        Digest::of_nodes_by(graph, plan, |rounded| {
+            // What is kept here is neither written nor gone, so that no other comes to lie there.
+            let new = || (Arc::clone(rounded), Digest::of_rounded(rounded));
+            self.known.entry(Arc::as_ptr(rounded).addr()).or_insert_with(new).1
+        })
     }
 }
 
@@ -146,6 +184,24 @@ mod tests {
         assert_eq!(Digest::parse(&digest.to_string()), Some(digest));
         assert_eq!(Digest::parse("12"), None);
         assert_ne!(digest, Digest::new().bytes(b"con"));
+    }
+
+    #[test]
+    fn every_integer_counts_wherever_it_stands() {
+        let all: Vec<i16> = (0..21).map(|i| i * 37 - 300).collect();
+        let mut seen = std::collections::BTreeSet::from([Digest::new().integers(&all)]);
+        // Two places at a time, the highest of a word too.
+        for i in 0..all.len() {
+            for j in 0..i {
+                for change in [1, -1, 2, i16::MIN] {
+                    let mut changed = all.clone();
+                    changed[i] = changed[i].wrapping_add(change);
+                    changed[j] = changed[j].wrapping_sub(change);
+                    assert!(seen.insert(Digest::new().integers(&changed)), "{i} {j} {change}");
+                }
+            }
+        }
+        assert_ne!(Digest::new().integers(&[0]), Digest::new().integers(&[0, 0]));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use fixedwise_fixed::{
     shift_round,
 };
 use fixedwise_kernels::Accumulate;
+use std::sync::Arc;
 
 /// Widest weights and signed activations.
 pub(super) const MAX_BITS: u8 = Target::MAX_BITS;
@@ -44,7 +45,7 @@ pub struct LowerContext<'a> {
     /// What the plan says of it, where it is a layer.
     pub(super) layer: Option<&'a LayerPlan>,
     /// The plan's own integers of its weights.
-    pub(super) rounded: Option<&'a Rounded>,
+    pub(super) rounded: Option<&'a Arc<Rounded>>,
     /// How its requantization rounds.
     pub(super) rounding: Rounding,
     /// What happens to sums that are not proved.
@@ -61,7 +62,42 @@ pub struct LowerContext<'a> {
     pub output: Format,
 }
 
+/// What plans decide of one node of a graph for a target: its integers depend on nothing else.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    layer: Option<LayerPlan>,
+    rounded: Option<Arc<Rounded>>,
+    rounding: Rounding,
+    policy: AccumulatorPolicy,
+    formats: Vec<Format>,
+    output: Format,
+}
+
 impl LowerContext<'_> {
+    /// All of this that plans decide.
+    pub(crate) fn decided(&self) -> Decided {
+        Decided {
+            layer: self.layer.cloned(),
+            rounded: self.rounded.cloned(),
+            rounding: self.rounding,
+            policy: self.policy,
+            formats: self.formats.clone(),
+            output: self.output,
+        }
+    }
+
+    /// Whether a plan decided the same.
+    pub(crate) fn is_of(&self, decided: &Decided) -> bool {
+        let same = |(a, b): (&Arc<Rounded>, &Arc<Rounded>)| Arc::ptr_eq(a, b) || a == b;
+        self.layer == decided.layer.as_ref()
+            && self.rounding == decided.rounding
+            && self.policy == decided.policy
+            && self.formats == decided.formats
+            && self.output == decided.output
+            && self.rounded.is_some() == decided.rounded.is_some()
+            && self.rounded.zip(decided.rounded.as_ref()).is_none_or(same)
+    }
+
     /// The error for an operator of that name without integer form here.
     pub fn not_legal(&self, op: &'static str, help: &'static str) -> LowerError {
         LowerError::NotLegal { node: self.node.to_owned(), op, help }

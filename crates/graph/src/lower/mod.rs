@@ -4,6 +4,7 @@ mod context;
 mod formats;
 mod requantization;
 
+pub(crate) use context::Decided;
 pub use context::{AccumulatorPolicy, LowerContext};
 pub(crate) use formats::check_names;
 pub use formats::output_formats;
@@ -13,6 +14,7 @@ pub(crate) use requantization::{LEAKY_ALPHA, element};
 use crate::{
     error::LowerError,
     fixed_graph::{FixedGraph, FixedNode},
+    fixed_operator::FixedOp,
     graph::{Graph, NodeId},
     plan::Plan,
     target::Target,
@@ -28,8 +30,7 @@ pub fn lower(
     plan: &Plan,
     policy: AccumulatorPolicy,
 ) -> Result<FixedGraph, LowerError> {
-    let formats = output_formats(graph, plan)?;
-    lower_nodes(graph, plan, policy, &formats, None)
+    lower_by(graph, plan, policy, None, |id, context| graph.nodes[id].op.lower(&context))
 }
 
 /// As [`lower`], for a target: its accumulators are what must be proved, and its rules must be kept.
@@ -42,10 +43,41 @@ pub fn lower_for(
     policy: AccumulatorPolicy,
     target: &Target,
 ) -> Result<FixedGraph, LowerError> {
+    lower_by(graph, plan, policy, Some(target), |id, context| graph.nodes[id].op.lower(&context))
+}
+
+/// The integer network of a graph, where `lower_node` makes each operation, or has it already.
+///
+/// # Errors
+/// As [`lower`] and, with a target, [`lower_for`].
+pub(crate) fn lower_by(
+    graph: &Graph,
+    plan: &Plan,
+    policy: AccumulatorPolicy,
+    target: Option<&Target>,
+    mut lower_node: impl FnMut(NodeId, LowerContext) -> Result<FixedOp, LowerError>,
+) -> Result<FixedGraph, LowerError> {
     let formats = output_formats(graph, plan)?;
-    check(target, graph, plan, &formats)
-        .and_then(|()| lower_nodes(graph, plan, policy, &formats, Some(target)))
-        .map_err(|error| target.refusal(error))
+    let lower_node = |id: NodeId| {
+        let node = &graph.nodes[id];
+        let op = lower_node(id, context(graph, id, plan, policy, &formats, target))?;
+        Ok(FixedNode {
+            name: node.name.clone(),
+            accumulator_bits: op.accumulator_bits(),
+            op,
+            inputs: node.inputs.clone(),
+            shape: node.shape,
+            format: formats[id],
+        })
+    };
+    let nodes = || (0..graph.nodes.len()).map(lower_node).collect::<Result<_, LowerError>>();
+    let nodes = match target {
+        None => nodes(),
+        Some(target) => check(target, graph, plan, &formats)
+            .and_then(|()| nodes())
+            .map_err(|error| target.refusal(error)),
+    };
+    Ok(FixedGraph { name: graph.name.clone(), nodes: nodes?, output: graph.output })
 }
 
 /// Refuses a plan whose formats or rounding a target has no form of; `formats` are those of the nodes'
@@ -69,29 +101,6 @@ fn check(
     Ok(())
 }
 
-fn lower_nodes(
-    graph: &Graph,
-    plan: &Plan,
-    policy: AccumulatorPolicy,
-    formats: &[Format],
-    target: Option<&Target>,
-) -> Result<FixedGraph, LowerError> {
-    let lower_node = |id: NodeId| {
-        let node = &graph.nodes[id];
-        let op = node.op.lower(&context(graph, id, plan, policy, formats, target))?;
-        Ok(FixedNode {
-            name: node.name.clone(),
-            accumulator_bits: op.accumulator_bits(),
-            op,
-            inputs: node.inputs.clone(),
-            shape: node.shape,
-            format: formats[id],
-        })
-    };
-    let nodes = (0..graph.nodes.len()).map(lower_node).collect::<Result<_, LowerError>>()?;
-    Ok(FixedGraph { name: graph.name.clone(), nodes, output: graph.output })
-}
-
 /// What the integers of one node depend on; `formats` are those of all nodes' values.
 fn context<'a>(
     graph: &'a Graph,
@@ -106,7 +115,7 @@ fn context<'a>(
         node: &node.name,
         activation: node.activation,
         layer: plan.layer(&node.name),
-        rounded: plan.rounded.get(&node.name).map(|rounded| &**rounded),
+        rounded: plan.rounded.get(&node.name),
         rounding: plan.rounding,
         policy,
         target,

@@ -3,7 +3,9 @@
 mod buffers;
 mod program;
 mod schedule;
+mod step_cache;
 
 pub use buffers::{ValueRef, Workspace};
 pub use program::Program;
 pub use schedule::Schedule;
+pub use step_cache::StepCache;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::LowerError,
-    fixed_graph::FixedGraph,
+    fixed_graph::{FixedGraph, FixedNode},
     fixed_operator::FixedStep,
     graph::{Graph, NodeId},
     lower::{check_names, element},
@@ -90,15 +90,24 @@ impl Program {
 
     /// The integer network.
     pub fn fixed(fixed: &FixedGraph, kernels: &'static Kernels) -> Self {
-        let step = |node: &crate::FixedNode| {
-            if node.inputs.is_empty() {
-                return Step::Quantize(node.format);
-            }
+        Self::of_steps(fixed, |id| {
+            let node = &fixed.nodes[id];
             let inputs: Vec<Shape> = node.inputs.iter().map(|&i| fixed.nodes[i].shape).collect();
-            Step::Fixed(node.op.prepare(&inputs, node.shape, kernels))
+            node.op.prepare(&inputs, node.shape, kernels)
+        })
+    }
+
+    /// The integer network of steps that are ready, or are made now.
+    pub(super) fn of_steps(fixed: &FixedGraph, mut ready: impl FnMut(NodeId) -> FixedStep) -> Self {
+        let step = |(id, node): (NodeId, &FixedNode)| {
+            if node.inputs.is_empty() {
+                Step::Quantize(node.format)
+            } else {
+                Step::Fixed(ready(id))
+            }
         };
         Self {
-            steps: fixed.nodes.iter().map(step).collect(),
+            steps: fixed.nodes.iter().enumerate().map(step).collect(),
             inputs: fixed.nodes.iter().map(|node| node.inputs.clone()).collect(),
             shapes: fixed.nodes.iter().map(|node| node.shape).collect(),
             kinds: fixed.nodes.iter().map(|node| Kind::Integer(element(node.format))).collect(),

@@ -5,7 +5,11 @@ use super::{
     oracle::{Evaluation, JournalEntry, Oracle},
     predictions::Predictions,
 };
-use crate::{digest::Digest, error::SearchError, score::Score};
+use crate::{
+    digest::{Digest, Digester},
+    error::SearchError,
+    score::Score,
+};
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
 use fixedwise_graph::{Graph, LowerError, NodeId, Plan};
 use fixedwise_kernels::Kernels;
@@ -25,6 +29,7 @@ pub struct Evaluator<'a> {
     graph: &'a Graph,
     predictions: Arc<Predictions>,
     measure: Box<dyn Measure + 'a>,
+    digester: Digester,
     /// By plan and images, those that decide soonest first.
     known: BTreeMap<Digest, BTreeMap<usize, Score>>,
     evaluations: u64,
@@ -66,6 +71,7 @@ impl<'a> Evaluator<'a> {
             graph,
             predictions,
             measure,
+            digester: Digester::default(),
             known: BTreeMap::new(),
             evaluations: 0,
             images_evaluated: 0,
@@ -118,6 +124,10 @@ impl<'a> Evaluator<'a> {
     /// What the float network says.
     pub fn predictions(&self) -> &Predictions {
         &self.predictions
+    }
+
+    fn digest(&mut self, plan: &Plan) -> Digest {
+        self.digester.of_nodes(self.graph, plan)[self.graph.output]
     }
 
     fn learn(&mut self, digest: Digest, score: Score) {
@@ -207,7 +217,7 @@ impl Oracle for Evaluator<'_> {
         focus: Option<NodeId>,
         at_least: Option<usize>,
     ) -> Result<Evaluation, SearchError> {
-        let digest = Digest::of_plan(self.graph, plan);
+        let digest = self.digest(plan);
         if let Some(evaluation) = self.recall(digest, at_least) {
             return Ok(evaluation);
         }
@@ -224,7 +234,7 @@ impl Oracle for Evaluator<'_> {
         let all = self.predictions.len();
         // Chunks are whole, and what was known before is passed by where it is of other images.
         let images = if images < all { images.next_multiple_of(Part::CHUNK).min(all) } else { all };
-        let digest = Digest::of_plan(self.graph, plan);
+        let digest = self.digest(plan);
         let known = self.furthest(digest, images);
         if let Some(score) = known.filter(|score| score.n == images) {
             return Ok(Evaluation { score, is_complete: images == all, digest, is_new: false });

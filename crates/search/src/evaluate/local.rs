@@ -7,11 +7,14 @@ use super::{
     predictions::Predictions,
     runner::{CHUNK, Job, Runner, Seen},
 };
-use crate::{digest::Digest, error::SearchError};
+use crate::{
+    digest::{Digest, Digester},
+    error::SearchError,
+};
 use fixedwise_fixed::convert::{count_to_u64, exp2};
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Semantics, Target, lower,
-    lower_for, run::Program,
+    AccumulatorPolicy, Graph, LowerError, NodeId, Plan, Semantics, Target,
+    run::{Program, StepCache},
 };
 use fixedwise_kernels::Kernels;
 use std::{
@@ -47,7 +50,8 @@ pub struct Local<'a> {
     graph: &'a Graph,
     kernels: &'static Kernels,
     policy: AccumulatorPolicy,
-    target: Option<Target>,
+    steps: StepCache<'a>,
+    digester: Digester,
     predictions: Arc<Predictions>,
     runner: Runner<'a>,
     consumers: Vec<Vec<NodeId>>,
@@ -85,29 +89,32 @@ impl<'a> Local<'a> {
         let runner = Runner::in_order(images, predictions.order(), CHUNK, stop);
         let cache = Cache::new(runner.chunks().end, cache_bytes);
         let consumers = graph.consumers();
-        let latest = None;
-        Self { graph, kernels, policy, target, predictions, runner, consumers, cache, latest }
-    }
-
-    fn lower(&self, plan: &Plan, policy: AccumulatorPolicy) -> Result<FixedGraph, LowerError> {
-        match &self.target {
-            None => lower(self.graph, plan, policy),
-            Some(target) => lower_for(self.graph, plan, policy, target),
+        let steps = StepCache::new(graph, target, kernels);
+        Self {
+            graph,
+            kernels,
+            policy,
+            steps,
+            digester: Digester::default(),
+            predictions,
+            runner,
+            consumers,
+            cache,
+            latest: None,
         }
     }
 
     /// What runs a plan.
     fn ready(&mut self, plan: &Plan) -> Result<Ready, LowerError> {
-        let digests = Digest::of_nodes(self.graph, plan);
+        let digests = self.digester.of_nodes(self.graph, plan);
         let is_it = |ready: &Ready| ready.digests == digests;
         if let Some(ready) = self.latest.take().filter(is_it) {
             return Ok(ready);
         }
         let (program, step) = match plan.semantics {
             Semantics::Integer => {
-                let fixed = self.lower(plan, self.policy)?;
-                let step = exp2(-i32::from(fixed.nodes[fixed.output].format.frac));
-                (Program::fixed(&fixed, self.kernels), step)
+                let (fixed, program) = self.steps.program(plan, self.policy)?;
+                (program, exp2(-i32::from(fixed.nodes[fixed.output].format.frac)))
             }
             Semantics::Simulated => (Program::simulated(self.graph, plan, self.kernels)?, 1.0),
         };
@@ -247,7 +254,7 @@ impl Measure for Local<'_> {
 
     fn check(&self, plan: &Plan) -> Result<(), LowerError> {
         match plan.semantics {
-            Semantics::Integer => self.lower(plan, AccumulatorPolicy::Prove32).map(|_| ()),
+            Semantics::Integer => self.steps.lower(plan, AccumulatorPolicy::Prove32).map(|_| ()),
             Semantics::Simulated => Ok(()),
         }
     }

@@ -5,7 +5,7 @@
 
 use super::{linear, patches::Patches};
 use crate::{
-    digest::Digest,
+    digest::{Digest, Digester},
     error::SearchError,
     evaluate::{
         Images,
@@ -16,14 +16,14 @@ use crate::{
 };
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedNode, Graph, NodeId, Plan, lower,
-    run::{Program, ValueRef},
+    AccumulatorPolicy, FixedNode, Graph, NodeId, Plan,
+    run::{Program, StepCache, ValueRef},
 };
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
 use std::{
     ops::Range,
-    sync::{RwLock, atomic::AtomicBool},
+    sync::{Mutex, RwLock, atomic::AtomicBool},
 };
 
 /// What a calibration looks at, and how much memory it may take.
@@ -46,6 +46,8 @@ impl Default for CalibrationOptions {
 pub struct Calibration<'a> {
     graph: &'a Graph,
     kernels: &'static Kernels,
+    steps: StepCache<'a>,
+    digester: Mutex<Digester>,
     tuning: Tuning,
     /// Runs the images that are used.
     runner: Runner<'a>,
@@ -179,7 +181,17 @@ impl<'a> Calibration<'a> {
         let runner = Runner::new(images, n, TOGETHER, stop);
         let cache = RwLock::new(Cache::new(runner.chunks().end, cache_bytes));
         let few = few(&tuning, n);
-        let mut calibration = Self { graph, kernels, tuning, runner, n, layers, cache };
+        let mut calibration = Self {
+            graph,
+            kernels,
+            steps: StepCache::new(graph, None, kernels),
+            digester: Mutex::default(),
+            tuning,
+            runner,
+            n,
+            layers,
+            cache,
+        };
         // One image at a time: every layer's rows are held at once.
         let single = Runner::new(images, n, 1, stop);
         calibration.run_float(&single, Which::All, n)?;
@@ -303,12 +315,13 @@ impl<'a> Calibration<'a> {
 
     /// The integer network of a plan.
     fn integers(&self, plan: &Plan) -> Result<Integers, SearchError> {
-        let fixed = lower(self.graph, plan, AccumulatorPolicy::Widen)?;
+        let (fixed, program) = self.steps.program(plan, AccumulatorPolicy::Widen)?;
         let step = |node: &FixedNode| f64_to_f32(node.format.resolution());
+        let mut digester = self.digester.lock().map_err(|_| SearchError::Stopped)?;
         Ok(Integers {
-            program: Program::fixed(&fixed, self.kernels),
+            program,
             steps: fixed.nodes.iter().map(step).collect(),
-            digests: Digest::of_nodes(self.graph, plan),
+            digests: digester.of_nodes(self.graph, plan),
         })
     }
 

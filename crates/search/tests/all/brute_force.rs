@@ -2,7 +2,7 @@
 
 use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, LowerError, Plan, Quantizer, Semantics, Shape,
+    Graph, LowerError, Plan, Quantizer, Semantics, Shape,
     ops::{Relu, Window},
     passes,
 };

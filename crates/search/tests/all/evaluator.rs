@@ -2,10 +2,10 @@
 
 use fixedwise_fixed::{Format, Range, convert::f64_to_f32};
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, NodeId, Plan, Semantics, Shape, lower,
+    AccumulatorPolicy, Graph, NodeId, Plan, Rounded, Semantics, Shape, lower,
     ops::{Add, Concat, GlobalMaxPool, Relu, Window},
     passes,
-    run::{Program, Workspace},
+    run::{Program, StepCache, Workspace},
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
@@ -15,7 +15,7 @@ use fixedwise_search::{
 };
 use fixedwise_testing::{Build, Random};
 use proptest::prelude::*;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, atomic::AtomicBool};
 
 static GO: AtomicBool = AtomicBool::new(false);
 static STOP: AtomicBool = AtomicBool::new(true);
@@ -184,6 +184,40 @@ proptest! {
                 Err(error) => return Err(TestCaseError::fail(error.to_string())),
             }
             prop_assert!(cached.cached_bytes() <= cache_bytes);
+        }
+    }
+}
+
+#[test]
+fn plans_that_share_operations_are_lowered_as_alone() {
+    let graph = network();
+    let (images, statistics) = (images(&graph, 20), statistics(&graph));
+    let tensors = tensors(&graph, Semantics::Integer);
+    let plan = plan(&graph, &statistics, Semantics::Integer, 6);
+    let steps = StepCache::new(&graph, None, Kernels::best());
+    let mut evaluator = evaluator(&graph, &images, 1 << 20);
+    // Here and there, and back again; integers of the plan's own last.
+    let mut plans = vec![plan.clone()];
+    for tensor in &tensors {
+        let mut changed = plan.clone();
+        let format = tensor.of(&plan).unwrap();
+        tensor.set(&mut changed, Some(Format { bits: format.bits - 1, ..format }));
+        plans.extend([changed, plan.clone()]);
+    }
+    let mut own = plan.clone();
+    let weights = vec![3; graph.nodes[graph.find("left").unwrap()].op.weights().unwrap().len()];
+    let (scales, bias) = (vec![1.0; 4], vec![0.0; 4]);
+    let rounded = Rounded { weights, scales, bias, coarser: vec![] };
+    own.rounded.insert("left".to_owned(), Arc::new(rounded.clone()));
+    let mut other = own.clone();
+    other.rounded.insert("left".to_owned(), Arc::new(Rounded { bias: vec![9.0; 4], ..rounded }));
+    plans.extend([own.clone(), other, own]);
+    for policy in [AccumulatorPolicy::Widen, AccumulatorPolicy::Prove32] {
+        for plan in &plans {
+            let (fixed, _) = steps.program(plan, policy).unwrap();
+            assert_eq!(fixed, lower(&graph, plan, policy).unwrap());
+            let got = Score { expected: 0, ..evaluator.evaluate(plan, None, None).unwrap().score };
+            assert_eq!(got, direct(&graph, &images, plan));
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use fixedwise_fixed::Format;
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, LowerError, NodeId, Plan, Semantics, Shape,
+    Graph, LowerError, NodeId, Plan, Semantics, Shape,
     ops::{Relu, Window},
     passes,
 };
