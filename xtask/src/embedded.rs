@@ -1,10 +1,12 @@
-//! Compilers and emulators of microcontrollers, for the tests of generated C.
+//! Compilers and emulators, for the tests of generated C.
 
 use std::process::{Command, Stdio};
 
 /// What the tests run, and the Debian package that has it.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 9] = [
     ("cc", "gcc"),
+    ("g++", "g++"),
+    ("make", "make"),
     ("clang", "clang"),
     ("timeout", "coreutils"),
     ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),

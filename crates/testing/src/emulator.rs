@@ -3,12 +3,12 @@
 //! A program's `main` reads and writes through `device.h` (in `embedded/`), so that the same source
 //! runs on every core: `in.bin` is its input, `out.bin` its output.
 
+use crate::{has_programs, project};
 use std::{
-    ffi::OsStr,
     fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
 };
 use tempfile::TempDir;
 
@@ -154,14 +154,13 @@ impl Core {
         }
     }
 
-    /// Whether the tools for this core are here. Where they are not this says so and the test that
-    /// asks is skipped.
+    /// Whether the tools for this core are here.
     ///
     /// # Panics
-    /// Where they lack and the variable `CI` is set: nobody reads a warning there.
+    /// As [`has_programs`].
     pub fn is_available(self) -> bool {
         let [compiler, runner, _] = self.tools();
-        self.has(&["cc", "timeout", compiler, runner])
+        has_programs(&["cc", "timeout", compiler, runner])
     }
 
     /// The same with clang, for [`compile_c_by_clang`].
@@ -169,17 +168,7 @@ impl Core {
     /// # Panics
     /// As [`Core::is_available`].
     pub fn is_available_with_clang(self) -> bool {
-        self.has(&["clang"]) && self.is_available()
-    }
-
-    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-    fn has(self, tools: &[&str]) -> bool {
-        let Some(tool) = tools.iter().find(|tool| !is_there(tool)) else { return true };
-        let why = format!("{}: there is no `{tool}`; `cargo xtask test` says how", self.name());
-        let strict = std::env::var("CI").is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
-        assert!(!strict, "{why}");
-        eprintln!("SKIPPED: {why}");
-        false
+        has_programs(&["clang"]) && self.is_available()
     }
 
     /// Flags for clang.
@@ -288,7 +277,8 @@ fn compile(
     command.current_dir(folder.path()).args(STRICT).args(["-I.", "-o", "program"]);
     match core.board() {
         None => {
-            let sanitize = ["-O1", "-g", "-fsanitize=undefined,address"];
+            // Most programs run for less time than their optimization takes.
+            let sanitize = ["-O0", "-g1", "-fsanitize=undefined,address"];
             command.args(sanitize).arg("-fno-sanitize-recover=all");
         }
         Some(board) => {
@@ -319,13 +309,27 @@ fn compile(
     }
     command.args(flags).args(inputs).arg(runtime.0).arg("-lgcc");
     finish(&mut command)?;
-    if core != Core::Host {
-        write("count.c", include_str!("../embedded/count.c"))?;
-        let mut plugin = Command::new("cc");
-        plugin.current_dir(folder.path());
-        finish(plugin.args(["-O2", "-shared", "-fPIC", "-o", "count.so", "count.c"]))?;
-    }
     Ok(CProgram { core, folder })
+}
+
+/// The emulators' plugin that counts instructions: compiled by the first test that needs it, for all.
+fn counter() -> Result<PathBuf, String> {
+    const SOURCE: &str = include_str!("../embedded/count.c");
+    let target = project("target");
+    let mut hasher = DefaultHasher::new();
+    SOURCE.hash(&mut hasher);
+    let counter = target.join(format!("count-{:016x}.so", hasher.finish()));
+    if !counter.exists() {
+        let folder = TempDir::new_in(&target).map_err(|error| format!("a folder: {error}"))?;
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("count.c"), SOURCE).map_err(|error| format!("count.c: {error}"))?;
+        let mut compiler = Command::new("cc");
+        compiler.current_dir(folder.path());
+        finish(compiler.args(["-O2", "-shared", "-fPIC", "-o", "count.so", "count.c"]))?;
+        // Another test may have been faster; either file is the same.
+        fs::rename(path("count.so"), &counter).map_err(|error| format!("count.so: {error}"))?;
+    }
+    counter.canonicalize().map_err(|error| format!("count.so: {error}"))
 }
 
 impl CProgram {
@@ -355,11 +359,9 @@ impl CProgram {
                     "-no-reboot",
                     "-semihosting-config",
                     "enable=on,target=native",
-                    "-plugin",
-                    "file=./count.so,out=counts.txt",
-                    "-kernel",
-                    "program",
                 ]);
+                let plugin = format!("file={},out=counts.txt", counter()?.display());
+                command.args(["-plugin", &plugin, "-kernel", "program"]);
             }
         }
         let log = finish(&mut command)?;
@@ -439,16 +441,6 @@ fn finish(command: &mut Command) -> Result<String, String> {
     } else {
         Err(format!("`{program}`: {}\n{said}", output.status))
     }
-}
-
-/// Whether a program of that name can be started.
-fn is_there(program: &str) -> bool {
-    static PATH: OnceLock<Vec<PathBuf>> = OnceLock::new();
-    let folders = PATH.get_or_init(|| {
-        let path = std::env::var_os("PATH");
-        std::env::split_paths(path.as_deref().unwrap_or(OsStr::new(""))).collect()
-    });
-    folders.iter().any(|folder| folder.join(program).is_file())
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ mod emulator;
 mod mean;
 mod models;
 mod random;
+mod require;
 mod run;
-mod shared;
 
 pub use build::{Build, window};
 pub use emitted::Emitted;
@@ -17,5 +17,5 @@ pub use emulator::{CProgram, CRun, CSections, CSize, Core, compile_c, compile_c_
 pub use mean::{FixedMean, Mean};
 pub use models::{by_channel, fashion_images, integers_of, raw_pixel_network, resnet8};
 pub use random::Random;
+pub use require::{has_programs, project, python, shared};
 pub use run::{assert_close, run_fixed, run_fixed_on, run_float};
-pub use shared::{project, python, shared};
