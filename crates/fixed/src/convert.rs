@@ -7,6 +7,7 @@
 /// assert_eq!(exp2(-7), 0.0078125);
 /// assert_eq!(exp2(-1074), f64::from_bits(1));
 /// ```
+#[inline]
 pub fn exp2(exponent: i32) -> f64 {
     match exponent {
         // Normal numbers: the biased exponent alone.
@@ -20,24 +21,28 @@ pub fn exp2(exponent: i32) -> f64 {
 
 /// `x` as `f64`, rounded to nearest where it has more than 53 bits.
 #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "the rounding is the point")]
+#[inline]
 pub fn i64_to_f64(x: i64) -> f64 {
     x as f64
 }
 
 /// A count as `f64`, rounded to nearest where it has more than 53 bits.
 #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "the rounding is the point")]
+#[inline]
 pub fn count_to_f64(x: usize) -> f64 {
     x as f64
 }
 
 /// A count as `f64`, rounded to nearest where it has more than 53 bits.
 #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "the rounding is the point")]
+#[inline]
 pub fn u64_to_f64(x: u64) -> f64 {
     x as f64
 }
 
 /// A count as `u64`.
 #[expect(clippy::as_conversions, reason = "no platform has a wider `usize`")]
+#[inline]
 pub fn count_to_u64(x: usize) -> u64 {
     x as u64
 }
@@ -48,6 +53,7 @@ pub fn count_to_u64(x: usize) -> u64 {
     clippy::as_conversions,
     reason = "the rounding is the point"
 )]
+#[inline]
 pub fn f64_to_f32(x: f64) -> f32 {
     x as f32
 }
@@ -58,6 +64,7 @@ pub fn f64_to_f32(x: f64) -> f32 {
     clippy::as_conversions,
     reason = "`as` from float saturates"
 )]
+#[inline]
 pub fn f64_to_i64(x: f64) -> i64 {
     x as i64
 }
@@ -69,6 +76,7 @@ pub fn f64_to_i64(x: f64) -> i64 {
     clippy::as_conversions,
     reason = "`as` from float saturates"
 )]
+#[inline]
 pub fn f64_to_count(x: f64) -> usize {
     x as usize
 }
@@ -106,18 +114,21 @@ pub fn round_within(x: f32) -> f32 {
 
 /// `x` clamped into `i32`.
 #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "clamped before")]
+#[inline]
 pub fn saturating_i32(x: i64) -> i32 {
     x.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
 
 /// `x` clamped into `i16`.
 #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "clamped before")]
+#[inline]
 pub fn saturating_i16(x: i64) -> i16 {
     x.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16
 }
 
 /// `x` clamped into `i8`.
 #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "clamped before")]
+#[inline]
 pub fn saturating_i8(x: i64) -> i8 {
     x.clamp(i64::from(i8::MIN), i64::from(i8::MAX)) as i8
 }
@@ -129,6 +140,7 @@ pub fn saturating_i8(x: i64) -> i8 {
     clippy::as_conversions,
     reason = "clamped before"
 )]
+#[inline]
 pub fn saturating_u8(x: i64) -> u8 {
     x.clamp(0, i64::from(u8::MAX)) as u8
 }

@@ -88,6 +88,17 @@ impl Activation {
         }
     }
 
+    /// The activation of each of `values`, in place.
+    pub fn apply_all(self, values: &mut [f32]) {
+        // A loop for each kind, or every element would ask for the kind again.
+        match self {
+            Self::None => {}
+            Self::Relu => map(values, |x| Self::Relu.apply(x)),
+            Self::Clip { min, max } => map(values, |x| Self::Clip { min, max }.apply(x)),
+            Self::LeakyRelu { alpha } => map(values, |x| Self::LeakyRelu { alpha }.apply(x)),
+        }
+    }
+
     /// Whether a factor above zero of `x` is one of `y`.
     pub fn is_homogeneous(self) -> bool {
         match self {
@@ -103,5 +114,11 @@ impl Activation {
             Self::Clip { min, .. } => min >= 0.0,
             Self::None | Self::LeakyRelu { .. } => false,
         }
+    }
+}
+
+fn map(values: &mut [f32], function: impl Fn(f32) -> f32) {
+    for x in values {
+        *x = function(*x);
     }
 }

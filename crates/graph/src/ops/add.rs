@@ -47,8 +47,9 @@ impl Operator for Add {
         let activation = context.activation;
         Box::new(move |inputs, y, _| {
             for ((y, a), b) in y.iter_mut().zip(inputs[0]).zip(inputs[1]) {
-                *y = activation.apply(a + b);
+                *y = a + b;
             }
+            activation.apply_all(y);
         })
     }
 

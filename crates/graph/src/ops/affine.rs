@@ -47,9 +47,10 @@ impl Operator for Affine {
             let channels = op.scale.len();
             for (y, x) in y.chunks_exact_mut(channels).zip(inputs[0].chunks_exact(channels)) {
                 for ((y, x), (s, t)) in y.iter_mut().zip(x).zip(op.scale.iter().zip(&op.shift)) {
-                    *y = activation.apply(f64_to_f32(f64::from(*x) * s + t));
+                    *y = f64_to_f32(f64::from(*x) * s + t);
                 }
             }
+            activation.apply_all(y);
         })
     }
 

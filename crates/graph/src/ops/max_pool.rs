@@ -68,7 +68,7 @@ impl Operator for MaxPool {
         Box::new(move |inputs, y, _| {
             max_pool(kernels, &pool, &minimum, inputs[0], y);
             if activation != crate::Activation::None {
-                y.iter_mut().for_each(|y| *y = activation.apply(*y));
+                activation.apply_all(y);
             }
         })
     }

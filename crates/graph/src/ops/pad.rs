@@ -59,7 +59,7 @@ impl Operator for Pad {
                 let start = ((row + op.begin[0]) * output.w + op.begin[1]) * output.c;
                 y[start..start + run].copy_from_slice(x);
             }
-            y.iter_mut().for_each(|y| *y = activation.apply(*y));
+            activation.apply_all(y);
         })
     }
 

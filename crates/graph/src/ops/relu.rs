@@ -78,9 +78,9 @@ pub(super) fn one(inputs: &[Shape]) -> Result<Shape, String> {
 pub(super) fn element_wise(context: &Context, function: Activation) -> FloatStep {
     let activation = context.activation;
     Box::new(move |inputs, y, _| {
-        for (y, &x) in y.iter_mut().zip(inputs[0]) {
-            *y = activation.apply(function.apply(x));
-        }
+        y.copy_from_slice(inputs[0]);
+        function.apply_all(y);
+        activation.apply_all(y);
     })
 }
 
