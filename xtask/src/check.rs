@@ -2,10 +2,15 @@
 
 use crate::{codegen, embedded, python, tidy};
 use std::{
-    path::{Path, PathBuf},
+    collections::BTreeSet,
+    fs,
+    path::Path,
     process::{Command, Stdio},
     time::Instant,
 };
+
+/// Where tests stand that take long: `--quick` leaves them out.
+const SLOW: &str = "slow::";
 
 /// How much of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +36,8 @@ impl From<Result<(), String>> for Outcome {
 
 /// Steps that have run.
 struct Steps {
-    passed: usize,
+    /// Name and seconds.
+    passed: Vec<(&'static str, f64)>,
     /// Name and reason.
     failed: Vec<(&'static str, String)>,
     skipped: Vec<(&'static str, String)>,
@@ -51,7 +57,7 @@ impl Steps {
         match outcome {
             Outcome::Passed => {
                 println!("<== {name}: passed in {seconds:.1} s");
-                self.passed += 1;
+                self.passed.push((name, seconds));
             }
             Outcome::Failed(why) => {
                 println!("<== {name}: FAILED in {seconds:.1} s: {why}");
@@ -66,13 +72,16 @@ impl Steps {
 
     fn close(self, start: Instant) -> Result<(), String> {
         println!();
+        for (name, seconds) in &self.passed {
+            println!("{seconds:8.1} s  {name}");
+        }
         for (name, why) in &self.skipped {
             println!("SKIPPED {name}: {why}");
         }
         for (name, why) in &self.failed {
             println!("FAILED {name}: {why}");
         }
-        let (passed, failed, skipped) = (self.passed, self.failed.len(), self.skipped.len());
+        let (passed, failed, skipped) = (self.passed.len(), self.failed.len(), self.skipped.len());
         let seconds = start.elapsed().as_secs_f64();
         println!("steps: {passed} passed, {failed} failed, {skipped} skipped, {seconds:.0} s");
         if failed == 0 { Ok(()) } else { Err("not all steps passed".to_owned()) }
@@ -86,7 +95,7 @@ impl Steps {
 pub(crate) fn run(root: &Path, extent: Extent) -> Result<(), String> {
     let start = Instant::now();
     let strict = std::env::var("CI").is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
-    let mut steps = Steps { passed: 0, failed: Vec::new(), skipped: Vec::new(), strict };
+    let mut steps = Steps { passed: Vec::new(), failed: Vec::new(), skipped: Vec::new(), strict };
     let all = extent == Extent::All;
 
     let mut interpreter = None;
@@ -110,29 +119,105 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<(), String> {
     steps.run("tidy", || tidy_outcome(root));
     steps.run("codegen is unchanged", || codegen::check(root).into());
     steps.run("format", || {
-        component(root, "fmt", "rustfmt", || cargo(root, &["fmt", "--all", "--check"], None))
+        component(root, "fmt", "rustfmt", || cargo(root, &["fmt", "--all", "--check"]))
     });
     steps.run("clippy", || {
         const CLIPPY: [&str; 6] =
             ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
-        component(root, "clippy", "clippy", || cargo(root, &CLIPPY, None))
+        component(root, "clippy", "clippy", || cargo(root, &CLIPPY))
     });
-    steps.run("tests", || {
-        let tests: &[&str] = if is_there(root, "nextest") {
-            &["nextest", "run", "--workspace", "--no-fail-fast"]
-        } else {
-            &["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]
-        };
-        cargo(root, tests, interpreter.as_ref()).into()
-    });
+    let skipped = root.join("target/skipped.txt");
+    let _ = fs::remove_file(&skipped);
+    let tests = Tests { root, python: interpreter.as_deref(), skipped: &skipped };
+    steps.run("tests", || tests.run(extent).into());
     if all {
-        steps.run("doctests", || {
-            let doctests = ["test", "--doc", "--workspace", "--no-fail-fast"];
-            cargo(root, &doctests, interpreter.as_ref()).into()
-        });
-        steps.run("docs", || cargo(root, &["doc", "--workspace", "--no-deps"], None).into());
+        steps.run("doctests", || tests.doctests().into());
+        steps.run("docs", || cargo(root, &["doc", "--workspace", "--no-deps"]).into());
     }
+    print_skipped(&skipped);
     steps.close(start)
+}
+
+/// The test programs and what they are told.
+struct Tests<'a> {
+    root: &'a Path,
+    python: Option<&'a Path>,
+    /// Where tests write what they lack.
+    skipped: &'a Path,
+}
+
+impl Tests<'_> {
+    fn run(&self, extent: Extent) -> Result<(), String> {
+        if !is_there(self.root, "nextest") {
+            let all = ["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"];
+            let rest: &[&str] = if extent == Extent::Quick { &["--", "--skip", SLOW] } else { &[] };
+            return self.cargo(&[&all, rest].concat());
+        }
+        let report = self.root.join("target/nextest/default/junit.xml");
+        let _ = fs::remove_file(&report);
+        let not_slow = format!("not test({SLOW})");
+        let rest: &[&str] = if extent == Extent::Quick { &["-E", &not_slow] } else { &[] };
+        let all = ["nextest", "run", "--workspace", "--no-fail-fast"];
+        let result = self.cargo(&[&all, rest].concat());
+        print_slowest(&fs::read_to_string(&report).unwrap_or_default());
+        result
+    }
+
+    fn doctests(&self) -> Result<(), String> {
+        self.cargo(&["test", "--doc", "--workspace", "--no-fail-fast"])
+    }
+
+    fn cargo(&self, args: &[&str]) -> Result<(), String> {
+        let mut command = cargo_command(self.root);
+        command.args(args).env("FIXEDWISE_SKIPPED", self.skipped);
+        if let Some(interpreter) = self.python {
+            command.env("FIXEDWISE_PYTHON", interpreter);
+        }
+        run_command(command, args)
+    }
+}
+
+/// The ten tests of a `JUnit` report that took longest, and how many there are.
+fn print_slowest(report: &str) {
+    let tests = durations(report);
+    println!("\n{} tests; the slowest of them:", tests.len());
+    for (seconds, name) in tests.iter().take(10) {
+        println!("{seconds:8.1} s  {name}");
+    }
+}
+
+/// Seconds and names of the tests of a `JUnit` report, the slowest first.
+fn durations(report: &str) -> Vec<(f64, String)> {
+    let mut tests: Vec<(f64, String)> = report
+        .split("<testcase ")
+        .skip(1)
+        .filter_map(|case| {
+            let attribute = |name: &str| {
+                let (_, rest) = case.split_once(&format!("{name}=\""))?;
+                Some(rest.split_once('"')?.0)
+            };
+            let name = format!(
+                "{} {}",
+                attribute("classname")?,
+                case.strip_prefix("name=\"")?.split_once('"')?.0
+            );
+            Some((attribute("time")?.parse().ok()?, name))
+        })
+        .collect();
+    tests.sort_by(|a, b| b.0.total_cmp(&a.0));
+    tests
+}
+
+/// What tests said that they lack, each line once.
+fn print_skipped(path: &Path) {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let lines: BTreeSet<&str> = text.lines().collect();
+    if !lines.is_empty() {
+        println!("\ntests that did not run, or not all of them:");
+    }
+    for line in lines {
+        println!("{line}");
+    }
 }
 
 fn tidy_outcome(root: &Path) -> Outcome {
@@ -172,15 +257,16 @@ fn is_there(root: &Path, subcommand: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn cargo(root: &Path, args: &[&str], python: Option<&PathBuf>) -> Result<(), String> {
+fn cargo(root: &Path, args: &[&str]) -> Result<(), String> {
     let mut command = cargo_command(root);
     command.args(args);
     if args[0] == "doc" {
         command.env("RUSTDOCFLAGS", "--deny warnings");
     }
-    if let Some(interpreter) = python {
-        command.env("FIXEDWISE_PYTHON", interpreter);
-    }
+    run_command(command, args)
+}
+
+fn run_command(mut command: Command, args: &[&str]) -> Result<(), String> {
     let line = format!("cargo {}", args.join(" "));
     println!("{line}");
     let status = command.status().map_err(|error| format!("`{line}`: {error}"))?;
@@ -192,4 +278,21 @@ fn cargo_command(root: &Path) -> Command {
     let mut command = Command::new(cargo);
     command.current_dir(root);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_tests_come_first() {
+        let report = r#"<testsuites name="nextest-run" tests="2" time="9.5">
+            <testsuite name="codec::all" tests="2">
+                <testcase name="keras::fast" classname="codec::all" timestamp="x" time="0.250">
+                </testcase>
+                <testcase name="slow::seed" classname="codec::all" timestamp="x" time="3.5"/>
+            </testsuite></testsuites>"#;
+        let expected = [(3.5, "codec::all slow::seed"), (0.25, "codec::all keras::fast")];
+        assert_eq!(durations(report), expected.map(|(time, name)| (time, name.to_owned())));
+    }
 }

@@ -18,7 +18,8 @@ use std::{
 const USAGE: &str = "\
 cargo xtask <command>
 
-  test [--quick]     everything a change must pass; --quick leaves out Python, doctests and docs
+  test [--quick]     everything a change must pass; --quick leaves out slow tests, Python, doctests
+                     and docs
   tidy               dependency arrows, files, clock and unsafe in their places, no machine's paths
   codegen [--check]  writes the operator table of README.md, or fails where it is out of date
   python             prepares target/python from suite/requirements.txt, prints its interpreter

@@ -1,9 +1,5 @@
 //! The facade, from files to results. One program for all, since each is linked to the whole project.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod generalize;
-mod golden;
 mod layer_order;
-mod pictures;
-mod published;
-mod stopped;
+mod slow;

@@ -6,5 +6,5 @@ mod evaluator;
 mod joint;
 mod layerwise;
 mod objective;
-mod pareto;
 mod shards;
+mod slow;

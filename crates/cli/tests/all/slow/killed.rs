@@ -19,8 +19,8 @@ fn quantize(folder: &Path, out: &str, resume: bool) -> Command {
         .current_dir(folder)
         .arg("quantize")
         .arg(root().join("models/fashion_small.onnx"))
-        .args(["--calibration", &images("train@0..60"), "--search", &images("test@0..200")])
-        .args(["--test", &images("test@300..340"), "--max-loss", "3%", "--quiet", "-o", out])
+        .args(["--calibration", &images("train@0..12"), "--search", &images("test@0..60")])
+        .args(["--test", &images("test@300..340"), "--max-loss", "10%", "--quiet", "-o", out])
         .stdout(Stdio::null());
     if resume {
         command.arg("--resume");

@@ -41,7 +41,10 @@ fn golden(outcome: &Outcome) -> String {
                 bytes.extend(value.to_bits().to_le_bytes());
             }
             bytes.extend(&rounded.coarser);
-            sha2::Sha256::digest(&bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+            sha2::Sha256::digest(&bytes)[..8].iter().fold(String::new(), |mut text, byte| {
+                write!(text, "{byte:02x}").unwrap();
+                text
+            })
         });
         let name = &layer.name;
         writeln!(text, "{name} {weights} {bias} {activation} {integers}").unwrap();

@@ -19,7 +19,7 @@ fn every_command_of_the_readme_runs() {
         #[cfg(windows)]
         std::os::windows::fs::symlink_dir(target, folder.path().join(name)).unwrap();
     }
-    let mut commands = 0;
+    let (mut commands, mut summaries) = (0, 0);
     for block in readme.split("```sh\n").skip(1) {
         for line in block.split("```").next().unwrap().lines() {
             commands += 1;
@@ -35,8 +35,21 @@ fn every_command_of_the_readme_runs() {
                 .output()
                 .unwrap();
             assert!(run.status.success(), "{line}:\n{}", String::from_utf8_lossy(&run.stderr));
+            if arguments.starts_with("quantize models/") {
+                summaries += 1;
+                check_summary(&String::from_utf8(run.stdout).unwrap());
+            }
         }
     }
-    assert!(commands >= 4, "the README has commands");
+    assert!(commands >= 4 && summaries == 1, "the README has commands");
     assert!(folder.path().join("fixedwise-out/result.json").is_file());
+}
+
+/// A search of the embedded network says what it found, keeps to its bound and to the width of a
+/// terminal.
+fn check_summary(text: &str) {
+    for expected in ["conv2d_1", "memory", "95 % interval", "keep to the bound", "plan.toml"] {
+        assert!(text.contains(expected), "no {expected} in:\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }

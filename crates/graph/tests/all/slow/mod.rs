@@ -1,0 +1,7 @@
+//! Tests that take seconds; `cargo xtask test --quick` leaves them out.
+
+mod emit_c;
+mod emit_c_networks;
+mod emit_dsp;
+mod emit_mve;
+mod keras;

@@ -1,0 +1,3 @@
+//! Tests that take seconds; `cargo xtask test --quick` leaves them out.
+
+mod pareto;
