@@ -9,10 +9,10 @@
 #![allow(missing_docs, reason = "the macro of the harness writes a public function")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use fixedwise_fixed::Rounding;
+use fixedwise_fixed::{Format, Rounding};
 use fixedwise_kernels::{
     Accumulate, Activation, BorderBias, ConvF32, ConvGeometry, ConvInt, Element, Epilogue,
-    FloatBias, Integers, IntegersMut, Kernels, PoolGeometry, Scratch, max_pool,
+    FloatBias, Integers, IntegersMut, Kernels, PoolGeometry, Scratch, max_pool, quantize,
 };
 use std::time::Duration;
 
@@ -28,7 +28,15 @@ fn conv(extent: usize, ci: usize, co: usize, kernel: usize, groups: usize) -> Co
     }
 }
 
-/// Layers of a small image network, a depthwise one and a dense one.
+/// A depthwise layer of 48 x 48 inputs.
+fn depthwise(channels: usize, stride: usize) -> ConvGeometry {
+    let mut geometry = conv(48, channels, channels, 3, channels);
+    geometry.stride = [stride; 2];
+    geometry.output = [48 / stride, 48 / stride, channels];
+    geometry
+}
+
+/// Layers of small image networks, depthwise ones of few channels and a dense one.
 fn shapes() -> Vec<(&'static str, ConvGeometry)> {
     vec![
         ("28x28x1-32", conv(28, 1, 32, 3, 1)),
@@ -41,6 +49,14 @@ fn shapes() -> Vec<(&'static str, ConvGeometry)> {
         ("28x28x3-10", conv(28, 3, 10, 5, 1)),
         ("14x14x64-128-1x1", conv(14, 64, 128, 1, 1)),
         ("14x14x64-depthwise", conv(14, 64, 64, 3, 64)),
+        ("48x48x8-depthwise", depthwise(8, 1)),
+        ("48x48x16-depthwise", depthwise(16, 1)),
+        ("48x48x24-depthwise", depthwise(24, 1)),
+        ("48x48x40-depthwise", depthwise(40, 1)),
+        ("48x48x8-depthwise-stride-2", depthwise(8, 2)),
+        ("48x48x16-depthwise-stride-2", depthwise(16, 2)),
+        ("48x48x24-depthwise-stride-2", depthwise(24, 2)),
+        ("48x48x40-depthwise-stride-2", depthwise(40, 2)),
         ("1024-64", ConvGeometry::dense(1024, 64)),
     ]
 }
@@ -143,5 +159,23 @@ fn pools(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, convolutions, pools);
+fn inputs(c: &mut Criterion) {
+    const LEN: usize = 96 * 96 * 3;
+    for kernels in Kernels::all() {
+        let mut group = c.benchmark_group(kernels.name);
+        group.warm_up_time(Duration::from_millis(50));
+        group.measurement_time(Duration::from_millis(200));
+        group.sample_size(10);
+        group.throughput(Throughput::Elements(LEN as u64));
+        group.bench_function("quantize_u8/96x96x3", |b| {
+            let x: Vec<f32> = numbers(LEN, 300).map(f32::from).collect();
+            let mut y = vec![0; LEN];
+            let format = Format::unsigned(8, 0);
+            b.iter(|| quantize(kernels, format, &x, IntegersMut::U8(&mut y)));
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, convolutions, pools, inputs);
 criterion_main!(benches);

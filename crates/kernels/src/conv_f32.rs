@@ -3,8 +3,8 @@
 use crate::aligned::Aligned;
 use crate::depthwise::Depthwise;
 use crate::finish::BiasView;
-use crate::layout::{Block, Layout, Packed};
-use crate::table::Vectors;
+use crate::layout::{Block, Layout, Packed, Tile};
+use crate::table::Plain;
 use crate::{ConvGeometry, FloatBias, Kernels, Scratch, scalar};
 
 /// What is applied to every output of a float layer.
@@ -53,8 +53,8 @@ pub struct ConvF32 {
 #[allow(clippy::large_enum_variant, reason = "there is one a layer")]
 enum Prepared {
     Scalar(Vec<f32>),
-    Depthwise(&'static Vectors, Depthwise<f32>),
-    Tiled(&'static Vectors, Packed<f32>),
+    Depthwise(&'static Plain, Depthwise<f32>),
+    Tiled(&'static Plain, Tile<f32, f32, f32>, Packed<f32>),
 }
 
 impl ConvF32 {
@@ -71,19 +71,17 @@ impl ConvF32 {
         geometry.check();
         bias.check(geometry.output);
         assert_eq!(weights.len(), geometry.weights_len(), "weights do not fit the geometry");
-        let prepared = match &kernels.vectors {
+        let prepared = match &kernels.tiles {
             None => Prepared::Scalar(weights.to_vec()),
-            Some(vectors) if geometry.is_depthwise() => Prepared::Depthwise(
-                vectors,
+            Some(_) if geometry.is_depthwise() => Prepared::Depthwise(
+                &kernels.plain,
                 Depthwise::new(Layout::new(geometry, 1, true), weights),
             ),
-            Some(vectors) => {
-                let (lanes, max_panels) = (vectors.tiles.lanes, vectors.tiles.max_panels);
+            Some(tiles) => {
                 let layout = Layout::new(geometry, 1, true);
-                Prepared::Tiled(
-                    vectors,
-                    Packed::new(layout, lanes, max_panels, weights, |weight| weight),
-                )
+                let packed =
+                    Packed::new(layout, tiles.lanes, tiles.max_panels, weights, |weight| weight);
+                Prepared::Tiled(&kernels.plain, tiles.f32, packed)
             }
         };
         let classes = bias.classes();
@@ -107,17 +105,17 @@ impl ConvF32 {
             Prepared::Scalar(weights) => {
                 scalar::conv_f32(&self.geometry, x, weights, &self.bias, activation, y);
             }
-            Prepared::Depthwise(Vectors { plain, .. }, layer) => {
+            Prepared::Depthwise(plain, layer) => {
                 let x = layer.layout.staged(x, 0.0, &mut scratch.staged_f32);
                 Block::for_each_row(&self.geometry, &mut scratch.sums_f32, |block, sums| {
                     (plain.depthwise_f32)(layer.view(block), x, sums);
-                    (plain.finish_float)(block, sums, bias, activation, y);
+                    (plain.finish_f32)(block, sums, bias, activation, y);
                 });
             }
-            Prepared::Tiled(Vectors { tiles, plain }, packed) => {
+            Prepared::Tiled(plain, tile, packed) => {
                 let x = packed.layout.staged(x, 0.0, &mut scratch.staged_f32);
-                packed.for_each_block(x, tiles.f32, &mut scratch.sums_f32, |block, sums| {
-                    (plain.finish_float)(block, sums, bias, activation, y);
+                packed.for_each_block(x, *tile, &mut scratch.sums_f32, |block, sums| {
+                    (plain.finish_f32)(block, sums, bias, activation, y);
                 });
             }
         }

@@ -4,7 +4,7 @@ use crate::aligned::Aligned;
 use crate::depthwise::Depthwise;
 use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::layout::{Block, Layout, Packed, Tile};
-use crate::table::{Plain, Vectors};
+use crate::table::{Plain, Tiles};
 use crate::{
     BorderBias, ConvGeometry, Element, Epilogue, Integers, IntegersMut, Kernels, Scratch, scalar,
 };
@@ -40,11 +40,11 @@ pub struct ConvInt {
 
 enum Prepared {
     Scalar(Vec<i16>),
-    Depthwise(&'static Vectors, Depthwise<i16>, Finish),
-    DepthwiseWide(&'static Vectors, Depthwise<i16>, WideRule),
-    U8(&'static Vectors, Tile<u8, i8, i32>, Packed<i8>, Finish),
-    I16(&'static Vectors, Packed<i16>, Finish),
-    I16Wide(&'static Vectors, Packed<i16>, WideRule),
+    Depthwise(&'static Plain, Depthwise<i16>, Finish),
+    DepthwiseWide(&'static Plain, Depthwise<i16>, WideRule),
+    U8(&'static Plain, Tile<u8, i8, i32>, Packed<i8>, Finish),
+    I16(&'static Plain, Tile<i16, i16, i32>, Packed<i16>, Finish),
+    I16Wide(&'static Plain, Tile<i16, i16, i64>, Packed<i16>, WideRule),
 }
 
 /// What becomes of sums of 32 bits.
@@ -86,10 +86,11 @@ impl ConvInt {
             coarser.is_empty() || coarser.len() == geometry.output[2],
             "not one binary point a channel"
         );
-        let prepared = match &kernels.vectors {
+        let prepared = match &kernels.tiles {
             None => None,
-            Some(vectors) => {
-                prepare(vectors, geometry, input, weights, bias, accumulate, epilogue, coarser)
+            Some(tiles) => {
+                let plain = &kernels.plain;
+                prepare(tiles, plain, geometry, input, weights, bias, accumulate, epilogue, coarser)
             }
         };
         ConvInt {
@@ -117,35 +118,35 @@ impl ConvInt {
         let Scratch { staged_u8, staged_i16, sums_i32, sums_i64, .. } = scratch;
         match &self.prepared {
             Prepared::Scalar(weights) => self.run_scalar(x, weights, &mut y),
-            Prepared::Depthwise(Vectors { plain, .. }, layer, finish) => {
+            Prepared::Depthwise(plain, layer, finish) => {
                 let x = stage_i16(plain, &layer.layout, x, staged_i16);
                 Block::for_each_row(&self.geometry, sums_i32, |block, sums| {
                     (plain.depthwise_i32)(layer.view(block), x, sums);
                     self.finish(plain, finish, block, sums, sums_i64, &mut y);
                 });
             }
-            Prepared::DepthwiseWide(Vectors { plain, .. }, layer, rule) => {
+            Prepared::DepthwiseWide(plain, layer, rule) => {
                 let x = stage_i16(plain, &layer.layout, x, staged_i16);
                 Block::for_each_row(&self.geometry, sums_i64, |block, sums| {
                     (plain.depthwise_i64)(layer.view(block), x, sums);
                     self.finish_wide(plain, *rule, block, sums, &mut y);
                 });
             }
-            Prepared::U8(Vectors { plain, .. }, tile, packed, finish) => {
+            Prepared::U8(plain, tile, packed, finish) => {
                 let x = stage_u8(plain, &packed.layout, x, staged_u8);
                 packed.for_each_block(x, *tile, sums_i32, |block, sums| {
                     self.finish(plain, finish, block, sums, sums_i64, &mut y);
                 });
             }
-            Prepared::I16(Vectors { plain, tiles }, packed, finish) => {
+            Prepared::I16(plain, tile, packed, finish) => {
                 let x = stage_i16(plain, &packed.layout, x, staged_i16);
-                packed.for_each_block(x, tiles.i16, sums_i32, |block, sums| {
+                packed.for_each_block(x, *tile, sums_i32, |block, sums| {
                     self.finish(plain, finish, block, sums, sums_i64, &mut y);
                 });
             }
-            Prepared::I16Wide(Vectors { plain, tiles }, packed, rule) => {
+            Prepared::I16Wide(plain, tile, packed, rule) => {
                 let x = stage_i16(plain, &packed.layout, x, staged_i16);
-                packed.for_each_block(x, tiles.i16_wide, sums_i64, |block, sums| {
+                packed.for_each_block(x, *tile, sums_i64, |block, sums| {
                     self.finish_wide(plain, *rule, block, sums, &mut y);
                 });
             }
@@ -183,11 +184,11 @@ impl ConvInt {
                 let n_channels = self.geometry.output[2];
                 let bias =
                     BiasView { classes: &self.classes, values, shifts: &self.shifts, n_channels };
-                (plain.finish_narrow)(block, sums, bias, *rule, y.reborrow());
+                (plain.finish_i32)(block, sums, bias, *rule, y.reborrow());
             }
             Finish::Wide(offsets, rule) => {
                 wide.grow(sums.len());
-                (plain.widen_sums)(block, sums, offsets, wide.as_mut_slice());
+                (plain.widen_i32)(block, sums, offsets, wide.as_mut_slice());
                 self.finish_wide(plain, *rule, block, wide.as_slice(), y);
             }
         }
@@ -207,13 +208,14 @@ impl ConvInt {
             shifts: &self.shifts,
             n_channels: self.geometry.output[2],
         };
-        (plain.finish_wide)(block, sums, bias, rule, y.reborrow());
+        (plain.finish_i64)(block, sums, bias, rule, y.reborrow());
     }
 }
 
 /// Chooses the fastest exact kernel; `None` where only the scalar one is.
 fn prepare(
-    vectors: &'static Vectors,
+    tiles: &Tiles,
+    plain: &'static Plain,
     geometry: ConvGeometry,
     input: Element,
     weights: &[i16],
@@ -222,7 +224,6 @@ fn prepare(
     epilogue: Epilogue,
     coarser: &[u8],
 ) -> Option<Prepared> {
-    let tiles = &vectors.tiles;
     let (n_channels, taps) = (geometry.output[2], geometry.taps());
     let max_input = u64::from(input.max().max(-input.min()).unsigned_abs() as u32);
     let max_input = match accumulate {
@@ -294,9 +295,9 @@ fn prepare(
     if geometry.is_depthwise() {
         let layer = Depthwise::new(Layout::new(geometry, 1, input == Element::I16), weights);
         return Some(if sum_fits {
-            Prepared::Depthwise(vectors, layer, finish(0))
+            Prepared::Depthwise(plain, layer, finish(0))
         } else {
-            Prepared::DepthwiseWide(vectors, layer, rule)
+            Prepared::DepthwiseWide(plain, layer, rule)
         });
     }
     if !sum_fits {
@@ -304,7 +305,7 @@ fn prepare(
         let mut packed = Packed::new(layout, tiles.lanes, tiles.max_wide_panels, weights, |w| w);
         return packed
             .split_runs(max_input, |w| u64::from(w.unsigned_abs()))
-            .then_some(Prepared::I16Wide(vectors, packed, rule));
+            .then_some(Prepared::I16Wide(plain, tiles.i16_wide, packed, rule));
     }
     if let Some(tile) = tiles.u8
         && input != Element::I16
@@ -314,11 +315,11 @@ fn prepare(
         let inputs_offset = if input == Element::I8 { 128 } else { 0 };
         let layout = Layout::new(geometry, 4, input == Element::U8);
         let packed = Packed::new(layout, tiles.lanes, tiles.max_panels, weights, |w| w as i8);
-        return Some(Prepared::U8(vectors, tile, packed, finish(inputs_offset)));
+        return Some(Prepared::U8(plain, tile, packed, finish(inputs_offset)));
     }
     let layout = Layout::new(geometry, 2, input == Element::I16);
     let packed = Packed::new(layout, tiles.lanes, tiles.max_panels, weights, |w| w);
-    Some(Prepared::I16(vectors, packed, finish(0)))
+    Some(Prepared::I16(plain, tiles.i16, packed, finish(0)))
 }
 
 /// The padded image as unsigned bytes, signed ones offset by 128.

@@ -86,6 +86,10 @@ fn depthwise<X: Copy, W: Copy, S: Copy + Default>(
             channels::<16, _, _, _>(view, x, from, sums, product);
             from += 16;
         }
+        while from + 8 <= n {
+            channels::<8, _, _, _>(view, x, from, sums, product);
+            from += 8;
+        }
         while from < n {
             channels::<1, _, _, _>(view, x, from, sums, product);
             from += 1;

@@ -1,10 +1,8 @@
-//! Pooling: the largest or the sum of a window, channel by channel.
+//! Pooling: the largest of a window, channel by channel.
 
 use crate::{Kernels, PoolGeometry};
 
 /// An element pooling is done on: `u8`, `i8`, `i16` and `f32`.
-///
-/// Sums of integers are `i32`, sums of floats `f32`.
 pub trait PoolElement: sealed::Element {}
 
 impl PoolElement for u8 {}
@@ -13,26 +11,27 @@ impl PoolElement for i16 {}
 impl PoolElement for f32 {}
 
 mod sealed {
-    use crate::table::{Pool, Pools};
+    use crate::{PoolGeometry, table::Plain};
+
+    /// `y` from `x`; the lengths are the caller's care.
+    pub(crate) type MaxPool<T> = fn(&PoolGeometry, &[bool], &[T], &mut [T]);
 
     pub trait Element: Copy + PartialOrd + 'static {
-        type Sum: Copy + Default;
         #[allow(private_interfaces, reason = "the trait cannot be named outside of this crate")]
-        fn pool(pools: &Pools) -> &Pool<Self, Self::Sum>;
+        fn max_pool(plain: &Plain) -> MaxPool<Self>;
     }
 
     macro_rules! element {
-        ($($element:ident sums to $sum:ty,)*) => {
+        ($($element:ident by $kernel:ident,)*) => {
             $(impl Element for $element {
-                type Sum = $sum;
                 #[allow(private_interfaces, reason = "as above")]
-                fn pool(pools: &Pools) -> &Pool<Self, Self::Sum> {
-                    &pools.$element
+                fn max_pool(plain: &Plain) -> MaxPool<Self> {
+                    plain.$kernel
                 }
             })*
         };
     }
-    element! { u8 sums to i32, i8 sums to i32, i16 sums to i32, f32 sums to f32, }
+    element! { u8 by max_pool_u8, i8 by max_pool_i8, i16 by max_pool_i16, f32 by max_pool_f32, }
 }
 
 /// The largest input of every window, [oh, ow, c]; in channels where `minimum` is set the
@@ -55,27 +54,7 @@ pub fn max_pool<T: PoolElement>(
         minimum.is_empty() || minimum.len() == n_channels,
         "the mask does not have the channels of the input"
     );
-    (T::pool(&kernels.pools).max)(geometry, minimum, x, y);
-}
-
-/// The sum of every window, [oh, ow, c]; [`PoolGeometry::count`] has the number of its terms.
-///
-/// # Panics
-/// If a length does not fit the geometry, a window has no tap inside of the image, or the window
-/// is so large that a sum could leave `i32`.
-pub fn average_sum<T: PoolElement>(
-    kernels: &'static Kernels,
-    geometry: &PoolGeometry,
-    x: &[T],
-    sums: &mut [T::Sum],
-) {
-    check(geometry, x.len(), sums.len());
-    // 2^15 elements of magnitude 2^15 are below 2^31; of 8 bits there may be 2^22.
-    assert!(
-        geometry.kernel[0] * geometry.kernel[1] < 1 << (38 - 8 * size_of::<T>().min(2)),
-        "the window is too large to be summed in 32 bits"
-    );
-    (T::pool(&kernels.pools).sum)(geometry, x, sums);
+    T::max_pool(&kernels.plain)(geometry, minimum, x, y);
 }
 
 fn check(geometry: &PoolGeometry, x_len: usize, y_len: usize) {

@@ -66,11 +66,10 @@ pub(crate) fn max_pool<T: Copy + PartialOrd>(
     x: &[T],
     y: &mut [T],
 ) {
-    let convert = |x| x;
     if minimum.is_empty() {
-        pool(geometry, &[], x, y, convert, |_, best, x| if x > best { x } else { best });
+        pool(geometry, &[], x, y, |_, best, x| if x > best { x } else { best });
     } else {
-        pool(geometry, minimum, x, y, convert, |minimum, best, x| {
+        pool(geometry, minimum, x, y, |minimum, best, x| {
             let least = if x < best { x } else { best };
             let most = if x > best { x } else { best };
             if minimum { least } else { most }
@@ -78,25 +77,14 @@ pub(crate) fn max_pool<T: Copy + PartialOrd>(
     }
 }
 
-/// The sum of every window, [oh, ow, c].
-#[inline(always)]
-pub(crate) fn sum_pool<X: Copy + Into<S>, S: Copy + core::ops::Add<Output = S>>(
-    geometry: &PoolGeometry,
-    x: &[X],
-    sums: &mut [S],
-) {
-    pool(geometry, &[], x, sums, X::into, |_, sum, x| sum + x.into());
-}
-
 /// Folds every window; `fold(mask of the channel, so far, input)`, where an empty mask is unset.
 #[inline(always)]
-fn pool<X: Copy, Y: Copy>(
+fn pool<T: Copy>(
     geometry: &PoolGeometry,
     mask: &[bool],
-    x: &[X],
-    y: &mut [Y],
-    first: impl Fn(X) -> Y + Copy,
-    fold: impl Fn(bool, Y, X) -> Y + Copy,
+    x: &[T],
+    y: &mut [T],
+    fold: impl Fn(bool, T, T) -> T + Copy,
 ) {
     let n_channels = geometry.input[2];
     for oh in 0..geometry.output[0] {
@@ -104,15 +92,19 @@ fn pool<X: Copy, Y: Copy>(
             let y = &mut y[(oh * geometry.output[1] + ow) * n_channels..][..n_channels];
             let mut from = 0;
             while from + 64 <= n_channels {
-                pool_channels::<64, _, _>(geometry, mask, oh, ow, from, x, y, first, fold);
+                pool_channels::<64, _>(geometry, mask, oh, ow, from, x, y, fold);
                 from += 64;
             }
             while from + 16 <= n_channels {
-                pool_channels::<16, _, _>(geometry, mask, oh, ow, from, x, y, first, fold);
+                pool_channels::<16, _>(geometry, mask, oh, ow, from, x, y, fold);
                 from += 16;
             }
+            while from + 8 <= n_channels {
+                pool_channels::<8, _>(geometry, mask, oh, ow, from, x, y, fold);
+                from += 8;
+            }
             while from < n_channels {
-                pool_channels::<1, _, _>(geometry, mask, oh, ow, from, x, y, first, fold);
+                pool_channels::<1, _>(geometry, mask, oh, ow, from, x, y, fold);
                 from += 1;
             }
         }
@@ -121,16 +113,15 @@ fn pool<X: Copy, Y: Copy>(
 
 /// Folds the channels from `from` of one window, in registers.
 #[inline(always)]
-fn pool_channels<const N: usize, X: Copy, Y: Copy>(
+fn pool_channels<const N: usize, T: Copy>(
     geometry: &PoolGeometry,
     mask: &[bool],
     oh: usize,
     ow: usize,
     from: usize,
-    x: &[X],
-    y: &mut [Y],
-    first: impl Fn(X) -> Y,
-    fold: impl Fn(bool, Y, X) -> Y,
+    x: &[T],
+    y: &mut [T],
+    fold: impl Fn(bool, T, T) -> T,
 ) {
     let [_, w, c] = geometry.input;
     let (rows, columns) = (geometry.inside(0, oh), geometry.inside(1, ow));
@@ -142,7 +133,7 @@ fn pool_channels<const N: usize, X: Copy, Y: Copy>(
         masks.copy_from_slice(&mask[from..from + N]);
     }
     let start = &x[at(rows.start, columns.start)..][..N];
-    let mut acc: [Y; N] = core::array::from_fn(|lane| first(start[lane]));
+    let mut acc: [T; N] = core::array::from_fn(|lane| start[lane]);
     for kh in rows.clone() {
         for kw in columns.clone() {
             if (kh, kw) == (rows.start, columns.start) {

@@ -1,23 +1,20 @@
-//! The tables of kernels, one for each instruction set, and the memory they work in.
+//! What a table of kernels is: below every instruction set, which fill theirs, and above the plain
+//! loops that tables are made of.
 
 use crate::aligned::Aligned;
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule};
+use crate::geometry::PoolGeometry;
 use crate::layout::{Block, Tile};
-use crate::{Activation, IntegersMut, PoolGeometry, scalar};
+use crate::quantize::Scale;
+use crate::{Activation, IntegersMut};
 
 /// The kernels of one instruction set.
 pub struct Kernels {
     /// The instruction set's name.
     pub name: &'static str,
-    /// What convolutions are made of; without it they are the plain loops of the specification.
-    pub(crate) vectors: Option<Vectors>,
-    pub(crate) pools: Pools,
-}
-
-/// What a vectorized convolution is made of.
-pub(crate) struct Vectors {
-    pub(crate) tiles: Tiles,
+    /// What convolutions are made of; without it they are the loops of the specification.
+    pub(crate) tiles: Option<Tiles>,
     pub(crate) plain: Plain,
 }
 
@@ -39,80 +36,73 @@ pub(crate) struct Tiles {
     pub(crate) i16_wide: Tile<i16, i16, i64>,
 }
 
-/// Plain loops compiled for the instruction set.
-pub(crate) struct Plain {
-    pub(crate) widen_u8: fn(&[u8], &mut [i16]),
-    pub(crate) widen_i8: fn(&[i8], &mut [i16]),
-    pub(crate) offset_i8: fn(&[i8], &mut [u8]),
-    pub(crate) finish_narrow: fn(&Block, &[i32], BiasView<i32>, NarrowRule, IntegersMut),
-    pub(crate) finish_wide: fn(&Block, &[i64], BiasView<i64>, WideRule, IntegersMut),
-    pub(crate) finish_float: fn(&Block, &[f32], BiasView<f32>, Activation, &mut [f32]),
-    pub(crate) widen_sums: fn(&Block, &[i32], &[i32], &mut [i64]),
-    pub(crate) depthwise_i32: fn(View<i16>, &[i16], &mut [i32]),
-    pub(crate) depthwise_i64: fn(View<i16>, &[i16], &mut [i64]),
-    pub(crate) depthwise_f32: fn(View<f32>, &[f32], &mut [f32]),
+/// The only list of the plain kernels: each with the loop that it is. Calls the macro `$with` with
+/// `$arguments` and the list.
+macro_rules! plain_kernels {
+    ($with:ident $arguments:tt) => {
+        $with! {
+            $arguments
+            quantize_u8(scale: Scale, x: &[f32], y: &mut [u8]) = crate::quantize::all;
+            quantize_i8(scale: Scale, x: &[f32], y: &mut [i8]) = crate::quantize::all;
+            quantize_i16(scale: Scale, x: &[f32], y: &mut [i16]) = crate::quantize::all;
+            widen_u8(x: &[u8], y: &mut [i16]) = crate::scalar::widen;
+            widen_i8(x: &[i8], y: &mut [i16]) = crate::scalar::widen;
+            offset_i8(x: &[i8], y: &mut [u8]) = crate::scalar::offset;
+            depthwise_i32(view: View<i16>, x: &[i16], sums: &mut [i32]) = crate::depthwise::narrow;
+            depthwise_i64(view: View<i16>, x: &[i16], sums: &mut [i64]) = crate::depthwise::wide;
+            depthwise_f32(view: View<f32>, x: &[f32], sums: &mut [f32]) = crate::depthwise::float;
+            widen_i32(block: &Block, sums: &[i32], offsets: &[i32], wide: &mut [i64])
+                = crate::finish::widen;
+            finish_i32(
+                block: &Block, sums: &[i32], bias: BiasView<i32>, rule: NarrowRule, y: IntegersMut
+            ) = crate::finish::narrow;
+            finish_i64(
+                block: &Block, sums: &[i64], bias: BiasView<i64>, rule: WideRule, y: IntegersMut
+            ) = crate::finish::wide;
+            finish_f32(
+                block: &Block, sums: &[f32], bias: BiasView<f32>, activation: Activation,
+                y: &mut [f32]
+            ) = crate::finish::float;
+            max_pool_u8(geometry: &PoolGeometry, minimum: &[bool], x: &[u8], y: &mut [u8])
+                = crate::scalar::max_pool;
+            max_pool_i8(geometry: &PoolGeometry, minimum: &[bool], x: &[i8], y: &mut [i8])
+                = crate::scalar::max_pool;
+            max_pool_i16(geometry: &PoolGeometry, minimum: &[bool], x: &[i16], y: &mut [i16])
+                = crate::scalar::max_pool;
+            max_pool_f32(geometry: &PoolGeometry, minimum: &[bool], x: &[f32], y: &mut [f32])
+                = crate::scalar::max_pool;
+        }
+    };
 }
+pub(crate) use plain_kernels;
 
-/// Pooling of each element.
-pub(crate) struct Pools {
-    pub(crate) u8: Pool<u8, i32>,
-    pub(crate) i8: Pool<i8, i32>,
-    pub(crate) i16: Pool<i16, i32>,
-    pub(crate) f32: Pool<f32, f32>,
+macro_rules! declare {
+    ([] $($kernel:ident($($argument:ident: $type:ty),*) = $loop:path;)*) => {
+        /// Plain loops, compiled for an instruction set; the lengths are the caller's care.
+        pub(crate) struct Plain {
+            $(pub(crate) $kernel: fn($($type),*),)*
+        }
+    };
 }
+plain_kernels! { declare [] }
 
-/// Pooling of one element; the lengths are the caller's care.
-pub(crate) struct Pool<T, S> {
-    pub(crate) max: fn(&PoolGeometry, &[bool], &[T], &mut [T]),
-    pub(crate) sum: fn(&PoolGeometry, &[T], &mut [S]),
+macro_rules! as_they_are {
+    ([] $($kernel:ident($($argument:ident: $type:ty),*) = $loop:path;)*) => {
+        /// The scalar specification.
+        pub(crate) static SCALAR: Kernels = Kernels {
+            name: "scalar",
+            tiles: None,
+            plain: Plain { $($kernel: |$($argument),*| $loop($($argument),*),)* },
+        };
+    };
 }
-
-impl Kernels {
-    /// Every table this CPU can run, best first; the last one is the scalar specification.
-    pub fn all() -> impl Iterator<Item = &'static Kernels> {
-        [
-            #[cfg(target_arch = "x86_64")]
-            crate::x86_64::avx512::kernels(),
-            #[cfg(target_arch = "x86_64")]
-            crate::x86_64::avxvnni::kernels(),
-            #[cfg(target_arch = "x86_64")]
-            crate::x86_64::avx2::kernels(),
-            Some(&SCALAR),
-        ]
-        .into_iter()
-        .flatten()
-    }
-
-    /// The best table for this CPU, detected once.
-    pub fn best() -> &'static Kernels {
-        static BEST: std::sync::LazyLock<&'static Kernels> = std::sync::LazyLock::new(|| {
-            Kernels::all().next().expect("the scalar table always runs")
-        });
-        *BEST
-    }
-
-    /// The scalar specification.
-    pub fn scalar() -> &'static Kernels {
-        &SCALAR
-    }
-}
+plain_kernels! { as_they_are [] }
 
 impl core::fmt::Debug for Kernels {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Kernels").field("name", &self.name).finish_non_exhaustive()
     }
 }
-
-static SCALAR: Kernels = Kernels {
-    name: "scalar",
-    vectors: None,
-    pools: Pools {
-        u8: Pool { max: scalar::max_pool, sum: scalar::sum_pool },
-        i8: Pool { max: scalar::max_pool, sum: scalar::sum_pool },
-        i16: Pool { max: scalar::max_pool, sum: scalar::sum_pool },
-        f32: Pool { max: scalar::max_pool, sum: scalar::sum_pool },
-    },
-};
 
 /// Memory a kernel works in; one a thread, grown as needed and used again.
 #[derive(Default)]

@@ -15,7 +15,7 @@ use crate::{
     shape::Shape,
 };
 use fixedwise_fixed::{Format, convert::f64_to_f32};
-use fixedwise_kernels::{Integers, Kernels};
+use fixedwise_kernels::{Integers, Kernels, quantize};
 
 enum Step {
     Float(FloatStep),
@@ -23,7 +23,7 @@ enum Step {
     Rounded(FloatStep, Format, Quantizer),
     Fixed(FixedStep),
     /// Quantizes the image.
-    Quantize(Format),
+    Quantize(Format, &'static Kernels),
 }
 
 /// A network ready to run on one image at a time: weights quantized and packed.
@@ -90,7 +90,7 @@ impl Program {
 
     /// The integer network.
     pub fn fixed(fixed: &FixedGraph, kernels: &'static Kernels) -> Self {
-        Self::of_steps(fixed, |id| {
+        Self::of_steps(fixed, kernels, |id| {
             let node = &fixed.nodes[id];
             let inputs: Vec<Shape> = node.inputs.iter().map(|&i| fixed.nodes[i].shape).collect();
             node.op.prepare(&inputs, node.shape, kernels)
@@ -98,10 +98,14 @@ impl Program {
     }
 
     /// The integer network of steps that are ready, or are made now.
-    pub(super) fn of_steps(fixed: &FixedGraph, mut ready: impl FnMut(NodeId) -> FixedStep) -> Self {
+    pub(super) fn of_steps(
+        fixed: &FixedGraph,
+        kernels: &'static Kernels,
+        mut ready: impl FnMut(NodeId) -> FixedStep,
+    ) -> Self {
         let step = |(id, node): (NodeId, &FixedNode)| {
             if node.inputs.is_empty() {
-                Step::Quantize(node.format)
+                Step::Quantize(node.format, kernels)
             } else {
                 Step::Fixed(ready(id))
             }
@@ -212,12 +216,10 @@ impl Program {
                     };
                     step.run(&inputs, integers_mut(element, bytes), &mut scratch);
                 }
-                Step::Quantize(format) => {
+                Step::Quantize(format, kernels) => {
                     assert_eq!(image.len(), self.image_len(), "the image has the input's extents");
-                    let mut y = integers_mut(element(*format), bytes);
-                    for (i, &x) in image.iter().enumerate() {
-                        y.set(i, format.quantize(f64::from(x)));
-                    }
+                    let y = integers_mut(element(*format), bytes);
+                    quantize(kernels, *format, image, y);
                 }
             }
             workspace.give(slot, words);

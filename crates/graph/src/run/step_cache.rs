@@ -80,7 +80,7 @@ impl<'a> StepCache<'a> {
             });
             step.clone()
         };
-        let program = Program::of_steps(&fixed, step);
+        let program = Program::of_steps(&fixed, self.kernels, step);
         Ok((fixed, program))
     }
 

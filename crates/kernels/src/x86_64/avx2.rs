@@ -1,21 +1,18 @@
 //! AVX2 with FMA: 8 sums in a vector, 16 vectors. Bytes are widened to 16 bits, because the
 //! byte products of this instruction set saturate.
 
-use super::{detected, plain_kernels, plain_table, pool_table, tile_kernel, wide_tile_kernel};
+use super::{compiled_for, detected, tile_kernel, wide_tile_kernel};
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::layout::{Block, Run};
-use crate::table::{Plain, Pool, Pools, Tiles, Vectors};
+use crate::quantize::Scale;
+use crate::table::{Plain, Tiles, plain_kernels};
 use crate::{Activation, IntegersMut, Kernels, PoolGeometry};
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]
 use core::arch::x86_64::*;
 
 pub(crate) fn kernels() -> Option<&'static Kernels> {
-    static KERNELS: Kernels = Kernels {
-        name: "avx2",
-        vectors: Some(Vectors { tiles: TILES, plain: PLAIN }),
-        pools: POOLS,
-    };
+    static KERNELS: Kernels = Kernels { name: "avx2", tiles: Some(TILES), plain: PLAIN };
     is_detected().then_some(&KERNELS)
 }
 
@@ -33,32 +30,7 @@ pub(super) const TILES: Tiles = Tiles {
     i16: detected!(tile_i16(a, pixels, runs, panels, w, sums)),
     i16_wide: detected!(tile_i16_wide(a, pixels, runs, panels, w, sums)),
 };
-pub(super) const PLAIN: Plain = plain_table!();
-pub(super) const POOLS: Pools = pool_table!();
-
-plain_kernels!("avx2,fma");
-
-#[target_feature(enable = "avx2,fma")]
-fn finish_narrow(
-    block: &Block,
-    sums: &[i32],
-    bias: BiasView<i32>,
-    rule: NarrowRule,
-    y: IntegersMut,
-) {
-    crate::finish::narrow(block, sums, bias, rule, y);
-}
-
-#[target_feature(enable = "avx2,fma")]
-fn finish_float(
-    block: &Block,
-    sums: &[f32],
-    bias: BiasView<f32>,
-    activation: Activation,
-    y: &mut [f32],
-) {
-    crate::finish::float(block, sums, bias, activation, y);
-}
+pub(super) const PLAIN: Plain = plain_kernels! { compiled_for ["avx2,fma"] };
 
 tile_kernel! {
     tile_f32, block_f32, "avx2,fma",

@@ -1,10 +1,11 @@
 //! AVX-512 with VNNI: 16 sums in a vector, 32 vectors.
 
-use super::{detected, plain_kernels, plain_table, pool_table, tile_kernel, wide_tile_kernel};
+use super::{compiled_for, detected, tile_kernel, wide_tile_kernel};
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule, for_each_pixel, narrow_by_channel};
 use crate::layout::{Block, Run};
-use crate::table::{Plain, Pool, Pools, Tiles, Vectors};
+use crate::quantize::Scale;
+use crate::table::{Plain, Tiles, plain_kernels};
 use crate::{Activation, IntegersMut, Kernels, PoolGeometry};
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]
 use core::arch::x86_64::*;
@@ -12,19 +13,20 @@ use core::arch::x86_64::*;
 pub(crate) fn kernels() -> Option<&'static Kernels> {
     static KERNELS: Kernels = Kernels {
         name: "avx512vnni",
-        vectors: Some(Vectors {
-            tiles: Tiles {
-                lanes: 16,
-                max_panels: 4,
-                max_wide_panels: 2,
-                f32: detected!(tile_f32(a, pixels, runs, panels, w, sums)),
-                u8: Some(detected!(tile_u8(a, pixels, runs, panels, w, sums))),
-                i16: detected!(tile_i16(a, pixels, runs, panels, w, sums)),
-                i16_wide: detected!(tile_i16_wide(a, pixels, runs, panels, w, sums)),
-            },
-            plain: plain_table!(),
+        tiles: Some(Tiles {
+            lanes: 16,
+            max_panels: 4,
+            max_wide_panels: 2,
+            f32: detected!(tile_f32(a, pixels, runs, panels, w, sums)),
+            u8: Some(detected!(tile_u8(a, pixels, runs, panels, w, sums))),
+            i16: detected!(tile_i16(a, pixels, runs, panels, w, sums)),
+            i16_wide: detected!(tile_i16_wide(a, pixels, runs, panels, w, sums)),
         }),
-        pools: pool_table!(),
+        plain: Plain {
+            finish_i32: detected!(finish_i32(block, sums, bias, rule, y)),
+            finish_f32: detected!(finish_f32(block, sums, bias, activation, y)),
+            ..PLAIN
+        },
     };
     (is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -35,16 +37,11 @@ pub(crate) fn kernels() -> Option<&'static Kernels> {
     .then_some(&KERNELS)
 }
 
-plain_kernels!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma");
+const PLAIN: Plain =
+    plain_kernels! { compiled_for ["avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"] };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-fn finish_narrow(
-    block: &Block,
-    sums: &[i32],
-    bias: BiasView<i32>,
-    rule: NarrowRule,
-    y: IntegersMut,
-) {
+fn finish_i32(block: &Block, sums: &[i32], bias: BiasView<i32>, rule: NarrowRule, y: IntegersMut) {
     if !bias.shifts.is_empty() {
         return narrow_by_channel(block, sums, bias, rule, y);
     }
@@ -89,7 +86,7 @@ fn finish_narrow(
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-fn finish_float(
+fn finish_f32(
     block: &Block,
     sums: &[f32],
     bias: BiasView<f32>,

@@ -3,21 +3,18 @@
 use super::{avx2, detected, tile_kernel};
 use crate::Kernels;
 use crate::layout::Run;
-use crate::table::{Tiles, Vectors};
+use crate::table::Tiles;
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]
 use core::arch::x86_64::*;
 
 pub(crate) fn kernels() -> Option<&'static Kernels> {
     static KERNELS: Kernels = Kernels {
         name: "avxvnni",
-        vectors: Some(Vectors {
-            tiles: Tiles {
-                u8: Some(detected!(tile_u8(a, pixels, runs, panels, w, sums))),
-                ..avx2::TILES
-            },
-            plain: avx2::PLAIN,
+        tiles: Some(Tiles {
+            u8: Some(detected!(tile_u8(a, pixels, runs, panels, w, sums))),
+            ..avx2::TILES
         }),
-        pools: avx2::POOLS,
+        plain: avx2::PLAIN,
     };
     (avx2::is_detected() && is_x86_feature_detected!("avxvnni")).then_some(&KERNELS)
 }

@@ -7,22 +7,13 @@ pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod avxvnni;
 
-/// Defines the tile kernel `$name`, a [`Tile`](crate::layout::Tile) but for its features.
-///
-/// `$rows` are the most pixels for each number of vectors. The expressions are the vector
-/// operations: zero, a load of weights (which are aligned, for speed), a broadcast of one step of
-/// inputs, the accumulation, and a store.
-macro_rules! tile_kernel {
+/// Defines the kernel `$name`, a [`Tile`](crate::layout::Tile) but for its features, from blocks of
+/// so many pixels (`$rows`, at most `$most`) by so many vectors of channels (`$panels`).
+macro_rules! by_blocks {
     (
         $name:ident, $block:ident, $features:literal,
-        inputs: $a:ty, weights: $w:ty, sums: $c:ty, vector: $v:ty, lanes: $lanes:literal,
-        step: $step:literal,
+        inputs: $a:ty, weights: $w:ty, sums: $c:ty, lanes: $lanes:literal, step: $step:literal,
         tiles: { $($panels:literal => [$($rows:literal)*], most $most:literal;)* },
-        zero: $zero:expr,
-        load: |$load_at:ident| $load:expr,
-        broadcast: |$from:ident| $broadcast:expr,
-        accumulate: |$acc:ident, $x:ident, $b:ident| $accumulate:expr,
-        store: |$store_at:ident, $sum:ident| $store:expr,
     ) => {
         #[target_feature(enable = $features)]
         fn $name(
@@ -51,6 +42,29 @@ macro_rules! tile_kernel {
                     _ => unreachable!("tiles have no more pixels than the kernel"),
                 }
             }
+        }
+    };
+}
+pub(crate) use by_blocks;
+
+/// Defines the tile kernel `$name`. The expressions are the vector operations: zero, a load of weights (which are aligned, for speed), a broadcast of one step of
+/// inputs, the accumulation, and a store.
+macro_rules! tile_kernel {
+    (
+        $name:ident, $block:ident, $features:literal,
+        inputs: $a:ty, weights: $w:ty, sums: $c:ty, vector: $v:ty, lanes: $lanes:literal,
+        step: $step:literal,
+        tiles: { $($panels:literal => [$($rows:literal)*], most $most:literal;)* },
+        zero: $zero:expr,
+        load: |$load_at:ident| $load:expr,
+        broadcast: |$from:ident| $broadcast:expr,
+        accumulate: |$acc:ident, $x:ident, $b:ident| $accumulate:expr,
+        store: |$store_at:ident, $sum:ident| $store:expr,
+    ) => {
+        $crate::x86_64::by_blocks! {
+            $name, $block, $features,
+            inputs: $a, weights: $w, sums: $c, lanes: $lanes, step: $step,
+            tiles: { $($panels => [$($rows)*], most $most;)* },
         }
 
         #[target_feature(enable = $features)]
@@ -118,33 +132,10 @@ macro_rules! wide_tile_kernel {
         upper: |$upper_of:ident| $upper:expr,
         store: |$store_at:ident, $sum:ident| $store:expr,
     ) => {
-        #[target_feature(enable = $features)]
-        fn $name(
-            a: &[i16],
-            pixels: &[u32],
-            runs: &[Run],
-            panels: usize,
-            w: &[i16],
-            sums: &mut [i64],
-        ) {
-            $crate::x86_64::check(
-                a.len(), pixels, runs, w.len(), sums.len(), 2, panels * $lanes,
-            );
-            let most = match panels {
-                $($panels => $most,)*
-                _ => unreachable!("chunks have no more vectors than the kernel"),
-            };
-            let n_tiles = pixels.len().div_ceil(most);
-            for tile in 0..n_tiles {
-                let from = tile * pixels.len() / n_tiles;
-                let end = (tile + 1) * pixels.len() / n_tiles;
-                let pixels = &pixels[from..end];
-                let sums = &mut sums[from * panels * $lanes..end * panels * $lanes];
-                match (panels, pixels.len()) {
-                    $($(($panels, $rows) => $block::<$rows, $panels>(a, pixels, runs, w, sums),)*)*
-                    _ => unreachable!("tiles have no more pixels than the kernel"),
-                }
-            }
+        $crate::x86_64::by_blocks! {
+            $name, $block, $features,
+            inputs: i16, weights: i16, sums: i64, lanes: $lanes, step: 2,
+            tiles: { $($panels => [$($rows)*], most $most;)* },
         }
 
         #[target_feature(enable = $features)]
@@ -215,83 +206,6 @@ macro_rules! wide_tile_kernel {
 }
 pub(crate) use wide_tile_kernel;
 
-/// Compiles the plain loops for `$features`.
-macro_rules! plain_kernels {
-    ($features:literal) => {
-        #[target_feature(enable = $features)]
-        fn widen_u8(x: &[u8], y: &mut [i16]) {
-            $crate::scalar::widen(x, y);
-        }
-        #[target_feature(enable = $features)]
-        fn widen_i8(x: &[i8], y: &mut [i16]) {
-            $crate::scalar::widen(x, y);
-        }
-        #[target_feature(enable = $features)]
-        fn offset_i8(x: &[i8], y: &mut [u8]) {
-            $crate::scalar::offset(x, y);
-        }
-        #[target_feature(enable = $features)]
-        fn finish_wide(
-            block: &Block,
-            sums: &[i64],
-            bias: BiasView<i64>,
-            rule: WideRule,
-            y: IntegersMut,
-        ) {
-            $crate::finish::wide(block, sums, bias, rule, y);
-        }
-        #[target_feature(enable = $features)]
-        fn widen_sums(block: &Block, sums: &[i32], offsets: &[i32], wide: &mut [i64]) {
-            $crate::finish::widen(block, sums, offsets, wide);
-        }
-        #[target_feature(enable = $features)]
-        fn depthwise_i32(view: View<i16>, x: &[i16], sums: &mut [i32]) {
-            $crate::depthwise::narrow(view, x, sums);
-        }
-        #[target_feature(enable = $features)]
-        fn depthwise_i64(view: View<i16>, x: &[i16], sums: &mut [i64]) {
-            $crate::depthwise::wide(view, x, sums);
-        }
-        #[target_feature(enable = $features)]
-        fn depthwise_f32(view: View<f32>, x: &[f32], sums: &mut [f32]) {
-            $crate::depthwise::float(view, x, sums);
-        }
-        #[target_feature(enable = $features)]
-        fn max_pool_u8(geometry: &PoolGeometry, minimum: &[bool], x: &[u8], y: &mut [u8]) {
-            $crate::scalar::max_pool(geometry, minimum, x, y);
-        }
-        #[target_feature(enable = $features)]
-        fn max_pool_i8(geometry: &PoolGeometry, minimum: &[bool], x: &[i8], y: &mut [i8]) {
-            $crate::scalar::max_pool(geometry, minimum, x, y);
-        }
-        #[target_feature(enable = $features)]
-        fn max_pool_i16(geometry: &PoolGeometry, minimum: &[bool], x: &[i16], y: &mut [i16]) {
-            $crate::scalar::max_pool(geometry, minimum, x, y);
-        }
-        #[target_feature(enable = $features)]
-        fn max_pool_f32(geometry: &PoolGeometry, minimum: &[bool], x: &[f32], y: &mut [f32]) {
-            $crate::scalar::max_pool(geometry, minimum, x, y);
-        }
-        #[target_feature(enable = $features)]
-        fn sum_u8(geometry: &PoolGeometry, x: &[u8], y: &mut [i32]) {
-            $crate::scalar::sum_pool(geometry, x, y);
-        }
-        #[target_feature(enable = $features)]
-        fn sum_i8(geometry: &PoolGeometry, x: &[i8], y: &mut [i32]) {
-            $crate::scalar::sum_pool(geometry, x, y);
-        }
-        #[target_feature(enable = $features)]
-        fn sum_i16(geometry: &PoolGeometry, x: &[i16], y: &mut [i32]) {
-            $crate::scalar::sum_pool(geometry, x, y);
-        }
-        #[target_feature(enable = $features)]
-        fn sum_f32(geometry: &PoolGeometry, x: &[f32], y: &mut [f32]) {
-            $crate::scalar::sum_pool(geometry, x, y);
-        }
-    };
-}
-pub(crate) use plain_kernels;
-
 /// Makes safe function pointers of kernels that need features.
 macro_rules! detected {
     ($kernel:ident($($argument:ident),*)) => {
@@ -301,49 +215,21 @@ macro_rules! detected {
 }
 pub(crate) use detected;
 
-/// The table of the plain kernels.
-macro_rules! plain_table {
-    () => {
+/// The table of the plain kernels, compiled for `$features`.
+macro_rules! compiled_for {
+    ([$features:literal] $($kernel:ident($($argument:ident: $type:ty),*) = $loop:path;)*) => {
         Plain {
-            widen_u8: detected!(widen_u8(x, y)),
-            widen_i8: detected!(widen_i8(x, y)),
-            offset_i8: detected!(offset_i8(x, y)),
-            finish_narrow: detected!(finish_narrow(block, sums, bias, rule, y)),
-            finish_wide: detected!(finish_wide(block, sums, bias, rule, y)),
-            finish_float: detected!(finish_float(block, sums, bias, activation, y)),
-            widen_sums: detected!(widen_sums(block, sums, offsets, wide)),
-            depthwise_i32: detected!(depthwise_i32(view, x, sums)),
-            depthwise_i64: detected!(depthwise_i64(view, x, sums)),
-            depthwise_f32: detected!(depthwise_f32(view, x, sums)),
+            $($kernel: {
+                #[target_feature(enable = $features)]
+                fn $kernel($($argument: $type),*) {
+                    $loop($($argument),*);
+                }
+                detected!($kernel($($argument),*))
+            },)*
         }
     };
 }
-pub(crate) use plain_table;
-
-/// The table of the pooling kernels.
-macro_rules! pool_table {
-    () => {
-        Pools {
-            u8: Pool {
-                max: detected!(max_pool_u8(geometry, minimum, x, y)),
-                sum: detected!(sum_u8(geometry, x, y)),
-            },
-            i8: Pool {
-                max: detected!(max_pool_i8(geometry, minimum, x, y)),
-                sum: detected!(sum_i8(geometry, x, y)),
-            },
-            i16: Pool {
-                max: detected!(max_pool_i16(geometry, minimum, x, y)),
-                sum: detected!(sum_i16(geometry, x, y)),
-            },
-            f32: Pool {
-                max: detected!(max_pool_f32(geometry, minimum, x, y)),
-                sum: detected!(sum_f32(geometry, x, y)),
-            },
-        }
-    };
-}
-pub(crate) use pool_table;
+pub(crate) use compiled_for;
 
 /// What every unsafe load of a tile kernel relies on.
 fn check(
