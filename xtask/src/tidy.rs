@@ -17,7 +17,7 @@ pub(crate) const RULES: [(&str, Rule); 5] = [
     ("a crate uses only what stands left of it", dependency_arrows),
     ("files, clock and environment are touched in the facade and the command only", pure_crates),
     ("unsafe code lies in kernels only", unsafe_in_kernels),
-    ("every operator states its source", operator_sources),
+    ("every operator is declared, states its source and is tested", operators),
     ("no path of a machine is written down", machine_paths),
 ];
 
@@ -161,16 +161,45 @@ fn unsafe_in_kernels(root: &Path) -> Found {
     Ok(found)
 }
 
-fn operator_sources(root: &Path) -> Found {
+/// What neither compiler nor tests would miss: a file without its `mod` line, an operator that no test of
+/// networks builds.
+fn operators(root: &Path) -> Found {
+    let read =
+        |path: &Path| fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
+    let folder = root.join("crates/graph/src/ops");
+    let list = read(&folder.join("mod.rs"))?;
+    let mut tests = String::new();
+    for folder in ["crates/graph/tests", "crates/testing/src"] {
+        for path in source::files(&root.join(folder))? {
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                tests.push_str(&read(&path)?);
+            }
+        }
+    }
     let mut found = Vec::new();
-    for path in source::files(&root.join("crates/graph/src/ops"))? {
-        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let code = source::Code::new(&text).product;
-        if code.contains("impl Operator for ") && !text.contains("/// Source: ") {
-            found.push(format!("{} has no line `/// Source: …`", relative(root, &path)));
+    for path in source::files(&folder)? {
+        let (text, file) = (read(&path)?, relative(root, &path));
+        let module = path.strip_prefix(&folder).unwrap_or(&path).with_extension("");
+        let module = module.iter().next().unwrap_or_default().to_string_lossy();
+        if module != "mod" && !list.lines().any(|line| line == format!("mod {module};")) {
+            found.push(format!("{file} is not declared in ops/mod.rs"));
+        }
+        for name in implementers(&source::Code::new(&text).product) {
+            if !text.contains("/// Source: ") {
+                found.push(format!("{file} has no line `/// Source: …`"));
+            }
+            if !source::has_word(&tests, name) {
+                found.push(format!("{file}: no test of crates/graph builds `{name}`"));
+            }
         }
     }
     Ok(found)
+}
+
+/// The types that are operators.
+fn implementers(code: &str) -> impl Iterator<Item = &str> {
+    let after = code.split("impl Operator for ").skip(1);
+    after.filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next())
 }
 
 fn machine_paths(root: &Path) -> Found {
@@ -228,8 +257,15 @@ mod tests {
     }
 
     #[test]
-    fn every_operator_states_its_source() {
-        holds(operator_sources);
+    fn every_operator_is_declared_states_its_source_and_is_tested() {
+        holds(operators);
+    }
+
+    #[test]
+    fn operators_are_found_in_code() {
+        let code =
+            "impl Operator for Add {}\nimpl FixedOperator for FixedAdd {}\nimpl Operator for Pad {";
+        assert_eq!(implementers(code).collect::<Vec<_>>(), ["Add", "Pad"]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use fixedwise_search::{
         },
     },
 };
-use fixedwise_testing::{Build, Random};
+use fixedwise_testing::{Build, Mean, Random};
 use std::{ops::ControlFlow, sync::atomic::AtomicBool};
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -176,6 +176,28 @@ fn prepared() -> Prepared {
     let graph = network();
     let statistics = calibrate(&graph, &Blobs(100), Kernels::best(), &GO, &|_| ()).unwrap();
     Prepared::new(&graph, &statistics)
+}
+
+#[test]
+fn an_operator_that_no_file_knows_gets_a_width_of_its_own() {
+    let mut b = Build::new(Shape::new(8, 8, 1), 5);
+    let left = b.conv("left", 0, 4, &Window::pixel(), 1);
+    let left = b.push("left_relu", Relu, vec![left]);
+    let right = b.conv("right", 0, 4, &Window::pixel(), 1);
+    let mean = b.push("mean", Mean, vec![left, right]);
+    let x = b.push("max", GlobalMaxPool { minimum: vec![] }, vec![mean]);
+    b.gemm("dense", x, 4);
+    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+    let statistics = calibrate(&graph, &Blobs(100), Kernels::best(), &GO, &|_| ()).unwrap();
+    let prepared = Prepared::new(&graph, &statistics);
+    let outcome = search_of(&graph, &prepared, &mut Ignore, &options(0.02)).unwrap();
+    assert!(outcome.bound_met);
+    let plan = &outcome.plan;
+    assert_eq!(plan.others.keys().collect::<Vec<_>>(), ["mean"]);
+    let fixed = lower(&graph, plan, AccumulatorPolicy::Prove32).unwrap();
+    assert_eq!(fixed.nodes[graph.find("mean").unwrap()].format, plan.others["mean"]);
+    // Its width costs, so the widest is not what the search takes.
+    assert!(plan.others["mean"].bits < 12, "{:?}", plan.others["mean"]);
 }
 
 #[test]
