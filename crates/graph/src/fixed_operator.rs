@@ -12,7 +12,11 @@ use crate::{
     shape::Shape,
 };
 use fixedwise_kernels::{Integers, IntegersMut, Kernels, Scratch};
-use std::{any::Any, ops::Deref, sync::Arc};
+use std::{
+    any::Any,
+    ops::{Deref, Range},
+    sync::Arc,
+};
 
 /// Computes one node in integers; ready to run, and the same for every image.
 pub trait Step: Send + Sync {
@@ -37,6 +41,50 @@ where
     Arc::new(run)
 }
 
+/// Where the value of an operation may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Apart from its inputs, which are read until its last element is written.
+    Apart,
+    /// Over the input at one of these positions, from the same first byte, where its elements are no wider: they
+    /// are written in order, each after all of the input that lies before its end was read.
+    Over(&'static [usize]),
+    /// Where the input at that position lies: the same bytes, read in another shape. Nothing runs.
+    Alias(usize),
+}
+
+/// Constants of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constant {
+    /// Weights.
+    Weights {
+        /// How many.
+        count: usize,
+        /// Bits of their format.
+        bits: u8,
+    },
+    /// Biases.
+    Biases {
+        /// How many.
+        count: usize,
+        /// Bits that the largest needs at the scale of the sum.
+        bits: u8,
+        /// Bits of the format that the plan gives them.
+        planned_bits: Option<u8>,
+    },
+    /// What tells the binary points of output channels.
+    Points {
+        /// How many.
+        count: usize,
+    },
+}
+
+/// The rows of a value from the first to the last that hold these of its elements.
+pub(crate) fn rows_of(elements: Range<usize>, shape: Shape) -> Range<usize> {
+    let row = shape.w * shape.c;
+    if elements.is_empty() { 0..0 } else { elements.start / row..elements.end.div_ceil(row) }
+}
+
 /// What every integer operation says about itself; all its decisions are plain fields.
 pub trait FixedOperator: Object {
     /// Ready to run: weights packed for `kernels`.
@@ -44,6 +92,16 @@ pub trait FixedOperator: Object {
 
     /// What it is called in descriptions and messages.
     fn name(&self) -> &'static str;
+
+    /// Where its value may lie; the same whatever formats a plan gives.
+    fn place(&self) -> Place;
+
+    /// The rows of each input from the first to the last that these rows of its value are computed from; empty
+    /// where none is.
+    fn rows(&self, rows: Range<usize>, inputs: &[Shape], output: Shape) -> Vec<Range<usize>>;
+
+    /// What it keeps in constant memory as a target stores it.
+    fn constants(&self) -> Vec<Constant>;
 
     /// Bits its worst sum needs; 0 where it sums nothing.
     fn accumulator_bits(&self) -> u8 {

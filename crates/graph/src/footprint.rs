@@ -5,18 +5,17 @@ use crate::{
     emit::c,
     error::LowerError,
     fixed_graph::FixedGraph,
-    fixed_operator::FixedOp,
+    fixed_operator::{Constant, FixedOp},
     graph::{Graph, NodeId},
-    lower::output_formats,
-    memory::{MemoryNode, MemoryPlan},
-    ops::{
-        Add, AveragePool, FixedAdd, FixedAveragePool, FixedConv, FixedMaxPool, FixedRescale,
-        FixedReshape, Gemm, MaxPool, Reshape, Window,
-    },
-    plan::Plan,
+    layout::Layout,
+    lower::{AccumulatorPolicy, lower, output_formats},
+    memory::MemoryPlan,
+    operator::FormatRule,
+    plan::{LayerPlan, Plan, Quantizer, Semantics},
     target::{Code, Target},
 };
-use fixedwise_fixed::{Format, bits_for, convert::count_to_u64};
+use fixedwise_fixed::{Format, Rounding, convert::count_to_u64};
+use std::collections::BTreeMap;
 
 /// Bytes that a node takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,14 +51,8 @@ impl Footprint {
     pub fn new(fixed: &FixedGraph, target: &Target) -> Self {
         let printed = target.c_options("network");
         let printed = printed.and_then(|options| c::emit(fixed, &options, &[]).ok());
-        let value_bytes = |id: NodeId| {
-            let (node, layers) =
-                (&fixed.nodes[id], printed.as_ref().map(|printed| &printed.layers));
-            layers.map_or_else(
-                || value_bytes(target, node.format, node.shape.len()),
-                |layers| layers[id].value_bytes,
-            )
-        };
+        let values = ValueMemory::new(fixed, target);
+        let value_bytes = |id: NodeId| values.value_bytes(id, fixed.nodes[id].format);
         let io_bytes = count_to_u64(value_bytes(0) + value_bytes(fixed.output));
         let constants: Vec<u64> = match &printed {
             Some(printed) => {
@@ -67,32 +60,21 @@ impl Footprint {
             }
             None => fixed.nodes.iter().map(|node| constant_bytes(target, &node.op)).collect(),
         };
+        let memory = match &printed {
+            Some(printed) => printed.memory.clone(),
+            None => values.plan(&fixed.nodes.iter().map(|node| node.format).collect::<Vec<_>>()),
+        };
         let scratch = |id: NodeId| printed.as_ref().map_or(0, |c| c.layers[id].scratch_bytes);
-        let nodes: Vec<Sketch> = (0..fixed.nodes.len())
-            .map(|id| {
-                let node = &fixed.nodes[id];
-                let reshape = node.op.get::<FixedReshape>();
-                let is_alias = match &printed {
-                    Some(printed) => printed.layers[id].kernel == c::ANOTHER_NAME,
-                    None => reshape.is_some_and(FixedReshape::is_identity),
-                };
-                let in_place = overwritten(&node.op);
-                let (bytes, scratch_bytes) = (value_bytes(id), scratch(id));
-                Sketch { inputs: node.inputs.clone(), bytes, scratch_bytes, is_alias, in_place }
-            })
-            .collect();
-        let memory = plan_memory(&nodes, fixed.output);
-        let ram_bytes = printed.as_ref().map_or(memory.bytes, |printed| printed.arena_bytes);
         let share = |id: NodeId, bytes: usize| Share {
             name: fixed.nodes[id].name.clone(),
             bytes: count_to_u64(bytes),
         };
         let peak = memory.peak_step();
-        let alive = memory.alive(peak).into_iter().filter(|&id| !nodes[id].is_alias);
-        let mut ram: Vec<Share> = alive.map(|id| share(id, nodes[id].bytes)).collect();
-        if nodes[peak].scratch_bytes > 0 {
+        let alive = memory.alive(peak).into_iter().filter(|&id| values.layout.holder(id) == id);
+        let mut ram: Vec<Share> = alive.map(|id| share(id, value_bytes(id))).collect();
+        if scratch(peak) > 0 {
             let name = format!("{} (working memory)", fixed.nodes[peak].name);
-            ram.push(Share { name, bytes: count_to_u64(nodes[peak].scratch_bytes) });
+            ram.push(Share { name, bytes: count_to_u64(scratch(peak)) });
         }
         let mut flash: Vec<Share> = fixed
             .nodes
@@ -106,7 +88,7 @@ impl Footprint {
         }
         Self {
             flash_bytes: constants.iter().sum(),
-            ram_bytes: count_to_u64(ram_bytes),
+            ram_bytes: count_to_u64(memory.bytes),
             io_bytes,
             flash,
             ram,
@@ -114,108 +96,108 @@ impl Footprint {
     }
 }
 
-/// Where the values of a plan would lie on a target; working memory of kernels is not counted.
-///
-/// # Errors
-/// Where the plan does not fit the graph.
-pub fn value_memory(graph: &Graph, plan: &Plan, target: &Target) -> Result<MemoryPlan, LowerError> {
-    let formats = output_formats(graph, plan)?;
-    let consumers = graph.consumers();
-    // The order of a vector that only dense layers read becomes that of their weights.
-    let is_dense = |&id: &NodeId| graph.nodes[id].op.is::<Gemm>();
-    let nodes: Vec<Sketch> = graph
-        .nodes
-        .iter()
-        .zip(formats)
-        .enumerate()
-        .map(|(id, (node, format))| Sketch {
-            inputs: node.inputs.clone(),
-            bytes: value_bytes(target, format, node.shape.len()),
-            scratch_bytes: 0,
-            is_alias: node.op.get::<Reshape>().is_some_and(|reshape| {
-                reshape.is_identity(graph.nodes[node.inputs[0]].shape)
-                    || id != graph.output && consumers[id].iter().all(is_dense)
-            }),
-            in_place: if node.op.is::<Add>() {
-                &[0, 1]
-            } else if node.op.as_activation().is_some()
-                || node.op.get::<MaxPool>().is_some_and(|pool| pool.window.is_tiling())
-                || node.op.get::<AveragePool>().is_some_and(|pool| pool.window.is_tiling())
-            {
-                &[0]
-            } else {
-                &[]
-            },
-        })
-        .collect();
-    Ok(plan_memory(&nodes, graph.output))
+/// The values of an integer network on a target, whatever formats a plan gives them; working memory of kernels is
+/// not counted.
+#[derive(Clone, Debug)]
+pub struct ValueMemory {
+    layout: Layout,
+    elements: Elements,
 }
 
-/// A node as far as memory is concerned.
-struct Sketch {
-    inputs: Vec<NodeId>,
-    bytes: usize,
-    scratch_bytes: usize,
-    is_alias: bool,
-    in_place: &'static [usize],
+/// How wide the elements of values are stored.
+#[derive(Clone, Debug)]
+enum Elements {
+    /// As C has them; whether two may lie in a byte, by node.
+    C(Vec<bool>),
+    /// As the target says.
+    Target(Target),
 }
 
-fn plan_memory(nodes: &[Sketch], output: NodeId) -> MemoryPlan {
-    // What the result is another name of lies in the caller's buffer too.
-    let mut result = output;
-    while nodes[result].is_alias {
-        result = nodes[result].inputs[0];
+impl ValueMemory {
+    /// Of a network that was lowered with any formats.
+    pub fn new(fixed: &FixedGraph, target: &Target) -> Self {
+        match target.c_options("network") {
+            Some(options) => {
+                let fixed = c::fold_reshapes(fixed);
+                let elements = Elements::C(c::packs(&fixed, &options));
+                Self { layout: Layout::new(&fixed), elements }
+            }
+            None => Self { layout: Layout::new(fixed), elements: Elements::Target(target.clone()) },
+        }
     }
-    let of = |(id, node): (NodeId, &Sketch)| MemoryNode {
-        inputs: node.inputs.clone(),
-        bytes: node.bytes,
-        scratch_bytes: node.scratch_bytes,
-        is_external: id == 0 || id == result,
-        alias: node.is_alias.then_some(0),
-        in_place: {
-            let fits = |&&position: &&usize| node.bytes <= nodes[node.inputs[position]].bytes;
-            node.in_place.iter().filter(fits).copied().collect()
-        },
-    };
-    let nodes: Vec<MemoryNode> = nodes.iter().enumerate().map(of).collect();
-    MemoryPlan::new(&nodes, output)
-}
 
-fn overwritten(op: &FixedOp) -> &'static [usize] {
-    let max_pool = op.get::<FixedMaxPool>().map(|pool| &pool.window);
-    let window = max_pool.or_else(|| op.get::<FixedAveragePool>().map(|pool| &pool.window));
-    if op.is::<FixedAdd>() {
-        &[0, 1]
-    } else if op.is::<FixedRescale>() || window.is_some_and(Window::is_tiling) {
-        &[0]
-    } else {
-        &[]
+    /// Of a graph, before there is a plan.
+    ///
+    /// # Errors
+    /// Where the graph has no integer form.
+    pub fn of(graph: &Graph, target: &Target) -> Result<Self, LowerError> {
+        // Where a value may lie does not depend on formats: any will do.
+        let any = Format::signed(2, 0);
+        let layer = |name: &str| LayerPlan {
+            name: name.to_owned(),
+            weights: Some(any),
+            bias: None,
+            activation: Some(any),
+        };
+        let own = graph
+            .nodes
+            .iter()
+            .filter(|node| !node.op.is_layer() && matches!(node.op.format_rule(), FormatRule::Own));
+        let plan = Plan {
+            semantics: Semantics::Integer,
+            quantizer: Quantizer::Uniform,
+            rounding: Rounding::TiesUp,
+            input: any,
+            layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
+            rounded: BTreeMap::new(),
+            others: own.map(|node| (node.name.clone(), any)).collect(),
+        };
+        Ok(Self::new(&lower(graph, &plan, AccumulatorPolicy::Widen)?, target))
+    }
+
+    /// Where the values of a plan lie.
+    ///
+    /// # Errors
+    /// Where the plan does not fit the graph.
+    pub fn of_plan(&self, graph: &Graph, plan: &Plan) -> Result<MemoryPlan, LowerError> {
+        Ok(self.plan(&output_formats(graph, plan)?))
+    }
+
+    /// Where values of these formats lie, one for each node.
+    pub fn plan(&self, formats: &[Format]) -> MemoryPlan {
+        let bits = formats.iter().enumerate().map(|(id, &format)| self.element_bits(id, format));
+        self.layout.plan(&bits.collect::<Vec<_>>(), &vec![0; formats.len()])
+    }
+
+    /// Bytes of a node's value.
+    fn value_bytes(&self, id: NodeId, format: Format) -> usize {
+        self.layout.value_bytes(id, self.element_bits(id, format))
+    }
+
+    fn element_bits(&self, id: NodeId, format: Format) -> usize {
+        match &self.elements {
+            Elements::C(packs) => c::Storage::new(format, packs[id]).bits(),
+            Elements::Target(target) => {
+                target.activation_bits.stored(format.bits).unwrap_or(Target::MAX_BITS).into()
+            }
+        }
     }
 }
 
-/// Bytes of a value on a target.
-fn value_bytes(target: &Target, format: Format, count: usize) -> usize {
-    let bits = target.activation_bits.stored(format.bits).unwrap_or(Target::MAX_BITS);
-    (usize::from(bits) * count).div_ceil(8)
-}
-
-/// Bytes of a node's weights and biases at the widths the target stores.
+/// Bytes of a node's constants at the widths the target stores.
 fn constant_bytes(target: &Target, op: &FixedOp) -> u64 {
-    let Some(conv) = op.get::<FixedConv>() else { return 0 };
-    let bytes = |bits: u8, count: usize| (u64::from(bits) * count_to_u64(count)).div_ceil(8);
-    let weight_bits = conv.weights_format.bits;
-    let weights = target.weight_bits.stored(weight_bits).unwrap_or(weight_bits);
-    let own = match target.code {
-        Code::Hls => conv.bias_format.map(|format| format.bits),
-        Code::C(_) => None,
+    let bytes = |constant: Constant| {
+        let (bits, count) = match constant {
+            Constant::Weights { count, bits } => {
+                (target.weight_bits.stored(bits).unwrap_or(bits).into(), count)
+            }
+            Constant::Biases { count, bits, planned_bits } => {
+                let own = planned_bits.filter(|_| target.code == Code::Hls).unwrap_or(bits);
+                (target.bias_bits.stored(own).unwrap_or(own).into(), count)
+            }
+            Constant::Points { count } => (POINT_BITS, count),
+        };
+        (bits * count_to_u64(count)).div_ceil(8)
     };
-    let needed = || {
-        let most = conv.bias.values.iter().map(|bias| bias.unsigned_abs()).max();
-        bits_for(most.unwrap_or(0))
-    };
-    let bias_bits = own.unwrap_or_else(needed);
-    let biases = target.bias_bits.stored(bias_bits).unwrap_or(bias_bits);
-    bytes(weights, conv.weights.len())
-        + bytes(biases, conv.bias.values.len())
-        + (POINT_BITS * count_to_u64(conv.coarser.len())).div_ceil(8)
+    op.constants().into_iter().map(bytes).sum()
 }

@@ -12,6 +12,7 @@ mod fixed_operator;
 pub mod footprint;
 mod graph;
 mod import;
+mod layout;
 mod lower;
 pub mod memory;
 mod object;
@@ -28,7 +29,7 @@ mod window;
 
 pub use error::{EmitError, GraphError, ImportError, LowerError};
 pub use fixed_graph::{FixedGraph, FixedNode};
-pub use fixed_operator::{FixedOp, FixedOperator, FixedStep, Step};
+pub use fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, Step};
 pub use graph::{Graph, Node, NodeId};
 pub use import::{from_keras, from_onnx, from_onnx_with_weights};
 pub use lower::{

@@ -1,6 +1,8 @@
 //! A window that slides over an image: what convolution and pooling share.
 
 use crate::shape::Shape;
+use fixedwise_kernels::ConvGeometry;
+use std::ops::Range;
 
 /// Kernel, stride, dilation and padding of a sliding window; all as `[vertical, horizontal]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,19 @@ impl Window {
             && (0..2).all(|axis| self.kernel[axis] <= self.stride[axis] && self.dilation[axis] == 1)
     }
 
+    /// The kernels' form of a convolution with this window.
+    pub(crate) fn conv(&self, groups: usize, input: Shape, output: Shape) -> ConvGeometry {
+        ConvGeometry {
+            input: input.dims(),
+            output: output.dims(),
+            kernel: self.kernel,
+            stride: self.stride,
+            dilation: self.dilation,
+            pad: self.pad_begin,
+            groups,
+        }
+    }
+
     /// Whether any side is padded.
     pub fn is_padded(&self) -> bool {
         self.pad_begin != [0, 0] || self.pad_end != [0, 0]
@@ -93,11 +108,24 @@ impl Window {
 
     /// The kernel's taps that lie inside an input of `size` rows (or columns) at position
     /// `position`, as a half-open range.
-    pub fn taps(&self, axis: usize, size: usize, position: usize) -> std::ops::Range<usize> {
+    pub fn taps(&self, axis: usize, size: usize, position: usize) -> Range<usize> {
         let start = position * self.stride[axis];
         let (dilation, pad) = (self.dilation[axis], self.pad_begin[axis]);
         let first = pad.saturating_sub(start).div_ceil(dilation);
         let last = (size + pad).saturating_sub(start).div_ceil(dilation).min(self.kernel[axis]);
         first.min(last)..last
+    }
+
+    /// The rows of an input of `size` rows from the first to the last that positions see; empty where they see
+    /// padding alone.
+    pub(crate) fn rows(&self, size: usize, positions: Range<usize>) -> Range<usize> {
+        let (stride, dilation, pad) = (self.stride[0], self.dilation[0], self.pad_begin[0]);
+        let row = |position: usize, tap: usize| position * stride + tap * dilation - pad;
+        let mut rows = positions
+            .map(|position| (position, self.taps(0, size, position)))
+            .filter(|(_, taps)| !taps.is_empty())
+            .map(|(position, taps)| row(position, taps.start)..row(position, taps.end - 1) + 1);
+        let Some(first) = rows.next() else { return 0..0 };
+        rows.fold(first, |all, rows| all.start.min(rows.start)..all.end.max(rows.end))
     }
 }

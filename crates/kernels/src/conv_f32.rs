@@ -5,7 +5,7 @@ use crate::depthwise::Depthwise;
 use crate::finish::BiasView;
 use crate::layout::{Block, Layout, Packed, Tile};
 use crate::table::Plain;
-use crate::{ConvGeometry, FloatBias, Kernels, Scratch, scalar};
+use crate::{ConvGeometry, ConvKind, FloatBias, Kernels, Scratch, scalar};
 
 /// What is applied to every output of a float layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,7 +73,7 @@ impl ConvF32 {
         assert_eq!(weights.len(), geometry.weights_len(), "weights do not fit the geometry");
         let prepared = match &kernels.tiles {
             None => Prepared::Scalar(weights.to_vec()),
-            Some(_) if geometry.is_depthwise() => Prepared::Depthwise(
+            Some(_) if geometry.kind() == ConvKind::Depthwise => Prepared::Depthwise(
                 &kernels.plain,
                 Depthwise::new(Layout::new(geometry, 1, true), weights),
             ),

@@ -6,7 +6,8 @@ use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::layout::{Block, Layout, Packed, Tile};
 use crate::table::{Plain, Tiles};
 use crate::{
-    BorderBias, ConvGeometry, Element, Epilogue, Integers, IntegersMut, Kernels, Scratch, scalar,
+    BorderBias, ConvGeometry, ConvKind, Element, Epilogue, Integers, IntegersMut, Kernels, Scratch,
+    scalar,
 };
 use fixedwise_fixed::Rounding;
 
@@ -292,7 +293,7 @@ fn prepare(
         Finish::Narrow(values, rule)
     };
 
-    if geometry.is_depthwise() {
+    if geometry.kind() == ConvKind::Depthwise {
         let layer = Depthwise::new(Layout::new(geometry, 1, input == Element::I16), weights);
         return Some(if sum_fits {
             Prepared::Depthwise(plain, layer, finish(0))

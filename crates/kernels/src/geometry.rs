@@ -64,9 +64,18 @@ impl ConvGeometry {
         self.output_len() * self.taps()
     }
 
-    /// Whether every group has one input and one output channel.
-    pub(crate) fn is_depthwise(&self) -> bool {
-        self.groups > 1 && self.groups == self.input[2] && self.groups == self.output[2]
+    /// What of its input an output sees.
+    pub fn kind(&self) -> ConvKind {
+        let is_plain = self.kernel == [1, 1] && self.groups == 1;
+        let is_pixel = self.input[..2] == [1, 1] && self.output[..2] == [1, 1];
+        let is_unit = self.stride == [1, 1] && self.dilation == [1, 1] && self.pad == [0, 0];
+        match self.groups {
+            1 if is_plain && is_pixel && is_unit => ConvKind::Dense,
+            1 if is_plain => ConvKind::Pointwise,
+            1 => ConvKind::Full,
+            groups if groups == self.input[2] && groups == self.output[2] => ConvKind::Depthwise,
+            _ => ConvKind::Grouped,
+        }
     }
 
     pub(crate) fn check(&self) {
@@ -97,6 +106,21 @@ impl ConvGeometry {
             pad: self.pad,
         }
     }
+}
+
+/// What of its input an output of a convolution sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConvKind {
+    /// Everything: both are one pixel, and all channels meet.
+    Dense,
+    /// All channels of one pixel.
+    Pointwise,
+    /// All channels under a window.
+    Full,
+    /// Its own channel under a window.
+    Depthwise,
+    /// The channels of its group under a window.
+    Grouped,
 }
 
 /// Shapes of one pooling of one image; what a window reads outside of the image is ignored.
@@ -227,5 +251,26 @@ mod tests {
                 })
             })
         })
+    }
+
+    #[test]
+    fn a_convolution_is_of_one_kind() {
+        let dense = ConvGeometry::dense(6, 4);
+        let image = ConvGeometry { input: [5, 5, 6], output: [5, 5, 6], ..dense };
+        let window = ConvGeometry { kernel: [3, 3], pad: [1, 1], ..image };
+        let single = ConvGeometry { input: [5, 5, 1], output: [5, 5, 1], ..window };
+        for (geometry, kind) in [
+            (dense, ConvKind::Dense),
+            (image, ConvKind::Pointwise),
+            (ConvGeometry { stride: [2, 2], ..dense }, ConvKind::Pointwise),
+            (window, ConvKind::Full),
+            (single, ConvKind::Full),
+            (ConvGeometry { groups: 6, ..window }, ConvKind::Depthwise),
+            (ConvGeometry { groups: 6, ..image }, ConvKind::Depthwise),
+            (ConvGeometry { groups: 3, ..window }, ConvKind::Grouped),
+            (ConvGeometry { groups: 6, output: [5, 5, 12], ..window }, ConvKind::Grouped),
+        ] {
+            assert_eq!(geometry.kind(), kind, "{geometry:?}");
+        }
     }
 }

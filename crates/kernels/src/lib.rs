@@ -44,7 +44,7 @@ pub use conv_f32::{Activation, ConvF32};
 pub use conv_int::{Accumulate, ConvInt};
 pub use element::{Element, Integers, IntegersMut};
 pub use epilogue::Epilogue;
-pub use geometry::{ConvGeometry, PoolGeometry};
+pub use geometry::{ConvGeometry, ConvKind, PoolGeometry};
 pub use pool::{PoolElement, max_pool};
 pub use quantize::quantize;
 pub use rescale::{add, rescale};

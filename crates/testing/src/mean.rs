@@ -2,8 +2,8 @@
 
 use fixedwise_fixed::Rounding;
 use fixedwise_graph::{
-    Context, Edge, EmitError, Factor, FixedOp, FixedOperator, FixedStep, FloatStep, FormatRule,
-    LowerContext, LowerError, Operator, Requantization, Shape,
+    Constant, Context, Edge, EmitError, Factor, FixedOp, FixedOperator, FixedStep, FloatStep,
+    FormatRule, LowerContext, LowerError, Operator, Place, Requantization, Shape,
     emit::{
         c::{CNode, CStep},
         npz::NpzNode,
@@ -11,7 +11,7 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::{Integers, IntegersMut, Kernels, Scratch};
 use serde_json::json;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// `y = (a + b) / 2`, element by element; two values of one shape.
 ///
@@ -109,6 +109,18 @@ impl FixedOperator for FixedMean {
 
     fn accumulator_bits(&self) -> u8 {
         self.accumulator_bits
+    }
+
+    fn place(&self) -> Place {
+        Place::Over(&[0, 1])
+    }
+
+    fn rows(&self, rows: Range<usize>, _: &[Shape], _: Shape) -> Vec<Range<usize>> {
+        vec![rows.clone(), rows]
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        Vec::new()
     }
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {

@@ -7,7 +7,7 @@ use crate::{
 use fixedwise_fixed::{Format, convert::count_to_u64};
 use fixedwise_graph::{
     FixedGraph, Graph, Node, Plan, Semantics, Target,
-    footprint::{Footprint, Share, value_memory},
+    footprint::{Footprint, Share, ValueMemory},
     target::Widths,
 };
 use fixedwise_search::strategies::{
@@ -186,6 +186,6 @@ fn least_ram(graph: &Graph, plan: &Plan, target: &Target) -> Result<u64, Error> 
             plan.others.get_mut(name).into_iter().for_each(narrow);
         }
     }
-    let memory = value_memory(graph, &plan, target)?;
+    let memory = ValueMemory::of(graph, target)?.of_plan(graph, &plan)?;
     Ok(count_to_u64(memory.live_bytes.into_iter().max().unwrap_or(0)))
 }

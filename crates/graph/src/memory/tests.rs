@@ -1,4 +1,8 @@
-use super::*;
+use super::{
+    arrangement::{Buffer, place},
+    plan::{ALIGNMENT, Buffers, MemoryNode, MemoryPlan},
+};
+use crate::graph::NodeId;
 use proptest::prelude::*;
 
 fn node(inputs: &[NodeId], bytes: usize) -> MemoryNode {
@@ -250,7 +254,7 @@ proptest! {
     #[test]
     fn small_networks_come_near_the_best_of_all_orders(nodes in any_nodes(6)) {
         let output = nodes.len() - 1;
-        let (buffers, _) = buffers(&nodes, output);
+        let buffers = Buffers::new(&nodes, output).all;
         prop_assume!(buffers.len() <= 6);
         let mut best = usize::MAX;
         exhaustive(&buffers, &mut Vec::new(), &mut best);

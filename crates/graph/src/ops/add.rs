@@ -7,7 +7,7 @@ use crate::{
         npz::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         builder::Value,
         keras::layer::Layer,
@@ -21,6 +21,7 @@ use crate::{
 use fixedwise_codec::onnx;
 use fixedwise_kernels::{Kernels, add};
 use serde_json::json;
+use std::ops::Range;
 
 /// `y = a + b`, element by element; two values of one shape.
 ///
@@ -111,6 +112,18 @@ impl FixedOperator for FixedAdd {
         "add"
     }
 
+    fn place(&self) -> Place {
+        Place::Over(&[0, 1])
+    }
+
+    fn rows(&self, rows: Range<usize>, _: &[Shape], _: Shape) -> Vec<Range<usize>> {
+        vec![rows.clone(), rows]
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        Vec::new()
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let [a, b] = [node.inputs[0], node.inputs[1]];
         let requantize = node.requantize(&self.requantization);
@@ -127,12 +140,8 @@ impl FixedOperator for FixedAdd {
         node.once(&format!("add_{types}"), include_str!("../emit/c/text/add.c"), &values);
         let to = node.requantization("to", &self.requantization);
         let (n, [left, right]) = (node.output.shape.len(), self.shifts);
-        let mut step = CStep::call(
-            "add",
-            format!("$P_add_{types}($X0, $X1, $Y, {n}, {left}, {right}, {to});"),
-        );
-        step.in_place = (0..2).filter(|&i| node.overwrites(i)).collect();
-        Ok(step)
+        let call = format!("$P_add_{types}($X0, $X1, $Y, {n}, {left}, {right}, {to});");
+        Ok(CStep::call("add", call))
     }
 
     fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {

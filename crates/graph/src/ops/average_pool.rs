@@ -1,4 +1,4 @@
-use super::{Window, conv, reshape::image};
+use super::{Window, conv, max_pool::tiled, reshape::image};
 use crate::{
     emit::{
         c::{CNode, CStep},
@@ -10,7 +10,7 @@ use crate::{
         npz::{NpzNode, json_requantization, json_window},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
@@ -23,6 +23,7 @@ use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64, exp2, f64_to_f32, f64_to_i64};
 use fixedwise_kernels::{Integers, Kernels};
 use serde_json::json;
+use std::ops::Range;
 
 /// The mean under a sliding window, channel by channel.
 ///
@@ -229,6 +230,18 @@ impl FixedOperator for FixedAveragePool {
         "average_pool"
     }
 
+    fn place(&self) -> Place {
+        tiled(&self.window)
+    }
+
+    fn rows(&self, rows: Range<usize>, inputs: &[Shape], _: Shape) -> Vec<Range<usize>> {
+        vec![self.window.rows(inputs[0].h, rows)]
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        Vec::new()
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let window = node.window(&self.window)?;
         let first = self.reciprocals[0];
@@ -257,11 +270,7 @@ impl FixedOperator for FixedAveragePool {
         node.once(&format!("average_pool_{types}"), text, &values);
         let to = node.requantization("to", &self.requantization);
         let call = format!("$P_average_pool_{types}($X0, $Y, {window}, {reciprocals}{to});");
-        let mut step = CStep::call("average pool", call);
-        if node.overwrites(0) && self.window.is_tiling() {
-            step.in_place.push(0);
-        }
-        Ok(step)
+        Ok(CStep::call("average pool", call))
     }
 
     fn emit_npz(&self, node: &mut NpzNode) -> Result<serde_json::Value, EmitError> {

@@ -7,7 +7,7 @@ use crate::{
         npz::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, rows_of, step},
     import::{
         axes::{Axis, axis_index},
         builder::Value,
@@ -24,7 +24,7 @@ use fixedwise_codec::onnx;
 use fixedwise_fixed::align;
 use fixedwise_kernels::{Kernels, rescale};
 use serde_json::json;
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::Range};
 
 /// Values side by side along rows, columns or channels.
 ///
@@ -144,6 +144,31 @@ impl FixedOperator for FixedConcat {
 
     fn name(&self) -> &'static str {
         "concat"
+    }
+
+    fn place(&self) -> Place {
+        Place::Apart
+    }
+
+    fn rows(&self, rows: Range<usize>, inputs: &[Shape], output: Shape) -> Vec<Range<usize>> {
+        // Elements of an input among so many first ones of the output.
+        let total: usize = self.runs.iter().sum();
+        let among = |n: usize, offset: usize, run: usize| {
+            n / total * run + (n % total).saturating_sub(offset).min(run)
+        };
+        let row = output.w * output.c;
+        let (from, to) = (rows.start * row, rows.end * row);
+        let mut offset = 0;
+        let of_input = |(&run, &shape): (&usize, &Shape)| {
+            let elements = among(from, offset, run)..among(to, offset, run);
+            offset += run;
+            rows_of(elements, shape)
+        };
+        self.runs.iter().zip(inputs).map(of_input).collect()
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        Vec::new()
     }
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {

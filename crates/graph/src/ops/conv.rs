@@ -20,9 +20,7 @@ use crate::{
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
-use fixedwise_kernels::{
-    Activation as FloatActivation, BorderBias, ConvF32, ConvGeometry, FloatBias, Kernels,
-};
+use fixedwise_kernels::{Activation as FloatActivation, BorderBias, ConvF32, FloatBias, Kernels};
 
 /// `y[o] = b[o] + sum w[o, i, j, c] * x[.., c]` over a sliding window, zero padded; groups of
 /// channels apart, depthwise included.
@@ -59,18 +57,6 @@ impl Conv {
             tap_bias: &self.tap_bias,
         }
     }
-
-    fn geometry(&self, input: Shape, output: Shape) -> ConvGeometry {
-        ConvGeometry {
-            input: input.dims(),
-            output: output.dims(),
-            kernel: self.window.kernel,
-            stride: self.window.stride,
-            dilation: self.window.dilation,
-            pad: self.window.pad_begin,
-            groups: self.groups,
-        }
-    }
 }
 
 impl Operator for Conv {
@@ -97,7 +83,12 @@ impl Operator for Conv {
             n_column_classes: border.n_column_classes,
             values: border.values.into_iter().map(f64_to_f32).collect(),
         };
-        let conv = ConvF32::new(kernels, self.geometry(input, output), &self.weights, bias);
+        let conv = ConvF32::new(
+            kernels,
+            self.window.conv(self.groups, input, output),
+            &self.weights,
+            bias,
+        );
         let activation = float_activation(context.activation);
         Box::new(move |inputs, y, scratch| conv.run(inputs[0], y, activation, scratch))
     }

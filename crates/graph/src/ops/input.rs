@@ -5,7 +5,7 @@ use crate::{
         npz::NpzNode,
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         axes::{channels_last, shape_of},
         builder::Value,
@@ -17,6 +17,7 @@ use crate::{
 };
 use fixedwise_kernels::Kernels;
 use serde_json::json;
+use std::ops::Range;
 
 /// The image that goes in, any shape.
 ///
@@ -74,6 +75,18 @@ impl FixedOperator for FixedInput {
 
     fn name(&self) -> &'static str {
         "input"
+    }
+
+    fn place(&self) -> Place {
+        Place::Apart
+    }
+
+    fn rows(&self, _: Range<usize>, _: &[Shape], _: Shape) -> Vec<Range<usize>> {
+        Vec::new()
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        Vec::new()
     }
 
     fn emit_c(&self, _: &mut CNode) -> Result<CStep, EmitError> {

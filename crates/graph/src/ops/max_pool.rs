@@ -7,7 +7,7 @@ use crate::{
         npz::{NpzNode, json_window},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
@@ -19,6 +19,7 @@ use crate::{
 use fixedwise_codec::onnx;
 use fixedwise_kernels::{Integers, IntegersMut, Kernels, PoolGeometry, max_pool};
 use serde_json::json;
+use std::ops::Range;
 
 /// The largest value under a sliding window, channel by channel; padding is ignored.
 ///
@@ -122,6 +123,11 @@ pub(super) fn geometry(window: &Window, input: Shape, output: Shape) -> PoolGeom
     }
 }
 
+/// Where a pool's value may lie: over its input where no element lies under two windows.
+pub(super) fn tiled(window: &Window) -> Place {
+    if window.is_tiling() { Place::Over(&[0]) } else { Place::Apart }
+}
+
 /// Largest (or smallest) integers under a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedMaxPool {
@@ -147,6 +153,18 @@ impl FixedOperator for FixedMaxPool {
         "max_pool"
     }
 
+    fn place(&self) -> Place {
+        tiled(&self.window)
+    }
+
+    fn rows(&self, rows: Range<usize>, inputs: &[Shape], _: Shape) -> Vec<Range<usize>> {
+        vec![self.window.rows(inputs[0].h, rows)]
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        Vec::new()
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let window = node.window(&self.window)?;
         let mut types = node.types();
@@ -164,11 +182,7 @@ impl FixedOperator for FixedMaxPool {
         let text = include_str!("../emit/c/text/max_pool.c");
         node.once(&format!("max_pool_{types}"), text, &values);
         let call = format!("$P_max_pool_{types}($X0, $Y, {window}{minimum});");
-        let mut step = CStep::call("max-pool", call);
-        if node.overwrites(0) && self.window.is_tiling() {
-            step.in_place.push(0);
-        }
-        Ok(step)
+        Ok(CStep::call("max-pool", call))
     }
 
     fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {

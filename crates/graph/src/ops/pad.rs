@@ -6,7 +6,7 @@ use crate::{
         npz::NpzNode,
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         axes::{Axis, axis_index},
         builder::Value,
@@ -21,6 +21,7 @@ use crate::{
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
 use serde_json::json;
+use std::ops::Range;
 
 /// Rows and columns of a constant around an image.
 ///
@@ -112,6 +113,20 @@ impl FixedOperator for FixedPad {
 
     fn name(&self) -> &'static str {
         "pad"
+    }
+
+    fn place(&self) -> Place {
+        Place::Apart
+    }
+
+    fn rows(&self, rows: Range<usize>, inputs: &[Shape], _: Shape) -> Vec<Range<usize>> {
+        let inside = |row: usize| row.saturating_sub(self.begin[0]).min(inputs[0].h);
+        let rows = inside(rows.start)..inside(rows.end);
+        vec![rows]
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        Vec::new()
     }
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {

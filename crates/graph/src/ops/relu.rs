@@ -7,7 +7,7 @@ use crate::{
         npz::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
@@ -19,6 +19,7 @@ use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::{Kernels, rescale};
 use serde_json::json;
+use std::ops::Range;
 
 /// `y = max(x, 0)`; any shape.
 ///
@@ -111,15 +112,23 @@ impl FixedOperator for FixedRescale {
         "rescale"
     }
 
+    fn place(&self) -> Place {
+        Place::Over(&[0])
+    }
+
+    fn rows(&self, rows: Range<usize>, _: &[Shape], _: Shape) -> Vec<Range<usize>> {
+        vec![rows]
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        Vec::new()
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let rescale = node.rescale(0, &self.requantization);
         let to = node.requantization("to", &self.requantization);
         let n = node.output.shape.len();
-        let mut step = CStep::call("rescale", format!("{rescale}($X0, $Y, 0, 1, {n}, {n}, {to});"));
-        if node.overwrites(0) {
-            step.in_place.push(0);
-        }
-        Ok(step)
+        Ok(CStep::call("rescale", format!("{rescale}($X0, $Y, 0, 1, {n}, {n}, {to});")))
     }
 
     fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {

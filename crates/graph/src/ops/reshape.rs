@@ -1,12 +1,12 @@
 use crate::{
     emit::{
-        c::{ANOTHER_NAME, CNode, CStep},
+        c::{CNode, CStep},
         hls::{HlsNode, HlsTypes},
         network::{NetworkNode, NetworkValue, int},
         npz::NpzNode,
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{FixedOp, FixedOperator, FixedStep, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, rows_of, step},
     import::{
         axes::{Axis, axis_index, channels_first, channels_last, extent, order, shape_of},
         builder::{Builder, Value},
@@ -22,6 +22,7 @@ use crate::{
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
 use serde_json::json;
+use std::ops::Range;
 
 /// The same elements under other extents, in the order the model's file has them.
 ///
@@ -180,10 +181,23 @@ impl FixedOperator for FixedReshape {
         "reshape"
     }
 
+    fn place(&self) -> Place {
+        if self.is_identity() { Place::Alias(0) } else { Place::Apart }
+    }
+
+    fn rows(&self, rows: Range<usize>, inputs: &[Shape], output: Shape) -> Vec<Range<usize>> {
+        let row = output.w * output.c;
+        let sources = &self.source[rows.start * row..rows.end * row];
+        let first = sources.iter().min().copied().unwrap_or(0);
+        let end = sources.iter().max().map_or(0, |last| last + 1);
+        vec![rows_of(first..end, inputs[0])]
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        Vec::new()
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
-        if self.is_identity() {
-            return Ok(CStep { kernel: ANOTHER_NAME, ..CStep::default() });
-        }
         let types = node.types();
         let n = self.source.len();
         if let Some((extents, strides)) = self.transposition(node.inputs[0].shape) {

@@ -10,3 +10,4 @@ mod passes;
 mod published_costs;
 mod slow;
 mod targets;
+mod truths;

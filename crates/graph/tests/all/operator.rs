@@ -6,7 +6,7 @@ use fixedwise_graph::{
     Activation, Context, Edge, EmitError, Factor, FixedOp, FloatStep, FormatRule, Graph,
     LowerContext, LowerError, Op, Operator, Parameters, ParametersMut, Plan, Quantizer, ScaleShift,
     Semantics, Shape, Target, cost, emit,
-    footprint::{Footprint, value_memory},
+    footprint::{Footprint, ValueMemory},
     lower,
     ops::{Affine, Conv, Pad, Relu, Window},
     passes,
@@ -164,7 +164,8 @@ fn a_format_of_its_own_is_asked_for_counted_and_stored() {
     let policy = fixedwise_graph::AccumulatorPolicy::Prove32;
     let fixed = lower(&graph, &wide, policy).unwrap();
     assert!(Footprint::new(&fixed, &target).ram_bytes > 0);
-    assert!(value_memory(&graph, &wide, &target).unwrap().offsets[mean].is_some());
+    let memory = ValueMemory::of(&graph, &target).unwrap().of_plan(&graph, &wide).unwrap();
+    assert!(memory.offsets[mean].is_some());
 
     let missing = Plan { others: std::collections::BTreeMap::new(), ..wide };
     match lower(&graph, &missing, policy) {

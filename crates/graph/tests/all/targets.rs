@@ -4,7 +4,7 @@ use fixedwise_fixed::{Format, Range, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, LayerPlan, LowerError, Plan, Quantizer, Semantics, Shape, Target,
     emit::c,
-    footprint::{Footprint, value_memory},
+    footprint::{Footprint, ValueMemory},
     lower, lower_for,
     ops::{Add, MaxPool, Relu},
     passes,
@@ -192,6 +192,7 @@ fn hardware_takes_every_tensor_at_its_own_width() {
     assert_eq!(footprint.flash_bytes, expected);
     // The two values around the second convolution; their sum lies over one of them.
     assert_eq!(footprint.ram_bytes, bytes(5, 512) * 2);
-    let values = value_memory(&graph(), &plan, &hardware).unwrap();
+    let values = ValueMemory::of(&graph(), &hardware).unwrap();
+    let values = values.of_plan(&graph(), &plan).unwrap();
     assert_eq!(u64::try_from(values.bytes).unwrap(), footprint.ram_bytes);
 }

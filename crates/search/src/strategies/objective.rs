@@ -11,7 +11,7 @@ use fixedwise_fixed::{
 };
 use fixedwise_graph::{
     Graph, LowerError, NodeId, Plan, Target,
-    footprint::value_memory,
+    footprint::ValueMemory,
     target::{Code, MultiplicationCost},
 };
 use serde::{Deserialize, Serialize};
@@ -94,18 +94,27 @@ impl SearchOptions {
 pub(super) struct Guide {
     objective: Objective,
     target: Option<Target>,
+    /// Where values lie, where their memory is what is made small.
+    memory: Option<ValueMemory>,
 }
 
 impl Guide {
     /// # Errors
-    /// [`SearchError::Option`] for an objective that means nothing on the target.
-    pub(super) fn new(objective: Objective, target: Option<&Target>) -> Result<Self, SearchError> {
+    /// [`SearchError::Option`] for an objective that means nothing on the target; [`SearchError::Lower`] for the
+    /// memory of a graph that has no integer form.
+    pub(super) fn new(
+        graph: &Graph,
+        objective: Objective,
+        target: Option<&Target>,
+    ) -> Result<Self, SearchError> {
         objective.check(target)?;
         let target = match target {
             None if objective.is_of_stored_bytes() => Some(Target::default()),
             target => target.cloned(),
         };
-        Ok(Self { objective, target })
+        let of_ram = target.as_ref().filter(|_| objective == Objective::Ram);
+        let memory = of_ram.map(|target| ValueMemory::of(graph, target)).transpose()?;
+        Ok(Self { objective, target, memory })
     }
 
     /// A tensor as it is stored.
@@ -255,12 +264,10 @@ impl Guide {
         bits: u8,
         plan: &Plan,
     ) -> Result<bool, LowerError> {
-        let (Objective::Ram, Some(target)) = (self.objective, &self.target) else {
-            return Ok(true);
-        };
+        let Some(memory) = &self.memory else { return Ok(true) };
         let mut narrower = plan.clone();
         tensor.set(&mut narrower, tensor.of(plan).map(|format| Format { bits, ..format }));
-        let bytes = |plan| value_memory(graph, plan, target).map(|memory| memory.bytes);
+        let bytes = |plan| memory.of_plan(graph, plan).map(|memory| memory.bytes);
         Ok(bytes(&narrower)? < bytes(plan)?)
     }
 
@@ -276,9 +283,7 @@ impl Guide {
         standing: &Plan,
     ) -> Result<Vec<bool>, LowerError> {
         let mut free = vec![false; tensors.len()];
-        let (Objective::Ram, Some(target)) = (self.objective, &self.target) else {
-            return Ok(free);
-        };
+        let Some(memory) = &self.memory else { return Ok(free) };
         let mut plan = standing.clone();
         for tensor in tensors {
             let (Some(mut format), Some(levels)) = (tensor.of(&plan), self.levels(tensor)) else {
@@ -288,13 +293,13 @@ impl Guide {
             format.bits = format.bits.min(least);
             tensor.set(&mut plan, Some(format));
         }
-        let least = value_memory(graph, &plan, target)?.bytes;
+        let least = memory.of_plan(graph, &plan)?.bytes;
         let mut by_size: Vec<usize> = (0..tensors.len()).collect();
         by_size.sort_by_key(|&i| (graph.nodes[tensors[i].node].shape.len(), i));
         for i in by_size {
             let narrow = tensors[i].of(&plan);
             tensors[i].set(&mut plan, tensors[i].of(standing));
-            if value_memory(graph, &plan, target)?.bytes <= least {
+            if memory.of_plan(graph, &plan)?.bytes <= least {
                 free[i] = true;
             } else {
                 tensors[i].set(&mut plan, narrow);

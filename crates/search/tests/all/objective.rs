@@ -3,7 +3,7 @@
 use fixedwise_fixed::{Range, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, LowerError, Shape, Target,
-    footprint::{Footprint, value_memory},
+    footprint::{Footprint, ValueMemory},
     lower_for,
     ops::{Add, MaxPool, Relu},
     passes,
@@ -179,7 +179,8 @@ fn ram_leaves_the_activations_that_are_not_at_the_peak() {
     assert_eq!(bits("third"), 12);
     // From the widest on the first kind to be searched are activations.
     assert_eq!(outcome.trace[0].kind, Kind::Activations);
-    let bytes = value_memory(&prepared(), &outcome.plan, &target).unwrap().bytes;
+    let memory = ValueMemory::of(&prepared(), &target).unwrap();
+    let bytes = memory.of_plan(&prepared(), &outcome.plan).unwrap().bytes;
     assert_eq!(bytes, 2 * 8 * 8 * 6, "both at 8 bits");
 }
 

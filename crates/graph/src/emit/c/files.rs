@@ -2,7 +2,7 @@
 //! made.
 
 use super::{Arena, CLayer, COptions, CValue, Golden, source::fill};
-use crate::{fixed_graph::FixedGraph, ops::FixedConv};
+use crate::fixed_graph::FixedGraph;
 use fixedwise_fixed::Format;
 use std::fmt::Write as _;
 
@@ -141,13 +141,9 @@ impl Printed<'_> {
             format.map_or_else(|| none.to_owned(), |format| format!("`{format}`"))
         };
         for (id, (node, layer)) in self.fixed.nodes.iter().zip(self.layers).enumerate() {
-            let (weights, bias) = match node.op.get::<FixedConv>() {
-                Some(conv) => {
-                    let bias = format(conv.bias_format, "at the sum's scale");
-                    (format(Some(conv.weights_format), ""), bias)
-                }
-                None => (String::new(), String::new()),
-            };
+            let weights = format(layer.weights, "");
+            let at_sum = if layer.weights.is_some() { "at the sum's scale" } else { "" };
+            let bias = format(layer.bias, at_sum);
             let CLayer { name, kernel, constant_bytes, value_bytes, scratch_bytes, .. } = layer;
             writeln!(
                 page,

@@ -6,10 +6,11 @@ use crate::{
     ops::{FixedConv, FixedReshape},
     shape::Shape,
 };
+use fixedwise_kernels::ConvKind;
 
 /// The same network with every such reordering in the weights; the results of all nodes but the
 /// reordered vectors stay.
-pub(super) fn fold_reshapes(fixed: &FixedGraph) -> FixedGraph {
+pub(crate) fn fold_reshapes(fixed: &FixedGraph) -> FixedGraph {
     let mut folded = fixed.clone();
     for id in 0..fixed.nodes.len() {
         let Some(reshape) = fixed.nodes[id].op.get::<FixedReshape>() else { continue };
@@ -18,7 +19,8 @@ pub(super) fn fold_reshapes(fixed: &FixedGraph) -> FixedGraph {
             .collect();
         let is_dense = |&other: &usize| {
             let conv = fixed.nodes[other].op.get::<FixedConv>();
-            conv.is_some_and(|conv| reads_all_at_once(conv, fixed.nodes[id].shape))
+            let (vector, output) = (fixed.nodes[id].shape, fixed.nodes[other].shape);
+            conv.is_some_and(|conv| reads_all_at_once(conv, vector, output))
         };
         if id == fixed.output || reshape.is_identity() || !consumers.iter().all(is_dense) {
             continue;
@@ -37,10 +39,10 @@ pub(super) fn fold_reshapes(fixed: &FixedGraph) -> FixedGraph {
 }
 
 /// Whether a layer multiplies every element of a vector, and nothing else.
-fn reads_all_at_once(conv: &FixedConv, vector: Shape) -> bool {
+fn reads_all_at_once(conv: &FixedConv, vector: Shape, output: Shape) -> bool {
+    let kind = conv.kind(vector, output);
     vector.h * vector.w == 1
-        && conv.groups == 1
-        && conv.window.kernel == [1, 1]
+        && matches!(kind, ConvKind::Dense | ConvKind::Pointwise)
         && !conv.window.is_padded()
 }
 

@@ -7,93 +7,29 @@ mod conv;
 mod files;
 mod fold_reshape;
 mod node;
+mod options;
 mod source;
 
-pub(crate) use conv::emit_conv;
+pub(crate) use conv::{ConvLayer, emit_conv};
 pub use node::{CNode, CStep, CValue};
+pub use options::{Arena, COptions, Core, WeightStorage};
 pub use source::{Source, Storage};
 
 use crate::{
     emit::names::{Alphabet, Names, identifier},
     error::EmitError,
-    fixed_graph::FixedGraph,
-    memory::{MemoryNode, MemoryPlan},
+    fixed_graph::{FixedGraph, FixedNode},
+    fixed_operator::Place,
+    layout::Layout,
+    memory::MemoryPlan,
     ops::FixedReshape,
 };
+use fixedwise_fixed::Format;
+pub(crate) use fold_reshape::fold_reshapes;
 use source::fill;
 
-/// What code may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Core {
-    /// C99 alone.
-    #[default]
-    Portable,
-    /// With the DSP extension: Cortex-M4, M7, M33.
-    Dsp,
-    /// With the M-profile vector extension (Helium): Cortex-M55.
-    Mve,
-}
-
-/// Where working memory comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Arena {
-    /// The caller gives it: the function is reentrant.
-    #[default]
-    Caller,
-    /// A static array of the file.
-    Static,
-}
-
 /// The kernel of a value that is its input's memory, read in another shape.
-pub(crate) const ANOTHER_NAME: &str = "another name";
-
-/// How weights are stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WeightStorage {
-    /// At the smallest of these widths that holds the format; 8 and 16 are C types, others are
-    /// packed into bytes.
-    Widths(Vec<u8>),
-    /// As a stream at exactly the format's width.
-    Exact,
-}
-
-/// How a network is printed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct COptions {
-    /// What every name begins with; a C identifier.
-    pub name: String,
-    /// What code may be used.
-    pub core: Core,
-    /// How weights are stored.
-    pub weights: WeightStorage,
-    /// Whether intermediate values of at most 4 bits lie two to a byte: half the memory, slower.
-    pub packs_activations: bool,
-    /// Where working memory comes from.
-    pub arena: Arena,
-}
-
-impl COptions {
-    /// For any C compiler: weights packed to 1, 2, 4, 8 or 16 bits, the arena given by the caller.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            core: Core::Portable,
-            weights: WeightStorage::Widths(vec![1, 2, 4, 8, 16]),
-            packs_activations: false,
-            arena: Arena::Caller,
-        }
-    }
-
-    /// The bits one weight of a format takes.
-    pub(crate) fn stored_weight_bits(&self, bits: u8) -> u8 {
-        match &self.weights {
-            WeightStorage::Widths(widths) => {
-                widths.iter().copied().filter(|&width| width >= bits).min().unwrap_or(16)
-            }
-            WeightStorage::Exact => bits,
-        }
-    }
-}
+const ANOTHER_NAME: &str = "another name";
 
 /// An image and what the executor makes of it, for the printed test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +47,10 @@ pub struct CLayer {
     pub name: String,
     /// The kernel that computes it.
     pub kernel: &'static str,
+    /// Format of its weights, where it has any.
+    pub weights: Option<Format>,
+    /// Format of its bias, where a plan gave it one; else it is at the scale of the sum.
+    pub bias: Option<Format>,
     /// Bytes of its constants.
     pub constant_bytes: usize,
     /// How its value lies in memory.
@@ -132,6 +72,8 @@ pub struct CProject {
     pub arena_bytes: usize,
     /// Node by node.
     pub layers: Vec<CLayer>,
+    /// Where values and scratch memory lie in the arena.
+    pub memory: MemoryPlan,
 }
 
 /// Prints a network.
@@ -147,7 +89,7 @@ pub fn emit(
     if fixed.output == 0 {
         return Err(EmitError::Empty);
     }
-    let fixed = &fold_reshape::fold_reshapes(fixed);
+    let fixed = &fold_reshapes(fixed);
     let mut source = Source::new(&options.name);
     let names = identifiers(fixed, &options.name);
     let values = values(fixed, options);
@@ -161,10 +103,15 @@ pub fn emit(
             options,
             source: &mut source,
         };
-        let step = node.op.emit_c(&mut printed)?;
+        let step = match node.op.place() {
+            Place::Alias(_) => CStep { kernel: ANOTHER_NAME, ..CStep::default() },
+            Place::Apart | Place::Over(_) => node.op.emit_c(&mut printed)?,
+        };
         layers.push(CLayer {
             name: node.name.clone(),
             kernel: step.kernel,
+            weights: step.weights,
+            bias: step.bias,
             constant_bytes: source.constant_bytes() - before,
             storage: values[id].storage,
             value_bytes: values[id].bytes(),
@@ -172,8 +119,11 @@ pub fn emit(
         });
         steps.push(step);
     }
-    let memory = plan_memory(fixed, &values, &steps);
-    let body = run_body(fixed, &names, &values, &steps, &memory);
+    let layout = Layout::new(fixed);
+    let element_bits: Vec<usize> = values.iter().map(|value| value.storage.bits()).collect();
+    let scratch_bytes: Vec<usize> = steps.iter().map(|step| step.scratch_bytes).collect();
+    let memory = layout.plan(&element_bits, &scratch_bytes);
+    let body = run_body(fixed, &names, &values, &steps, (&layout, &memory));
     let printed = files::Printed {
         fixed,
         options,
@@ -188,11 +138,19 @@ pub fn emit(
     };
     let files = printed.files();
     let (constant_bytes, arena_bytes) = (source.constant_bytes(), memory.bytes);
-    Ok(CProject { files, constant_bytes, arena_bytes, layers })
+    Ok(CProject { files, constant_bytes, arena_bytes, layers, memory })
 }
 
-/// Values as C has them. The caller's, and what a reshape gives another name, stay whole.
+/// Values as C has them.
 fn values(fixed: &FixedGraph, options: &COptions) -> Vec<CValue> {
+    let packs = packs(fixed, options);
+    let value = |(node, packs): (&FixedNode, bool)| CValue::new(node.shape, node.format, packs);
+    fixed.nodes.iter().zip(packs).map(value).collect()
+}
+
+/// Whether the integers of each value lie two to a byte where they have at most 4 bits. The caller's, and what a
+/// reshape gives another name, stay whole.
+pub(crate) fn packs(fixed: &FixedGraph, options: &COptions) -> Vec<bool> {
     let mut packs = vec![options.packs_activations; fixed.nodes.len()];
     packs[0] = false;
     packs[fixed.output] = false;
@@ -206,45 +164,7 @@ fn values(fixed: &FixedGraph, options: &COptions) -> Vec<CValue> {
             packs[id] &= packs[node.inputs[0]];
         }
     }
-    let value =
-        |(id, node): (usize, &crate::FixedNode)| CValue::new(node.shape, node.format, packs[id]);
-    fixed.nodes.iter().enumerate().map(value).collect()
-}
-
-/// The node whose memory holds each value: another where a value is its input under a new name.
-fn storage(fixed: &FixedGraph, steps: &[CStep]) -> Vec<usize> {
-    let mut storage: Vec<usize> = Vec::with_capacity(steps.len());
-    for (id, (node, step)) in fixed.nodes.iter().zip(steps).enumerate() {
-        let is_alias = step.call.is_empty() && !node.inputs.is_empty();
-        storage.push(if is_alias { storage[node.inputs[0]] } else { id });
-    }
-    storage
-}
-
-fn plan_memory(fixed: &FixedGraph, values: &[CValue], steps: &[CStep]) -> MemoryPlan {
-    let storage = storage(fixed, steps);
-    let nodes: Vec<MemoryNode> = fixed
-        .nodes
-        .iter()
-        .enumerate()
-        .map(|(id, node)| {
-            let is_alias = storage[id] != id;
-            let is_external = id == 0 || id == storage[fixed.output];
-            MemoryNode {
-                inputs: if is_alias {
-                    Vec::new()
-                } else {
-                    node.inputs.iter().map(|&input| storage[input]).collect()
-                },
-                bytes: if is_alias { 0 } else { values[id].bytes() },
-                scratch_bytes: steps[id].scratch_bytes,
-                is_external: is_alias || is_external,
-                alias: None,
-                in_place: if is_external { Vec::new() } else { steps[id].in_place.clone() },
-            }
-        })
-        .collect();
-    MemoryPlan::new(&nodes, storage[fixed.output])
+    packs
 }
 
 /// The statements of the function that runs the network.
@@ -253,15 +173,14 @@ fn run_body(
     names: &[String],
     values: &[CValue],
     steps: &[CStep],
-    memory: &MemoryPlan,
+    (layout, memory): (&Layout, &MemoryPlan),
 ) -> String {
-    let storage = storage(fixed, steps);
     let place = |id: usize, is_read: bool| -> String {
         let constant = if is_read { "const " } else { "" };
-        let root = storage[id];
+        let root = layout.holder(id);
         if root == 0 {
             "input".to_owned()
-        } else if root == storage[fixed.output] {
+        } else if root == layout.holder(fixed.output) {
             "output".to_owned()
         } else {
             let offset = memory.offsets[root].expect("what is not the caller's has a place");

@@ -1,15 +1,10 @@
 //! What an operator sees when it prints itself.
 
 use super::{
-    COptions,
+    options::COptions,
     source::{Source, Storage, fill},
 };
-use crate::{
-    error::EmitError,
-    lower::{Requantization, element},
-    shape::Shape,
-    window::Window,
-};
+use crate::{error::EmitError, lower::Requantization, shape::Shape, window::Window};
 use fixedwise_fixed::{Format, Rounding};
 
 /// A value of the network as C has it.
@@ -26,12 +21,7 @@ pub struct CValue {
 impl CValue {
     /// A value whose integers are packed where that is asked for and they have at most 4 bits.
     pub(crate) fn new(shape: Shape, format: Format, packs: bool) -> Self {
-        let storage = if packs && format.bits <= 4 {
-            Storage::Packed4 { is_signed: format.is_signed() }
-        } else {
-            Storage::Whole(element(format))
-        };
-        Self { shape, format, storage }
+        Self { shape, format, storage: Storage::new(format, packs) }
     }
 
     /// Bytes of the value.
@@ -54,14 +44,16 @@ impl CValue {
 #[derive(Clone, Debug, Default)]
 pub struct CStep {
     /// Statements; `$X0`, `$X1` stand for the inputs, `$Y` for the value, `$SCRATCH` for working
-    /// memory. Empty where the value is its input under another name.
+    /// memory. Empty where there is nothing to do.
     pub call: String,
     /// Bytes of working memory.
     pub scratch_bytes: usize,
-    /// The inputs that the value may overwrite while it is computed.
-    pub in_place: Vec<usize>,
     /// The kernel's name, for the report.
     pub kernel: &'static str,
+    /// Format of its weights, where it has any.
+    pub weights: Option<Format>,
+    /// Format of its bias, where a plan gave it one.
+    pub bias: Option<Format>,
 }
 
 impl CStep {
@@ -147,12 +139,6 @@ impl CNode<'_> {
             [("X", x.ctype()), ("X4", x.short()), ("S", &types), ("REQUANTIZE", requantize)];
         self.once(&format!("rescale_{types}"), include_str!("text/rescale.c"), &values);
         format!("$P_rescale_{types}")
-    }
-
-    /// Whether a value's elements, written in order, never reach an element of that input before
-    /// it was read.
-    pub(crate) fn overwrites(&self, input: usize) -> bool {
-        self.output.storage.bits() <= self.inputs[input].storage.bits()
     }
 
     /// What every name of the file begins with.

@@ -1,5 +1,7 @@
 //! The text of a C file, item by item.
 
+use crate::lower::element;
+use fixedwise_fixed::Format;
 use fixedwise_kernels::Element;
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -16,6 +18,15 @@ pub enum Storage {
 }
 
 impl Storage {
+    /// Of a format's integers, packed where that is asked for and they have at most 4 bits.
+    pub(crate) fn new(format: Format, packs: bool) -> Self {
+        if packs && format.bits <= 4 {
+            Self::Packed4 { is_signed: format.is_signed() }
+        } else {
+            Self::Whole(element(format))
+        }
+    }
+
     /// The C type of what is addressed.
     pub const fn ctype(self) -> &'static str {
         match self {

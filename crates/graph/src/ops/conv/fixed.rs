@@ -2,20 +2,21 @@
 
 use crate::{
     emit::{
-        c::{CNode, CStep},
+        c::{CNode, CStep, ConvLayer, emit_conv},
         hls::{HlsNode, HlsTypes, clamp_note, exact_type, format_type, rounding_mode},
         network::{Form, NetworkNode, NetworkValue, form, int, real, window_attributes},
         npz::{NpzNode, json_format, json_requantization, json_window},
     },
     error::EmitError,
-    fixed_operator::{FixedOperator, FixedStep, step},
+    fixed_operator::{Constant, FixedOperator, FixedStep, Place, step},
     lower::Requantization,
     shape::Shape,
     window::Window,
 };
 use fixedwise_fixed::{Format, align, bits_for};
-use fixedwise_kernels::{Accumulate, BorderBias, ConvGeometry, ConvInt, Kernels};
+use fixedwise_kernels::{Accumulate, BorderBias, ConvInt, ConvKind, Kernels};
 use serde_json::{Value, json};
+use std::ops::Range;
 
 /// Convolution of integers; a dense layer is one over a single pixel.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,26 +86,17 @@ impl FixedConv {
         self.requantization.coarser(self.coarser(channel))
     }
 
-    /// Whether it is a dense layer: every input of one pixel with every output.
-    pub fn is_dense(&self, input: Shape) -> bool {
-        self.window == Window::pixel() && self.groups == 1 && input.h * input.w == 1
+    /// What of its input an output sees.
+    pub fn kind(&self, input: Shape, output: Shape) -> ConvKind {
+        self.window.conv(self.groups, input, output).kind()
     }
 }
 
 impl FixedOperator for FixedConv {
     fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep {
-        let geometry = ConvGeometry {
-            input: inputs[0].dims(),
-            output: output.dims(),
-            kernel: self.window.kernel,
-            stride: self.window.stride,
-            dilation: self.window.dilation,
-            pad: self.window.pad_begin,
-            groups: self.groups,
-        };
         let conv = ConvInt::new(
             kernels,
-            geometry,
+            self.window.conv(self.groups, inputs[0], output),
             crate::lower::element(self.input),
             &self.weights,
             &self.bias,
@@ -123,8 +115,50 @@ impl FixedOperator for FixedConv {
         "conv"
     }
 
+    fn place(&self) -> Place {
+        Place::Apart
+    }
+
+    fn rows(&self, rows: Range<usize>, inputs: &[Shape], _: Shape) -> Vec<Range<usize>> {
+        vec![self.window.rows(inputs[0].h, rows)]
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        let most = self.bias.values.iter().map(|bias| bias.unsigned_abs()).max();
+        let biases = Constant::Biases {
+            count: self.bias.values.len(),
+            bits: bits_for(most.unwrap_or(0)),
+            planned_bits: self.bias_format.map(|format| format.bits),
+        };
+        let (count, bits) = (self.weights.len(), self.weights_format.bits);
+        let points = Constant::Points { count: self.coarser.len() };
+        vec![Constant::Weights { count, bits }, biases, points]
+    }
+
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
-        crate::emit::c::emit_conv(self, node)
+        if self.accumulate != Accumulate::I32 {
+            return Err(EmitError::Accumulator { node: node.name.clone() });
+        }
+        let (name, x, y) = (node.name.clone(), node.inputs[0], node.output);
+        let layer = ConvLayer {
+            name: &name,
+            window: &self.window,
+            groups: self.groups,
+            channels: self.channels,
+            weights: &self.weights,
+            weight_bits: node.options.stored_weight_bits(self.weights_format.bits),
+            coarser: &self.coarser,
+            bias: &self.bias,
+            accumulator_bits: self.accumulator_bits,
+            requantization: &self.requantization,
+            input: x.shape,
+            output: y.shape,
+            x_max: self.input.max(),
+            x: x.storage,
+            y: y.storage,
+        };
+        let (weights, bias) = (Some(self.weights_format), self.bias_format);
+        Ok(CStep { weights, bias, ..emit_conv(&layer, node)? })
     }
 
     fn emit_npz(&self, node: &mut NpzNode) -> Result<Value, EmitError> {
@@ -155,7 +189,7 @@ impl FixedOperator for FixedConv {
         node.check_step(self.weights_format.frac.into())?;
         node.check_step(frac)?;
         let input = node.inputs[0].shape;
-        let is_dense = self.is_dense(input);
+        let is_dense = self.kind(input, node.shape) == ConvKind::Dense;
         let x = if is_dense { node.vector(0) } else { node.image(0) };
         // Signed, so the magnitude has one bit less; the rounding's half is in.
         let bound = 1_u64 << self.aligned_accumulator_bits().saturating_sub(1).min(62);
@@ -214,7 +248,8 @@ impl FixedOperator for FixedConv {
             ));
         }
         // A vector's bias, or one by position, has a node of its own in QONNX.
-        let is_apart = self.bias.values.len() != self.channels || self.is_dense(node.inputs[0].0);
+        let is_apart = self.bias.values.len() != self.channels
+            || self.kind(node.inputs[0].0, node.shape) == ConvKind::Dense;
         Ok(HlsTypes {
             note: note.trim().to_owned(),
             kinds,

@@ -33,7 +33,7 @@ pub(in crate::strategies) fn search<O: Oracle>(
     holding: Holding,
 ) -> Result<Outcome, SearchError> {
     let SearchOptions { order, budgets, .. } = &options.search;
-    let guide = Guide::new(options.objective, options.target.as_ref())?;
+    let guide = Guide::new(graph, options.objective, options.target.as_ref())?;
     let nodes = options.search.nodes(graph, options.head.semantics)?;
     let (n, float_correct) = oracle.float_score();
     let bound = options.max_loss.as_relative(float_correct, n);

@@ -12,7 +12,7 @@ use crate::{
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64, f64_to_count, u64_to_f64};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, NodeId, Plan, Target, cost,
-    footprint::{Footprint, value_memory},
+    footprint::{Footprint, ValueMemory},
     lower_for,
 };
 use std::{cell::RefCell, collections::BTreeMap};
@@ -58,6 +58,8 @@ pub(super) struct Meter {
     /// Bytes that the target takes beside weights and values: what describes layers, biases, working
     /// memory of kernels.
     rest: [f64; 2],
+    /// Where values lie, where their memory counts and the graph has an integer form.
+    memory: Option<ValueMemory>,
     /// Memory of values that was looked at already, by their widths.
     values: RefCell<BTreeMap<Vec<u8>, f64>>,
 }
@@ -68,7 +70,7 @@ impl Meter {
         let flash8 = list.iter().filter(|item| item.tensor.kind == Kind::Weights);
         let flash8 = flash8.map(|item| count_to_f64(item.count)).sum::<f64>().max(1.0);
         let values = graph.nodes.iter().map(|node| node.shape.len()).max();
-        Self {
+        let mut meter = Self {
             weights: options.cost,
             limits: options.limits,
             over_budget_cost: options.tuning.over_budget_cost,
@@ -77,8 +79,13 @@ impl Meter {
             flash8,
             ram8: count_to_f64(values.unwrap_or(1)),
             rest: [0.0; 2],
+            memory: None,
             values: RefCell::default(),
+        };
+        if meter.has_ram() {
+            meter.memory = ValueMemory::of(graph, &meter.target).ok();
         }
+        meter
     }
 
     const fn has_flash(&self) -> bool {
@@ -179,8 +186,8 @@ impl Meter {
                 item.tensor.set(&mut plan, Some(format));
             }
         }
-        let bytes = value_memory(graph, &plan, &self.target);
-        let bytes = bytes.map_or(f64::INFINITY, |memory| count_to_f64(memory.bytes));
+        let memory = self.memory.as_ref().and_then(|memory| memory.of_plan(graph, &plan).ok());
+        let bytes = memory.map_or(f64::INFINITY, |memory| count_to_f64(memory.bytes));
         self.values.borrow_mut().insert(stored, bytes);
         bytes + self.rest[1]
     }

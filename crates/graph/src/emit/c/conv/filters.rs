@@ -1,26 +1,31 @@
 //! Four filters at a time over the whole image, in plain C: packed weights are unpacked once. They
 //! see all input channels, or each one of its own (depthwise).
 
-use super::{Common, ConvLayer, layer_function, weights::Weights};
+use super::{
+    layer::{Common, ConvLayer, layer_function},
+    weights::Weights,
+};
 use crate::emit::c::source::{Source, fill};
+use fixedwise_kernels::ConvKind;
 
 /// Filters that share each load of an activation.
 const BLOCK: usize = 4;
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
-    let is_depthwise =
-        layer.op.groups == layer.input.c && layer.op.channels == layer.input.c && layer.input.c > 1;
-    if !is_depthwise && (layer.op.groups != 1 || layer.op.window.dilation != [1, 1]) {
-        return None;
-    }
-    let (channels, depth) = (layer.op.channels, layer.depth());
+    let is_depthwise = match layer.kind() {
+        ConvKind::Depthwise => true,
+        ConvKind::Grouped => return None,
+        _ if layer.window.dilation != [1, 1] => return None,
+        _ => false,
+    };
+    let (channels, depth) = (layer.channels, layer.depth());
     let blocked = channels / BLOCK * BLOCK;
     // [block][kernel row, kernel column, input channel][filter], then the filters left over.
-    let weight = |filter: usize, k: usize| layer.op.weights[filter * depth + k];
+    let weight = |filter: usize, k: usize| layer.weights[filter * depth + k];
     let blocks = (0..blocked).step_by(BLOCK).flat_map(|block| {
         (0..depth).flat_map(move |k| (0..BLOCK).map(move |filter| weight(block + filter, k)))
     });
-    let stored = blocks.chain(layer.op.weights[blocked * depth..].iter().copied());
+    let stored = blocks.chain(layer.weights[blocked * depth..].iter().copied());
     let name = format!("{}_weights", layer.name);
     let weights = Weights::store(source, &name, layer.weight_bits, stored);
     let common = layer.common(source);
@@ -28,7 +33,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     let emission = Emission { layer, common, weights, name };
     // One pixel uses each weight once: it is unpacked there.
     let is_dense = layer.output.h * layer.output.w == 1 && emission.weights.packed.is_some();
-    if is_dense && !is_depthwise && layer.op.window.kernel == [layer.input.h, layer.input.w] {
+    if is_dense && !is_depthwise && layer.window.kernel == [layer.input.h, layer.input.w] {
         emission.dense(source, blocked);
         return Some(0);
     }
@@ -71,7 +76,7 @@ struct Emission<'a> {
 impl Emission<'_> {
     fn dense(&self, source: &mut Source, blocked: usize) {
         let Self { layer, common, name, .. } = self;
-        let (channels, depth) = (layer.op.channels, layer.depth());
+        let (channels, depth) = (layer.channels, layer.depth());
         let prefix = source.prefix().to_owned();
         let mut body = String::new();
         for (block, from, to) in [(BLOCK, 0, blocked), (1, blocked, channels)] {
@@ -103,7 +108,7 @@ impl Emission<'_> {
     /// Gives the bytes of scratch.
     fn filters(&self, kind: Kind, source: &mut Source, blocked: usize) -> usize {
         let Self { layer, common, weights, name } = self;
-        let (channels, depth) = (layer.op.channels, layer.depth());
+        let (channels, depth) = (layer.channels, layer.depth());
         let prefix = source.prefix().to_owned();
         let unpacked = weights.unpacked();
         let window = layer.window(source);

@@ -1,12 +1,15 @@
 //! Any convolution, in plain C: groups, dilation, every width.
 
-use super::{ConvLayer, layer_function, weights::Weights};
+use super::{
+    layer::{ConvLayer, layer_function},
+    weights::Weights,
+};
 use crate::emit::c::source::{Source, fill};
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     let prefix = source.prefix().to_owned();
     let name = format!("{}_weights", layer.name);
-    let stored = layer.op.weights.iter().copied();
+    let stored = layer.weights.iter().copied();
     let weights = Weights::store(source, &name, layer.weight_bits, stored);
     let common = layer.common(source);
     let window = layer.window(source);
@@ -39,7 +42,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     let body = format!(
         "    {prefix}_conv_{types}(x, y, {}, {},\n        {name}, {}, {}, {});",
         window,
-        layer.op.groups,
+        layer.groups,
         common.bias,
         common.classes,
         common.to("0")

@@ -6,7 +6,7 @@ use super::{
     pack::{Four, Unpack, pack, per_word, points},
 };
 use crate::emit::c::{
-    conv::{ConvLayer, layer_function},
+    conv::layer::{ConvLayer, layer_function},
     source::{Source, Storage, fill},
 };
 use fixedwise_kernels::Element;
@@ -17,16 +17,16 @@ const CHANNELS: usize = 4;
 const UNROLLED: usize = 2;
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
-    let window = &layer.op.window;
+    let window = layer.window;
     let is_dense = layer.output.h * layer.output.w == 1
         && window.kernel == [layer.input.h, layer.input.w]
         && !window.is_padded()
-        && layer.op.groups == 1;
+        && layer.groups == 1;
     if !is_dense || layer.has_classes() {
         return None;
     }
     let arithmetic = Arithmetic::new(layer, true).filter(|a| a.unpack != Unpack::Wide)?;
-    let (depth, channels) = (layer.depth(), layer.op.channels);
+    let (depth, channels) = (layer.depth(), layer.channels);
     let n = depth.div_ceil(4);
     let name = layer.name;
     let x_bytes = arithmetic.values.size_bytes();
@@ -58,9 +58,9 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
             weights.len(),
             first * arithmetic.y.bits().min(8) / 8
         ));
-        let coarser = layer.op.coarser.get(first..).unwrap_or_default();
+        let coarser = layer.coarser.get(first..).unwrap_or_default();
         weights.extend(dense.weights(coarser, |channel, k| {
-            if k < depth { layer.op.weights[(first + channel) * depth + k] } else { 0 }
+            if k < depth { layer.weights[(first + channel) * depth + k] } else { 0 }
         }));
         first += block * blocks;
     }

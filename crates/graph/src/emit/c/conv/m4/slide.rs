@@ -4,12 +4,12 @@
 use super::{Arithmetic, depthwise::Depthwise, strip::Strip};
 use crate::{
     emit::c::{
-        conv::{ConvLayer, layer_function},
+        conv::layer::{ConvLayer, layer_function},
         source::{Source, Storage, fill},
     },
     shape::Shape,
 };
-use fixedwise_kernels::Element;
+use fixedwise_kernels::{ConvKind, Element};
 
 /// Rows of the largest kernel.
 const MAX_ROWS: usize = 11;
@@ -39,12 +39,13 @@ struct Geometry {
 }
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
-    let (op, window) = (layer.op, &layer.op.window);
-    let is_depthwise = op.groups > 1;
-    let one_each = op.groups == layer.input.c && op.groups == op.channels;
-    if window.dilation != [1, 1] || window.kernel[0] > MAX_ROWS || is_depthwise && !one_each {
+    let window = layer.window;
+    let kind = layer.kind();
+    let is_served = window.dilation == [1, 1] && window.kernel[0] <= MAX_ROWS;
+    if !is_served || kind == ConvKind::Grouped {
         return None;
     }
+    let is_depthwise = kind == ConvKind::Depthwise;
     let arithmetic = Arithmetic::new(layer, !is_depthwise)?;
     let geometry = Geometry::new(layer, is_depthwise);
     let numbers = geometry.numbers(layer, &arithmetic)?;
@@ -78,7 +79,7 @@ enum Widen {
 
 impl Geometry {
     fn new(layer: &ConvLayer, is_depthwise: bool) -> Self {
-        let window = &layer.op.window;
+        let window = layer.window;
         let (mut x, mut y) = (layer.input, layer.output);
         let (kernel, mut stride) = (window.kernel, window.stride);
         let is_pixel = kernel == [1, 1] && !window.is_padded();
@@ -125,7 +126,7 @@ impl Geometry {
         };
         let limit = |pixels: usize| {
             2 * (0..pixels).map(place).max().unwrap_or(0) <= Strip::REACH
-                && arithmetic.y_bytes(pixels * layer.op.channels) <= Strip::REACH
+                && arithmetic.y_bytes(pixels * layer.channels) <= Strip::REACH
         };
         let most = (1..=MAX_PIXELS).rev().find(|&pixels| limit(pixels))?;
         // Odd places alternate: then each strip begins at an even column.
@@ -134,7 +135,7 @@ impl Geometry {
         let run = self.kernel[1] * self.x.c;
         let strip = |pixels: usize| Strip {
             arithmetic,
-            channels: layer.op.channels,
+            channels: layer.channels,
             rows: self.kernel[0],
             pairs: run.div_ceil(2),
             offsets: (0..pixels).map(place).collect(),
@@ -143,12 +144,12 @@ impl Geometry {
         let fours = self.x.c.is_multiple_of(4) && arithmetic.x.bits() == 8;
         let weight = |channel: usize, row: usize, k: usize| {
             let k = if fours { k / 4 * 4 + [0, 2, 1, 3][k % 4] } else { k };
-            if channel >= layer.op.channels || k >= run {
+            if channel >= layer.channels || k >= run {
                 return 0;
             }
-            layer.op.weights[channel * layer.depth() + row * run + k]
+            layer.weights[channel * layer.depth() + row * run + k]
         };
-        let weights = strip(1).weights(&layer.op.coarser, weight);
+        let weights = strip(1).weights(layer.coarser, weight);
         let widen = if self.is_twice {
             Widen::Twice
         } else if fours {
@@ -169,7 +170,7 @@ impl Geometry {
     ) -> Option<Printed> {
         let strip = |pixels: usize| Depthwise {
             arithmetic,
-            channels: layer.op.channels,
+            channels: layer.channels,
             ring_channels: self.ring_channels,
             kernel: self.kernel,
             stride: self.stride[1],
@@ -178,9 +179,9 @@ impl Geometry {
         };
         let most = (1..=MAX_PIXELS).rev().find(|&pixels| strip(pixels).is_in_reach())?;
         let [_, columns] = self.kernel;
-        let weights = strip(1).weights(&layer.op.coarser, |channel, row, column| {
+        let weights = strip(1).weights(layer.coarser, |channel, row, column| {
             let at = channel * layer.depth() + row * columns + column;
-            if channel < layer.op.channels { layer.op.weights[at] } else { 0 }
+            if channel < layer.channels { layer.weights[at] } else { 0 }
         });
         let fours = self.x.c.is_multiple_of(4) && arithmetic.x.bits() == 8;
         let widen = if fours { Widen::Pairs } else { Widen::Each };
@@ -197,13 +198,13 @@ impl Geometry {
 
     /// The plan's numbers in the order of `slide.c`; `None` where one needs more than 16 bits.
     fn numbers(&self, layer: &ConvLayer, arithmetic: &Arithmetic) -> Option<String> {
-        let channels = layer.op.channels;
+        let channels = layer.channels;
         let (pieces, n) = if self.gathers || self.ring_channels > self.x.c {
             (self.read_columns(), self.x.c)
         } else {
             (1, self.read_columns() * self.x.c)
         };
-        let step = if self.gathers { layer.op.window.stride[1] } else { 1 };
+        let step = if self.gathers { layer.window.stride[1] } else { 1 };
         let is_covered = self.read_columns() == (self.y.w - 1) * self.stride[1] + self.kernel[1];
         let numbers = [
             self.x.h,
@@ -224,7 +225,7 @@ impl Geometry {
             self.column(),
             arithmetic.y_bytes(channels),
             channels.next_multiple_of(2),
-            layer.op.bias.n_column_classes,
+            layer.bias.n_column_classes,
         ];
         let fit = numbers.iter().all(|&number| u16::try_from(number).is_ok());
         fit.then(|| numbers.map(|number| number.to_string()).join(", "))
@@ -234,7 +235,7 @@ impl Geometry {
 impl Printed {
     /// Prints the layer around its strips.
     fn emit(&self, layer: &ConvLayer, arithmetic: &Arithmetic, numbers: &str, source: &mut Source) {
-        let channels = layer.op.channels;
+        let channels = layer.channels;
         let name = layer.name;
         // A null pointer follows the last row.
         let rows = (MAX_ROWS + 1).to_string();
@@ -248,7 +249,7 @@ impl Printed {
             .flat_map(|biases| biases.iter().copied().chain((channels % 2 == 1).then_some(0)));
         source.array("int32_t", &format!("{name}_bias"), padded);
         let classes = if layer.has_classes() {
-            let classes = layer.op.bias.row_class.iter().chain(&layer.op.bias.column_class);
+            let classes = layer.bias.row_class.iter().chain(&layer.bias.column_class);
             let classes = classes.map(|&class| i64::from(class));
             source.array("uint8_t", &format!("{name}_classes"), classes);
             format!("{name}_classes")

@@ -9,10 +9,11 @@ mod row;
 
 use super::{Geometry, SLACK, biases, offset, strip::VECTOR};
 use crate::emit::c::{
-    conv::{ConvLayer, layer_function},
+    conv::layer::{ConvLayer, layer_function},
     source::Source,
 };
 use copy::{Copy, ROWS};
+use fixedwise_kernels::ConvKind;
 use row::Row;
 
 /// Bytes of a plan in C.
@@ -20,7 +21,7 @@ const PLAN_BYTES: usize = 60;
 
 /// Prints a layer whose windows can be laid out contiguously; `None` where they cannot.
 pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) -> Option<usize> {
-    let (op, window) = (layer.op, &layer.op.window);
+    let window = layer.window;
     let [kernel_h, kernel_w] = geometry.kernel;
     let (x, y) = (geometry.x, geometry.y);
     let column = kernel_h * x.c;
@@ -35,10 +36,10 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
         bits: layer.weight_bits.max(2),
         steps: layer.depth().div_ceil(VECTOR),
         step: stride * column,
-        pixel_bytes: op.channels,
+        pixel_bytes: layer.channels,
         width: y.w,
-        shift: u8::try_from(op.requantization.shift).ok()?,
-        bounds: [op.requantization.min, op.requantization.max],
+        shift: u8::try_from(layer.requantization.shift).ok()?,
+        bounds: [layer.requantization.min, layer.requantization.max],
     };
     let columns = (y.w - 1) * stride + kernel_w;
     let read = if skips { y.w } else { columns.saturating_sub(window.pad_begin[1]).min(x.w) };
@@ -47,17 +48,17 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
     let bytes = columns * column;
     let at_once = if kernel_h <= ROWS { kernel_h } else { 1 };
     let copied = copy.places(at_once)?;
-    let is_served = op.groups == 1
+    let is_served = layer.kind() != ConvKind::Depthwise
         && !layer.has_classes()
         && !layer.is_by_channel()
-        && op.channels.is_multiple_of(row.channels())
+        && layer.channels.is_multiple_of(row.channels())
         && row.is_possible()
         && copy.is_possible();
     if !is_served {
         return None;
     }
     let numbers = [
-        op.channels / row.channels() * row.block_bytes(),
+        layer.channels / row.channels() * row.block_bytes(),
         x.h,
         copy.row_bytes,
         y.h,
@@ -66,7 +67,7 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
         window.pad_begin[0],
         window.pad_begin[1] * column,
         bytes,
-        y.w * op.channels,
+        y.w * layer.channels,
         usize::try_from(copy.flip).ok()?,
         x.c,
         copy.to_step,

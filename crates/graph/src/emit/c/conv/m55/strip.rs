@@ -5,8 +5,8 @@
 //! weights, each times its place, and its rounding shifts for the sums of fewer of them; from the
 //! sums of products with these the channels' own follow at the end.
 
-use super::{function::function, shift};
-use crate::emit::c::{conv::ConvLayer, source::Source};
+use super::function::function;
+use crate::emit::c::{conv::layer::ConvLayer, source::Source};
 
 /// Channels of a block.
 pub(super) const CHANNELS: usize = 4;
@@ -17,6 +17,12 @@ const UNROLLED: usize = 6;
 /// The sums of either pixel; the instruction takes even registers.
 pub(super) const SUMS: [[&str; CHANNELS]; 2] =
     [["r0", "r2", "r4", "r6"], ["r8", "r10", "r12", "lr"]];
+
+/// What a channel's sums are shifted by, to the left; a channel that is not there like the last.
+pub(super) fn shift(layer: &ConvLayer, channel: usize) -> u8 {
+    let shift = layer.requantization_of(channel.min(layer.channels - 1)).shift;
+    (-shift).to_le_bytes()[0]
+}
 
 /// What a function is made for.
 pub(super) struct Strip {
@@ -37,7 +43,7 @@ pub(super) struct Strip {
 impl Strip {
     /// For windows that are gathered (`patch`), or that have kernel rows of `run` bytes each.
     pub(super) fn new(layer: &ConvLayer, patch: bool, run: usize) -> Self {
-        let kernel = layer.op.window.kernel[0];
+        let kernel = layer.window.kernel[0];
         let (rows, run) = if patch { (1, kernel * run) } else { (kernel, run) };
         let steps = run.div_ceil(VECTOR);
         // The least padding, then the fewest turns.
@@ -51,7 +57,7 @@ impl Strip {
         let flat = rows == 1 && loops == 1 && !layer.has_classes();
         let each = layer.is_by_channel();
         let mut strip = Self { bits, carries: true, rows, run, unrolled, loops, flat, each };
-        strip.carries = (0..layer.op.channels).step_by(CHANNELS).all(|block| {
+        strip.carries = (0..layer.channels).step_by(CHANNELS).all(|block| {
             (0..layer.depth()).all(|k| {
                 let weights = block_weights(layer, block, k);
                 weights.chunks(strip.per_byte()).all(|weights| carried(bits, weights).is_some())
@@ -76,7 +82,7 @@ impl Strip {
     /// Packs the weights: `[block][row][step][vector][lane]`.
     pub(super) fn weights(&self, layer: &ConvLayer, biases: &[i64]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for block in (0..layer.op.channels).step_by(CHANNELS) {
+        for block in (0..layer.channels).step_by(CHANNELS) {
             for row in 0..self.rows {
                 for step in 0..self.steps() {
                     let lanes: Vec<[i16; CHANNELS]> = (step * VECTOR..(step + 1) * VECTOR)
@@ -266,7 +272,7 @@ impl Strip {
 fn block_weights(layer: &ConvLayer, block: usize, k: usize) -> [i16; CHANNELS] {
     std::array::from_fn(|channel| {
         let channel = block + channel;
-        if channel < layer.op.channels { layer.op.weights[channel * layer.depth() + k] } else { 0 }
+        if channel < layer.channels { layer.weights[channel * layer.depth() + k] } else { 0 }
     })
 }
 

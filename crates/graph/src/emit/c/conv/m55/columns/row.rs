@@ -4,7 +4,7 @@ use super::super::{
     function::{IMMEDIATE, function},
     strip::{VECTOR, side_by_side},
 };
-use crate::emit::c::{conv::ConvLayer, source::Source};
+use crate::emit::c::{conv::layer::ConvLayer, source::Source};
 
 /// Vectors of weights in registers.
 const VECTORS: usize = 4;
@@ -107,14 +107,14 @@ impl Row {
         let (depth, channels) = (layer.depth(), self.channels());
         let per_byte = usize::from(8 / self.bits);
         let mut bytes = Vec::new();
-        for block in (0..layer.op.channels).step_by(channels) {
+        for block in (0..layer.channels).step_by(channels) {
             for first in (0..VECTORS).step_by(per_byte) {
                 for lane in 0..VECTOR {
                     let weight = |vector: usize| {
                         let (channel, k) =
                             (vector / self.steps, vector % self.steps * VECTOR + lane);
                         let own = (block + channel) * depth;
-                        if k < depth { layer.op.weights[own + tap(k)] } else { 0 }
+                        if k < depth { layer.weights[own + tap(k)] } else { 0 }
                     };
                     bytes.push(side_by_side(self.bits, (first..first + per_byte).map(weight)));
                 }

@@ -5,13 +5,13 @@ mod columns;
 mod function;
 mod strip;
 
-use super::{ConvLayer, layer_function};
+use super::layer::{ConvLayer, layer_function};
 use crate::{
     emit::c::source::{Source, Storage, fill},
     shape::Shape,
 };
-use fixedwise_kernels::Element;
-use strip::{Strip, VECTOR};
+use fixedwise_kernels::{ConvKind, Element};
+use strip::{Strip, VECTOR, shift};
 
 /// Rows of the largest kernel.
 const MAX_ROWS: usize = 15;
@@ -27,9 +27,9 @@ const LANES: usize = 8;
 /// Prints a convolution, a depthwise one or a dense layer over bytes; `None` where something has more
 /// than 8 bits, or a shift and a clamp are not all that sums need.
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
-    let (op, window) = (layer.op, &layer.op.window);
-    let is_depthwise = op.groups > 1;
-    let one_each = op.groups == layer.input.c && op.groups == op.channels;
+    let window = layer.window;
+    let kind = layer.kind();
+    let is_depthwise = kind == ConvKind::Depthwise;
     let is_byte = |s: Storage| matches!(s, Storage::Whole(Element::U8 | Element::I8));
     let is_served = layer.is_plain()
         && matches!(layer.weight_bits, 1 | 2 | 4 | 8)
@@ -37,7 +37,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         && is_byte(layer.y)
         && window.dilation == [1, 1]
         && window.kernel[0] <= MAX_ROWS
-        && (!is_depthwise || one_each);
+        && kind != ConvKind::Grouped;
     if !is_served {
         return None;
     }
@@ -47,7 +47,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     }
     let strip = Strip::new(layer, geometry.patch, geometry.run);
     let numbers = geometry.numbers(layer, &strip)?;
-    source.once("mve", include_str!("m55/mve.c"));
+    source.once("mve", include_str!("mve.c"));
     let (functions, weights, block) = if is_depthwise {
         let bits = layer.weight_bits.max(2);
         let (each, kind) = if layer.is_by_channel() { ("1", "each") } else { ("0", "") };
@@ -60,10 +60,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
             ("BITS", bits.as_str()),
             ("PER_BYTE", per_byte.as_str()),
         ];
-        source.once(&name, fill(include_str!("m55/depthwise.c"), &values));
+        source.once(&name, fill(include_str!("depthwise.c"), &values));
         ([name.clone(), name], depthwise_weights(layer), LANES)
     } else {
-        source.once("pixels_plain", include_str!("m55/pixels_plain.c"));
+        source.once("pixels_plain", include_str!("pixels_plain.c"));
         let functions = [1, 2].map(|pixels| {
             // One that never runs is not printed.
             let odd = geometry.y.w % 2 == 1;
@@ -72,10 +72,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         });
         (functions, strip.weights(layer, &biases(layer, strip::CHANNELS)), strip::CHANNELS)
     };
-    source.once("fill_padding", include_str!("m55/fill_padding.c"));
+    source.once("fill_padding", include_str!("fill_padding.c"));
     let (rows, slack) = ((2 * MAX_ROWS + 2).to_string(), SLACK.to_string());
     let values = [("P", "$P"), ("MAX_ROWS", rows.as_str()), ("SLACK", slack.as_str())];
-    source.once("slide8", fill(include_str!("m55/slide.c"), &values));
+    source.once("slide8", fill(include_str!("slide.c"), &values));
     let name = layer.name;
     source.array("uint8_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
     let bias = if !is_depthwise && strip.flat {
@@ -85,7 +85,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         format!("{name}_bias")
     };
     let classes = if layer.has_classes() {
-        let classes = op.bias.row_class.iter().chain(&op.bias.column_class);
+        let classes = layer.bias.row_class.iter().chain(&layer.bias.column_class);
         let classes = classes.map(|&class| i64::from(class));
         source.array("uint8_t", &format!("{name}_classes"), classes);
         format!("{name}_classes")
@@ -100,8 +100,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
             "static const $P_sliding8 {name}_plan = {{\n    {{{}}},\n    {name}_weights, \
              {bias}, {classes},\n    {}, {}, {numbers}\n}};",
             functions.join(", "),
-            op.requantization.min,
-            op.requantization.max,
+            layer.requantization.min,
+            layer.requantization.max,
         ),
     );
     layer_function(layer, source, &format!("    $P_slide8(&{name}_plan, x, y, scratch);"));
@@ -113,15 +113,15 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
 /// What is subtracted from an input: unsigned ones of 8 bits become signed.
 fn offset(layer: &ConvLayer) -> i64 {
     let is_unsigned = layer.x == Storage::Whole(Element::U8);
-    if is_unsigned && layer.op.input.max() > 127 { 128 } else { 0 }
+    if is_unsigned && layer.x_max > 127 { 128 } else { 0 }
 }
 
 /// Biases as sums have them: with what the offset of the inputs takes away, wrapped to 32 bits, for
 /// whole blocks of channels.
 fn biases(layer: &ConvLayer, block: usize) -> Vec<i64> {
-    let (channels, depth) = (layer.op.channels, layer.depth());
+    let (channels, depth) = (layer.channels, layer.depth());
     let offset = offset(layer);
-    let weights = |channel: usize| &layer.op.weights[channel * depth..(channel + 1) * depth];
+    let weights = |channel: usize| &layer.weights[channel * depth..(channel + 1) * depth];
     let added: Vec<i64> = (0..channels)
         .map(|channel| offset * weights(channel).iter().map(|&w| i64::from(w)).sum::<i64>())
         .collect();
@@ -136,12 +136,6 @@ fn biases(layer: &ConvLayer, block: usize) -> Vec<i64> {
     biases
 }
 
-/// What a channel's sums are shifted by, to the left; a channel that is not there like the last.
-fn shift(layer: &ConvLayer, channel: usize) -> u8 {
-    let shift = layer.op.requantization(channel.min(layer.op.channels - 1)).shift;
-    (-shift).to_le_bytes()[0]
-}
-
 /// The place in its block of a depthwise channel's sum: even channels precede odd ones.
 fn depthwise_channel(at: usize) -> usize {
     at / LANES * LANES + at % 4 * 2 + at % LANES / 4
@@ -151,14 +145,14 @@ fn depthwise_channel(at: usize) -> usize {
 fn depthwise_weights(layer: &ConvLayer) -> Vec<u8> {
     let bits = layer.weight_bits.max(2);
     let per_byte = usize::from(8 / bits);
-    let (channels, taps) = (layer.op.channels, layer.depth());
+    let (channels, taps) = (layer.channels, layer.depth());
     let mut bytes = Vec::new();
     for block in (0..channels).step_by(LANES) {
         for tap in (0..taps).step_by(per_byte) {
             for channel in block..block + LANES {
                 let digit = |tap: usize| {
                     let is_there = channel < channels && tap < taps;
-                    if is_there { layer.op.weights[channel * taps + tap] } else { 0 }
+                    if is_there { layer.weights[channel * taps + tap] } else { 0 }
                 };
                 bytes.push(strip::side_by_side(bits, (tap..tap + per_byte).map(digit)));
             }
@@ -187,7 +181,7 @@ struct Geometry {
 
 impl Geometry {
     fn new(layer: &ConvLayer, is_depthwise: bool) -> Self {
-        let window = &layer.op.window;
+        let window = layer.window;
         let (mut x, mut y) = (layer.input, layer.output);
         let kernel = window.kernel;
         let is_pixel = kernel == [1, 1] && !window.is_padded() && window.stride == [1, 1];
@@ -210,10 +204,10 @@ impl Geometry {
 
     /// The plan's numbers in the order of `slide.c`; `None` where one needs more than 16 bits.
     fn numbers(&self, layer: &ConvLayer, strip: &Strip) -> Option<String> {
-        let window = &layer.op.window;
+        let window = layer.window;
         let columns = self.ring_row / self.x.c;
         let read = columns.saturating_sub(window.pad_begin[1]).min(self.x.w);
-        let block = if layer.op.groups > 1 { LANES } else { strip::CHANNELS };
+        let block = if layer.kind() == ConvKind::Depthwise { LANES } else { strip::CHANNELS };
         let numbers = [
             self.x.h,
             self.x.w * self.x.c,
@@ -226,11 +220,11 @@ impl Geometry {
             window.pad_begin[1] * self.x.c,
             self.ring_row,
             window.stride[1] * self.x.c,
-            layer.op.channels,
-            layer.op.channels.next_multiple_of(block),
-            layer.op.bias.n_column_classes,
+            layer.channels,
+            layer.channels.next_multiple_of(block),
+            layer.bias.n_column_classes,
             strip.loops,
-            usize::try_from(layer.op.requantization.shift).ok()?,
+            usize::try_from(layer.requantization.shift).ok()?,
             usize::try_from(offset(layer)).ok()?,
             self.run,
             if self.patch { strip.depth_bytes() } else { 0 },

@@ -8,7 +8,7 @@ mod pack;
 mod slide;
 mod strip;
 
-use super::ConvLayer;
+use super::layer::ConvLayer;
 use crate::emit::c::source::{Source, Storage};
 use asm::Assembly;
 use fixedwise_kernels::Element;
@@ -53,16 +53,16 @@ impl Arithmetic {
         };
         // Pixels begin with a byte, and two channels are whole bytes.
         let is_split = |storage: Storage, channels: usize| storage.bits() == 4 && channels % 2 == 1;
-        if is_split(x, layer.input.c) || is_split(y, layer.op.channels) {
+        if is_split(x, layer.input.c) || is_split(y, layer.channels) {
             return None;
         }
-        let to = &layer.op.requantization;
+        let to = layer.requantization;
         let bits = layer.weight_bits;
         if !layer.is_plain() || !matches!(bits, 1 | 2 | 4 | 8 | 16) {
             return None;
         }
         let shift = u32::try_from(to.shift).ok()?;
-        let sum_bits = u32::from(layer.op.accumulator_bits) + u32::from(layer.op.coarsest());
+        let sum_bits = u32::from(layer.accumulator_bits) + u32::from(layer.coarsest());
         let small = u32::from(bits);
         let choice = |unpack: Unpack| match unpack {
             Unpack::Wide => (bits == 16).then_some((unpack, 0)),

@@ -1,0 +1,204 @@
+//! A convolution as its kernels see it, and what they share.
+
+use crate::{
+    emit::c::{
+        node::{requantization, requantize, window},
+        source::{Source, Storage, bias_type, fill},
+    },
+    lower::Requantization,
+    shape::Shape,
+    window::Window,
+};
+use fixedwise_fixed::Rounding;
+use fixedwise_kernels::{BorderBias, ConvKind};
+
+/// A convolution to print, every number known; a dense layer is a 1x1 convolution of a 1x1 image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConvLayer<'a> {
+    /// C identifier, unique and prefixed.
+    pub name: &'a str,
+    /// Kernel, stride, dilation, padding (with the integer zero).
+    pub window: &'a Window,
+    /// Groups of channels.
+    pub groups: usize,
+    /// Output channels.
+    pub channels: usize,
+    /// `[output channel, row, column, input channel of the group]`.
+    pub weights: &'a [i16],
+    /// Bits of a stored weight, in two's complement.
+    pub weight_bits: u8,
+    /// By how many bits the binary point of each output channel's weights, and of its sums, lies right of that of
+    /// the others; empty where none does.
+    pub coarser: &'a [u8],
+    /// At the scale of the sums, `[class, output channel]`.
+    pub bias: &'a BorderBias,
+    /// Bits the worst sum needs, the rounding's half included.
+    pub accumulator_bits: u8,
+    /// From the sum of a channel that is not coarser to the output.
+    pub requantization: &'a Requantization,
+    /// Extents of the input.
+    pub input: Shape,
+    /// Extents of the value.
+    pub output: Shape,
+    /// The largest integer of the input's format.
+    pub x_max: i64,
+    /// How the input lies in memory.
+    pub x: Storage,
+    /// How the value lies in memory.
+    pub y: Storage,
+}
+
+impl ConvLayer<'_> {
+    /// Multiplications for one output: `[kernel row, kernel column, input channel of the group]`.
+    pub(crate) fn depth(&self) -> usize {
+        let [rows, columns] = self.window.kernel;
+        rows * columns * self.input.c / self.groups
+    }
+
+    /// Which channels of the input an output sees.
+    pub(crate) fn kind(&self) -> ConvKind {
+        self.window.conv(self.groups, self.input, self.output).kind()
+    }
+
+    /// From the sum of a channel to the output.
+    pub(crate) fn requantization_of(&self, channel: usize) -> Requantization {
+        self.requantization.coarser(self.coarser.get(channel).copied().unwrap_or(0))
+    }
+
+    /// The most bits of `coarser`.
+    pub(crate) fn coarsest(&self) -> u8 {
+        self.coarser.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Whether the result is `clamp(acc >> shift)` once the rounding's half is in the bias.
+    pub(crate) fn is_plain(&self) -> bool {
+        let to = self.requantization;
+        let is_free = |shift: i32| shift == 0 || (shift > 0 && to.rounding != Rounding::TiesEven);
+        let mut shifts = self.coarser.iter().map(|&bits| to.coarser(bits).shift);
+        to.leaky.is_none() && is_free(to.shift) && shifts.all(is_free)
+    }
+
+    /// Whether each output channel has a shift of its own.
+    pub(crate) fn is_by_channel(&self) -> bool {
+        !self.coarser.is_empty()
+    }
+
+    /// The biases as they are stored: with the rounding's half where [`ConvLayer::is_plain`].
+    pub(crate) fn stored_bias(&self) -> Vec<i64> {
+        let (bias, is_plain) = (&self.bias.values, self.is_plain());
+        let half = |channel: usize| {
+            let half = self.requantization_of(channel).half();
+            if is_plain { i64::try_from(half).unwrap_or(i64::MAX) } else { 0 }
+        };
+        let channels = self.channels;
+        bias.iter().enumerate().map(|(i, b)| b + half(i % channels)).collect()
+    }
+
+    /// The constants that portable kernels share; `bias` and `classes` are parts of a call.
+    pub(super) fn common(&self, source: &mut Source) -> Common {
+        let stored = self.stored_bias();
+        let bias = format!("{}_bias", self.name);
+        let bias_type = bias_type(&stored);
+        source.array(bias_type, &bias, stored);
+        let classes = if self.has_classes() {
+            let name = format!("{}_classes", self.name);
+            let classes = self.bias.row_class.iter().chain(&self.bias.column_class);
+            source.array("uint8_t", &name, classes.map(|&class| i64::from(class)));
+            format!("{name}, {}", self.bias.n_column_classes)
+        } else {
+            "0, 0".to_owned()
+        };
+        let to = format!("{}_to", self.name);
+        let to = requantization(source, &to, self.requantization);
+        let shifts = self.is_by_channel().then(|| {
+            let name = format!("{}_shifts", self.name);
+            let shifts = (0..self.channels).map(|channel| self.requantization_of(channel).shift);
+            source.array("int8_t", &name, shifts.map(i64::from));
+            name
+        });
+        Common { bias, bias_type, classes, to, shifts }
+    }
+
+    /// The window as a constant; gives its address.
+    pub(super) fn window(&self, source: &mut Source) -> String {
+        window(source, self.name, self.window, self.input, self.output)
+    }
+
+    /// The expression that brings the sum `acc` to the output; the shift of a channel that has its own
+    /// is `shifts[channel]`.
+    pub(super) fn result(&self, source: &mut Source, acc: &str, channel: &str) -> String {
+        let prefix = source.prefix().to_owned();
+        if self.is_plain() {
+            source.once("to", include_str!("../text/requantize.c"));
+            if self.is_by_channel() {
+                return format!("{prefix}_clamp({acc} >> shifts[{channel}], to)");
+            }
+            return format!("{prefix}_clamp({acc} >> to->shift, to)");
+        }
+        let requantize = requantize(source, self.requantization);
+        if !self.is_by_channel() {
+            return format!("{prefix}_{requantize}({acc}, to)");
+        }
+        let each = requantize.replace("requantize", "requantize_each");
+        let values = [("P", "$P"), ("EACH", each.as_str()), ("REQUANTIZE", requantize)];
+        source.once(&each, fill(include_str!("../text/requantize_each.c"), &values));
+        format!("{prefix}_{each}({acc}, shifts[{channel}], to)")
+    }
+
+    /// The last parameters of a function that uses [`ConvLayer::result`].
+    pub(super) fn result_parameters(&self) -> &'static str {
+        if self.is_by_channel() {
+            "const $P_to *to, const int8_t *shifts"
+        } else {
+            "const $P_to *to"
+        }
+    }
+
+    /// What tells functions with different results apart.
+    pub(super) fn result_kind(&self) -> &'static str {
+        match (self.is_plain(), self.requantization.leaky, self.is_by_channel()) {
+            (true, _, false) => "",
+            (true, _, true) => "_each",
+            (false, None, false) => "_requantize",
+            (false, None, true) => "_requantize_each",
+            (false, Some(_), false) => "_leaky",
+            (false, Some(_), true) => "_leaky_each",
+        }
+    }
+
+    /// Whether the bias depends on the position.
+    pub(crate) fn has_classes(&self) -> bool {
+        self.bias.values.len() > self.channels
+    }
+}
+
+/// Names of a layer's constants.
+pub(super) struct Common {
+    pub(super) bias: String,
+    pub(super) bias_type: &'static str,
+    /// The classes of positions and how many columns have, or nothing.
+    pub(super) classes: String,
+    to: String,
+    /// The shifts of output channels that have their own.
+    shifts: Option<String>,
+}
+
+impl Common {
+    /// The last parts of a call for the channels from one on, of a function with
+    /// [`ConvLayer::result_parameters`].
+    pub(super) fn to(&self, channel: &str) -> String {
+        match &self.shifts {
+            None => self.to.clone(),
+            Some(shifts) => format!("{}, {shifts} + {channel}", self.to),
+        }
+    }
+}
+
+/// The layer's own function around a body.
+pub(super) fn layer_function(layer: &ConvLayer, source: &mut Source, body: &str) {
+    let (x, y) = (layer.x.ctype(), layer.y.ctype());
+    let name = layer.name;
+    source.item(format!(
+        "static void {name}(const {x} *x, {y} *y, uint8_t *scratch)\n{{\n{body}\n}}"
+    ));
+}

@@ -1,0 +1,71 @@
+//! How a network is printed.
+
+/// What code may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Core {
+    /// C99 alone.
+    #[default]
+    Portable,
+    /// With the DSP extension: Cortex-M4, M7, M33.
+    Dsp,
+    /// With the M-profile vector extension (Helium): Cortex-M55.
+    Mve,
+}
+
+/// Where working memory comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Arena {
+    /// The caller gives it: the function is reentrant.
+    #[default]
+    Caller,
+    /// A static array of the file.
+    Static,
+}
+
+/// How weights are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WeightStorage {
+    /// At the smallest of these widths that holds the format; 8 and 16 are C types, others are
+    /// packed into bytes.
+    Widths(Vec<u8>),
+    /// As a stream at exactly the format's width.
+    Exact,
+}
+
+/// How a network is printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct COptions {
+    /// What every name begins with; a C identifier.
+    pub name: String,
+    /// What code may be used.
+    pub core: Core,
+    /// How weights are stored.
+    pub weights: WeightStorage,
+    /// Whether intermediate values of at most 4 bits lie two to a byte: half the memory, slower.
+    pub packs_activations: bool,
+    /// Where working memory comes from.
+    pub arena: Arena,
+}
+
+impl COptions {
+    /// For any C compiler: weights packed to 1, 2, 4, 8 or 16 bits, the arena given by the caller.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            core: Core::Portable,
+            weights: WeightStorage::Widths(vec![1, 2, 4, 8, 16]),
+            packs_activations: false,
+            arena: Arena::Caller,
+        }
+    }
+
+    /// The bits one weight of a format takes.
+    pub(crate) fn stored_weight_bits(&self, bits: u8) -> u8 {
+        match &self.weights {
+            WeightStorage::Widths(widths) => {
+                widths.iter().copied().filter(|&width| width >= bits).min().unwrap_or(16)
+            }
+            WeightStorage::Exact => bits,
+        }
+    }
+}

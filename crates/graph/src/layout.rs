@@ -1,0 +1,79 @@
+//! How the values of an integer network share memory, whatever their formats: the printed arena, the footprint and
+//! a search's objective ask here, and only here.
+
+use crate::{
+    fixed_graph::FixedGraph,
+    fixed_operator::Place,
+    graph::NodeId,
+    memory::{MemoryNode, MemoryPlan},
+};
+
+/// The values of an integer network as far as memory is concerned. The caller's buffers hold the image and the
+/// result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    values: Vec<Value>,
+    output: NodeId,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Value {
+    inputs: Vec<NodeId>,
+    elements: usize,
+    place: Place,
+}
+
+impl Layout {
+    /// Of a network as it runs: node for node, one step each.
+    pub(crate) fn new(fixed: &FixedGraph) -> Self {
+        let value = |node: &crate::FixedNode| Value {
+            inputs: node.inputs.clone(),
+            elements: node.shape.len(),
+            place: node.op.place(),
+        };
+        Self { values: fixed.nodes.iter().map(value).collect(), output: fixed.output }
+    }
+
+    /// The node whose memory holds the value of a node: another where it is an alias.
+    pub(crate) fn holder(&self, id: NodeId) -> NodeId {
+        match self.values[id].place {
+            Place::Alias(input) => self.holder(self.values[id].inputs[input]),
+            Place::Apart | Place::Over(_) => id,
+        }
+    }
+
+    /// Bytes of a node's value whose elements have so many bits.
+    pub(crate) fn value_bytes(&self, id: NodeId, element_bits: usize) -> usize {
+        (self.values[id].elements * element_bits).div_ceil(8)
+    }
+
+    /// The block of working memory, where elements have so many bits and steps need so many bytes of scratch
+    /// memory, both by node.
+    ///
+    /// # Panics
+    /// Where either is not one for each node.
+    pub(crate) fn plan(&self, element_bits: &[usize], scratch_bytes: &[usize]) -> MemoryPlan {
+        let n = self.values.len();
+        assert!(element_bits.len() == n && scratch_bytes.len() == n, "one for each node");
+        let result = self.holder(self.output);
+        let node = |(id, value): (NodeId, &Value)| {
+            // Elements are written in order: wider ones would reach those that are still to be read.
+            let fits = |position: &usize| element_bits[id] <= element_bits[value.inputs[*position]];
+            let (alias, over) = match value.place {
+                Place::Apart => (None, &[][..]),
+                Place::Over(inputs) => (None, inputs),
+                Place::Alias(input) => (Some(input), &[][..]),
+            };
+            MemoryNode {
+                inputs: value.inputs.clone(),
+                bytes: self.value_bytes(id, element_bits[id]),
+                scratch_bytes: scratch_bytes[id],
+                is_external: id == 0 || id == result,
+                alias,
+                in_place: over.iter().copied().filter(fits).collect(),
+            }
+        };
+        let nodes: Vec<MemoryNode> = self.values.iter().enumerate().map(node).collect();
+        MemoryPlan::new(&nodes, self.output)
+    }
+}
