@@ -1,0 +1,128 @@
+//! What is told of the plan that a search found.
+
+use super::{
+    super::{
+        budget,
+        measure::{integers, measure, measured_on, metric_name, outputs, peak_ram},
+        options::Strategy,
+    },
+    Job, Outcome,
+    load::Loaded,
+    search::{Found, Ready},
+};
+use crate::{
+    error::Error,
+    files::write_file,
+    plan::write_plan,
+    result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult},
+    watch::Step,
+};
+use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_graph::Plan;
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{Images as _, MaxLoss, Score, strategies::pareto::Limits};
+
+impl Job<'_> {
+    /// What the plan gives and costs; the test images are run here and nowhere else.
+    pub(super) fn account(
+        &self,
+        loaded: &Loaded,
+        ready: &Ready,
+        found: Found,
+    ) -> Result<Outcome, Error> {
+        let (graph, plan) = (&loaded.graph, &found.outcome.plan);
+        let target = self.options.target.as_ref();
+        let fixed = integers(graph, plan, target)?;
+        let test = self.test(loaded, plan)?;
+        let mut result = self.result(loaded, &found);
+        result.peak_ram_bytes = peak_ram(graph, fixed.as_ref(), Kernels::best());
+        let mut search = self.set_result(found.score);
+        search.metric = found
+            .float_metric
+            .map(|float| [float, float - found.score.mean_distortion() * float.abs()]);
+        result.accuracy.search = Some(search);
+        result.accuracy.test = test;
+        result.describe(graph, plan, fixed.as_ref())?;
+        if let Some(fixed) = &fixed {
+            let target = target.cloned().unwrap_or_default();
+            budget::take(&mut result, graph, plan, fixed, &target, self.limits())?;
+        }
+        result.balance = ready.balance();
+        result.seconds = self.start.elapsed().as_secs_f64();
+        let (plan, trace) = (found.outcome.plan, found.outcome.trace);
+        Ok(Outcome { plan, result, trace })
+    }
+
+    /// Writes the plan and the result, where files are wanted.
+    pub(super) fn write(&self, loaded: &Loaded, outcome: &Outcome) -> Result<(), Error> {
+        let Some(folder) = &loaded.folder else { return Ok(()) };
+        let path = |name: &str| folder.path().join(name);
+        let target = self.options.target.as_ref().map(|target| target.name.as_str());
+        write_plan(&path("plan.toml"), &outcome.plan, &loaded.graph, target)?;
+        write_file(&path("result.json"), outcome.result.to_json().as_bytes())
+    }
+
+    /// The memory that a plan may take.
+    pub(super) fn limits(&self) -> Limits {
+        let options = self.options;
+        budget::limits(options.max_flash, options.max_ram, options.target.as_ref())
+    }
+
+    /// The plan on the test images, where some are kept.
+    fn test(&self, loaded: &Loaded, plan: &Plan) -> Result<Option<SetResult>, Error> {
+        let Some(images) = &loaded.sets.test else { return Ok(None) };
+        self.tell(Step::Testing { images: images.len() });
+        let (float, graph, kernels) = (loaded.model.graph(), &loaded.graph, Kernels::best());
+        let (max_loss, target) = (self.options.max_loss, self.options.target.as_ref());
+        let score = measure(max_loss, float, graph, plan, images, target, kernels)?;
+        let mut test = self.set_result(score);
+        if let Some(metric) = self.metric(loaded, images) {
+            let both = outputs(float, graph, plan, images, kernels)?;
+            let [float, fixed] = both.map(|outputs| metric.of(outputs));
+            test.metric = Some([float?, fixed?]);
+        }
+        Ok(Some(test))
+    }
+
+    /// What is known of a run without its plan.
+    fn result(&self, loaded: &Loaded, found: &Found) -> RunResult {
+        let (options, sets) = (self.options, &loaded.sets);
+        RunResult {
+            strategy: options.strategy.name().to_owned(),
+            search: options.strategy.is_layerwise().then(|| options.search.clone()),
+            objective: (options.strategy.is_layerwise() || options.strategy == Strategy::Pareto)
+                .then(|| options.objective.name().to_owned()),
+            seed: options.seed,
+            model: loaded.model.result(),
+            max_loss: Some(MaxLossResult::from(options.max_loss)),
+            bound_met: options.max_loss.is_met(&found.score),
+            ended: match (found.outcome.is_finished, self.halt.is_interrupted()) {
+                (true, _) => Ended::Completed,
+                (false, true) => Ended::Interrupted,
+                (false, false) => Ended::TimeBudget,
+            },
+            images: ImagesResult {
+                calibration: count_to_u64(sets.calibration.len()),
+                search: count_to_u64(sets.search.len()),
+                test: count_to_u64(sets.test.as_ref().map_or(0, |images| images.len())),
+            },
+            evaluations: found.evaluations,
+            images_evaluated: found.images,
+            trace: found.steps.clone(),
+            tried: found.outcome.trace.clone(),
+            sensitivity: found.outcome.sensitivity.clone(),
+            front: found.outcome.front.clone(),
+            explanation: found.outcome.explanation.clone(),
+            command: options.command.clone(),
+            confidence: options.confidence,
+            metric: metric_name(options.max_loss, sets).to_owned(),
+            measured_on: measured_on(options, &loaded.model, sets),
+            ..RunResult::default()
+        }
+    }
+
+    fn set_result(&self, score: Score) -> SetResult {
+        let is_sqnr = matches!(self.options.max_loss, MaxLoss::Sqnr(_));
+        SetResult { sqnr_db: is_sqnr.then(|| score.sqnr_db()), ..SetResult::from(score) }
+    }
+}

@@ -1,0 +1,117 @@
+//! What there is before a search: the network, its images, ranges, and what the float network says.
+
+use super::{
+    super::{
+        budget,
+        earlier::Earlier,
+        measure::{check_float, measured_on, predictions},
+        metric::Metric,
+        options::{check_quantizer, check_strategy},
+    },
+    Job,
+};
+use crate::{
+    data::{Sets, View},
+    error::Error,
+    files::OutputFolder,
+    model::Model,
+    plan::{formats_alone, read_plan},
+    watch::Step,
+};
+use fixedwise_graph::{Graph, Plan};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{Images, Predictions, Statistics, calibrate, strategies::Objective};
+use std::path::Path;
+
+/// What a run was given, all of it known to be good.
+pub(super) struct Loaded {
+    /// The network for raw pixels.
+    pub(super) model: Model,
+    pub(super) sets: Sets,
+    /// As a plan of the semantics speaks of it.
+    pub(super) graph: Graph,
+    /// Formats that a walk starts from.
+    pub(super) start: Option<Plan>,
+    pub(super) known: Option<Earlier>,
+    /// Where files go.
+    pub(super) folder: Option<OutputFolder>,
+}
+
+impl Loaded {
+    /// The images that a search may look at: those of calibration, and its own.
+    pub(super) fn seen(&self) -> (&dyn Images, &dyn Images) {
+        (&self.sets.calibration, &self.sets.search)
+    }
+}
+
+/// What the float network says of the search images.
+pub(super) struct Float {
+    pub(super) predictions: Predictions,
+    /// The user's command, and what it says of that.
+    pub(super) metric: Option<(Metric, f64)>,
+}
+
+impl Job<'_> {
+    /// Refuses options that do not go together.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let options = self.options;
+        check_strategy(options)?;
+        check_quantizer(options.quantizer, options.semantics, options.range)?;
+        let is_asked = options.target.is_some()
+            || self.limits().is_any()
+            || options.objective != Objective::Memory;
+        budget::check_semantics(options.semantics, is_asked)
+    }
+
+    /// Reads everything that is given, and only then makes the folder for files.
+    pub(super) fn load(&self, model: &Path) -> Result<Loaded, Error> {
+        let options = self.options;
+        self.tell(Step::Loading);
+        let model = Model::open(model, options.architecture.as_deref())?;
+        let sets = Sets::load(self.data, &model, options.seed)?;
+        let model = model.with_preprocessing(&sets)?;
+        let graph = model.prepared(options.semantics)?;
+        options.search.nodes(&graph, options.semantics)?;
+        let start = options.start.as_deref().map(|path| {
+            let plan = read_plan(path, &model, Some(options.semantics))?;
+            formats_alone(plan, path)
+        });
+        let start = start.transpose()?;
+        let known = options.from.as_deref();
+        let known = known.map(|folder| Earlier::read(folder, &measured_on(options, &model, &sets)));
+        let known = known.transpose()?;
+        let folder = options.output.as_deref().map(OutputFolder::prepare).transpose()?;
+        Ok(Loaded { model, sets, graph, start, known, folder })
+    }
+
+    /// Sees the range of every value.
+    pub(super) fn calibrate(&self, loaded: &Loaded) -> Result<Statistics, Error> {
+        let images = &loaded.sets.calibration;
+        let total = images.len();
+        Ok(calibrate(&loaded.graph, images, Kernels::best(), self.stop, &|done| {
+            self.tell(Step::Calibrating { done, total });
+        })?)
+    }
+
+    /// Runs the float network on the search images; one that is no better than chance is refused.
+    pub(super) fn measure_float(&self, loaded: &Loaded) -> Result<Float, Error> {
+        let (max_loss, images) = (self.options.max_loss, &loaded.sets.search);
+        self.tell(Step::MeasuringFloat { images: images.len() });
+        let graph = loaded.model.graph();
+        let predictions = predictions(max_loss, graph, images, Kernels::best(), self.stop)?;
+        check_float(&predictions, &loaded.sets, max_loss)?;
+        let metric = self.metric(loaded, images);
+        let metric = metric
+            .map(|metric| metric.of(predictions.outputs()).map(|float| (metric, float)))
+            .transpose()?;
+        Ok(Float { predictions, metric })
+    }
+
+    /// The user's command for those images, where there is one.
+    pub(super) fn metric(&self, loaded: &Loaded, images: &View) -> Option<Metric> {
+        let shape = loaded.model.graph().output_shape();
+        let shape = if shape.h * shape.w == 1 { vec![shape.c] } else { shape.dims().to_vec() };
+        let command = self.options.metric_command.as_deref()?;
+        Some(Metric::new(command, shape, images.places().to_vec()))
+    }
+}

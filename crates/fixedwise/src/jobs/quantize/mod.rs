@@ -1,0 +1,138 @@
+//! The main job: a model and images in, a plan and an honest account of it out.
+//!
+//! A run is a list of steps, each a call that takes what those before it gave: `load.rs` has what is there before a
+//! search, `search.rs` the search, `account.rs` what is told of its plan.
+
+mod account;
+mod load;
+mod search;
+
+use super::{options::QuantizeOptions, threads::pool};
+use crate::{
+    data::DataOptions,
+    error::Error,
+    result::RunResult,
+    watch::{Halt, Observer, Progress, Step},
+};
+use fixedwise_graph::Plan;
+use fixedwise_search::strategies::TraceEntry;
+use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
+
+/// What [`quantize`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// A format for every tensor.
+    pub plan: Plan,
+    /// What it gives and costs: `result.json`.
+    pub result: RunResult,
+    /// Every format that was tried, in order.
+    pub trace: Vec<TraceEntry>,
+}
+
+/// Turns a trained network into an integer network: calibrates, searches a plan, proves its
+/// accumulators and measures it once on images that no decision has seen.
+///
+/// `stop` ends the search with the best so far, from any thread.
+///
+/// # Errors
+/// [`Error`] for a model, data or options that cannot be used, for files that cannot be written,
+/// and when `stop` was raised before there was anything. A bound or a budget of memory that is out
+/// of reach is not an error: [`RunResult::bound_met`] and [`RunResult::fits`] say so.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// use fixedwise::{DataOptions, QuantizeOptions, Strategy, quantize};
+///
+/// let folder = format!("{root}/data/fashion-mnist");
+/// let data = DataOptions {
+///     calibration: Some(format!("{folder}:train@0..50").parse()?),
+///     search: Some(format!("{folder}:test@0..100").parse()?),
+///     test: Some(format!("{folder}:test@100..300").parse()?),
+///     ..DataOptions::default()
+/// };
+/// let options = QuantizeOptions { strategy: Strategy::Fixed { bits: 8 }, ..Default::default() };
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let outcome = quantize(model.as_ref(), &data, &options)?;
+/// assert!(outcome.result.accuracy.test.is_some_and(|test| test.fixed > 0.8));
+/// # Ok(())
+/// # }
+/// ```
+pub fn quantize(
+    model: &Path,
+    data: &DataOptions,
+    options: &QuantizeOptions,
+) -> Result<Outcome, Error> {
+    quantize_observed(model, data, options, &(), &AtomicBool::new(false))
+}
+
+/// As [`quantize`], watched by `observer`; raising `stop` ends the search with the best so far.
+///
+/// # Errors
+/// As [`quantize`].
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// use fixedwise::{DataOptions, Progress, QuantizeOptions, Strategy, quantize_observed};
+/// use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+///
+/// let folder = format!("{root}/data/fashion-mnist");
+/// let data = DataOptions {
+///     calibration: Some(format!("{folder}:train@0..50").parse()?),
+///     search: Some(format!("{folder}:test@0..100").parse()?),
+///     test: Some(format!("{folder}:test@100..300").parse()?),
+///     ..DataOptions::default()
+/// };
+/// let options = QuantizeOptions { strategy: Strategy::Fixed { bits: 8 }, ..Default::default() };
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let steps = AtomicUsize::new(0);
+/// let count = |_: &Progress| {
+///     steps.fetch_add(1, Ordering::Relaxed);
+/// };
+/// quantize_observed(model.as_ref(), &data, &options, &count, &AtomicBool::new(false))?;
+/// assert!(steps.into_inner() > 2);
+/// # Ok(())
+/// # }
+/// ```
+pub fn quantize_observed(
+    model: &Path,
+    data: &DataOptions,
+    options: &QuantizeOptions,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Outcome, Error> {
+    let start = Instant::now();
+    let deadline = options.time_budget.and_then(|budget| start.checked_add(budget));
+    let halt = Halt::new(stop, deadline);
+    let job = Job { data, options, observer, stop, halt: &halt, start };
+    pool(options.threads)?.install(|| job.run(model))
+}
+
+/// One run of [`quantize`].
+struct Job<'a> {
+    data: &'a DataOptions,
+    options: &'a QuantizeOptions,
+    observer: &'a dyn Observer,
+    stop: &'a AtomicBool,
+    halt: &'a Halt<'a>,
+    start: Instant,
+}
+
+impl Job<'_> {
+    fn run(&self, model: &Path) -> Result<Outcome, Error> {
+        self.check()?;
+        let loaded = self.load(model)?;
+        let statistics = self.calibrate(&loaded)?;
+        let float = self.measure_float(&loaded)?;
+        let ready = self.prepare(&loaded, statistics)?;
+        let found = self.search(&loaded, &ready, float)?;
+        let outcome = self.account(&loaded, &ready, found)?;
+        self.write(&loaded, &outcome)?;
+        Ok(outcome)
+    }
+
+    fn tell(&self, step: Step) {
+        self.observer.progress(&Progress { seconds: self.start.elapsed().as_secs_f64(), step });
+    }
+}

@@ -1,0 +1,239 @@
+//! From a strategy to the plan that it finds.
+
+use super::{
+    super::{
+        budget,
+        measure::{input_format, measured_on},
+        options::Strategy,
+        oracle::Journaling,
+        pareto::{self, Balance},
+    },
+    Job,
+    load::{Float, Loaded},
+};
+use crate::{
+    data::Preprocessed as _,
+    error::Error,
+    fingerprint::sha256,
+    result::TraceStep,
+    watch::{Journal, Step, Watch},
+};
+use fixedwise_fixed::convert::count_to_f64;
+use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan};
+use fixedwise_kernels::Kernels;
+use fixedwise_search::{
+    Evaluator, EvaluatorOptions, JournalEntry, Offset, Oracle as _, Score, SearchError, Statistics,
+    strategies::{
+        self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, Outcome, PlanHead,
+        pareto::Prepared,
+    },
+};
+use std::time::Instant;
+
+/// What a strategy works with.
+pub(super) struct Ready {
+    /// What a plan says beside formats.
+    head: PlanHead,
+    statistics: Statistics,
+    /// The network with its channels balanced, for `pareto`.
+    balanced: Option<Prepared>,
+    /// Images that were run to balance it.
+    images: u64,
+}
+
+impl Ready {
+    /// How far the channels of the network were balanced.
+    pub(super) fn balance(&self) -> Option<f64> {
+        self.balanced.as_ref().and_then(|balanced| balanced.balance)
+    }
+}
+
+/// What a strategy came to.
+pub(super) struct Found {
+    pub(super) outcome: Outcome,
+    /// Of the outcome's plan, on the search images.
+    pub(super) score: Score,
+    pub(super) steps: Vec<TraceStep>,
+    pub(super) evaluations: u64,
+    pub(super) images: u64,
+    /// What the user's command says of the float network on the search images.
+    pub(super) float_metric: Option<f64>,
+}
+
+impl Job<'_> {
+    /// Makes ready what the strategy works with.
+    pub(super) fn prepare(&self, loaded: &Loaded, statistics: Statistics) -> Result<Ready, Error> {
+        let options = self.options;
+        let head = PlanHead {
+            input: input_format(&statistics, loaded.sets.preprocess().1),
+            quantizer: options.quantizer,
+            ..budget::head_for(PlanHead::of(options.semantics), options.target.as_ref())
+        };
+        if options.strategy != Strategy::Pareto {
+            return Ok(Ready { head, statistics, balanced: None, images: 0 });
+        }
+        let known = loaded.known.as_ref();
+        let balance = known
+            .map_or(Balance::Tried, |known| known.balance.map_or(Balance::None, Balance::Part));
+        let begin = Instant::now();
+        let told = |done: usize, total: usize| {
+            let each = begin.elapsed().as_secs_f64() / count_to_f64(done.max(1));
+            let seconds_left = (done > 1).then(|| each * count_to_f64(total - done));
+            self.tell(Step::Balancing { done, total, seconds_left });
+        };
+        let network = (&loaded.graph, &statistics);
+        let prepared = self.halt.during(|| {
+            let (sets, stop) = (loaded.seen(), self.halt.flag());
+            pareto::prepare(options, head, network, sets, balance, &told, stop)
+        });
+        let (balanced, images) = match prepared {
+            // Stopped that early, the channels stay as they are.
+            Err(SearchError::Stopped) => (Prepared::new(&loaded.graph, &statistics), 0),
+            prepared => prepared?,
+        };
+        Ok(Ready { head, statistics, balanced: Some(balanced), images })
+    }
+
+    /// Searches with the strategy, and measures its plan on all search images.
+    pub(super) fn search(
+        &self,
+        loaded: &Loaded,
+        ready: &Ready,
+        float: Float,
+    ) -> Result<Found, Error> {
+        let mut oracle = self.oracle(loaded, float)?;
+        let mut steps = Vec::new();
+        let sought = self.halt.during(|| self.outcome(loaded, ready, &mut oracle, &mut steps));
+        // For what is stopped before anything was measured.
+        let answer = || self.fixed(loaded, ready, 8, Offset::LeastError);
+        let (mut outcome, probed) = match sought {
+            Err(SearchError::Stopped) if oracle.failure.is_none() => (Outcome::new(answer()?), 0),
+            sought => oracle.finish(sought)?,
+        };
+        let evaluation = outcome.evaluation.filter(|evaluation| evaluation.is_complete);
+        if evaluation.is_none() && !outcome.is_finished {
+            outcome.plan = answer()?;
+        }
+        let score = match evaluation {
+            Some(evaluation) => evaluation.score,
+            None => {
+                let measured = oracle.evaluate(&outcome.plan, None, None);
+                oracle.finish(measured)?.score
+            }
+        };
+        Ok(Found {
+            outcome,
+            score,
+            steps,
+            evaluations: oracle.evaluator.evaluations(),
+            images: oracle.evaluator.images_evaluated() + probed + ready.images,
+            float_metric: oracle.metric.as_ref().map(|metric| metric.1),
+        })
+    }
+
+    /// What measures plans, and what an earlier part of this run has measured.
+    fn oracle<'b>(&'b self, loaded: &'b Loaded, float: Float) -> Result<Journaling<'b>, Error> {
+        let (journal, measured) = self.journal(loaded)?;
+        let mut evaluator = Evaluator::new(
+            &loaded.graph,
+            &loaded.sets.search,
+            float.predictions,
+            Kernels::best(),
+            self.halt.flag(),
+            EvaluatorOptions {
+                cache_bytes: self.options.cache_bytes,
+                policy: AccumulatorPolicy::Prove32,
+                target: self.options.target.clone(),
+            },
+        );
+        evaluator.preload(measured);
+        Ok(Journaling { evaluator, journal, metric: float.metric, failure: None })
+    }
+
+    /// The journal of this run where it writes files, and what an earlier part of it has measured.
+    fn journal(&self, loaded: &Loaded) -> Result<(Option<Journal>, Vec<JournalEntry>), Error> {
+        let Some(folder) = &loaded.folder else { return Ok((None, Vec::new())) };
+        let path = folder.path().join("journal.jsonl");
+        // Scores are the same for every target, but what one refuses another may have measured.
+        let target = self.options.target.as_ref().map(|target| format!("{target:?}"));
+        let mut parts = vec![measured_on(self.options, &loaded.model, &loaded.sets)];
+        // A search that is tuned otherwise goes another way.
+        parts.push(format!("{:?}", self.options.tuning));
+        parts.extend(target);
+        let config = sha256(parts.join("\n").as_bytes());
+        if self.options.resume {
+            let (journal, known) = Journal::resume(&path, &config)?;
+            Ok((Some(journal), known))
+        } else {
+            Ok((Some(Journal::create(&path, &config)?), Vec::new()))
+        }
+    }
+
+    /// The way of each strategy to its outcome, and how many images it ran beside those of the oracle.
+    fn outcome(
+        &self,
+        loaded: &Loaded,
+        ready: &Ready,
+        oracle: &mut Journaling,
+        steps: &mut Vec<TraceStep>,
+    ) -> Result<(Outcome, u64), SearchError> {
+        let (options, head) = (self.options, ready.head);
+        let (graph, statistics) = (&loaded.graph, &ready.statistics);
+        let watched = ready.balanced.as_ref().map_or(graph, |balanced| &balanced.graph);
+        let mut watch = Watch::new(self.observer, self.halt, self.start, watched, steps);
+        let mut observer = |event: &Event| watch.event(event);
+        let walk = match options.strategy {
+            Strategy::Fixed { bits } => {
+                let plan = self.fixed(loaded, ready, bits, options.range)?;
+                return Ok((Outcome { is_finished: true, ..Outcome::new(plan) }, 0));
+            }
+            Strategy::BruteForce => {
+                let whole = BruteForceOptions::whole(head, options.max_loss);
+                let found =
+                    strategies::brute_force(graph, statistics, oracle, &mut observer, &whole)?;
+                return Ok((found, 0));
+            }
+            Strategy::Pareto => {
+                let prepared = ready.balanced.as_ref().expect("made ready for this strategy");
+                let known = loaded.known.as_ref().map(|known| known.measured.clone());
+                let (sets, stop) = (loaded.seen(), self.halt.flag());
+                return pareto::search(
+                    options,
+                    head,
+                    prepared,
+                    sets,
+                    known,
+                    oracle,
+                    &mut observer,
+                    stop,
+                );
+            }
+            Strategy::LayerDependent => strategies::layer_dependent,
+            Strategy::LayerIndependent => strategies::layer_independent,
+            Strategy::Joint => strategies::joint,
+        };
+        let layerwise = LayerwiseOptions {
+            head,
+            max_loss: options.max_loss,
+            offset: options.range,
+            start: loaded.start.clone(),
+            search: options.search.clone(),
+            objective: options.objective,
+            target: options.target.clone(),
+        };
+        Ok((walk(graph, statistics, oracle, &mut observer, &layerwise)?, 0))
+    }
+
+    /// The plan with one width for everything.
+    fn fixed(
+        &self,
+        loaded: &Loaded,
+        ready: &Ready,
+        bits: u8,
+        offset: Offset,
+    ) -> Result<Plan, LowerError> {
+        let options = FixedOptions { head: ready.head, bits, offset };
+        let target = self.options.target.as_ref();
+        strategies::fixed::plan_for(&loaded.graph, &ready.statistics, &options, target)
+    }
+}
