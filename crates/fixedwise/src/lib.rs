@@ -18,7 +18,7 @@ mod result;
 mod show;
 mod watch;
 
-pub use data::{DataOptions, DataSource, Layout, Preprocess, Split};
+pub use data::{Arrays, DataOptions, DataOrigin, DataSource, Layout, Pixels, Preprocess, Split};
 pub use error::{DataError, Error};
 pub use files::write_file;
 pub use fixedwise_fixed::{Format, Range, Rounding};
@@ -37,9 +37,9 @@ pub use fixedwise_search::{
 };
 pub use jobs::{
     CExport, EvaluateOptions, ExportForm, ExportOptions, Exported, GeneralizeOptions, Generalized,
-    Outcome, QuantizeOptions, Strategy, SweepOptions, evaluate, export, export_c, generalize,
-    generalize_observed, inspect, plot_distributions, quantize, quantize_observed, sweep,
-    sweep_observed,
+    Outcome, QuantizeOptions, Strategy, SweepOptions, evaluate, evaluate_model, export, export_c,
+    export_c_model, export_model, generalize, generalize_observed, inspect, inspect_model,
+    plot_distributions, quantize, quantize_model, quantize_observed, sweep, sweep_observed,
 };
 pub use model::Model;
 pub use plan::{plan_target, plan_to_toml, plan_to_toml_for, read_plan, read_target, target_names};

@@ -1,6 +1,10 @@
 //! CIFAR-10 and CIFAR-100: a folder of the binary or the Python version, or one file of it.
 
-use super::{Layout, Pixels, Raw, Split, Wanted, content, read};
+use super::{
+    preprocess::Layout,
+    raw::{Pixels, Raw, Wanted, content, read},
+    source::Split,
+};
 use crate::error::DataError;
 use fixedwise_codec::cifar::{Batch, CifarError, Version, read_binary, read_python};
 use std::path::{Path, PathBuf};
@@ -115,7 +119,7 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, Da
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Dataset, Preprocess};
+    use super::super::{dataset::Dataset, preprocess::Preprocess};
     use super::*;
     use fixedwise_graph::Shape;
     use std::fs;
@@ -131,7 +135,7 @@ mod tests {
 
     fn load(path: &Path, split: Split, first: usize) -> Result<Dataset, String> {
         let target = Shape::new(32, 32, 3);
-        Dataset::load(path, split, first, &Preprocess::default(), target, 10).map_err(|e| {
+        Dataset::read(path, split, first, &Preprocess::default(), target, 10).map_err(|e| {
             let cause = std::error::Error::source(&e).map(|e| format!(": {e}"));
             format!("{e}{}", cause.unwrap_or_default())
         })
@@ -149,7 +153,7 @@ mod tests {
         let mut images = Vec::new();
         for folder in &folders {
             let path = folder.path();
-            assert_eq!(super::super::splits(path).unwrap(), [Split::Train, Split::Test]);
+            assert_eq!(super::super::loaders::splits(path).unwrap(), [Split::Train, Split::Test]);
             let (train, test) = (
                 load(path, Split::Train, usize::MAX).unwrap(),
                 load(path, Split::Test, usize::MAX).unwrap(),
@@ -164,7 +168,7 @@ mod tests {
         }
         assert_eq!(images[0], images[1]);
         let one = folders[1].path().join("data_batch_2.bin");
-        assert_eq!(super::super::splits(&one).unwrap(), [Split::All]);
+        assert_eq!(super::super::loaders::splits(&one).unwrap(), [Split::All]);
         assert_eq!(load(&one, Split::All, usize::MAX).unwrap().len(), 2);
     }
 
@@ -197,7 +201,10 @@ mod tests {
         }
         assert!(!is_for(folder.path()));
         fs::write(folder.path().join("meta"), b"").unwrap();
-        assert_eq!(super::super::splits(folder.path()).unwrap(), [Split::Train, Split::Test]);
+        assert_eq!(
+            super::super::loaders::splits(folder.path()).unwrap(),
+            [Split::Train, Split::Test]
+        );
         let error = load(folder.path(), Split::Test, usize::MAX).unwrap_err();
         assert!(error.contains("label 42 of image 0 of `"), "{error}");
     }

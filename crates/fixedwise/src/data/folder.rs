@@ -1,7 +1,11 @@
 //! A folder of images: one folder a class, sorted by name; above them `train` and `test` (or `val`)
 //! where the images are divided. Images without any folder around them have no labels.
 
-use super::{Raw, Split, Wanted, content, images};
+use super::{
+    images,
+    raw::{Raw, Wanted, content},
+    source::Split,
+};
 use crate::error::DataError;
 use std::{
     fs,
@@ -152,7 +156,7 @@ fn in_turn(classes: &[Vec<PathBuf>]) -> (Vec<PathBuf>, Vec<i64>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Dataset, Preprocess};
+    use super::super::{dataset::Dataset, preprocess::Preprocess};
     use super::*;
     use fixedwise_graph::Shape;
 
@@ -178,8 +182,8 @@ mod tests {
     fn load(path: &Path, split: Split, preprocess: &str) -> Result<Dataset, String> {
         let preprocess: Preprocess = preprocess.parse().unwrap();
         let target = Shape::new(5, 4, 3);
-        super::super::splits(path)
-            .and_then(|_| Dataset::load(path, split, usize::MAX, &preprocess, target, 2))
+        super::super::loaders::splits(path)
+            .and_then(|_| Dataset::read(path, split, usize::MAX, &preprocess, target, 2))
             .map_err(|e| e.to_string())
     }
 
@@ -190,7 +194,10 @@ mod tests {
         files.extend([("val/ant/a.PNG", GRAY), ("val/cat/a.png", RGB), ("val/cat/notes.txt", b"")]);
         files.push(("val/.hidden/x.png", b""));
         let folder = tree(&files);
-        assert_eq!(super::super::splits(folder.path()).unwrap(), [Split::Train, Split::Test]);
+        assert_eq!(
+            super::super::loaders::splits(folder.path()).unwrap(),
+            [Split::Train, Split::Test]
+        );
         let train = load(folder.path(), Split::Train, "").unwrap();
         let labels: Vec<Option<usize>> = (0..train.len()).map(|i| train.label(i)).collect();
         assert_eq!(labels, [Some(0), Some(1), Some(1), Some(1)]);

@@ -1,6 +1,9 @@
 //! IDX, the format of MNIST: a folder of the four usual files, plain or gz, or a single file.
 
-use super::{LIMIT_BYTES, Pixels, Raw, Split, Wanted};
+use super::{
+    raw::{LIMIT_BYTES, Pixels, Raw, Wanted},
+    source::Split,
+};
 use crate::error::DataError;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +51,7 @@ pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
 }
 
 fn read(path: &Path, wanted: &Wanted) -> Result<fixedwise_codec::idx::Idx, DataError> {
-    fixedwise_codec::idx::read_first(&super::read(path)?, wanted.first, LIMIT_BYTES)
+    fixedwise_codec::idx::read_first(&super::raw::read(path)?, wanted.first, LIMIT_BYTES)
         .map_err(|source| DataError::Corrupt { path: path.to_owned(), source: source.into() })
 }
 

@@ -1,6 +1,9 @@
 //! Image files, PNG or JPEG, that a folder or a list names.
 
-use super::{LIMIT_BYTES, Layout, Pixels, Raw, Wanted, content, read};
+use super::{
+    preprocess::Layout,
+    raw::{LIMIT_BYTES, Pixels, Raw, Wanted, content, read},
+};
 use crate::error::DataError;
 use fixedwise_codec::image::{Image, decode};
 use rayon::prelude::*;

@@ -1,7 +1,11 @@
 //! A `.csv` of images and labels: `path,label`, paths relative to the file, labels as class numbers
 //! or as names, which are numbered in their sorted order.
 
-use super::{Raw, Split, Wanted, content, images, read};
+use super::{
+    images,
+    raw::{Raw, Wanted, content, read},
+    source::Split,
+};
 use crate::error::DataError;
 use fixedwise_codec::list::{self, Entry};
 use std::{
@@ -86,7 +90,7 @@ fn labels(path: &Path, entries: &[Entry], classes: usize) -> Result<Option<Vec<i
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Dataset, Preprocess};
+    use super::super::{dataset::Dataset, preprocess::Preprocess};
     use super::*;
     use fixedwise_graph::Shape;
     use std::fs;
@@ -104,9 +108,9 @@ mod tests {
         fs::write(&path, text).unwrap();
         let preprocess = Preprocess::default();
         let all = usize::MAX;
-        super::super::splits(&path)
+        super::super::loaders::splits(&path)
             .and_then(|_| {
-                Dataset::load(&path, Split::All, all, &preprocess, Shape::new(5, 4, 3), 2)
+                Dataset::read(&path, Split::All, all, &preprocess, Shape::new(5, 4, 3), 2)
             })
             .map_err(|e| {
                 let cause = std::error::Error::source(&e).map(|e| format!(": {e}"));

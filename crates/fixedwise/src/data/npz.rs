@@ -1,6 +1,9 @@
 //! `.npz`: `x`, `y`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
-use super::{LIMIT_BYTES, Pixels, Raw, Split, Wanted};
+use super::{
+    raw::{LIMIT_BYTES, Pixels, Raw, Wanted},
+    source::Split,
+};
 use crate::error::DataError;
 use fixedwise_codec::npz::{ArrayData, Npz, NpzError};
 use std::{fs::File, io::BufReader, path::Path};
@@ -53,7 +56,7 @@ pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
 }
 
 pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, DataError> {
-    let wrong = |problem: &str| super::content(path, problem);
+    let wrong = |problem: &str| super::raw::content(path, problem);
     let mut file = open(path)?;
     // The numbers of images and labels are compared as long as all are read.
     let x = file.read_first(images(split), wanted.first).map_err(|e| corrupt(path, e))?;

@@ -1,7 +1,14 @@
 //! How a part of a data set is named.
 
+use super::arrays::Arrays;
 use crate::error::DataError;
-use std::{fmt, ops::Range, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
 
 /// A part of a data set as its makers divided it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,13 +49,87 @@ impl Split {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataSource {
-    /// The file or folder.
-    pub path: PathBuf,
+    /// A file, a folder, or arrays in memory.
+    pub origin: DataOrigin,
     /// Which split; the only one, or the one that fits its use, where absent.
     pub split: Option<Split>,
     /// Which images of it, half-open; `usize::MAX` stands for the end.
     pub range: Option<Range<usize>>,
 }
+
+impl DataSource {
+    /// All images of arrays in memory. Clones of a source are the same images: what one file holds for
+    /// the sets of a run, one source does.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::Error> {
+    /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    /// use fixedwise::{Arrays, DataOptions, DataSource, Model, inspect_model};
+    ///
+    /// let images = DataSource::arrays(Arrays {
+    ///     name: "gradients".to_owned(),
+    ///     shape: vec![2, 28, 28],
+    ///     pixels: (0..2 * 28 * 28).map(|i| (i % 256) as u8).collect::<Vec<u8>>().into(),
+    ///     layout: None,
+    ///     labels: None,
+    /// });
+    /// let data = DataOptions { calibration: Some(images), ..DataOptions::default() };
+    /// let model = Model::load(format!("{root}/models/fashion_small.onnx").as_ref())?;
+    /// let inspection = inspect_model(&model, Some(&data), None, &())?;
+    /// assert_eq!(inspection.images, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn arrays(arrays: Arrays) -> Self {
+        Self { origin: DataOrigin::Arrays(Arc::new(arrays)), split: None, range: None }
+    }
+
+    /// Some of the images, half-open.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::DataError> {
+    /// let all: fixedwise::DataSource = "fashion_mnist.npz:test".parse()?;
+    /// assert_eq!(all.part(0..5000).to_string(), "fashion_mnist.npz:test@0..5000");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        Self { range: Some(range), ..self.clone() }
+    }
+}
+
+/// Where images are.
+#[derive(Clone, Debug)]
+pub enum DataOrigin {
+    /// A file or folder.
+    Path(PathBuf),
+    /// Arrays in memory.
+    Arrays(Arc<Arrays>),
+}
+
+impl DataOrigin {
+    /// How messages call it.
+    pub(super) fn name(&self) -> &Path {
+        match self {
+            Self::Path(path) => path,
+            Self::Arrays(arrays) => Path::new(&arrays.name),
+        }
+    }
+}
+
+impl PartialEq for DataOrigin {
+    /// The same path, or the same arrays: not others that are alike.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Path(a), Self::Path(b)) => a == b,
+            (Self::Arrays(a), Self::Arrays(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for DataOrigin {}
 
 impl FromStr for DataSource {
     type Err = DataError;
@@ -101,13 +182,13 @@ impl FromStr for DataSource {
         if path.is_empty() {
             return Err(wrong("it has no path"));
         }
-        Ok(Self { path: PathBuf::from(path), split, range })
+        Ok(Self { origin: DataOrigin::Path(PathBuf::from(path)), split, range })
     }
 }
 
 impl fmt::Display for DataSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
+        write!(f, "{}", self.origin.name().display())?;
         if let Some(split) = self.split {
             write!(f, ":{}", split.name())?;
         }
@@ -146,7 +227,8 @@ mod tests {
         ];
         for (text, path, split, range) in cases {
             let source: DataSource = text.parse().unwrap();
-            assert_eq!(source, DataSource { path: path.into(), split, range }, "{text}");
+            let origin = DataOrigin::Path(path.into());
+            assert_eq!(source, DataSource { origin, split, range }, "{text}");
             assert_eq!(source.to_string().parse::<DataSource>().unwrap(), source, "{text}");
         }
     }

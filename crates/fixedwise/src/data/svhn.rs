@@ -1,6 +1,10 @@
 //! MATLAB files as SVHN has them: `X`, bytes `[h, w, c, n]`, and `y`, where 10 stands for class 0.
 
-use super::{LIMIT_BYTES, Layout, Pixels, Raw, Split, Wanted, content, read};
+use super::{
+    preprocess::Layout,
+    raw::{LIMIT_BYTES, Pixels, Raw, Wanted, content, read},
+    source::Split,
+};
 use crate::error::DataError;
 use fixedwise_codec::mat::{self, ArrayData};
 use std::path::Path;
@@ -80,7 +84,7 @@ fn integer(x: f64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Dataset, Preprocess, splits};
+    use super::super::{dataset::Dataset, loaders::splits, preprocess::Preprocess};
     use super::*;
     use fixedwise_graph::Shape;
     use std::fs;
@@ -90,7 +94,7 @@ mod tests {
 
     fn load(path: &Path, split: Split, target: Shape) -> Result<Dataset, String> {
         let all = usize::MAX;
-        Dataset::load(path, split, all, &Preprocess::default(), target, 10)
+        Dataset::read(path, split, all, &Preprocess::default(), target, 10)
             .map_err(|e| e.to_string())
     }
 

@@ -8,13 +8,13 @@ use super::{
 use crate::{
     data::{DataOptions, Sets},
     error::Error,
-    model::Model,
-    plan::{named_target, read_own_plan},
+    model::{Model, ModelSource},
+    plan::PlanSource,
     result::{ImagesResult, RunResult, SetResult},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{Semantics, Target};
+use fixedwise_graph::{Plan, Semantics, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Images as _, MaxLoss};
 use std::{
@@ -70,12 +70,65 @@ pub fn evaluate(
     options: &EvaluateOptions,
     observer: &dyn Observer,
 ) -> Result<RunResult, Error> {
+    let model = ModelSource::File(model, options.architecture.as_deref());
+    let plan = PlanSource::File(plan);
+    pool(options.threads)?.install(|| run(model, plan, data, options, observer))
+}
+
+/// As [`evaluate`], of a model and a plan in memory. A target must be named by the options: the plan
+/// names none.
+///
+/// # Errors
+/// As [`evaluate`]; a plan is checked as its file would be.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let bytes = std::fs::read(format!("{root}/models/fashion_small.onnx")).expect("readable");
+/// use fixedwise::{
+///     DataOptions, EvaluateOptions, Format, LayerPlan, Model, Plan, Quantizer, Rounding, Semantics,
+///     evaluate_model,
+/// };
+///
+/// let plan = Plan {
+///     semantics: Semantics::Simulated,
+///     quantizer: Quantizer::Uniform,
+///     rounding: Rounding::TiesEven,
+///     input: Format::unsigned(8, 0),
+///     layers: vec![LayerPlan {
+///         name: "conv2d_2".to_owned(),
+///         weights: Some(Format::signed(8, 8)),
+///         bias: None,
+///         activation: None,
+///     }],
+///     rounded: Default::default(),
+///     others: Default::default(),
+/// };
+/// let data = DataOptions {
+///     test: Some(format!("{root}/data/fashion-mnist:test@0..200").parse()?),
+///     preprocess: Some("scale=1/255".parse()?),
+///     ..DataOptions::default()
+/// };
+/// let model = Model::from_bytes("fashion_small", &bytes)?;
+/// let result = evaluate_model(&model, &plan, &data, &EvaluateOptions::default(), &())?;
+/// assert!(result.accuracy.test.is_some_and(|test| test.fixed > 0.8));
+/// # Ok(())
+/// # }
+/// ```
+pub fn evaluate_model(
+    model: &Model,
+    plan: &Plan,
+    data: &DataOptions,
+    options: &EvaluateOptions,
+    observer: &dyn Observer,
+) -> Result<RunResult, Error> {
+    let (model, plan) = (ModelSource::Loaded(model), PlanSource::Loaded(plan));
     pool(options.threads)?.install(|| run(model, plan, data, options, observer))
 }
 
 fn run(
-    model: &Path,
-    plan: &Path,
+    model: ModelSource,
+    plan: PlanSource,
     data: &DataOptions,
     options: &EvaluateOptions,
     observer: &dyn Observer,
@@ -85,14 +138,14 @@ fn run(
         observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
     };
     tell(Step::Loading);
-    let model = Model::open(model, options.architecture.as_deref())?;
+    let model = model.open()?;
     let reported = Sets::load_test(data, &model)?;
     let model = model.with_preprocessing(&reported)?;
     let images = &reported.images;
     let is_asked = options.target.is_some();
     let target = options.target.clone();
-    let target = target.map_or_else(|| named_target(plan), |target| Ok(Some(target)))?;
-    let plan = read_own_plan(plan, &model, options.semantics)?;
+    let target = target.map_or_else(|| plan.target(), |target| Ok(Some(target)))?;
+    let plan = plan.read(&model, options.semantics)?;
     budget::check_semantics(plan.semantics, is_asked)?;
     let graph = model.prepared(plan.semantics)?;
 

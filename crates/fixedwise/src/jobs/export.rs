@@ -5,10 +5,10 @@ use crate::{
     data::{DataOptions, Preprocess},
     error::Error,
     files::{OutputFolder, io_error, write_files},
-    model::Model,
-    plan::{RAW_PIXELS, named_target, read_own_plan},
+    model::{Model, ModelSource},
+    plan::{PlanSource, RAW_PIXELS},
 };
-use fixedwise_graph::{FixedGraph, Target, emit};
+use fixedwise_graph::{FixedGraph, Plan, Target, emit};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -92,13 +92,55 @@ pub fn export(
     output: &Path,
     options: &ExportOptions,
 ) -> Result<Exported, Error> {
+    let model = ModelSource::File(model, options.architecture.as_deref());
+    run(model, PlanSource::File(plan), form, output, options)
+}
+
+/// As [`export`], of a model and a plan in memory. A target must be named by the options: the plan
+/// names none.
+///
+/// # Errors
+/// As [`export`]; a plan is checked as its file would be.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let output = folder.path().join("small.npz");
+/// # let bytes = std::fs::read(format!("{root}/models/fashion_small.onnx")).expect("readable");
+/// # let plan = format!("{root}/suite/export/plan.toml");
+/// use fixedwise::{ExportForm, ExportOptions, Model, export_model, read_plan};
+///
+/// let model = Model::from_bytes("fashion_small", &bytes)?;
+/// let plan = read_plan(plan.as_ref(), &model, None)?;
+/// let options =
+///     ExportOptions { preprocess: Some("scale=1/255".parse()?), ..ExportOptions::default() };
+/// let exported = export_model(&model, &plan, ExportForm::Npz, &output, &options)?;
+/// assert_eq!(exported.files, [output]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn export_model(
+    model: &Model,
+    plan: &Plan,
+    form: ExportForm,
+    output: &Path,
+    options: &ExportOptions,
+) -> Result<Exported, Error> {
+    run(ModelSource::Loaded(model), PlanSource::Loaded(plan), form, output, options)
+}
+
+fn run(
+    model: ModelSource,
+    plan: PlanSource,
+    form: ExportForm,
+    output: &Path,
+    options: &ExportOptions,
+) -> Result<Exported, Error> {
     let name = options.name.as_deref().map(checked_name).transpose()?;
-    // The integers of a plan lie beside it.
-    let integers = plan.with_extension("npz");
-    let sources = [Some(model), Some(plan), Some(&integers), options.architecture.as_deref()];
-    let sources: Vec<&Path> = sources.into_iter().flatten().collect();
+    let sources = sources(model, plan);
     let target = options.target.clone();
-    let target = target.map_or_else(|| named_target(plan), |target| Ok(Some(target)))?;
+    let target = target.map_or_else(|| plan.target(), |target| Ok(Some(target)))?;
     let fixed = integer_network(model, plan, options, target.as_ref())?;
     let mut inexact = Vec::new();
     let mut onnx = |file: emit::onnx::OnnxFile| {
@@ -131,18 +173,18 @@ pub fn export(
 
 /// The integer network of a model and a plan, for raw pixels; one that keeps the rules of `target`.
 pub(crate) fn integer_network(
-    model: &Path,
-    plan: &Path,
+    model: ModelSource,
+    plan: PlanSource,
     options: &ExportOptions,
     target: Option<&Target>,
 ) -> Result<FixedGraph, Error> {
-    let loaded = Model::open(model, options.architecture.as_deref())?;
+    let loaded = model.open()?;
     let data = DataOptions { preprocess: options.preprocess.clone(), ..DataOptions::default() };
     let preprocess = data.preprocessing(&loaded)?;
     let for_pixels = |is_u8: bool| {
         let (scale, shift) = preprocess.affine(loaded.input_shape().c, is_u8)?;
         let model = loaded.clone().with_affine(scale, shift)?;
-        let plan = read_own_plan(plan, &model, None)?;
+        let plan = plan.read(&model, None)?;
         Ok::<_, Error>((model, plan))
     };
     // Pixels are bytes unless the plan says otherwise, and bytes alone are divided by 255.
@@ -153,12 +195,18 @@ pub(crate) fn integer_network(
     };
     let graph = model.prepared(chosen.semantics)?;
     integers(&graph, &chosen, target)?.ok_or_else(|| Error::Plan {
-        path: plan.to_owned(),
+        path: plan.place().to_owned(),
         line: None,
         problem: "its semantics are `simulated`, which have no integers to export; search with \
                   `--semantics integer`"
             .to_owned(),
     })
+}
+
+/// The files that an export is made from.
+pub(crate) fn sources(model: ModelSource, plan: PlanSource) -> Vec<PathBuf> {
+    let files = model.files().into_iter().map(Path::to_owned);
+    files.chain(plan.files()).collect()
 }
 
 /// A C identifier.
@@ -173,7 +221,7 @@ pub(crate) fn checked_name(name: &str) -> Result<&str, Error> {
 }
 
 /// Refuses to replace a source of this export, or a file that no export wrote.
-pub(crate) fn refuse_others(path: &Path, sources: &[&Path]) -> Result<(), Error> {
+pub(crate) fn refuse_others(path: &Path, sources: &[PathBuf]) -> Result<(), Error> {
     let in_the_way = |problem| Err(Error::InTheWay { path: path.to_owned(), problem });
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -183,7 +231,7 @@ pub(crate) fn refuse_others(path: &Path, sources: &[&Path]) -> Result<(), Error>
     if path.is_dir() {
         return in_the_way("it is a folder");
     }
-    let same = |source: &&Path| {
+    let same = |source: &PathBuf| {
         path.canonicalize().is_ok_and(|a| source.canonicalize().is_ok_and(|b| a == b))
     };
     if sources.iter().any(same) {

@@ -1,16 +1,17 @@
 //! The integer network as C for microcontrollers.
 
-use super::export::{ExportOptions, checked_name, integer_network, refuse_others};
+use super::export::{ExportOptions, checked_name, integer_network, refuse_others, sources};
 use crate::{
     data::{DataOptions, DataSource, Sets},
     error::Error,
     files::{OutputFolder, write_files},
-    model::Model,
+    model::{Model, ModelSource},
+    plan::PlanSource,
     result::{CExported, CExportedLayer},
 };
 use fixedwise_fixed::convert::{count_to_u64, f64_to_f32, i64_to_f64};
 use fixedwise_graph::{
-    FixedGraph, Target,
+    FixedGraph, Plan, Target,
     emit::c::{self, Arena, COptions, Golden},
     run::{Program, Workspace},
 };
@@ -73,11 +74,51 @@ pub fn export_c(
     options: &ExportOptions,
     c: &CExport,
 ) -> Result<CExported, Error> {
+    let model = ModelSource::File(model, options.architecture.as_deref());
+    run(model, PlanSource::File(plan), output, options, c)
+}
+
+/// As [`export_c`], of a model and a plan in memory.
+///
+/// # Errors
+/// As [`export_c`]; a plan is checked as its file would be.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let bytes = std::fs::read(format!("{root}/models/fashion_small.onnx")).expect("readable");
+/// # let plan = format!("{root}/suite/export/plan.toml");
+/// use fixedwise::{CExport, ExportOptions, Model, export_c_model, read_plan};
+///
+/// let model = Model::from_bytes("fashion_small", &bytes)?;
+/// let plan = read_plan(plan.as_ref(), &model, None)?;
+/// let options =
+///     ExportOptions { preprocess: Some("scale=1/255".parse()?), ..ExportOptions::default() };
+/// let exported = export_c_model(&model, &plan, folder.path(), &options, &CExport::default())?;
+/// assert_eq!(exported.files[0], folder.path().join("fashion_small.h"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn export_c_model(
+    model: &Model,
+    plan: &Plan,
+    output: &Path,
+    options: &ExportOptions,
+    c: &CExport,
+) -> Result<CExported, Error> {
+    run(ModelSource::Loaded(model), PlanSource::Loaded(plan), output, options, c)
+}
+
+fn run(
+    model: ModelSource,
+    plan: PlanSource,
+    output: &Path,
+    options: &ExportOptions,
+    c: &CExport,
+) -> Result<CExported, Error> {
     let name = options.name.as_deref().map(checked_name).transpose()?;
-    // The integers of a plan lie beside it.
-    let integers = plan.with_extension("npz");
-    let sources = [Some(model), Some(plan), Some(&integers), options.architecture.as_deref()];
-    let sources: Vec<&Path> = sources.into_iter().flatten().collect();
+    let sources = sources(model, plan);
     let fixed = integer_network(model, plan, options, Some(&c.target))?;
     let name = name.map_or_else(|| c::default_name(&fixed.name), str::to_owned);
     let arena = if c.static_arena { Arena::Static } else { Arena::Caller };
@@ -145,7 +186,7 @@ fn refuse_too_large(exported: &CExported, target: &Target) -> Result<(), Error> 
 
 /// Images of the printed test, as the network takes them.
 fn inputs(
-    model: &Path,
+    model: ModelSource,
     fixed: &FixedGraph,
     options: &ExportOptions,
     c: &CExport,
@@ -153,7 +194,7 @@ fn inputs(
     let input = &fixed.nodes[0];
     let n = input.shape.len();
     if let Some(source) = &c.images {
-        let model = Model::open(model, options.architecture.as_deref())?;
+        let model = model.open()?;
         let data = DataOptions {
             test: Some(source.clone()),
             preprocess: options.preprocess.clone(),

@@ -7,7 +7,7 @@ use super::{
     measure::measure, options::QuantizeOptions, quantize::quantize_observed, threads::pool,
 };
 use crate::{
-    data::{DataOptions, DataSource, Reported, Sets, Split, splits},
+    data::{DataOptions, DataSource, Reported, Sets, Split},
     error::{DataError, Error},
     files::{OutputFolder, write_file},
     model::Model,
@@ -218,7 +218,7 @@ fn test_source(data: &DataOptions) -> Result<DataSource, Error> {
     };
     let split = match source.split {
         Some(split) => Some(split),
-        None => splits(&source.path)?.into_iter().find(|&split| split == Split::Test),
+        None => source.origin.splits()?.into_iter().find(|&split| split == Split::Test),
     };
     Ok(DataSource { split, ..source.clone() })
 }
@@ -252,7 +252,7 @@ fn tuned_data(
     let calibration = if let Some(named) = &data.calibration {
         named.clone()
     } else {
-        if !splits(&source.path)?.contains(&Split::Train) || source.split == Some(Split::Train) {
+        if !source.origin.splits()?.contains(&Split::Train) || source.split == Some(Split::Train) {
             let problem = format!("no calibration images beside `{source}`; give `--calibration`");
             return Err(DataError::Missing(problem).into());
         }

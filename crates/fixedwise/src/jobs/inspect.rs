@@ -4,7 +4,7 @@ use super::threads::pool;
 use crate::{
     data::{DataOptions, Sets},
     error::Error,
-    model::Model,
+    model::{Model, ModelSource},
     result::{Inspection, NodeInspection, TOOL},
     watch::{Observer, Progress, Step},
 };
@@ -37,12 +37,38 @@ pub fn inspect(
     threads: Option<usize>,
     observer: &dyn Observer,
 ) -> Result<Inspection, Error> {
-    pool(threads)?.install(|| run(model, architecture, data, observer))
+    let model = ModelSource::File(model, architecture);
+    pool(threads)?.install(|| run(model, data, observer))
+}
+
+/// As [`inspect`], of a model in memory.
+///
+/// # Errors
+/// As [`inspect`].
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let bytes = std::fs::read(format!("{root}/models/fashion_small.onnx")).expect("readable");
+/// use fixedwise::{Model, inspect_model};
+///
+/// let model = Model::from_bytes("fashion_small", &bytes)?;
+/// let inspection = inspect_model(&model, None, None, &())?;
+/// assert_eq!(inspection.model.name, "fashion_small");
+/// # Ok(())
+/// # }
+/// ```
+pub fn inspect_model(
+    model: &Model,
+    data: Option<&DataOptions>,
+    threads: Option<usize>,
+    observer: &dyn Observer,
+) -> Result<Inspection, Error> {
+    pool(threads)?.install(|| run(ModelSource::Loaded(model), data, observer))
 }
 
 fn run(
-    model: &Path,
-    architecture: Option<&Path>,
+    model: ModelSource,
     data: Option<&DataOptions>,
     observer: &dyn Observer,
 ) -> Result<Inspection, Error> {
@@ -51,7 +77,7 @@ fn run(
         observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
     };
     tell(Step::Loading);
-    let mut model = Model::open(model, architecture)?;
+    let mut model = model.open()?;
     let mut images = 0;
     let mut statistics = None;
     if let Some(data) = data {

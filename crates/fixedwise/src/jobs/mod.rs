@@ -18,11 +18,11 @@ mod sweep;
 mod threads;
 
 pub use distributions::plot_distributions;
-pub use evaluate::{EvaluateOptions, evaluate};
-pub use export::{ExportForm, ExportOptions, Exported, export};
-pub use export_c::{CExport, export_c};
+pub use evaluate::{EvaluateOptions, evaluate, evaluate_model};
+pub use export::{ExportForm, ExportOptions, Exported, export, export_model};
+pub use export_c::{CExport, export_c, export_c_model};
 pub use generalize::{GeneralizeOptions, Generalized, generalize, generalize_observed};
-pub use inspect::inspect;
+pub use inspect::{inspect, inspect_model};
 pub use options::{QuantizeOptions, Strategy};
-pub use quantize::{Outcome, quantize, quantize_observed};
+pub use quantize::{Outcome, quantize, quantize_model, quantize_observed};
 pub use sweep::{SweepOptions, sweep, sweep_observed};

@@ -13,7 +13,9 @@ const LIMIT: usize = 1 << 30;
 
 /// A model's file, its bytes, and the file that gives its architecture.
 pub(crate) struct File<'a> {
-    pub(crate) path: &'a Path,
+    /// Its path, or how messages call bytes that came without one.
+    pub(crate) place: &'a Path,
+    pub(crate) is_file: bool,
     pub(crate) bytes: &'a [u8],
     pub(crate) architecture: Option<&'a Architecture>,
 }
@@ -38,22 +40,33 @@ struct Loader {
     load: fn(&File, &str) -> Result<Graph, Error>,
 }
 
-/// The kinds of file, the name deciding before the bytes. A `.keras` file begins as any zip archive
-/// does, so that only its name tells.
-const LOADERS: [Loader; 3] = [
-    Loader { extensions: &["onnx"], magic: None, load: load_onnx },
-    Loader { extensions: &["h5", "hdf5"], magic: Some(b"\x89HDF\r\n\x1a\n"), load: load_h5 },
-    Loader { extensions: &["keras"], magic: None, load: load_keras },
-];
+const ONNX: Loader = Loader { extensions: &["onnx"], magic: None, load: load_onnx };
+const H5: Loader =
+    Loader { extensions: &["h5", "hdf5"], magic: Some(b"\x89HDF\r\n\x1a\n"), load: load_h5 };
+const KERAS: Loader = Loader { extensions: &["keras"], magic: None, load: load_keras };
 
-fn loader(path: &Path, bytes: &[u8]) -> Option<&'static Loader> {
-    let named = LOADERS
-        .iter()
-        .find(|loader| loader.extensions.iter().any(|extension| has_extension(path, extension)));
-    named.or_else(|| {
-        let begins = |loader: &&Loader| loader.magic.is_some_and(|magic| bytes.starts_with(magic));
-        LOADERS.iter().find(begins)
-    })
+/// The kinds of file, the name deciding before the bytes.
+const LOADERS: [Loader; 3] = [ONNX, H5, KERAS];
+
+/// How a `.keras` file begins, as any zip archive does: of a file, only its name tells.
+const ZIP: &[u8] = b"PK\x03\x04";
+
+fn named(path: &Path) -> Option<&'static Loader> {
+    let is = |loader: &&Loader| loader.extensions.iter().any(|end| has_extension(path, end));
+    LOADERS.iter().find(is)
+}
+
+/// Whether a name says what kind of model a file is.
+pub(crate) fn is_known(path: &Path) -> bool {
+    named(path).is_some()
+}
+
+fn loader(file: &File) -> Option<&'static Loader> {
+    let begins = |magic| file.bytes.starts_with(magic);
+    let by_bytes = || LOADERS.iter().find(|loader| loader.magic.is_some_and(begins));
+    let nameless = || if begins(ZIP) { &KERAS } else { &ONNX };
+    let found = named(file.place).or_else(by_bytes);
+    if file.is_file { found } else { found.or_else(|| Some(nameless())) }
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {
@@ -63,9 +76,9 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 
 /// The graph in a file, under that name.
 pub(crate) fn load(file: &File, name: &str) -> Result<Graph, Error> {
-    match loader(file.path, file.bytes) {
+    match loader(file) {
         Some(loader) => (loader.load)(file, name),
-        None => Err(Error::ModelKind { path: file.path.to_owned() }),
+        None => Err(Error::ModelKind { path: file.place.to_owned() }),
     }
 }
 
@@ -85,7 +98,7 @@ fn has_its_own(file: &File) -> Result<(), Error> {
             option: "architecture",
             problem: format!(
                 "is for files of weights alone; `{}` has its own architecture",
-                file.path.display()
+                file.place.display()
             ),
         }),
     }
@@ -100,38 +113,50 @@ fn parse_onnx(path: &Path, bytes: &[u8]) -> Result<onnx::Model, Error> {
         .map_err(|error| broken(path, error))
 }
 
+/// Bytes alone have no folder that other files could lie in.
+fn parse_bytes(place: &Path, bytes: &[u8]) -> Result<onnx::Model, Error> {
+    let other = |location: &str| {
+        Err(format!(
+            "`{location}` is a file of its own; load the model from its path, or save it in one"
+        ))
+    };
+    onnx::parse_model(bytes, &other).map_err(|error| broken(place, error))
+}
+
 fn load_onnx(file: &File, name: &str) -> Result<Graph, Error> {
     has_its_own(file)?;
-    from_onnx(&parse_onnx(file.path, file.bytes)?, name).map_err(not_taken_in(file.path))
+    let parse = if file.is_file { parse_onnx } else { parse_bytes };
+    from_onnx(&parse(file.place, file.bytes)?, name).map_err(not_taken_in(file.place))
 }
 
 fn load_keras(file: &File, name: &str) -> Result<Graph, Error> {
     has_its_own(file)?;
-    let model = keras::read_archive(file.bytes, LIMIT).map_err(|error| broken(file.path, error))?;
-    from_keras(&model, name).map_err(not_taken_in(file.path))
+    let model =
+        keras::read_archive(file.bytes, LIMIT).map_err(|error| broken(file.place, error))?;
+    from_keras(&model, name).map_err(not_taken_in(file.place))
 }
 
 fn load_h5(file: &File, name: &str) -> Result<Graph, Error> {
-    let found = keras::read_h5(file.bytes, LIMIT).map_err(|error| broken(file.path, error))?;
+    let found = keras::read_h5(file.bytes, LIMIT).map_err(|error| broken(file.place, error))?;
     let weights = match found {
         Hdf5Model::Model(model) => {
             has_its_own(file)?;
-            return from_keras(&model, name).map_err(not_taken_in(file.path));
+            return from_keras(&model, name).map_err(not_taken_in(file.place));
         }
         Hdf5Model::Weights(weights) => weights,
     };
     let Some(architecture) = file.architecture else {
-        return Err(Error::NoArchitecture { path: file.path.to_owned() });
+        return Err(Error::NoArchitecture { path: file.place.to_owned() });
     };
     let (path, bytes) = (&architecture.path, &architecture.bytes);
     if has_extension(path, "onnx") {
         let model = parse_onnx(path, bytes)?;
-        let weights = weights.by_layer_name().map_err(|error| broken(file.path, error))?;
-        from_onnx_with_weights(model, &weights, name).map_err(not_taken_in(file.path))
+        let weights = weights.by_layer_name().map_err(|error| broken(file.place, error))?;
+        from_onnx_with_weights(model, &weights, name).map_err(not_taken_in(file.place))
     } else if has_extension(path, "json") {
         let model = keras::read_architecture(bytes).map_err(|error| broken(path, error))?;
-        let model = model.with_weights(weights).map_err(|error| broken(file.path, error))?;
-        from_keras(&model, name).map_err(not_taken_in(file.path))
+        let model = model.with_weights(weights).map_err(|error| broken(file.place, error))?;
+        from_keras(&model, name).map_err(not_taken_in(file.place))
     } else {
         Err(Error::Option {
             option: "architecture",

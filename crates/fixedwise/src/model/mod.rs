@@ -23,7 +23,9 @@ use std::path::{Path, PathBuf};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Model {
-    path: PathBuf,
+    /// How messages call it: its path, where it is a file.
+    place: PathBuf,
+    is_file: bool,
     name: String,
     sha256: String,
     graph: Graph,
@@ -62,22 +64,56 @@ impl Model {
         Self::open(path, Some(architecture))
     }
 
+    /// Reads a model from the bytes of a file: ONNX with all its tensors inside, or what Keras saved with
+    /// its architecture.
+    ///
+    /// An extension of `name` (`.onnx`, `.h5`, `.keras`) says of what kind they are; without one the bytes
+    /// do, and those of no other kind are ONNX.
+    ///
+    /// # Errors
+    /// [`Error`] naming the model, and the node or layer where one is not supported.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::Error> {
+    /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    /// # let path = format!("{root}/models/fashion_small.onnx");
+    /// # let bytes = std::fs::read(&path).expect("readable");
+    /// use fixedwise::Model;
+    ///
+    /// let model = Model::from_bytes("fashion_small", &bytes)?;
+    /// assert_eq!(model.sha256(), Model::load(path.as_ref())?.sha256());
+    /// assert_eq!(model.path(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let place = Path::new(name);
+        let stem = loaders::is_known(place).then(|| place.file_stem()).flatten();
+        let stem = stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
+        Self::new(&File { place, bytes, is_file: false, architecture: None }, stem)
+    }
+
     /// Reads a model whose architecture may be in a file of its own.
     pub(crate) fn open(path: &Path, architecture: Option<&Path>) -> Result<Self, Error> {
         let bytes = read(path)?;
         let architecture = architecture.map(Architecture::read).transpose()?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let file = File { path, bytes: &bytes, architecture: architecture.as_ref() };
-        let graph = loaders::load(&file, &name)?;
+        let architecture = architecture.as_ref();
+        Self::new(&File { place: path, bytes: &bytes, is_file: true, architecture }, name)
+    }
+
+    fn new(file: &File, name: String) -> Result<Self, Error> {
+        let graph = loaders::load(file, &name)?;
+        let place = file.place.to_owned();
         if graph.layers().next().is_none() {
-            return Err(Error::NoLayers { path: path.to_owned() });
+            return Err(Error::NoLayers { path: place });
         }
         let parameters = count_to_u64(graph.parameters());
-        let sha256 = match architecture {
-            None => sha256(&bytes),
-            Some(architecture) => sha256(&[bytes, architecture.bytes].concat()),
+        let sha256 = match file.architecture {
+            None => sha256(file.bytes),
+            Some(architecture) => sha256(&[file.bytes, &architecture.bytes].concat()),
         };
-        Ok(Self { path: path.to_owned(), name, sha256, graph, parameters })
+        Ok(Self { place, is_file: file.is_file, name, sha256, graph, parameters })
     }
 
     /// The file's name without its extension.
@@ -85,9 +121,9 @@ impl Model {
         &self.name
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The file; none where it came as bytes.
+    pub fn path(&self) -> Option<&Path> {
+        self.is_file.then_some(&*self.place)
     }
 
     /// Of the file (and the architecture after it, where that is a file of its own), in hexadecimal
@@ -114,14 +150,14 @@ impl Model {
     /// The network for raw pixels: `scale * pixel + shift`, channel by channel, is what it took.
     pub(crate) fn with_affine(mut self, scale: Vec<f64>, shift: Vec<f64>) -> Result<Self, Error> {
         self.graph = passes::insert_preprocessing(&self.graph, scale, shift)
-            .map_err(|source| Error::Graph { path: self.path.clone(), source })?;
+            .map_err(|source| Error::Graph { path: self.place.clone(), source })?;
         Ok(self)
     }
 
     /// The network that a plan of these semantics speaks of.
     pub(crate) fn prepared(&self, semantics: Semantics) -> Result<Graph, Error> {
         passes::prepare(&self.graph, semantics)
-            .map_err(|source| Error::Graph { path: self.path.clone(), source })
+            .map_err(|source| Error::Graph { path: self.place.clone(), source })
     }
 
     /// As a result tells of it.
@@ -131,6 +167,33 @@ impl Model {
             sha256: self.sha256.clone(),
             parameters: self.parameters,
             macs: self.graph.macs(),
+        }
+    }
+}
+
+/// A model that a job is given.
+#[derive(Clone, Copy)]
+pub(crate) enum ModelSource<'a> {
+    /// A file, and that of its architecture.
+    File(&'a Path, Option<&'a Path>),
+    Loaded(&'a Model),
+}
+
+impl ModelSource<'_> {
+    pub(crate) fn open(self) -> Result<Model, Error> {
+        match self {
+            Self::File(path, architecture) => Model::open(path, architecture),
+            Self::Loaded(model) => Ok(model.clone()),
+        }
+    }
+
+    /// The files it is made from.
+    pub(crate) fn files(&self) -> Vec<&Path> {
+        match self {
+            Self::File(path, architecture) => {
+                [Some(*path), *architecture].into_iter().flatten().collect()
+            }
+            Self::Loaded(model) => model.path().into_iter().collect(),
         }
     }
 }
@@ -152,6 +215,15 @@ mod tests {
             let path = folder.path().join(name);
             fs::write(&path, contents).unwrap();
             let error = Model::load(&path).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        for (name, bytes, expected) in [
+            ("nothing", &b""[..], "model `nothing`"),
+            ("text", b"not a model", "model `text`"),
+            ("a.keras", b"not an archive", "model `a.keras`"),
+            ("zip", b"PK\x03\x04", "model `zip`"),
+        ] {
+            let error = Model::from_bytes(name, bytes).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
         assert!(Model::load(folder.path()).is_err());

@@ -114,6 +114,48 @@ fn is_of(npz: &mut Npz<Cursor<&[u8]>>, node: &Node) -> Result<bool, String> {
     Ok((0..own.len()).all(is_same))
 }
 
+/// The integers of a plan in memory, checked as those of its file would be.
+pub(crate) fn checked(
+    plan: &Plan,
+    graph: &Graph,
+) -> Result<BTreeMap<String, Arc<Rounded>>, String> {
+    for (name, rounded) in &plan.rounded {
+        let node = graph.find(name).map(|id| &graph.nodes[id]).filter(|node| node.op.is_layer());
+        let Some(node) = node else {
+            return Err(format!(
+                "integers of `{name}` are of no layer of the network; it has {}",
+                names(graph, true)
+            ));
+        };
+        let (channels, weights) = (node.shape.c, node.op.weights().map_or(0, <[f32]>::len));
+        for (kind, has, takes) in [
+            ("weights", rounded.weights.len(), weights),
+            ("scales", rounded.scales.len(), channels),
+            ("bias", rounded.bias.len(), channels),
+            (
+                "coarser",
+                rounded.coarser.len(),
+                if rounded.coarser.is_empty() { 0 } else { channels },
+            ),
+        ] {
+            if has != takes {
+                return Err(other_model(&format!("{name}/{kind}"), has, takes));
+            }
+        }
+    }
+    if plan.rounded.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    decode(&encode(plan, graph), plan, graph, false)
+}
+
+/// An array that is not as long as those of the network.
+fn other_model(name: &str, has: usize, takes: usize) -> String {
+    format!(
+        "array `{name}` has {has} elements, the network takes {takes}: the plan was made for another model"
+    )
+}
+
 /// Reads the integers of `plan` from `path`; `expected` is the SHA-256 that the plan says of the file, where it
 /// says something. With `is_own` they must have been rounded from the weights of this network.
 ///
@@ -257,8 +299,5 @@ fn read_array(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<
     if array.data.len() == count {
         return Ok(array.data);
     }
-    Err(format!(
-        "array `{name}` has {} elements, the network takes {count}: the plan was made for another model",
-        array.data.len()
-    ))
+    Err(other_model(name, array.data.len(), count))
 }

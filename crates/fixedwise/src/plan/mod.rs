@@ -1,6 +1,7 @@
 //! Plans and target profiles as files.
 
 mod file;
+mod given;
 mod integers;
 mod of_result;
 mod paper;
@@ -10,8 +11,8 @@ mod toml;
 
 pub(crate) use file::{formats_alone, read_bits, read_own_plan, write_plan};
 pub use file::{plan_target, read_plan};
+pub(crate) use given::PlanSource;
 pub(crate) use integers::in_scale_of;
-pub(crate) use target::named_target;
 pub use target::{read_target, target_names};
 pub(crate) use terms::RAW_PIXELS;
 pub use toml::{plan_to_toml, plan_to_toml_for};

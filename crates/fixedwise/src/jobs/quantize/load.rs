@@ -14,14 +14,13 @@ use crate::{
     data::{Sets, View},
     error::Error,
     files::OutputFolder,
-    model::Model,
+    model::{Model, ModelSource},
     plan::{formats_alone, read_plan},
     watch::Step,
 };
 use fixedwise_graph::{Graph, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Images, Predictions, Statistics, calibrate, strategies::Objective};
-use std::path::Path;
 
 /// What a run was given, all of it known to be good.
 pub(super) struct Loaded {
@@ -64,10 +63,10 @@ impl Job<'_> {
     }
 
     /// Reads everything that is given, and only then makes the folder for files.
-    pub(super) fn load(&self, model: &Path) -> Result<Loaded, Error> {
+    pub(super) fn load(&self, model: ModelSource) -> Result<Loaded, Error> {
         let options = self.options;
         self.tell(Step::Loading);
-        let model = Model::open(model, options.architecture.as_deref())?;
+        let model = model.open()?;
         let sets = Sets::load(self.data, &model, options.seed)?;
         let model = model.with_preprocessing(&sets)?;
         let graph = model.prepared(options.semantics)?;

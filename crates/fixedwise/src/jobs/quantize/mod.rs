@@ -11,6 +11,7 @@ use super::{options::QuantizeOptions, threads::pool};
 use crate::{
     data::DataOptions,
     error::Error,
+    model::{Model, ModelSource},
     result::RunResult,
     watch::{Halt, Observer, Progress, Step},
 };
@@ -102,6 +103,62 @@ pub fn quantize_observed(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, Error> {
+    let model = ModelSource::File(model, options.architecture.as_deref());
+    run(model, data, options, observer, stop)
+}
+
+/// As [`quantize_observed`], of a model in memory.
+///
+/// # Errors
+/// As [`quantize`].
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// # let bytes = std::fs::read(format!("{root}/models/fashion_small.onnx")).expect("readable");
+/// use fixedwise::{
+///     Arrays, DataOptions, DataSource, Model, QuantizeOptions, Strategy, quantize_model,
+/// };
+/// use std::sync::atomic::AtomicBool;
+///
+/// // A gradient is no picture of clothes, but it has ranges.
+/// let images = DataSource::arrays(Arrays {
+///     name: "gradients".to_owned(),
+///     shape: vec![30, 28, 28, 1],
+///     pixels: (0..30 * 28 * 28).map(|i| (i * i % 251) as f32 / 251.0).collect::<Vec<f32>>().into(),
+///     layout: None,
+///     labels: None,
+/// });
+/// let data = DataOptions {
+///     calibration: Some(images.part(0..10)),
+///     search: Some(images.part(10..20)),
+///     test: Some(images.part(20..30)),
+///     ..DataOptions::default()
+/// };
+/// let options = QuantizeOptions { strategy: Strategy::Fixed { bits: 8 }, ..Default::default() };
+/// let model = Model::from_bytes("fashion_small", &bytes)?;
+/// let outcome = quantize_model(&model, &data, &options, &(), &AtomicBool::new(false))?;
+/// assert_eq!(outcome.result.metric, "agreement");
+/// # Ok(())
+/// # }
+/// ```
+pub fn quantize_model(
+    model: &Model,
+    data: &DataOptions,
+    options: &QuantizeOptions,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Outcome, Error> {
+    run(ModelSource::Loaded(model), data, options, observer, stop)
+}
+
+fn run(
+    model: ModelSource,
+    data: &DataOptions,
+    options: &QuantizeOptions,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Outcome, Error> {
     let start = Instant::now();
     let deadline = options.time_budget.and_then(|budget| start.checked_add(budget));
     let halt = Halt::new(stop, deadline);
@@ -120,7 +177,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, model: &Path) -> Result<Outcome, Error> {
+    fn run(&self, model: ModelSource) -> Result<Outcome, Error> {
         self.check()?;
         let loaded = self.load(model)?;
         let statistics = self.calibrate(&loaded)?;

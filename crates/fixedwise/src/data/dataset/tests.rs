@@ -1,8 +1,12 @@
-use super::{random::Random, *};
+use super::{
+    super::{loaders::splits, random::Random},
+    *,
+};
 use fixedwise_codec::{
     idx::{self as codec_idx, Idx},
     npz::{Array, ArrayData, encode_npz},
 };
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 fn u8s(shape: &[usize]) -> Array {
@@ -21,6 +25,21 @@ fn npz(arrays: &[(&str, &Array)]) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
+impl Dataset {
+    /// As [`Dataset::load`], from a path.
+    pub(in super::super) fn read(
+        path: &Path,
+        split: Split,
+        first: usize,
+        preprocess: &Preprocess,
+        target: Shape,
+        classes: usize,
+    ) -> Result<Self, DataError> {
+        let origin = DataOrigin::Path(path.to_owned());
+        Self::load(&origin, split, first, preprocess, target, classes)
+    }
+}
+
 fn image(data: &Dataset, idx: usize) -> Vec<f32> {
     let mut out = vec![0.0; data.target.len()];
     data.image(idx, &mut out);
@@ -32,7 +51,7 @@ fn both_layouts_give_the_same_images() {
     let target = Shape::new(2, 4, 3);
     let (_a, last) = npz(&[("x", &u8s(&[2, 2, 4, 3])), ("y", &labels(&[1, 0]))]);
     let last =
-        Dataset::load(&last, Split::All, usize::MAX, &Preprocess::default(), target, 2).unwrap();
+        Dataset::read(&last, Split::All, usize::MAX, &Preprocess::default(), target, 2).unwrap();
     let ArrayData::U8(x) = u8s(&[2, 2, 4, 3]).data else { unreachable!() };
     let mut first = vec![0; x.len()];
     for (i, &v) in x.iter().enumerate() {
@@ -42,7 +61,7 @@ fn both_layouts_give_the_same_images() {
     let first = Array { shape: vec![2, 3, 2, 4], data: ArrayData::U8(first) };
     let (_b, first) = npz(&[("x", &first)]);
     let first =
-        Dataset::load(&first, Split::All, usize::MAX, &Preprocess::default(), target, 2).unwrap();
+        Dataset::read(&first, Split::All, usize::MAX, &Preprocess::default(), target, 2).unwrap();
     assert_eq!(last.len(), 2);
     assert_eq!(image(&last, 1), image(&first, 1));
     assert_eq!((last.label(0), last.label(1), first.label(0)), (Some(1), Some(0), None));
@@ -82,12 +101,12 @@ fn what_does_not_fit_is_refused() {
         let arrays: Vec<(&str, &Array)> = arrays.iter().map(|(k, v)| (*k, v)).collect();
         let (_folder, path) = npz(&arrays);
         let result = splits(&path).and_then(|_| {
-            Dataset::load(&path, Split::All, usize::MAX, &Preprocess::default(), target, 2)
+            Dataset::read(&path, Split::All, usize::MAX, &Preprocess::default(), target, 2)
         });
         let error = result.unwrap_err().to_string();
         assert!(error.contains(problem), "expected {problem:?}, got: {error}");
     }
-    let missing = Dataset::load(
+    let missing = Dataset::read(
         "nowhere.npz".as_ref(),
         Split::All,
         usize::MAX,
@@ -103,7 +122,7 @@ fn a_declared_layout_decides() {
     let (_folder, path) = npz(&[("x", &u8s(&[2, 3, 3, 3]))]);
     let target = Shape::new(3, 3, 3);
     let load = |text: &str| {
-        Dataset::load(&path, Split::All, usize::MAX, &text.parse().unwrap(), target, 2)
+        Dataset::read(&path, Split::All, usize::MAX, &text.parse().unwrap(), target, 2)
             .map(|d| image(&d, 0))
     };
     let (last, first) = (load("layout=nhwc").unwrap(), load("layout=nchw").unwrap());
@@ -113,7 +132,7 @@ fn a_declared_layout_decides() {
 #[test]
 fn images_are_resized_where_that_is_declared() {
     let (_folder, path) = npz(&[("x", &u8s(&[1, 2, 2]))]);
-    let data = Dataset::load(
+    let data = Dataset::read(
         &path,
         Split::All,
         usize::MAX,
@@ -137,7 +156,7 @@ fn a_folder_of_idx_files_is_read() {
     write("t10k-labels-idx1-ubyte", &Idx { shape: vec![1], data: vec![9] });
     assert_eq!(splits(folder.path()).unwrap(), [Split::Train, Split::Test]);
     let load = |split| {
-        Dataset::load(
+        Dataset::read(
             folder.path(),
             split,
             usize::MAX,
@@ -204,7 +223,7 @@ fn arrays_that_are_no_images_or_no_labels_are_refused() {
         let (_folder, path) = npz(&[("x", &x), ("y", &y)]);
         let target = Shape::new(1, 1, 1);
         let result =
-            Dataset::load(&path, Split::All, usize::MAX, &Preprocess::default(), target, 2);
+            Dataset::read(&path, Split::All, usize::MAX, &Preprocess::default(), target, 2);
         let error = result.unwrap_err().to_string();
         assert!(error.starts_with(&format!("data `{}` ", path.display())), "{error}");
         assert!(error.contains(problem), "expected {problem:?}, got: {error}");
@@ -217,7 +236,7 @@ fn integers_in_range_are_pixels_and_a_column_is_labels() {
     let y = Array { shape: vec![2, 1], data: ArrayData::I64(vec![1, 0]) };
     let (_folder, path) = npz(&[("x", &x), ("y", &y)]);
     let data =
-        Dataset::load(&path, Split::All, usize::MAX, &Preprocess::default(), Shape::vector(1), 2);
+        Dataset::read(&path, Split::All, usize::MAX, &Preprocess::default(), Shape::vector(1), 2);
     let data = data.unwrap();
     assert!(data.is_u8());
     assert_eq!((image(&data, 1), data.label(0)), (vec![255.0], Some(1)));
@@ -272,7 +291,7 @@ fn images_of_a_vector_network_keep_the_order_of_the_file() {
     for declared in ["", "layout=nchw", "layout=nhwc"] {
         let target = Shape::vector(12);
         let data =
-            Dataset::load(&path, Split::All, usize::MAX, &declared.parse().unwrap(), target, 2)
+            Dataset::read(&path, Split::All, usize::MAX, &declared.parse().unwrap(), target, 2)
                 .unwrap();
         let expected: Vec<f32> = (12..24_u8).map(f32::from).collect();
         assert_eq!((data.len(), image(&data, 1)), (2, expected), "{declared}");
@@ -288,7 +307,7 @@ fn floats_are_delivered_as_they_are() {
     let (_folder, path) = npz(&[("x_train", &x), ("x_test", &x)]);
     let target = Shape::new(1, 2, 2);
     let data =
-        Dataset::load(&path, Split::Test, usize::MAX, &Preprocess::default(), target, 2).unwrap();
+        Dataset::read(&path, Split::Test, usize::MAX, &Preprocess::default(), target, 2).unwrap();
     assert!(!data.is_u8());
     assert_eq!(image(&data, 1), [0.5, 0.5, -3.25, 0.5]);
     assert_ne!(data.fingerprint(0), data.fingerprint(1));
@@ -316,7 +335,7 @@ fn a_single_idx_file_finds_its_labels_gzipped_or_not() {
             let path = folder.path().join(format!("t10k-images-idx3-ubyte{ending}"));
             std::fs::write(&path, x).unwrap();
             let load = |split, path: &Path| {
-                Dataset::load(
+                Dataset::read(
                     path,
                     split,
                     usize::MAX,
@@ -352,7 +371,7 @@ fn corrupt_files_are_refused_by_name() {
         std::fs::write(&path, bytes).unwrap();
         let target = Shape::new(2, 2, 1);
         let result =
-            Dataset::load(&path, Split::All, usize::MAX, &Preprocess::default(), target, 2);
+            Dataset::read(&path, Split::All, usize::MAX, &Preprocess::default(), target, 2);
         assert_eq!(result.unwrap_err().to_string(), format!("data `{}`", path.display()));
     }
 }
@@ -362,7 +381,7 @@ fn the_first_images_are_the_same_images() {
     let target = Shape::new(2, 2, 1);
     let (_folder, path) = npz(&[("x", &u8s(&[5, 2, 2])), ("y", &labels(&[0, 1, 0, 1, 7]))]);
     let load = |first, classes| {
-        Dataset::load(&path, Split::All, first, &Preprocess::default(), target, classes)
+        Dataset::read(&path, Split::All, first, &Preprocess::default(), target, classes)
     };
     let (all, first) = (load(usize::MAX, 8).unwrap(), load(3, 8).unwrap());
     assert_eq!((all.len(), first.len()), (5, 3));

@@ -1,0 +1,230 @@
+//! The images of one split, as a network takes them.
+
+use super::{
+    preprocess::{Layout, Preprocess},
+    raw::{Pixels, Raw, Wanted, content},
+    resize,
+    source::{DataOrigin, Split},
+};
+use crate::error::DataError;
+use fixedwise_graph::Shape;
+use std::ops::Range;
+
+/// Images of one split, channels last.
+#[derive(Clone, Debug)]
+pub(crate) struct Dataset {
+    /// Extents of one image as stored, where they are all alike.
+    shape: Shape,
+    /// Extents of each image and where its pixels begin, where they are not.
+    each: Vec<(Shape, usize)>,
+    /// Extents of one image as the network takes it.
+    target: Shape,
+    /// Whether images are resized on their way to the network.
+    resized: bool,
+    pixels: Pixels,
+    labels: Option<Vec<usize>>,
+    /// Where the images come from.
+    source: (DataOrigin, Split),
+}
+
+impl Dataset {
+    /// Reads a split for a network that takes `target` images and tells `classes` apart; no more
+    /// than the `first` so many images of it are kept.
+    pub(crate) fn load(
+        origin: &DataOrigin,
+        split: Split,
+        first: usize,
+        preprocess: &Preprocess,
+        target: Shape,
+        classes: usize,
+    ) -> Result<Self, DataError> {
+        let is_resized = preprocess.resize.is_some();
+        let wanted = Wanted { first, channels: target.c, classes, is_resized };
+        let mut raw = origin.load(split, &wanted)?;
+        let wrong = |problem: String| content(origin.name(), problem);
+        let n_images = *raw.dims.first().unwrap_or(&0);
+        if n_images == 0 || raw.pixels.len() == 0 {
+            return Err(wrong("holds no image".to_owned()));
+        }
+        let each = each(&raw.sizes, target.c);
+        let (shape, layout) = if each.is_empty() {
+            let layout = raw.layout.or(preprocess.layout);
+            image_shape(&raw.dims[1..], layout, is_resized, target).map_err(wrong)?
+        } else {
+            (target, Layout::Nhwc)
+        };
+        let labels = raw.labels.as_ref().map(|labels| check_labels(labels, &raw, classes));
+        let mut labels = labels.transpose().map_err(wrong)?;
+        if first < n_images && each.is_empty() {
+            raw.pixels.truncate(first * shape.len());
+            labels.iter_mut().for_each(|labels| labels.truncate(first));
+        }
+        if let Pixels::F32(x) = &raw.pixels
+            && let Some(at) = x.iter().position(|x| !x.is_finite())
+        {
+            let image = at / shape.len();
+            return Err(wrong(format!("image {image} has the pixel value {}", x[at])));
+        }
+        let pixels = match (layout, raw.pixels) {
+            (Layout::Nhwc, pixels) => pixels,
+            (Layout::Nchw, Pixels::U8(x)) => Pixels::U8(channels_last(&x, shape)),
+            (Layout::Nchw, Pixels::F32(x)) => Pixels::F32(channels_last(&x, shape)),
+        };
+        let resized = is_resized && (shape != target || !each.is_empty());
+        let source = (origin.clone(), split);
+        Ok(Self { shape, each, target, resized, pixels, labels, source })
+    }
+
+    /// How many images.
+    pub(crate) fn len(&self) -> usize {
+        if self.each.is_empty() { self.pixels.len() / self.shape.len() } else { self.each.len() }
+    }
+
+    /// Whether both have the images of one place, so that the same number is the same image.
+    pub(crate) fn is_of_same_source(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+
+    /// Extents of a stored image, and where its pixels are.
+    fn stored(&self, idx: usize) -> (Shape, Range<usize>) {
+        let (shape, start) =
+            self.each.get(idx).copied().unwrap_or((self.shape, idx * self.shape.len()));
+        (shape, start..start + shape.len())
+    }
+
+    /// Whether pixels are 8-bit integers.
+    pub(crate) fn is_u8(&self) -> bool {
+        matches!(self.pixels, Pixels::U8(_))
+    }
+
+    /// The class of an image.
+    pub(crate) fn label(&self, idx: usize) -> Option<usize> {
+        self.labels.as_ref().map(|labels| labels[idx])
+    }
+
+    /// One image, `[h, w, c]`, in the file's units, resized where that is declared.
+    pub(crate) fn image(&self, idx: usize, out: &mut [f32]) {
+        let (shape, range) = self.stored(idx);
+        let mut stored = vec![0.0; if self.resized { shape.len() } else { 0 }];
+        let to: &mut [f32] = if self.resized { &mut stored } else { &mut *out };
+        match &self.pixels {
+            Pixels::U8(x) => {
+                to.iter_mut().zip(&x[range]).for_each(|(to, &x)| *to = f32::from(x));
+            }
+            Pixels::F32(x) => to.copy_from_slice(&x[range]),
+        }
+        if self.resized {
+            resize::bilinear(&stored, shape, self.target, out);
+        }
+    }
+
+    /// A number that differs for different images.
+    pub(crate) fn fingerprint(&self, idx: usize) -> u128 {
+        let (_, range) = self.stored(idx);
+        // FNV-1a.
+        let mix = |hash: u128, word: u32| {
+            (hash ^ u128::from(word)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+        };
+        let start = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+        match &self.pixels {
+            Pixels::U8(x) => x[range].iter().fold(start, |h, &x| mix(h, u32::from(x))),
+            Pixels::F32(x) => x[range].iter().fold(start, |h, x| mix(h, x.to_bits())),
+        }
+    }
+}
+
+/// Extents and beginnings of images of those sizes.
+fn each(sizes: &[[usize; 2]], channels: usize) -> Vec<(Shape, usize)> {
+    let mut start = 0;
+    let one = |&[h, w]: &[usize; 2]| {
+        let shape = Shape::new(h, w, channels);
+        let at = start;
+        start += shape.len();
+        (shape, at)
+    };
+    sizes.iter().map(one).collect()
+}
+
+fn check_labels(labels: &[i64], raw: &Raw, classes: usize) -> Result<Vec<usize>, String> {
+    let n_images = raw.dims[0];
+    if labels.len() != n_images {
+        return Err(format!("has {n_images} images but {} labels", labels.len()));
+    }
+    let check = |(idx, &label): (usize, &i64)| {
+        usize::try_from(label).ok().filter(|&label| label < classes).ok_or_else(|| {
+            format!(
+                "label {label} of {} is out of range: the network tells {classes} classes apart, 0 \
+                 to {}",
+                raw.place(idx),
+                classes.saturating_sub(1)
+            )
+        })
+    };
+    labels.iter().enumerate().map(check).collect()
+}
+
+/// Extents of the stored images, and where their channels are.
+fn image_shape(
+    dims: &[usize],
+    layout: Option<Layout>,
+    resize: bool,
+    target: Shape,
+) -> Result<(Shape, Layout), String> {
+    let fits = |shape: Shape| {
+        shape.c == target.c && (resize || (shape.h, shape.w) == (target.h, target.w))
+    };
+    let (last, first) = match *dims {
+        [h, w] => (Shape::new(h, w, 1), None),
+        [a, b, c] => (Shape::new(a, b, c), Some(Shape::new(b, c, a))),
+        [n] => (Shape::vector(n), None),
+        _ => return Err(format!("holds arrays with {} axes, not images", dims.len() + 1)),
+    };
+    // A network that takes vectors takes the elements in the file's order, whatever they mean.
+    if !resize && (target.h, target.w) == (1, 1) && last.len() == target.c {
+        return Ok((target, Layout::Nhwc));
+    }
+    // Without a channel axis there is no order to declare.
+    let declared = first.and(layout);
+    let nhwc = fits(last) && declared != Some(Layout::Nchw);
+    let nchw = first.filter(|&first| fits(first) && declared != Some(Layout::Nhwc));
+    match (nhwc, nchw) {
+        (true, None) => Ok((last, Layout::Nhwc)),
+        (false, Some(first)) => Ok((first, Layout::Nchw)),
+        // With one channel both orders are the same elements.
+        (true, Some(first)) if last.c == 1 && first.c == 1 => Ok((last, Layout::Nhwc)),
+        (true, Some(_)) => Err(format!(
+            "holds images of {dims:?}, which may be channels first or last; say \
+             `--preprocess layout=nhwc` or `layout=nchw`"
+        )),
+        (false, None) => {
+            let channels_fit = dims.len() == 2 && target.c == 1
+                || dims.len() == 3 && (dims[2] == target.c || dims[0] == target.c);
+            let hint = if declared == Some(Layout::Nchw) && fits(last) {
+                "; they fit with `layout=nhwc`, and `nchw` is declared".to_owned()
+            } else if declared == Some(Layout::Nhwc) && first.is_some_and(fits) {
+                "; they fit with `layout=nchw`, and `nhwc` is declared".to_owned()
+            } else if channels_fit && !resize {
+                format!("; `--preprocess resize={}x{}` resizes them", target.h, target.w)
+            } else {
+                String::new()
+            };
+            Err(format!(
+                "holds images of {dims:?}, the network takes {}x{}x{} (rows, columns, channels){hint}",
+                target.h, target.w, target.c
+            ))
+        }
+    }
+}
+
+/// From `[c, h, w]` to `[h, w, c]`, image by image.
+fn channels_last<T: Copy>(x: &[T], shape: Shape) -> Vec<T> {
+    let pixels = shape.h * shape.w;
+    x.chunks_exact(shape.len())
+        .flat_map(|image| {
+            (0..pixels).flat_map(move |p| (0..shape.c).map(move |c| image[c * pixels + p]))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

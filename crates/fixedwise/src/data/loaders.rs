@@ -1,0 +1,96 @@
+//! Which file type is read by whom: one file each, and one row here.
+
+use super::{
+    arrays, cifar, folder, idx, list, npz,
+    raw::{Raw, Wanted, content},
+    source::{DataOrigin, Split},
+    svhn,
+};
+use crate::error::DataError;
+use std::path::Path;
+
+/// Reads one file type.
+struct Loader {
+    /// Whether a path is of that type, by its name and content.
+    is_for: fn(&Path) -> bool,
+    /// The splits it holds.
+    splits: fn(&Path) -> Result<Vec<Split>, DataError>,
+    /// One of them.
+    load: fn(&Path, Split, &Wanted) -> Result<Raw, DataError>,
+    /// For messages.
+    name: &'static str,
+}
+
+/// Every file type, the first that fits is taken.
+const LOADERS: &[Loader] = &[
+    Loader { is_for: npz::is_for, splits: npz::splits, load: npz::load, name: "`.npz`" },
+    Loader {
+        is_for: idx::is_for,
+        splits: idx::splits,
+        load: idx::load,
+        name: "a folder of IDX files (`train-images-idx3-ubyte.gz`, ...) or one such file",
+    },
+    Loader {
+        is_for: cifar::is_for,
+        splits: cifar::splits,
+        load: cifar::load,
+        name: "a folder of CIFAR batches (`data_batch_1`, `data_batch_1.bin`, ...) or one of them",
+    },
+    Loader {
+        is_for: svhn::is_for,
+        splits: svhn::splits,
+        load: svhn::load,
+        name: "a folder of SVHN's files (`train_32x32.mat`, ...) or a `.mat` of `X` and `y`",
+    },
+    Loader {
+        is_for: list::is_for,
+        splits: list::splits,
+        load: list::load,
+        name: "a `.csv` of `path,label`",
+    },
+    Loader {
+        is_for: folder::is_for,
+        splits: folder::splits,
+        load: folder::load,
+        name: "a folder of PNG and JPEG images, one folder a class",
+    },
+];
+
+/// Endings of archives that data sets are published in.
+const ARCHIVES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".zip"];
+
+/// Who reads a path.
+fn loader(path: &Path) -> Result<&'static Loader, DataError> {
+    std::fs::metadata(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if path.is_file() && ARCHIVES.iter().any(|ending| name.ends_with(ending)) {
+        return Err(content(path, "is an archive; unpack it and name the folder"));
+    }
+    LOADERS.iter().find(|loader| (loader.is_for)(path)).ok_or_else(|| DataError::Kind {
+        path: path.to_owned(),
+        known: LOADERS.iter().map(|loader| loader.name).collect::<Vec<_>>().join("; "),
+    })
+}
+
+/// The splits a path holds.
+pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
+    (loader(path)?.splits)(path)
+}
+
+impl DataOrigin {
+    /// The splits it holds.
+    pub(crate) fn splits(&self) -> Result<Vec<Split>, DataError> {
+        match self {
+            Self::Path(path) => splits(path),
+            Self::Arrays(_) => Ok(vec![Split::All]),
+        }
+    }
+
+    /// One of them.
+    pub(super) fn load(&self, split: Split, wanted: &Wanted) -> Result<Raw, DataError> {
+        match self {
+            Self::Path(path) => (loader(path)?.load)(path, split, wanted),
+            Self::Arrays(arrays) => arrays::raw(arrays),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The three disjoint sets of images, and who may see which.
+
+mod divide;
+mod library;
+mod options;
+mod view;
+
+pub use options::DataOptions;
+pub(crate) use view::View;
+
+use super::{preprocess::Preprocess, source::Split};
+use crate::{
+    error::{DataError, Error},
+    model::Model,
+};
+use divide::{choose, disjoint};
+use fixedwise_search::Images as _;
+use library::Library;
+use options::{CALIBRATION_IMAGES, missing};
+
+/// Calibration, search and test.
+#[derive(Clone, Debug)]
+pub(crate) struct Sets {
+    pub(crate) calibration: View,
+    pub(crate) search: View,
+    /// Absent where no image is kept for it.
+    pub(crate) test: Option<View>,
+    preprocess: Preprocess,
+}
+
+impl Sets {
+    /// The three sets of a search.
+    pub(crate) fn load(options: &DataOptions, model: &Model, seed: u64) -> Result<Self, Error> {
+        let preprocess = options.preprocessing(model)?;
+        let mut library = Library::new(&preprocess, model);
+        let (calibration, search, test) = choose(options, seed, &mut library)?;
+        disjoint(("calibration", &calibration), ("search", &search))?;
+        if let Some(test) = &test {
+            disjoint(("search", &search), ("test", test))?;
+            disjoint(("calibration", &calibration), ("test", test))?;
+        }
+        let is_u8 = calibration.data.is_u8();
+        if test.iter().chain([&search]).any(|view| view.data.is_u8() != is_u8) {
+            let problem = "some images have 8-bit pixels and some floats; give all in one form";
+            return Err(DataError::Missing(problem.to_owned()).into());
+        }
+        let calibration = View { labeled: false, ..calibration };
+        Ok(Self { calibration, search, test, preprocess })
+    }
+
+    /// The images of an evaluation, those of `--test`.
+    pub(crate) fn load_test(options: &DataOptions, model: &Model) -> Result<Reported, Error> {
+        let source = options.test.as_ref().ok_or_else(|| missing("test"))?;
+        let preprocess = options.preprocessing(model)?;
+        let images = Library::new(&preprocess, model).view(source, Split::Test, usize::MAX)?;
+        Ok(Reported { images, preprocess })
+    }
+
+    /// The images of an inspection: `--calibration`, else the first of the train split.
+    pub(crate) fn load_calibration(
+        options: &DataOptions,
+        model: &Model,
+    ) -> Result<Reported, Error> {
+        let source = options.calibration.as_ref().or(options.data.as_ref());
+        let source = source.ok_or_else(|| missing("calibration"))?;
+        let preprocess = options.preprocessing(model)?;
+        let most = if options.calibration.is_none() { CALIBRATION_IMAGES } else { usize::MAX };
+        let images = Library::new(&preprocess, model).view(source, Split::Train, most)?;
+        Ok(Reported { images, preprocess })
+    }
+
+    /// What the images' pixels mean, as text.
+    pub(crate) fn preprocessing_text(&self) -> String {
+        let (preprocess, is_u8) = self.preprocess();
+        preprocess.text(is_u8)
+    }
+
+    /// What makes two divisions the same.
+    pub(crate) fn fingerprint(&self) -> String {
+        let sets = [Some(&self.calibration), Some(&self.search), self.test.as_ref()];
+        let sets = sets.into_iter().flatten().map(|view| {
+            let mix = |hash: u128, &i: &usize| hash.rotate_left(5) ^ view.data.fingerprint(i);
+            let label = |hash: u64, &i: &usize| {
+                hash.wrapping_mul(31).wrapping_add(fixedwise_fixed::convert::count_to_u64(
+                    view.data.label(i).unwrap_or(usize::MAX),
+                ))
+            };
+            let (pixels, labels) =
+                (view.images.iter().fold(0, mix), view.images.iter().fold(0, label));
+            format!("{pixels:032x}{labels:016x}")
+        });
+        sets.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// One set of images with its preprocessing.
+#[derive(Clone, Debug)]
+pub(crate) struct Reported {
+    pub(crate) images: View,
+    preprocess: Preprocess,
+}
+
+impl Reported {
+    /// How many images.
+    pub(crate) fn len(&self) -> usize {
+        self.images.len()
+    }
+}
+
+/// Images that say what their pixels mean.
+pub(crate) trait Preprocessed {
+    /// The preprocessing, and whether pixels are 8-bit integers.
+    fn preprocess(&self) -> (&Preprocess, bool);
+}
+
+impl Preprocessed for Sets {
+    fn preprocess(&self) -> (&Preprocess, bool) {
+        (&self.preprocess, self.search.data.is_u8())
+    }
+}
+
+impl Preprocessed for Reported {
+    fn preprocess(&self) -> (&Preprocess, bool) {
+        (&self.preprocess, self.images.data.is_u8())
+    }
+}
+
+impl Model {
+    /// The network for the raw pixels of those images.
+    pub(crate) fn with_preprocessing(self, images: &impl Preprocessed) -> Result<Self, Error> {
+        let (preprocess, is_u8) = images.preprocess();
+        let (scale, shift) = preprocess.affine(self.input_shape().c, is_u8)?;
+        self.with_affine(scale, shift)
+    }
+}
+
+#[cfg(test)]
+mod tests;

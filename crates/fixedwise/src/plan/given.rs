@@ -1,0 +1,134 @@
+//! A plan that a job is given: a file, or a plan in memory.
+
+use super::{file::read_own_plan, integers, target::named_target, toml};
+use crate::{error::Error, model::Model};
+use fixedwise_graph::{Plan, Semantics, Target};
+use std::path::{Path, PathBuf};
+
+/// How messages call a plan without a file.
+const IN_MEMORY: &str = "in memory";
+
+/// A plan that a job is given.
+#[derive(Clone, Copy)]
+pub(crate) enum PlanSource<'a> {
+    File(&'a Path),
+    Loaded(&'a Plan),
+}
+
+impl PlanSource<'_> {
+    /// The plan for a model; one that was rounded from other weights is refused, where its file tells.
+    pub(crate) fn read(self, model: &Model, semantics: Option<Semantics>) -> Result<Plan, Error> {
+        match self {
+            Self::File(path) => read_own_plan(path, model, semantics),
+            Self::Loaded(plan) => checked(plan, model, semantics),
+        }
+    }
+
+    /// The target that it names, where that comes with fixedwise.
+    pub(crate) fn target(self) -> Result<Option<Target>, Error> {
+        match self {
+            Self::File(path) => named_target(path),
+            Self::Loaded(_) => Ok(None),
+        }
+    }
+
+    /// How messages call it.
+    pub(crate) fn place(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Loaded(_) => Path::new(IN_MEMORY),
+        }
+    }
+
+    /// The files it is made from: integers lie beside a plan.
+    pub(crate) fn files(self) -> Vec<PathBuf> {
+        match self {
+            Self::File(path) => vec![path.to_owned(), path.with_extension("npz")],
+            Self::Loaded(_) => Vec::new(),
+        }
+    }
+}
+
+/// A plan in memory, checked as its file would be.
+fn checked(plan: &Plan, model: &Model, semantics: Option<Semantics>) -> Result<Plan, Error> {
+    let refuse = |problem| Error::Plan { path: IN_MEMORY.into(), line: None, problem };
+    let semantics = semantics.unwrap_or(plan.semantics);
+    let graph = model.prepared(semantics)?;
+    let text = toml::plan_toml(plan, None, None);
+    let read = toml::read(&text).and_then(|file| file.plan(&text, &graph, semantics));
+    let read = read.map_err(|wrong| refuse(wrong.problem))?;
+    if semantics == Semantics::Simulated && !plan.rounded.is_empty() {
+        let problem =
+            "its integers are of integer semantics; take them out to use the formats alone";
+        return Err(refuse(problem.to_owned()));
+    }
+    Ok(Plan { rounded: integers::checked(plan, &graph).map_err(refuse)?, ..read })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fixedwise_fixed::Format;
+    use fixedwise_graph::{LayerPlan, Rounded};
+    use std::sync::Arc;
+
+    fn model() -> Model {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        Model::load(format!("{root}/models/fashion_small.onnx").as_ref()).unwrap()
+    }
+
+    /// A plan of one layer, and of its integers.
+    fn plan(model: &Model) -> Plan {
+        let graph = model.prepared(Semantics::Integer).unwrap();
+        let node = &graph.nodes[graph.find("conv2d_1").unwrap()];
+        let weights = node.op.weights().unwrap().len();
+        let channels = node.shape.c;
+        let rounded = Rounded {
+            weights: vec![7; weights],
+            scales: vec![1.0; channels],
+            bias: vec![0.5; channels],
+            coarser: vec![],
+        };
+        Plan {
+            semantics: Semantics::Integer,
+            quantizer: fixedwise_graph::Quantizer::Uniform,
+            rounding: fixedwise_fixed::Rounding::TiesUp,
+            input: Format::unsigned(8, 0),
+            layers: vec![LayerPlan {
+                name: "conv2d_1".to_owned(),
+                weights: Some(Format::signed(4, 3)),
+                bias: None,
+                activation: None,
+            }],
+            rounded: [("conv2d_1".to_owned(), Arc::new(rounded))].into(),
+            others: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_plan_in_memory_is_checked_as_its_file_would_be() {
+        let model = model();
+        let good = plan(&model);
+        assert_eq!(PlanSource::Loaded(&good).read(&model, None).unwrap(), good);
+        let refused = |change: &dyn Fn(&mut Plan), expected: &str| {
+            let mut plan = good.clone();
+            change(&mut plan);
+            let error = PlanSource::Loaded(&plan).read(&model, None).unwrap_err().to_string();
+            assert!(error.starts_with("plan `in memory`: "), "{error}");
+            assert!(error.contains(expected), "expected {expected}: {error}");
+        };
+        fn rounded(plan: &mut Plan) -> &mut Rounded {
+            Arc::make_mut(plan.rounded.get_mut("conv2d_1").unwrap())
+        }
+        refused(&|plan| plan.layers[0].name = "conv".to_owned(), "no layer `conv`");
+        refused(&|plan| plan.layers[0].activation = Some(Format::signed(17, 0)), "17 bits");
+        refused(&|plan| plan.layers.push(plan.layers[0].clone()), "duplicate");
+        refused(&|plan| rounded(plan).weights[0] = 8, "outside its format");
+        refused(&|plan| rounded(plan).weights.truncate(1), "the network takes");
+        refused(&|plan| rounded(plan).scales.truncate(1), "the network takes");
+        refused(&|plan| rounded(plan).bias.truncate(1), "the network takes");
+        refused(&|plan| rounded(plan).coarser = vec![1], "the network takes");
+        refused(&|plan| rounded(plan).bias[0] = f32::NAN, "not finite");
+        refused(&|plan| plan.semantics = Semantics::Simulated, "integer semantics");
+    }
+}
