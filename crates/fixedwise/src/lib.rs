@@ -3,8 +3,12 @@
 //! [`quantize`] does the whole way: it reads a model and images, sees the range of every value,
 //! searches the fewest bits that keep the accuracy, proves that no accumulator can overflow and
 //! measures the result on images that no decision has seen. [`evaluate`] measures a plan,
-//! [`export`] writes it in the forms of other tools, [`inspect`] looks at a model, [`sweep`] at every format of a grid, [`generalize`] at parts of a
-//! data set that a plan was not tuned on.
+//! [`export`] writes it in the forms of other tools, [`inspect`] looks at a model, [`sweep`] at every
+//! format of a grid, [`generalize`] at parts of a data set that a plan was not tuned on.
+//!
+//! Models and images are files, or in memory: [`Model::from_bytes`] and [`DataSource::arrays`], which
+//! [`quantize_model`], [`evaluate_model`], [`inspect_model`] and [`export_model`] take. [`sections`]
+//! gives the report of a run as plain data, [`summary`] as text.
 #![forbid(unsafe_code)]
 
 mod data;
@@ -51,6 +55,6 @@ pub use result::{
 };
 pub use show::{
     FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_drop, plot_front, plot_heatmap,
-    plot_sensitivity, summary,
+    plot_sensitivity, report, sections, summary,
 };
 pub use watch::{Candidate, Observer, Progress, Step};

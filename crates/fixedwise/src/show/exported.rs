@@ -1,6 +1,10 @@
 //! An export of C, as a table.
 
-use super::table::{Align, Style, Table, add_line, grouped, shortened};
+use super::{
+    numbers::grouped,
+    report::{Align, Style},
+    table::{Table, add_line, shortened},
+};
 use crate::result::CExported;
 
 impl CExported {

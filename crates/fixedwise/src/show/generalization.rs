@@ -1,6 +1,10 @@
 //! A plan on each part of a data set, as a table.
 
-use super::table::{Align, Style, Table, add_line, grouped, percent, styled};
+use super::{
+    numbers::{grouped, percent},
+    report::{Align, Style},
+    table::{Table, add_line, styled},
+};
 use crate::result::{Generalization, SetResult};
 
 impl Generalization {

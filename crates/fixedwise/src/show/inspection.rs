@@ -1,6 +1,10 @@
 //! A model before anything is quantized, as a table.
 
-use super::table::{Align, Style, Table, add_line, grouped, kilobytes, rounded, shortened, styled};
+use super::{
+    numbers::{grouped, kilobytes, rounded},
+    report::{Align, Style},
+    table::{Table, add_line, shortened, styled},
+};
 use crate::result::Inspection;
 use fixedwise_fixed::convert::u64_to_f64;
 

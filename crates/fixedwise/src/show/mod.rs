@@ -3,15 +3,18 @@
 mod exported;
 mod generalization;
 mod inspection;
+mod numbers;
 mod plot;
+pub mod report;
 mod summary;
 mod sweep;
 mod table;
+mod text;
 
+pub(crate) use numbers::grouped;
 pub(crate) use plot::{Distribution, draw_distributions};
 pub use plot::{
     FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_drop, plot_front, plot_heatmap,
     plot_sensitivity,
 };
-pub use summary::summary;
-pub(crate) use table::grouped;
+pub use summary::{sections, summary};

@@ -1,6 +1,10 @@
 //! A sweep as heat maps of characters.
 
-use super::table::{Style, add_line, grouped, percent, styled};
+use super::{
+    numbers::{grouped, percent},
+    report::Style,
+    table::{add_line, styled},
+};
 use crate::result::{SweepLayer, SweepPoint, SweepResult};
 use std::collections::BTreeSet;
 

@@ -1,18 +1,7 @@
 //! Text in columns, colored where the reader is a terminal.
 
+use super::report::{Align, Style};
 use std::fmt::Write as _;
-
-/// How a text is set off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
-    Plain,
-    Bold,
-    Dim,
-    Good,
-    Bad,
-    Weights,
-    Activations,
-}
 
 /// Adds a line to a text.
 pub(crate) fn add_line(text: &mut String, line: std::fmt::Arguments) {
@@ -36,13 +25,6 @@ pub(crate) fn styled(text: &str, style: Style, color: bool) -> String {
     } else {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
-}
-
-/// Which end of its column a text stands at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Align {
-    Left,
-    Right,
 }
 
 /// Rows under a heading, each column as wide as it needs to be.
@@ -110,55 +92,6 @@ pub(crate) fn shortened(name: &str, width: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// `12,345`.
-pub(crate) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Three digits and a power of a thousand: `950`, `12.3 k`, `4.56 M`.
-pub(crate) fn rounded(n: u64) -> String {
-    let mut value = fixedwise_fixed::convert::u64_to_f64(n);
-    let mut unit = "";
-    for larger in ["k", "M", "G", "T"] {
-        if value < 999.5 {
-            break;
-        }
-        value /= 1000.0;
-        unit = larger;
-    }
-    let space = if unit.is_empty() { "" } else { " " };
-    match value {
-        _ if unit.is_empty() => format!("{value}"),
-        ..9.995 => format!("{value:.2}{space}{unit}"),
-        ..99.95 => format!("{value:.1}{space}{unit}"),
-        _ => format!("{value:.0}{space}{unit}"),
-    }
-}
-
-/// Bytes as kB of 1000 bytes, or MB of 1000 kB: `12.3 kB`, `345 kB`, `6.7 MB`.
-pub(crate) fn kilobytes(bytes: f64) -> String {
-    match bytes / 1000.0 {
-        kilobytes @ ..99.95 => format!("{kilobytes:.1} kB"),
-        kilobytes @ ..999.5 => format!("{kilobytes:.0} kB"),
-        kilobytes => format!("{:.1} MB", kilobytes / 1000.0),
-    }
-}
-
-/// A fraction as percent, two digits after the point.
-pub(crate) fn percent(fraction: f64) -> String {
-    let text = format!("{:.2} %", fraction * 100.0);
-    // What rounds to zero has no sign.
-    if text == "-0.00 %" { "0.00 %".to_owned() } else { text }
-}
-
 /// Bits as a bar, one block for two of them.
 pub(crate) fn bar(bits: u8) -> String {
     let mut bar = "█".repeat(usize::from(bits.min(16) / 2));
@@ -171,31 +104,6 @@ pub(crate) fn bar(bits: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_readable() {
-        for (n, expected) in
-            [(0, "0"), (999, "999"), (1000, "1,000"), (12_345, "12,345"), (1_234_567, "1,234,567")]
-        {
-            assert_eq!(grouped(n), expected);
-        }
-        for (n, expected) in [
-            (0, "0"),
-            (950, "950"),
-            (1000, "1.00 k"),
-            (12_345, "12.3 k"),
-            (999_499, "999 k"),
-            (999_600, "1.00 M"),
-            (4_560_000, "4.56 M"),
-            (7_000_000_000_000, "7.00 T"),
-        ] {
-            assert_eq!(rounded(n), expected);
-        }
-        let shown = [12_345.0, 345_678.0, 6_700_000.0].map(kilobytes);
-        assert_eq!(shown, ["12.3 kB", "346 kB", "6.7 MB"]);
-        assert_eq!(percent(0.012_345), "1.23 %");
-        assert_eq!([percent(-0.000_01), percent(-0.000_1)], ["0.00 %", "-0.01 %"]);
-    }
 
     #[test]
     fn bars_have_half_a_block_for_a_bit() {

@@ -3,4 +3,5 @@
 
 mod layer_order;
 mod memory;
+mod report;
 mod slow;

@@ -1,6 +1,6 @@
 //! Memory and multiplications against uniform 8 bit.
 
-use super::super::table::{kilobytes, percent, rounded};
+use super::super::numbers::{kilobytes, percent, rounded};
 use super::{
     Picture,
     canvas::{Anchor, Area, Axis, Canvas, Mark, Style},

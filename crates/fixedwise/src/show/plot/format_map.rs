@@ -91,7 +91,7 @@ impl FormatMap {
         if tensors.is_empty() {
             return Err(super::nothing("heat map", "the sweep holds no measured format"));
         }
-        let images = super::super::table::grouped(sweep.images);
+        let images = super::super::numbers::grouped(sweep.images);
         let (kind, semantics) = (sweep.tensor.name(), &sweep.semantics);
         let is_held = sweep.layers.iter().any(|layer| layer.held.is_some());
         let rest = if is_held { "those before it as ringed" } else { "all else as it was" };

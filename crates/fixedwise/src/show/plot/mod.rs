@@ -138,5 +138,5 @@ fn images_of(result: &RunResult) -> String {
         0 => (result.images.test, "test"),
         n => (n, "search"),
     };
-    format!("{} {set} images", super::table::grouped(n))
+    format!("{} {set} images", super::numbers::grouped(n))
 }

@@ -1,0 +1,160 @@
+//! A report as plain data, for whoever shows it: a terminal, a page. No colors, no widths.
+
+/// What stands together under one title.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Section {
+    /// Empty where what stands there needs none.
+    pub title: String,
+    /// What is said first, beside the title.
+    pub about: Option<Sentence>,
+    /// Numbers.
+    pub table: Option<Table>,
+    /// What follows from them.
+    pub statements: Vec<Statement>,
+    /// How to read all that.
+    pub notes: Vec<Sentence>,
+}
+
+/// Rows under a head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// From left to right.
+    pub columns: Vec<Column>,
+    /// From top to bottom, a cell for each column.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// The head of a column, and how its cells are set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// May be empty.
+    pub title: &'static str,
+    /// Where its cells stand.
+    pub align: Align,
+    /// How they are set off.
+    pub style: Style,
+}
+
+/// Which end of its column a cell stands at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Where a line begins.
+    Left,
+    /// Where it ends, so that numbers stand under each other.
+    Right,
+}
+
+/// How a text is set off, by what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Not at all.
+    Plain,
+    /// It is what the reader looks for.
+    Bold,
+    /// It is there for those who look closer.
+    Dim,
+    /// It is as it should be.
+    Good,
+    /// It is not.
+    Bad,
+    /// It is about weights.
+    Weights,
+    /// It is about activations.
+    Activations,
+}
+
+/// One place of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// A few words; none where there is nothing to say.
+    Text(Sentence),
+    /// The whole name of a node; whoever shows it may shorten it.
+    Name(String),
+    /// A number as it is written, and its unit: `kB`, `%`, a power of a thousand, or nothing.
+    Number {
+        /// Digits, grouped or rounded.
+        value: String,
+        /// May be empty.
+        unit: String,
+    },
+    /// A width in bits, to be drawn as a bar.
+    Bits(u8),
+}
+
+impl Cell {
+    /// Nothing to say.
+    pub(super) fn empty() -> Self {
+        Self::Text(Sentence::default())
+    }
+
+    /// Words.
+    pub(super) fn text(words: impl Into<String>) -> Self {
+        Self::Text(Sentence::from(words.into()))
+    }
+
+    /// A number with its unit after a blank, where it has one.
+    pub(super) fn number(written: impl Into<String>) -> Self {
+        let written = written.into();
+        let (value, unit) = written.split_once(' ').unwrap_or((&written, ""));
+        Self::Number { value: value.to_owned(), unit: unit.to_owned() }
+    }
+}
+
+/// Something that follows, and what supports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Whether it is good news; absent for a remark.
+    pub mark: Option<Mark>,
+    /// What is said.
+    pub text: Sentence,
+    /// One after the other.
+    pub details: Vec<Sentence>,
+}
+
+/// What a statement means to the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// As it should be.
+    Good,
+    /// Not as it should be.
+    Bad,
+    /// Something to look at.
+    Attention,
+}
+
+/// Words, and the names of nodes between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sentence(pub Vec<Part>);
+
+/// A part of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// As they are.
+    Words(String),
+    /// The whole name of a node or a target; whoever shows it may shorten it.
+    Name(String),
+}
+
+impl Sentence {
+    /// Begins with a name.
+    pub(super) fn name(name: &str) -> Self {
+        Self::default().and_name(name)
+    }
+
+    pub(super) fn and(mut self, words: impl Into<String>) -> Self {
+        self.0.push(Part::Words(words.into()));
+        self
+    }
+
+    pub(super) fn and_name(mut self, name: &str) -> Self {
+        self.0.push(Part::Name(name.to_owned()));
+        self
+    }
+}
+
+impl<T: Into<String>> From<T> for Sentence {
+    fn from(words: T) -> Self {
+        let words = words.into();
+        if words.is_empty() { Self::default() } else { Self::default().and(words) }
+    }
+}

@@ -1,0 +1,98 @@
+//! The formats of every layer.
+
+use super::super::{
+    numbers::rounded,
+    report::{Align, Cell, Column, Section, Sentence, Style, Table},
+};
+use crate::result::{FormatResult, LayerResult, RunResult};
+
+const COLUMNS: [Column; 10] = [
+    Column { title: "layer", align: Align::Left, style: Style::Plain },
+    Column { title: "operator", align: Align::Left, style: Style::Dim },
+    Column { title: "output", align: Align::Right, style: Style::Dim },
+    Column { title: "MACs", align: Align::Right, style: Style::Plain },
+    Column { title: "weights", align: Align::Left, style: Style::Weights },
+    Column { title: "bias", align: Align::Left, style: Style::Plain },
+    Column { title: "activation", align: Align::Left, style: Style::Activations },
+    Column { title: "acc", align: Align::Right, style: Style::Plain },
+    Column { title: "weights", align: Align::Left, style: Style::Weights },
+    Column { title: "activ.", align: Align::Left, style: Style::Activations },
+];
+
+const NOTE: &str = "s5 F9: signed, 5 bits (BW), steps of 2^-9 (F); u: unsigned; acc: bits of the \
+                    largest sum, proved";
+
+pub(super) fn section(result: &RunResult) -> Section {
+    let mut rows: Vec<Vec<Cell>> = result.layers.iter().map(layer).collect();
+    rows.extend(result.others.iter().map(|other| {
+        let empty = Cell::empty;
+        vec![
+            Cell::Name(other.name.clone()),
+            Cell::text(&other.op),
+            empty(),
+            empty(),
+            empty(),
+            empty(),
+            Cell::text(format_text(&other.activation)),
+            empty(),
+            empty(),
+            Cell::Bits(other.activation.bits),
+        ]
+    }));
+    let mut notes = vec![Sentence::from(NOTE)];
+    if result.layers.iter().any(|layer| !layer.coarser.is_empty()) {
+        notes.push("*: each output channel has its own F, at most this one".into());
+    }
+    let table = Table { columns: COLUMNS.to_vec(), rows };
+    Section { title: "Layers".to_owned(), table: Some(table), notes, ..Section::default() }
+}
+
+fn layer(layer: &LayerResult) -> Vec<Cell> {
+    let [h, w, c] = layer.output_shape;
+    let shape = if h == 1 && w == 1 { c.to_string() } else { format!("{h}x{w}x{c}") };
+    let acc = layer.accumulator_bits;
+    vec![
+        Cell::Name(layer.name.clone()),
+        Cell::text(&layer.op),
+        Cell::text(shape),
+        Cell::number(rounded(layer.macs)),
+        Cell::text(format!("{}{}", format_text(&layer.weights), own_points(layer))),
+        Cell::text(format_text(&layer.bias)),
+        Cell::text(format_text(&layer.activation)),
+        if acc == 0 { Cell::text("-") } else { Cell::number(acc.to_string()) },
+        Cell::Bits(layer.weights.bits),
+        Cell::Bits(layer.activation.bits),
+    ]
+}
+
+/// `s5 F9`: sign, width, fractional offset.
+fn format_text(format: &FormatResult) -> String {
+    match format.frac {
+        None if format.bits == 32 => "float".to_owned(),
+        None => format!("s{}", format.bits),
+        Some(frac) => {
+            let sign = if format.signed { 's' } else { 'u' };
+            format!("{sign}{} F{frac}", format.bits)
+        }
+    }
+}
+
+/// Marks weights whose output channels have binary points of their own.
+fn own_points(layer: &LayerResult) -> &'static str {
+    if layer.coarser.is_empty() { "" } else { "*" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_short() {
+        let of = |bits, frac, signed| {
+            format_text(&FormatResult { bits, frac, signed, full: false, count: 1 })
+        };
+        assert_eq!(of(5, Some(9), true), "s5 F9");
+        assert_eq!(of(6, Some(-3), false), "u6 F-3");
+        assert_eq!(of(32, None, true), "float");
+    }
+}

@@ -1,0 +1,212 @@
+//! What a person reads at the end of a run: sections, each derived in a file here and nowhere else.
+
+mod accuracy;
+mod costs;
+mod layers;
+mod verdict;
+
+use super::{
+    numbers::{grouped, rounded},
+    report::{Section, Sentence},
+    text::text,
+};
+use crate::result::RunResult;
+
+/// The whole result as a report: the network, layers, costs, accuracy, verdict.
+///
+/// ```
+/// use fixedwise::{RunResult, sections};
+///
+/// let mut result = RunResult::default();
+/// result.model.name = "fashion_small".to_owned();
+/// let titles: Vec<String> = sections(&result).into_iter().map(|section| section.title).collect();
+/// assert_eq!(titles, ["fashion_small", "Layers", "Costs", "Accuracy", ""]);
+/// ```
+pub fn sections(result: &RunResult) -> Vec<Section> {
+    vec![
+        head(result),
+        layers::section(result),
+        costs::section(result),
+        accuracy::section(result),
+        verdict::section(result),
+    ]
+}
+
+/// The whole result as text of at most 100 columns: layers, costs, accuracy, verdict; with ANSI
+/// colors where `color` says so.
+///
+/// ```
+/// use fixedwise::{RunResult, summary};
+///
+/// let text = summary(&RunResult::default(), false);
+/// assert!(text.contains("memory"));
+/// ```
+pub fn summary(result: &RunResult, color: bool) -> String {
+    text(&sections(result), color)
+}
+
+fn head(result: &RunResult) -> Section {
+    let model = &result.model;
+    let about = format!(
+        "{} parameters, {} MACs an image; strategy {}, {} semantics{}",
+        grouped(model.parameters),
+        rounded(model.macs),
+        result.strategy,
+        result.semantics,
+        if result.quantizer == "square-root" { ", square roots" } else { "" },
+    );
+    Section { title: model.name.clone(), about: Some(Sentence::from(about)), ..Section::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::{
+        BudgetResult, BudgetStep, FormatResult, HolderResult, LayerResult, MaxLossResult, SetResult,
+    };
+    use fixedwise_search::strategies::pareto::FrontPlan;
+
+    fn result() -> RunResult {
+        let format = |bits, frac, signed, count| FormatResult {
+            bits,
+            frac: Some(frac),
+            signed,
+            full: false,
+            count,
+        };
+        let set = SetResult {
+            n: 5000,
+            float: 0.9124,
+            fixed: 0.9046,
+            float_correct: 4562,
+            fixed_correct: 4523,
+            relative_loss: 0.008_549,
+            lost: 61,
+            gained: 22,
+            interval95: [0.004_71, 0.012_4],
+            ..SetResult::default()
+        };
+        let mut result = RunResult {
+            strategy: "joint".to_owned(),
+            bound_met: true,
+            max_loss: Some(MaxLossResult { value: 0.01, kind: "relative".to_owned() }),
+            flash_bytes: 12_345,
+            peak_ram_bytes: 34_567,
+            evaluations: 1234,
+            images_evaluated: 3_456_789,
+            seconds: 43.21,
+            layers: vec![LayerResult {
+                name: "block1/branch2/convolution_17".to_owned(),
+                op: "Conv".to_owned(),
+                output_shape: [112, 112, 128],
+                macs: 123_456_789,
+                accumulator_bits: 27,
+                weights: format(12, 10, true, 9216),
+                coarser: vec![],
+                bias: FormatResult {
+                    bits: 32,
+                    frac: Some(13),
+                    signed: true,
+                    full: false,
+                    count: 32,
+                },
+                activation: format(12, -3, false, 21_632),
+            }],
+            ..RunResult::default()
+        };
+        result.model.name = "fashion_small".to_owned();
+        result.images.calibration = 2000;
+        result.accuracy.search = Some(set);
+        result.accuracy.test = Some(SetResult { relative_loss: 0.011, ..set });
+        result.memory_bits.weights = 7_654_321;
+        result.memory_bits.biases = 654_321;
+        result.memory_bits.activations = 87_654_321;
+        result.memory_bits.total = 95_962_963;
+        result.memory_bits.uniform8_total = 195_962_963;
+        result.memory_bits.reduction = 0.51;
+        result
+    }
+
+    #[test]
+    fn the_summary_fits_a_terminal() {
+        let text = summary(&result(), false);
+        let target = Some("a-board-with-a-long-name".to_owned());
+        let named = RunResult { target, io_bytes: Some(150_528), ..result() };
+        for line in text.lines().chain(summary(&named, false).lines()) {
+            assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
+        }
+        assert!(!text.contains('\x1b'));
+        assert!(summary(&result(), true).contains('\x1b'));
+    }
+
+    #[test]
+    fn the_verdict_is_honest_about_the_test_images() {
+        let text = summary(&result(), false);
+        assert!(text.contains("✓ The search images keep to the bound, 1 % of the float accuracy."));
+        assert!(text.contains("! The test images, which decided nothing, do not keep to it"));
+        let mut within = result();
+        within.accuracy.test = within.accuracy.search;
+        assert!(summary(&within, false).contains("keep to it too"));
+        let missed = RunResult { bound_met: false, ..result() };
+        assert!(summary(&missed, false).contains("✗ The bound, 1 % of the float accuracy, is out"));
+    }
+
+    #[test]
+    fn a_budget_that_is_not_met_says_what_would_have_to_give() {
+        let mut result = RunResult { target: Some("cortex-m0".to_owned()), ..result() };
+        let holder = |name: &str, bytes| HolderResult { name: name.to_owned(), bytes };
+        let met = BudgetResult {
+            memory: "flash".to_owned(),
+            limit_bytes: 65_536,
+            bytes: 12_345,
+            is_met: true,
+            least_bytes: None,
+            holders: Vec::new(),
+            steps: Vec::new(),
+        };
+        let short = BudgetResult {
+            memory: "ram".to_owned(),
+            limit_bytes: 20_480,
+            bytes: 34_567,
+            is_met: false,
+            least_bytes: Some(30_000),
+            holders: vec![holder("conv2d_1", 21_632), holder("conv2d_2 (working memory)", 288)],
+            steps: vec![BudgetStep {
+                name: "conv2d_1".to_owned(),
+                kind: "activations".to_owned(),
+                bits: 12,
+                next_bits: 8,
+                saved_bytes: 10_816,
+                was_tried: true,
+                loss: Some(0.0183),
+            }],
+        };
+        result.budgets = vec![met, short];
+        assert!(!result.fits());
+        let text = summary(&result, false);
+        for expected in [
+            "✓ Flash takes 12,345 of 65,536 bytes. Code comes on top.\n",
+            "✗ RAM takes 34,567 bytes, 14,087 more than the 20,480 there are.\n",
+            "    No widths that cortex-m0 stores take less than 30,000: the network is too large.\n",
+            "    at the peak: conv2d_1, 21,632 bytes\n",
+            "    conv2d_1: activations of 8 bits would save 10,816 bytes; its loss was 1.83 %\n",
+            "    The loss so far is 0.85 %: a larger --max-loss lets more formats through.\n",
+        ] {
+            assert!(text.contains(expected), "{expected}{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+
+        // A plan that was measured and fits says more.
+        let plan = |ram_bytes, loss| FrontPlan {
+            flash_bytes: Some(9_000),
+            ram_bytes: Some(ram_bytes),
+            loss: Some(loss),
+            held_loss: loss + 0.0052,
+            ..FrontPlan::default()
+        };
+        result.front = vec![plan(20_481, 0.01), plan(20_480, 0.05), plan(20_000, 0.03)];
+        let text = summary(&result, false);
+        let expected = "! A plan that fits loses 3.00 %; --max-loss 3.6% would allow it.\n";
+        assert!(text.contains(expected) && !text.contains("a larger --max-loss"), "{text}");
+    }
+}

@@ -1,0 +1,197 @@
+//! Whether the plan keeps to what was asked for, and what would help where it does not.
+
+use super::super::{
+    numbers::{grouped, percent},
+    report::{Mark, Section, Sentence, Statement},
+};
+use crate::result::{BudgetResult, Ended, MaxLossResult, RunResult, SetResult};
+use fixedwise_fixed::convert::u64_to_f64;
+use fixedwise_search::strategies::pareto::{Explanation, FrontPlan, Limits};
+
+pub(super) fn section(result: &RunResult) -> Section {
+    let mut statements = Vec::new();
+    if let Some(max_loss) = &result.max_loss {
+        statements.extend(bound(max_loss, result));
+    }
+    statements.extend(result.budgets.iter().map(|each| budget(each, result)));
+    if let Some(plan) = fitting(result) {
+        let (loss, held) = (percent(plan.loss.unwrap_or_default()), plan.held_loss);
+        let limit = (held * 1000.0).floor() / 10.0 + 0.1;
+        let text = format!("A plan that fits loses {loss}; --max-loss {limit:.1}% would allow it.");
+        statements.push(say(Mark::Attention, text));
+    }
+    match result.ended {
+        Ended::Completed => {}
+        Ended::TimeBudget => {
+            statements.push(say(Mark::Attention, "The time budget ended the search early."));
+        }
+        Ended::Interrupted => statements.push(say(Mark::Attention, "The search was interrupted.")),
+    }
+    if let Some(explanation) = &result.explanation {
+        statements.extend(explained(explanation, result));
+    }
+    let done = format!(
+        "{} plans measured, {} images run, {:.1} s",
+        grouped(result.evaluations),
+        grouped(result.images_evaluated),
+        result.seconds
+    );
+    Section { statements, notes: vec![done.into()], ..Section::default() }
+}
+
+fn say(mark: Mark, text: impl Into<String>) -> Statement {
+    Statement { mark: Some(mark), text: Sentence::from(text.into()), details: Vec::new() }
+}
+
+fn remark(text: &str, details: Vec<Sentence>) -> Statement {
+    Statement { mark: None, text: text.into(), details }
+}
+
+/// What the bound has come to, on the images that decided and on those that did not.
+fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
+    let bound = match max_loss.kind.as_str() {
+        "sqnr-db" => format!("{} dB between signal and noise", max_loss.value),
+        "metric" => format!("{} % of what the command says", max_loss.value * 100.0),
+        "points" => format!("{} percentage points", max_loss.value * 100.0),
+        _ => format!("{} % of the float accuracy", max_loss.value * 100.0),
+    };
+    // Binary fractions of percents have long tails.
+    let bound = tidy(&bound);
+    let loss = |set: &SetResult| match max_loss.kind.as_str() {
+        "points" => set.float - set.fixed,
+        // More is better.
+        "sqnr-db" => 2.0 * max_loss.value - set.sqnr_db.unwrap_or(f64::INFINITY),
+        "metric" => set.metric.map_or(0.0, |[float, fixed]| (float - fixed) / float.abs()),
+        _ => set.relative_loss,
+    };
+    let mut statements = vec![if result.bound_met {
+        say(Mark::Good, format!("The search images keep to the bound, {bound}."))
+    } else {
+        say(Mark::Bad, format!("The bound, {bound}, is out of reach; this is the best so far."))
+    }];
+    match &result.accuracy.test {
+        None => statements.push(say(
+            Mark::Attention,
+            "No image was kept to test on: what other images lose is not known.",
+        )),
+        Some(test) if result.bound_met => {
+            let (mark, words) = if loss(test) <= max_loss.value {
+                (Mark::Good, "keep to it too")
+            } else {
+                (Mark::Attention, "do not keep to it: tighten --max-loss or give more images")
+            };
+            statements.push(say(mark, format!("The test images, which decided nothing, {words}.")));
+        }
+        Some(_) => {}
+    }
+    statements
+}
+
+/// What the loss comes from, and what would help.
+fn explained(explanation: &Explanation, result: &RunResult) -> Vec<Statement> {
+    /// Sources that are named.
+    const NAMED: usize = 3;
+    let mut sources: Vec<(f64, &str, &str)> = Vec::new();
+    for share in &explanation.shares {
+        let parts = [
+            (share.weights, "weights"),
+            (share.bias, "bias"),
+            (share.clipping, "clipping"),
+            (share.rounding, "rounding of the result"),
+            (share.alignment, "alignment"),
+        ];
+        sources.extend(parts.map(|(fall, what)| (fall, share.name.as_str(), what)));
+    }
+    sources.retain(|source| source.0 > 0.0);
+    sources.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let part = |fall: f64| format!("{:.0} %", 100.0 * fall / explanation.divergence.max(1e-12));
+    let mut statements = Vec::new();
+    if !sources.is_empty() {
+        let named = sources.iter().take(NAMED).map(|(fall, name, what)| {
+            Sentence::name(name).and(format!(": {what}, {}", part(*fall)))
+        });
+        let text = "What the plan changes goes, by so much, without:";
+        statements.push(remark(text, named.collect()));
+    }
+    if let Some(remedy) = &explanation.remedy {
+        let [from, to] = remedy.bits;
+        let more = 100.0 * u64_to_f64(remedy.memory_bits)
+            / u64_to_f64(result.memory_bits.uniform8_total.max(1));
+        let (kind, less) = (remedy.kind.name(), part(remedy.divergence));
+        let detail = Sentence::name(&remedy.name)
+            .and(format!(": {kind}, {from} to {to} bits, {less} less for {more:.1} % of memory"));
+        statements.push(remark("One wider tensor would help most:", vec![detail]));
+    }
+    statements
+}
+
+/// Where the plan exceeds a budget: of those that were measured and do not, the one with the least loss.
+fn fitting(result: &RunResult) -> Option<&FrontPlan> {
+    let is_of_accuracy =
+        |bound: &MaxLossResult| ["relative", "points"].contains(&bound.kind.as_str());
+    if result.fits() || !result.max_loss.as_ref().is_some_and(is_of_accuracy) {
+        return None;
+    }
+    let limit = |memory: &str| {
+        let budget = result.budgets.iter().find(|budget| budget.memory == memory);
+        budget.map(|budget| budget.limit_bytes)
+    };
+    let limits = Limits { flash_bytes: limit("flash"), ram_bytes: limit("ram") };
+    let fits = |plan: &&FrontPlan| plan.loss.is_some() && plan.fits(limits);
+    result.front.iter().filter(fits).min_by(|a, b| a.held_loss.total_cmp(&b.held_loss))
+}
+
+/// What a budget of memory has come to, and what would have to give.
+fn budget(budget: &BudgetResult, result: &RunResult) -> Statement {
+    let name = if budget.memory == "ram" { "RAM" } else { "Flash" };
+    let target = result.target.as_deref().unwrap_or_default();
+    let (bytes, limit) = (grouped(budget.bytes), grouped(budget.limit_bytes));
+    if budget.is_met {
+        let more = if budget.memory == "ram" { "" } else { " Code comes on top." };
+        return say(Mark::Good, format!("{name} takes {bytes} of {limit} bytes.{more}"));
+    }
+    let short = grouped(budget.bytes - budget.limit_bytes);
+    let text = format!("{name} takes {bytes} bytes, {short} more than the {limit} there are.");
+    let mut details = Vec::new();
+    if let Some(least) = budget.least_bytes
+        && least > budget.limit_bytes
+    {
+        let least = grouped(least);
+        details.push(Sentence::from(format!(
+            "No widths that {target} stores take less than {least}: the network is too large."
+        )));
+    }
+    let place = if budget.memory == "ram" { "at the peak" } else { "most" };
+    details.extend(budget.holders.iter().map(|holder| {
+        let bytes = format!(", {} bytes", grouped(holder.bytes));
+        Sentence::from(format!("{place}: ")).and_name(&holder.name).and(bytes)
+    }));
+    details.extend(budget.steps.iter().map(|step| {
+        let loss = match step.loss {
+            Some(loss) => format!("its loss was {}", percent(loss)),
+            None if step.was_tried => "tried, it lost more than was left".to_owned(),
+            None => "not tried".to_owned(),
+        };
+        let (kind, bits, saved) = (&step.kind, step.next_bits, grouped(step.saved_bytes));
+        let unit = if bits == 1 { "bit" } else { "bits" };
+        Sentence::name(&step.name)
+            .and(format!(": {kind} of {bits} {unit} would save {saved} bytes; {loss}"))
+    }));
+    let relative = result.accuracy.search.map(|set| set.relative_loss);
+    let is_open = result.bound_met && !budget.steps.is_empty() && fitting(result).is_none();
+    if let (true, Some(loss)) = (is_open, relative) {
+        let loss = percent(loss);
+        details.push(Sentence::from(format!(
+            "The loss so far is {loss}: a larger --max-loss lets more formats through."
+        )));
+    }
+    Statement { details, ..say(Mark::Bad, text) }
+}
+
+/// The number that begins `text`, to six digits.
+fn tidy(text: &str) -> String {
+    let (number, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let Ok(number) = number.parse::<f64>() else { return text.to_owned() };
+    let rounded = format!("{number:.6}");
+    format!("{} {rest}", rounded.trim_end_matches('0').trim_end_matches('.'))
+}
