@@ -7,6 +7,7 @@ mod codegen;
 mod embedded;
 mod paper;
 mod python;
+mod rooms;
 mod source;
 mod tidy;
 
@@ -20,7 +21,8 @@ cargo xtask <command>
 
   test [--quick]     everything a change must pass; --quick leaves out slow tests, Python, doctests
                      and docs
-  tidy               dependency arrows, files, clock and unsafe in their places, no machine's paths
+  tidy [--rooms]     dependency arrows, files, clock and unsafe in their places, no circles between
+                     folders, no machine's paths; --rooms counts the files and folders of each crate
   codegen [--check]  writes the operator table of README.md, or fails where it is out of date
   python             prepares target/python from suite/requirements.txt, prints its interpreter
   bench [ARGS]       runs bench/run.sh
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["test" | "ci"] => check::run(&root, check::Extent::All),
         ["test" | "ci", "--quick"] => check::run(&root, check::Extent::Quick),
         ["tidy"] => all_tidy(&root),
+        ["tidy", "--rooms"] => tidy::print_rooms(&root),
         ["codegen"] => codegen::write(&root),
         ["codegen", "--check"] => codegen::check(&root),
         ["python"] => python_only(&root),

@@ -1,6 +1,6 @@
 //! Rules of CONVENTIONS.md that no compiler checks; each is a test too.
 
-use crate::source;
+use crate::{rooms::Arrows, source};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -13,11 +13,13 @@ type Found = Result<Vec<String>, String>;
 type Rule = fn(&Path) -> Found;
 
 /// Every rule with its name.
-pub(crate) const RULES: [(&str, Rule); 5] = [
+pub(crate) const RULES: [(&str, Rule); 7] = [
     ("a crate uses only what stands left of it", dependency_arrows),
     ("files, clock and environment are touched in the facade and the command only", pure_crates),
     ("unsafe code lies in kernels only", unsafe_in_kernels),
     ("every operator is declared, states its source and is tested", operators),
+    ("no files of different folders use one another in a circle", circles),
+    ("a kernel's name says operation, type and variant", kernel_names),
     ("no path of a machine is written down", machine_paths),
 ];
 
@@ -36,6 +38,10 @@ const ARROWS: [(&str, &[&str]); 8] = [
 
 /// Crates of plain values and slices.
 const PURE: [&str; 5] = ["fixed", "codec", "kernels", "graph", "search"];
+
+/// Crates that still have circles among files of different folders, and how many files are in them: to
+/// become fewer, never more.
+const KNOWN_CIRCLES: [(&str, usize); 1] = [("graph", 31)];
 
 /// Folder names of all crates.
 fn crates(root: &Path) -> Result<Vec<String>, String> {
@@ -202,6 +208,83 @@ fn implementers(code: &str) -> impl Iterator<Item = &str> {
     after.filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next())
 }
 
+fn circles(root: &Path) -> Found {
+    let mut found = Vec::new();
+    for name in crates(root)? {
+        let arrows = Arrows::read(&root.join("crates").join(&name).join("src"))?;
+        let known = KNOWN_CIRCLES.iter().find(|(known, _)| *known == name).map_or(0, |k| k.1);
+        let circles = arrows.circles();
+        if circles.iter().map(|circle| circle.files).sum::<usize>() > known {
+            found.extend(circles.iter().map(|circle| format!("crates/{name}: {}", circle.text)));
+        }
+    }
+    Ok(found)
+}
+
+/// Prints how many files, folders and arrows each crate has.
+pub(crate) fn print_rooms(root: &Path) -> Result<(), String> {
+    println!("crate        files  arrows  folders  arrows between folders  circles");
+    for name in crates(root)? {
+        let arrows = Arrows::read(&root.join("crates").join(&name).join("src"))?;
+        let (counts, circles) = (arrows.counts(), arrows.circles().len());
+        println!(
+            "{name:12} {:5}  {:6}  {:7}  {:22}  {circles:7}",
+            counts.files, counts.arrows, counts.rooms, counts.room_arrows
+        );
+    }
+    Ok(())
+}
+
+/// Types in the names of kernels.
+const KERNEL_TYPES: [&str; 6] = ["u8", "i8", "i16", "i32", "i64", "f32"];
+
+fn kernel_names(root: &Path) -> Found {
+    let folder = root.join("crates/kernels/src");
+    let mut found = Vec::new();
+    for path in source::files(&folder)? {
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        for name in kernels(&source::Code::new(&text).product) {
+            if !is_kernel_name(&name) {
+                found.push(format!(
+                    "{}: the kernel `{name}` is not named by operation, type and at most one variant",
+                    relative(root, &path)
+                ));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The kernels that a file defines: for instruction sets, by macros, and in the list of plain ones.
+fn kernels(code: &str) -> Vec<String> {
+    let name = |text: &str| -> Option<String> {
+        let text = text.trim_start();
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        (end > 0).then(|| text[..end].to_owned())
+    };
+    let mut names = Vec::new();
+    for (at, attribute) in code.match_indices("#[target_feature") {
+        let item = &code[at + attribute.len()..];
+        names.extend(item.split_once("fn ").and_then(|(_, rest)| name(rest)));
+    }
+    for (at, opening) in code.match_indices("tile_kernel! {") {
+        names.extend(name(&code[at + opening.len()..]));
+    }
+    if let Some((_, list)) = code.split_once("$arguments\n") {
+        let list = list.split_once("\n        }").map_or(list, |(list, _)| list);
+        names.extend(list.split(';').filter_map(name));
+    }
+    names
+}
+
+/// Whether a name is an operation, a type and at most one word of a variant.
+fn is_kernel_name(name: &str) -> bool {
+    let words: Vec<&str> = name.split('_').collect();
+    let types: Vec<usize> =
+        (0..words.len()).filter(|&i| KERNEL_TYPES.contains(&words[i])).collect();
+    matches!(types[..], [at] if at > 0 && words.len() <= at + 2)
+}
+
 fn machine_paths(root: &Path) -> Found {
     const TEXT: [&str; 13] =
         ["c", "csv", "h", "json", "lock", "md", "onnx", "py", "rs", "sh", "toml", "txt", "yml"];
@@ -271,6 +354,31 @@ mod tests {
     #[test]
     fn no_file_names_a_path_of_a_machine() {
         holds(machine_paths);
+    }
+
+    #[test]
+    fn no_files_of_different_folders_are_a_circle() {
+        holds(circles);
+    }
+
+    #[test]
+    fn kernels_are_named_by_operation_type_and_variant() {
+        holds(kernel_names);
+    }
+
+    #[test]
+    fn a_wrong_name_of_a_kernel_is_found() {
+        let code = "#[target_feature(enable = \"\")]\nfn finish_i32(x: u8) {}\n\
+                    #[target_feature(enable = \"\")]\n    pub(crate) fn finish(x: u8) {}\n\
+                    tile_kernel! {\n    tile_i16_wide, block, }\n\
+                    $arguments\n    widen_u8(x: &[u8]) = a::b;\n    offset(x: u8) = c;\n        }";
+        let names = kernels(code);
+        assert_eq!(names, ["finish_i32", "finish", "tile_i16_wide", "widen_u8", "offset"]);
+        let wrong: Vec<&String> = names.iter().filter(|name| !is_kernel_name(name)).collect();
+        assert_eq!(wrong, ["finish", "offset"]);
+        for name in ["u8", "wide_sums_f32_a_b", "conv_i8_u8", "i8_conv"] {
+            assert!(!is_kernel_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -7,9 +7,11 @@ mod progress;
 mod repeat;
 mod search_arguments;
 mod terminal;
+mod verdict;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use verdict::Verdict;
 
 /// Turns a trained CNN into an integer-only fixed-point network with the fewest bits that keep its
 /// accuracy.
@@ -29,15 +31,6 @@ enum Command {
     Sweep(commands::sweep::Arguments),
     Generalize(commands::generalize::Arguments),
     Plot(commands::plot::Arguments),
-}
-
-/// What a run that did not fail says to its caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// Exit code 0.
-    Done,
-    /// Exit code 2: the bound is out of reach, the best so far is written.
-    OutOfReach,
 }
 
 fn main() -> ExitCode {

@@ -1,10 +1,10 @@
 //! `fixedwise evaluate`.
 
 use crate::{
-    Verdict,
     arguments::{self, DataArguments, ModelArguments, SemanticsName},
     progress::Display,
     terminal,
+    verdict::Verdict,
 };
 use anyhow::Result;
 use clap::Args;

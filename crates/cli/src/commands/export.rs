@@ -1,9 +1,9 @@
 //! `fixedwise export`.
 
 use crate::{
-    Verdict,
     arguments::{self, ModelArguments},
     terminal,
+    verdict::Verdict,
 };
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};

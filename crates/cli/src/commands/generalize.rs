@@ -1,7 +1,7 @@
 //! `fixedwise generalize`.
 
 use super::quantize;
-use crate::{Verdict, progress::Display, terminal};
+use crate::{progress::Display, terminal, verdict::Verdict};
 use anyhow::Result;
 use clap::Args;
 use fixedwise::GeneralizeOptions;

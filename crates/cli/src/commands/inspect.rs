@@ -1,10 +1,10 @@
 //! `fixedwise inspect`.
 
 use crate::{
-    Verdict,
     arguments::{self, DataArguments, ModelArguments},
     progress::Display,
     terminal,
+    verdict::Verdict,
 };
 use anyhow::Result;
 use clap::Args;

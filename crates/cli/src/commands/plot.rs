@@ -1,10 +1,10 @@
 //! `fixedwise plot`.
 
 use crate::{
-    Verdict,
     arguments::{self, DataArguments},
     progress::Display,
     terminal,
+    verdict::Verdict,
 };
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};

@@ -1,12 +1,12 @@
 //! `fixedwise quantize`.
 
 use crate::{
-    Verdict,
     arguments::{self, DataArguments, ModelArguments, QuantizerName, SemanticsName},
     commands::export::{self, EmitName},
     progress::Display,
     search_arguments::SearchArguments,
     terminal,
+    verdict::Verdict,
 };
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};

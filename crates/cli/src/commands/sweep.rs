@@ -2,10 +2,10 @@
 
 use super::quantize::stop_on_interrupt;
 use crate::{
-    Verdict,
     arguments::{self, DataArguments, DirectionName, ModelArguments, QuantizerName, SemanticsName},
     progress::Display,
     terminal,
+    verdict::Verdict,
 };
 use anyhow::Result;
 use clap::{Args, ValueEnum};
