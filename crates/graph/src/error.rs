@@ -7,6 +7,9 @@ use thiserror::Error;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are named as in the text")]
 pub enum GraphError {
+    /// Not one input and one output.
+    #[error("the network has {inputs} inputs and {outputs} outputs; one of each is supported")]
+    Interface { inputs: usize, outputs: usize },
     /// Extents an operator cannot work with.
     #[error("node `{node}` ({op}): input {shapes}: {problem}")]
     Shape { node: String, op: &'static str, shapes: String, problem: String },

@@ -51,26 +51,58 @@ impl Node {
     }
 }
 
-/// A network with one input and one output.
+/// A network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     /// The model's name.
     pub name: String,
-    /// Nodes in topological order; the first is the only [`Input`](crate::ops::Input).
+    /// Nodes in topological order.
     pub nodes: Vec<Node>,
-    /// The node whose value is the result.
-    pub output: NodeId,
+    /// Those that are an [`Input`](crate::ops::Input).
+    pub(crate) inputs: Vec<NodeId>,
+    /// Those whose values are results.
+    pub(crate) outputs: Vec<NodeId>,
 }
 
 impl Graph {
+    /// A network of those nodes, the first its only input, with the value of one as its result.
+    pub fn new(name: impl Into<String>, nodes: Vec<Node>, output: NodeId) -> Self {
+        Self { name: name.into(), nodes, inputs: vec![0], outputs: vec![output] }
+    }
+
+    /// The node that is the image.
+    pub fn input(&self) -> NodeId {
+        self.inputs[0]
+    }
+
+    /// The node whose value is the result.
+    pub fn output(&self) -> NodeId {
+        self.outputs[0]
+    }
+
+    /// Takes the value of another node as the result.
+    pub fn set_output(&mut self, output: NodeId) {
+        self.outputs = vec![output];
+    }
+
+    /// Whether a node is an image that goes in.
+    pub fn is_input(&self, id: NodeId) -> bool {
+        self.inputs.contains(&id)
+    }
+
+    /// Whether a node's value is a result.
+    pub fn is_output(&self, id: NodeId) -> bool {
+        self.outputs.contains(&id)
+    }
+
     /// Extents of the input image.
     pub fn input_shape(&self) -> Shape {
-        self.nodes[0].shape
+        self.nodes[self.input()].shape
     }
 
     /// Extents of the result.
     pub fn output_shape(&self) -> Shape {
-        self.nodes[self.output].shape
+        self.nodes[self.output()].shape
     }
 
     /// The nodes that hold weights and multiply, in graph order.
@@ -169,11 +201,16 @@ impl Graph {
         }
     }
 
+    fn interface_error(&self) -> GraphError {
+        GraphError::Interface { inputs: self.inputs.len(), outputs: self.outputs.len() }
+    }
+
     /// Recomputes every shape and checks that the graph is well formed.
     ///
     /// # Errors
     /// [`GraphError`] for the first node whose inputs come later, are of the wrong number, or have
-    /// extents its operator refuses; also for a name that stands twice.
+    /// extents its operator refuses; also for a name that stands twice, and for more than one input or
+    /// output.
     pub fn infer(&mut self) -> Result<(), GraphError> {
         let mut names = std::collections::BTreeSet::new();
         for id in 0..self.nodes.len() {
@@ -181,7 +218,9 @@ impl Graph {
             if !names.insert(node.name.clone()) {
                 return Err(GraphError::DuplicateName { node: node.name.clone() });
             }
-            if node.inputs.iter().any(|&input| input >= id) || node.op.is_input() != (id == 0) {
+            if node.inputs.iter().any(|&input| input >= id)
+                || node.op.is_input() != self.is_input(id)
+            {
                 return Err(GraphError::Order { node: node.name.clone() });
             }
             let shapes = self.input_shapes(id);
@@ -193,7 +232,9 @@ impl Graph {
             })?;
             self.nodes[id].shape = shape;
         }
-        if self.output >= self.nodes.len() {
+        let [_] = self.inputs[..] else { return Err(self.interface_error()) };
+        let [output] = self.outputs[..] else { return Err(self.interface_error()) };
+        if output >= self.nodes.len() {
             return Err(GraphError::Order { node: "output".to_owned() });
         }
         Ok(())

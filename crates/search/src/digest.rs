@@ -109,7 +109,7 @@ impl Digest {
 
     /// Of a whole plan: that of the output.
     pub fn of_plan(graph: &Graph, plan: &Plan) -> Self {
-        Self::of_nodes(graph, plan)[graph.output]
+        Self::of_nodes(graph, plan)[graph.output()]
     }
 
     /// The digest that [`fmt::Display`] printed.

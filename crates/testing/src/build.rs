@@ -123,7 +123,7 @@ impl Build {
     /// Where a name stands twice.
     pub fn finish(self) -> Graph {
         let output = self.nodes.len() - 1;
-        let mut graph = Graph { name: "test".to_owned(), nodes: self.nodes, output };
+        let mut graph = Graph::new("test", self.nodes, output);
         graph.infer().expect("the test's graph is valid");
         graph
     }

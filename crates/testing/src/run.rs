@@ -12,10 +12,10 @@ use fixedwise_kernels::Kernels;
 /// Where the image does not fit the graph.
 pub fn run_float(graph: &Graph, image: &[f32]) -> Vec<f32> {
     let program = Program::float(graph, Kernels::best());
-    let schedule = program.schedule(&[], &[graph.output]);
+    let schedule = program.schedule(&[], &[graph.output()]);
     let mut workspace = Workspace::new();
     program.run(&schedule, &mut workspace, image, &[]);
-    match program.value(&schedule, &workspace, graph.output) {
+    match program.value(&schedule, &workspace, graph.output()) {
         ValueRef::F32(x) => x.to_vec(),
         ValueRef::Integers(_) => panic!("a float program has float values"),
     }

@@ -139,5 +139,5 @@ pub(crate) fn peak_ram(
         Some(fixed) => Program::fixed(fixed, kernels),
         None => Program::float(graph, kernels),
     };
-    count_to_u64(program.schedule(&[], &[graph.output]).bytes())
+    count_to_u64(program.schedule(&[], &[graph.output()]).bytes())
 }

@@ -56,15 +56,12 @@ pub(super) mod testing {
             shape,
         };
         let gemm = || Gemm { weights: vec![1.0; 4], bias: vec![0.0; 2] };
-        Graph {
-            name: "test".to_owned(),
-            nodes: vec![
-                node("input", Input { shape }.into(), vec![]),
-                node("b", gemm().into(), vec![0]),
-                node("a / \"1\"", gemm().into(), vec![1]),
-                node("sum", Add.into(), vec![1, 2]),
-            ],
-            output: 3,
-        }
+        let nodes = vec![
+            node("input", Input { shape }.into(), vec![]),
+            node("b", gemm().into(), vec![0]),
+            node("a / \"1\"", gemm().into(), vec![1]),
+            node("sum", Add.into(), vec![1, 2]),
+        ];
+        Graph::new("test", nodes, 3)
     }
 }

@@ -64,7 +64,7 @@ impl Builder {
 
     /// The graph whose result is that value.
     pub(crate) fn finish(self, name: &str, result: &Value) -> Result<Graph, ImportError> {
-        let mut graph = Graph { name: name.to_owned(), nodes: self.nodes, output: result.node };
+        let mut graph = Graph::new(name, self.nodes, result.node);
         graph.infer()?;
         Ok(graph)
     }

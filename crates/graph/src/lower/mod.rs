@@ -77,7 +77,7 @@ pub(crate) fn lower_by(
             .and_then(|()| nodes())
             .map_err(|error| target.refusal(error)),
     };
-    Ok(FixedGraph { name: graph.name.clone(), nodes: nodes?, output: graph.output })
+    Ok(FixedGraph { name: graph.name.clone(), nodes: nodes?, output: graph.output() })
 }
 
 /// Refuses a plan whose formats or rounding a target has no form of; `formats` are those of the nodes'

@@ -3,7 +3,9 @@
 use crate::{graph::Graph, ops::Softmax};
 
 pub(super) fn run(graph: &mut Graph) {
-    while graph.nodes[graph.output].op.is::<Softmax>() {
-        graph.output = graph.nodes[graph.output].inputs[0];
+    for output in &mut graph.outputs {
+        while graph.nodes[*output].op.is::<Softmax>() {
+            *output = graph.nodes[*output].inputs[0];
+        }
     }
 }

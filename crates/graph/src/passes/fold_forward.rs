@@ -41,9 +41,10 @@ pub(super) fn run(graph: &Graph) -> Graph {
         let result = rewrite.node(node, inputs, graph);
         moved.push(result);
     }
-    let output = moved[graph.output].clone();
-    let output = rewrite.settle(output);
-    Graph { name: graph.name.clone(), nodes: rewrite.nodes, output }
+    let inputs = graph.inputs.iter().map(|&input| moved[input].node).collect();
+    let outputs =
+        graph.outputs.iter().map(|&output| rewrite.settle(moved[output].clone())).collect();
+    Graph { name: graph.name.clone(), nodes: rewrite.nodes, inputs, outputs }
 }
 
 struct Rewrite {

@@ -51,9 +51,7 @@ fn replace_uses(graph: &mut Graph, from: NodeId, to: NodeId) {
             }
         }
     }
-    if graph.output == from {
-        graph.output = to;
-    }
+    graph.outputs.iter_mut().filter(|output| **output == from).for_each(|output| *output = to);
 }
 
 /// The only node that takes the value of `id`, if it is not the result too.
@@ -62,5 +60,5 @@ fn only_consumer(graph: &Graph, id: NodeId) -> Option<NodeId> {
         node.inputs.iter().filter(|&&input| input == id).map(move |_| user)
     });
     let first = users.next()?;
-    (users.next().is_none() && graph.output != id).then_some(first)
+    (users.next().is_none() && !graph.is_output(id)).then_some(first)
 }

@@ -1,11 +1,10 @@
-//! Nodes whose value reaches no result are removed; the input stays.
+//! Nodes whose value reaches no result are removed; inputs stay.
 
 use crate::graph::Graph;
 
 pub(super) fn run(graph: &mut Graph) {
     let mut alive = vec![false; graph.nodes.len()];
-    alive[0] = true;
-    alive[graph.output] = true;
+    graph.inputs.iter().chain(&graph.outputs).for_each(|&id| alive[id] = true);
     for id in (0..graph.nodes.len()).rev() {
         if alive[id] {
             graph.nodes[id].inputs.iter().for_each(|&input| alive[input] = true);
@@ -22,5 +21,5 @@ pub(super) fn run(graph: &mut Graph) {
     for node in &mut graph.nodes {
         node.inputs.iter_mut().for_each(|input| *input = renamed[*input]);
     }
-    graph.output = renamed[graph.output];
+    graph.inputs.iter_mut().chain(&mut graph.outputs).for_each(|id| *id = renamed[*id]);
 }

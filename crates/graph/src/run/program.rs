@@ -84,7 +84,7 @@ impl Program {
             inputs: graph.nodes.iter().map(|node| node.inputs.clone()).collect(),
             shapes: graph.nodes.iter().map(|node| node.shape).collect(),
             kinds: vec![Kind::F32; graph.nodes.len()],
-            output: graph.output,
+            output: graph.output(),
         }
     }
 
@@ -185,7 +185,7 @@ impl Program {
             };
             match &self.steps[id] {
                 Step::Float(step) | Step::Rounded(step, ..) => {
-                    let inputs: Vec<&[f32]> = if id == 0 {
+                    let inputs: Vec<&[f32]> = if self.inputs[id].is_empty() {
                         assert_eq!(
                             image.len(),
                             self.image_len(),

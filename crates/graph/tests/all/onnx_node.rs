@@ -86,7 +86,7 @@ fn check(archive: &mut Archive, case: &str) -> Result<(), String> {
     let range = output.iter().fold(0.0_f32, |m, y| m.max(y.abs()));
     let n_images = input.len() / graph.input_shape().len();
     let mut graphs = vec![("as imported", graph.clone())];
-    if !graph.nodes[graph.output].op.is::<Softmax>() {
+    if !graph.nodes[graph.output()].op.is::<Softmax>() {
         for semantics in [Semantics::Integer, Semantics::Simulated] {
             graphs.push((
                 semantics.name(),

@@ -158,7 +158,7 @@ fn a_format_of_its_own_is_asked_for_counted_and_stored() {
     // The last layer multiplies the mean's bits.
     let [wide_cost, narrow_cost] =
         [&wide, &narrow].map(|plan| cost::multiplications(&graph, plan).unwrap().operand);
-    assert_eq!(wide_cost - narrow_cost, 3 * 8 * graph.node_macs(graph.output));
+    assert_eq!(wide_cost - narrow_cost, 3 * 8 * graph.node_macs(graph.output()));
 
     let target = Target::default();
     let policy = fixedwise_graph::AccumulatorPolicy::Prove32;

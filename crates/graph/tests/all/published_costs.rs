@@ -86,7 +86,7 @@ fn graph(names: &[String], layers: &Value) -> Graph {
         nodes.push(node(name, conv.into(), vec![0], Shape::new(h, w, channels)));
     }
     let output = nodes.len() - 1;
-    Graph { name: "published".to_owned(), nodes, output }
+    Graph::new("published", nodes, output)
 }
 
 /// The published bit widths; paired as the code that printed them pairs, or by name.

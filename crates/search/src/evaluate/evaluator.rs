@@ -127,7 +127,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn digest(&mut self, plan: &Plan) -> Digest {
-        self.digester.of_nodes(self.graph, plan)[self.graph.output]
+        self.digester.of_nodes(self.graph, plan)[self.graph.output()]
     }
 
     fn learn(&mut self, digest: Digest, score: Score) {

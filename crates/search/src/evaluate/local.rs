@@ -207,7 +207,7 @@ impl<'a> Local<'a> {
         question: Question,
         chunks: Range<usize>,
     ) -> Result<Part, SearchError> {
-        let output = self.graph.output;
+        let output = self.graph.output();
         let of = (program, digests.as_slice());
         let job = Job::from_cache(self.graph, of, &self.cache, chunks.clone(), |_| vec![output]);
         let used: Vec<Key> = job

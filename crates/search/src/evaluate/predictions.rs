@@ -51,15 +51,15 @@ impl Predictions {
             return Err(SearchError::NoImages { purpose: "measure the accuracy" });
         }
         let program = Program::float(float, kernels);
-        let is_softmax = float.nodes[float.output].op.is::<Softmax>();
+        let is_softmax = float.nodes[float.output()].op.is::<Softmax>();
         let runner = Runner::new(images, n, CHUNK, stop);
         let rows = runner.each_chunk(
-            &Job::whole(&program, float.output),
+            &Job::whole(&program, float.output()),
             None,
             runner.chunks(),
             |_| Vec::with_capacity(CHUNK),
             |rows, seen| {
-                let value = seen.value(float.output);
+                let value = seen.value(float.output());
                 let class = value.argmax();
                 let target = images.label(seen.idx).unwrap_or(class);
                 rows.push((target, class == target, margin(value), logits(value, is_softmax)));

@@ -32,15 +32,15 @@ pub fn telling_images(
     tuning: &Tuning,
 ) -> Result<Vec<usize>, SearchError> {
     let program = Program::float(graph, kernels);
-    let is_softmax = graph.nodes[graph.output].op.is::<Softmax>();
+    let is_softmax = graph.nodes[graph.output()].op.is::<Softmax>();
     let runner = Runner::new(images, images.len(), CHUNK, stop);
     let weights = runner.each_chunk(
-        &Job::whole(&program, graph.output),
+        &Job::whole(&program, graph.output()),
         None,
         runner.chunks(),
         |_| Vec::with_capacity(CHUNK),
         |weights, seen| {
-            weights.push(match seen.value(graph.output) {
+            weights.push(match seen.value(graph.output()) {
                 ValueRef::F32(values) => spread(values, is_softmax),
                 ValueRef::Integers(_) => 0.0,
             });

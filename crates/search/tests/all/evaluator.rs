@@ -93,10 +93,10 @@ fn direct(graph: &Graph, images: &Pixels, plan: &Plan) -> Score {
     };
     let mut image = vec![0.0; graph.input_shape().len()];
     let class = |program: &Program, image: &[f32]| {
-        let schedule = program.schedule(&[], &[graph.output]);
+        let schedule = program.schedule(&[], &[graph.output()]);
         let mut workspace = Workspace::new();
         program.run(&schedule, &mut workspace, image, &[]);
-        program.value(&schedule, &workspace, graph.output).argmax()
+        program.value(&schedule, &workspace, graph.output()).argmax()
     };
     let mut score = Score::default();
     for idx in 0..images.n {
@@ -304,7 +304,7 @@ fn statistics_are_those_of_the_values() {
     let images = images(&graph, 40);
     let statistics = calibrate(&graph, &images, Kernels::best(), &GO, &|_| ()).unwrap();
     let program = Program::float(&graph, Kernels::best());
-    let schedule = program.schedule(&[], &[graph.output]);
+    let schedule = program.schedule(&[], &[graph.output()]);
     let mut image = vec![0.0; graph.input_shape().len()];
     let mut extremes = vec![(f32::INFINITY, f32::NEG_INFINITY); graph.nodes.len()];
     let mut workspace = Workspace::new();

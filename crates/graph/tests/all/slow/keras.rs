@@ -44,14 +44,14 @@ fn enlarge(image: &[f32], size: usize) -> Vec<f32> {
 fn run(graph: &Graph, images: &[Vec<f32>]) -> Vec<(usize, Vec<f32>)> {
     let size = graph.input_shape().h;
     let program = Program::float(graph, Kernels::best());
-    let schedule = program.schedule(&[], &[graph.output]);
+    let schedule = program.schedule(&[], &[graph.output()]);
     let mut workspace = Workspace::new();
     images
         .iter()
         .map(|image| {
             let image = if size == 28 { image.clone() } else { enlarge(image, size) };
             program.run(&schedule, &mut workspace, &image, &[]);
-            let ValueRef::F32(y) = program.value(&schedule, &workspace, graph.output) else {
+            let ValueRef::F32(y) = program.value(&schedule, &workspace, graph.output()) else {
                 panic!("a float program has float values")
             };
             let best = (1..y.len()).fold(0, |best, i| if y[i] > y[best] { i } else { best });

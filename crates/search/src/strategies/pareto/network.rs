@@ -81,7 +81,8 @@ impl<'a> Network<'a> {
             takers.sort_unstable();
             takers.dedup();
         }
-        let output = Tensor::all(graph, options.head.semantics, Kind::Activations, &[graph.output]);
+        let output =
+            Tensor::all(graph, options.head.semantics, Kind::Activations, &[graph.output()]);
         let output = output
             .into_iter()
             .map(|tensor| match &options.target {

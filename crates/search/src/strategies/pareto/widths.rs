@@ -52,7 +52,7 @@ impl Items {
                 };
                 total += count;
                 // The result of all is what classes are read from: it is small, and stays wide.
-                if kind == Kind::Activations && tensor.node == graph.output {
+                if kind == Kind::Activations && tensor.node == graph.output() {
                     continue;
                 }
                 let tuning = &options.tuning;
