@@ -1,4 +1,4 @@
-//! What several commands take, and values with units.
+//! Arguments that several commands share, and values with units.
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -10,10 +10,10 @@ use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 /// The network.
 #[derive(Args, Debug)]
 pub(crate) struct ModelArguments {
-    /// The trained network: an ONNX file, or an .h5 or .keras file of Keras.
+    /// The trained network: an ONNX file, or an .h5 or .keras file from Keras.
     pub(crate) model: PathBuf,
-    /// What an .h5 file of weights alone is the weights of: the .json that Keras writes, or an ONNX
-    /// file whose nodes have the names of the layers.
+    /// The architecture for an .h5 file that contains only weights: the .json that Keras writes, or an
+    /// ONNX file whose nodes have the names of the layers.
     #[arg(long, value_name = "FILE")]
     pub(crate) architecture: Option<PathBuf>,
 }
@@ -22,17 +22,17 @@ pub(crate) struct ModelArguments {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArguments {
-    /// How pixels become the network's input, e.g.
-    /// `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96`, or a TOML file that says so.
+    /// Preprocessing of the pixels, e.g. `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96`, or a
+    /// TOML file with these keys.
     ///
-    /// Without it, a TOML file beside the model and of its name is taken; else 8-bit pixels are
+    /// Default: the TOML file beside the model with the same name; if there is none, 8-bit pixels are
     /// divided by 255.
     #[arg(long, value_name = "LIST")]
     pub(crate) preprocess: Option<String>,
-    /// Order of the axes of arrays with several channels; told from the model where it can be.
+    /// Axis order of arrays with several channels; default: detected from the model.
     #[arg(long, value_name = "ORDER")]
     pub(crate) layout: Option<LayoutName>,
-    /// Threads; by default as many as the machine has.
+    /// Number of threads; default: all of the machine.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 }
@@ -47,9 +47,10 @@ pub(crate) enum LayoutName {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum SemanticsName {
-    /// Integers alone: what is measured is what is deployed.
+    /// Integers only: the measured network is the deployed network.
     Integer,
-    /// The paper's: weights, biases and layer outputs rounded, everything else float.
+    /// The fake quantization of the paper: weights, biases and layer outputs are rounded, everything else
+    /// is float.
     Simulated,
 }
 
@@ -64,9 +65,9 @@ impl From<SemanticsName> for Semantics {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum QuantizerName {
-    /// The values: steps are equal.
+    /// Rounds the values: all steps are equal.
     Uniform,
-    /// Their square roots, squared back: steps grow with the value; in simulated semantics only.
+    /// Rounds the square roots: steps grow with the value; only with simulated semantics.
     SquareRoot,
 }
 
@@ -81,9 +82,9 @@ impl From<QuantizerName> for Quantizer {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum DirectionName {
-    /// From the input on.
+    /// From input to output.
     Forward,
-    /// From the output back.
+    /// From output to input.
     #[value(alias = "backward")]
     Reverse,
 }
@@ -119,7 +120,7 @@ pub(crate) fn preprocess(text: &str) -> Result<Preprocess> {
         return Ok(text.parse()?);
     }
     let file = std::fs::read_to_string(text)
-        .with_context(|| format!("cannot read the preprocessing `{text}`"))?;
+        .with_context(|| format!("cannot read the preprocessing file `{text}`"))?;
     Ok(Preprocess::from_toml(text, &file)?)
 }
 
@@ -132,7 +133,7 @@ pub(crate) fn source(text: Option<&str>) -> Result<Option<DataSource>> {
 pub(crate) fn decibels(text: &str) -> Result<f64, String> {
     let db = text.strip_suffix("dB").unwrap_or(text).trim().parse::<f64>().ok();
     let db = db.filter(|db| (1.0..=90.0).contains(db));
-    db.ok_or_else(|| "give decibels from 1 to 90, such as 30".to_owned())
+    db.ok_or_else(|| "expected decibels from 1 to 90, for example 30".to_owned())
 }
 
 /// `1%` of the float accuracy, or `0.5pt`: percentage points.
@@ -146,7 +147,9 @@ pub(crate) fn max_loss(text: &str) -> Result<MaxLoss, String> {
     } else {
         text.strip_suffix("pt").and_then(number).map(MaxLoss::Points)
     };
-    parsed.ok_or_else(|| "give percent of the float accuracy, 1%, or points, 0.5pt".to_owned())
+    parsed.ok_or_else(|| {
+        "expected percent of the float accuracy (1%) or percentage points (0.5pt)".to_owned()
+    })
 }
 
 /// `FROM..TO`, both included, or one number.
@@ -154,13 +157,13 @@ pub(crate) fn span<T: FromStr + Copy>(text: &str) -> Result<RangeInclusive<T>, S
     let (from, to) = text.split_once("..").unwrap_or((text, text));
     match (from.trim().parse(), to.trim().parse()) {
         (Ok(from), Ok(to)) => Ok(from..=to),
-        _ => Err("give FROM..TO, both included, or one number: 1..8".to_owned()),
+        _ => Err("expected FROM..TO (both included) or one number, for example 1..8".to_owned()),
     }
 }
 
 /// `90s`, `10m`, `1h30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let help = || "give hours, minutes and seconds: 90s, 10m, 1h30m".to_owned();
+    let help = || "expected hours, minutes and seconds, for example 90s, 10m, 1h30m".to_owned();
     let mut seconds = 0.0;
     let mut rest = text.trim();
     while !rest.is_empty() {
@@ -184,7 +187,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// Bytes: `768M`, `2G`, `500000`.
 pub(crate) fn bytes(text: &str) -> Result<usize, String> {
-    let help = || "give bytes, or a number with k, M or G: 768M".to_owned();
+    let help = || "expected bytes, or a number with k, M or G, for example 768M".to_owned();
     let text = text.trim();
     let (digits, shift) = match text.as_bytes().last() {
         Some(b'k' | b'K') => (&text[..text.len() - 1], 10),

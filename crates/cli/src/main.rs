@@ -13,8 +13,8 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use verdict::Verdict;
 
-/// Turns a trained CNN into an integer-only fixed-point network with the fewest bits that keep its
-/// accuracy.
+/// Converts a trained CNN into an integer-only fixed-point network with as few bits as possible, within an
+/// accuracy bound.
 #[derive(Parser)]
 #[command(name = "fixedwise", version, arg_required_else_help = true, max_term_width = 100)]
 struct Cli {
@@ -42,9 +42,9 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => {
             let is_failure = error.use_stderr();
-            // Nobody is left to tell when this fails.
+            // If this fails, there is no other place to report it.
             let _ = error.print();
-            // Not the parser's own 2, which says that a bound is out of reach.
+            // Not the parser's own 2, which here means that a bound is not met.
             return if is_failure { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };

@@ -1,4 +1,4 @@
-//! Progress on standard error: a line that moves on a terminal, a plain line now and then elsewhere.
+//! Progress on standard error: a progress bar on a terminal, occasional plain lines elsewhere.
 
 use crate::terminal;
 use fixedwise::{Candidate, Progress, Step};
@@ -98,22 +98,21 @@ fn line(step: &Step) -> Option<Line> {
             total: candidate.evaluations.1,
         },
         Step::Balancing { done, total, seconds_left } => {
-            let text = with_time_left("balancing channels", *seconds_left);
+            let text = with_time_left("equalizing channels", *seconds_left);
             Line { headline: "balancing".to_owned(), text, done: *done, total: *total }
         }
         Step::Probing { done, total, seconds_left } => {
-            let text =
-                with_time_left("measuring what each width of each tensor does", *seconds_left);
+            let text = with_time_left("measuring the sensitivity to each bit width", *seconds_left);
             Line { headline: "probing".to_owned(), text, done: *done, total: *total }
         }
         Step::Expecting { memory, multiplications } => simple(format!(
-            "expected: {:.0} % less memory, {:.0} % fewer multiplications than 8 bit; certifying",
+            "estimate: {:.0} % less memory, {:.0} % fewer multiplications than uniform 8 bit; checking",
             memory * 100.0,
             multiplications * 100.0
         )),
         Step::OutOfReach { memory, limit_bytes, least_bytes } => simple(format!(
-            "--max-{memory}: out of reach, {least_bytes} bytes at least and {limit_bytes} there are; \
-             searching the nearest"
+            "--max-{memory} cannot be met: the minimum is {least_bytes} bytes, the limit {limit_bytes}; \
+             searching for the nearest plan"
         )),
         Step::Testing { images } => simple(format!("measuring on {images} test images")),
         _ => return None,
@@ -136,16 +135,20 @@ fn searching(candidate: &Candidate) -> String {
     }
     match (candidate.loss, candidate.budget) {
         (Some(loss), Some(budget)) => {
-            text.push_str(&format!(": loss {:.2} % of {:.2} %", loss * 100.0, budget * 100.0));
+            text.push_str(&format!(
+                ": loss {:.2} % of {:.2} % allowed",
+                loss * 100.0,
+                budget * 100.0
+            ));
         }
         (Some(loss), None) => text.push_str(&format!(": loss {:.2} %", loss * 100.0)),
         // A whole plan may be clear from the first images, those that the float network gets wrong.
         (None, _) if candidate.name.is_empty() => {}
-        (None, _) => text.push_str(": too much loss"),
+        (None, _) => text.push_str(": loss beyond the bound"),
     }
     if candidate.uniform8_bits > 0 {
         let part = percent(candidate.memory_bits, candidate.uniform8_bits);
-        text.push_str(&format!(", {part} % of 8 bit"));
+        text.push_str(&format!(", {part} % of the memory of uniform 8 bit"));
     }
     let (done, total) = candidate.tensors;
     if total > 0 {
@@ -195,8 +198,8 @@ mod tests {
         };
         assert_eq!(
             searching(&candidate),
-            "conv2d_7 weights BW=4 F=6: loss 0.42 % of 0.50 %, 60 % of 8 bit, tensor 7 of 30, \
-             3 min left"
+            "conv2d_7 weights BW=4 F=6: loss 0.42 % of 0.50 % allowed, 60 % of the memory of uniform 8 bit, \
+             tensor 7 of 30, 3 min left"
         );
     }
 
@@ -209,9 +212,12 @@ mod tests {
             seconds_left: Some(24.0),
             ..Candidate::default()
         };
-        assert_eq!(searching(&candidate), "whole plan, 73 % of 8 bit, 24 s left");
+        assert_eq!(
+            searching(&candidate),
+            "whole plan, 73 % of the memory of uniform 8 bit, 24 s left"
+        );
         let candidate = Candidate { name: "conv2d_1".to_owned(), kind: "weights", ..candidate };
-        assert!(searching(&candidate).starts_with("conv2d_1 weights: too much loss, 73 %"));
+        assert!(searching(&candidate).starts_with("conv2d_1 weights: loss beyond the bound, 73 %"));
     }
 
     #[test]

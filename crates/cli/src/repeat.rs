@@ -1,4 +1,4 @@
-//! A command line that goes on where an earlier run's was: `quantize --from DIR`.
+//! Arguments of an earlier run, completed by new ones: `quantize --from DIR`.
 
 use clap::error::{Error, ErrorKind};
 use fixedwise::RunResult;
@@ -74,7 +74,7 @@ fn repeated(own: &[OsString], folder: &str) -> Result<Option<Vec<OsString>>, Err
     let result = RunResult::from_json(&text).map_err(refuse)?;
     if result.command.is_empty() {
         return Err(refuse(
-            "it does not say what the run was asked for; give MODEL and the data as well"
+            "it does not contain the arguments of the run; give MODEL and the data as well"
                 .to_owned(),
         ));
     }

@@ -1,33 +1,34 @@
-//! How a search walks through the layers.
+//! Options of the layer-by-layer search.
 
 use crate::arguments::DirectionName;
 use clap::{Args, ValueEnum};
 use fixedwise::{Budget, Kind, LayerOrder, Objective, SearchOptions, StartBits};
 use std::path::PathBuf;
 
-/// Options of the strategies that walk layer by layer; by default the paper's values.
+/// Options of the layer-by-layer strategies; the defaults are the values of the paper.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Walk of joint, layer-dependent and layer-independent")]
+#[command(next_help_heading = "Layer-by-layer search (joint, layer-dependent, layer-independent)")]
 pub(crate) struct SearchArguments {
-    /// What is made small. The others have what loss is left.
+    /// The cost to reduce.
     ///
-    /// Flash and RAM are those of --target, and begin at 8 bits: --start-bits 8,8,8; RAM and
-    /// multiplications have another --order.
-    #[arg(long, value_name = "NAME", default_value = "memory")]
+    /// Flash and RAM are those of --target. In a layer-by-layer search they start at 8 bits (--start-bits
+    /// 8,8,8), and RAM and multiplications have another --order.
+    #[arg(long, value_name = "NAME", default_value = "memory", help_heading = "Search")]
     pub(crate) objective: ObjectiveName,
-    /// Formats to start from instead of --start-bits: a plan.toml, a result.json, or JSON in the
-    /// paper's terms.
+    /// Initial formats, instead of --start-bits: a plan.toml, a result.json, or a JSON plan in the
+    /// notation of the paper.
     #[arg(long, value_name = "FILE")]
     pub(crate) start: Option<PathBuf>,
-    /// Widths that weights, biases and activations start from.
+    /// Initial bit widths of weights, biases and activations.
     #[arg(long, value_name = "W,B,A", default_value = "12,8,12", value_parser = start_bits)]
     #[arg(default_value_ifs = [("objective", "flash", "8,8,8"), ("objective", "ram", "8,8,8")])]
     start_bits: StartBits,
-    /// Bits that are added to them while the kind alone loses more than half of --max-loss.
+    /// Number of bits to add to these, again and again, while the tensor kind alone loses more than half of
+    /// --max-loss.
     #[arg(long, value_name = "BITS", default_value_t = 4)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=31))]
     start_step: u8,
-    /// The kinds, in the order in which they are searched.
+    /// Order in which the tensor kinds are searched.
     #[arg(long, value_name = "KINDS", default_value = "weights,biases,activations")]
     #[arg(default_value_ifs = [
         ("objective", "multiplications", "weights,activations,biases"),
@@ -35,26 +36,27 @@ pub(crate) struct SearchArguments {
     ])]
     #[arg(value_parser = order)]
     order: [Kind; 3],
-    /// The order of the layers: `paper` (by distance from the input, longer branches first), `graph` (as in the file), or
-    /// NAME,NAME,... (the others come last).
+    /// Order of the layers: `paper` (by distance from the input, longer branches first), `graph` (as in
+    /// the file), or NAME,NAME,... (the other layers come last).
     #[arg(long, value_name = "ORDER", default_value = "paper", value_parser = layer_order)]
     layer_order: LayerOrder,
-    /// The way through that order.
+    /// Direction through this order.
     #[arg(long, value_name = "WAY", default_value = "forward")]
     direction: DirectionName,
-    /// The relative loss that layer i of the L layers of a kind may come to; one for all kinds, or
-    /// three with commas between, in their order.
+    /// Loss budget: the relative loss that is allowed up to layer i of the L layers of a tensor kind. One
+    /// value for all kinds, or three separated by commas, in the order of --order.
     ///
     /// The total T is half of --max-loss. `linear`: T i / L. `flat`: T. `offset`: T + T i / L.
-    /// `whole`: 2 T. `share`: T / L. Or one loss for each layer: `0.1%;0.2%;0.5%`. By default
-    /// linear,flat,offset for joint, linear for layer-dependent, share for layer-independent; with
-    /// another --objective than memory each tensor by how much it counts, up to the whole bound.
+    /// `whole`: 2 T. `share`: T / L. Or one loss per layer: `0.1%;0.2%;0.5%`. Default:
+    /// linear,flat,offset for joint, linear for layer-dependent, share for layer-independent. With an
+    /// --objective other than memory, each tensor gets a budget in proportion to how much it counts, up to
+    /// the whole bound.
     #[arg(long, value_name = "BUDGETS", value_parser = budgets)]
     budget: Option<Budgets>,
-    /// How much less (of the float accuracy) a wider neighbor must lose to be taken.
+    /// A wider neighbor is preferred if it loses less by at least this fraction of the float accuracy.
     #[arg(long, value_name = "LOSS", default_value = "0.0015", value_parser = fraction)]
     trade_off: f64,
-    /// Reach of the local search, in bits and binary points: 1 for 3 x 3.
+    /// Radius of the local search over bit widths and binary points: 1 means 3 x 3.
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=8))]
     window: u8,
@@ -62,15 +64,16 @@ pub(crate) struct SearchArguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ObjectiveName {
-    /// The bits of weights, biases and activations: the paper's.
+    /// Bits of weights, biases and activations, as in the paper.
     Memory,
-    /// Bits times bits over all multiplications: what takes part in more of them may lose more.
+    /// Bits times bits of the operands, summed over all multiplications.
     Multiplications,
-    /// Both alike, each as a part of what uniform 8 bit takes; --strategy pareto alone.
+    /// Memory and multiplications with equal weight, each relative to uniform 8 bit; only --strategy
+    /// pareto.
     Mixed,
-    /// The constants that the target stores: weights go from one stored width to the next.
+    /// Constants in the flash of the target; uses only bit widths that the target stores.
     Flash,
-    /// The target's working memory: the activations at its peak, from one stored width to the next.
+    /// Peak working memory on the target; uses only bit widths that the target stores.
     Ram,
 }
 

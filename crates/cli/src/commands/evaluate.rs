@@ -13,43 +13,43 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 EXAMPLES
-  The plan that `fixedwise quantize` wrote, edited by hand or not:
+  A plan that `fixedwise quantize` wrote, perhaps edited:
     fixedwise evaluate models/fashion_small.onnx --plan fixedwise-out/plan.toml --test data/fashion-mnist:test
 
-  A plan in the paper's terms, {\"weights\": {\"conv2d_1\": [BW, F], ...}, \"biases\": {...},
-  \"activations\": {...}}, with the paper's semantics:
+  A plan in the notation of the paper, {\"weights\": {\"conv2d_1\": [BW, F], ...}, \"biases\": {...},
+  \"activations\": {...}}, with the semantics of the paper:
     fixedwise evaluate models/fashion_small.onnx --plan plan.json --semantics simulated \\
         --test data/fashion-mnist:test --json
 
-  What a plan takes on another device, and whether that can run it:
+  Memory on another device, and a check of its rules:
     fixedwise evaluate models/fashion_small.onnx --plan fixedwise-out/plan.toml --target cortex-m0 \\
         --test data/fashion-mnist:test";
 
-/// Measures a plan: accuracy on images, memory, multiplications.
+/// Measures the accuracy, memory and multiplications of a plan.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     network: ModelArguments,
-    /// A plan.toml, a result.json, or a JSON file in the paper's terms.
+    /// A plan.toml, a result.json, or a JSON plan in the notation of the paper.
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
-    /// Images with labels: `PATH[:SPLIT][@FROM..TO]`, PATH an .npz or .mat file, a folder of IDX
-    /// (MNIST), CIFAR or SVHN files, a folder of images by class, or a .csv of `path,label`.
+    /// Images with labels: `PATH[:SPLIT][@FROM..TO]`. PATH is an .npz or .mat file, a folder of IDX
+    /// (MNIST), CIFAR or SVHN files, a folder of images by class, or a .csv with `path,label`.
     #[arg(long, value_name = "DATA")]
     test: String,
     #[command(flatten)]
     images: DataArguments,
-    /// What is computed; by default what the plan says, and `simulated` for the paper's JSON.
+    /// Semantics; default: those of the plan, `simulated` for a JSON plan of the paper.
     #[arg(long, value_name = "NAME")]
     semantics: Option<SemanticsName>,
-    /// What the plan is for, as for `quantize`; by default the target that the plan names.
+    /// Target device, as for `quantize`; default: the target of the plan.
     #[arg(long, value_name = "NAME|FILE")]
     target: Option<String>,
     /// Prints the result as JSON, with the keys of result.json.
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Prints no progress.
+    /// Does not print progress.
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
 }
@@ -75,8 +75,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         && *counted != named
     {
         terminal::note(&format!(
-            "! The plan is for target `{named}`, a file of your own: without --target its rules are not \
-             checked,\n  and memory is counted as {counted}."
+            "! The plan is for target `{named}`, which is not built in: without --target its rules are not \
+             checked,\n  and memory is counted as for {counted}."
         ));
     }
     terminal::print(&if arguments.json {

@@ -12,24 +12,24 @@ use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 EXAMPLES
-  C for a microcontroller, with a test of five images in it:
+  C for a microcontroller, with a test of five images:
     fixedwise export c models/fashion_small.onnx --plan fixedwise-out/plan.toml -o fashion \\
         --target cortex-m4 --test data/fashion-mnist:test
 
-  For ONNX Runtime and whatever reads standard ONNX:
+  For ONNX Runtime and other readers of standard ONNX:
     fixedwise export onnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small.onnx
 
   For FPGAs: QONNX for FINN and hls4ml, and the types of every layer:
     fixedwise export qonnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small-qonnx.onnx
     fixedwise export hls models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small-hls
 
-  Every integer and every format, for programs of your own:
+  All integers and formats, for your own programs:
     fixedwise export npz models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small.npz";
 
-/// Writes the integer network of a plan as C, or in the forms of other tools.
+/// Writes the integer network of a plan as C or in the format of another tool.
 ///
-/// It takes raw pixels: preprocessing is part of it. docs/c.md describes the C; docs/export.md says of
-/// each other form what it holds and how exact it is.
+/// The input is raw pixels: the preprocessing is part of the network. docs/c.md describes the C code,
+/// docs/export.md the other formats and their exactness.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, disable_help_subcommand = true)]
 #[command(arg_required_else_help = true)]
@@ -40,15 +40,15 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Form {
-    /// C99 that needs nothing else: the integers of fixedwise, on a microcontroller.
+    /// C99 without dependencies, for microcontrollers, with the exact integers of fixedwise.
     C(ToC),
-    /// Standard ONNX, opset 21: integers of 4, 8 and 16 bits, quantized and dequantized.
+    /// Standard ONNX, opset 21: 4-, 8- and 16-bit integers with QuantizeLinear and DequantizeLinear.
     Onnx(ToFile),
-    /// QONNX: Quant nodes with the width of each tensor, for FINN, hls4ml and the qonnx package.
+    /// QONNX: Quant nodes with the bit width of each tensor, for FINN, hls4ml and the qonnx package.
     Qonnx(ToFile),
-    /// The types of each layer for high-level synthesis: for hls4ml, and as a C++ header.
+    /// Types of each layer for high-level synthesis: hls4ml configuration and C++ header.
     Hls(ToFolder),
-    /// NumPy: integer arrays, and all else of the network as JSON.
+    /// NumPy archive: integer arrays, and the structure of the network as JSON.
     Npz(ToFile),
 }
 
@@ -57,17 +57,18 @@ enum Form {
 struct Network {
     #[command(flatten)]
     model: ModelArguments,
-    /// A plan.toml, a result.json, or a JSON file in the paper's terms; of integer semantics.
+    /// A plan.toml, a result.json, or a JSON plan in the notation of the paper; integer semantics.
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
-    /// How pixels become the network's input, as with `quantize`.
+    /// Preprocessing of the pixels, as for `quantize`.
     ///
-    /// Without it, a TOML file beside the model and of its name is taken; else 8-bit pixels are
+    /// Default: the TOML file beside the model with the same name; if there is none, 8-bit pixels are
     /// divided by 255.
     #[arg(long, value_name = "LIST")]
     preprocess: Option<String>,
-    /// Whose rules the plan must keep, and what C runs on: generic, cortex-m0, cortex-m4, cortex-m55,
-    /// riscv32, fpga, or a .toml of your own; by default what the plan is for. See docs/targets.md.
+    /// Target device; the plan must obey its rules, and C code is generated for it: generic, cortex-m0,
+    /// cortex-m4, cortex-m55, riscv32, fpga, or your own .toml file (docs/targets.md). Default: the target
+    /// of the plan.
     #[arg(long, value_name = "NAME|FILE")]
     target: Option<String>,
     /// Prints nothing.
@@ -79,7 +80,7 @@ struct Network {
 struct ToFile {
     #[command(flatten)]
     network: Network,
-    /// The file; one that an export wrote is replaced, no other.
+    /// Output file. An earlier export is overwritten, any other file is an error.
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: PathBuf,
 }
@@ -88,10 +89,10 @@ struct ToFile {
 struct ToFolder {
     #[command(flatten)]
     network: Network,
-    /// The folder; files in it that an export wrote are replaced, no others.
+    /// Output folder. Files of an earlier export are overwritten, any other file is an error.
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     output: PathBuf,
-    /// How the files' names begin, a C identifier; by default the model's name.
+    /// Prefix of the file names, a C identifier; default: the name of the model.
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     name: Option<String>,
 }
@@ -100,14 +101,14 @@ struct ToFolder {
 struct ToC {
     #[command(flatten)]
     to: ToFolder,
-    /// Whose the working memory is.
+    /// Owner of the working memory.
     #[arg(long, value_name = "OWNER", default_value = "caller")]
     arena: ArenaName,
-    /// Images of the printed test, `PATH[:SPLIT][@FROM..TO]` as with `evaluate`; without them it has
-    /// random pixels.
+    /// Images for the generated test, `PATH[:SPLIT][@FROM..TO]` as for `evaluate`; default: random
+    /// pixels.
     #[arg(long, value_name = "DATA")]
     test: Option<String>,
-    /// How many inputs the printed test has.
+    /// Number of inputs in the generated test.
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
     inputs: u16,
@@ -118,9 +119,9 @@ struct ToC {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum ArenaName {
-    /// The caller's: the code is reentrant.
+    /// The caller provides it: the code is reentrant.
     Caller,
-    /// A static array of the code's own.
+    /// A static array in the code.
     Static,
 }
 
@@ -168,8 +169,11 @@ fn target_of(options: &ExportOptions, plan: &Path) -> Result<Target> {
         return Ok(target.clone());
     }
     let Some(name) = fixedwise::plan_target(plan)? else { return Ok(Target::default()) };
-    fixedwise::read_target(&name)
-        .with_context(|| format!("the plan is for target `{name}`: give its file with --target"))
+    fixedwise::read_target(&name).with_context(|| {
+        format!(
+            "the plan is for target `{name}`, which is not built in; give its file with --target"
+        )
+    })
 }
 
 /// A form that `quantize --emit` writes beside its plan.
@@ -181,9 +185,9 @@ pub(crate) enum EmitName {
     Onnx,
     /// QONNX, `quantized-qonnx.onnx`.
     Qonnx,
-    /// The types for high-level synthesis, in the folder `hls`.
+    /// Types for high-level synthesis, in the folder `hls`.
     Hls,
-    /// Integers for NumPy, `quantized.npz`.
+    /// NumPy archive, `quantized.npz`.
     Npz,
 }
 
@@ -244,8 +248,8 @@ fn export(
     let mut text = format!("written: {}\n", terminal::listed(&exported.files));
     if !exported.inexact.is_empty() {
         text.push_str(&format!(
-            "! Sums of {} may exceed 2^24 steps: 32-bit floats may round them, and results be a step \
-             off.\n",
+            "! Sums of {} can exceed 2^24 steps in the worst case: 32-bit floats may then round them, and \
+             results may be one step off.\n",
             exported.inexact.join(", ")
         ));
     }

@@ -9,23 +9,23 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 EXAMPLES
-  Tuned on the first quarter of the test images, reported on all four:
+  Search on the first quarter of the test images, report on all four:
     fixedwise generalize models/fashion_small.onnx --data data/fashion-mnist
 
-  A plan that exists, on each half:
+  Measure an existing plan on each half:
     fixedwise generalize models/fashion_small.onnx --data data/fashion-mnist --parts 2 \\
         --plan fixedwise-out/plan.toml
 
 EXIT CODES
-  0  the bound is met on the part that was tuned on (with --plan: on every part)
+  0  the bound is met on the part used for the search (with --plan: on every part)
   1  error
-  2  the bound is out of reach";
+  2  the bound is not met";
 
-/// Tunes a plan on one part of the test images and reports on every part: does the bound hold on
-/// images that no decision saw?
+/// Searches on one part of the test images and reports the accuracy on every part, to check whether
+/// the bound holds on unseen images.
 ///
-/// Parts are consecutive and equal. Takes the options of `quantize`, and writes its files and
-/// generalize.json.
+/// The parts are consecutive and of equal size. The options are those of `quantize`; the command writes
+/// the same files and generalize.json.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 // The flattened arguments form a group of the usual name.
@@ -33,17 +33,17 @@ EXIT CODES
 #[command(mut_arg("search", |argument| argument.hide(true)))]
 #[command(mut_arg("test", |argument| argument.hide(true)))]
 #[command(mut_arg("data", |argument| argument
-    .help("Images with labels, PATH[:SPLIT][@FROM..TO]: the test split is divided, the first \
-           2,000 of the train split calibrate")
+    .help("Images with labels, PATH[:SPLIT][@FROM..TO]: the test split is divided into parts; the \
+           first 2,000 images of the train split are used for calibration")
     .long_help(None)))]
 pub(crate) struct Arguments {
-    /// Parts that the test images are divided into.
+    /// Number of parts of the test images.
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Parts")]
     parts: usize,
-    /// The part that is tuned on, from 1 on.
+    /// Part to search on, counted from 1.
     #[arg(long, value_name = "K", default_value_t = 1, help_heading = "Parts")]
     tune: usize,
-    /// A plan to measure on each part, instead of tuning one.
+    /// Measures this plan on each part instead of searching.
     #[arg(long, value_name = "FILE", help_heading = "Parts")]
     plan: Option<PathBuf>,
     #[command(flatten)]

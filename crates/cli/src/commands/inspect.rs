@@ -14,16 +14,16 @@ EXAMPLES
   Layers, multiplications and memory:
     fixedwise inspect models/fashion_small.onnx
 
-  With the range of every value:
+  With the value range of every node:
     fixedwise inspect models/fashion_small.onnx --data data/fashion-mnist";
 
-/// Shows a model before anything is quantized: layers, multiplications, memory, ranges.
+/// Shows a model before quantization: layers, multiplications, memory, value ranges.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     network: ModelArguments,
-    /// Images whose ranges are taken: `PATH[:SPLIT][@FROM..TO]`; of a whole PATH the first 2,000 of
+    /// Images for the value ranges: `PATH[:SPLIT][@FROM..TO]`; PATH alone means the first 2,000 images of
     /// the train split.
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     /// Prints JSON instead of a table.
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Prints no progress.
+    /// Does not print progress.
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
 }

@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 EXAMPLES
-  Everything that a run can show, into fixedwise-out/plots:
+  All plots of a run, into fixedwise-out/plots:
     fixedwise plot all fixedwise-out
 
-  The same with the distributions, which need the network and images:
+  The same with distributions, which need the network and images:
     fixedwise plot all fixedwise-out --model models/fashion_small.onnx --data data/fashion-mnist
 
-  What each bit width and binary point loses; of a sweep too:
+  Loss of each bit width and binary point, of a search or a sweep:
     fixedwise plot heatmap fixedwise-out/result.json -o heatmap.svg
     fixedwise plot heatmap sweep.json --tensor weights -o weights.png
 
@@ -27,16 +27,16 @@ EXAMPLES
     fixedwise plot bits loose/result.json tight/result.json -o bits.svg
     fixedwise plot costs loose/result.json tight/result.json -o costs.svg
 
-  What each bit width does alone, after a search of all tensors at once:
+  Effect of each bit width alone, and all measured plans, of a search by pareto:
     fixedwise plot sensitivity fixedwise-out/result.json -o sensitivity.svg
     fixedwise plot front fixedwise-out/result.json -o front.svg
 
-  The loss, layer by layer, and what a format can say of a layer's values:
+  Loss layer by layer, and the distributions of values with the range of each format:
     fixedwise plot drop fixedwise-out/result.json -o drop.svg
     fixedwise plot distributions models/fashion_small.onnx --plan fixedwise-out/plan.toml \\
         --data data/fashion-mnist -o distributions.svg";
 
-/// Draws results, as SVG or PNG.
+/// Draws results as SVG or PNG.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, disable_help_subcommand = true)]
 #[command(arg_required_else_help = true)]
@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum PictureName {
-    /// Loss by bit width and binary point, a panel for each tensor; the chosen format is ringed.
+    /// Loss by bit width and binary point, one panel per tensor; the chosen format is circled.
     Heatmap {
         /// A result.json of a search, or a sweep.json.
         file: PathBuf,
@@ -57,37 +57,37 @@ enum PictureName {
         #[command(flatten)]
         output: Output,
     },
-    /// Bits of weights, biases and activations, layer by layer; up to six plans side by side.
+    /// Bit widths of weights, biases and activations of each layer; up to six plans side by side.
     Bits {
-        /// result.json, plan.toml, or a plan as JSON in the paper's terms.
+        /// result.json, plan.toml, or a JSON plan in the notation of the paper.
         #[arg(required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
         output: Output,
     },
-    /// Memory and multiplications, against 8 bits everywhere.
+    /// Memory and multiplications, compared with uniform 8 bit.
     Costs {
-        /// A result.json for each group of bars.
+        /// One result.json per group of bars.
         #[arg(required = true)]
         results: Vec<PathBuf>,
         #[command(flatten)]
         output: Output,
     },
-    /// Accuracy drop, layer by layer, in the order of the search.
+    /// Accuracy drop layer by layer, in the order of the search.
     Drop {
         /// A result.json of a search.
         result: PathBuf,
         #[command(flatten)]
         output: Output,
     },
-    /// What each bit width of each layer does alone, and which was chosen.
+    /// Effect of each bit width of each layer alone, and the chosen bit width.
     Sensitivity {
         /// A result.json of a search by `pareto`.
         result: PathBuf,
         #[command(flatten)]
         output: Output,
     },
-    /// What each plan that was measured as a whole saves and loses.
+    /// Saving and loss of every plan that was measured as a whole.
     Front {
         /// A result.json of a search by `pareto`.
         result: PathBuf,
@@ -98,28 +98,27 @@ enum PictureName {
     Distributions {
         /// The trained network, an ONNX file.
         model: PathBuf,
-        /// A plan.toml, or a JSON file in the paper's terms.
+        /// A plan.toml, or a JSON plan in the notation of the paper.
         #[arg(long, value_name = "FILE")]
         plan: PathBuf,
-        /// Images that the activations are of, as with `inspect`; without it weights alone are
-        /// drawn.
+        /// Images for the activations, as for `inspect`; without this option, only weights are drawn.
         #[arg(long, value_name = "DATA")]
         data: Option<String>,
         #[command(flatten)]
         images: DataArguments,
         #[command(flatten)]
         output: Output,
-        /// Prints no progress.
+        /// Does not print progress.
         #[arg(long, short, help_heading = "Output")]
         quiet: bool,
     },
-    /// Every picture that the files of a run's folder allow.
+    /// All plots that the files in the folder of a run allow.
     All(All),
 }
 
 #[derive(Args)]
 struct Output {
-    /// The picture, a name that ends in .svg or .png.
+    /// Output file, .svg or .png.
     #[arg(short, long, value_name = "FILE", value_parser = picture_name)]
     #[arg(help_heading = "Output")]
     output: PathBuf,
@@ -127,43 +126,43 @@ struct Output {
 
 #[derive(Args)]
 struct All {
-    /// A run's folder: with result.json (and plan.toml for the distributions), sweep.json, or both.
+    /// Folder of a run, with result.json (and plan.toml for the distributions), sweep.json, or both.
     folder: PathBuf,
-    /// Where the pictures go; FOLDER/plots if not given.
+    /// Output folder; default: FOLDER/plots.
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     output: Option<PathBuf>,
-    /// What kind of files.
+    /// File types.
     #[arg(long, value_name = "KIND", value_delimiter = ',', default_value = "svg,png")]
     #[arg(help_heading = "Output")]
     format: Vec<FileKind>,
     /// The trained network, for the distributions.
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// Images that the distributions of activations are of.
+    /// Images for the distributions of activations.
     #[arg(long, value_name = "DATA", requires = "model")]
     data: Option<String>,
     #[command(flatten)]
     images: DataArguments,
-    /// Prints neither progress nor names.
+    /// Does not print progress or file names.
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum FileKind {
-    /// Lines and letters, for any browser.
+    /// Vector graphics.
     Svg,
-    /// Pixels.
+    /// Raster graphics.
     Png,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum TensorName {
-    /// Of layers.
+    /// Weights of layers.
     Weights,
-    /// Of layers.
+    /// Biases of layers.
     Biases,
-    /// Results of layers and residual adds.
+    /// Outputs of layers and residual adds.
     Activations,
 }
 
@@ -183,7 +182,7 @@ fn picture_name(text: &str) -> Result<PathBuf, String> {
     let is_picture = path
         .extension()
         .is_some_and(|kind| kind.eq_ignore_ascii_case("svg") || kind.eq_ignore_ascii_case("png"));
-    if is_picture { Ok(path) } else { Err("name it .svg or .png".to_owned()) }
+    if is_picture { Ok(path) } else { Err("the name must end in .svg or .png".to_owned()) }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {

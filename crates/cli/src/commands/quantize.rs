@@ -22,144 +22,143 @@ use std::{
 
 const EXAMPLES: &str = "\
 EXAMPLES
-  The network and images that come with fixedwise:
+  The network and images of this repository:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist
 
-  Half a percentage point of accuracy instead of one percent, in a folder of its own:
+  A bound of half a percentage point, in another folder:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --max-loss 0.5pt -o half
 
-  The plain 8-bit network, to compare with:
+  The uniform 8-bit network, for comparison:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --strategy fixed --bits 8
 
-  The network as C for a Cortex-M4, with a test in it, in fixedwise-out/c:
+  C code for a Cortex-M4, with a test, in fixedwise-out/c:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --target cortex-m4 --emit c
 
-  Each kind alone, from the last layer back, beginning at the formats of an earlier run of joint (those
-  of pareto are for weights whose channels were balanced):
+  Each tensor kind alone, from the last layer to the first, starting from the formats of an earlier run
+  of joint (formats of pareto belong to weights with equalized channels):
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o joint --strategy joint
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o reverse \\
         --strategy layer-dependent --direction reverse --start joint/plan.toml
 
-  Activations first, with flat budgets and a local search of 5 x 5:
+  Activations first, with flat loss budgets and a local search of 5 x 5:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o other \\
         --order activations,weights,biases --budget flat,whole,whole --window 2
 
-  For a Cortex-M4 with 64 KiB of flash and 48 KiB of RAM to spare, the smallest flash:
+  The smallest flash, for a Cortex-M4 with 64 KiB of flash and 48 KiB of RAM:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o board \\
         --target cortex-m4 --objective flash --max-flash 64k --max-ram 48k
 
-  The same network under half the loss, from what the first run has measured:
+  Half the loss, from the measurements of the first run:
     fixedwise quantize --from fixedwise-out --max-loss 0.5%
 
-  A network that gives images or numbers, not classes, without labels:
+  A network whose outputs are images or numbers instead of classes, without labels:
     fixedwise quantize denoiser.onnx --data images.npz --min-sqnr 35
 
-  Sets of your own choice; search and test may not share an image:
+  Explicit image sets; search and test set must not overlap:
     fixedwise quantize models/fashion_small.onnx --calibration data/fashion-mnist:train@0..1000 \\
         --search data/fashion-mnist:test@0..5000 --test data/fashion-mnist:test@5000..10000
 
 EXIT CODES
-  0  the bound is met on the search images, and so is every budget of memory
+  0  the loss bound is met on the search set, and every memory budget is met
   1  error
-  2  the bound or a budget is out of reach; the best so far is written";
+  2  the loss bound or a memory budget is not met; the best plan is written";
 
-/// Finds the fewest bits that keep the accuracy, and writes the plan and what it gives.
+/// Finds the plan with the lowest cost within the loss bound.
 ///
-/// Writes plan.toml (a format for every tensor, to read and edit) with plan.npz (the integers of weights),
-/// result.json (accuracy and costs) and journal.jsonl (what was measured, for --resume). Ctrl-C ends the search with the best so far.
+/// Writes plan.toml (the format of every tensor; you can edit it), plan.npz (the integer weights),
+/// result.json (accuracy and costs) and journal.jsonl (all measurements, for --resume). Ctrl-C ends the
+/// search and keeps the best plan so far.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, disable_help_subcommand = true, args_override_self = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) network: ModelArguments,
-    /// Images with labels: the first 2,000 of the train split calibrate, the test split is divided
-    /// by seed into a half that searches and a half that is only reported.
+    /// Images with labels. The first 2,000 of the train split are the calibration set; --seed divides the
+    /// test split into two halves, the search set and the held-out test set.
     ///
-    /// `PATH[:SPLIT][@FROM..TO]`, PATH an .npz or .mat file, a folder of IDX (MNIST), CIFAR or SVHN
-    /// files, a folder of images by class, or a .csv of `path,label`.
+    /// `PATH[:SPLIT][@FROM..TO]`. PATH is an .npz or .mat file, a folder of IDX (MNIST), CIFAR or SVHN
+    /// files, a folder of images by class, or a .csv with `path,label`.
     #[arg(long, value_name = "DATA", required_unless_present_all = ["calibration", "search", "test"])]
     data: Option<String>,
-    /// Images whose ranges are taken; no labels needed.
+    /// Calibration set: gives the value ranges; needs no labels.
     #[arg(long, value_name = "DATA")]
     calibration: Option<String>,
-    /// Images that accept or refuse a candidate.
+    /// Search set: decides which plans are accepted.
     #[arg(long, value_name = "DATA")]
     search: Option<String>,
-    /// Images that no decision sees, only reported; `none` to search on all there are, as the
-    /// paper did.
+    /// Held-out test set: measured once, at the end; `none`: search on all images, as in the paper.
     #[arg(long, value_name = "DATA")]
     test: Option<String>,
     #[command(flatten)]
     images: DataArguments,
-    /// Loss that is allowed on the search images: percent of the float accuracy (1%) or percentage
-    /// points (0.5pt).
+    /// Loss bound on the search set: percent of the float accuracy (1%) or percentage points (0.5pt).
     #[arg(long, value_name = "LOSS", default_value = "1%", value_parser = arguments::max_loss)]
     #[arg(help_heading = "Search")]
     max_loss: MaxLoss,
-    /// For networks whose outputs are values, not classes: at least so many dB between signal and
-    /// quantization noise at the outputs, 30 is usual; in place of --max-loss.
+    /// For networks whose outputs are values instead of classes: minimum signal-to-quantization-noise
+    /// ratio of the outputs in dB, for example 30; replaces --max-loss.
     #[arg(long, value_name = "DB", value_parser = arguments::decibels, help_heading = "Search")]
     #[arg(conflicts_with = "metric_command")]
     min_sqnr: Option<f64>,
-    /// A command that says how good outputs are: it gets two files, the outputs (float32, [image, ...]) and
-    /// the places of the images (int64) as .npy, and prints a number, greater for better ones. --max-loss
-    /// is of that number then.
+    /// Your own command to measure the quality of the outputs. Its arguments are two .npy files, the
+    /// outputs (float32, [image, ...]) and the image indices (int64). It prints a number; larger is better.
+    /// --max-loss is then relative to this number.
     #[arg(long, value_name = "COMMAND", help_heading = "Search")]
     metric_command: Option<String>,
-    /// How sure the bound must be on images that the search never saw, every look at the search images
-    /// counted: 0.95. Without, the plan keeps a distance from it.
+    /// Probability with which the loss bound holds on unseen images, for example 0.95; repeated use of the
+    /// search set is accounted for. Default: a safety margin without this guarantee.
     #[arg(long, value_name = "P", help_heading = "Search")]
     confidence: Option<f64>,
-    /// How formats are chosen; by default pareto, but joint where it alone has what is asked for
-    /// (--semantics simulated, --quantizer square-root, options of the walk).
+    /// Search strategy. Default: pareto; joint with --semantics simulated, --quantizer square-root or
+    /// options of the layer-by-layer search.
     #[arg(long, value_name = "NAME", help_heading = "Search")]
     strategy: Option<StrategyName>,
-    /// Width of everything, for --strategy fixed.
+    /// Bit width of all tensors, for --strategy fixed.
     #[arg(long, value_name = "BITS", default_value_t = 8, help_heading = "Search")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
     bits: u8,
-    /// Where binary points start, or are (fixed).
+    /// Initial binary points (final ones with --strategy fixed).
     #[arg(long, value_name = "RULE", default_value = "no-clip", help_heading = "Search")]
     range: RangeName,
-    /// What is computed.
+    /// Arithmetic of the quantized network.
     #[arg(long, value_name = "NAME", default_value = "integer", help_heading = "Search")]
     semantics: SemanticsName,
-    /// What formats are applied to.
+    /// Spacing of the quantization steps.
     #[arg(long, value_name = "NAME", default_value = "uniform", help_heading = "Search")]
     quantizer: QuantizerName,
-    /// Ends the search with the best so far: 90s, 10m, 1h30m.
+    /// Time limit, for example 90s, 10m, 1h30m; the search then returns the best plan so far.
     #[arg(long, value_name = "TIME", value_parser = arguments::duration, help_heading = "Search")]
     time_budget: Option<Duration>,
-    /// Of every random choice.
+    /// Random seed.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Search")]
     seed: u64,
-    /// Memory for values that are kept to spare work.
+    /// Memory for cached values.
     #[arg(long, value_name = "BYTES", default_value = "768M", value_parser = arguments::bytes)]
     #[arg(help_heading = "Search")]
     cache: usize,
-    /// Takes over what an earlier run into the same folder has measured.
+    /// Reuses the measurements of an interrupted run in the same output folder.
     #[arg(long, help_heading = "Search")]
     resume: bool,
-    /// Answers another question about the network of an earlier run, from what that has measured:
-    /// another --max-loss, --confidence, --objective, --target or budget. All that is not given, MODEL
-    /// and data too, is as in that run; the answer goes to DIR/what-if.
+    /// Reuses the measurements of the run in DIR for another --max-loss, --confidence, --objective,
+    /// --target or memory budget. Arguments that you do not give, including MODEL and the data, are as in
+    /// that run. The result is written to DIR/what-if.
     #[arg(long, value_name = "DIR", help_heading = "Search")]
     from: Option<PathBuf>,
     #[command(flatten)]
     walk: SearchArguments,
-    /// What the plan is for: generic, cortex-m0, cortex-m4, cortex-m55, riscv32, fpga, or a TOML file
-    /// (docs/targets.md). Its rules are obeyed; without, the memory of generic is counted.
+    /// Target device: generic, cortex-m0, cortex-m4, cortex-m55, riscv32, fpga, or a TOML file
+    /// (docs/targets.md). The plan obeys its rules. Default: no rules, memory counted as for generic.
     #[arg(long, value_name = "NAME|FILE", help_heading = "Target")]
     target: Option<String>,
-    /// Constants (weights, biases, what describes layers) that the network may take: 64k, 60000. Code
-    /// comes on top. By default what the target has.
+    /// Flash budget for the constants (weights, biases, layer descriptions), for example 64k, 60000; the
+    /// code is not included. Default: flash_bytes of the target.
     #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
     max_flash: Option<usize>,
-    /// Working memory that the network may take, 20k; the buffers of input and result come on top. By
-    /// default what the target has.
+    /// RAM budget for the working memory, for example 20k; input and output buffers are not included.
+    /// Default: ram_bytes of the target.
     #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
     max_ram: Option<usize>,
-    /// Folder for plan.toml, result.json and journal.jsonl.
+    /// Output folder.
     #[arg(
         short,
         long,
@@ -168,41 +167,40 @@ pub(crate) struct Arguments {
         help_heading = "Output"
     )]
     pub(crate) output: PathBuf,
-    /// Writes the integer network in these forms too, beside the plan; `fixedwise export` has more to
-    /// say about each.
-    #[arg(long, value_name = "FORM,...", value_delimiter = ',', help_heading = "Output")]
+    /// Also exports the integer network in these formats, into the output folder; see `fixedwise export`.
+    #[arg(long, value_name = "FORMAT,...", value_delimiter = ',', help_heading = "Output")]
     emit: Vec<EmitName>,
     /// Prints result.json instead of a table.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
-    /// Prints neither progress nor table.
+    /// Does not print progress or table.
     #[arg(long, short, help_heading = "Output")]
     pub(crate) quiet: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum StrategyName {
-    /// All tensors at once, along the front of cost against divergence, weights rounded with error
-    /// feedback; each answer certified.
+    /// All tensors together, along the Pareto front of cost and divergence; weights rounded with error
+    /// feedback; every answer checked with the exact integers.
     Pareto,
-    /// The paper's last: layer after layer, bits and binary point together, each with all that is
-    /// already quantized.
+    /// The final method of the paper: layer by layer, bit width and binary point together, everything
+    /// already quantized stays quantized.
     Joint,
-    /// Weights, biases and activations each alone, a layer with those before it quantized.
+    /// Weights, biases and activations separately; the layers before stay quantized.
     LayerDependent,
     /// Each tensor of each layer alone.
     LayerIndependent,
-    /// Every format of 1 to 8 bits around the one that clips nothing, the best held.
+    /// Every format of 1 to 8 bits around the one without clipping, tensor by tensor; the best is kept.
     BruteForce,
-    /// One width for everything, --bits.
+    /// One bit width for all tensors, --bits.
     Fixed,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum RangeName {
-    /// The finest at which nothing clips.
+    /// The finest binary point without clipping.
     NoClip,
-    /// The one with the least squared error.
+    /// The binary point with the smallest squared error.
     LeastError,
 }
 
@@ -263,7 +261,8 @@ fn bound(arguments: &Arguments) -> Result<MaxLoss> {
         (None, Some(_), MaxLoss::Relative(limit)) => MaxLoss::Metric(limit),
         (None, Some(_), _) => {
             bail!(
-                "--max-loss: what --metric-command says has no percentage points; give percent, 1%"
+                "--max-loss: with --metric-command, percentage points have no meaning; give percent, for \
+                 example 1%"
             )
         }
         (None, None, max_loss) => max_loss,
@@ -324,7 +323,7 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> 
         let stale = export::others(folder, &written);
         if !stale.is_empty() {
             terminal::note(&format!(
-                "! Of an earlier plan in this folder: {}; --emit writes such forms anew.",
+                "! These exports belong to an earlier plan in this folder: {}; --emit writes them again.",
                 terminal::listed(&stale)
             ));
         }
@@ -338,13 +337,15 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> 
 fn code(arguments: &Arguments, data: &DataOptions, options: &QuantizeOptions) -> Result<CExport> {
     if !arguments.emit.is_empty() && options.semantics == Semantics::Simulated {
         bail!(
-            "--emit: semantics `simulated` has no integers to export; leave out `--semantics \
-             simulated`"
+            "--emit: simulated semantics have no integers to export; omit `--semantics simulated`"
         );
     }
     let mut target = options.target.clone().unwrap_or_default();
     if arguments.emit.contains(&EmitName::C) && target.c_options("network").is_none() {
-        bail!("--emit c: target `{}` runs no C; take another, or --emit hls", target.name);
+        bail!(
+            "--emit c: target `{}` does not run C; choose another target, or --emit hls",
+            target.name
+        );
     }
     // Whether its memory holds the network is said of the result; the nearest answer is written.
     (target.flash_bytes, target.ram_bytes) = (None, None);
@@ -365,6 +366,6 @@ fn on_interrupt() {
         std::process::exit(130);
     }
     terminal::note(
-        "stopping: what was found so far will be written; Ctrl-C again to leave at once",
+        "stopping: the best plan so far will be written; press Ctrl-C again to quit immediately",
     );
 }

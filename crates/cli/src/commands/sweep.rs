@@ -14,81 +14,82 @@ use std::{ops::RangeInclusive, path::PathBuf};
 
 const EXAMPLES: &str = "\
 EXAMPLES
-  The weights of every layer, each alone, everything else in float:
+  The weights of each layer alone, everything else in float:
     fixedwise sweep models/fashion_small.onnx --data data/fashion-mnist --tensor weights
 
-  One layer on 500 images, at the same binary points for every width:
+  One layer on 500 images, with the same binary points for every bit width:
     fixedwise sweep models/fashion_small.onnx --search data/fashion-mnist:test@0..500 \\
         --tensor weights --layer conv2d_2 --bits 1..6 --frac 0..10
 
-  Activations from the last layer back, the best of each held, weights and biases by a plan:
+  Activations from the last layer to the first, the best format of each is kept, weights and biases
+  from a plan:
     fixedwise sweep models/fashion_small.onnx --data data/fashion-mnist --tensor activations \\
         --plan fixedwise-out/plan.toml --direction reverse --hold best";
 
-/// Measures every format of a grid, layer by layer: a map of bit width against binary point.
+/// Measures a grid of bit widths and binary points, layer by layer.
 ///
-/// Writes sweep.json, and plan.toml with --hold best. Ctrl-C keeps what was measured.
+/// Writes sweep.json, and plan.toml with --hold best. Ctrl-C ends the sweep and keeps the measurements.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     network: ModelArguments,
-    /// Images with labels, of which the searched half is measured on, divided as `quantize` does.
+    /// Images with labels, divided as by `quantize`; the sweep uses the search set.
     #[arg(long, value_name = "DATA", required_unless_present = "search")]
     data: Option<String>,
     /// Images to measure on: `PATH[:SPLIT][@FROM..TO]`.
     #[arg(long, value_name = "DATA")]
     search: Option<String>,
-    /// Images whose ranges are taken; without them and --data the first 2,000 of --search.
+    /// Calibration images for the value ranges; default without --data: the first 2,000 of --search.
     #[arg(long, value_name = "DATA")]
     calibration: Option<String>,
     #[command(flatten)]
     images: DataArguments,
-    /// Whose formats are tried.
+    /// Tensor kind to sweep.
     #[arg(long, value_name = "KIND", help_heading = "Sweep")]
     tensor: KindName,
-    /// The one layer that is swept; `all` for one after the other.
+    /// Layer to sweep; `all`: one after the other.
     #[arg(long, value_name = "NAME", default_value = "all", help_heading = "Sweep")]
     layer: String,
     /// Bit widths, both ends included.
     #[arg(long, value_name = "FROM..TO", default_value = "1..8", help_heading = "Sweep")]
     #[arg(value_parser = arguments::span::<u8>)]
     bits: RangeInclusive<u8>,
-    /// Binary points, the same at every width; by default those of --around.
+    /// Binary points, the same for every bit width; default: see --around.
     #[arg(long, value_name = "FROM..TO", allow_hyphen_values = true, help_heading = "Sweep")]
     #[arg(value_parser = arguments::span::<i8>, conflicts_with = "around")]
     frac: Option<RangeInclusive<i8>>,
-    /// Binary points counted from the finest at which nothing clips, at each width.
+    /// Binary points for each bit width, relative to the finest one without clipping.
     #[arg(long, value_name = "FROM..TO", default_value = "-2..3", help_heading = "Sweep")]
     #[arg(value_parser = arguments::span::<i8>, allow_hyphen_values = true)]
     around: RangeInclusive<i8>,
-    /// The way through the layers.
+    /// Direction through the layers.
     #[arg(long, value_name = "WAY", default_value = "forward", help_heading = "Sweep")]
     direction: DirectionName,
-    /// Whether the best point of a layer is held while the walk goes on.
+    /// Keeps the best format of a layer for the rest of the sweep, or not.
     #[arg(long, value_name = "WHAT", default_value = "none", help_heading = "Sweep")]
     hold: HoldName,
-    /// How points are compared; the fewest bits within --tolerance are held.
+    /// Criterion of --hold best; it keeps the format with the fewest bits within --tolerance.
     #[arg(long, value_name = "RULE", default_value = "ratio", help_heading = "Sweep")]
     score: ScoreName,
-    /// Loss that is allowed once the last layer is held; it grows linearly up to there.
+    /// Allowed loss at the last layer; it grows linearly from the first layer.
     #[arg(long, value_name = "PERCENT", default_value = "1%", help_heading = "Sweep")]
     #[arg(value_parser = percent)]
     tolerance: f64,
-    /// A plan that all other tensors are held by; without one they are float (in integer semantics
-    /// 12 bits wide).
+    /// Plan with the formats of all other tensors; without it they are float (12 bits with integer
+    /// semantics).
     #[arg(long, value_name = "FILE", help_heading = "Sweep")]
     plan: Option<PathBuf>,
-    /// What is computed; by default what the plan says, `simulated` without one.
+    /// Semantics; default: those of the plan, `simulated` without a plan.
     #[arg(long, value_name = "NAME", help_heading = "Sweep")]
     semantics: Option<SemanticsName>,
-    /// What formats are applied to; by default what the plan says, `uniform` without one.
+    /// Quantizer; default: that of the plan, `uniform` without a plan.
     #[arg(long, value_name = "NAME", help_heading = "Sweep")]
     quantizer: Option<QuantizerName>,
-    /// Of the division of --data.
+    /// Random seed for the division of --data.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Sweep")]
     seed: u64,
-    /// Memory for values that are kept to spare work.
+    /// Memory for cached values.
     #[arg(long, value_name = "BYTES", default_value = "768M", value_parser = arguments::bytes)]
     #[arg(help_heading = "Sweep")]
     cache: usize,
@@ -96,29 +97,29 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "DIR", default_value = "fixedwise-sweep")]
     #[arg(help_heading = "Output")]
     output: PathBuf,
-    /// Prints sweep.json instead of maps.
+    /// Prints sweep.json instead of tables.
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Prints neither progress nor maps.
+    /// Does not print progress or tables.
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum KindName {
-    /// Kernels of convolutions and dense layers.
+    /// Weights of convolutions and dense layers.
     Weights,
-    /// Their biases.
+    /// Biases of the same layers.
     Biases,
-    /// Their results.
+    /// Outputs of the same layers.
     Activations,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum HoldName {
-    /// Each layer is swept alone.
+    /// Sweeps each layer alone.
     None,
-    /// The best point of a layer stays.
+    /// Keeps the best format of each layer.
     Best,
 }
 
@@ -136,7 +137,7 @@ enum ScoreName {
 fn percent(text: &str) -> Result<f64, String> {
     match arguments::max_loss(text) {
         Ok(MaxLoss::Relative(fraction)) => Ok(fraction),
-        _ => Err("give percent: 1%".to_owned()),
+        _ => Err("expected percent, for example 1%".to_owned()),
     }
 }
 
