@@ -84,7 +84,7 @@ impl Steps {
         let (passed, failed, skipped) = (self.passed.len(), self.failed.len(), self.skipped.len());
         let seconds = start.elapsed().as_secs_f64();
         println!("steps: {passed} passed, {failed} failed, {skipped} skipped, {seconds:.0} s");
-        if failed == 0 { Ok(()) } else { Err("not all steps passed".to_owned()) }
+        if failed == 0 { Ok(()) } else { Err("some steps failed".to_owned()) }
     }
 }
 
@@ -105,14 +105,15 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<(), String> {
                 interpreter = Some(path);
                 Outcome::Passed
             }
-            python::Outcome::Unavailable(why) => {
-                Outcome::Skipped(format!("tests against Python libraries do not run: {why}"))
-            }
+            python::Outcome::Unavailable(why) => Outcome::Skipped(format!(
+                "tests that compare with Python libraries are skipped: \
+                                          {why}"
+            )),
         });
         steps.run("embedded tools", || match embedded::prepare() {
             Ok(()) => Outcome::Passed,
             Err(why) => {
-                Outcome::Skipped(format!("tests on emulated microcontrollers do not run: {why}"))
+                Outcome::Skipped(format!("tests on emulated microcontrollers are skipped: {why}"))
             }
         });
     }
@@ -241,7 +242,7 @@ fn component(
     if !is_there(root, subcommand) {
         let added = Command::new("rustup").args(["component", "add", name]).status();
         if !added.is_ok_and(|status| status.success()) || !is_there(root, subcommand) {
-            return Outcome::Skipped(format!("`rustup component add {name}` makes it run"));
+            return Outcome::Skipped(format!("install it with `rustup component add {name}`"));
         }
     }
     step().into()

@@ -41,7 +41,12 @@ fn readme(root: &Path) -> Result<(String, String), String> {
 }
 
 fn between_markers(text: &str, table: &str) -> Result<String, String> {
-    let missing = || format!("README.md has no lines `{BEGIN}` and `{END}` for the operator table");
+    let missing = || {
+        format!(
+            "README.md lacks the lines `{BEGIN}` and `{END}` around the operator \
+                              table"
+        )
+    };
     let (before, rest) = text.split_once(BEGIN).ok_or_else(missing)?;
     let (_, after) = rest.split_once(END).ok_or_else(missing)?;
     Ok(format!("{before}{BEGIN}\n{table}{END}{after}"))

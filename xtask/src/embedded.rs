@@ -25,7 +25,7 @@ pub(crate) fn prepare() -> Result<(), String> {
         return Ok(());
     }
     let packages = lacking.join(" ");
-    let advice = format!("`apt-get install {packages}` makes them run");
+    let advice = format!("install them with `apt-get install {packages}`");
     let is_root = said("id", &["-u"]).is_some_and(|user| user.trim() == "0");
     if !is_root || said("apt-get", &["--version"]).is_none() {
         return Err(advice);

@@ -19,17 +19,17 @@ use std::{
 const USAGE: &str = "\
 cargo xtask <command>
 
-  test [--quick]     everything a change must pass; --quick leaves out slow tests, Python, doctests
-                     and docs
-  tidy [--rooms]     dependency arrows, files, clock and unsafe in their places, no circles between
-                     folders, no machine's paths; --rooms counts the files and folders of each crate
-  codegen [--check]  writes the operator table of README.md, or fails where it is out of date
-  python             prepares target/python from suite/requirements.txt, prints its interpreter
+  test [--quick]     runs all checks that a change must pass; --quick omits slow tests, Python,
+                     doctests and docs
+  tidy [--rooms]     checks dependencies, circles between folders, use of files and clock, unsafe
+                     code, paths of one machine; --rooms counts the files and folders of each crate
+  codegen [--check]  writes the operator table of README.md; --check fails if it is out of date
+  python             prepares target/python from suite/requirements.txt and prints its interpreter
   bench [ARGS]       runs bench/run.sh
-  bench kernels [CORE]  instructions of printed C on emulated cores, beside CMSIS-NN's
-  paper [ARGS]       makes the paper's experiments and docs/paper.md; `paper --help` has more
+  bench kernels [CORE]  counts instructions of generated C on emulated cores, compared with CMSIS-NN
+  paper [ARGS]       runs the paper's experiments and writes docs/paper.md; see `paper --help`
 
-With CI=true a step of `test` that cannot run is a failure.";
+With CI=true, a step of `test` that cannot run is a failure.";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -14,13 +14,13 @@ type Rule = fn(&Path) -> Found;
 
 /// Every rule with its name.
 pub(crate) const RULES: [(&str, Rule); 7] = [
-    ("a crate uses only what stands left of it", dependency_arrows),
-    ("files, clock and environment are touched in the facade and the command only", pure_crates),
-    ("unsafe code lies in kernels only", unsafe_in_kernels),
+    ("a crate uses only crates to its left", dependency_arrows),
+    ("only the facade and the command use files, clock and environment", pure_crates),
+    ("only kernels contain unsafe code", unsafe_in_kernels),
     ("every operator is declared, states its source and is tested", operators),
     ("no files of different folders use one another in a circle", circles),
-    ("a kernel's name says operation, type and variant", kernel_names),
-    ("no path of a machine is written down", machine_paths),
+    ("the name of a kernel contains operation, type and variant", kernel_names),
+    ("no file contains a path of one machine", machine_paths),
 ];
 
 /// A crate and those of the project that it may use.

@@ -212,7 +212,7 @@ fn main() -> Result<()> {
         if !core.name().contains(&wanted) || !core.is_available() {
             continue;
         }
-        println!("\nInstructions for each multiply-accumulate on {}", core.name());
+        println!("\nInstructions per multiply-accumulate on {}", core.name());
         let head = WIDTHS.map(|bits| format!("{bits:>6} b")).concat();
         println!("{:<30}{head}   code B CMSIS-NN 8 b, 4 b", "layer");
         for case in &cases {

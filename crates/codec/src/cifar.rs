@@ -30,7 +30,8 @@ pub struct Batch {
 pub enum CifarError {
     /// A binary file of another length.
     #[error(
-        "{found} bytes are not whole records of {record} bytes; the file is truncated or of another kind"
+        "{found} bytes are not a multiple of the record size, {record} bytes; the file is \
+         truncated or has another format"
     )]
     Length {
         /// Bytes of the file.
@@ -97,11 +98,11 @@ pub fn read_python(bytes: &[u8], version: Version) -> Result<Batch, CifarError> 
     let lacks = |key: &str| wrong(format!("it has no entry `{key}`"));
     let data = pickle.entry("data").ok_or_else(|| lacks("data"))?;
     let data = pickle.byte_array(data).ok_or_else(|| {
-        wrong("its `data` is no NumPy array of unsigned bytes in C order".to_owned())
+        wrong("its `data` is not a NumPy array of unsigned bytes in C order".to_owned())
     })?;
     if data.shape.len() != 2 || data.shape[1] != IMAGE_BYTES {
         return Err(wrong(format!(
-            "its `data` has the extents {:?}, not [n, {IMAGE_BYTES}]",
+            "its `data` has the shape {:?}, not [n, {IMAGE_BYTES}]",
             data.shape
         )));
     }
@@ -109,8 +110,8 @@ pub fn read_python(bytes: &[u8], version: Version) -> Result<Batch, CifarError> 
     let labels: Option<Vec<u8>> = pickle
         .ints(labels)
         .and_then(|labels| labels.into_iter().map(|x| u8::try_from(x).ok()).collect());
-    let labels =
-        labels.ok_or_else(|| wrong(format!("its `{key}` is no list of integers from 0 to 255")))?;
+    let labels = labels
+        .ok_or_else(|| wrong(format!("its `{key}` is not a list of integers from 0 to 255")))?;
     if labels.len() != data.shape[0] {
         return Err(wrong(format!("{} images have {} labels", data.shape[0], labels.len())));
     }

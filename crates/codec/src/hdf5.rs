@@ -49,7 +49,7 @@ impl Hdf5 {
             None => Ok(None),
             Some(texts) => match <[String; 1]>::try_from(texts) {
                 Ok([text]) => Ok(Some(text)),
-                Err(texts) => Err(format!("attribute `{name}` has {} texts", texts.len())),
+                Err(texts) => Err(format!("attribute `{name}` has {} strings", texts.len())),
             },
         }
     }
@@ -95,18 +95,22 @@ impl Hdf5 {
                 decoded_strings: None,
             };
             let texts = attribute.read_strings().map_err(|error| named(said(error)))?;
-            return if texts.len() == n { Ok(texts) } else { Err(named("is cut off".to_owned())) };
+            return if texts.len() == n {
+                Ok(texts)
+            } else {
+                Err(named("is truncated".to_owned()))
+            };
         }
         let reference = message.raw_data.len() / n;
         if reference == 0 {
-            return Err(named("is cut off".to_owned()));
+            return Err(named("is truncated".to_owned()));
         }
         let mut texts = Vec::new();
         for reference in message.raw_data.chunks_exact(reference).take(n) {
             let bytes = group.resolve_vlen_reference_bytes(reference, 1);
             let bytes = bytes.map_err(|error| named(said(error)))?;
             let left = self.left.checked_sub(bytes.len());
-            self.left = left.ok_or_else(|| named("has more text than is read".to_owned()))?;
+            self.left = left.ok_or_else(|| named("has more text than the limit".to_owned()))?;
             let text = String::from_utf8(bytes).map_err(|error| named(said(error)))?;
             texts.push(text.trim_end_matches('\0').to_owned());
         }
@@ -132,7 +136,7 @@ impl Hdf5 {
         let left = bytes.and_then(|bytes| self.left.checked_sub(bytes / 2));
         let (Some(shape), Some(left)) = (shape, left) else {
             return Err(format!(
-                "its extents {:?} are more than the file can hold or than is read",
+                "its shape {:?} is larger than the file or the limit",
                 dataset.shape()
             ));
         };
@@ -144,10 +148,10 @@ impl Hdf5 {
             Datatype::FloatingPoint { size: 8, .. } => {
                 dataset.read_array::<f64>().map_err(said)?.iter().map(|&x| f64_to_f32(x)).collect()
             }
-            other => return Err(format!("its elements are {other:?}, not 32 or 64 bit floats")),
+            other => return Err(format!("its elements are {other:?}, not 32- or 64-bit floats")),
         };
         if shape.iter().product::<usize>() != data.len() {
-            return Err(format!("{} elements do not fill extents {shape:?}", data.len()));
+            return Err(format!("{} elements do not match shape {shape:?}", data.len()));
         }
         Ok((shape, data))
     }

@@ -33,7 +33,7 @@ pub enum IdxError {
         found: u8,
     },
     /// The file does not hold what its header says.
-    #[error("the IDX file holds {found} elements, but its extents {shape:?} need {expected}")]
+    #[error("the IDX file contains {found} elements, but its shape {shape:?} needs {expected}")]
     Length {
         /// The extents in the header.
         shape: Vec<usize>,
@@ -51,7 +51,7 @@ pub enum IdxError {
         limit: usize,
     },
     /// The gzip stream is broken.
-    #[error("the gzip stream is broken")]
+    #[error("the gzip stream is damaged")]
     Gzip {
         /// What the decoder says.
         #[source]
@@ -95,7 +95,7 @@ pub fn encode(idx: &Idx) -> Result<Vec<u8>, IdxError> {
     let axes = u8::try_from(idx.shape.len()).map_err(|_| header("it has too many axes"))?;
     let mut bytes = vec![0, 0, 8, axes];
     for &extent in &idx.shape {
-        let extent = u32::try_from(extent).map_err(|_| header("an extent is too large"))?;
+        let extent = u32::try_from(extent).map_err(|_| header("a size is too large"))?;
         bytes.extend(extent.to_be_bytes());
     }
     bytes.extend(&idx.data);
@@ -206,9 +206,9 @@ mod tests {
             (&[0, 1, 8, 1, 0, 0, 0, 0], "two zero bytes"),
             (&[0, 0, 0x0d, 1, 0, 0, 0, 0], "element type 0x0d is not supported"),
             (&[0, 0, 8, 0, 7], "has no axis"),
-            (&[0, 0, 8, 1, 0, 0, 0, 2, 7], "holds 1 elements, but its extents [2] need 2"),
+            (&[0, 0, 8, 1, 0, 0, 0, 2, 7], "contains 1 elements, but its shape [2] needs 2"),
             (&[0, 0, 8, 1, 0, 0, 0, 1, 7, 7], "holds 2 elements"),
-            (&[0, 0, 8, 1, 0, 0, 0, 0, 7], "holds 1 elements"),
+            (&[0, 0, 8, 1, 0, 0, 0, 0, 7], "contains 1 elements"),
             (&[0, 0, 8, 1, 0xff, 0xff, 0xff, 0xff], "more than the limit"),
             (
                 &[
@@ -217,7 +217,7 @@ mod tests {
                 ],
                 "more than the limit",
             ),
-            (&[0, 0, 8, 2, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1], "holds 1 elements"),
+            (&[0, 0, 8, 2, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1], "contains 1 elements"),
         ];
         for (bytes, expected) in cases {
             for file in [bytes, &gzip(bytes)] {

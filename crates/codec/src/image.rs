@@ -72,21 +72,21 @@ pub fn decode(bytes: &[u8], limit: usize) -> Result<Image, DecodeError> {
         decoder.color_type(),
         ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8
     ) {
-        return Err(pixels("it has more than 8 bits a channel; save it with 8"));
+        return Err(pixels("it has more than 8 bits per channel; save it with 8 bits per channel"));
     }
     let (channels, pixels) = match DynamicImage::from_decoder(decoder).map_err(broken)? {
         DynamicImage::ImageLuma8(x) => (1, x.into_raw()),
         DynamicImage::ImageRgb8(x) => (3, x.into_raw()),
         DynamicImage::ImageLumaA8(x) => (1, opaque::<2>(&x).ok_or(pixels(TRANSPARENT))?),
         DynamicImage::ImageRgba8(x) => (3, opaque::<4>(&x).ok_or(pixels(TRANSPARENT))?),
-        _ => return Err(pixels("its pixels are neither gray nor colors of 8 bits")),
+        _ => return Err(pixels("its pixels are neither 8-bit gray nor 8-bit color")),
     };
     let extent = |x: u32| usize::try_from(x).unwrap_or(usize::MAX);
     Ok(Image { height: extent(height), width: extent(width), channels, pixels })
 }
 
 const TRANSPARENT: &str =
-    "it has transparent pixels; put it on the background that the network expects";
+    "it has transparent pixels; flatten it onto the background that the network expects";
 
 /// Pixels without their last channel, where that is opaque.
 fn opaque<const N: usize>(pixels: &[u8]) -> Option<Vec<u8>> {

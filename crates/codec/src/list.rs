@@ -53,7 +53,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Entry>, ListError> {
         let line = lines.line_at(reader.position().byte());
         let is_more = reader
             .read_record(&mut record)
-            .map_err(|_| wrong(line, "it is not a text in UTF-8".to_owned()))?;
+            .map_err(|_| wrong(line, "it is not UTF-8 text".to_owned()))?;
         if !is_more {
             return Ok(entries);
         }
@@ -159,7 +159,7 @@ mod tests {
             (b"path,label\na.png,\n", "line 2: the label is empty"),
             (b"a.png,1\rb.png,2\r\n\r\n,", "line 4: the path is empty"),
             (b"a.png,1\n,1\n", "line 2: the path is empty"),
-            (b"a.png,1\n\xff\xfe,1\n", "line 2: it is not a text"),
+            (b"a.png,1\n\xff\xfe,1\n", "line 2: it is not UTF-8"),
             (b"a\n\"b\nc\n", "line 2: its path has a line break"),
         ];
         for (bytes, expected) in cases {

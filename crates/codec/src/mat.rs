@@ -49,7 +49,7 @@ pub enum MatError {
         problem: &'static str,
     },
     /// A file without that variable.
-    #[error("no variable `{name}`; there are: {names}")]
+    #[error("no variable `{name}`; the file contains: {names}")]
     Missing {
         /// The name that was looked for.
         name: String,
@@ -65,7 +65,7 @@ pub enum MatError {
         problem: String,
     },
     /// A variable that is larger than the limit.
-    #[error("variable `{name}` of extents {shape:?} is larger than the limit of {limit} bytes")]
+    #[error("variable `{name}` with shape {shape:?} is larger than the limit of {limit} bytes")]
     TooLarge {
         /// Its name.
         name: String,
@@ -109,8 +109,8 @@ pub fn read<const N: usize>(
     match (&start[124..126], &start[126..128]) {
         ([0, 1], b"IM") => {}
         ([0, 2], b"IM") => return Err(header("version 7.3 is HDF5; save it with `-v7`")),
-        (_, b"MI") => return Err(header("it is big endian; save it again on a usual machine")),
-        _ => return Err(header("it does not begin like one")),
+        (_, b"MI") => return Err(header("it is big-endian; save it as little-endian")),
+        _ => return Err(header("it has no MATLAB 5 header")),
     }
     let mut found: [Option<Array>; N] = [const { None }; N];
     let mut present = Vec::new();
@@ -131,16 +131,16 @@ pub fn read<const N: usize>(
         let reader: Box<dyn Read + '_> = match kind {
             MI_COMPRESSED => Box::new(ZlibDecoder::new(element)),
             MI_MATRIX => Box::new(element),
-            _ => return Err(header("it holds something else than variables")),
+            _ => return Err(header("it contains data that is not a variable")),
         };
         let mut matrix = Matrix { reader, name: "?".to_owned(), max_bytes, limit };
         if kind == MI_COMPRESSED && matrix.tag()?.0 != MI_MATRIX {
-            return Err(matrix.wrong("what is compressed is no variable"));
+            return Err(matrix.wrong("the compressed data is not a variable"));
         }
         let head = matrix.head()?;
         if let Some(at) = names.iter().position(|&name| name == matrix.name) {
             if found[at].is_some() {
-                return Err(matrix.wrong("it is there twice"));
+                return Err(matrix.wrong("it is defined twice"));
             }
             found[at] = Some(matrix.array(&head)?);
         }
@@ -234,13 +234,13 @@ impl Matrix<'_> {
         let (kind, extents) = self.element(4 * MAX_AXES)?;
         let (extents, rest) = extents.as_chunks::<4>();
         if kind != 5 || extents.len() < 2 || !rest.is_empty() {
-            return Err(self.wrong("its extents are malformed"));
+            return Err(self.wrong("its shape is malformed"));
         }
         let shape: Option<Vec<usize>> = extents
             .iter()
             .map(|&extent| usize::try_from(i32::from_le_bytes(extent)).ok())
             .collect();
-        let shape = shape.ok_or_else(|| self.wrong("an extent is negative"))?;
+        let shape = shape.ok_or_else(|| self.wrong("a size is negative"))?;
         let (kind, name) = self.element(MAX_NAME_BYTES)?;
         match String::from_utf8(name) {
             Ok(name) if kind == 1 => self.name = name,
@@ -252,7 +252,10 @@ impl Matrix<'_> {
     fn array(&mut self, head: &Head) -> Result<Array, MatError> {
         // 6 to 15 are the numeric classes, double to uint64.
         if !(6..=15).contains(&head.class) {
-            return Err(self.wrong("it is no numeric array (cells, structures, texts and such)"));
+            return Err(self.wrong(
+                "it is not a numeric array (but cells, a structure, text or \
+                                   similar)",
+            ));
         }
         if head.flags & 0x08 != 0 {
             return Err(self.wrong("it is complex"));
@@ -277,13 +280,13 @@ impl Matrix<'_> {
         };
         if data.len() != n {
             let (found, shape) = (data.len(), &head.shape);
-            return Err(self.wrong(format!("{found} elements do not fill its extents {shape:?}")));
+            return Err(self.wrong(format!("{found} elements do not match its shape {shape:?}")));
         }
         // To see that there is no more, and to reach the checksum.
         let mut more = [0; 1];
         match self.reader.read(&mut more) {
             Ok(0) => Ok(Array { shape: head.shape.clone(), data }),
-            Ok(_) => Err(self.wrong("something follows its elements")),
+            Ok(_) => Err(self.wrong("data follows its elements")),
             Err(source) => Err(MatError::Read { name: self.name.clone(), source }),
         }
     }
@@ -305,7 +308,7 @@ impl Matrix<'_> {
             9 => all(bytes, f64::from_le_bytes),
             _ => return Err(self.wrong(format!("elements of type {kind} are not supported"))),
         };
-        numbers.ok_or_else(|| self.wrong("its last element is not whole"))
+        numbers.ok_or_else(|| self.wrong("its last element is incomplete"))
     }
 }
 
@@ -390,24 +393,24 @@ mod tests {
         let long_name = variable(&"n".repeat(64), 9, &[1, 1], 2, &[1]);
         let cases = [
             (vec![0; 100], "ends within its header"),
-            (vec![0; 200], "does not begin like one"),
+            (vec![0; 200], "no MATLAB 5 header"),
             (newer, "save it with `-v7`"),
-            (big, "big endian"),
+            (big, "big-endian"),
             (file(&[]), "no variable `x`; there are: "),
             (file(&[variable("y", 9, &[1, 1], 2, &[1])]), "no variable `x`; there are: y"),
-            (file(&[good.clone(), good.clone()]), "`x`: it is there twice"),
+            (file(&[good.clone(), good.clone()]), "`x`: it is defined twice"),
             (file(&[good[..good.len() - 3].to_vec()]), "ends within a variable"),
             (file(&[vec![14, 0, 0]]), "ends within a variable's tag"),
-            (file(&[element(2, &[1])]), "something else than variables"),
-            (file(&[compressed(&element(2, &[1]))]), "what is compressed is no variable"),
+            (file(&[element(2, &[1])]), "data that is not a variable"),
+            (file(&[compressed(&element(2, &[1]))]), "the compressed data is not a variable"),
             (file(&[complex]), "`x`: it is complex"),
-            (file(&[x(4, &[2, 1], 4, &[1, 0, 2, 0])]), "`x`: it is no numeric array"),
-            (file(&[x(9, &[3, 1], 2, &[1, 2])]), "2 elements do not fill its extents [3, 1]"),
+            (file(&[x(4, &[2, 1], 4, &[1, 0, 2, 0])]), "`x`: it is not a numeric array"),
+            (file(&[x(9, &[3, 1], 2, &[1, 2])]), "2 elements do not match its shape [3, 1]"),
             (file(&[x(9, &[2, 1], 9, &[0; 16])]), "not stored as bytes"),
-            (file(&[x(6, &[2, 1], 9, &[0; 15])]), "last element is not whole"),
+            (file(&[x(6, &[2, 1], 9, &[0; 15])]), "last element is incomplete"),
             (file(&[x(14, &[1, 1], 12, &[0; 8])]), "elements of type 12"),
-            (file(&[x(9, &[-2, 1], 2, &[1, 2])]), "an extent is negative"),
-            (file(&[x(9, &[2], 2, &[1, 2])]), "extents are malformed"),
+            (file(&[x(9, &[-2, 1], 2, &[1, 2])]), "a size is negative"),
+            (file(&[x(9, &[2], 2, &[1, 2])]), "shape is malformed"),
             (file(&[x(9, &[1 << 30, 1 << 30], 2, &[1])]), "larger than the limit"),
             (file(&[x(6, &[1 << 18, 1], 2, &[1])]), "larger than the limit"),
             (file(&[long_name]), "an element has 64 bytes"),

@@ -166,7 +166,7 @@ impl<'a> Machine<'a> {
                 return if is_whole && self.at == self.bytes.len() {
                     Ok(Some(root))
                 } else {
-                    Err("something is left at the end".to_owned())
+                    Err("data follows the end".to_owned())
                 };
             }
             b'N' => self.push(Value::None)?,
@@ -220,7 +220,7 @@ impl<'a> Machine<'a> {
             }
             b'h' | b'j' => {
                 let key = self.number(if code == b'h' { 1 } else { 4 })?;
-                let id = *self.memo.get(&key).ok_or("it refers to what is not there")?;
+                let id = *self.memo.get(&key).ok_or("it refers to a missing value")?;
                 self.stack.push(id);
             }
             b'c' => {
@@ -232,7 +232,7 @@ impl<'a> Machine<'a> {
                 let (Value::Bytes(module), Value::Bytes(name)) =
                     (&self.values[module], &self.values[name])
                 else {
-                    return Err("a name is not a text".to_owned());
+                    return Err("a name is not a string".to_owned());
                 };
                 let global = Value::Global(module, name);
                 self.push(global)?;
@@ -240,7 +240,7 @@ impl<'a> Machine<'a> {
             b'R' => {
                 let (arguments, callable) = (self.pop()?, self.pop()?);
                 if !matches!(self.values[callable], Value::Global(..)) {
-                    return Err("it calls what has no name".to_owned());
+                    return Err("it calls an object without a name".to_owned());
                 }
                 self.push(Value::Call { callable, arguments, state: None })?;
             }
@@ -248,7 +248,7 @@ impl<'a> Machine<'a> {
                 let given = self.pop()?;
                 match self.top()? {
                     Value::Call { state, .. } if state.is_none() => *state = Some(given),
-                    _ => return Err("it gives a state to what takes none".to_owned()),
+                    _ => return Err("it sets the state of an object that has none".to_owned()),
                 }
             }
             code => return Err(format!("its instruction {code:#04x} is not supported")),
@@ -345,7 +345,7 @@ impl<'a> Machine<'a> {
     fn append(&mut self, items: &[Id]) -> Result<(), String> {
         match self.top()? {
             Value::List(list) => list.extend(items),
-            _ => return Err("it appends to what is no list".to_owned()),
+            _ => return Err("it appends to a value that is not a list".to_owned()),
         }
         Ok(())
     }
@@ -357,7 +357,7 @@ impl<'a> Machine<'a> {
                 entries.extend(pairs.iter().map(|&[key, value]| (key, value)));
             }
             Value::Dict(_) => return Err("a key has no value".to_owned()),
-            _ => return Err("it sets entries of what is no dictionary".to_owned()),
+            _ => return Err("it sets entries of a value that is not a dictionary".to_owned()),
         }
         Ok(())
     }
@@ -404,18 +404,18 @@ mod tests {
             (b"\x80\x01N.", "protocol 1 is not supported"),
             (b"(lp0\n.", "instruction 0x6c is not supported"),
             (b"\x80\x02.", "the stack is too short"),
-            (b"\x80\x02NN.", "something is left"),
-            (b"\x80\x02(N.", "something is left"),
-            (b"\x80\x02N.N", "something is left"),
+            (b"\x80\x02NN.", "data follows"),
+            (b"\x80\x02(N.", "data follows"),
+            (b"\x80\x02N.N", "data follows"),
             (b"\x80\x02t", "it has no mark"),
             (b"\x80\x02N(\x85", "the stack is too short"),
             (b"\x80\x02N\x86", "the stack is too short"),
-            (b"\x80\x02h\x07", "refers to what is not there"),
+            (b"\x80\x02h\x07", "refers to a missing value"),
             (b"\x80\x02NNa", "no list"),
             (b"\x80\x02}(Nu", "a key has no value"),
-            (b"\x80\x02](NNu", "no dictionary"),
-            (b"\x80\x02NNR", "calls what has no name"),
-            (b"\x80\x02NNb", "a state to what takes none"),
+            (b"\x80\x02](NNu", "not a dictionary"),
+            (b"\x80\x02NNR", "calls an object without a name"),
+            (b"\x80\x02NNb", "the state of an object that has none"),
             (b"\x80\x02\x8a\x09", "more than 64 bits"),
             (b"\x80\x02T\xff\xff\xff\xff", "it ends too early"),
             (b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\xff", "it ends too early"),

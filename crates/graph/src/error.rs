@@ -14,7 +14,7 @@ pub enum GraphError {
     #[error("node `{node}` ({op}): input {shapes}: {problem}")]
     Shape { node: String, op: &'static str, shapes: String, problem: String },
     /// A node that takes a value computed after it.
-    #[error("node `{node}` takes a value that is computed after it")]
+    #[error("node `{node}` uses a value that is computed later")]
     Order { node: String },
     /// Two nodes of one name.
     #[error("two nodes are named `{node}`")]
@@ -42,12 +42,13 @@ pub enum ImportError {
     Node { node: String, op_type: String, problem: String },
     /// A value that no node computes.
     #[error(
-        "node `{node}` takes `{value}`, which nothing computes (or only a node after it, in a cycle)"
+        "node `{node}` uses `{value}`, which no node computes (or only a later one, in a cycle)"
     )]
     UnknownValue { node: String, value: String },
     /// NaN or infinity among the weights.
     #[error(
-        "node `{node}`: tensor `{tensor}` holds {value} at element {index}; a trained network has finite weights"
+        "node `{node}`: tensor `{tensor}` contains {value} at element {index}; the weights of a \
+         trained network must be finite"
     )]
     NotFinite { node: String, tensor: String, value: f32, index: usize },
     /// The graph's inputs or outputs.
@@ -70,61 +71,67 @@ pub enum LowerError {
     #[error("the plan has no format for the {kind} of `{node}`")]
     MissingFormat { node: String, kind: &'static str },
     /// A plan for another network.
-    #[error("the plan names `{name}`, which the network does not have; it has {known}")]
+    #[error(
+        "the plan contains `{name}`, which is not in the network; the network contains {known}"
+    )]
     UnknownTensor { name: String, known: String },
     /// A quantizer whose values are not multiples of a step.
     #[error(
-        "the {quantizer} quantizer has no integer form; take semantics `simulated`, or quantizer \
-         `uniform`"
+        "the {quantizer} quantizer does not support integer semantics; use semantics `simulated`, \
+         or quantizer `uniform`"
     )]
     Quantizer { quantizer: &'static str },
     /// A format outside what is stored.
-    #[error("the plan gives the {kind} of `{node}` {bits} bits; allowed are 1 to {max_bits}{hint}")]
+    #[error("the plan gives the {kind} of `{node}` {bits} bits; allowed: 1 to {max_bits}{hint}")]
     Width { node: String, kind: &'static str, bits: u8, max_bits: u8, hint: &'static str },
     /// Integers of weights that are not of the plan's format or the layer's number.
     #[error(
-        "the integers that the plan keeps for the weights of `{node}` are not of its format {format} \
-         or its number; drop them, or give back the format they were made for"
+        "the integer weights in the plan for `{node}` do not match its format {format} or the \
+         number of weights; remove them, or restore the format that they were made for"
     )]
     Rounded { node: String, format: fixedwise_fixed::Format },
     /// Binary points of output channels that no layer can have.
     #[error(
-        "the binary points that the plan keeps for the output channels of `{node}` are not one for \
-         each, 0 to {max} bits right of the tensor's; take the plan and its integers from one run"
+        "the per-channel binary points in the plan for `{node}` are invalid (required: one per \
+         output channel, 0 to {max} fractional bits fewer than the tensor); use the plan and its \
+         integers from the same run"
     )]
     Points { node: String, max: u8 },
     /// Binary points of output channels where a target has one for a tensor.
     #[error(
-        "the plan has a binary point for each output channel of `{node}`; search with this target, \
-         or take one with `granularity = \"channel\"`"
+        "the plan has per-channel binary points for `{node}`; search with this target, or use a \
+         target with `granularity = \"channel\"`"
     )]
     Granularity { node: String },
     /// A shift outside what the executor and the target can do.
     #[error(
-        "node `{node}`: its formats need a shift by {shift} bits, allowed are {least} to {most}; \
-         choose binary points closer together"
+        "node `{node}`: its formats need a shift of {shift} bits; allowed: {least} to {most}; \
+         choose binary points that are closer together"
     )]
     Shift { node: String, shift: i32, least: i32, most: i32 },
     /// A sum that may overflow.
     #[error(
-        "layer `{node}`, channel {channel}: the sum may need {needed} bits, the accumulator has \
-         {available}; give its weights, bias or input fewer bits"
+        "layer `{node}`, channel {channel}: the worst-case sum needs {needed} bits, the \
+         accumulator has {available}; reduce the bits of its weights, bias or input"
     )]
     Accumulator { node: String, channel: usize, needed: u8, available: u8 },
     /// A rounding that a target has no form of.
-    #[error("the plan rounds `{rounding}`; change `rounding` in the plan, or the target")]
+    #[error(
+        "the plan has the rounding mode `{rounding}`; change `rounding` in the plan, or the \
+             target"
+    )]
     Rounding { rounding: &'static str },
     /// A range of signed integers that a target has no form of.
-    #[error("the plan gives the {kind} of `{node}` the range `{range}`")]
+    #[error("the {kind} of `{node}` have the range `{range}` in the plan")]
     SignedRange { node: String, kind: &'static str, range: &'static str },
     /// Biases that a target cannot store.
     #[error(
-        "the bias of `{node}` needs {needed} bits at the scale of its accumulator, stored are at \
-         most {max_bits}; give its weights or input fewer fractional bits"
+        "the bias of `{node}` needs {needed} bits at the scale of its accumulator; the target \
+         stores at most {max_bits}; reduce the fractional bits of its weights or input"
     )]
     Bias { node: String, needed: u8, max_bits: u8 },
     /// What a target's rule refuses.
-    #[error("target `{target}` refuses this by its rule `{rule}`: {cause}")]
+    #[error("rule `{rule}` of target `{target}` is violated: {cause}")]
     Refused { target: String, rule: &'static str, cause: Box<Self> },
 }
 
@@ -145,23 +152,25 @@ impl LowerError {
 pub enum EmitError {
     /// A name that a compiler would refuse.
     #[error(
-        "`{name}` is not a C identifier: take letters, digits and underscores, a letter first, and \
-         no word of the language, header of its library or target of make"
+        "`{name}` is not allowed as a name in C: use letters, digits and underscores, start with a \
+         letter, and avoid C keywords, standard headers and make targets"
     )]
     Name { name: String },
     /// A sum that only the search's executor can hold.
-    #[error("layer `{node}` sums in 64 bits; a plan that is printed proves 32")]
+    #[error(
+        "layer `{node}` needs 64-bit sums; C code requires sums that are proved to fit 32 bits"
+    )]
     Accumulator { node: String },
     /// An extent the printed code cannot count.
-    #[error("node `{node}`: an extent of {extent} exceeds {max}")]
+    #[error("node `{node}`: a size of {extent} exceeds {max}")]
     Extent { node: String, extent: usize, max: usize },
     /// A network whose values come from nowhere.
-    #[error("the network's result is its input: there is nothing to run")]
+    #[error("the output of the network is its input: there is nothing to run")]
     Empty,
     /// A step beyond what floats or the target's types have.
     #[error(
-        "node `{node}`: its steps are 2^{}; this form holds 2^-{max} to 2^{max}: choose another \
-         binary point",
+        "node `{node}`: its step is 2^{}; this export format supports 2^-{max} to 2^{max}: choose \
+         another binary point",
         -frac
     )]
     Step { node: String, frac: i32, max: i32 },

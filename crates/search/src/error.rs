@@ -9,7 +9,7 @@ use thiserror::Error;
 #[allow(missing_docs, reason = "the fields are named as in the text")]
 pub enum SearchError {
     /// The caller's stop flag was raised.
-    #[error("stopped before an answer was found")]
+    #[error("stopped before a valid plan was found")]
     Stopped,
     /// A set without images.
     #[error("there is no image to {purpose} on")]
@@ -22,7 +22,8 @@ pub enum SearchError {
     NotFinite { node: String, count: u64 },
     /// A layer order that is not one of this network.
     #[error(
-        "the layer order names `{name}`, which is not a layer of the network or stands twice; it has {known}"
+        "the layer order names `{name}`, which is not a layer of the network or is listed twice; \
+         the layers are {known}"
     )]
     LayerOrder { name: String, known: String },
     /// An option of a search with a value that is not possible.

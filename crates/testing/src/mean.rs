@@ -28,7 +28,7 @@ impl Operator for Mean {
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
             [a, b] if a == b => Ok(*a),
-            _ => Err("must be two values of one shape".to_owned()),
+            _ => Err("must be two values with the same shape".to_owned()),
         }
     }
 

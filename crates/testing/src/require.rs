@@ -44,7 +44,7 @@ pub fn project(name: &str) -> PathBuf {
 /// Where `CI` is set and there is none.
 pub fn python() -> Option<PathBuf> {
     let python = env::var_os("FIXEDWISE_PYTHON").map(PathBuf::from);
-    let why = || "no Python environment; `cargo xtask test` makes one".to_owned();
+    let why = || "no Python environment; `cargo xtask test` creates one".to_owned();
     require(python, Missing::Obtainable, why)
 }
 

@@ -16,14 +16,14 @@ const USAGE: &str = "\
 cargo xtask paper --models DIR --data DIR [--only NAME]... [--report]
 
   --models DIR   seq_small_mnist.onnx, seq_small_fashion.onnx, seq_large_mnist.onnx,
-                 seq_large_fashion.onnx, inception_mnist.onnx, inception_fashion.onnx; those
-                 that are not there are left out
+                 seq_large_fashion.onnx, inception_mnist.onnx, inception_fashion.onnx; missing
+                 ones are skipped
   --data DIR     mnist and fashion_mnist, each an .npz or a folder of IDX files
-  --only NAME    this network only; may be repeated
-  --report       runs nothing, only writes docs/paper.md from the runs there are
+  --only NAME    only this network; may be repeated
+  --report       runs nothing, only writes docs/paper.md from existing runs
 
-Runs lie in target/paper and are done once: after an interruption it goes on where it was.
-All of it takes some hours on two cores.";
+Results are stored in target/paper. An interrupted run continues; a complete run is not repeated.
+All runs together take some hours on two cores.";
 
 /// An experiment on a network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,7 +125,7 @@ impl Arguments {
         let mut rest = arguments.iter();
         while let Some(&name) = rest.next() {
             let mut value =
-                || rest.next().ok_or_else(|| format!("`{name}` wants a value\n\n{USAGE}"));
+                || rest.next().ok_or_else(|| format!("`{name}` needs a value\n\n{USAGE}"));
             match name {
                 "--models" => parsed.models = value()?.into(),
                 "--data" => parsed.data = value()?.into(),
@@ -137,11 +137,11 @@ impl Arguments {
         let names = || NETWORKS.iter().map(|network| network.name);
         if let Some(unknown) = parsed.only.iter().find(|only| names().all(|name| name != *only)) {
             let names: Vec<_> = names().collect();
-            return Err(format!("no network `{unknown}`; there are {}", names.join(", ")));
+            return Err(format!("unknown network `{unknown}`; known are {}", names.join(", ")));
         }
         let is_missing = |path: &PathBuf| path.as_os_str().is_empty();
         if !parsed.report && (is_missing(&parsed.models) || is_missing(&parsed.data)) {
-            return Err(format!("--models and --data are needed\n\n{USAGE}"));
+            return Err(format!("--models and --data are required\n\n{USAGE}"));
         }
         Ok(parsed)
     }
@@ -192,7 +192,7 @@ fn experiments(root: &Path, arguments: &Arguments, network: &Network) -> Result<
         .find(|path| path.exists())
         .ok_or_else(|| {
             let (name, folder) = (network.data, arguments.data.display());
-            format!("neither {name}.npz nor {name} lies in {folder}")
+            format!("neither {name}.npz nor {name} exists in {folder}")
         })?;
     for run in Run::of(network) {
         let folder = Folder::new(root, network, run);
@@ -246,8 +246,8 @@ mod tests {
         };
         assert_eq!(parsed.unwrap(), expected);
         for (wrong, expected) in [
-            (&["--models"][..], "wants a value"),
-            (&["--models", "m"][..], "are needed"),
+            (&["--models"][..], "needs a value"),
+            (&["--models", "m"][..], "are required"),
             (&["--only", "vgg", "--report"][..], "no network `vgg`"),
             (&["-x"][..], "unknown argument `-x`"),
         ] {

@@ -142,7 +142,7 @@ fn broken_keras_models_are_refused() {
         ("weights.h5", "plain.txt", "plain.txt"),
         ("weights.h5", "text.h5", "must be a .json or an .onnx file"),
         ("weights.h5", "brightest.onnx", "`sums`"),
-        ("brightest.onnx", "plain.json", "has its own architecture"),
+        ("brightest.onnx", "plain.json", "contains its architecture"),
     ] {
         refused(folder, &["inspect", model, "--architecture", architecture], &[expected]);
     }
@@ -238,7 +238,7 @@ fn broken_files_of_other_kinds_are_refused() {
         ("sizes", &["different sizes", "5x4", "64x64", "resize="]),
         ("torn", &["c/1.png"]),
         ("other", &["other", "resize=4x4"]),
-        ("empty", &["empty/b", "no PNG or JPEG"]),
+        ("empty", &["empty/b", "without a PNG or JPEG"]),
         ("few", &["few", "1 folders", "4 classes"]),
         ("label.csv", &["label.csv", "line 3", "label 4", "other/b/1.png"]),
         ("gone.csv", &["gone.csv", "line 2", "other/e/1.png"]),
@@ -246,7 +246,7 @@ fn broken_files_of_other_kinds_are_refused() {
         ("alpha.csv", &["transparent.png", "transparent pixels"]),
         ("cifar", &["cifar/test_batch", "pickle"]),
         ("short", &["short/test_batch.bin", "3072", "3073"]),
-        ("transparent.png", &["transparent.png", "known are"]),
+        ("transparent.png", &["transparent.png", "supported:"]),
     ];
     for (name, expected) in cases {
         quantize(folder, "brightest.onnx", name, expected);
@@ -339,7 +339,7 @@ fn walks_that_cannot_be_are_refused() {
         (&["--start-bits", "17,8,12"], &["`start-bits`", "weights 17 bits", "1 to 16"]),
         (&["--start-bits", "12,0,12"], &["`start-bits`", "biases 0 bits", "1 to 32"]),
         (&["--layer-order", "sums,nowhere"], &["`nowhere`", "sums, classes"]),
-        (&["--layer-order", "sums,sums"], &["`sums`", "stands twice"]),
+        (&["--layer-order", "sums,sums"], &["`sums`", "is listed twice"]),
         (&["--budget", "0.1%,flat,flat"], &["`budget`", "1 losses for weights", "sums, classes"]),
         (&["--strategy", "fixed", "--window", "2"], &["`strategy` is fixed", "layer-dependent"]),
         (&["--start", "absent.toml"], &["absent.toml"]),

@@ -139,26 +139,26 @@ fn what_cannot_be_exported_is_refused() {
     fs::write(folder.join("strict.toml"), "base = \"cortex-m0\"\nweight_bits = [1]\n").unwrap();
     let before = files(folder);
     for (arguments, expected) in [
-        (&["onnx", "-o", "notes"][..], "`notes` is in the way: fixedwise did not write it"),
-        (&["npz", "-o", "new", "--target", "strict.toml"], "by its rule `weight_bits`"),
-        (&["onnx", "-o", "brightest.onnx"], "it is what this export is made from"),
-        (&["npz", "-o", "out/plan.toml"], "it is what this export is made from"),
-        (&["npz", "-o", "full"], "`full` is in the way: it is a folder"),
+        (&["onnx", "-o", "notes"][..], "`notes` already exists: it was not written by fixedwise"),
+        (&["npz", "-o", "new", "--target", "strict.toml"], "rule `weight_bits`"),
+        (&["onnx", "-o", "brightest.onnx"], "it is an input of this export"),
+        (&["npz", "-o", "out/plan.toml"], "it is an input of this export"),
+        (&["npz", "-o", "full"], "`full` already exists: it is a folder"),
         (&["npz", "-o", "absent/net.npz"], "cannot write `absent/net.npz`"),
-        (&["c", "-o", "new", "--name", "int"], "`int` is not a C identifier"),
+        (&["c", "-o", "new", "--name", "int"], "`int` is not allowed as a name in C"),
         (&["c", "-o", "notes"], "cannot write into `notes`"),
         (&["c", "-o", "new", "--target", "z80"], "option `target` is `z80`"),
-        (&["c", "-o", "new", "--target", "fpga"], "runs no C"),
+        (&["c", "-o", "new", "--target", "fpga"], "does not run C"),
         (&["c", "-o", "new", "--target", "tiny.toml"], "target `tiny` has 8 bytes of flash"),
         (&["c", "-o", "new", "--test", "absent.npz"], "absent.npz"),
         (&["c", "-o", "new", "--plan", "other.toml"], "`sum`"),
         (&["hls", "-o", "notes"], "cannot write into `notes`"),
-        (&["hls", "-o", "full", "--name", "net"], "net_types.h` is in the way"),
+        (&["hls", "-o", "full", "--name", "net"], "net_types.h` already exists"),
         (&["hls", "-o", "new", "--name", "2net"], "option `name` `2net` must be a C identifier"),
         (&["hls", "-o", "new/er", "--plan", "other.toml"], "`sum`"),
         (&["hls", "-o", "new", "--plan", "simulated.toml"], "have no integers to export"),
         (&["onnx", "-o", "new", "--plan", "absent.toml"], "cannot read `absent.toml`"),
-        (&["onnx", "-o", "new", "--preprocess", "scale=0"], "scale 0"),
+        (&["onnx", "-o", "new", "--preprocess", "scale=0"], "scale must not be 0"),
     ] {
         let mut command = fixedwise(folder).args(["export", arguments[0], "brightest.onnx"]);
         if !arguments.contains(&"--plan") {

@@ -148,7 +148,7 @@ fn a_plan_is_tuned_on_one_part_and_measured_on_each() {
         .assert()
         .success();
     let text = String::from_utf8(text.get_output().stdout.clone()).unwrap();
-    assert!(text.contains("250..300") && text.contains("all not tuned on"), "{text}");
+    assert!(text.contains("250..300") && text.contains("all other parts"), "{text}");
 }
 
 #[test]
@@ -203,13 +203,13 @@ fn wrong_sweeps_and_parts_are_one_line() {
             &["weights", "--semantics", "integer", "--quantizer", "square-root"],
             "square-root has no integer form",
         ),
-        (&quantize, &["--quantizer", "square-root"], "take semantics `simulated`"),
+        (&quantize, &["--quantizer", "square-root"], "use semantics `simulated`"),
         (
             &quantize,
             &["--quantizer", "square-root", "--semantics", "simulated", "--range", "least-error"],
-            "take range `no-clip`",
+            "use range `no-clip`",
         ),
-        (&generalize, &["--parts", "1"], "option `parts` is 1; allowed are 2 to 1000"),
+        (&generalize, &["--parts", "1"], "option `parts` is 1; allowed: 2 to 1000"),
         (&generalize, &["--parts", "0"], "option `parts` is 0"),
         (&generalize, &["--tune", "5"], "option `tune` is 5; the parts are 1 to 4"),
         (&generalize, &["--tune", "0"], "option `tune` is 0"),

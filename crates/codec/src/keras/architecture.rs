@@ -53,7 +53,7 @@ pub fn read_architecture(json: &[u8]) -> Result<Model, KerasError> {
         }
         _ => {
             return Err(wrong(format!(
-                "is of class `{class}`; supported are Sequential and Functional models"
+                "has the class `{class}`; supported are Sequential and Functional models"
             )));
         }
     };
@@ -85,7 +85,7 @@ fn layers(config: &Object) -> Result<Vec<Called<'_>>, KerasError> {
 
 /// One layer, its inputs not yet known.
 fn layer(value: &Value) -> Result<Called<'_>, KerasError> {
-    let object = value.as_object().ok_or_else(|| wrong("a layer is no JSON object"))?;
+    let object = value.as_object().ok_or_else(|| wrong("a layer is not a JSON object"))?;
     let text = |key: &str| object.get(key).and_then(Value::as_str);
     let class = text("class_name").ok_or_else(|| wrong("a layer has no `class_name`"))?;
     let config = object.get("config").and_then(Value::as_object);
@@ -94,8 +94,7 @@ fn layer(value: &Value) -> Result<Called<'_>, KerasError> {
     if ["Sequential", "Functional", "Model"].contains(&class) {
         return Err(layer_error(
             name,
-            "it is a model of its own, and models inside models are not supported; build one model \
-             of all layers",
+            "it is a nested model, which is not supported; build one flat model of all layers",
         ));
     }
     let config = config.ok_or_else(|| layer_error(name, "has no `config`"))?;
@@ -132,7 +131,7 @@ fn sequential(config: &Object, layers: Vec<Called<'_>>) -> Result<Model, KerasEr
         let shape = shape.or_else(|| config.get("build_input_shape")).ok_or_else(|| {
             layer_error(
                 &first.name,
-                "nothing says what it takes; begin the model with `keras.Input(shape)`",
+                "its input is not defined; start the model with `keras.Input(shape)`",
             )
         })?;
         let input = Layer {
@@ -205,7 +204,7 @@ fn end(value: &Value) -> Option<String> {
 
 /// The layers that one use of a layer takes.
 fn node_inputs(layer: &str, node: &Value) -> Result<Vec<String>, KerasError> {
-    let unclear = || layer_error(layer, "what it takes (`inbound_nodes`) is not understood");
+    let unclear = || layer_error(layer, "its inputs (`inbound_nodes`) are not understood");
     match node {
         // Keras 3: `{"args": [tensor or list of tensors], "kwargs": {…}}`.
         Value::Object(node) => {
@@ -309,7 +308,7 @@ mod tests {
             (functional(&relu(r#"[[["x", 0, 0]]]"#, r#", "odd": 1"#), output), "`odd`"),
             (functional(&relu(r#"[[["x", 0, 0]]]"#, ""), "{}"), "`output_layers`"),
             (functional(&relu("[3]", ""), output), "not understood"),
-            (functional(&relu("[]", "").replace("ReLU", "Functional"), output), "models inside"),
+            (functional(&relu("[]", "").replace("ReLU", "Functional"), output), "nested model"),
             (functional(&relu("[]", "").replace("\"r\"", "\"x\""), output), "same name"),
         ];
         for (json, expected) in cases {

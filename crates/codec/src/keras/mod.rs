@@ -95,7 +95,7 @@ pub enum KerasError {
         problem: String,
     },
     /// The archive itself is broken.
-    #[error("not a readable .keras archive; it may be truncated or of another kind")]
+    #[error("not a readable .keras archive; it may be truncated or have another format")]
     Archive {
         /// What is wrong with it.
         #[source]
@@ -185,7 +185,7 @@ fn member(
     limit: usize,
 ) -> Result<Vec<u8>, KerasError> {
     let wrong = |problem: String| KerasError::Member { member: name.to_owned(), problem };
-    let file = archive.by_name(name).map_err(|error| wrong(format!("is not there: {error}")))?;
+    let file = archive.by_name(name).map_err(|error| wrong(format!("is missing: {error}")))?;
     let mut bytes = Vec::new();
     let most = crate::convert::count_to_u64(limit).saturating_add(1);
     file.take(most)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// Opens an HDF5 file.
 pub(super) fn open(bytes: &[u8], limit: usize) -> Result<Hdf5, KerasError> {
     Hdf5::open(bytes, limit).map_err(|problem| KerasError::Hdf5 {
-        what: "not a readable HDF5 file; it may be truncated or of another kind".to_owned(),
+        what: "not a readable HDF5 file; it may be truncated or have another format".to_owned(),
         problem,
     })
 }
@@ -35,7 +35,7 @@ pub(super) fn read(file: &mut Hdf5, root: &str) -> Result<Weights, KerasError> {
     }
     Err(KerasError::Hdf5 {
         what: format!("`{root}` in the file"),
-        problem: "has neither the attribute `layer_names` nor a group `layers`: these are no \
+        problem: "has neither the attribute `layer_names` nor a group `layers`: these are not \
                   weights that Keras saved"
             .to_owned(),
     })
@@ -103,7 +103,7 @@ impl Weights {
             }
             let name = name.ok_or_else(|| {
                 KerasError::Weights(format!(
-                    "the weights `{key}` do not say of which layer they are; give the \
+                    "the file does not say to which layer the weights `{key}` belong; give the \
                      architecture as the JSON that Keras writes"
                 ))
             })?;
@@ -152,7 +152,7 @@ impl Model {
         match found.first_key_value() {
             None => Ok(self),
             Some((key, _)) => Err(KerasError::Weights(format!(
-                "the file has weights of `{key}`, a layer that the architecture does not have"
+                "the file has weights of `{key}`, which is not a layer of the architecture"
             ))),
         }
     }

@@ -89,7 +89,7 @@ pub(super) fn read_header(file: &mut impl Read, array: &str) -> Result<Header, N
         .ok_or_else(|| error("its header is too long"))?;
     let mut text = vec![0; len];
     fill(&mut text)?;
-    let text = str::from_utf8(&text).map_err(|_| error("its header is not a text"))?;
+    let text = str::from_utf8(&text).map_err(|_| error("its header is not text"))?;
     parse_header(text).map_err(|problem| error(&problem))
 }
 
@@ -118,7 +118,7 @@ fn parse_header(text: &str) -> Result<Header, String> {
         }
     }
     if !literal.rest.trim().is_empty() {
-        return Err("its header is followed by something else".to_owned());
+        return Err("its header is followed by other data".to_owned());
     }
     let (Some((kind, is_big_endian)), Some(is_fortran), Some(shape)) = (descr, fortran, shape)
     else {
@@ -193,7 +193,9 @@ impl<'a> Literal<'a> {
     /// The type of the elements, and whether they are big-endian.
     fn element_type(&mut self) -> Result<(Kind, bool), String> {
         if self.rest.trim_start().starts_with('[') {
-            return Err("structured elements are not supported; save one array a field".to_owned());
+            return Err(
+                "structured elements are not supported; save one array per field".to_owned()
+            );
         }
         let descr = self.string()?;
         let (is_big_endian, code) = match descr.as_bytes() {
@@ -214,9 +216,11 @@ impl<'a> Literal<'a> {
             b"f4" => Kind::F32,
             b"f8" => Kind::F64,
             [b'O', ..] => {
-                return Err("holds pickled Python objects, which are not read; save it as an \
-                            array of numbers"
-                    .to_owned());
+                return Err(
+                    "contains pickled Python objects, which are not supported; save it as \
+                            an array of numbers"
+                        .to_owned(),
+                );
             }
             _ => {
                 return Err(format!(

@@ -55,20 +55,20 @@ impl ArrayData {
 #[non_exhaustive]
 pub enum NpzError {
     /// The archive itself is broken.
-    #[error("not a readable .npz archive; it may be truncated or of another kind")]
+    #[error("not a readable .npz archive; it may be truncated or have another format")]
     Archive {
         /// What is wrong with it.
         #[source]
         source: ZipError,
     },
     /// The archive has the same array twice.
-    #[error("the archive holds more than one array `{name}`")]
+    #[error("the archive contains more than one array `{name}`")]
     Duplicate {
         /// Name of the array.
         name: String,
     },
     /// The archive has no such array.
-    #[error("no array `{name}`; there are: {names}")]
+    #[error("no array `{name}`; the archive contains: {names}")]
     Missing {
         /// The name that was looked for.
         name: String,
@@ -84,7 +84,7 @@ pub enum NpzError {
         problem: String,
     },
     /// The array is larger than the limit.
-    #[error("array `{array}` of extents {shape:?} needs {bytes} bytes, the limit is {limit}")]
+    #[error("array `{array}` with shape {shape:?} needs {bytes} bytes, the limit is {limit}")]
     TooLarge {
         /// Name of the array.
         array: String,
@@ -316,7 +316,7 @@ mod tests {
         hidden.extend(vec![0; 1 << 24]);
         let bytes = archive(&[("x.npy", &hidden)], zip::CompressionMethod::Deflated);
         let error = read_npz(&bytes, LIMIT).unwrap_err().to_string();
-        assert_eq!(error, "array `x`: holds more than extents [2, 3] need");
+        assert_eq!(error, "array `x`: contains more elements than shape [2, 3]");
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(super) fn read_array(
     let count = match product {
         Some(_) if shape.contains(&0) => 0,
         Some(count) => count,
-        None => return Err(error(format!("extents {shape:?} are too large"))),
+        None => return Err(error(format!("shape {shape:?} is too large"))),
     };
     let bytes =
         count_to_u64(count).saturating_mul(count_to_u64(kind.bytes().max(kind.memory_bytes())));
@@ -101,7 +101,7 @@ pub(super) fn read_array(
         Kind::Bool => {
             let data = elements.bytes()?;
             if let Some(x) = data.iter().find(|&&x| x > 1) {
-                return Err(error(format!("element {x} is not a truth value")));
+                return Err(error(format!("element {x} is not a boolean")));
             }
             ArrayData::U8(data)
         }
@@ -126,7 +126,7 @@ pub(super) fn read_array(
     // Reading to the end also checks the archive's checksum.
     match if is_part { Ok(0) } else { file.read(&mut [0]) } {
         Ok(0) => {}
-        Ok(_) => return Err(error(format!("holds more than extents {shape:?} need"))),
+        Ok(_) => return Err(error(format!("contains more elements than shape {shape:?}"))),
         Err(source) => return Err(NpzError::Read { array: array.to_owned(), source }),
     }
     if is_fortran && shape.len() > 1 {
@@ -185,7 +185,7 @@ impl<R: Read> Elements<'_, R> {
 fn read_error(source: std::io::Error, array: &str, count: usize) -> NpzError {
     let array = array.to_owned();
     if source.kind() == std::io::ErrorKind::UnexpectedEof {
-        let problem = format!("holds fewer than the {count} elements that it declares");
+        let problem = format!("contains fewer than the {count} elements that it declares");
         return NpzError::Npy { array, problem };
     }
     NpzError::Read { array, source }
@@ -357,9 +357,9 @@ mod tests {
             (b"not a npy file".to_vec(), "is not in .npy format"),
             (plain("<f4", "(2,)", &[0; 7]), "fewer than the 2 elements"),
             (plain("|u1", "(2,)", &[0; 1]), "fewer than the 2 elements"),
-            (plain("|u1", "(2,)", &[0; 3]), "more than extents [2] need"),
-            (plain("<f4", "(2,)", &[0; 12]), "more than extents [2] need"),
-            (plain("|b1", "(1,)", &[2]), "element 2 is not a truth value"),
+            (plain("|u1", "(2,)", &[0; 3]), "more elements than shape [2]"),
+            (plain("<f4", "(2,)", &[0; 12]), "more elements than shape [2]"),
+            (plain("|b1", "(1,)", &[2]), "element 2 is not a boolean"),
             (plain("<u8", "(1,)", &[0xff; 8]), "larger than 2^63 - 1"),
             (std::mem::take(&mut pickled), "pickled"),
             (plain("<c8", "(1,)", &[]), "type `<c8` are not supported"),

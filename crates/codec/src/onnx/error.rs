@@ -5,14 +5,14 @@
 #[non_exhaustive]
 pub enum OnnxError {
     /// The bytes are not a protobuf message of the expected kind.
-    #[error("not a readable ONNX file; it may be truncated or of another kind")]
+    #[error("not a readable ONNX file; it may be truncated or have another format")]
     Decode {
         /// Where decoding stopped.
         #[source]
         source: prost::DecodeError,
     },
     /// The bytes are a protobuf message, but hold no model.
-    #[error("the file holds no ONNX model: {problem}")]
+    #[error("the file does not contain an ONNX model: {problem}")]
     NotAModel {
         /// What is missing.
         problem: &'static str,
@@ -27,10 +27,10 @@ pub enum OnnxError {
     },
     /// The operator set is too old, too new, or not named.
     #[error(
-        "{}; supported are {oldest} to {newest}: re-export the model with one of them",
+        "{}; supported: {oldest} to {newest}; re-export the model with one of them",
         match found {
             Some(found) => format!("opset {found} is not supported"),
-            None => "the file names no opset of the default domain".to_owned(),
+            None => "the file does not declare an opset of the default domain".to_owned(),
         }
     )]
     Opset {

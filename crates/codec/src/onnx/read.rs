@@ -224,9 +224,8 @@ fn read_attribute(proto: AttributeProto, external: &mut External) -> Result<Attr
             proto.ref_attr_name
         ));
     }
-    let text = |bytes: Vec<u8>| {
-        String::from_utf8(bytes).map_err(|_| "is a text that is not UTF-8".to_owned())
-    };
+    let text =
+        |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned());
     Ok(match proto.r#type {
         kind::FLOAT => Attribute::Float(proto.f.unwrap_or_default()),
         kind::INT => Attribute::Int(proto.i.unwrap_or_default()),

@@ -41,7 +41,7 @@ pub(super) fn read(proto: TensorProto, external: &mut External) -> Result<Tensor
         other => return Err(format!("data location {other} is not known")),
     };
     if data.len() != count {
-        return Err(format!("has {} elements, but its extents {dims:?} need {count}", data.len()));
+        return Err(format!("has {} elements, but its shape {dims:?} needs {count}", data.len()));
     }
     Ok(Tensor { dims, data })
 }
@@ -49,12 +49,12 @@ pub(super) fn read(proto: TensorProto, external: &mut External) -> Result<Tensor
 /// Extents and number of elements.
 fn extents(dims: &[i64]) -> Result<(Vec<usize>, usize), String> {
     let extents: Option<Vec<usize>> = dims.iter().map(|&d| usize::try_from(d).ok()).collect();
-    let extents = extents.ok_or_else(|| format!("extents {dims:?} are not all at least 0"))?;
+    let extents = extents.ok_or_else(|| format!("shape {dims:?} has a negative size"))?;
     let product = extents.iter().try_fold(1_usize, |n, &d| n.checked_mul(d.max(1)));
     match product {
         Some(_) if extents.contains(&0) => Ok((extents, 0)),
         Some(count) => Ok((extents, count)),
-        None => Err(format!("extents {dims:?} are too large")),
+        None => Err(format!("shape {dims:?} is too large")),
     }
 }
 
@@ -109,7 +109,7 @@ fn typed(proto: TensorProto, element: ElementType) -> Result<TensorData, String>
         ElementType::Other(_) => return Err(unsupported(element)),
     };
     if data.len() != all {
-        return Err(format!("holds elements that are not of its type {element}"));
+        return Err(format!("contains elements that are not of its type {element}"));
     }
     Ok(data)
 }
@@ -267,9 +267,9 @@ mod tests {
         let typed =
             |data_type, x: &[i32]| TensorProto { int32_data: x.to_vec(), ..proto(data_type, &[1]) };
         let cases = [
-            (proto(1, &[2]), "has 0 elements, but its extents [2] need 2"),
-            (proto(1, &[]), "has 0 elements, but its extents [] need 1"),
-            (proto(1, &[-1]), "not all at least 0"),
+            (proto(1, &[2]), "has 0 elements, but its shape [2] needs 2"),
+            (proto(1, &[]), "has 0 elements, but its shape [] needs 1"),
+            (proto(1, &[-1]), "negative size"),
             (proto(1, &[i64::MAX, 4]), "too large"),
             (proto(1, &[0, i64::MAX, 4]), "too large"),
             (proto(1, &[1 << 40]), "has 0 elements"),
@@ -318,6 +318,6 @@ mod tests {
     fn the_error_names_the_tensor() {
         let read = |_: &str| Ok(Vec::new());
         let error = tensor(proto(1, &[2]), &mut External::new(&read)).unwrap_err();
-        assert_eq!(error.to_string(), "tensor `w`: has 0 elements, but its extents [2] need 2");
+        assert_eq!(error.to_string(), "tensor `w`: has 0 elements, but its shape [2] needs 2");
     }
 }

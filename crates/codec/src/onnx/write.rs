@@ -265,7 +265,7 @@ fn integer_bytes(element: ElementType, values: &[i64]) -> Vec<u8> {
         ElementType::U16 | ElementType::I16 => 2,
         ElementType::U32 | ElementType::I32 => 4,
         ElementType::U64 | ElementType::I64 => 8,
-        _ => panic!("{element} is no type of integers"),
+        _ => panic!("{element} is not an integer type"),
     };
     values.iter().flat_map(|x| x.to_le_bytes().into_iter().take(bytes)).collect()
 }

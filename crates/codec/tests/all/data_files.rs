@@ -55,7 +55,7 @@ fn records_are_read() {
         assert_eq!((batch.labels.as_slice(), &batch.pixels), (&[3, 9][..], &images));
         for bytes in [&file[..file.len() - 1], &[]] {
             let error = cifar::read_binary(bytes, version).unwrap_err().to_string();
-            assert!(error.contains("not whole records"), "{error}");
+            assert!(error.contains("not a multiple of the record size"), "{error}");
         }
     }
 }
@@ -116,7 +116,7 @@ fn images_are_decoded() {
 fn pixels_that_have_no_plain_meaning_are_refused() {
     for (bytes, expected) in [
         (suite!("transparent.png"), "transparent pixels"),
-        (suite!("deep.png"), "more than 8 bits a channel"),
+        (suite!("deep.png"), "more than 8 bits per channel"),
         (suite!("colors.npz"), "not a readable PNG or JPEG image"),
         (&[], "not a readable PNG or JPEG image"),
     ] {

@@ -82,10 +82,7 @@ fn weights_of_another_model_are_refused() {
     let mut other = read_architecture(&file("plain.json")).unwrap();
     other.layers.retain(|layer| layer.class != "Dense");
     let error = other.with_weights(weights).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "the file has weights of `dense`, a layer that the architecture does not have"
-    );
+    assert_eq!(error, "the file has weights of `dense`, which is not a layer of the architecture");
 }
 
 #[test]
@@ -102,8 +99,8 @@ fn archives_that_lack_or_hide_something_are_refused() {
         archive(&members)
     };
     for (bytes, expected) in [
-        (without("config.json"), "`config.json` in the archive is not there"),
-        (without("model.weights.h5"), "`model.weights.h5` in the archive is not there"),
+        (without("config.json"), "`config.json` in the archive is missing"),
+        (without("model.weights.h5"), "`model.weights.h5` in the archive is missing"),
         (with("assets/words.txt", vec![1]), "`assets/words.txt` in the archive is not read"),
         (with("config.json", b"{".to_vec()), "the architecture is not readable as JSON"),
         (with("model.weights.h5", b"text".to_vec()), "not a readable HDF5 file"),

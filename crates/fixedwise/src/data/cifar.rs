@@ -96,7 +96,7 @@ pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
 }
 
 pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, DataError> {
-    let form = Form::of(path).ok_or_else(|| content(path, "is no longer what it was"))?;
+    let form = Form::of(path).ok_or_else(|| content(path, "has changed since the start"))?;
     let files: Vec<PathBuf> = match split {
         _ if !path.is_dir() => vec![path.to_owned()],
         Split::Train => form.train.iter().map(|name| path.join(name)).collect(),
@@ -189,7 +189,10 @@ mod tests {
         assert!(error.contains("data_batch_2.bin"), "{error}");
         write("test_batch.bin", &[0; 5000]);
         let error = load(folder.path(), Split::Test, usize::MAX).unwrap_err();
-        assert!(error.contains("test_batch.bin`: 5000 bytes are not whole records"), "{error}");
+        assert!(
+            error.contains("test_batch.bin`: 5000 bytes are not a multiple of the record size"),
+            "{error}"
+        );
     }
 
     #[test]

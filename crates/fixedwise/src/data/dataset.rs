@@ -44,7 +44,7 @@ impl Dataset {
         let wrong = |problem: String| content(origin.name(), problem);
         let n_images = *raw.dims.first().unwrap_or(&0);
         if n_images == 0 || raw.pixels.len() == 0 {
-            return Err(wrong("holds no image".to_owned()));
+            return Err(wrong("contains no image".to_owned()));
         }
         let each = each(&raw.sizes, target.c);
         let (shape, layout) = if each.is_empty() {
@@ -153,8 +153,7 @@ fn check_labels(labels: &[i64], raw: &Raw, classes: usize) -> Result<Vec<usize>,
     let check = |(idx, &label): (usize, &i64)| {
         usize::try_from(label).ok().filter(|&label| label < classes).ok_or_else(|| {
             format!(
-                "label {label} of {} is out of range: the network tells {classes} classes apart, 0 \
-                 to {}",
+                "label {label} of {} is out of range: the network has {classes} classes, 0 to {}",
                 raw.place(idx),
                 classes.saturating_sub(1)
             )
@@ -177,7 +176,7 @@ fn image_shape(
         [h, w] => (Shape::new(h, w, 1), None),
         [a, b, c] => (Shape::new(a, b, c), Some(Shape::new(b, c, a))),
         [n] => (Shape::vector(n), None),
-        _ => return Err(format!("holds arrays with {} axes, not images", dims.len() + 1)),
+        _ => return Err(format!("contains arrays with {} axes, not images", dims.len() + 1)),
     };
     // A network that takes vectors takes the elements in the file's order, whatever they mean.
     if !resize && (target.h, target.w) == (1, 1) && last.len() == target.c {
@@ -193,23 +192,24 @@ fn image_shape(
         // With one channel both orders are the same elements.
         (true, Some(first)) if last.c == 1 && first.c == 1 => Ok((last, Layout::Nhwc)),
         (true, Some(_)) => Err(format!(
-            "holds images of {dims:?}, which may be channels first or last; say \
+            "contains images with shape {dims:?}, which can be channels first or last; add \
              `--preprocess layout=nhwc` or `layout=nchw`"
         )),
         (false, None) => {
             let channels_fit = dims.len() == 2 && target.c == 1
                 || dims.len() == 3 && (dims[2] == target.c || dims[0] == target.c);
             let hint = if declared == Some(Layout::Nchw) && fits(last) {
-                "; they fit with `layout=nhwc`, and `nchw` is declared".to_owned()
+                "; they match with `layout=nhwc`, but `nchw` is declared".to_owned()
             } else if declared == Some(Layout::Nhwc) && first.is_some_and(fits) {
-                "; they fit with `layout=nchw`, and `nhwc` is declared".to_owned()
+                "; they match with `layout=nchw`, but `nhwc` is declared".to_owned()
             } else if channels_fit && !resize {
                 format!("; `--preprocess resize={}x{}` resizes them", target.h, target.w)
             } else {
                 String::new()
             };
             Err(format!(
-                "holds images of {dims:?}, the network takes {}x{}x{} (rows, columns, channels){hint}",
+                "contains images with shape {dims:?}, the network expects {}x{}x{} (rows, columns, \
+                 channels){hint}",
                 target.h, target.w, target.c
             ))
         }

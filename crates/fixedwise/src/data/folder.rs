@@ -92,10 +92,7 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, Da
         return images::load(path, found.images, None, wanted);
     }
     if let Some(image) = found.images.first() {
-        return Err(content(
-            image,
-            "stands beside folders of classes; it belongs into one of them",
-        ));
+        return Err(content(image, "is beside the class folders; move it into one of them"));
     }
     let names = check_names(folder, &found.folders, wanted.classes)?;
     for (_, other) in &parts {
@@ -108,10 +105,10 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, Da
     for class in &found.folders {
         let inside = look(class)?;
         if let Some(deeper) = inside.folders.first() {
-            return Err(content(deeper, "is a folder within the folder of a class"));
+            return Err(content(deeper, "is a folder inside a class folder"));
         }
         if inside.images.is_empty() {
-            return Err(content(class, "is the folder of a class and holds no PNG or JPEG image"));
+            return Err(content(class, "is a class folder without a PNG or JPEG image"));
         }
         classes.push(inside.images);
     }
@@ -130,8 +127,8 @@ fn check_names(
         return Err(content(
             folder,
             format!(
-                "holds {} folders, and the network tells {classes} classes apart; one folder a \
-                 class is needed, or a .csv of `path,label`",
+                "contains {} folders, but the network has {classes} classes; use one folder per \
+                 class, or a .csv with `path,label`",
                 names.len()
             ),
         ));
@@ -140,8 +137,8 @@ fn check_names(
     if numbers.is_some_and(|numbers| !numbers.is_sorted()) {
         return Err(content(
             folder,
-            "holds folders whose order by name is not that of their numbers (10 comes before 2); \
-             write 02, or a .csv of `path,label`",
+            "contains folders whose alphabetical order differs from their numerical order (10 \
+             comes before 2); write 02, or use a .csv with `path,label`",
         ));
     }
     Ok(names)
@@ -234,15 +231,15 @@ mod tests {
     fn unclear_folders_are_refused() {
         let numbers = [("10/1.png", RGB), ("2/1.png", RGB)];
         let cases: [(Files, &str); 9] = [
-            (&[("a/1.png", RGB), ("b/", b"")], "b` is the folder of a class and holds no PNG"),
+            (&[("a/1.png", RGB), ("b/", b"")], "b` is a class folder without a PNG"),
             (&[("a/1.png", RGB), ("b/1.png", b"junk")], "1.png`"),
-            (&[("a/1.png", RGB)], "holds 1 folders, and the network tells 2 classes apart"),
-            (&[("a/1.png", RGB), ("b/1.png", RGB), ("3.png", RGB)], "3.png` stands beside"),
-            (&[("a/1.png", RGB), ("b/c/1.png", RGB)], "c` is a folder within"),
+            (&[("a/1.png", RGB)], "contains 1 folders, but the network has 2 classes"),
+            (&[("a/1.png", RGB), ("b/1.png", RGB), ("3.png", RGB)], "3.png` is beside"),
+            (&[("a/1.png", RGB), ("b/c/1.png", RGB)], "c` is a folder inside"),
             (&[("a/1.png", RGB), ("b/1.bmp", b"BM")], "1.bmp` is neither PNG nor JPEG"),
             (&numbers, "(10 comes before 2)"),
-            (&[("a/.keep", b""), ("b/.keep", b"")], "a` is the folder of a class"),
-            (&[("notes.txt", b"")], "no data set that is known"),
+            (&[("a/.keep", b""), ("b/.keep", b"")], "a` is a class folder"),
+            (&[("notes.txt", b"")], "not a supported data set"),
         ];
         for (files, expected) in cases {
             let folder = tree(files);

@@ -48,7 +48,9 @@ pub(super) fn load(
             if pixels.len() + image.pixels.len() > LIMIT_BYTES {
                 return Err(content(
                     path,
-                    format!("holds more than {LIMIT_BYTES} bytes of pixels; name fewer images"),
+                    format!(
+                        "contains more than {LIMIT_BYTES} bytes of pixels; select fewer images"
+                    ),
                 ));
             }
             sizes.push([image.height, image.width]);
@@ -63,7 +65,7 @@ pub(super) fn load(
         return Err(content(
             path,
             format!(
-                "holds images of different sizes: {}, {}; `--preprocess resize=ROWSxCOLUMNS` \
+                "contains images of different sizes: {}, {}; `--preprocess resize=ROWSxCOLUMNS` \
                  resizes them",
                 say(0),
                 say(at)
@@ -85,7 +87,7 @@ fn one(file: &Path, channels: usize) -> Result<Image, DataError> {
     let image = decode(&read(file)?, IMAGE_LIMIT_BYTES)
         .map_err(|source| DataError::Corrupt { path: file.to_owned(), source: source.into() })?;
     let found = image.channels;
-    image
-        .with_channels(channels)
-        .ok_or_else(|| content(file, format!("has {found} channels, the network takes {channels}")))
+    image.with_channels(channels).ok_or_else(|| {
+        content(file, format!("has {found} channels, the network expects {channels}"))
+    })
 }

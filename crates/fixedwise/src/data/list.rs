@@ -33,7 +33,7 @@ pub(super) fn load(path: &Path, _: Split, wanted: &Wanted) -> Result<Raw, DataEr
         let file = folder.join(&entry.path);
         if !file.is_file() {
             let problem =
-                format!("names `{}` in line {}, which is no file", entry.path, entry.line);
+                format!("lists `{}` in line {}, which is not a file", entry.path, entry.line);
             return Err(content(path, problem));
         }
         images::is_image(&file)?;
@@ -53,8 +53,7 @@ fn labels(path: &Path, entries: &[Entry], classes: usize) -> Result<Option<Vec<i
             return Err(content(
                 path,
                 format!(
-                    "gives `{}` the label {} in line {}; the network tells {classes} classes \
-                     apart, 0 to {}",
+                    "gives `{}` the label {} in line {}; the network has {classes} classes, 0 to {}",
                     entries[at].path,
                     numbers[at],
                     entries[at].line,
@@ -68,7 +67,7 @@ fn labels(path: &Path, entries: &[Entry], classes: usize) -> Result<Option<Vec<i
         (numbers.iter().find(|x| x.is_some()), numbers.iter().position(Option::is_none))
     {
         let problem = format!(
-            "has the label `{}` in line {} and numbers elsewhere; give all as numbers",
+            "has the label `{}` in line {} and numbers in other lines; use numbers everywhere",
             texts[name], entries[name].line
         );
         return Err(content(path, problem));
@@ -78,8 +77,8 @@ fn labels(path: &Path, entries: &[Entry], classes: usize) -> Result<Option<Vec<i
         return Err(content(
             path,
             format!(
-                "has {} names of classes, and the network tells {classes} classes apart; give \
-                 class numbers from 0",
+                "has {} class names, but the network has {classes} classes; use class numbers from \
+                 0",
                 names.len()
             ),
         ));
@@ -135,19 +134,19 @@ mod tests {
     #[test]
     fn wrong_lines_are_named() {
         for (text, expected) in [
-            ("", "holds no image"),
-            ("path,label\n", "holds no image"),
+            ("", "contains no image"),
+            ("path,label\n", "contains no image"),
             (
                 "images/a.png,0\nimages/z.png,1\n",
-                "names `images/z.png` in line 2, which is no file",
+                "lists `images/z.png` in line 2, which is not a file",
             ),
             ("images/a.png,0\nimages/b.png,2\n", "`images/b.png` the label 2 in line 2"),
             ("images/a.png,0\nimages/b.png,-1\n", "the label -1 in line 2"),
             (
                 "images/a.png,0\nimages/b.png,cat\n",
-                "the label `cat` in line 2 and numbers elsewhere",
+                "the label `cat` in line 2 and numbers in other lines",
             ),
-            ("images/a.png,cat\n", "has 1 names of classes, and the network tells 2"),
+            ("images/a.png,cat\n", "has 1 class names, but the network has 2"),
             ("images/a.png,0,7\n", "line 1: 3 fields"),
             ("images/a.png,0\nbroken.png,1\n", "broken.png`: not a readable PNG or JPEG"),
             ("list.csv,0\n", "list.csv`"),

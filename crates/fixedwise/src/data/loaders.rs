@@ -40,19 +40,19 @@ const LOADERS: &[Loader] = &[
         is_for: svhn::is_for,
         splits: svhn::splits,
         load: svhn::load,
-        name: "a folder of SVHN's files (`train_32x32.mat`, ...) or a `.mat` of `X` and `y`",
+        name: "a folder of SVHN files (`train_32x32.mat`, ...) or a `.mat` with `X` and `y`",
     },
     Loader {
         is_for: list::is_for,
         splits: list::splits,
         load: list::load,
-        name: "a `.csv` of `path,label`",
+        name: "a `.csv` with `path,label`",
     },
     Loader {
         is_for: folder::is_for,
         splits: folder::splits,
         load: folder::load,
-        name: "a folder of PNG and JPEG images, one folder a class",
+        name: "a folder of PNG and JPEG images, one folder per class",
     },
 ];
 
@@ -64,7 +64,7 @@ fn loader(path: &Path) -> Result<&'static Loader, DataError> {
     std::fs::metadata(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     if path.is_file() && ARCHIVES.iter().any(|ending| name.ends_with(ending)) {
-        return Err(content(path, "is an archive; unpack it and name the folder"));
+        return Err(content(path, "is an archive; unpack it and give the folder"));
     }
     LOADERS.iter().find(|loader| (loader.is_for)(path)).ok_or_else(|| DataError::Kind {
         path: path.to_owned(),

@@ -43,7 +43,7 @@ pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
         return Err(DataError::Content {
             path: path.to_owned(),
             problem: format!(
-                "holds {}; expected `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`",
+                "contains {}; expected `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`",
                 if names.is_empty() {
                     "no array".to_owned()
                 } else {
@@ -74,7 +74,7 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, Da
         // One column is as good as a vector.
         if y.shape.iter().skip(1).any(|&extent| extent != 1) {
             return Err(wrong(
-                "has labels of several columns; one class number an image is needed",
+                "has labels with several columns; one class number per image is required",
             ));
         }
         Some(match y.data {

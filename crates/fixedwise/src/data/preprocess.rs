@@ -56,15 +56,15 @@ fn number(text: &str) -> Result<f64, String> {
         Some((a, b)) => parse(a).zip(parse(b)).map(|(a, b)| a / b),
         None => parse(text),
     };
-    value.filter(|x| x.is_finite()).ok_or_else(|| format!("`{text}` is no number"))
+    value.filter(|x| x.is_finite()).ok_or_else(|| format!("`{text}` is not a number"))
 }
 
 /// What is wrong with a key that does not exist.
 fn unknown(key: &str) -> String {
     let near = KEYS.into_iter().map(|known| (distance(key, known), known)).min();
     match near {
-        Some((1..=2, known)) => format!("`{key}` is not known; did you mean `{known}`?"),
-        _ => format!("`{key}` is not known; known are {}", KEYS.join(", ")),
+        Some((1..=2, known)) => format!("`{key}` is unknown; did you mean `{known}`?"),
+        _ => format!("`{key}` is unknown; known: {}", KEYS.join(", ")),
     }
 }
 
@@ -104,7 +104,7 @@ impl FromStr for Preprocess {
             };
             let (key, value) = (key.trim(), value.trim());
             if seen.contains(&key) {
-                return Err(wrong(text, format!("`{key}` is there twice")));
+                return Err(wrong(text, format!("`{key}` is given twice")));
             }
             seen.push(key);
             let list = || value.split(';').map(number).collect::<Result<Vec<f64>, String>>();
@@ -131,7 +131,7 @@ impl FromStr for Preprocess {
 
 /// A number, or a text such as `1/255`.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a number, or a text such as \"1/255\"")]
+#[serde(untagged, expecting = "expected a number, or a string such as \"1/255\"")]
 enum Number {
     Value(f64),
     Text(String),
@@ -148,7 +148,7 @@ impl Number {
 
 /// One number, or one a channel.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a number, a text such as \"1/255\", or a list of these")]
+#[serde(untagged, expecting = "expected a number, a string such as \"1/255\", or a list of these")]
 enum Numbers {
     One(Number),
     Many(Vec<Number>),
@@ -240,7 +240,7 @@ impl Preprocess {
             return Err(format!("std is {std}, but pixels are divided by it: it must be positive"));
         }
         if self.scale == Some(0.0) {
-            return Err("scale 0 leaves nothing of the image".to_owned());
+            return Err("scale must not be 0".to_owned());
         }
         if self.resize.is_some_and(|[h, w]| h == 0 || w == 0 || h > 1 << 14 || w > 1 << 14) {
             return Err("resize must be between 1x1 and 16384x16384".to_owned());
@@ -344,16 +344,16 @@ mod tests {
     fn what_is_no_preprocessing_is_refused() {
         let cases = [
             ("scale", "`scale` is not KEY=VALUE"),
-            ("skale=2", "`skale` is not known; did you mean `scale`?"),
-            ("means=2", "`means` is not known; did you mean `mean`?"),
-            ("crop=2", "`crop` is not known; known are scale, mean, std, resize, layout"),
-            ("scale=1,mean=0,scale=2", "`scale` is there twice"),
-            ("scale=0", "scale 0 leaves nothing"),
-            ("scale=", "`` is no number"),
-            ("scale=1/0", "`1/0` is no number"),
-            ("scale=inf", "`inf` is no number"),
-            ("scale=1e300/1e-300", "is no number"),
-            ("mean=0.5;", "`` is no number"),
+            ("skale=2", "`skale` is unknown; did you mean `scale`?"),
+            ("means=2", "`means` is unknown; did you mean `mean`?"),
+            ("crop=2", "`crop` is unknown; known: scale, mean, std, resize, layout"),
+            ("scale=1,mean=0,scale=2", "`scale` is given twice"),
+            ("scale=0", "scale must not be 0"),
+            ("scale=", "`` is not a number"),
+            ("scale=1/0", "`1/0` is not a number"),
+            ("scale=inf", "`inf` is not a number"),
+            ("scale=1e300/1e-300", "is not a number"),
+            ("mean=0.5;", "`` is not a number"),
             ("std=1;0", "std is 0, but pixels are divided by it"),
             ("std=-1", "std is -1"),
             ("resize=96", "resize `96` is not ROWSxCOLUMNS"),
@@ -373,9 +373,9 @@ mod tests {
         let cases = [
             ("\nscle = 1", "line 2: unknown field `scle`, expected one of `scale`"),
             ("scale = 1\nscale = 2", "line 2: duplicate key"),
-            ("scale = true", "line 1: expected a number, or a text such as \"1/255\""),
-            ("mean = [true]", "line 1: expected a number, a text such as \"1/255\", or a list"),
-            ("scale = \"one\"", "`one` is no number"),
+            ("scale = true", "line 1: expected a number, or a string such as \"1/255\""),
+            ("mean = [true]", "line 1: expected a number, a string such as \"1/255\", or a list"),
+            ("scale = \"one\"", "`one` is not a number"),
             ("scale = nan", "must be finite"),
             ("mean = [0, inf]", "must be finite"),
             ("std = [1, 0]", "std is 0"),

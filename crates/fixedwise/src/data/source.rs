@@ -166,15 +166,15 @@ impl FromStr for DataSource {
             Some((path, "test")) => (path, Some(Split::Test)),
             Some((path, "all")) => (path, Some(Split::All)),
             Some((_, other)) if is_range(other) => {
-                return Err(wrong("a range follows an `@`"));
+                return Err(wrong("a range must follow the `@`"));
             }
             // A drive letter or a folder with a colon is part of the path.
             Some((path, other))
                 if path.len() > 1 && !other.contains(['/', '\\', '.']) && !other.is_empty() =>
             {
                 return Err(wrong(&format!(
-                    "`{other}` is no split; where it belongs to the path, end that with a `/` (a \
-                     folder) or `:all` (a file)"
+                    "`{other}` is not a split; if it is part of the path, end the path with `/` \
+                     (folder) or `:all` (file)"
                 )));
             }
             _ => (rest, None),
@@ -239,11 +239,14 @@ mod tests {
             ("", "it has no path"),
             (":test", "it has no path"),
             ("@0..5", "it has no path"),
-            ("a.npz:validation", "`validation` is no split"),
-            ("a.npz:Test", "`Test` is no split"),
-            ("./my:data", "`data` is no split; where it belongs to the path, end that with a `/`"),
-            ("a.npz:0..500", "a range follows an `@`"),
-            ("a.npz:test:..500", "a range follows an `@`"),
+            ("a.npz:validation", "`validation` is not a split"),
+            ("a.npz:Test", "`Test` is not a split"),
+            (
+                "./my:data",
+                "`data` is not a split; if it is part of the path, end the path with `/`",
+            ),
+            ("a.npz:0..500", "a range must follow the `@`"),
+            ("a.npz:test:..500", "a range must follow the `@`"),
             ("a.npz@5..5", "its range is empty"),
             ("a.npz@7..5", "its range is empty"),
             ("a.npz@x..3", "its range is not two numbers"),

@@ -47,10 +47,10 @@ pub(super) fn load(path: &Path, split: Split, _: &Wanted) -> Result<Raw, DataErr
         _ => return Err(wrong(format!("has `X` of {:?}, not [h, w, c, n]", x.shape))),
     };
     let ArrayData::U8(x) = x.data else {
-        return Err(wrong("has `X` of another class than uint8".to_owned()));
+        return Err(wrong("has `X` with a type other than uint8".to_owned()));
     };
     if y.shape.iter().filter(|&&extent| extent != 1).count() > 1 {
-        return Err(wrong(format!("has `y` of {:?}, not one label an image", y.shape)));
+        return Err(wrong(format!("has `y` of {:?}, not one label per image", y.shape)));
     }
     let labels = match y.data {
         ArrayData::U8(y) => Some(y.into_iter().map(i64::from).collect()),
@@ -58,7 +58,7 @@ pub(super) fn load(path: &Path, split: Split, _: &Wanted) -> Result<Raw, DataErr
     };
     let labels = labels.ok_or_else(|| wrong("has labels that are not integers".to_owned()))?;
     if labels.contains(&10) && labels.contains(&0) {
-        return Err(wrong("has the labels 0 and 10, which both stand for class 0".to_owned()));
+        return Err(wrong("has the labels 0 and 10, which both mean class 0".to_owned()));
     }
     let labels = labels.into_iter().map(|label| if label == 10 { 0 } else { label }).collect();
     // Rows vary fastest in the file.
@@ -129,7 +129,7 @@ mod tests {
         let path = folder.path().join("x.mat");
         fs::write(&path, DIGITS).unwrap();
         let error = load(&path, Split::All, Shape::new(28, 28, 1)).unwrap_err();
-        assert!(error.contains("[32, 32, 3], the network takes 28x28x1"), "{error}");
+        assert!(error.contains("[32, 32, 3], the network expects 28x28x1"), "{error}");
     }
 
     #[test]

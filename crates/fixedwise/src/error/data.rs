@@ -18,7 +18,7 @@ pub enum DataError {
     #[error("cannot read `{}`", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     /// A file of an unknown type.
-    #[error("`{}` is no data set that is known; known are {known}", path.display())]
+    #[error("`{}` is not a supported data set; supported: {known}", path.display())]
     Kind { path: PathBuf, known: String },
     /// Anything wrong inside.
     #[error("data `{}` {problem}", path.display())]
@@ -28,7 +28,8 @@ pub enum DataError {
     Corrupt { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     /// Images that two sets share.
     #[error(
-        "{a} and {b} share {count} images (the first is image {first} of {a}); give each images of its own"
+        "{a} and {b} share {count} images (the first is image {first} of {a}); the sets must not \
+         overlap"
     )]
     Overlap { a: &'static str, b: &'static str, count: usize, first: usize },
     /// What is missing on the command line.

@@ -18,13 +18,14 @@ pub enum Error {
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
     /// A model of another kind.
     #[error(
-        "`{}` is no model by its name; supported are .onnx, .h5 and .keras: export the model to ONNX",
+        "`{}` is not a model file by its name; supported are .onnx, .h5 and .keras: export the \
+         model to ONNX",
         path.display()
     )]
     ModelKind { path: PathBuf },
     /// Weights without what they are the weights of.
     #[error(
-        "model `{}` holds weights alone; give its architecture, the JSON that Keras writes or an \
+        "model `{}` contains only weights; give its architecture, the JSON that Keras writes or an \
          ONNX file, with --architecture",
         path.display()
     )]
@@ -51,7 +52,7 @@ pub enum Error {
     #[error("result `{}`: {problem}", path.display())]
     Result { path: PathBuf, problem: String },
     /// A file that an export would replace.
-    #[error("`{}` is in the way: {problem}; choose another name, or take it away", path.display())]
+    #[error("`{}` already exists: {problem}; choose another name, or remove it", path.display())]
     InTheWay { path: PathBuf, problem: &'static str },
     /// An integer network that a form cannot hold.
     #[error(transparent)]
@@ -61,7 +62,7 @@ pub enum Error {
     Picture { picture: &'static str, problem: String },
     /// A journal that cannot be resumed.
     #[error(
-        "journal `{}`: {problem}; leave out --resume to begin anew, or choose another folder",
+        "journal `{}`: {problem}; omit --resume to start again, or choose another folder",
         path.display()
     )]
     Journal { path: PathBuf, problem: String },
@@ -70,8 +71,9 @@ pub enum Error {
     Option { option: &'static str, problem: String },
     /// A network that a memory of its target does not hold.
     #[error(
-        "target `{target}` has {available} bytes of {memory}, the network takes {needed}, most of it \
-         `{largest}` with {largest_bytes}; give it fewer bits, or take a target that holds more"
+        "target `{target}` has {available} bytes of {memory}, the network needs {needed}; the \
+         largest part is `{largest}` with {largest_bytes}; reduce its bits, or choose a target \
+         with more memory"
     )]
     TooLarge {
         target: String,
@@ -83,9 +85,10 @@ pub enum Error {
     },
     /// A float network that has learned nothing, or is not fed what it has learned from.
     #[error(
-        "the float network gets {correct} of {n} search images right, no better than chance with \
-         {classes} classes: look at --preprocess (scale, mean, std, order of channels), at the layout of \
-         the images and at the order of the labels; `fixedwise inspect MODEL --data DATA` shows what goes in"
+        "the float network classifies {correct} of {n} search images correctly, no better than \
+         chance with {classes} classes: check --preprocess (scale, mean, std, order of channels), \
+         the layout of the images and the order of the labels; `fixedwise inspect MODEL --data \
+         DATA` shows the range of the input"
     )]
     Chance { correct: usize, n: usize, classes: usize },
     /// A command of the user's that did not do what it should.

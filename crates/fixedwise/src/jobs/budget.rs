@@ -28,7 +28,8 @@ pub(crate) fn limits(flash: Option<u64>, ram: Option<u64>, target: Option<&Targe
 /// Refuses targets where no integers are computed.
 pub(crate) fn check_semantics(semantics: Semantics, is_asked: bool) -> Result<(), Error> {
     if semantics == Semantics::Simulated && is_asked {
-        let problem = "needs integer semantics: simulated ones make no network that a device runs";
+        let problem = "needs integer semantics: simulated semantics give no network that a device \
+                       can run";
         return Err(Error::Option { option: "target", problem: problem.to_owned() });
     }
     Ok(())

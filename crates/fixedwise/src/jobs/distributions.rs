@@ -65,7 +65,7 @@ fn run(
     let plan = read(plan, &model, None)?;
     // Formats are of the values that the plan has, which may be scaled by powers of two.
     let graph = in_scale_of(&plan, &model.prepared(plan.semantics)?);
-    let mut about = "weights as the layer has them".to_owned();
+    let mut about = "weights of the quantized layer".to_owned();
     let mut statistics = None;
     if let Some(calibration) = &calibration {
         let total = calibration.len();
@@ -74,7 +74,7 @@ fn run(
         let found = calibrate(&graph, &calibration.images, Kernels::best(), &go_on, &progress)?;
         statistics = Some(found);
         about = format!(
-            "weights as the layer has them, activations over {} calibration images",
+            "weights of the quantized layer, activations over {} calibration images",
             grouped(count_to_u64(total))
         );
     }

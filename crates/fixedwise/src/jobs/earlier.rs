@@ -23,18 +23,18 @@ impl Earlier {
             problem: format!("{}: {problem}", path.display()),
         };
         let bytes = files::read(&path)?;
-        let text = String::from_utf8(bytes).map_err(|_| refuse("it is no text"))?;
+        let text = String::from_utf8(bytes).map_err(|_| refuse("it is not a text file"))?;
         let result = RunResult::from_json(&text).map_err(|problem| refuse(&problem))?;
         if result.sensitivity.is_empty() {
             return Err(refuse(
-                "it says nothing of what single widths do; give the folder of a finished run of the \
+                "it has no sensitivity measurements; give the folder of a finished run of the \
                  strategy `pareto`",
             ));
         }
         if result.measured_on != measured_on {
             return Err(refuse(
-                "it was measured with another network, other images or other preprocessing; give the \
-                 same ones (and the same --seed), or search anew without `from`",
+                "it was measured with another network, other images or other preprocessing; use \
+                 the same ones (and the same --seed), or start a new search without `from`",
             ));
         }
         let (sensitivity, front) = (result.sensitivity, result.front);

@@ -235,7 +235,7 @@ pub(crate) fn refuse_others(path: &Path, sources: &[PathBuf]) -> Result<(), Erro
         path.canonicalize().is_ok_and(|a| source.canonicalize().is_ok_and(|b| a == b))
     };
     if sources.iter().any(same) {
-        return in_the_way("it is what this export is made from");
+        return in_the_way("it is an input of this export");
     }
     let mut start = Vec::new();
     (&mut file)
@@ -246,7 +246,7 @@ pub(crate) fn refuse_others(path: &Path, sources: &[PathBuf]) -> Result<(), Erro
     if MARKS.iter().any(|mark| start.contains(mark)) {
         return Ok(());
     }
-    in_the_way("fixedwise did not write it")
+    in_the_way("it was not written by fixedwise")
 }
 
 #[cfg(test)]

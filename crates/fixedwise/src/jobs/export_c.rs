@@ -124,7 +124,8 @@ fn run(
     let arena = if c.static_arena { Arena::Static } else { Arena::Caller };
     let Some(printed) = c.target.c_options(&name) else {
         let problem = format!(
-            "is `{}`, which runs no C; take cortex-m4 or another that does, or `export hls`",
+            "is `{}`, which does not run C; choose cortex-m4 or another target that does, or \
+             `export hls`",
             c.target.name
         );
         return Err(Error::Option { option: "target", problem });

@@ -196,14 +196,14 @@ fn check(data: &DataOptions, options: &GeneralizeOptions) -> Result<(), Error> {
     let refuse = |option, problem| Err(Error::Option { option, problem });
     let GeneralizeOptions { parts, tune, .. } = *options;
     if !(2..=MAX_PARTS).contains(&parts) {
-        return refuse("parts", format!("is {parts}; allowed are 2 to {MAX_PARTS}"));
+        return refuse("parts", format!("is {parts}; allowed: 2 to {MAX_PARTS}"));
     }
     if !(1..=parts).contains(&tune) {
         return refuse("tune", format!("is {tune}; the parts are 1 to {parts}"));
     }
     for (source, option) in [(&data.search, "search"), (&data.test, "test")] {
         if source.is_some() {
-            let problem = "has no meaning here: the parts of `data` are searched and tested on";
+            let problem = "has no meaning here: search and test use the parts of `data`";
             return refuse(option, problem.to_owned());
         }
     }
@@ -213,7 +213,7 @@ fn check(data: &DataOptions, options: &GeneralizeOptions) -> Result<(), Error> {
 /// The labeled images that are divided.
 fn test_source(data: &DataOptions) -> Result<DataSource, Error> {
     let Some(source) = &data.data else {
-        let problem = "no images are named; give `--data`";
+        let problem = "no images are given; use `--data`";
         return Err(DataError::Missing(problem.to_owned()).into());
     };
     let split = match source.split {
@@ -253,7 +253,7 @@ fn tuned_data(
         named.clone()
     } else {
         if !source.origin.splits()?.contains(&Split::Train) || source.split == Some(Split::Train) {
-            let problem = format!("no calibration images beside `{source}`; give `--calibration`");
+            let problem = format!("no calibration images for `{source}`; use `--calibration`");
             return Err(DataError::Missing(problem).into());
         }
         let train = DataSource { split: Some(Split::Train), range: None, ..source.clone() };

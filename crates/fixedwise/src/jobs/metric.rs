@@ -37,7 +37,7 @@ impl Metric {
         let shape = vec![indices.len()];
         let indices = encode_npy(&Array { shape, data: ArrayData::I64(indices) });
         let folder = tempfile::tempdir().map_err(|source| Error::Io {
-            action: "make a folder for outputs in",
+            action: "create a folder for outputs in",
             path: std::env::temp_dir(),
             source,
         })?;
@@ -68,7 +68,7 @@ impl Metric {
         match line.trim().parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(value),
             _ => Err(refuse(format!(
-                "printed {} where a number should be, greater for better outputs",
+                "printed {} instead of a number",
                 if line.is_empty() { "nothing".to_owned() } else { format!("`{}`", line.trim()) }
             ))),
         }
@@ -90,7 +90,7 @@ mod tests {
         assert!((value - 0.25).abs() < 1e-12, "{value}");
         // Header, then three images of two floats; indices of eight bytes.
         assert_eq!(
-            metric("cat").map_err(|error| error.to_string().contains("where a number")),
+            metric("cat").map_err(|error| error.to_string().contains("instead of a number")),
             Err(true)
         );
         let bytes = "f() { tail -c 24 \"$2\" | od -An -t d8 -v | head -1; }; f";

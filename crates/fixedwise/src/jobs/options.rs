@@ -143,22 +143,27 @@ fn check_pareto(options: &QuantizeOptions) -> Result<(), Error> {
     if options.semantics != Semantics::Integer {
         return refuse(
             "strategy",
-            "is pareto, which searches integers; take joint, or semantics `integer`",
+            "is pareto, which supports only integer semantics; use joint, or semantics `integer`",
         );
     }
     options.objective.check(options.target.as_ref())?;
     let usual = SearchOptions::of(options.objective);
     let is_usual = [usual, SearchOptions::default()].contains(&options.search);
     if !is_usual || options.start.is_some() {
-        let problem = "is pareto, which does not walk layer by layer; the options of the walk (start, \
-                       start-bits, start-step, order, layer-order, direction, budget, trade-off, \
-                       window) need joint, layer-dependent or layer-independent";
+        let problem = "is pareto, which does not search layer by layer; the options of the \
+                       layer-by-layer search (start, start-bits, start-step, order, layer-order, \
+                       direction, budget, trade-off, window) need joint, layer-dependent or \
+                       layer-independent";
         return refuse("strategy", problem);
     }
     match options.confidence {
-        Some(c) if !(0.5..1.0).contains(&c) => {
-            refuse("confidence", &format!("is {c}; allowed are 0.5 to below 1, 0.95 is usual"))
-        }
+        Some(c) if !(0.5..1.0).contains(&c) => refuse(
+            "confidence",
+            &format!(
+                "is {c}; allowed: at least 0.5 and below 1, for example \
+                                           0.95"
+            ),
+        ),
         _ => Ok(()),
     }
 }
@@ -170,12 +175,12 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
     {
         return Err(Error::Option {
             option: "bits",
-            problem: format!("is {bits}; allowed are 1 to 16"),
+            problem: format!("is {bits}; allowed: 1 to 16"),
         });
     }
     let is_command = matches!(options.max_loss, MaxLoss::Metric(_));
     if is_command != options.metric_command.is_some() {
-        let problem = "goes with a bound on what it says, `MaxLoss::Metric`, and only with that";
+        let problem = "requires the bound `MaxLoss::Metric`, which in turn requires a command";
         return Err(Error::Option { option: "metric-command", problem: problem.to_owned() });
     }
     if options.strategy == Strategy::Pareto {
@@ -183,13 +188,15 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
     }
     if options.max_loss.is_of_values() {
         let option = if is_command { "metric-command" } else { "min-sqnr" };
-        let problem =
-            format!("needs the strategy pareto; {} counts classes", options.strategy.name());
+        let problem = format!(
+            "needs the strategy pareto; {} supports only classification",
+            options.strategy.name()
+        );
         return Err(Error::Option { option, problem });
     }
     if options.from.is_some() {
         let problem = format!(
-            "needs the strategy pareto, whose measurements it goes on with, not {}",
+            "needs the strategy pareto, whose measurements it reuses, not {}",
             options.strategy.name()
         );
         return Err(Error::Option { option: "from", problem });
@@ -198,7 +205,7 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
         return Err(Error::Option {
             option: "confidence",
             problem: format!(
-                "is {confidence}, which needs the strategy pareto; {} has none",
+                "is {confidence}, which needs the strategy pareto; {} does not support it",
                 options.strategy.name()
             ),
         });
@@ -209,8 +216,8 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
         return Err(Error::Option {
             option: "objective",
             problem: format!(
-                "is {}, which needs a strategy that walks layer by layer: joint, layer-dependent or \
-                 layer-independent",
+                "is {}, which needs a strategy that searches layer by layer: joint, \
+                 layer-dependent or layer-independent",
                 options.objective.name()
             ),
         });
@@ -220,9 +227,9 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
         return Err(Error::Option {
             option: "strategy",
             problem: format!(
-                "is {}, which does not walk layer by layer; the options of the walk (start, \
-                 start-bits, start-step, order, layer-order, direction, budget, trade-off, \
-                 window) need joint, layer-dependent or layer-independent",
+                "is {}, which does not search layer by layer; the options of the layer-by-layer \
+                 search (start, start-bits, start-step, order, layer-order, direction, budget, \
+                 trade-off, window) need joint, layer-dependent or layer-independent",
                 options.strategy.name()
             ),
         });
@@ -238,10 +245,10 @@ pub(crate) fn check_quantizer(
 ) -> Result<(), Error> {
     let problem = match (quantizer, semantics, range) {
         (Quantizer::SquareRoot, Semantics::Integer, _) => {
-            "has no integer form; take semantics `simulated`"
+            "does not support integer semantics; use semantics `simulated`"
         }
         (Quantizer::SquareRoot, _, Offset::LeastError) => {
-            "has no least-error rule; take range `no-clip`"
+            "does not support the range `least-error`; use range `no-clip`"
         }
         _ => return Ok(()),
     };

@@ -97,7 +97,7 @@ fn has_its_own(file: &File) -> Result<(), Error> {
         Some(_) => Err(Error::Option {
             option: "architecture",
             problem: format!(
-                "is for files of weights alone; `{}` has its own architecture",
+                "is only for files without an architecture; `{}` contains its architecture",
                 file.place.display()
             ),
         }),
@@ -173,7 +173,7 @@ fn external(folder: &Path, location: &str) -> Result<Vec<u8>, String> {
     let folder = folder.canonicalize().map_err(said)?;
     let real = path.canonicalize().map_err(said)?;
     if !real.starts_with(&folder) {
-        return Err(format!("`{}` leads out of the folder of the model", path.display()));
+        return Err(format!("`{}` is outside the folder of the model", path.display()));
     }
     if !real.is_file() {
         return Err(format!("`{}` is not a file", path.display()));
@@ -194,13 +194,13 @@ mod tests {
         fs::write(folder.join("weights/a.bin"), [1, 2]).unwrap();
         fs::write(root.path().join("secret"), [3]).unwrap();
         assert_eq!(external(&folder, "weights/a.bin"), Ok(vec![1, 2]));
-        assert!(external(&folder, "../secret").unwrap_err().contains("leads out"));
+        assert!(external(&folder, "../secret").unwrap_err().contains("is outside"));
         assert!(external(&folder, "absent").is_err());
         assert!(external(&folder, "weights").unwrap_err().contains("not a file"));
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(root.path().join("secret"), folder.join("link")).unwrap();
-            assert!(external(&folder, "link").unwrap_err().contains("leads out"));
+            assert!(external(&folder, "link").unwrap_err().contains("is outside"));
         }
     }
 }

@@ -158,8 +158,8 @@ pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
     let scaled = plan.rounded.iter().find(|(_, r)| r.is_scaled());
     if let Some((name, _)) = scaled {
         let problem = format!(
-            "it scales the channels of `{name}`, so its formats cannot be a \
-             start; start from a plan of another strategy, `joint`"
+            "it scales the channels of `{name}`, so its formats cannot be initial formats; start \
+             from a plan of another strategy, for example `joint`"
         );
         return Err(Error::Plan { path: path.to_owned(), line: None, problem });
     }
@@ -242,7 +242,7 @@ mod tests {
             ("elements", change(&|r| r.bias.truncate(r.bias.len() - 1))),
             ("outside 2^-30 to 2^30", change(&|r| r.scales[0] = 0.0)),
             ("not finite", change(&|r| r.bias[0] = f32::NAN)),
-            ("0 to 15 bits right", change(&|r| r.coarser = vec![16; r.scales.len()])),
+            ("0 to 15 fractional bits below", change(&|r| r.coarser = vec![16; r.scales.len()])),
         ] {
             assert!(error.contains(problem) && error.contains("plan.npz"), "{error}");
             assert!(error.contains(LAYER), "{error}");

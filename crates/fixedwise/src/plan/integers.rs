@@ -172,9 +172,9 @@ pub(crate) fn read(
     let bytes = files::read(path)?;
     if expected.is_some_and(|expected| expected != sha256(&bytes)) {
         return Err(refuse(
-            "it is not the file that the plan was written with: `integers_sha256` is another; \
-             take both files from one run, or remove both `integers` lines from the plan to round \
-             weights to the nearest"
+            "it is not the file that was written with the plan: its SHA-256 differs from \
+             `integers_sha256`; use both files from the same run, or remove both `integers` lines \
+             from the plan to round weights to the nearest"
                 .to_owned(),
         ));
     }
@@ -195,7 +195,7 @@ fn decode(
             name.rsplit_once('/').and_then(|(layer, kind)| KINDS.contains(&kind).then_some(layer));
         if !layer.is_some_and(|layer| is_node(graph, layer, true)) {
             return Err(format!(
-                "array `{name}` is of no layer of the network; it has {}",
+                "array `{name}` does not belong to a layer of the network; the layers are {}",
                 names(graph, true)
             ));
         }
@@ -239,8 +239,8 @@ fn layer(
         );
         return Err(format!(
             "the integers of `{name}` were rounded for bits = {}, frac = {}, and the plan {now}; \
-             search again, or remove the `integers` lines from the plan to round all weights to the \
-             nearest (scales of channels are lost too)",
+             search again, or remove the `integers` lines from the plan to round all weights to \
+             the nearest (this also removes the scales of channels)",
             made_for[0], made_for[1]
         ));
     };
@@ -257,7 +257,8 @@ fn layer(
     for &scale in scales.iter().filter(|scale| scale.to_bits() != 1.0_f32.to_bits()) {
         if !is_scalable {
             return Err(format!(
-                "scale {scale} of `{name}`: its channels cannot be scaled, what takes them would change"
+                "scale {scale} of `{name}`: its channels cannot be scaled, because their consumers \
+                 would change"
             ));
         }
         if !(MAX_SCALE.recip()..=MAX_SCALE).contains(&scale) {
@@ -273,7 +274,10 @@ fn layer(
         Some(vec![])
     };
     let coarser = coarser.ok_or_else(|| {
-        format!("a binary point of `{name}` is not 0 to {MAX_COARSER} bits right of its tensor's")
+        format!(
+            "a binary point of `{name}` is not 0 to {MAX_COARSER} fractional bits below that \
+                 of its tensor"
+        )
     })?;
     Ok(Rounded { weights, scales, bias, coarser })
 }
@@ -281,8 +285,8 @@ fn layer(
 fn floats(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<f32>, String> {
     match read_array(npz, name, count)? {
         ArrayData::F32(values) if values.iter().all(|x| x.is_finite()) => Ok(values),
-        ArrayData::F32(_) => Err(format!("array `{name}` has numbers that are not finite")),
-        _ => Err(format!("array `{name}` must be of floats")),
+        ArrayData::F32(_) => Err(format!("array `{name}` contains numbers that are not finite")),
+        _ => Err(format!("array `{name}` must contain floats")),
     }
 }
 
@@ -290,7 +294,7 @@ fn integers(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Ve
     match read_array(npz, name, count)? {
         ArrayData::I64(values) => Ok(values),
         ArrayData::U8(values) => Ok(values.into_iter().map(i64::from).collect()),
-        ArrayData::F32(_) => Err(format!("array `{name}` must be of integers")),
+        ArrayData::F32(_) => Err(format!("array `{name}` must contain integers")),
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn plan(
 ) -> Result<Plan, String> {
     let by_name = |semantics: &Semantics| semantics.name() == result.semantics;
     let own = [Semantics::Integer, Semantics::Simulated].into_iter().find(by_name);
-    let own = own.ok_or_else(|| format!("semantics `{}` are not known", result.semantics))?;
+    let own = own.ok_or_else(|| format!("semantics `{}` are unknown", result.semantics))?;
     let graph = model.prepared(own).map_err(|error: Error| error.to_string())?;
     let plan = read(result, own, &graph)?;
     Ok(Plan { semantics: semantics.unwrap_or(own), ..plan })
@@ -48,7 +48,7 @@ fn read(result: &RunResult, semantics: Semantics, graph: &Graph) -> Result<Plan,
         quantizer: [Quantizer::Uniform, Quantizer::SquareRoot]
             .into_iter()
             .find(|quantizer| quantizer.name() == result.quantizer)
-            .ok_or_else(|| format!("quantizer `{}` is not known", result.quantizer))?,
+            .ok_or_else(|| format!("quantizer `{}` is unknown", result.quantizer))?,
         rounding: rounding(result, semantics)?,
         input: match &result.input {
             Some(input) => format(input, "input", MAX_BITS)?.unwrap_or(RAW_PIXELS),
@@ -102,7 +102,7 @@ fn free_biases(plan: &mut Plan, graph: &Graph) -> Result<(), String> {
 fn rounding(result: &RunResult, semantics: Semantics) -> Result<Rounding, String> {
     let Some(name) = &result.rounding else { return Ok(PlanHead::of(semantics).rounding) };
     let found = Rounding::ALL.into_iter().find(|&rounding| rounding.name() == name);
-    found.ok_or_else(|| format!("rounding `{name}` is not known"))
+    found.ok_or_else(|| format!("rounding `{name}` is unknown"))
 }
 
 /// Nothing for a tensor that stays float, or a bias whose scale no plan can say.

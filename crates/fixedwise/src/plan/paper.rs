@@ -36,7 +36,7 @@ impl<'de> Deserialize<'de> for Formats {
                 let mut formats = Formats::default();
                 while let Some((name, format)) = map.next_entry::<String, (u8, i8)>()? {
                     if formats.0.insert(name.clone(), format).is_some() {
-                        let twice = format!("layer `{name}` stands twice");
+                        let twice = format!("layer `{name}` is listed twice");
                         return Err(serde::de::Error::custom(twice));
                     }
                 }
@@ -143,7 +143,7 @@ mod tests {
             (r#"{"weights": {}, "biases": {}, "activations": {}, "x": 1}"#, "unknown field `x`"),
             (
                 r#"{"weights": {"b": [1, 2], "b": [3, 4]}, "biases": {}, "activations": {}}"#,
-                "layer `b` stands twice",
+                "layer `b` is listed twice",
             ),
             (
                 r#"{"weights": {"c": [1, 2]}, "biases": {}, "activations": {}}"#,

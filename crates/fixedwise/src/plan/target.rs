@@ -146,7 +146,7 @@ fn set(target: &mut Target, key: &str, value: &Value) -> Result<(), String> {
     match key {
         "schema" => match integer(value)? {
             SCHEMA => {}
-            other => return Err(format!("is {other}; only {SCHEMA} is known")),
+            other => return Err(format!("is {other}; only {SCHEMA} is supported")),
         },
         // Taken before all others.
         "base" => {}
@@ -173,7 +173,7 @@ fn set(target: &mut Target, key: &str, value: &Value) -> Result<(), String> {
             let range = 8..=MAX_ACCUMULATOR_BITS;
             let bits = u8::try_from(integer(value)?).ok().filter(|bits| range.contains(bits));
             target.accumulator_bits =
-                bits.ok_or_else(|| format!("is {value}; allowed are 8 to {MAX_ACCUMULATOR_BITS}"))?;
+                bits.ok_or_else(|| format!("is {value}; allowed: 8 to {MAX_ACCUMULATOR_BITS}"))?;
         }
         "shift" => target.shift = shift(value)?,
         "rounding" => {
@@ -213,20 +213,21 @@ fn consistent(target: &Target) -> Result<(), (&'static str, String)> {
         Widths::Listed(widths) => allowed.contains(&widths.as_slice()),
     };
     if !listed(&target.activation_bits, &[&[8], &[8, 16], &[4, 8], &[4, 8, 16]]) {
-        let problem = "must be [8], [8, 16], [4, 8] or [4, 8, 16]: C stores activations so";
+        let problem = "must be [8], [8, 16], [4, 8] or [4, 8, 16]: C code stores activations in \
+                       these widths";
         return Err(("activation_bits", problem.to_owned()));
     }
     if !listed(&target.bias_bits, &[&[8], &[8, 16], &[8, 16, 32]]) {
-        let problem = "must be [8], [8, 16] or [8, 16, 32]: C stores biases so";
+        let problem = "must be [8], [8, 16] or [8, 16, 32]: C code stores biases in these widths";
         return Err(("bias_bits", problem.to_owned()));
     }
     if target.accumulator_bits > 32 {
-        let problem = format!("is {}; C sums in 32 bits", target.accumulator_bits);
+        let problem = format!("is {}; C code has 32-bit accumulators", target.accumulator_bits);
         return Err(("accumulator_bits", problem));
     }
     if !is_within(&target.shift, Target::MAX_C_SHIFT) {
         let (from, to) = (Target::MAX_C_SHIFT.start(), Target::MAX_C_SHIFT.end());
-        return Err(("shift", format!("is beyond what C does, {from} to {to}")));
+        return Err(("shift", format!("is beyond the range of C code, {from} to {to}")));
     }
     Ok(())
 }
@@ -236,12 +237,12 @@ fn integer(value: &Value) -> Result<i64, String> {
 }
 
 fn string(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| format!("is {value}; it must be a text in quotes"))
+    value.as_str().ok_or_else(|| format!("is {value}; it must be a string"))
 }
 
 fn bytes(value: &Value) -> Result<u64, String> {
     let number = integer(value)?;
-    u64::try_from(number).map_err(|_| format!("is {number}; bytes are not negative"))
+    u64::try_from(number).map_err(|_| format!("is {number}; it must not be negative"))
 }
 
 /// `"any"`, or widths in rising order.
@@ -251,15 +252,15 @@ fn widths(value: &Value, most: u8) -> Result<Widths, String> {
     }
     let list = value.as_array().filter(|list| !list.is_empty());
     let list = list.ok_or_else(|| {
-        format!("is {value}; it must be a list of widths such as [4, 8], or \"any\"")
+        format!("is {value}; it must be a list of bit widths, for example [4, 8], or \"any\"")
     })?;
     let mut widths: Vec<u8> = Vec::with_capacity(list.len());
     for width in list {
         let number = integer(width)?;
         let allowed = u8::try_from(number).ok().filter(|width| (1..=most).contains(width));
-        let width = allowed.ok_or_else(|| format!("has {number}; allowed are 1 to {most} bits"))?;
+        let width = allowed.ok_or_else(|| format!("has {number}; allowed: 1 to {most} bits"))?;
         if widths.last().is_some_and(|&last| last >= width) {
-            return Err(format!("is {value}; widths must rise"));
+            return Err(format!("is {value}; widths must be ascending"));
         }
         widths.push(width);
     }
@@ -352,23 +353,23 @@ mod tests {
             ("schema = 2", "`schema` is 2; only 1"),
             ("base = \"cortex\"", "`base` is `cortex`; it must be one of generic, cortex-m0"),
             ("name = \"\"", "`name` must be"),
-            ("name = 5", "`name` is 5; it must be a text"),
+            ("name = 5", "`name` is 5; it must be a string"),
             ("code = \"avr\"", "`code` is \"avr\"; it must be one of portable, dsp, mve, hls"),
-            ("weight_bits = [0, 8]", "`weight_bits` has 0; allowed are 1 to 16 bits"),
-            ("weight_bits = [8, 40]", "`weight_bits` has 40; allowed are 1 to 16 bits"),
-            ("weight_bits = [8, 4]", "`weight_bits` is [8, 4]; widths must rise"),
-            ("weight_bits = []", "`weight_bits` is []; it must be a list of widths"),
+            ("weight_bits = [0, 8]", "`weight_bits` has 0; allowed: 1 to 16 bits"),
+            ("weight_bits = [8, 40]", "`weight_bits` has 40; allowed: 1 to 16 bits"),
+            ("weight_bits = [8, 4]", "`weight_bits` is [8, 4]; widths must be ascending"),
+            ("weight_bits = []", "`weight_bits` is []; it must be a list of bit widths"),
             ("weight_bits = 8", "`weight_bits` is 8; it must be a list"),
             ("weight_bits = [4.5]", "`weight_bits` is 4.5; it must be a whole number"),
-            ("bias_bits = [33]", "`bias_bits` has 33; allowed are 1 to 32 bits"),
+            ("bias_bits = [33]", "`bias_bits` has 33; allowed: 1 to 32 bits"),
             ("bias_bits = [12]", "`bias_bits` must be [8], [8, 16]"),
             ("activation_bits = [2, 8]", "`activation_bits` must be [8], [8, 16], [4, 8]"),
             ("activation_bits = \"any\"", "`activation_bits` must be [8], [8, 16]"),
-            ("accumulator_bits = 64", "`accumulator_bits` is 64; allowed are 8 to 56"),
-            ("accumulator_bits = 40", "`accumulator_bits` is 40; C sums in 32 bits"),
+            ("accumulator_bits = 64", "`accumulator_bits` is 64; allowed: 8 to 56"),
+            ("accumulator_bits = 40", "`accumulator_bits` is 40; C code has 32-bit accumulators"),
             ("shift = [1, 8]", "`shift` is [1, 8]; it must be [LEAST, MOST]"),
             ("shift = [0, 99]", "`shift` is [0, 99]; it must be [LEAST, MOST]"),
-            ("shift = [0, 40]", "`shift` is beyond what C does, -30 to 30"),
+            ("shift = [0, 40]", "`shift` is beyond the range of C code, -30 to 30"),
             ("shift = 8", "`shift` is 8; it must be [LEAST, MOST]"),
             ("rounding = \"floor\"", "`rounding` is \"floor\"; it must be a list"),
             ("rounding = [\"up\"]", "`rounding` is \"up\"; it must be one of ties-up"),
@@ -379,7 +380,7 @@ mod tests {
             ),
             ("multiplication = 1.5", "`multiplication` is 1.5; it must be one of bits, each"),
             ("flash_bytes = \"64k\"", "`flash_bytes` is \"64k\"; it must be a whole number"),
-            ("ram_bytes = -1", "`ram_bytes` is -1; bytes are not negative"),
+            ("ram_bytes = -1", "`ram_bytes` is -1; it must not be negative"),
             ("ram_bytes = 1\nram_bytes = 2", "duplicate key"),
             ("[rules]\nshift = [0, 8]", "`rules` is not a key"),
             ("weight_bits", "expected"),

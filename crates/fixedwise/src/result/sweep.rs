@@ -177,7 +177,7 @@ impl SweepResult {
     pub fn from_json(text: &str) -> Result<Self, String> {
         let result: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if result.schema != SWEEP_SCHEMA {
-            return Err(format!("schema {} is not known, only {SWEEP_SCHEMA}", result.schema));
+            return Err(format!("schema {} is not supported, only {SWEEP_SCHEMA}", result.schema));
         }
         if !(result.float_accuracy > 0.0 && result.float_accuracy <= 1.0) {
             return Err(format!("a float accuracy of {} has no loss", result.float_accuracy));

@@ -52,7 +52,7 @@ impl Generalization {
             let images = format!("{}..{}", part.from, part.to);
             row(format!("{}{tuned}", idx + 1), images, &part.accuracy, bound);
         }
-        row("all not tuned on".to_owned(), grouped(self.unseen.n), &self.unseen, "");
+        row("all other parts".to_owned(), grouped(self.unseen.n), &self.unseen, "");
         table.render(color, &mut out);
         let bound = match self.max_loss.kind.as_str() {
             "points" => "percentage points",

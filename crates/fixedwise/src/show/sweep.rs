@@ -38,11 +38,11 @@ impl SweepResult {
             layer.render(is_wide, color, &mut out);
         }
         let legend = if is_wide {
-            "F across, BW down; █ 99 % of the float accuracy and more, ▓ 95 %, ▒ 80 %, ░ 50 %"
+            "columns: F, rows: BW; █ at least 99 % of the float accuracy, ▓ 95 %, ▒ 80 %, ░ 50 %"
         } else {
-            "accuracy in percent, F across, BW down"
+            "accuracy in percent; columns: F, rows: BW"
         };
-        add_line(&mut out, format_args!("\n  {legend}; · not measured, or not provable"));
+        add_line(&mut out, format_args!("\n  {legend}; · not measured or not proved to fit"));
         add_line(
             &mut out,
             format_args!("{} plans measured, {:.1} s", grouped(self.evaluations), self.seconds),
@@ -64,7 +64,7 @@ impl SweepLayer {
     fn render(&self, is_wide: bool, color: bool, out: &mut String) {
         let fracs = self.fracs();
         let Some(first) = fracs.first() else {
-            add_line(out, format_args!("  no format of the grid is legal"));
+            add_line(out, format_args!("  no format of the grid is valid"));
             return;
         };
         let mut head = "   BW".to_owned();
@@ -154,7 +154,7 @@ mod tests {
         for expected in [
             "   BW    F4    F5\n    2  25.0     ·\n    3  80.0  50.0\n",
             "best s3 F4: 80.00 %\n  held s3 F5: 50.00 %",
-            "no format of the grid is legal",
+            "no format of the grid is valid",
         ] {
             assert!(text.contains(expected), "{expected} in:\n{text}");
         }

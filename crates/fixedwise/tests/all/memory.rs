@@ -185,11 +185,11 @@ fn arrays_that_no_network_can_take_are_refused_as_files_are() {
     let mut nan = vec![0.5_f32; 2 * image];
     nan[image + 3] = f32::NAN;
     let cases = [
-        (arrays(bytes(0), &[0, 28, 28], None), "holds no image"),
+        (arrays(bytes(0), &[0, 28, 28], None), "contains no image"),
         (arrays(bytes(0), &[], None), "not those of extents []"),
         (arrays(bytes(2), &[3, 28, 28], None), "not those of extents [3, 28, 28]"),
         (arrays(bytes(2), &[usize::MAX, 28, 28], None), "not those of extents"),
-        (arrays(bytes(2), &[2, 14, 56], None), "the network takes 28x28x1"),
+        (arrays(bytes(2), &[2, 14, 56], None), "the network expects 28x28x1"),
         (arrays(bytes(2), &[2, 28, 28, 1, 1], None), "5 axes"),
         (arrays(nan, &[2, 28, 28], None), "image 1 has the pixel value NaN"),
         (arrays(bytes(2), &[2, 28, 28], Some(&[0, 10])), "label 10 of image 1 is out of range"),
@@ -210,7 +210,7 @@ fn arrays_that_no_network_can_take_are_refused_as_files_are() {
     let few = DataSource::arrays(arrays(bytes(2), &[2, 28, 28], None));
     let data = DataOptions { calibration: Some(few.part(1..3)), ..DataOptions::default() };
     let error = inspect_model(&model(), Some(&data), None, &()).unwrap_err().to_string();
-    assert!(error.contains("`images@1..3` asks for images 1 to 3, there are 2"), "{error}");
+    assert!(error.contains("`images@1..3` selects images 1 to 3, but there are only 2"), "{error}");
 }
 
 #[test]

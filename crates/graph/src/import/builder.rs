@@ -50,7 +50,7 @@ impl Builder {
             problem,
         })?;
         if shape.is_empty() {
-            return Err(ImportError::Interface(format!("node `{name}` has an empty result")));
+            return Err(ImportError::Interface(format!("node `{name}` has an empty output")));
         }
         let mut unique = name.to_owned();
         let mut copy = 2;

@@ -23,7 +23,7 @@ use fixedwise_kernels::{Kernels, add};
 use serde_json::json;
 use std::ops::Range;
 
-/// `y = a + b`, element by element; two values of one shape.
+/// `y = a + b`, elementwise; two values with the same shape.
 ///
 /// Fixed point: both are shifted left to the finer binary point, added exactly, shifted to the
 /// output's with rounding, saturated.
@@ -40,7 +40,7 @@ impl Operator for Add {
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
             [a, b] if a == b => Ok(*a),
-            _ => Err("must be two values of one shape".to_owned()),
+            _ => Err("must be two values with the same shape".to_owned()),
         }
     }
 
@@ -198,7 +198,7 @@ pub(super) fn import_sum(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
     }
 }
 
-/// Source: Keras `Add`, of two or more values of one shape.
+/// Source: Keras `Add`, of two or more values with the same shape.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let values = layer.values()?;
     let first = &values[0];

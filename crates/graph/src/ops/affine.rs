@@ -15,7 +15,7 @@ use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::Kernels;
 
-/// `y = scale * x + shift`, channel by channel, in double precision; any shape.
+/// `y = scale * x + shift` per channel, in double precision; any shape.
 ///
 /// Fixed point: folded into its neighbors; what cannot be folded becomes a depthwise 1x1
 /// convolution.
@@ -172,7 +172,7 @@ fn channel_numbers(
         None => Err(layer.refuse(
             option,
             value,
-            &format!("it must be one number, or one for each of the {channels} channels"),
+            &format!("it must be one number, or one per channel ({channels})"),
         )),
     }
 }

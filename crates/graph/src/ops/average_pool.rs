@@ -25,7 +25,7 @@ use fixedwise_kernels::{Integers, Kernels};
 use serde_json::json;
 use std::ops::Range;
 
-/// The mean under a sliding window, channel by channel.
+/// Mean of a sliding window, per channel.
 ///
 /// Fixed point: the exact sum times `round(2^16 / n)` for a window of `n` elements (a power of two
 /// shifts alone), one rounding shift, saturation.
@@ -70,7 +70,7 @@ impl Operator for AveragePool {
         let [x] = inputs else { return Err("takes one value".to_owned()) };
         let [h, w] = self.window.output(x.h, x.w)?;
         if self.counts(0, x.h, h).contains(&0) || self.counts(1, x.w, w).contains(&0) {
-            return Err("a window lies in the padding alone".to_owned());
+            return Err("a window contains only padding".to_owned());
         }
         Ok(Shape::new(h, w, x.c))
     }

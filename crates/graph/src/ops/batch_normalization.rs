@@ -20,7 +20,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     let epsilon = f64::from(attributes.float("epsilon", 1e-5)?);
     attributes.float("momentum", 0.9)?;
     attributes.int_must_be("training_mode", 0, "export the model for inference")?;
-    attributes.int_must_be("spatial", 1, "only one statistic a channel is supported")?;
+    attributes.int_must_be("spatial", 1, "only one statistic per channel is supported")?;
     attributes.finish()?;
     let value = reader.value(node, 0)?;
     let channels = reader.shape(&value).c;

@@ -13,7 +13,7 @@ use crate::{
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
 
-/// `y = min(max(x, min), max)`, ReLU6 among them; any shape.
+/// `y = min(max(x, min), max)`, including ReLU6; any shape.
 ///
 /// Fixed point: the bounds are rounded to the output's format and join its saturation.
 ///
@@ -74,7 +74,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
         if Reader::has_input(node, position) {
             *bound = match &reader.constant(node, position)?.data {
                 onnx::TensorData::F32(x) if x.len() == 1 && !x[0].is_nan() => x[0],
-                _ => return Err(node_error(node, "its bounds must be one number each")),
+                _ => return Err(node_error(node, "each of its bounds must be one number")),
             };
         }
     }

@@ -26,7 +26,7 @@ use fixedwise_kernels::{Kernels, rescale};
 use serde_json::json;
 use std::{fmt::Write as _, ops::Range};
 
-/// Values side by side along rows, columns or channels.
+/// Concatenation along rows, columns or channels.
 ///
 /// Fixed point: every input is shifted to the output's binary point; the format derived for the
 /// output is the finest and widest, so that nothing is lost.
@@ -49,7 +49,10 @@ impl Operator for Concat {
         for shape in &inputs[1..] {
             let other = shape.dims();
             if (0..3).any(|axis| axis != self.axis && other[axis] != dims[axis]) {
-                return Err(format!("must agree on every axis but {}", ["h", "w", "c"][self.axis]));
+                return Err(format!(
+                    "must have equal sizes on every axis except {}",
+                    ["h", "w", "c"][self.axis]
+                ));
             }
             dims[self.axis] += other[self.axis];
         }
@@ -256,7 +259,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     for position in 0..node.inputs.len() {
         let value = reader.value(node, position)?;
         if value.axes.len() != first.axes.len() {
-            return Err(node_error(node, "joins values with different numbers of axes"));
+            return Err(node_error(node, "concatenates values with different numbers of axes"));
         }
         inputs.push(relabeled(reader, node, value, first.axes.clone())?.node);
     }
@@ -265,7 +268,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
         Some(Axis::Row) => 0,
         Some(Axis::Column) => 1,
         Some(Axis::Channel) => 2,
-        Some(Axis::Batch) => return Err(node_error(node, "joins along the batch")),
+        Some(Axis::Batch) => return Err(node_error(node, "concatenates along the batch axis")),
         None => return Err(node_error(node, "`axis` is missing or outside its input's axes")),
     };
     reader.push(node, Concat { axis }, inputs, first.axes)
@@ -276,7 +279,7 @@ pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let values = layer.values()?;
     let axes = values[0].axes.clone();
     if values.iter().any(|value| value.axes != axes) {
-        return Err(layer.error("joins values with different numbers of axes"));
+        return Err(layer.error("concatenates values with different numbers of axes"));
     }
     let option = layer.take("axis");
     let axis = option.map_or(Some(-1), serde_json::Value::as_i64);

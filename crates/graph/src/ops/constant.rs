@@ -1,4 +1,4 @@
-//! Constants: they live in the importer only, folded into the operators that take them.
+//! Constants: only in the importer, folded into the operators that use them.
 
 use crate::{
     error::ImportError,

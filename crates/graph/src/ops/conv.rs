@@ -22,8 +22,7 @@ use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::{Activation as FloatActivation, BorderBias, ConvF32, FloatBias, Kernels};
 
-/// `y[o] = b[o] + sum w[o, i, j, c] * x[.., c]` over a sliding window, zero padded; groups of
-/// channels apart, depthwise included.
+/// `y[o] = b[o] + sum w[o, i, j, c] * x[.., c]` over a sliding window, zero padded; grouped and depthwise included.
 ///
 /// Fixed point: exact sums at `F_w + F_x`, then one rounding shift and saturation. Where a channel
 /// shift was folded through zero padding the bias depends on which taps lie inside the image.
@@ -280,7 +279,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     let axes = value.axes.len() - 2;
     let (dims, data) = reader.float_constant(node, 1)?;
     if dims.len() != axes + 2 || dims.contains(&0) {
-        return Err(node_error(node, &format!("weights of extents {dims:?} do not fit its input")));
+        return Err(node_error(node, &format!("weights with shape {dims:?} do not fit its input")));
     }
     let [channels, group_channels] = [dims[0], dims[1]];
     let mut attributes = Attributes::new(node);
@@ -380,7 +379,7 @@ pub(super) fn from_keras_depthwise(layer: &mut Layer) -> Result<Value, ImportErr
     layer.activation(value)
 }
 
-/// Source: Keras `SeparableConv2D`: a depthwise convolution, then one of single pixels.
+/// Source: Keras `SeparableConv2D`: a depthwise convolution, then a 1x1 convolution.
 pub(super) fn from_keras_separable(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.must_be("groups", &1.into(), "the channels are the groups")?;
     let (value, window) = keras_window(layer)?;

@@ -137,7 +137,9 @@ fn matrix(
     let (found, outputs) = match dims {
         [a, b] if transposed => (*b, *a),
         [a, b] => (*a, *b),
-        _ => return Err(node_error(node, &format!("weights of extents {dims:?} are no matrix"))),
+        _ => {
+            return Err(node_error(node, &format!("weights with shape {dims:?} are not a matrix")));
+        }
     };
     if found != inputs || outputs == 0 {
         return Err(node_error(
@@ -188,7 +190,7 @@ fn import_plus_value(
 ) -> Result<(), ImportError> {
     let other = reader.value(node, 2)?;
     if (beta - 1.0).abs() > f32::EPSILON || reader.shape(&other).len() != gemm.bias.len() {
-        return Err(node_error(node, "a computed `C` needs `beta` = 1 and one element an output"));
+        return Err(node_error(node, "a computed `C` needs `beta` = 1 and one element per output"));
     }
     let product = reader.builder.push(&format!("{}_product", node.name), gemm, vec![value.node])?;
     reader.push(node, Add, vec![product, other.node], value.axes.clone())
@@ -207,7 +209,7 @@ fn broadcast_bias(
         _ => Err(node_error(
             node,
             &format!(
-                "a bias of extents {dims:?} is neither one number nor one for each of {outputs} outputs"
+                "a bias with shape {dims:?} is neither one number nor one per output ({outputs})"
             ),
         )),
     }
@@ -221,7 +223,7 @@ pub(super) fn import_matmul(reader: &mut Reader, node: &onnx::Node) -> Result<()
     reader.push_like(node, Gemm { weights, bias: vec![0.0; outputs] }, &value)
 }
 
-/// Source: Keras `Dense`: over an image, a convolution of single pixels.
+/// Source: Keras `Dense`: on an image, a 1x1 convolution.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.must_be("quantization_config", &().into(), "save the model in float")?;
     let value = layer.value()?;

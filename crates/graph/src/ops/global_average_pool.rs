@@ -17,7 +17,7 @@ use crate::{
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
 
-/// The mean of each channel.
+/// Mean of each channel.
 ///
 /// Fixed point: as [`AveragePool`] over the whole image.
 ///
@@ -88,7 +88,7 @@ pub(super) fn import_reduce_mean(
     let axes = match axes {
         Some(axes) => axes,
         None if Reader::has_input(node, 1) => reader.int_constant(node, 1)?,
-        None => return Err(node_error(node, "averages over all axes, the batch among them")),
+        None => return Err(node_error(node, "averages over all axes, including the batch")),
     };
     let mut value = reader.value(node, 0)?;
     let rank = value.axes.len();

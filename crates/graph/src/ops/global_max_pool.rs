@@ -13,7 +13,7 @@ use crate::{
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
 
-/// The largest value of each channel; in the channels of `minimum` the smallest.
+/// Maximum of each channel; minimum in the channels listed in `minimum`.
 ///
 /// Fixed point: the same on integers; the format stays.
 ///

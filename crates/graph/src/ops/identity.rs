@@ -1,4 +1,4 @@
-//! Nodes that change nothing at inference.
+//! Nodes without effect at inference.
 
 use crate::{
     error::ImportError,

@@ -19,7 +19,7 @@ use fixedwise_kernels::Kernels;
 use serde_json::json;
 use std::ops::Range;
 
-/// The image that goes in, any shape.
+/// The input image, any shape.
 ///
 /// Fixed point: raw pixels, rounded half to even to the plan's input format.
 ///

@@ -21,7 +21,7 @@ use fixedwise_kernels::{Integers, IntegersMut, Kernels, PoolGeometry, max_pool};
 use serde_json::json;
 use std::ops::Range;
 
-/// The largest value under a sliding window, channel by channel; padding is ignored.
+/// Maximum of a sliding window, per channel; padding is ignored.
 ///
 /// In the channels of `minimum` it is the smallest: the negative scale of a batch normalization
 /// was moved past the pool.
@@ -57,7 +57,7 @@ impl Operator for MaxPool {
         let dims = [x.h, x.w];
         for (axis, positions) in [h, w].into_iter().enumerate() {
             if (0..positions).any(|p| self.window.taps(axis, dims[axis], p).is_empty()) {
-                return Err("a window lies in the padding alone".to_owned());
+                return Err("a window contains only padding".to_owned());
             }
         }
         Ok(Shape::new(h, w, x.c))

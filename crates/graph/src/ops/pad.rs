@@ -23,7 +23,7 @@ use fixedwise_kernels::Kernels;
 use serde_json::json;
 use std::ops::Range;
 
-/// Rows and columns of a constant around an image.
+/// Constant rows and columns around an image.
 ///
 /// Fixed point: the constant is rounded to the input's format, which stays; a zero pad joins the
 /// convolution that follows.

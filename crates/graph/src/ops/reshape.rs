@@ -24,7 +24,7 @@ use fixedwise_kernels::Kernels;
 use serde_json::json;
 use std::ops::Range;
 
-/// The same elements under other extents, in the order the model's file has them.
+/// The same elements with another shape, in the order of the model file.
 ///
 /// Fixed point: moves integers; the format stays.
 ///
@@ -400,7 +400,7 @@ pub(super) fn import_flatten(reader: &mut Reader, node: &onnx::Node) -> Result<(
     attributes.finish()?;
     let value = reader.value(node, 0)?;
     if axis_index(axis, value.axes.len()) != Some(1) {
-        return Err(node_error(node, "`axis` must be 1: the batch stays apart"));
+        return Err(node_error(node, "`axis` must be 1: the batch axis must stay separate"));
     }
     let elements = reader.shape(&value).len();
     let value = reshaped(
@@ -448,7 +448,11 @@ pub(super) fn import_squeeze(reader: &mut Reader, node: &onnx::Node) -> Result<(
     let mut value = reader.value(node, 0)?;
     let shape = reader.shape(&value);
     let Some(axes) = axes else {
-        return Err(node_error(node, "must name its axes: whether the batch is one is not known"));
+        return Err(node_error(
+            node,
+            "must list its axes: it is unknown whether the batch is one of \
+                                     them",
+        ));
     };
     let mut dropped = Vec::new();
     for axis in axes {

@@ -50,7 +50,7 @@ impl Operator for Softmax {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        Err(context.not_legal(self.name(), "softmax is supported as the last node only"))
+        Err(context.not_legal(self.name(), "softmax is supported only as the last node"))
     }
 
     fn format_rule(&self) -> FormatRule {

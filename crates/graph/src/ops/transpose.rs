@@ -1,4 +1,4 @@
-//! Transpose: it only renames axes; values keep their order `[h, w, c]` inside.
+//! Transpose: only renames axes; values keep the internal order `[h, w, c]`.
 
 use crate::{
     error::ImportError,

@@ -413,7 +413,7 @@ fn steps_beyond_floats_are_refused() {
     plan.layers[0].bias = Some(Format::signed(1, 0));
     let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
     let error = emit::onnx::emit(&fixed).unwrap_err().to_string();
-    assert!(error.starts_with("node `dense`: its steps are 2^-115"), "{error}");
+    assert!(error.starts_with("node `dense`: its step is 2^-115"), "{error}");
     assert_eq!(emit::qonnx::emit(&fixed).unwrap_err().to_string(), error);
 }
 

@@ -142,7 +142,7 @@ fn a_plan_that_does_not_fit_is_refused() {
 
     let mut bad = good.clone();
     bad.layers[0].name = "conv_9".to_owned();
-    assert!(lowered(&bad).starts_with("the plan names `conv_9`, which the network does not have"));
+    assert!(lowered(&bad).starts_with("the plan contains `conv_9`, which is not in the network"));
 
     let mut bad = good.clone();
     bad.others.clear();
@@ -156,19 +156,19 @@ fn a_plan_that_does_not_fit_is_refused() {
     bad.layers[1].weights = Some(Format::signed(17, 3));
     assert_eq!(
         lowered(&bad),
-        "the plan gives the weights of `depthwise` 17 bits; allowed are 1 to 16"
+        "the plan gives the weights of `depthwise` 17 bits; allowed: 1 to 16"
     );
 
     let mut bad = good.clone();
     bad.layers[1].activation = Some(Format::unsigned(16, 3));
     assert_eq!(
         lowered(&bad),
-        "the plan gives the activation of `depthwise` 16 bits; allowed are 1 to 15 without a sign"
+        "the plan gives the activation of `depthwise` 16 bits; allowed: 1 to 15 without a sign"
     );
 
     let mut bad = good;
     bad.layers[1].activation = Some(Format::signed(8, -60));
-    assert!(lowered(&bad).contains("need a shift by"), "{}", lowered(&bad));
+    assert!(lowered(&bad).contains("need a shift of"), "{}", lowered(&bad));
 }
 
 #[test]

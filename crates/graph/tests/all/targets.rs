@@ -87,7 +87,7 @@ fn each_rule_refuses_by_its_name() {
     let even = Plan { rounding: Rounding::TiesEven, ..good.clone() };
     for (plan, target, rule, expected) in [
         (&good, Target { accumulator_bits: 16, ..target() }, "accumulator_bits", "has 16"),
-        (&good, Target { shift: 0..=6, ..target() }, "shift", "allowed are 0 to 6"),
+        (&good, Target { shift: 0..=6, ..target() }, "shift", "allowed: 0 to 6"),
         (&even, Target { rounding: vec![Rounding::Floor], ..target() }, "rounding", "`ties-even`"),
         (
             &full,
@@ -99,7 +99,7 @@ fn each_rule_refuses_by_its_name() {
             &good,
             Target { weight_bits: listed(&[1, 2, 4]), ..target() },
             "weight_bits",
-            "weights of `first` 8 bits; allowed are 1 to 4",
+            "weights of `first` 8 bits; allowed: 1 to 4",
         ),
         (
             &good,
@@ -122,7 +122,7 @@ fn each_rule_refuses_by_its_name() {
     ] {
         let (text, found) = refused(plan, &target);
         assert_eq!(found, rule, "{text}");
-        let begin = format!("target `tiny` refuses this by its rule `{rule}`: ");
+        let begin = format!("rule `{rule}` of target `tiny` is violated: ");
         assert!(text.starts_with(&begin) && text.contains(expected), "{text}");
     }
 }

@@ -163,7 +163,7 @@ fn the_arena_the_footprint_and_the_search_agree_on_memory() {
                     with_scratch += 1;
                 }
                 overwritten += searched.in_place.iter().flatten().count();
-                let is_alias = |layer: &&c::CLayer| layer.kernel == "another name";
+                let is_alias = |layer: &&c::CLayer| layer.kernel == "alias";
                 aliases += printed.layers.iter().filter(is_alias).count();
             }
         }

@@ -59,8 +59,8 @@ impl Objective {
             && target.multiplication == MultiplicationCost::Each
         {
             let problem = format!(
-                "is {}, but by the rule `multiplication` of target `{}` each costs the same at every \
-                 width; take memory, flash or ram",
+                "is {}, but on target `{}` a multiplication costs the same at every width (rule \
+                 `multiplication`); use memory, flash or ram",
                 self.name(),
                 target.name
             );

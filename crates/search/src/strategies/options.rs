@@ -173,7 +173,7 @@ impl SearchOptions {
         for kind in self.order {
             let (bits, most) = (self.start_bits.of(kind), kind.max_bits(Range::Narrow));
             if !(1..=most).contains(&bits) {
-                let problem = format!("gives {} {bits} bits; allowed are 1 to {most}", kind.name());
+                let problem = format!("gives {} {bits} bits; allowed: 1 to {most}", kind.name());
                 return refuse("start-bits", problem);
             }
         }
@@ -189,7 +189,7 @@ impl SearchOptions {
         let losses = losses.map(|&loss| ("budget", loss, 1.0));
         for (option, value, most) in numbers.into_iter().chain(losses) {
             if !(0.0..=most).contains(&value) {
-                return refuse(option, format!("is {value}; allowed is 0 to {most}"));
+                return refuse(option, format!("is {value}; allowed: 0 to {most}"));
             }
         }
         Ok(())
@@ -228,16 +228,16 @@ mod tests {
             (SearchOptions { order: [Kind::Weights; 3], ..good() }, "`order` is weights,weights"),
             (
                 SearchOptions { start_bits: bits(17, 8), ..good() },
-                "weights 17 bits; allowed are 1 to 16",
+                "weights 17 bits; allowed: 1 to 16",
             ),
             (
                 SearchOptions { start_bits: bits(8, 33), ..good() },
-                "biases 33 bits; allowed are 1 to 32",
+                "biases 33 bits; allowed: 1 to 32",
             ),
-            (SearchOptions { start_step: 32, ..good() }, "`start-step` is 32; allowed is 0 to 31"),
-            (SearchOptions { window: 9, ..good() }, "`window` is 9; allowed is 0 to 8"),
+            (SearchOptions { start_step: 32, ..good() }, "`start-step` is 32; allowed: 0 to 31"),
+            (SearchOptions { window: 9, ..good() }, "`window` is 9; allowed: 0 to 8"),
             (SearchOptions { trade_off: f64::NAN, ..good() }, "`trade-off` is NaN"),
-            (SearchOptions { trade_off: -0.1, ..good() }, "`trade-off` is -0.1; allowed is 0 to 1"),
+            (SearchOptions { trade_off: -0.1, ..good() }, "`trade-off` is -0.1; allowed: 0 to 1"),
             (SearchOptions { budgets: losses(1.5), ..good() }, "`budget` is 1.5"),
         ] {
             let error = options.check().unwrap_err().to_string();

@@ -74,7 +74,7 @@ fn what_is_no_result_is_refused() {
         (&["heatmap", "text.json"], &["text.json", "line 1"]),
         (&["heatmap", "empty.json"], &["empty.json", "neither a result nor a sweep"]),
         (&["heatmap", "fixed/result.json"], &["fixed/result.json", "no tried formats"]),
-        (&["drop", "fixed/result.json"], &["no trace of a search"]),
+        (&["drop", "fixed/result.json"], &["no layer-by-layer search"]),
         (&["costs", "empty.json"], &["empty.json", "schema"]),
         (&["bits", "images.npz"], &["images.npz"]),
         (

@@ -48,7 +48,7 @@ fn every_command_of_the_readme_runs() {
 /// A search of the embedded network says what it found, keeps to its bound and to the width of a
 /// terminal.
 fn check_summary(text: &str) {
-    for expected in ["conv2d_1", "memory", "95 % interval", "keep to the bound", "plan.toml"] {
+    for expected in ["conv2d_1", "memory", "95 % interval", "meets the bound", "plan.toml"] {
         assert!(text.contains(expected), "no {expected} in:\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");

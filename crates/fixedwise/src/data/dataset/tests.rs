@@ -85,8 +85,8 @@ fn what_does_not_fit_is_refused() {
             "channels first or last",
         ),
         (vec![("x", u8s(&[2, 4, 4])), ("y", y.clone())], target, "resize=2x2"),
-        (vec![("x", u8s(&[2, 2, 2, 3])), ("y", y.clone())], target, "the network takes 2x2x1"),
-        (vec![("x", u8s(&[0, 2, 2])), ("y", labels(&[]))], target, "holds no image"),
+        (vec![("x", u8s(&[2, 2, 2, 3])), ("y", y.clone())], target, "the network expects 2x2x1"),
+        (vec![("x", u8s(&[0, 2, 2])), ("y", labels(&[]))], target, "contains no image"),
         (vec![("x", u8s(&[2, 2, 2])), ("y", labels(&[0]))], target, "has 2 images but 1 labels"),
         (
             vec![("x", u8s(&[2, 2, 2])), ("y", labels(&[0, 7]))],
@@ -94,8 +94,8 @@ fn what_does_not_fit_is_refused() {
             "label 7 of image 1 is out of range",
         ),
         (vec![("x", float(f32::NAN)), ("y", y.clone())], target, "image 0 has the pixel value NaN"),
-        (vec![("a", u8s(&[2, 2, 2]))], target, "holds `a`; expected `x` and `y`"),
-        (vec![("x", u8s(&[2])), ("y", y)], target, "holds arrays with 1 axes"),
+        (vec![("a", u8s(&[2, 2, 2]))], target, "contains `a`; expected `x` and `y`"),
+        (vec![("x", u8s(&[2])), ("y", y)], target, "contains arrays with 1 axes"),
     ];
     for (arrays, target, problem) in cases {
         let arrays: Vec<(&str, &Array)> = arrays.iter().map(|(k, v)| (*k, v)).collect();
@@ -179,11 +179,11 @@ fn other_files_are_refused_with_what_is_known() {
     let path = folder.path().join("cifar-10-python.tar.gz");
     std::fs::write(&path, "").unwrap();
     let error = splits(&path).unwrap_err().to_string();
-    assert!(error.ends_with("is an archive; unpack it and name the folder"), "{error}");
+    assert!(error.ends_with("is an archive; unpack it and give the folder"), "{error}");
     let path = folder.path().join("data.txt");
     std::fs::write(&path, "a,b").unwrap();
     let error = splits(&path).unwrap_err().to_string();
-    assert!(error.contains("no data set that is known") && error.contains(".npz"), "{error}");
+    assert!(error.contains("not a supported data set") && error.contains(".npz"), "{error}");
 }
 
 #[test]
@@ -212,12 +212,12 @@ fn arrays_that_are_no_images_or_no_labels_are_refused() {
         (floats([0.0, f32::NAN, 0.0]), y.clone(), "image 1 has the pixel value NaN"),
         (array(&[3, 1, 1], ArrayData::I64(vec![0, 255, 256])), y.clone(), "outside 0 to 255"),
         (array(&[3, 1, 1], ArrayData::I64(vec![0, -1, 0])), y.clone(), "outside 0 to 255"),
-        (u8s(&[3, 1, 1, 1, 1]), y.clone(), "holds arrays with 5 axes"),
-        (array(&[], ArrayData::U8(vec![1])), y.clone(), "holds no image"),
+        (u8s(&[3, 1, 1, 1, 1]), y.clone(), "contains arrays with 5 axes"),
+        (array(&[], ArrayData::U8(vec![1])), y.clone(), "contains no image"),
         (x.clone(), array(&[3], ArrayData::F32(vec![0.0; 3])), "labels that are not integers"),
-        (x.clone(), array(&[3, 2], ArrayData::U8(vec![0; 6])), "labels of several columns"),
+        (x.clone(), array(&[3, 2], ArrayData::U8(vec![0; 6])), "labels with several columns"),
         (x.clone(), array(&[3], ArrayData::I64(vec![0, -1, 0])), "label -1 of image 1 is out of"),
-        (x, labels(&[0, 1, 2]), "label 2 of image 2 is out of range: the network tells 2 classes"),
+        (x, labels(&[0, 1, 2]), "label 2 of image 2 is out of range: the network has 2 classes"),
     ];
     for (x, y, problem) in cases {
         let (_folder, path) = npz(&[("x", &x), ("y", &y)]);
@@ -262,11 +262,21 @@ fn the_layout_is_inferred_or_refused() {
         (&[3, 9, 3], "resize=4x5,layout=nhwc", [4, 5, 3], nhwc),
         (&[9, 9, 3], "resize=4x5", [4, 5, 3], nhwc),
         (&[3, 9, 9], "resize=4x5", [4, 5, 3], nchw),
-        (&[4, 5, 3], "layout=nchw", [4, 5, 3], Err("they fit with `layout=nhwc`")),
-        (&[3, 4, 5], "layout=nhwc", [4, 5, 3], Err("they fit with `layout=nchw`")),
-        (&[9, 9, 3], "", [4, 5, 3], Err("takes 4x5x3 (rows, columns, channels); `--preprocess re")),
-        (&[9, 9], "", [4, 5, 3], Err("holds images of [9, 9], the network takes 4x5x3")),
-        (&[20], "", [4, 5, 1], Err("holds images of [20], the network takes 4x5x1")),
+        (&[4, 5, 3], "layout=nchw", [4, 5, 3], Err("they match with `layout=nhwc`")),
+        (&[3, 4, 5], "layout=nhwc", [4, 5, 3], Err("they match with `layout=nchw`")),
+        (
+            &[9, 9, 3],
+            "",
+            [4, 5, 3],
+            Err("expects 4x5x3 (rows, columns, channels); `--preprocess re"),
+        ),
+        (
+            &[9, 9],
+            "",
+            [4, 5, 3],
+            Err("contains images with shape [9, 9], the network expects 4x5x3"),
+        ),
+        (&[20], "", [4, 5, 1], Err("contains images with shape [20], the network expects 4x5x1")),
         // Vectors have the file's order: it is what the network was trained on.
         (&[3, 2, 2], "", [1, 1, 12], nhwc),
         (&[3, 2, 2], "layout=nchw", [1, 1, 12], nhwc),

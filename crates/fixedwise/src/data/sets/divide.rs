@@ -19,7 +19,7 @@ pub(super) fn choose(
     library: &mut Library,
 ) -> Result<(View, View, Option<View>), DataError> {
     if options.untested && options.test.is_some() {
-        let problem = "test images are named, and none are to be tested on; leave one of them out";
+        let problem = "test images are given, but `none` excludes a test; remove one of the two";
         return Err(DataError::Missing(problem.to_owned()));
     }
     let mut named = [None, None, None];

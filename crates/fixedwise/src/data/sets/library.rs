@@ -97,7 +97,7 @@ impl<'a> Library<'a> {
         let end = if range.end == usize::MAX { data.len() } else { range.end };
         if end > data.len() || range.start >= end {
             return Err(DataError::Missing(format!(
-                "`{source}` asks for images {} to {end}, there are {}",
+                "`{source}` selects images {} to {end}, but there are only {}",
                 range.start,
                 data.len()
             )));

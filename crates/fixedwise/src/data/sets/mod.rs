@@ -41,7 +41,7 @@ impl Sets {
         }
         let is_u8 = calibration.data.is_u8();
         if test.iter().chain([&search]).any(|view| view.data.is_u8() != is_u8) {
-            let problem = "some images have 8-bit pixels and some floats; give all in one form";
+            let problem = "some images have 8-bit pixels and some floats; use one type for all";
             return Err(DataError::Missing(problem.to_owned()).into());
         }
         let calibration = View { labeled: false, ..calibration };

@@ -44,7 +44,7 @@ impl DataOptions {
         let shape = model.input_shape();
         match preprocess.resize {
             Some([h, w]) if (h, w) != (shape.h, shape.w) => Err(DataError::Missing(format!(
-                "resize={h}x{w} does not give the {}x{} images that the network takes",
+                "resize={h}x{w} does not match the {}x{} input of the network",
                 shape.h, shape.w
             ))),
             _ => Ok(preprocess),
@@ -54,5 +54,5 @@ impl DataOptions {
 
 /// No images of that kind.
 pub(super) fn missing(what: &str) -> DataError {
-    DataError::Missing(format!("no {what} images are named; give `--data` or `--{what}`"))
+    DataError::Missing(format!("no {what} images are given; use `--data` or `--{what}`"))
 }

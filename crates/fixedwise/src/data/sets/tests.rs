@@ -92,7 +92,7 @@ fn without_a_test_set_all_is_searched_on() {
         assert_eq!([calibration.len(), search.len()], expected);
         assert!(test.is_none());
         let both = DataOptions { untested: true, ..options(None, None, path.to_str()) };
-        assert!(sets(&both, 3).unwrap_err().contains("leave one of them out"));
+        assert!(sets(&both, 3).unwrap_err().contains("remove one of the two"));
     }
 }
 
@@ -114,7 +114,7 @@ fn overlap_and_impossible_ranges_are_refused() {
         (
             format!("{path}:test@0..21"),
             format!("{path}:test@5..6"),
-            "asks for images 0 to 21, there are 20",
+            "selects images 0 to 21, but there are only 20",
         ),
         (
             format!("{path}:all"),
@@ -128,5 +128,5 @@ fn overlap_and_impossible_ranges_are_refused() {
         assert!(error.contains(problem), "expected {problem:?}, got: {error}");
     }
     let none = options(None, Some(path), Some(path));
-    assert!(sets(&none, 0).unwrap_err().contains("no calibration images are named"));
+    assert!(sets(&none, 0).unwrap_err().contains("no calibration images are given"));
 }

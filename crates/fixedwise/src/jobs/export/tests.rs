@@ -64,11 +64,11 @@ fn what_is_in_the_way_stays() {
     fs::write(&mine, "mine").unwrap();
     let before = fs::read_dir(folder.path()).unwrap().count();
     for (form, output, expected) in [
-        (ExportForm::Onnx, &others, "notes.txt` is in the way: fixedwise did not write it"),
+        (ExportForm::Onnx, &others, "notes.txt` already exists: it was not written by fixedwise"),
         // A trained network of ours is none that an export wrote.
-        (ExportForm::Onnx, &model, "model.onnx` is in the way: fixedwise did not write it"),
-        (ExportForm::Npz, &folder.path().to_owned(), "` is in the way: it is a folder"),
-        (ExportForm::Hls, &folder.path().to_owned(), "fashion_small_types.h` is in the way"),
+        (ExportForm::Onnx, &model, "model.onnx` already exists: it was not written by fixedwise"),
+        (ExportForm::Npz, &folder.path().to_owned(), "` already exists: it is a folder"),
+        (ExportForm::Hls, &folder.path().to_owned(), "fashion_small_types.h` already exists"),
         (ExportForm::Hls, &others, "cannot write into"),
         (ExportForm::Npz, &others.join("x.npz"), "cannot write"),
         (ExportForm::Npz, &folder.path().join("absent/x.npz"), "cannot write"),
@@ -78,14 +78,14 @@ fn what_is_in_the_way_stays() {
     }
     let own = export(&model, &plan, ExportForm::Onnx, &model, &ExportOptions::default());
     let error = own.unwrap_err().to_string();
-    assert!(error.contains("it is what this export is made from"), "{error}");
+    assert!(error.contains("it is an input of this export"), "{error}");
     let beside = tempfile::tempdir().unwrap();
     let [copy, integers] = ["plan.toml", "plan.npz"].map(|name| beside.path().join(name));
     fs::copy(&plan, &copy).unwrap();
     fs::write(&integers, "the integers of a plan").unwrap();
     let own = export(&model, &copy, ExportForm::Npz, &integers, &ExportOptions::default());
     let error = own.unwrap_err().to_string();
-    assert!(error.contains("it is what this export is made from"), "{error}");
+    assert!(error.contains("it is an input of this export"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), before, "nothing half-written");
     assert_eq!(fs::read(&others).unwrap(), b"mine");
 }
@@ -112,7 +112,7 @@ fn plans_without_integers_or_of_other_networks_are_refused() {
             good[..good.find("[layers.dense_1]").unwrap()].to_owned(),
             "the plan has no format for the activation of `dense_1`",
         ),
-        ("steps.toml", good.replace("bits = 6, frac = 7", "bits = 6, frac = 120"), "a shift by"),
+        ("steps.toml", good.replace("bits = 6, frac = 7", "bits = 6, frac = 120"), "a shift of"),
     ] {
         let plan = folder.path().join(name);
         fs::write(&plan, text).unwrap();

@@ -85,7 +85,7 @@ mod tests {
     fn what_is_wrong_is_refused_with_its_line() {
         let text = plan_to_toml(&plan());
         for (from, to, expected) in [
-            ("schema = 1", "schema = 2", "schema 2 is not known"),
+            ("schema = 1", "schema = 2", "schema 2 is not supported"),
             ("\"integer\"", "\"intger\"", "unknown variant `intger`"),
             ("\"floor\"", "\"up\"", "unknown variant `up`"),
             ("bits = 5", "bits = 17", "a width of 17 bits is outside 1 to 16"),
@@ -95,7 +95,7 @@ mod tests {
             ("frac = -3", "frac = 200", "invalid value: integer `200`"),
             ("frac = -3", "frack = -3", "unknown field `frack`"),
             ("frac = -3", "frac = -3, frac = 2", "duplicate key"),
-            ("signed = false }", "signed = false, range = \"full\" }", "signed formats only"),
+            ("signed = false }", "signed = false, range = \"full\" }", "only for signed formats"),
             ("[layers.b]", "[layers.c]", "no layer `c`; it has `b`, `a / \"1\"`"),
             ("[layers.b]", "[layers.sum]", "no layer `sum`"),
             ("sum = {", "b = {", "no node `b` beside its layers; it has `input`, `sum`"),

@@ -111,7 +111,7 @@ pub(crate) fn read(text: &str) -> Result<PlanToml, Problem> {
     if *file.schema.get_ref() == SCHEMA {
         Ok(file)
     } else {
-        let problem = format!("schema {} is not known, only {SCHEMA}", file.schema.get_ref());
+        let problem = format!("schema {} is not supported, only {SCHEMA}", file.schema.get_ref());
         Err(Problem::at(text, file.schema.span().start, problem))
     }
 }
@@ -222,7 +222,7 @@ fn checked(text: &str, spanned: &Spanned<FormatToml>, max_bits: u8) -> Result<Fo
         (true, None | Some(RangeName::Narrow)) => Range::Narrow,
         (true, Some(RangeName::Full)) => Range::Full,
         (false, None) => Range::Unsigned,
-        (false, Some(_)) => return Err(at("`range` is of signed formats only".to_owned())),
+        (false, Some(_)) => return Err(at("`range` is only for signed formats".to_owned())),
     };
     let format = Format { bits, frac, range };
     format.checked(max_bits).map_err(|error| at(error.to_string()))

@@ -4,23 +4,21 @@ use super::SCHEMA;
 use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::{Plan, Quantizer, Semantics};
 
-const HEADER: &str = "\
-# A plan: the fixed-point format of every quantized tensor. Edit it and try it again with
+const HEADER: &str = "# A plan: the fixed-point format of every quantized tensor. You can edit it and measure it again with
 #   fixedwise evaluate MODEL --plan THIS_FILE --test DATA
 #
-# A tensor holds integers q of `bits` bits (BW); their values are q * 2^-frac (F). So
+# A tensor contains integers q with `bits` bits (BW); their values are q * 2^-frac (F). For example,
 # `bits = 8, frac = 6` has steps of 1/64, in HLS ap_fixed<8,2>; `frac` may be negative or exceed `bits`.
 # Signed formats are symmetric, from -(2^(bits-1) - 1) to 2^(bits-1) - 1; with `range = \"full\"` from
-# -2^(bits-1). `signed = false` goes from 0 to 2^bits - 1, for what is never negative.
+# -2^(bits-1). `signed = false` means 0 to 2^bits - 1, for values that are never negative.
 ";
 
-const INTEGERS_NOTE: &str = "\
-# The weights are not rounded to the nearest: their integers are in this file, made for the formats
-# below. After a change of the format of weights search again, or remove both lines to round to the
-# nearest; powers of two between channels are lost with them.";
+const INTEGERS_NOTE: &str = "# The weights are not rounded to nearest: this file contains their integers, made for the formats
+# below. If you change the format of weights, search again, or remove both lines to round to nearest;
+# this also removes the scaling of channels.";
 
-const BIAS_NOTE: &str = "\
-# A layer without `bias` keeps it in 32 bits at the scale of its accumulator.
+const BIAS_NOTE: &str =
+    "# If a layer has no `bias` here, its bias has 32 bits at the scale of the accumulator.
 ";
 
 /// A plan as `plan.toml`; [`read_plan`](crate::read_plan) is its inverse.
@@ -103,7 +101,7 @@ pub(crate) fn plan_toml(
     }
     line(format_args!("semantics = \"{}\"", plan.semantics.name()));
     if plan.quantizer == Quantizer::SquareRoot {
-        line(format_args!("# Roots are stored, and squared back with their sign."));
+        line(format_args!("# Square roots are stored, and squared with their sign."));
         line(format_args!("quantizer = \"{}\"", plan.quantizer.name()));
     }
     line(format_args!("rounding = \"{}\"", plan.rounding.name()));
@@ -128,7 +126,7 @@ pub(crate) fn plan_toml(
         }
     }
     if !plan.others.is_empty() {
-        line(format_args!("\n# Values of other nodes: residual adds and the like."));
+        line(format_args!("\n# Outputs of other nodes, for example residual adds."));
         line(format_args!("[others]"));
         for (name, format) in &plan.others {
             line(format_args!("{} = {}", key(name), inline(*format)));

@@ -251,7 +251,7 @@ impl RunResult {
         if result.schema == RESULT_SCHEMA {
             Ok(result)
         } else {
-            Err(format!("schema {} is not known, only {RESULT_SCHEMA}", result.schema))
+            Err(format!("schema {} is not supported, only {RESULT_SCHEMA}", result.schema))
         }
     }
 

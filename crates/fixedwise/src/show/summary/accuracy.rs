@@ -21,13 +21,14 @@ pub(super) fn section(result: &RunResult) -> Section {
             "sqnr" => (
                 vec![SET, IMAGES, right("SQNR", Style::Bold)],
                 sqnr,
-                "signal to quantization noise of the outputs, against the float network's"
+                "SQNR: signal-to-quantization-noise ratio of the outputs, relative to the float \
+                 network"
                     .to_owned(),
             ),
             "command" => (
                 vec![SET, IMAGES, FLOAT, FIXED],
                 metric,
-                "what the metric command says of the outputs; greater is better".to_owned(),
+                "result of the metric command; larger is better".to_owned(),
             ),
             _ => (
                 vec![
@@ -81,11 +82,11 @@ fn classes(set: &SetResult) -> Option<Vec<Cell>> {
 fn note(result: &RunResult) -> String {
     let calibration = match result.images.calibration {
         0 => String::new(),
-        n => format!("{} other images gave the ranges; ", grouped(n)),
+        n => format!("{} other images for calibration; ", grouped(n)),
     };
     if result.metric == "agreement" {
-        format!("{calibration}no labels: what counts is agreement with the float network")
+        format!("{calibration}no labels: correct means the same class as in float")
     } else {
-        format!("{calibration}lost: only the float network is right, gained: only the fixed")
+        format!("{calibration}lost: only float is correct; gained: only fixed is correct")
     }
 }

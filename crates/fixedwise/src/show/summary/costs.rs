@@ -39,15 +39,15 @@ pub(super) fn section(result: &RunResult) -> Section {
         bits(memory.activations)
     );
     let flash = match &result.target {
-        Some(target) => Sentence::from("constants on ").and_name(target).and("; code comes on top"),
+        Some(target) => Sentence::from("constants on ").and_name(target).and(", without code"),
         None => "weights and biases, packed".into(),
     };
     let ram = match (&result.target, result.io_bytes) {
         (Some(target), Some(io)) => {
-            let rest = format!("; {} for input, result", bytes(io));
+            let rest = format!(", plus {} for input and output", bytes(io));
             Sentence::from("arena on ").and_name(target).and(rest)
         }
-        _ => "buffers of one image in this executor".into(),
+        _ => "buffers for one image in this executor".into(),
     };
     let rows = vec![
         row("memory", bits(memory.total), bits(memory.uniform8_total), memory.reduction, parts),
@@ -56,14 +56,14 @@ pub(super) fn section(result: &RunResult) -> Section {
             rounded(cost.operand),
             rounded(cost.operand_uniform8),
             cost.operand_reduction,
-            "bits x bits of what enters the multipliers".to_owned(),
+            "weight bits x input bits".to_owned(),
         ),
         row(
-            "  paper's count",
+            "  as in the paper",
             rounded(cost.paper),
             rounded(cost.paper_uniform8),
             cost.paper_reduction,
-            "bits x bits of the layer's output".to_owned(),
+            "weight bits x output bits".to_owned(),
         ),
         alone("flash", result.flash_bytes, flash),
         alone("peak RAM", result.peak_ram_bytes, ram),

@@ -19,8 +19,8 @@ const COLUMNS: [Column; 10] = [
     Column { title: "activ.", align: Align::Left, style: Style::Activations },
 ];
 
-const NOTE: &str = "s5 F9: signed, 5 bits (BW), steps of 2^-9 (F); u: unsigned; acc: bits of the \
-                    largest sum, proved";
+const NOTE: &str = "s5 F9: signed, 5 bits (BW), step 2^-9 (F = 9); u: unsigned; acc: worst-case \
+                    accumulator bits";
 
 pub(super) fn section(result: &RunResult) -> Section {
     let mut rows: Vec<Vec<Cell>> = result.layers.iter().map(layer).collect();
@@ -41,7 +41,7 @@ pub(super) fn section(result: &RunResult) -> Section {
     }));
     let mut notes = vec![Sentence::from(NOTE)];
     if result.layers.iter().any(|layer| !layer.coarser.is_empty()) {
-        notes.push("*: each output channel has its own F, at most this one".into());
+        notes.push("*: per-channel binary points; F is that of the finest channel".into());
     }
     let table = Table { columns: COLUMNS.to_vec(), rows };
     Section { title: "Layers".to_owned(), table: Some(table), notes, ..Section::default() }

@@ -142,13 +142,13 @@ mod tests {
     #[test]
     fn the_verdict_is_honest_about_the_test_images() {
         let text = summary(&result(), false);
-        assert!(text.contains("✓ The search images keep to the bound, 1 % of the float accuracy."));
-        assert!(text.contains("! The test images, which decided nothing, do not keep to it"));
+        assert!(text.contains("✓ The search set meets the bound, 1 % of the float accuracy."));
+        assert!(text.contains("! The held-out test set does not meet it"));
         let mut within = result();
         within.accuracy.test = within.accuracy.search;
-        assert!(summary(&within, false).contains("keep to it too"));
+        assert!(summary(&within, false).contains("meets it too"));
         let missed = RunResult { bound_met: false, ..result() };
-        assert!(summary(&missed, false).contains("✗ The bound, 1 % of the float accuracy, is out"));
+        assert!(summary(&missed, false).contains("✗ The bound, 1 % of the float accuracy, is not"));
     }
 
     #[test]
@@ -185,12 +185,12 @@ mod tests {
         assert!(!result.fits());
         let text = summary(&result, false);
         for expected in [
-            "✓ Flash takes 12,345 of 65,536 bytes. Code comes on top.\n",
-            "✗ RAM takes 34,567 bytes, 14,087 more than the 20,480 there are.\n",
-            "    No widths that cortex-m0 stores take less than 30,000: the network is too large.\n",
+            "✓ Flash needs 12,345 of 65,536 bytes. Code is not included.\n",
+            "✗ RAM needs 34,567 bytes, 14,087 more than the budget of 20,480.\n",
+            "    The narrowest widths of cortex-m0 need 30,000 bytes: the network is too large.\n",
             "    at the peak: conv2d_1, 21,632 bytes\n",
-            "    conv2d_1: activations of 8 bits would save 10,816 bytes; its loss was 1.83 %\n",
-            "    The loss so far is 0.85 %: a larger --max-loss lets more formats through.\n",
+            "    conv2d_1: activations with 8 bits would save 10,816 bytes; measured loss: 1.83 %\n",
+            "    The loss is 0.85 %; a larger --max-loss allows narrower formats.\n",
         ] {
             assert!(text.contains(expected), "{expected}{text}");
         }
@@ -206,7 +206,7 @@ mod tests {
         };
         result.front = vec![plan(20_481, 0.01), plan(20_480, 0.05), plan(20_000, 0.03)];
         let text = summary(&result, false);
-        let expected = "! A plan that fits loses 3.00 %; --max-loss 3.6% would allow it.\n";
+        let expected = "! A plan within the budget loses 3.00 %; --max-loss 3.6% would allow it.\n";
         assert!(text.contains(expected) && !text.contains("a larger --max-loss"), "{text}");
     }
 }

@@ -17,13 +17,16 @@ pub(super) fn section(result: &RunResult) -> Section {
     if let Some(plan) = fitting(result) {
         let (loss, held) = (percent(plan.loss.unwrap_or_default()), plan.held_loss);
         let limit = (held * 1000.0).floor() / 10.0 + 0.1;
-        let text = format!("A plan that fits loses {loss}; --max-loss {limit:.1}% would allow it.");
+        let text = format!(
+            "A plan within the budget loses {loss}; --max-loss {limit:.1}% would \
+                            allow it."
+        );
         statements.push(say(Mark::Attention, text));
     }
     match result.ended {
         Ended::Completed => {}
         Ended::TimeBudget => {
-            statements.push(say(Mark::Attention, "The time budget ended the search early."));
+            statements.push(say(Mark::Attention, "The time limit ended the search early."));
         }
         Ended::Interrupted => statements.push(say(Mark::Attention, "The search was interrupted.")),
     }
@@ -31,8 +34,9 @@ pub(super) fn section(result: &RunResult) -> Section {
         statements.extend(explained(explanation, result));
     }
     let done = format!(
-        "{} plans measured, {} images run, {:.1} s",
+        "{} {} measured, {} images run, {:.1} s",
         grouped(result.evaluations),
+        if result.evaluations == 1 { "plan" } else { "plans" },
         grouped(result.images_evaluated),
         result.seconds
     );
@@ -50,8 +54,8 @@ fn remark(text: &str, details: Vec<Sentence>) -> Statement {
 /// What the bound has come to, on the images that decided and on those that did not.
 fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
     let bound = match max_loss.kind.as_str() {
-        "sqnr-db" => format!("{} dB between signal and noise", max_loss.value),
-        "metric" => format!("{} % of what the command says", max_loss.value * 100.0),
+        "sqnr-db" => format!("SQNR of {} dB", max_loss.value),
+        "metric" => format!("{} % of the metric", max_loss.value * 100.0),
         "points" => format!("{} percentage points", max_loss.value * 100.0),
         _ => format!("{} % of the float accuracy", max_loss.value * 100.0),
     };
@@ -65,22 +69,25 @@ fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
         _ => set.relative_loss,
     };
     let mut statements = vec![if result.bound_met {
-        say(Mark::Good, format!("The search images keep to the bound, {bound}."))
+        say(Mark::Good, format!("The search set meets the bound, {bound}."))
     } else {
-        say(Mark::Bad, format!("The bound, {bound}, is out of reach; this is the best so far."))
+        say(Mark::Bad, format!("The bound, {bound}, is not met; this is the best plan found."))
     }];
     match &result.accuracy.test {
         None => statements.push(say(
             Mark::Attention,
-            "No image was kept to test on: what other images lose is not known.",
+            "No held-out test images: the loss on unseen data is unknown.",
         )),
         Some(test) if result.bound_met => {
             let (mark, words) = if loss(test) <= max_loss.value {
-                (Mark::Good, "keep to it too")
+                (Mark::Good, "meets it too")
             } else {
-                (Mark::Attention, "do not keep to it: tighten --max-loss or give more images")
+                (
+                    Mark::Attention,
+                    "does not meet it: use a smaller --max-loss or more search images",
+                )
             };
-            statements.push(say(mark, format!("The test images, which decided nothing, {words}.")));
+            statements.push(say(mark, format!("The held-out test set {words}.")));
         }
         Some(_) => {}
     }
@@ -96,8 +103,8 @@ fn explained(explanation: &Explanation, result: &RunResult) -> Vec<Statement> {
         let parts = [
             (share.weights, "weights"),
             (share.bias, "bias"),
-            (share.clipping, "clipping"),
-            (share.rounding, "rounding of the result"),
+            (share.clipping, "saturation"),
+            (share.rounding, "output rounding"),
             (share.alignment, "alignment"),
         ];
         sources.extend(parts.map(|(fall, what)| (fall, share.name.as_str(), what)));
@@ -110,7 +117,8 @@ fn explained(explanation: &Explanation, result: &RunResult) -> Vec<Statement> {
         let named = sources.iter().take(NAMED).map(|(fall, name, what)| {
             Sentence::name(name).and(format!(": {what}, {}", part(*fall)))
         });
-        let text = "What the plan changes goes, by so much, without:";
+        let text = "Where the remaining error comes from (share that disappears if this alone were \
+                    exact):";
         statements.push(remark(text, named.collect()));
     }
     if let Some(remedy) = &explanation.remedy {
@@ -118,9 +126,10 @@ fn explained(explanation: &Explanation, result: &RunResult) -> Vec<Statement> {
         let more = 100.0 * u64_to_f64(remedy.memory_bits)
             / u64_to_f64(result.memory_bits.uniform8_total.max(1));
         let (kind, less) = (remedy.kind.name(), part(remedy.divergence));
-        let detail = Sentence::name(&remedy.name)
-            .and(format!(": {kind}, {from} to {to} bits, {less} less for {more:.1} % of memory"));
-        statements.push(remark("One wider tensor would help most:", vec![detail]));
+        let detail = Sentence::name(&remedy.name).and(format!(
+            ": {kind}, {from} to {to} bits: {less} less error, {more:.1} % more memory"
+        ));
+        statements.push(remark("The single wider tensor that would help most:", vec![detail]));
     }
     statements
 }
@@ -147,42 +156,42 @@ fn budget(budget: &BudgetResult, result: &RunResult) -> Statement {
     let target = result.target.as_deref().unwrap_or_default();
     let (bytes, limit) = (grouped(budget.bytes), grouped(budget.limit_bytes));
     if budget.is_met {
-        let more = if budget.memory == "ram" { "" } else { " Code comes on top." };
-        return say(Mark::Good, format!("{name} takes {bytes} of {limit} bytes.{more}"));
+        let more = if budget.memory == "ram" { "" } else { " Code is not included." };
+        return say(Mark::Good, format!("{name} needs {bytes} of {limit} bytes.{more}"));
     }
     let short = grouped(budget.bytes - budget.limit_bytes);
-    let text = format!("{name} takes {bytes} bytes, {short} more than the {limit} there are.");
+    let text = format!("{name} needs {bytes} bytes, {short} more than the budget of {limit}.");
     let mut details = Vec::new();
     if let Some(least) = budget.least_bytes
         && least > budget.limit_bytes
     {
         let least = grouped(least);
         details.push(Sentence::from(format!(
-            "No widths that {target} stores take less than {least}: the network is too large."
+            "The narrowest widths of {target} need {least} bytes: the network is too large."
         )));
     }
-    let place = if budget.memory == "ram" { "at the peak" } else { "most" };
+    let place = if budget.memory == "ram" { "at the peak" } else { "largest" };
     details.extend(budget.holders.iter().map(|holder| {
         let bytes = format!(", {} bytes", grouped(holder.bytes));
         Sentence::from(format!("{place}: ")).and_name(&holder.name).and(bytes)
     }));
     details.extend(budget.steps.iter().map(|step| {
         let loss = match step.loss {
-            Some(loss) => format!("its loss was {}", percent(loss)),
-            None if step.was_tried => "tried, it lost more than was left".to_owned(),
+            Some(loss) => format!("measured loss: {}", percent(loss)),
+            None if step.was_tried => "tried, loss beyond the bound".to_owned(),
             None => "not tried".to_owned(),
         };
         let (kind, bits, saved) = (&step.kind, step.next_bits, grouped(step.saved_bytes));
         let unit = if bits == 1 { "bit" } else { "bits" };
         Sentence::name(&step.name)
-            .and(format!(": {kind} of {bits} {unit} would save {saved} bytes; {loss}"))
+            .and(format!(": {kind} with {bits} {unit} would save {saved} bytes; {loss}"))
     }));
     let relative = result.accuracy.search.map(|set| set.relative_loss);
     let is_open = result.bound_met && !budget.steps.is_empty() && fitting(result).is_none();
     if let (true, Some(loss)) = (is_open, relative) {
         let loss = percent(loss);
         details.push(Sentence::from(format!(
-            "The loss so far is {loss}: a larger --max-loss lets more formats through."
+            "The loss is {loss}; a larger --max-loss allows narrower formats."
         )));
     }
     Statement { details, ..say(Mark::Bad, text) }

@@ -237,7 +237,7 @@ fn what_cannot_be_drawn_says_why() {
     let seven = [("x", &bits); 7];
     let picture = plot_costs(&[("one", &one)]).unwrap();
     for (error, expected) in [
-        (plot_drop(&empty).unwrap_err(), &["no trace", "joint"][..]),
+        (plot_drop(&empty).unwrap_err(), &["no layer-by-layer search", "joint"][..]),
         (FormatMap::from_result(&empty).unwrap_err(), &["no tried formats", "joint"]),
         (plot_heatmap(&map, Some(Kind::Biases)).unwrap_err(), &["biases"]),
         (plot_costs(&[]).unwrap_err(), &["at least one"]),
@@ -291,7 +291,7 @@ fn distributions_show_the_range_of_each_format() {
     let texts = texts(&svg);
     let has = |start: &str| texts.iter().any(|text| text.starts_with(start));
     assert!(has("conv2d_1 weights") && has("dense_1 activations"), "{texts:?}");
-    assert!(has("s8 F6, steps of 2^-6") && has("s4 F-1, steps of 2^1"), "{texts:?}");
+    assert!(has("s8 F6, step 2^-6") && has("s4 F-1, step 2^1"), "{texts:?}");
     assert!(has("no format") && svg.contains("20 calibration images"));
     assert_eq!(svg.matches("fill=\"#f2e8c9\"").count(), 3, "two ranges and their legend");
 

@@ -76,7 +76,7 @@ impl Printed<'_> {
             ),
             (
                 "OWNER",
-                if is_callers { "" } else { ", a static array of the code: one run at a time" }
+                if is_callers { "" } else { ", a static array in the code: one run at a time" }
                     .to_owned(),
             ),
             ("ARENA_TYPE", sized),
@@ -134,15 +134,16 @@ impl Printed<'_> {
     /// The table of layers.
     fn page(&self) -> String {
         let mut page = String::from(
-            "| node | layer | kernel | weights | bias | output | constants, bytes | value, bytes | \
-             scratch, bytes |\n|---:|---|---|---|---|---|---:|---:|---:|\n",
+            "| node | layer | kernel | weights | bias | output | constants, bytes | output, bytes \
+             | scratch, bytes |\n|---:|---|---|---|---|---|---:|---:|---:|\n",
         );
         let format = |format: Option<Format>, none: &str| {
             format.map_or_else(|| none.to_owned(), |format| format!("`{format}`"))
         };
         for (id, (node, layer)) in self.fixed.nodes.iter().zip(self.layers).enumerate() {
             let weights = format(layer.weights, "");
-            let at_sum = if layer.weights.is_some() { "at the sum's scale" } else { "" };
+            let at_sum =
+                if layer.weights.is_some() { "at the scale of the accumulator" } else { "" };
             let bias = format(layer.bias, at_sum);
             let CLayer { name, kernel, constant_bytes, value_bytes, scratch_bytes, .. } = layer;
             writeln!(

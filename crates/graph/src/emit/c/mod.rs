@@ -29,7 +29,7 @@ pub(crate) use fold_reshape::fold_reshapes;
 use source::fill;
 
 /// The kernel of a value that is its input's memory, read in another shape.
-const ANOTHER_NAME: &str = "another name";
+const ANOTHER_NAME: &str = "alias";
 
 /// An image and what the executor makes of it, for the printed test.
 #[derive(Clone, Debug, PartialEq, Eq)]

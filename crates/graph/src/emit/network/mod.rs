@@ -90,7 +90,7 @@ fn describe(
     let inexact = if inexact.is_empty() { "none".to_owned() } else { inexact.join(", ") };
     model
         .metadata("fixedwise.input", &format!("raw pixels, {pixels} [n, c, h, w]"))
-        .metadata("fixedwise.output", "one real value for each class, float32 [n, classes]")
+        .metadata("fixedwise.output", "one real value per class, float32 [n, classes]")
         .metadata("fixedwise.rounding", rounding)
         .metadata("fixedwise.formats", &formats.to_string())
         .metadata("fixedwise.inexact_sums", &inexact)

@@ -37,7 +37,12 @@ impl Layer<'_> {
                 if text("module").is_some_and(|module| module != "keras.layers")
                     || text("registered_name").is_some_and(|registered| registered != class)
                 {
-                    return Err(self.refuse("activation", option, "it is not one of Keras' own"));
+                    return Err(self.refuse(
+                        "activation",
+                        option,
+                        "it is not a built-in activation \
+                                                                  of Keras",
+                    ));
                 }
                 let layer = keras::Layer {
                     name: name.to_owned(),

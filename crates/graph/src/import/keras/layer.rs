@@ -115,7 +115,7 @@ impl<'a> Layer<'a> {
         match self.weights.next() {
             None => Ok(()),
             Some(tensor) => {
-                Err(self.error(&format!("does not take the weight `{}` of its file", tensor.path)))
+                Err(self.error(&format!("does not use the weight `{}` in the file", tensor.path)))
             }
         }
     }
@@ -239,7 +239,7 @@ impl<'a> Layer<'a> {
         let Some(value) = self.take(option) else { return Ok(None) };
         match read_extent(value, 1) {
             Some(count) => Ok(Some(count)),
-            None => Err(self.refuse(option, value, "it must be a count from 1 on")),
+            None => Err(self.refuse(option, value, "it must be an integer of at least 1")),
         }
     }
 
@@ -315,7 +315,7 @@ impl<'a> Layer<'a> {
         }
         if tensor.shape != shape {
             return Err(self.error(&format!(
-                "its weight `{name}` (`{}`) has extents {:?} instead of {shape:?}",
+                "its weight `{name}` (`{}`) has shape {:?} instead of {shape:?}",
                 tensor.path, tensor.shape
             )));
         }

@@ -42,7 +42,10 @@ pub fn from_keras(model: &keras::Model, name: &str) -> Result<Graph, ImportError
         known.insert(&layer.name, value);
     }
     let Some(result) = known.get(output.as_str()) else {
-        return Err(ImportError::Interface(format!("the model's output `{output}` is no layer")));
+        return Err(ImportError::Interface(format!(
+            "the output `{output}` of the model is not a \
+                                                   layer"
+        )));
     };
     builder.finish(name, result)
 }

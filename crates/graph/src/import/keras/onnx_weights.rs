@@ -40,8 +40,9 @@ pub fn from_onnx_with_weights(
                     node: layer.name.clone(),
                     op_type: layer.op.name().to_owned(),
                     problem: format!(
-                        "takes what `{}` flattens channels first, and Keras flattens channels last; \
-                         give the architecture as the JSON that Keras writes",
+                        "uses the output of `{}`, which flattens channels first, but Keras \
+                         flattens channels last; give the architecture as the JSON that Keras \
+                         writes",
                         node.name
                     ),
                 });
@@ -73,13 +74,13 @@ fn replace_weights(
             problem,
         };
         let Some(tensors) = weights.get(&node.name) else {
-            return Err(error("the weights' file has no layer of this name".to_owned()));
+            return Err(error("the weights file has no layer with this name".to_owned()));
         };
         unused.retain(|name| *name != node.name);
         let given = node.inputs.iter().skip(1).filter(|name| !name.is_empty()).count();
         if given != tensors.len() || given > names.len() {
             return Err(error(format!(
-                "takes {given} weights, the layer of the weights' file has {}",
+                "uses {given} weights, the layer in the weights file has {}",
                 tensors.len()
             )));
         }
@@ -96,7 +97,7 @@ fn replace_weights(
             }
             let tensor = in_onnx_order(node, tensor, &constant.dims).ok_or_else(|| {
                 error(format!(
-                    "`{}` has extents {:?}, which do not fit the {:?} of `{input}`",
+                    "`{}` has shape {:?}, which does not fit the shape {:?} of `{input}`",
                     tensor.path, tensor.shape, constant.dims
                 ))
             })?;
@@ -108,7 +109,7 @@ fn replace_weights(
     match unused.first() {
         None => Ok(()),
         Some(layer) => Err(ImportError::Interface(format!(
-            "the weights' file has weights of `{layer}`, a node that the architecture does not have"
+            "the weights file has weights of `{layer}`, which is not a node of the architecture"
         ))),
     }
 }

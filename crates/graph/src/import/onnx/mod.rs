@@ -96,8 +96,8 @@ fn read_input(
         ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16
     ) {
         return refuse(format!(
-            "holds {element:?} elements; export the model for float images and declare what \
-                 pixels mean with `--preprocess`"
+            "contains {element:?} elements; export the model for float images and declare the \
+             preprocessing with `--preprocess`"
         ));
     }
     let Some(mut axes) = channels_first(input.dims.len()).filter(|axes| axes.len() > 1) else {
@@ -109,17 +109,17 @@ fn read_input(
     let mut extents = vec![1];
     for (i, dim) in input.dims.iter().enumerate().skip(1) {
         match dim {
-            onnx::Dim::Known(0) => return refuse(format!("has no element along axis {i}")),
+            onnx::Dim::Known(0) => return refuse(format!("has size 0 on axis {i}")),
             onnx::Dim::Known(extent) => extents.push(*extent),
             onnx::Dim::Named(name) => {
                 return refuse(format!(
-                    "has the dynamic extent `{name}` on axis {i}; only the batch (axis 0) may \
-                         be dynamic: export the model with a fixed image size"
+                    "has the dynamic size `{name}` on axis {i}; only the batch (axis 0) may be \
+                     dynamic: export the model with a fixed image size"
                 ));
             }
             onnx::Dim::Unknown => {
                 return refuse(format!(
-                    "has no extent on axis {i}; export the model with a fixed image size"
+                    "has no size on axis {i}; export the model with a fixed image size"
                 ));
             }
         }

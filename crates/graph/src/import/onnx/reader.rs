@@ -127,7 +127,7 @@ impl Reader {
     ) -> Result<(&[usize], &[f32]), ImportError> {
         let tensor = self.constant(node, position)?;
         let onnx::TensorData::F32(data) = &tensor.data else {
-            return Err(node_error(node, &format!("its input {position} must hold floats")));
+            return Err(node_error(node, &format!("its input {position} must contain floats")));
         };
         if let Some(index) = data.iter().position(|x| !x.is_finite()) {
             return Err(ImportError::NotFinite {
@@ -151,7 +151,7 @@ impl Reader {
         if data.len() != len {
             return Err(node_error(
                 node,
-                &format!("its input {position} has extents {dims:?}; {len} elements are needed"),
+                &format!("its input {position} has shape {dims:?}; {len} elements are required"),
             ));
         }
         Ok(data.to_vec())
@@ -166,7 +166,7 @@ impl Reader {
         match &self.constant(node, position)?.data {
             onnx::TensorData::I64(data) => Ok(data.clone()),
             onnx::TensorData::F32(_) => {
-                Err(node_error(node, &format!("its input {position} must hold integers")))
+                Err(node_error(node, &format!("its input {position} must contain integers")))
             }
         }
     }
@@ -190,8 +190,8 @@ impl Reader {
             return Err(node_error(
                 node,
                 &format!(
-                    "its constant of extents {dims:?} is neither one number nor one for each of \
-                     the {channels} channels"
+                    "its constant with shape {dims:?} is neither one number nor one per channel \
+                     ({channels})"
                 ),
             ));
         }

@@ -242,8 +242,8 @@ impl FixedOperator for FixedConv {
         let mut note = clamp_note(&self.requantization);
         if !self.coarser.is_empty() {
             note.push_str(&format!(
-                " Each output channel has a binary point of its own: its weights have {} bits, and \
-                 zeros below them.",
+                " Each output channel has its own binary point: its weights have {} bits, followed \
+                 by zeros.",
                 self.weights_format.bits
             ));
         }

@@ -106,7 +106,7 @@ fn weights_alone_take_the_architecture_of_an_onnx_file() {
     let mut fewer = weights.clone();
     let conv = fewer.remove("conv2d_3").unwrap();
     let error = from_onnx_with_weights(twin.clone(), &fewer, "fewer").unwrap_err().to_string();
-    assert!(error.contains("`conv2d_3` (Conv): the weights' file has no layer"), "{error}");
+    assert!(error.contains("`conv2d_3` (Conv): the weights file has no layer"), "{error}");
     let mut more = weights.clone();
     more.insert("conv2d_99".to_owned(), conv.clone());
     let error = from_onnx_with_weights(twin.clone(), &more, "more").unwrap_err().to_string();
@@ -199,7 +199,7 @@ fn options_that_are_not_supported_are_refused_by_name() {
         ("branches", "dilated", "use_bias", "true", "weight `bias` is not in the file"),
         ("branches", "dilated", "lora_rank", "4", "`lora_rank` is not supported"),
         ("branches", "grouped", "groups", "3", "`groups` = 3"),
-        ("branches", "grouped", "use_bias", "false", "does not take the weight"),
+        ("branches", "grouped", "use_bias", "false", "does not use the weight"),
         ("branches", "relu_slope_6", "threshold", "1.0", "`threshold`"),
         ("branches", "relu_slope_6", "max_value", "-1.0", "`max_value`"),
         ("branches", "leaky", "negative_slope", "\"steep\"", "`negative_slope`"),
@@ -241,5 +241,5 @@ fn layers_and_weights_that_do_not_fit_are_refused_by_name() {
     refused(|layer| layer.weights.swap(0, 1), "where `kernel` is expected");
     refused(|layer| layer.weights[1].data[2] = f32::NAN, "holds NaN at element 2");
     refused(|layer| layer.weights[0].shape = vec![3, 2, 12], "instead of [3, 2, 2, 6]");
-    refused(|layer| layer.weights.push(layer.weights[1].clone()), "does not take the weight");
+    refused(|layer| layer.weights.push(layer.weights[1].clone()), "does not use the weight");
 }

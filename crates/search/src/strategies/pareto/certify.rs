@@ -39,8 +39,9 @@ impl Certificate {
             let needed = quantile(1.0 - (1.0 - confidence) / 2.0) / limit.max(1e-9);
             if count_to_f64(n) < needed {
                 let problem = format!(
-                    "is {confidence}: to be so sure of a loss of at most {:.3} % takes at least {} \
-                     search images, there are {n}; give more with --search, or allow more loss",
+                    "is {confidence}: for a loss bound of {:.3} % this needs at least {} search \
+                     images, but there are only {n}; give more with --search, or allow a larger \
+                     loss",
                     100.0 * limit,
                     f64_to_count(needed.ceil()),
                 );

@@ -1,4 +1,4 @@
-/* Both shifted left to the finer binary point, added, brought to the output. */
+/* Residual add: both inputs shifted left to the finer binary point, added, requantized. */
 static void $P_add_$S(const $A *a, const $B *b, $Y *y, int32_t n, int32_t left_a, int32_t left_b,
     const $P_to *to)
 {

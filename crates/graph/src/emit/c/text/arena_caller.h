@@ -1,5 +1,5 @@
 
-/* Working memory: its content need not be kept between two runs. */
+/* Working memory; it keeps no data between two runs. */
 typedef union {
     uint64_t align;
     uint8_t bytes[$N_ARENA_SIZE];

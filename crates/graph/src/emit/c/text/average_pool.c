@@ -1,4 +1,4 @@
-/* The sum under each window times its reciprocal. */
+/* Average pooling: the sum of each window times its reciprocal. */
 static void $P_average_pool_$S(const $X *x, $Y *y, const $P_window *g,
     $RECIPROCALS const $P_to *to)
 {

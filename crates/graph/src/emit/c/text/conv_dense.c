@@ -1,4 +1,4 @@
-/* One pixel: $N sums over all inputs; weights [input, $N], each unpacked where it is used. */
+/* One pixel: $N sums over all inputs; weights [input, $N], unpacked on use. */
 static void $P_dense_$S(const $X *x, $Y *y, int32_t at, int32_t n, const uint8_t *weights, int32_t w,
     const $B *b, $TO)
 {

@@ -1,8 +1,8 @@
-/* From a sum to an output: a rounding shift, then a clamp. */
+/* Requantization of an accumulator: a rounding shift, then a clamp. */
 typedef struct {
-    int16_t min, max; /* of the output, the activation included */
-    int8_t shift;     /* to the right; to the left where negative */
-    int8_t slope;     /* below zero, in 128ths, where the activation is a leaky ReLU */
+    int16_t min, max; /* of the output, including the activation */
+    int8_t shift;     /* right shift; left shift if negative */
+    int8_t slope;     /* slope below zero of a leaky ReLU, in 128ths */
 } $P_to;
 
 static inline int32_t $P_clamp(int32_t value, const $P_to *to)

@@ -1,4 +1,4 @@
-/* The same with a shift of the channel's own. */
+/* The same with a shift per channel. */
 static inline int32_t $P_$EACH(int32_t acc, int32_t shift, const $P_to *to)
 {
     $P_to own = *to;

@@ -1,4 +1,4 @@
-/* Runs of an input brought to the output's format, into every row of it from at on. */
+/* Requantizes runs of an input into every row of the output, starting at at. */
 static void $P_rescale_$S(const $X *x, $Y *y, int32_t at, int32_t rows, int32_t run, int32_t row,
     const $P_to *to)
 {

@@ -1,11 +1,11 @@
-/* A window that slides over an image [h, w, c] and gives [oh, ow, oc]. */
+/* A sliding window over an image [h, w, c] with output [oh, ow, oc]. */
 typedef struct {
     int32_t c, oc;
     int16_t h, w, oh, ow;
     int16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
 } $P_window;
 
-/* The taps [first, last) of a kernel that lie inside; at is where its first tap falls. */
+/* The taps [first, last) of a kernel inside the image; at is the position of its first tap. */
 static inline int32_t $P_first_tap(int32_t at, int32_t dilation)
 {
     return at < 0 ? (dilation - 1 - at) / dilation : 0;
