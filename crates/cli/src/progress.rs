@@ -128,7 +128,7 @@ fn searching(candidate: &Candidate) -> String {
     let mut text = if candidate.name.is_empty() {
         "whole plan".to_owned()
     } else {
-        format!("{} {}", candidate.name, candidate.kind)
+        format!("{} {}", candidate.short_name, candidate.kind)
     };
     if let Some((bits, frac)) = candidate.format {
         text.push_str(&format!(" BW={bits} F={frac}"));
@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn a_candidate_fits_one_line() {
         let candidate = Candidate {
-            name: "conv2d_7".to_owned(),
+            name: "model/conv2d_7/Conv2D".to_owned(),
+            short_name: "conv2d_7".to_owned(),
             kind: "weights",
             format: Some((4, 6)),
             loss: Some(0.0042),
@@ -216,7 +217,8 @@ mod tests {
             searching(&candidate),
             "whole plan, 73 % of the memory of uniform 8 bit, 24 s left"
         );
-        let candidate = Candidate { name: "conv2d_1".to_owned(), kind: "weights", ..candidate };
+        let name = "conv2d_1".to_owned();
+        let candidate = Candidate { short_name: name.clone(), name, kind: "weights", ..candidate };
         assert!(searching(&candidate).starts_with("conv2d_1 weights: loss beyond the bound, 73 %"));
     }
 

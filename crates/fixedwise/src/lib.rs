@@ -17,6 +17,7 @@ mod files;
 mod fingerprint;
 mod jobs;
 mod model;
+mod names;
 mod plan;
 mod result;
 mod show;

@@ -6,6 +6,7 @@ use crate::{
     error::{DataError, Error},
     files::{OutputFolder, write_file},
     model::Model,
+    names::ShortNames,
     plan::{formats_alone, read_plan, write_plan},
     result::{Ended, SweepHold, SweepResult, layers},
     watch::{Candidate, Halt, Observer, Progress, Step},
@@ -170,7 +171,7 @@ impl Job<'_> {
         self.options.grid.check(self.options.kind)?;
         let tolerance = self.options.hold.map_or(0.0, |hold| hold.tolerance);
         if !(0.0..=1.0).contains(&tolerance) {
-            let problem = format!("is {tolerance}; allowed are 0 to 1");
+            let problem = format!("is {tolerance}; allowed: 0 to 1");
             return Err(Error::Option { option: "tolerance", problem });
         }
         self.tell(Step::Loading);
@@ -181,7 +182,7 @@ impl Job<'_> {
             return self.measure(&model, &sets.calibration, &sets.search, sets.preprocess().1);
         }
         let Some(search) = &self.data.search else {
-            let problem = "no search images are named; give `--data` or `--search`";
+            let problem = "no search images are given; use `--data` or `--search`";
             return Err(DataError::Missing(problem.to_owned()).into());
         };
         // Loaded as images that are only reported on: nothing is divided.
@@ -193,7 +194,7 @@ impl Job<'_> {
             None => None,
         };
         if ranges.as_ref().is_some_and(|ranges| ranges.preprocess().1 != is_u8) {
-            let problem = "some images have 8-bit pixels and some floats; give all in one form";
+            let problem = "some images have 8-bit pixels and some floats; use one type for all";
             return Err(DataError::Missing(problem.to_owned()).into());
         }
         let model = model.with_preprocessing(&images)?;
@@ -249,9 +250,10 @@ impl Job<'_> {
         let mut evaluator =
             Evaluator::new(&graph, images, predictions, kernels, halt.flag(), evaluator_options);
         let began = Instant::now();
+        let names = ShortNames::of(&graph);
         let outcome = halt.during(|| {
             let mut watch = |event: &Event| {
-                self.watch(event, began);
+                self.watch(event, began, &names);
                 ControlFlow::Continue(())
             };
             brute_force(&graph, &statistics, &mut evaluator, &mut watch, &brute)
@@ -301,12 +303,13 @@ impl Job<'_> {
         self.observer.progress(&Progress { seconds: self.start.elapsed().as_secs_f64(), step });
     }
 
-    fn watch(&self, event: &Event, began: Instant) {
+    fn watch(&self, event: &Event, began: Instant, names: &ShortNames) {
         let Event::Candidate { tensor, format, evaluation, budget, done, expected } = event else {
             return;
         };
         let rate = began.elapsed().as_secs_f64() / count_to_f64((*done).max(1));
         self.tell(Step::Searching(Candidate {
+            short_name: names.get(&tensor.name),
             name: tensor.name.clone(),
             kind: tensor.kind.name(),
             format: Some((format.bits, format.frac)),

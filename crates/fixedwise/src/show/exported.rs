@@ -3,9 +3,12 @@
 use super::{
     numbers::grouped,
     report::{Align, Style},
-    table::{Table, add_line, shortened},
+    table::{Table, add_line},
 };
-use crate::result::CExported;
+use crate::{names::ShortNames, result::CExported};
+
+/// Longest short name of a node.
+const NAME_WIDTH: usize = 40;
 
 impl CExported {
     /// As a table for people.
@@ -18,9 +21,11 @@ impl CExported {
             ("value", Align::Right, Style::Activations),
             ("scratch", Align::Right, Style::Plain),
         ]);
+        let names = self.layers.iter().map(|layer| layer.name.as_str());
+        let names = ShortNames::new(names, NAME_WIDTH);
         for layer in &self.layers {
             let bytes = [layer.constant_bytes, layer.value_bytes, layer.scratch_bytes];
-            let mut row = vec![shortened(&layer.name, 40), layer.kernel.clone()];
+            let mut row = vec![names.get(&layer.name), layer.kernel.clone()];
             row.extend(bytes.map(|bytes| if bytes == 0 { String::new() } else { grouped(bytes) }));
             table.row(row);
         }
@@ -29,8 +34,8 @@ impl CExported {
         add_line(
             &mut text,
             format_args!(
-                "C for {}: {flash} bytes of constants, {ram} bytes of arena; code and stack, input \
-                 and output come on top",
+                "C for {}: {flash} bytes of constants, {ram} bytes of arena; not included: code, \
+                 stack, input and output",
                 self.target
             ),
         );

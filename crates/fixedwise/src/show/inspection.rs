@@ -3,10 +3,13 @@
 use super::{
     numbers::{grouped, kilobytes, rounded},
     report::{Align, Style},
-    table::{Table, add_line, shortened, styled},
+    table::{Table, add_line, styled},
 };
-use crate::result::Inspection;
+use crate::{names::ShortNames, result::Inspection};
 use fixedwise_fixed::convert::u64_to_f64;
+
+/// Longest short name of a node.
+const NAME_WIDTH: usize = 20;
 
 impl Inspection {
     /// As a table for people; with ANSI colors where `color` says so.
@@ -30,12 +33,13 @@ impl Inspection {
             ("weights", Right, Style::Weights),
             ("MACs", Right, Style::Plain),
             ("at 8 bit", Right, Style::Plain),
-            ("weights from to", Right, Style::Weights),
+            ("weights min max", Right, Style::Weights),
         ];
         if self.images > 0 {
-            columns.push(("values from to", Right, Style::Activations));
+            columns.push(("values min max", Right, Style::Activations));
         }
         let mut table = Table::new(&columns);
+        let names = ShortNames::new(self.nodes.iter().map(|node| node.name.as_str()), NAME_WIDTH);
         let some = |n: u64, text: String| if n == 0 { String::new() } else { text };
         let range = |range: Option<[f32; 2]>| {
             range.map_or_else(String::new, |[low, high]| format!("{low:.3} {high:.3}"))
@@ -44,7 +48,7 @@ impl Inspection {
             let [h, w, c] = node.output_shape;
             let shape = if h == 1 && w == 1 { c.to_string() } else { format!("{h}x{w}x{c}") };
             let mut row = vec![
-                shortened(&node.name, 20),
+                names.get(&node.name),
                 node.op.clone(),
                 shape,
                 some(node.weights, grouped(node.weights)),

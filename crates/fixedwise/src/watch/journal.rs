@@ -66,7 +66,7 @@ impl Journal {
         match serde_json::from_slice::<Header>(header) {
             Ok(header) if header.journal == VERSION && header.config == config => {}
             Ok(header) if header.journal == VERSION => {
-                return Err(broken(1, "it is of another model, other data or other options"));
+                return Err(broken(1, "it belongs to another model, other data or other options"));
             }
             _ => return Err(broken(1, "it is not a journal of this version")),
         }

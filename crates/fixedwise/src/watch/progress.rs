@@ -99,6 +99,8 @@ pub enum Step {
 pub struct Candidate {
     /// The layer, or other node, it is about; empty for a whole plan.
     pub name: String,
+    /// A short form of `name`, for people; no other node of the network has the same.
+    pub short_name: String,
     /// `weights`, `biases` or `activations`; empty for a whole plan.
     pub kind: &'static str,
     /// Bit width and fractional offset.

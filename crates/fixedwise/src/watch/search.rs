@@ -1,7 +1,7 @@
 //! What a run tells while its search goes on.
 
 use super::progress::{Candidate, Halt, Observer, Progress, Step};
-use crate::result::TraceStep;
+use crate::{names::ShortNames, result::TraceStep};
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
 use fixedwise_graph::{Graph, Plan, cost};
 use fixedwise_search::{Evaluation, strategies::Event};
@@ -25,6 +25,7 @@ pub(crate) struct Watch<'a> {
     plans_left: usize,
     /// What the next candidate adds to.
     so_far: Candidate,
+    names: ShortNames,
 }
 
 /// How long steps of a kind have taken.
@@ -60,6 +61,7 @@ impl<'a> Watch<'a> {
             plans: Pace::default(),
             plans_left: 0,
             so_far: Candidate::default(),
+            names: ShortNames::of(graph),
         }
     }
 
@@ -176,6 +178,7 @@ impl<'a> Watch<'a> {
         budget: Option<f64>,
     ) {
         let step = Step::Searching(Candidate {
+            short_name: self.names.get(&name),
             name,
             kind,
             format,

@@ -145,7 +145,7 @@ pub fn plot_bits(plans: &[(&str, &PlanBits)]) -> Result<Picture, Error> {
         let is_known = |layer: &LayerBits| names.contains(&layer.name.as_str());
         if !names.is_empty() && !plan.layers.iter().any(is_known) {
             let problem = format!(
-                "`{label}` has no layer in common with `{}`: they are of different networks",
+                "`{label}` has no layer in common with `{}`: they belong to different networks",
                 plans[0].0
             );
             return Err(refuse(&problem));
@@ -161,8 +161,8 @@ pub fn plot_bits(plans: &[(&str, &PlanBits)]) -> Result<Picture, Error> {
     }
 
     let n = names.len();
-    let shown: Vec<String> =
-        names.iter().map(|name| theme::fitted(name, NAME, theme::TEXT_SIZE)).collect();
+    let short = theme::short_names(names.iter().copied(), NAME, theme::TEXT_SIZE);
+    let shown: Vec<String> = names.iter().map(|name| short.get(name)).collect();
     let left = shown.iter().map(|name| theme::text_width(name, theme::TEXT_SIZE - 1));
     let left = left.fold(40.0, f64::max) + 14.0;
     let width = 2.0 * theme::MARGIN + left + 3.0 * PLOT_WIDTH + 2.0 * GAP;
@@ -179,7 +179,7 @@ pub fn plot_bits(plans: &[(&str, &PlanBits)]) -> Result<Picture, Error> {
         Some(model) => format!("Bits per layer: {model}"),
         None => "Bits per layer".to_owned(),
     };
-    let about = "bit width (BW) of each stored tensor; no bar: it has no format of its own";
+    let about = "bit width (BW) of each stored tensor; no bar: the tensor has no format of its own";
     let mut canvas = Canvas::new(width, height, &title, about);
     canvas.legend(Canvas::TOP, "", &legend);
     for (column, kind) in theme::KINDS.into_iter().enumerate() {

@@ -59,7 +59,7 @@ pub fn plot_costs(results: &[(&str, &RunResult)]) -> Result<Picture, Error> {
     };
     for (label, result) in results {
         if result.memory_bits.uniform8_total == 0 {
-            let problem = format!("`{label}` says nothing of its costs");
+            let problem = format!("`{label}` contains no costs");
             return Err(super::nothing("costs", &problem));
         }
     }
@@ -83,7 +83,7 @@ pub fn plot_costs(results: &[(&str, &RunResult)]) -> Result<Picture, Error> {
 
     let mut models: Vec<&str> = results.iter().map(|(_, result)| super::network(result)).collect();
     models.dedup();
-    let title = format!("Costs against uniform 8 bit: {}", models.join(", "));
+    let title = format!("Costs compared with uniform 8 bit: {}", models.join(", "));
     let about = match results {
         [(_, only)] => format!("one image; {}; {LOSS}", super::run_of(only)),
         _ => format!("one image; {LOSS}"),
@@ -187,12 +187,13 @@ fn multiplications(results: &[(&str, &RunResult)], is_one_network: bool) -> Bars
             });
         }
     }
-    let axis = "millions of bit products (weight bits x bits of what enters; paper: of the output)";
+    let axis = "millions of bit products (weight bits x input bits; paper: weight bits x output \
+                bits)";
     Bars { heading: "Multiplications", axis, rows }
 }
 
 fn uniform(label: &str, is_one_network: bool) -> String {
-    if is_one_network { "all 8 bit".to_owned() } else { format!("{label}, all 8 bit") }
+    if is_one_network { "all 8 bit".to_owned() } else { format!("{label}, uniform 8 bit") }
 }
 
 impl Row {

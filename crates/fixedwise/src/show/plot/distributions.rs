@@ -5,6 +5,7 @@ use super::{
     canvas::{Anchor, Area, Axis, Canvas, Mark, Style},
     count, theme,
 };
+use crate::names::ShortNames;
 use fixedwise_fixed::{
     Format,
     convert::{exp2, f64_to_count, i64_to_f64, u64_to_f64},
@@ -88,7 +89,7 @@ impl Distribution {
                 let sign = if format.is_signed() { 's' } else { 'u' };
                 let (bits, frac) = (format.bits, format.frac);
                 let clipped = share(self.clipped);
-                format!("{sign}{bits} F{frac}, steps of 2^{}; {clipped} clipped", -i32::from(frac))
+                format!("{sign}{bits} F{frac}, step 2^{}; {clipped} clipped", -i32::from(frac))
             }
             None => "no format".to_owned(),
         };
@@ -142,6 +143,11 @@ pub(crate) fn draw_distributions(
     let height = Canvas::TOP + legend_height + count(rows.len()) * row_height + 26.0;
     let mut canvas = Canvas::new(width, height, &format!("Distributions: {model}"), about);
     let top = canvas.legend(Canvas::TOP, "", &legend);
+    let all = || rows.iter().flat_map(|(weights, values)| [Some(weights), values.as_ref()]);
+    let names = all().flatten().map(|distribution| distribution.name.as_str());
+    let names = ShortNames::fitting(names, |name| {
+        theme::text_width(&format!("{name} activations"), theme::TEXT_SIZE) <= PLOT_WIDTH
+    });
     for (idx, (weights, values)) in rows.iter().enumerate() {
         let is_last = idx + 1 == rows.len();
         for (column, distribution) in [Some(weights), values.as_ref()].into_iter().enumerate() {
@@ -152,7 +158,7 @@ pub(crate) fn draw_distributions(
                 width: PLOT_WIDTH,
                 height: PLOT_HEIGHT,
             };
-            distribution.draw(&mut canvas, area, is_last);
+            distribution.draw(&mut canvas, &names.get(&distribution.name), area, is_last);
         }
     }
     canvas.finish()
@@ -161,9 +167,8 @@ pub(crate) fn draw_distributions(
 const RANGE: &str = "#f2e8c9";
 
 impl Distribution {
-    fn draw(&self, canvas: &mut Canvas, area: Area, is_last: bool) {
-        let name = format!("{} {}", self.name, self.kind.name());
-        let name = theme::fitted(&name, area.width, theme::TEXT_SIZE);
+    fn draw(&self, canvas: &mut Canvas, name: &str, area: Area, is_last: bool) {
+        let name = format!("{name} {}", self.kind.name());
         let bold = Style { is_bold: true, ..Style::TEXT };
         canvas.text(area.x, area.y - 20.0, &name, bold, Anchor::Start);
         let figures = theme::fitted(&self.figures(), area.width + GAP, theme::TEXT_SIZE);

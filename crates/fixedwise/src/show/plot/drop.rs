@@ -57,12 +57,12 @@ struct Place<'a> {
 pub fn plot_drop(result: &RunResult) -> Result<Picture, Error> {
     let places = places(result);
     if !places.iter().any(|place| place.accepted.is_some()) {
-        let problem = "the result has no trace of a search; give one of a search that goes layer \
-                       by layer, such as `joint`";
+        let problem = "the result contains no layer-by-layer search; use the result of such a \
+                       strategy, for example `joint`";
         return Err(super::nothing("accuracy drop", problem));
     }
-    let names: Vec<String> =
-        places.iter().map(|place| theme::fitted(place.name, NAME, theme::TEXT_SIZE)).collect();
+    let short = theme::short_names(places.iter().map(|place| place.name), NAME, theme::TEXT_SIZE);
+    let names: Vec<String> = places.iter().map(|place| short.get(place.name)).collect();
     let below = names.iter().map(|name| theme::text_width(name, theme::TEXT_SIZE - 1));
     let below = below.fold(40.0, f64::max) + 26.0;
     let plot_width = (count(places.len()) * PITCH).max(720.0);
@@ -154,7 +154,7 @@ fn legend(
         entries.push((Mark::Dot(theme::NEUTRAL), "tried"));
     }
     if has(true) {
-        entries.push((Mark::Cross(theme::FAINT), "given up early, or beyond the axis"));
+        entries.push((Mark::Cross(theme::FAINT), "stopped early, or beyond the axis"));
     }
     if bound.is_some() {
         entries.push((Mark::Dashes(theme::BOUND), "bound"));

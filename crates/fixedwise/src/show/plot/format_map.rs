@@ -58,13 +58,12 @@ impl FormatMap {
             add(&mut tensors, &entry.name, entry.kind, point_of(entry));
         }
         if tensors.is_empty() {
-            let problem = "the result keeps no tried formats; give one of a search that tries \
-                           several, such as `joint`";
+            let problem = "the result contains no tried formats; use the result of a strategy that \
+                           tries several, for example `joint`";
             return Err(super::nothing("heat map", problem));
         }
         let images = super::images_of(result);
-        let about =
-            format!("formats that the search tried, on {images}; {}", super::run_of(result));
+        let about = format!("formats tried by the search, on {images}; {}", super::run_of(result));
         Ok(Self { model: super::network(result).to_owned(), about, tensors })
     }
 
@@ -89,12 +88,16 @@ impl FormatMap {
             }
         }
         if tensors.is_empty() {
-            return Err(super::nothing("heat map", "the sweep holds no measured format"));
+            return Err(super::nothing("heat map", "the sweep contains no measured format"));
         }
         let images = super::super::numbers::grouped(sweep.images);
         let (kind, semantics) = (sweep.tensor.name(), &sweep.semantics);
         let is_held = sweep.layers.iter().any(|layer| layer.held.is_some());
-        let rest = if is_held { "those before it as ringed" } else { "all else as it was" };
+        let rest = if is_held {
+            "the layers before with the circled formats"
+        } else {
+            "everything else unchanged"
+        };
         let about = format!(
             "{kind} of one layer at a time, {rest}; on {images} images, {semantics} semantics"
         );

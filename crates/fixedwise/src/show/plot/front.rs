@@ -47,13 +47,12 @@ const SHOWN: f64 = 3.0;
 /// ```
 pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
     if result.front.is_empty() {
-        let problem = "the result has no plans that were measured as a whole; give one of the \
-                       strategy `pareto`";
+        let problem = "the result contains no front; use the result of the strategy `pareto`";
         return Err(super::nothing("front", problem));
     }
     let width = 2.0 * (WIDTH + GAP) + 2.0 * theme::MARGIN;
     let legend = [
-        (Mark::Dot(KEPT), "keeps to the bound"),
+        (Mark::Dot(KEPT), "meets the bound"),
         (Mark::Dot(theme::NEUTRAL), "does not"),
         (Mark::Cross(theme::FAINT), "beyond the axis"),
         (Mark::Ring(theme::INK), "the answer"),
@@ -61,8 +60,8 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
     ];
     let top = Canvas::TOP + Canvas::legend_height(width, "", &legend) + 20.0;
     let height = top + HEIGHT + 56.0;
-    let title = format!("Plans that were measured: {}", super::network(result));
-    let about = "loss relative to the float accuracy with what was asked of certainty, on the search images";
+    let title = format!("Measured plans: {}", super::network(result));
+    let about = "relative loss on the search set, including the safety margin";
     let mut canvas = Canvas::new(width, height, &title, about);
     canvas.legend(Canvas::TOP, "", &legend);
 
@@ -105,7 +104,7 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
     }
     let style = Style { rotate: Some(-90.0), ..Style::LABEL };
     let (x, y) = (theme::MARGIN + 14.0, top + HEIGHT / 2.0);
-    canvas.text(x, y, "loss held against the bound, %", style, Anchor::Middle);
+    canvas.text(x, y, "loss including the safety margin, %", style, Anchor::Middle);
     Ok(canvas.finish())
 }
 

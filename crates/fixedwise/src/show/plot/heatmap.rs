@@ -88,10 +88,10 @@ fn legend(sections: &[Section]) -> Vec<(Mark, &'static str)> {
         entries.push((Mark::Ring(theme::INK), "chosen"));
     }
     if points().any(|point| !point.is_complete && point.loss.is_some()) {
-        entries.push((Mark::Cross(theme::INK), "given up: loss on the images run until then"));
+        entries.push((Mark::Cross(theme::INK), "stopped early: loss on the images so far"));
     }
     if points().any(|point| point.loss.is_none()) {
-        entries.push((Mark::Cross(theme::BOUND), "no legal network"));
+        entries.push((Mark::Cross(theme::BOUND), "no valid network"));
     }
     entries
 }
@@ -150,6 +150,8 @@ impl<'a> Section<'a> {
         let heading = theme::heading(self.kind);
         canvas.text(theme::MARGIN, y + 18.0, heading, Style::HEADING, Anchor::Start);
         let height = self.panel_height();
+        let names = self.tensors.iter().map(|tensor| tensor.name.as_str());
+        let names = theme::short_names(names, width, theme::TEXT_SIZE);
         for (idx, tensor) in self.tensors.iter().enumerate() {
             let (row, column) = (idx / self.columns(), idx % self.columns());
             let area = Area {
@@ -159,14 +161,14 @@ impl<'a> Section<'a> {
                 height,
             };
             let is_last = idx + self.columns() >= self.tensors.len();
-            self.panel(canvas, tensor, area, column == 0, is_last);
+            self.panel(canvas, (tensor, &names.get(&tensor.name)), area, column == 0, is_last);
         }
     }
 
     fn panel(
         &self,
         canvas: &mut Canvas,
-        tensor: &TensorMap,
+        (tensor, name): (&TensorMap, &str),
         area: Area,
         is_first: bool,
         is_last: bool,
@@ -176,8 +178,7 @@ impl<'a> Section<'a> {
         let (low, high) = (low - spare / 2, high + spare - spare / 2);
         let x = Axis::integers(self.bits.0, self.bits.1, 7);
         let panel = canvas.panel(area, x, Axis::integers(low, high, 6));
-        let name = theme::fitted(&tensor.name, area.width, theme::TEXT_SIZE);
-        canvas.text(area.x, area.y - 7.0, &name, Style::TEXT, Anchor::Start);
+        canvas.text(area.x, area.y - 7.0, name, Style::TEXT, Anchor::Start);
         if is_first {
             let style = Style { rotate: Some(-90.0), ..Style::FAINT };
             let (x, y) = (area.x - 32.0, area.y + area.height / 2.0);

@@ -105,7 +105,7 @@ impl Picture {
             write_file(path, &self.to_png()?)
         } else {
             let name = path.display();
-            let problem = format!("`{name}` says no kind of picture; name it .svg or .png");
+            let problem = format!("`{name}` has an unsupported extension; use .svg or .png");
             Err(Error::Option { option: "output", problem })
         }
     }

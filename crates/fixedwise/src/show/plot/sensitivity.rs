@@ -44,23 +44,22 @@ const LEAST: f64 = 1e-5;
 pub fn plot_sensitivity(result: &RunResult) -> Result<Picture, Error> {
     let layers = layers(&result.sensitivity);
     if layers.is_empty() {
-        let problem = "the result says nothing of what single widths do; give one of the strategy \
-                       `pareto`";
+        let problem = "the result contains no sensitivity; use the result of the strategy `pareto`";
         return Err(super::nothing("sensitivity", problem));
     }
     let columns = COLUMNS.min(layers.len());
     let width = (count(columns) * (WIDTH + GAP[0]) + 2.0 * theme::MARGIN).max(560.0);
     let legend = [
         (Mark::Dot(theme::kind_color(Kind::Weights)), "weights"),
-        (Mark::Dot(theme::kind_color(Kind::Activations)), "result of the layer"),
+        (Mark::Dot(theme::kind_color(Kind::Activations)), "layer output"),
         (Mark::Ring(theme::INK), "chosen"),
     ];
     let top = Canvas::TOP + Canvas::legend_height(width, "", &legend) + 26.0;
     let rows = layers.len().div_ceil(columns);
     let height = top + count(rows) * (HEIGHT + GAP[1]) + 16.0;
-    let title = format!("What each width does alone: {}", super::network(result));
-    let about =
-        "divergence of the class probabilities from the float network's, in nats, by bit width";
+    let title =
+        format!("Sensitivity to the bit width of each tensor alone: {}", super::network(result));
+    let about = "divergence of the class probabilities from the float network, in nats";
     let mut canvas = Canvas::new(width, height, &title, about);
     canvas.legend(Canvas::TOP, "", &legend);
 
@@ -68,6 +67,8 @@ pub fn plot_sensitivity(result: &RunResult) -> Result<Picture, Error> {
     let most = all().map(|effect| effect.divergence).filter(|d| d.is_finite()).fold(1e-2, f64::max);
     let high = 10.0_f64.powf(most.log10().ceil());
     let widest = all().map(|effect| i32::from(effect.bits)).fold(8, i32::max);
+    let names = layers.iter().map(|(name, _)| *name);
+    let names = theme::short_names(names, WIDTH, theme::TEXT_SIZE);
     for (idx, (name, tensors)) in layers.iter().enumerate() {
         let (row, column) = (idx / columns, idx % columns);
         let area = Area {
@@ -76,7 +77,7 @@ pub fn plot_sensitivity(result: &RunResult) -> Result<Picture, Error> {
             width: WIDTH,
             height: HEIGHT,
         };
-        let heading = theme::fitted(name, WIDTH, theme::TEXT_SIZE);
+        let heading = names.get(name);
         let style = Style { is_bold: true, ..Style::TEXT };
         canvas.text(area.x, area.y - 7.0, &heading, style, Anchor::Start);
         let panel =

@@ -1,5 +1,6 @@
 //! Colors, sizes and the measure of text: what all pictures share.
 
+use crate::names::ShortNames;
 use fixedwise_search::strategies::Kind;
 
 /// Of titles, in pixels.
@@ -80,7 +81,16 @@ pub(super) fn text_width(text: &str, size: u32) -> f64 {
     text.chars().map(em).sum::<f64>() * f64::from(size)
 }
 
-/// A name, shortened in its middle to a width in pixels.
+/// Short names that fit a width in pixels.
+pub(super) fn short_names<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    width: f64,
+    size: u32,
+) -> ShortNames {
+    ShortNames::fitting(names, |text| text_width(text, size) <= width)
+}
+
+/// A text, shortened in its middle to a width in pixels.
 pub(super) fn fitted(name: &str, width: f64, size: u32) -> String {
     let mut chars = name.chars().count();
     let mut text = name.to_owned();
