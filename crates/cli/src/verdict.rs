@@ -1,10 +1,10 @@
 //! How a command ends that did not fail.
 
-/// What it says to its caller.
+/// Its exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Exit code 0.
     Done,
-    /// Exit code 2: the bound is out of reach, the best so far is written.
+    /// Exit code 2: a bound or budget is not met; the best result is written.
     OutOfReach,
 }
