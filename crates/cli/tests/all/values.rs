@@ -104,7 +104,7 @@ fn without_labels_agreement_counts() {
     let run = ["quantize", "brightest.onnx", "--data", "bare.npz", "--max-loss", "5%"];
     let done = fixedwise(folder).args(run).assert().success();
     let text = String::from_utf8(done.get_output().stdout.clone()).unwrap();
-    assert!(text.contains("both networks predict the same class"), "{text}");
+    assert!(text.contains("correct means the same class as in float"), "{text}");
     let result = result(folder, "fixedwise-out");
     assert_eq!(result["metric"], "agreement");
     assert_eq!(result["accuracy"]["test"]["float"], 1.0);
