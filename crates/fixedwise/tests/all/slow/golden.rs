@@ -85,24 +85,47 @@ fn the_embedded_default_has_its_plan() {
     check("fashion_small", &project("models/fashion_small.onnx"), &data);
 }
 
+/// As [`check`], of one of the paper's networks, where it stands beside the checkout.
+fn check_paper(name: &str, images: &str, more: &str) {
+    let Some(model) = shared(&format!("seed/models/{name}.onnx")) else { return };
+    let Some(images) = shared(&format!("data/{images}.npz")) else { return };
+    let images = images.display();
+    let data = data(
+        &format!("{images}:train@0..12"),
+        &format!("{images}:test@0..48"),
+        Some(&format!("scale=1/255{more}")),
+    );
+    check(name, &model, &data);
+}
+
+// One test a network: they run side by side.
+
 #[test]
-fn the_papers_networks_have_their_plans() {
-    for (name, images, more) in [
-        ("seq_small_mnist", "mnist", ""),
-        ("seq_small_fashion", "fashion_mnist", ""),
-        ("seq_large_mnist", "mnist", ""),
-        ("seq_large_fashion", "fashion_mnist", ""),
-        ("inception_mnist", "mnist", ",resize=96x96"),
-        ("inception_fashion", "fashion_mnist", ",resize=96x96"),
-    ] {
-        let Some(model) = shared(&format!("seed/models/{name}.onnx")) else { return };
-        let Some(images) = shared(&format!("data/{images}.npz")) else { return };
-        let images = images.display();
-        let data = data(
-            &format!("{images}:train@0..12"),
-            &format!("{images}:test@0..48"),
-            Some(&format!("scale=1/255{more}")),
-        );
-        check(name, &model, &data);
-    }
+fn the_small_mnist_network_has_its_plan() {
+    check_paper("seq_small_mnist", "mnist", "");
+}
+
+#[test]
+fn the_small_fashion_network_has_its_plan() {
+    check_paper("seq_small_fashion", "fashion_mnist", "");
+}
+
+#[test]
+fn the_large_mnist_network_has_its_plan() {
+    check_paper("seq_large_mnist", "mnist", "");
+}
+
+#[test]
+fn the_large_fashion_network_has_its_plan() {
+    check_paper("seq_large_fashion", "fashion_mnist", "");
+}
+
+#[test]
+fn the_mnist_inception_has_its_plan() {
+    check_paper("inception_mnist", "mnist", ",resize=96x96");
+}
+
+#[test]
+fn the_fashion_inception_has_its_plan() {
+    check_paper("inception_fashion", "fashion_mnist", ",resize=96x96");
 }
