@@ -10,6 +10,7 @@ mod python;
 mod rooms;
 mod source;
 mod tidy;
+mod tutorial;
 
 use std::{
     path::{Path, PathBuf},
@@ -25,6 +26,7 @@ cargo xtask <command>
                      code, paths of one machine; --rooms counts the files and folders of each crate
   codegen [--check]  writes the operator table of README.md; --check fails if it is out of date
   python             prepares target/python from suite/requirements.txt and prints its interpreter
+  tutorial           trains the networks of docs/tutorial.md with PyTorch and Keras
   bench [ARGS]       runs bench/run.sh
   bench kernels [CORE]  counts instructions of generated C on emulated cores, compared with CMSIS-NN
   paper [ARGS]       runs the paper's experiments and writes docs/paper.md; see `paper --help`
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["codegen"] => codegen::write(&root),
         ["codegen", "--check"] => codegen::check(&root),
         ["python"] => python_only(&root),
+        ["tutorial"] => tutorial::run(&root),
         ["paper", rest @ ..] => paper::run(&root, rest),
         ["bench", "kernels", rest @ ..] => bench_kernels(&root, rest),
         ["bench", rest @ ..] => bench(&root, rest),

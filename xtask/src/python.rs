@@ -1,4 +1,4 @@
-//! The Python environment that some tests compare against.
+//! Python environments: of tests that compare with Python libraries, and of the tutorial.
 
 use std::{
     fs,
@@ -16,17 +16,22 @@ pub(crate) enum Outcome {
 
 /// Makes `target/python` what `suite/requirements.txt` asks for, or finds it so.
 pub(crate) fn prepare(root: &Path) -> Outcome {
-    match environment(root) {
+    environment(root, "target/python", "suite/requirements.txt")
+}
+
+/// Makes `folder` what `requirements` asks for, or finds it so; both are paths in the project.
+pub(crate) fn environment(root: &Path, folder: &str, requirements: &str) -> Outcome {
+    match made(root, folder, requirements) {
         Ok(interpreter) => Outcome::Ready(interpreter),
         Err(why) => Outcome::Unavailable(why),
     }
 }
 
-fn environment(root: &Path) -> Result<PathBuf, String> {
-    let requirements = root.join("suite/requirements.txt");
+fn made(root: &Path, folder_name: &str, requirements_name: &str) -> Result<PathBuf, String> {
+    let requirements = root.join(requirements_name);
     let wanted = fs::read_to_string(&requirements)
-        .map_err(|error| format!("suite/requirements.txt: {error}"))?;
-    let folder = root.join("target/python");
+        .map_err(|error| format!("{requirements_name}: {error}"))?;
+    let folder = root.join(folder_name);
     let interpreter =
         if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") };
     // Written last, so that a half-made environment is made again.
@@ -37,10 +42,10 @@ fn environment(root: &Path) -> Result<PathBuf, String> {
         return Ok(interpreter);
     }
     if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(|error| format!("target/python: {error}"))?;
+        fs::remove_dir_all(&folder).map_err(|error| format!("{folder_name}: {error}"))?;
     }
     fill(&folder, &interpreter, &requirements)?;
-    fs::write(&stamp, &wanted).map_err(|error| format!("target/python: {error}"))?;
+    fs::write(&stamp, &wanted).map_err(|error| format!("{folder_name}: {error}"))?;
     Ok(interpreter)
 }
 
