@@ -97,8 +97,8 @@ fn a_search_in_memory_finds_what_one_of_files_finds() {
         let found = quantize_model(&model(), &data, &options, &(), &go_on).unwrap();
         assert_same(&found, &by_path);
     }
-    // The search that sees most of images and network.
-    let options = QuantizeOptions::default();
+    // A search that measures plans.
+    let options = QuantizeOptions { strategy: Strategy::Joint, ..QuantizeOptions::default() };
     let by_path = quantize(&path, &from_files(), &options).unwrap();
     let found = quantize_model(&model(), &from_memory(), &options, &(), &go_on).unwrap();
     assert_same(&found, &by_path);
