@@ -122,7 +122,8 @@ pub fn evaluate_model(
     options: &EvaluateOptions,
     observer: &dyn Observer,
 ) -> Result<RunResult, Error> {
-    let (model, plan) = (ModelSource::Loaded(model), PlanSource::Loaded(plan));
+    let (model, plan) =
+        (ModelSource::Loaded(model, options.architecture.as_deref()), PlanSource::Loaded(plan));
     pool(options.threads)?.install(|| run(model, plan, data, options, observer))
 }
 

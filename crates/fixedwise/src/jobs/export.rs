@@ -127,7 +127,13 @@ pub fn export_model(
     output: &Path,
     options: &ExportOptions,
 ) -> Result<Exported, Error> {
-    run(ModelSource::Loaded(model), PlanSource::Loaded(plan), form, output, options)
+    run(
+        ModelSource::Loaded(model, options.architecture.as_deref()),
+        PlanSource::Loaded(plan),
+        form,
+        output,
+        options,
+    )
 }
 
 fn run(

@@ -107,7 +107,13 @@ pub fn export_c_model(
     options: &ExportOptions,
     c: &CExport,
 ) -> Result<CExported, Error> {
-    run(ModelSource::Loaded(model), PlanSource::Loaded(plan), output, options, c)
+    run(
+        ModelSource::Loaded(model, options.architecture.as_deref()),
+        PlanSource::Loaded(plan),
+        output,
+        options,
+        c,
+    )
 }
 
 fn run(

@@ -64,7 +64,7 @@ pub fn inspect_model(
     threads: Option<usize>,
     observer: &dyn Observer,
 ) -> Result<Inspection, Error> {
-    pool(threads)?.install(|| run(ModelSource::Loaded(model), data, observer))
+    pool(threads)?.install(|| run(ModelSource::Loaded(model, None), data, observer))
 }
 
 fn run(

@@ -176,14 +176,22 @@ impl Model {
 pub(crate) enum ModelSource<'a> {
     /// A file, and that of its architecture.
     File(&'a Path, Option<&'a Path>),
-    Loaded(&'a Model),
+    /// In memory; it has its architecture, so that none may be given beside it.
+    Loaded(&'a Model, Option<&'a Path>),
 }
 
 impl ModelSource<'_> {
     pub(crate) fn open(self) -> Result<Model, Error> {
         match self {
             Self::File(path, architecture) => Model::open(path, architecture),
-            Self::Loaded(model) => Ok(model.clone()),
+            Self::Loaded(model, None) => Ok(model.clone()),
+            Self::Loaded(model, Some(_)) => Err(Error::Option {
+                option: "architecture",
+                problem: format!(
+                    "is for files of weights alone; `{}` has its own architecture",
+                    model.place.display()
+                ),
+            }),
         }
     }
 
@@ -193,7 +201,7 @@ impl ModelSource<'_> {
             Self::File(path, architecture) => {
                 [Some(*path), *architecture].into_iter().flatten().collect()
             }
-            Self::Loaded(model) => model.path().into_iter().collect(),
+            Self::Loaded(model, _) => model.path().into_iter().collect(),
         }
     }
 }

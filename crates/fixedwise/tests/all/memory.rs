@@ -57,14 +57,12 @@ fn from_files() -> DataOptions {
 }
 
 fn from_memory() -> DataOptions {
-    let ((train, _), (test, labels)) = (stored("train"), stored("t10k"));
-    let train = DataSource::arrays(arrays(train, &[stored_images(), 28, 28], None)).part(0..20);
-    let n = labels.len();
-    from_arrays(train, &DataSource::arrays(arrays(test, &[n, 28, 28, 1], Some(&labels))))
-}
-
-fn stored_images() -> usize {
-    stored("train").1.len()
+    let source = |part: &str, shape: &[usize]| {
+        let (pixels, labels) = stored(part);
+        let shape = [&[labels.len(), 28, 28], shape].concat();
+        DataSource::arrays(arrays(pixels, &shape, Some(&labels)))
+    };
+    from_arrays(source("train", &[]).part(0..20), &source("t10k", &[1]))
 }
 
 fn model() -> Model {
@@ -233,6 +231,15 @@ fn arrays_that_two_sets_share_are_refused() {
         let error = quantize(&project(MODEL), &data, &options).unwrap_err().to_string();
         assert!(error.contains("search and test share 1 images"), "{error}");
     }
+}
+
+#[test]
+fn a_model_in_memory_has_its_architecture() {
+    let options =
+        QuantizeOptions { architecture: Some("net.json".into()), ..QuantizeOptions::default() };
+    let found = quantize_model(&model(), &from_files(), &options, &(), &AtomicBool::new(false));
+    let error = found.unwrap_err().to_string();
+    assert!(error.starts_with("option `architecture` is for files of weights alone"), "{error}");
 }
 
 #[test]

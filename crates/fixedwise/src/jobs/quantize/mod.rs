@@ -149,7 +149,7 @@ pub fn quantize_model(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, Error> {
-    run(ModelSource::Loaded(model), data, options, observer, stop)
+    run(ModelSource::Loaded(model, options.architecture.as_deref()), data, options, observer, stop)
 }
 
 fn run(

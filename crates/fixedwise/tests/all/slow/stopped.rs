@@ -1,6 +1,9 @@
 //! A search that is ended early returns what it has measured.
 
-use fixedwise::{DataOptions, Ended, Progress, QuantizeOptions, Step, quantize_observed};
+use fixedwise::{
+    DataOptions, Ended, Offset, Progress, QuantizeOptions, Step, Strategy, quantize,
+    quantize_observed,
+};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[test]
@@ -32,4 +35,30 @@ fn whenever_it_is_stopped_its_plan_is_measured_on_all_search_images() {
         assert_eq!((search.n, found.result.ended), (400, Ended::Interrupted), "{plans}");
         assert_eq!(found.result.bound_met, search.relative_loss <= 0.01, "{plans}: {search:?}");
     }
+}
+
+#[test]
+fn before_any_plan_is_measured_the_answer_has_8_bits() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let images = |set: &str| Some(format!("{root}/data/fashion-mnist:{set}").parse().unwrap());
+    let data = DataOptions {
+        calibration: images("train@0..40"),
+        search: images("test@0..40"),
+        untested: true,
+        ..DataOptions::default()
+    };
+    let model = format!("{root}/models/fashion_small.onnx");
+    let stop = AtomicBool::new(false);
+    // Channels are balanced by then, which the answer knows nothing of.
+    let observer = |progress: &Progress| {
+        stop.fetch_or(matches!(progress.step, Step::Probing { .. }), Ordering::Relaxed);
+    };
+    let options = QuantizeOptions::default();
+    let found = quantize_observed(model.as_ref(), &data, &options, &observer, &stop).unwrap();
+    assert_eq!(found.result.ended, Ended::Interrupted);
+    assert!(found.result.balance.is_some(), "nothing was balanced");
+    let strategy = Strategy::Fixed { bits: 8 };
+    let options = QuantizeOptions { strategy, range: Offset::LeastError, ..options };
+    let expected = quantize(model.as_ref(), &data, &options).unwrap();
+    assert_eq!(found.plan, expected.plan);
 }
