@@ -26,7 +26,7 @@ pub struct Requantization {
     pub min: i64,
     /// Upper bound of the output, activation included.
     pub max: i64,
-    /// Slope below zero, as an integer of [`LEAKY_ALPHA`].
+    /// Slope below zero, as a signed 8-bit integer with 7 fractional bits.
     pub leaky: Option<i64>,
     /// Of the output.
     pub format: Format,
