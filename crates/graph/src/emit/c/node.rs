@@ -85,6 +85,7 @@ impl CNode<'_> {
         all.extend([("Y", self.output.ctype().to_owned())]);
         all.extend([("X4", self.inputs[0].short().to_owned())]);
         all.extend([("Y4", self.output.short().to_owned())]);
+        all.extend(window_loop(true));
         let values_of_all = self.inputs.iter().chain([&self.output]);
         values_of_all.for_each(|value| self.source.access(value.storage));
         all.extend(values.iter().map(|&(name, value)| (name, value.to_owned())));
@@ -169,6 +170,17 @@ pub(super) fn window(
     let numbers = numbers.join(", ");
     source.object(32, format!("static const $P_window {name} = {{{numbers}}};"));
     format!("&{name}")
+}
+
+/// What begins and what ends the loops over all windows of a `$P_window *g`, for templates. Inside, the top left of
+/// the window lies at `y0` and `x0` of the input, its taps inside the image are those from `first_y` and `first_x` on,
+/// in rows before `last_y`.
+pub(super) fn window_loop(is_dilated: bool) -> [(&'static str, String); 2] {
+    let [h, w] = if is_dilated { ["g->dilation_h", "g->dilation_w"] } else { ["1", "1"] };
+    let values = [("P", "$P"), ("DILATION_H", h), ("DILATION_W", w)];
+    let begin = fill(include_str!("text/window_loop.c").trim_end(), &values);
+    let end = include_str!("text/window_loop_end.c").trim_end().to_owned();
+    [("FOR_EACH_WINDOW", begin), ("END_FOR_EACH_WINDOW", end)]
 }
 
 /// A requantization as a constant; gives its address.

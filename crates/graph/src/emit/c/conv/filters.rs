@@ -5,7 +5,10 @@ use super::{
     layer::{Common, ConvLayer, layer_function},
     weights::Weights,
 };
-use crate::emit::c::source::{Source, fill};
+use crate::emit::c::{
+    node::window_loop,
+    source::{Source, fill},
+};
 use fixedwise_kernels::ConvKind;
 
 /// Filters that share each load of an activation.
@@ -200,9 +203,13 @@ impl Emission<'_> {
         };
         let fields =
             if block_bytes == 2 { "weights[0] | (uint32_t)weights[1] << 8" } else { "weights[0]" };
+        let [begin, end] = window_loop(kind == Kind::Depthwise);
         let text = fill(
             template,
             &[
+                (begin.0, &begin.1),
+                (end.0, &end.1),
+                ("BIAS_OF_CLASS", &ConvLayer::bias_of_class(common.bias_type)),
                 ("BITS", &(2 * block_bytes).to_string()),
                 ("BYTES", &block_bytes.to_string()),
                 ("FIELDS", fields),

@@ -4,7 +4,10 @@ use super::{
     layer::{ConvLayer, layer_function},
     weights::Weights,
 };
-use crate::emit::c::source::{Source, fill};
+use crate::emit::c::{
+    node::window_loop,
+    source::{Source, fill},
+};
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     let prefix = source.prefix().to_owned();
@@ -22,9 +25,13 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
         layer.y.short(),
         layer.result_kind()
     );
+    let [begin, end] = window_loop(true);
     let text = fill(
         include_str!("../text/conv_general.c"),
         &[
+            (begin.0, &begin.1),
+            (end.0, &end.1),
+            ("BIAS_OF_CLASS", &ConvLayer::bias_of_class(common.bias_type)),
             ("TO", &layer.result_parameters().replace("$P", &prefix)),
             ("P", &prefix),
             ("S", &types),

@@ -145,6 +145,11 @@ impl ConvLayer<'_> {
         format!("{prefix}_{each}({acc}, shifts[{channel}], to)")
     }
 
+    /// What points `b` to the biases of a position, for templates inside the loops over all windows.
+    pub(super) fn bias_of_class(bias_type: &str) -> String {
+        fill(include_str!("../text/class_bias.c").trim_end(), &[("B", bias_type)])
+    }
+
     /// The last parameters of a function that uses [`ConvLayer::result`].
     pub(super) fn result_parameters(&self) -> &'static str {
         if self.is_by_channel() {

@@ -4,18 +4,9 @@ static void $P_conv_$S(const $X *x, $Y *y, const $P_window *g, int32_t groups,
 {
     int32_t c = g->c / groups, oc = g->oc / groups;
     int32_t n = 0, taps = g->kernel_h * g->kernel_w;
-    for (int32_t oy = 0; oy < g->oh; oy++) {
-        int32_t y0 = oy * g->stride_h - g->pad_h;
-        int32_t first_y = $P_first_tap(y0, g->dilation_h);
-        int32_t last_y = $P_last_tap(y0, g->h, g->kernel_h, g->dilation_h);
-        for (int32_t ox = 0; ox < g->ow; ox++) {
-            int32_t x0 = ox * g->stride_w - g->pad_w;
-            int32_t first_x = $P_first_tap(x0, g->dilation_w);
+$FOR_EACH_WINDOW
             int32_t last_x = $P_last_tap(x0, g->w, g->kernel_w, g->dilation_w);
-            const $B *b = bias;
-            if (classes) {
-                b += (classes[oy] * column_classes + classes[g->oh + ox]) * g->oc;
-            }
+$BIAS_OF_CLASS
             for (int32_t o = 0; o < g->oc; o++) {
                 int32_t acc = b[o];
                 for (int32_t i = first_y; i < last_y; i++) {
@@ -30,6 +21,5 @@ static void $P_conv_$S(const $X *x, $Y *y, const $P_window *g, int32_t groups,
                 }
                 $P_put_$Y4(y, n++, $RESULT);
             }
-        }
-    }
+$END_FOR_EACH_WINDOW
 }

@@ -1,13 +1,7 @@
 static void $P_max_pool_$S(const $X *x, $Y *y, const $P_window *g$MINIMUM)
 {
     int32_t n = 0;
-    for (int32_t oy = 0; oy < g->oh; oy++) {
-        int32_t y0 = oy * g->stride_h - g->pad_h;
-        int32_t first_y = $P_first_tap(y0, g->dilation_h);
-        int32_t last_y = $P_last_tap(y0, g->h, g->kernel_h, g->dilation_h);
-        for (int32_t ox = 0; ox < g->ow; ox++) {
-            int32_t x0 = ox * g->stride_w - g->pad_w;
-            int32_t first_x = $P_first_tap(x0, g->dilation_w);
+$FOR_EACH_WINDOW
             int32_t last_x = $P_last_tap(x0, g->w, g->kernel_w, g->dilation_w);
             for (int32_t c = 0; c < g->c; c++) {
                 int32_t row = ((y0 + first_y * g->dilation_h) * g->w + x0) * g->c + c;
@@ -21,6 +15,5 @@ static void $P_max_pool_$S(const $X *x, $Y *y, const $P_window *g$MINIMUM)
                 }
                 $P_put_$Y4(y, n++, best);
             }
-        }
-    }
+$END_FOR_EACH_WINDOW
 }

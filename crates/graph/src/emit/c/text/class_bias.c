@@ -1,0 +1,4 @@
+            const $B *b = bias;
+            if (classes) {
+                b += (classes[oy] * column_classes + classes[g->oh + ox]) * g->oc;
+            }
