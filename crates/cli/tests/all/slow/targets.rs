@@ -12,7 +12,7 @@ fn arguments(out: &str) -> Vec<String> {
     let sets = ["--calibration", "--search"].map(str::to_owned);
     let [calibration, search] = sets;
     let mut arguments = vec!["quantize".to_owned(), model];
-    arguments.extend([calibration, data(":train@0..60"), search, data(":test@0..80")]);
+    arguments.extend([calibration, data(":train@0..16"), search, data(":test@0..40")]);
     let rest = ["--test", "none", "--max-loss", "5%", "-o", out];
     arguments.extend(rest.map(str::to_owned));
     arguments
@@ -40,7 +40,7 @@ fn a_plan_says_its_target_and_is_held_against_another() {
     // The same target without being named again, and one that does not store 12 bits.
     fs::write(folder.join("narrow.toml"), "base = \"cortex-m0\"\nweight_bits = [4, 8]\n").unwrap();
     let evaluate = |target: &[&str]| {
-        let images = format!("{}:test@0..80", root().join("data/fashion-mnist").display());
+        let images = format!("{}:test@0..40", root().join("data/fashion-mnist").display());
         fixedwise(folder)
             .arg("evaluate")
             .arg(root().join("models/fashion_small.onnx"))
@@ -97,7 +97,7 @@ fn a_budget_that_cannot_be_met_ends_in_2_with_the_nearest_answer() {
     assert_eq!((own.budgets.len(), own.budgets[0].limit_bytes), (1, 20_480));
 
     // Its plan measured without it: that is said.
-    let images = format!("{}:test@0..80", root().join("data/fashion-mnist").display());
+    let images = format!("{}:test@0..40", root().join("data/fashion-mnist").display());
     let model = root().join("models/fashion_small.onnx").display().to_string();
     let evaluate = ["evaluate", &model, "--plan", "own/plan.toml", "--test", &images];
     let run = fixedwise(folder).args(evaluate).assert().success();
@@ -163,7 +163,7 @@ fn channels_have_binary_points_of_their_own_where_the_target_allows() {
 
     // The same again from what was written, also where the target is given, and refused by another.
     let evaluate = |target: &str| {
-        let images = format!("{}:test@0..80", root().join("data/fashion-mnist").display());
+        let images = format!("{}:test@0..40", root().join("data/fashion-mnist").display());
         fixedwise(folder)
             .arg("evaluate")
             .arg(root().join("models/fashion_small.onnx"))
