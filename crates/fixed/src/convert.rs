@@ -26,6 +26,12 @@ pub fn i64_to_f64(x: i64) -> f64 {
     x as f64
 }
 
+/// `x` as `f64`, rounded to nearest where it has more than 53 bits.
+#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "the rounding is the point")]
+pub fn i128_to_f64(x: i128) -> f64 {
+    x as f64
+}
+
 /// A count as `f64`, rounded to nearest where it has more than 53 bits.
 #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "the rounding is the point")]
 #[inline]

@@ -1,6 +1,6 @@
 //! How good a plan is, and how good it has to be.
 
-use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_i64, i64_to_f64};
+use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_i64, i64_to_f64, i128_to_f64};
 use serde::{Deserialize, Serialize};
 
 /// Standard errors to either side that hold 95 % of a normal distribution.
@@ -32,9 +32,9 @@ pub struct Score {
     /// against the mean sum of squares of that, in units of 2^-32.
     #[serde(default)]
     pub distortion: i64,
-    /// The sum of the squares of that, in units of 2^-32.
+    /// The sum of the squares of that, in units of 2^-64: exact, so that the squares of small ones count.
     #[serde(default)]
-    pub distortion_squares: i64,
+    pub distortion_squares: i128,
 }
 
 impl Score {
@@ -101,6 +101,12 @@ impl Score {
         if float == 0.0 { [0.0, 0.0] } else { self.interval95().map(|bound| bound / float) }
     }
 
+    /// The same of one image whose output is so far from the float network's.
+    pub(crate) fn with_distortion(self, distortion: f64) -> Self {
+        let distortion = f64_to_i64((distortion * exp2(32)).round());
+        Self { distortion, distortion_squares: i128::from(distortion).pow(2), ..self }
+    }
+
     /// Of a metric that falls by a relative `loss`, over `n` images.
     pub fn of_loss(loss: f64, n: usize) -> Self {
         let distortion =
@@ -117,7 +123,7 @@ impl Score {
     pub fn distortion_error(&self) -> f64 {
         let n = count_to_f64(self.n.max(1));
         let mean = self.mean_distortion();
-        let variance = i64_to_f64(self.distortion_squares) * exp2(-32) / n - mean * mean;
+        let variance = i128_to_f64(self.distortion_squares) * exp2(-64) / n - mean * mean;
         (variance.max(0.0) / n).sqrt()
     }
 
@@ -262,6 +268,22 @@ mod tests {
         assert!(many[1] - many[0] < few[1] - few[0]);
         let [low, high] = score(920, 0, 0, 1000).interval95();
         assert!(low < 0.0 && 0.0 < high, "nothing lost is not certainty");
+    }
+
+    #[test]
+    fn small_distortions_have_a_spread_too() {
+        // Half of the images at 1e-6, half at 3e-6: 2e-6 on average, 1e-6 to either side.
+        let of = |distortion: f64| Score::default().with_distortion(distortion);
+        let all = (0..50).fold(Score { n: 100, ..Score::default() }, |sum, _| {
+            sum.plus(&of(1e-6)).plus(&of(3e-6))
+        });
+        assert!((all.mean_distortion() - 2e-6).abs() < 1e-9);
+        assert!((all.distortion_error() - 1e-7).abs() < 1e-10, "{}", all.distortion_error());
+        let line = serde_json::to_string(&all).unwrap();
+        assert_eq!(serde_json::from_str::<Score>(&line).unwrap(), all);
+        // As much as there is of one image, many times.
+        let most = (0..1000).fold(Score::default(), |sum, _| sum.plus(&of(100.0)));
+        assert_eq!(most.distortion_squares, 1000 * (100_i128 << 32).pow(2));
     }
 
     proptest! {

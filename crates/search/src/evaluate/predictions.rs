@@ -187,17 +187,16 @@ impl Predictions {
     pub(super) fn score(&self, idx: usize, value: ValueRef, step: f64) -> Score {
         let class = value.argmax();
         let (float, fixed) = (self.right[idx], class == self.targets[idx]);
-        let distortion = self.distortion(idx, value, step);
-        Score {
+        let score = Score {
             correct: usize::from(fixed),
             lost: usize::from(float && !fixed),
             gained: usize::from(fixed && !float),
             n: 1,
             float_correct: usize::from(float),
             expected: self.preference(idx, class),
-            distortion: f64_to_i64((distortion * exp2(32)).round()),
-            distortion_squares: f64_to_i64((distortion * distortion * exp2(32)).round()),
-        }
+            ..Score::default()
+        };
+        score.with_distortion(self.distortion(idx, value, step))
     }
 
     /// How much likelier the float network holds its own class than another, in units of 2^-32.

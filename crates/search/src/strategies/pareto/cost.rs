@@ -19,7 +19,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 /// What a plan takes: parts of uniform 8 bit by name, bytes on the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Taken {
+pub(super) struct Taken {
     memory: f64,
     multiplications: f64,
     flash_bytes: f64,
@@ -44,6 +44,15 @@ struct Products {
     part: f64,
 }
 
+impl Products {
+    /// A part of uniform 8 bit, of the widths of items.
+    fn cost(&self, bits: impl Fn(usize) -> f64) -> f64 {
+        let input = self.input.iter().map(|&i| bits(i)).fold(0.0, f64::max);
+        let input = if self.input.is_empty() { 8.0 } else { input };
+        self.weights.map_or(8.0, bits) * input * self.part
+    }
+}
+
 /// Measures plans, and widths before there is a plan.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -52,6 +61,8 @@ pub(super) struct Meter {
     over_budget_cost: f64,
     target: Target,
     products: Vec<Products>,
+    /// By item, the products that it takes part in.
+    products_of: Vec<Vec<usize>>,
     /// Of everything at 8 bits.
     flash8: f64,
     ram8: f64,
@@ -70,12 +81,20 @@ impl Meter {
         let flash8 = list.iter().filter(|item| item.tensor.kind == Kind::Weights);
         let flash8 = flash8.map(|item| count_to_f64(item.count)).sum::<f64>().max(1.0);
         let values = graph.nodes.iter().map(|node| node.shape.len()).max();
+        let products = products(graph, list);
+        let takes_part = |item: usize, product: &Products| {
+            product.weights == Some(item) || product.input.contains(&item)
+        };
+        let products_of = |item| -> Vec<usize> {
+            (0..products.len()).filter(|&at| takes_part(item, &products[at])).collect()
+        };
         let mut meter = Self {
             weights: options.cost,
             limits: options.limits,
             over_budget_cost: options.tuning.over_budget_cost,
             target: options.target.clone().unwrap_or_default(),
-            products: products(graph, list),
+            products_of: (0..list.len()).map(products_of).collect(),
+            products,
             flash8,
             ram8: count_to_f64(values.unwrap_or(1)),
             rest: [0.0; 2],
@@ -96,7 +115,8 @@ impl Meter {
         self.weights.ram > 0.0 || self.limits.ram_bytes.is_some()
     }
 
-    fn total(&self, taken: Taken) -> f64 {
+    /// What a plan that takes so much costs.
+    pub(super) fn total(&self, taken: Taken) -> f64 {
         let beyond = |bytes: f64, limit: Option<u64>| {
             limit.map_or(0.0, |limit| (bytes / u64_to_f64(limit.max(1)) - 1.0).max(0.0))
         };
@@ -131,24 +151,53 @@ impl Meter {
 
     /// What widths cost, biases apart; `like` is any plan of the graph.
     pub(super) fn widths(&self, graph: &Graph, list: &[Item], bits: &[u8], like: &Plan) -> f64 {
+        self.total(self.taken(graph, list, bits, like))
+    }
+
+    /// What widths take, biases apart; `like` is any plan of the graph.
+    pub(super) fn taken(&self, graph: &Graph, list: &[Item], bits: &[u8], like: &Plan) -> Taken {
         let (memory, multiplications) = self.parts(list, bits);
-        self.total(Taken {
+        Taken {
             memory,
             multiplications,
             flash_bytes: self.flash(list, bits),
             ram_bytes: self.ram(graph, list, bits, like),
-        })
+        }
+    }
+
+    /// What widths that take `now` cost with another width of one item, but for the rounding of sums; `None`
+    /// where working memory counts, of which only all values together tell.
+    pub(super) fn about(
+        &self,
+        list: &[Item],
+        (bits, now): (&[u8], Taken),
+        item: usize,
+        to: u8,
+    ) -> Option<f64> {
+        if self.has_ram() {
+            return None;
+        }
+        let of = |bits: u8| move |i: usize| (i == item).then_some(bits);
+        let product = |at: usize, changed: &dyn Fn(usize) -> Option<u8>| {
+            self.products[at].cost(|i| f64::from(changed(i).unwrap_or(bits[i])))
+        };
+        let change = |at: &usize| product(*at, &of(to)) - product(*at, &of(bits[item]));
+        let stored = |bits: u8| f64::from(self.stored(&list[item], bits));
+        let mut then = now;
+        then.memory += list[item].memory * (f64::from(to) - f64::from(bits[item]));
+        then.multiplications += self.products_of[item].iter().map(change).sum::<f64>();
+        if self.has_flash() && list[item].tensor.kind == Kind::Weights {
+            let more = stored(to) - stored(bits[item]);
+            then.flash_bytes += more * count_to_f64(list[item].count) / 8.0;
+        }
+        Some(self.total(then))
     }
 
     /// The memory and the multiplications of widths, each as a part of what uniform 8 bit takes, biases
     /// apart.
     pub(super) fn parts(&self, list: &[Item], bits: &[u8]) -> (f64, f64) {
         let of = |i: usize| f64::from(bits[i]);
-        let product = |product: &Products| {
-            let input = product.input.iter().map(|&i| of(i)).fold(0.0, f64::max);
-            let input = if product.input.is_empty() { 8.0 } else { input };
-            product.weights.map_or(8.0, of) * input * product.part
-        };
+        let product = |product: &Products| product.cost(of);
         let memory = list.iter().enumerate().map(|(i, item)| item.memory * of(i)).sum();
         (memory, self.products.iter().map(product).sum())
     }
