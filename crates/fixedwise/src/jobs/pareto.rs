@@ -66,14 +66,20 @@ struct Looks<'a> {
     glance: Subset<'a>,
 }
 
+/// What a run asks of the strategy, and the images that it may see.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) options: &'a QuantizeOptions,
+    /// What a plan says beside formats.
+    pub(crate) head: PlanHead,
+    pub(crate) calibration: &'a dyn Images,
+    pub(crate) search: &'a dyn Images,
+    pub(crate) stop: &'a AtomicBool,
+}
+
 impl<'a> Looks<'a> {
-    fn new(
-        options: &QuantizeOptions,
-        graph: &Graph,
-        calibration: &'a dyn Images,
-        images: &'a dyn Images,
-        stop: &AtomicBool,
-    ) -> Result<Self, SearchError> {
+    fn new(asked: Asked<'a>, graph: &Graph) -> Result<Self, SearchError> {
+        let Asked { options, calibration, search: images, stop, .. } = asked;
         let tuning = &options.tuning;
         let fewer = |images: usize| fewer(images, graph.macs(), tuning);
         let draw = |images: &dyn Images, count| {
@@ -145,14 +151,13 @@ pub(crate) enum Balance {
 /// far as that does good with few bits; or as `balance` says. Tells also how many images that took, and
 /// meanwhile how many steps are done, of how many.
 pub(crate) fn prepare(
-    options: &QuantizeOptions,
-    head: PlanHead,
-    (graph, statistics): (&Graph, &Statistics),
-    (calibration, images): (&dyn Images, &dyn Images),
+    asked: Asked,
+    graph: &Graph,
+    statistics: &Statistics,
     balance: Balance,
     told: &dyn Fn(usize, usize),
-    stop: &AtomicBool,
 ) -> Result<(Prepared, u64), SearchError> {
+    let Asked { options, head, calibration, stop, .. } = asked;
     let plain = Prepared::new(graph, statistics);
     let balanced =
         |part| pareto::prepare(graph, calibration, Kernels::best(), stop, part, &options.tuning);
@@ -168,7 +173,7 @@ pub(crate) fn prepare(
         told(done.get(), total);
     };
     told(0, total);
-    let looks = Looks::new(options, graph, calibration, images, stop)?;
+    let looks = Looks::new(asked, graph)?;
     step();
     let pareto_options = pareto_options(options, head);
     let trial = |prepared: &Prepared| {
@@ -197,16 +202,14 @@ pub(crate) fn prepare(
 /// Searches a plan of the network before its channels were balanced, on which the oracle measures; tells
 /// also how many images the probe ran.
 pub(crate) fn search<O: Oracle>(
-    options: &QuantizeOptions,
-    head: PlanHead,
+    asked: Asked,
     prepared: &Prepared,
-    (calibration, images): (&dyn Images, &dyn Images),
     known: Option<Known>,
     oracle: &mut O,
     observer: &mut dyn Observer,
-    stop: &AtomicBool,
 ) -> Result<(Outcome, u64), SearchError> {
-    let looks = Looks::new(options, &prepared.graph, calibration, images, stop)?;
+    let Asked { options, head, stop, .. } = asked;
+    let looks = Looks::new(asked, &prepared.graph)?;
     let calibration = looks.calibration(options, &prepared.graph, stop)?;
     let evaluator = |images| {
         Looks::evaluator(options.max_loss, images, options.cache_bytes / 2, &prepared.graph, stop)

@@ -6,7 +6,7 @@ use super::{
         measure::{input_format, measured_on},
         options::Strategy,
         oracle::Journaling,
-        pareto::{self, Balance},
+        pareto::{self, Asked, Balance},
     },
     Job,
     load::{Float, Loaded},
@@ -81,17 +81,21 @@ impl Job<'_> {
             let seconds_left = (done > 1).then(|| each * count_to_f64(total - done));
             self.tell(Step::Balancing { done, total, seconds_left });
         };
-        let network = (&loaded.graph, &statistics);
-        let prepared = self.halt.during(|| {
-            let (sets, stop) = (loaded.seen(), self.halt.flag());
-            pareto::prepare(options, head, network, sets, balance, &told, stop)
-        });
+        let asked = self.asked(loaded, head);
+        let prepared =
+            self.halt.during(|| pareto::prepare(asked, &loaded.graph, &statistics, balance, &told));
         let (balanced, images) = match prepared {
             // Stopped that early, the channels stay as they are.
             Err(SearchError::Stopped) => (Prepared::new(&loaded.graph, &statistics), 0),
             prepared => prepared?,
         };
         Ok(Ready { head, statistics, balanced: Some(balanced), images })
+    }
+
+    /// What `pareto` is asked.
+    fn asked<'b>(&'b self, loaded: &'b Loaded, head: PlanHead) -> Asked<'b> {
+        let (calibration, search) = loaded.seen();
+        Asked { options: self.options, head, calibration, search, stop: self.halt.flag() }
     }
 
     /// Searches with the strategy, and measures its plan on all search images.
@@ -196,17 +200,8 @@ impl Job<'_> {
             Strategy::Pareto => {
                 let prepared = ready.balanced.as_ref().expect("made ready for this strategy");
                 let known = loaded.known.as_ref().map(|known| known.measured.clone());
-                let (sets, stop) = (loaded.seen(), self.halt.flag());
-                return pareto::search(
-                    options,
-                    head,
-                    prepared,
-                    sets,
-                    known,
-                    oracle,
-                    &mut observer,
-                    stop,
-                );
+                let asked = self.asked(loaded, head);
+                return pareto::search(asked, prepared, known, oracle, &mut observer);
             }
             Strategy::LayerDependent => strategies::layer_dependent,
             Strategy::LayerIndependent => strategies::layer_independent,

@@ -180,7 +180,7 @@ mod tests {
                     tuning,
                 };
                 let front = prices.front(&items.widest());
-                assert!(front.len() > 20, "{}", front.len());
+                assert!(front.len() > 3, "{}", front.len());
                 assert_eq!(front, plain(&prices, &items.widest()), "{cost:?}, seed {seed}");
             }
         }
