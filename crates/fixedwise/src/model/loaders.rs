@@ -15,7 +15,7 @@ const LIMIT: usize = 1 << 30;
 pub(crate) struct File<'a> {
     /// Its path, or how messages call bytes that came without one.
     pub(crate) place: &'a Path,
-    pub(crate) is_file: bool,
+    pub(crate) has_path: bool,
     pub(crate) bytes: &'a [u8],
     pub(crate) architecture: Option<&'a Architecture>,
 }
@@ -66,7 +66,7 @@ fn loader(file: &File) -> Option<&'static Loader> {
     let by_bytes = || LOADERS.iter().find(|loader| loader.magic.is_some_and(begins));
     let nameless = || if begins(ZIP) { &KERAS } else { &ONNX };
     let found = named(file.place).or_else(by_bytes);
-    if file.is_file { found } else { found.or_else(|| Some(nameless())) }
+    if file.has_path { found } else { found.or_else(|| Some(nameless())) }
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {
@@ -125,7 +125,7 @@ fn parse_bytes(place: &Path, bytes: &[u8]) -> Result<onnx::Model, Error> {
 
 fn load_onnx(file: &File, name: &str) -> Result<Graph, Error> {
     has_its_own(file)?;
-    let parse = if file.is_file { parse_onnx } else { parse_bytes };
+    let parse = if file.has_path { parse_onnx } else { parse_bytes };
     from_onnx(&parse(file.place, file.bytes)?, name).map_err(not_taken_in(file.place))
 }
 

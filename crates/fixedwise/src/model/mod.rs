@@ -90,7 +90,7 @@ impl Model {
         let place = Path::new(name);
         let stem = loaders::is_known(place).then(|| place.file_stem()).flatten();
         let stem = stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-        Self::new(&File { place, bytes, is_file: false, architecture: None }, stem)
+        Self::new(&File { place, bytes, has_path: false, architecture: None }, stem)
     }
 
     /// Reads a model whose architecture may be in a file of its own.
@@ -99,7 +99,7 @@ impl Model {
         let architecture = architecture.map(Architecture::read).transpose()?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let architecture = architecture.as_ref();
-        Self::new(&File { place: path, bytes: &bytes, is_file: true, architecture }, name)
+        Self::new(&File { place: path, bytes: &bytes, has_path: true, architecture }, name)
     }
 
     fn new(file: &File, name: String) -> Result<Self, Error> {
@@ -113,7 +113,7 @@ impl Model {
             None => sha256(file.bytes),
             Some(architecture) => sha256(&[file.bytes, &architecture.bytes].concat()),
         };
-        Ok(Self { place, is_file: file.is_file, name, sha256, graph, parameters })
+        Ok(Self { place, is_file: file.has_path, name, sha256, graph, parameters })
     }
 
     /// The file's name without its extension.

@@ -101,8 +101,12 @@ mod tests {
                 activation: None,
             }],
             rounded: [("conv2d_1".to_owned(), Arc::new(rounded))].into(),
-            others: Default::default(),
+            others: std::collections::BTreeMap::new(),
         }
+    }
+
+    fn rounded(plan: &mut Plan) -> &mut Rounded {
+        Arc::make_mut(plan.rounded.get_mut("conv2d_1").unwrap())
     }
 
     #[test]
@@ -117,9 +121,6 @@ mod tests {
             assert!(error.starts_with("plan `in memory`: "), "{error}");
             assert!(error.contains(expected), "expected {expected}: {error}");
         };
-        fn rounded(plan: &mut Plan) -> &mut Rounded {
-            Arc::make_mut(plan.rounded.get_mut("conv2d_1").unwrap())
-        }
         refused(&|plan| plan.layers[0].name = "conv".to_owned(), "no layer `conv`");
         refused(&|plan| plan.layers[0].activation = Some(Format::signed(17, 0)), "17 bits");
         refused(&|plan| plan.layers.push(plan.layers[0].clone()), "duplicate");

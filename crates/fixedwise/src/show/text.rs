@@ -90,17 +90,13 @@ fn add_statement(statement: &Statement, names: &ShortNames, color: bool, out: &m
     let text = words(&statement.text, &|name| names.get(name));
     let details = statement.details.iter();
     let details = details.map(|detail| format!("    {}", words(detail, &|name| names.get(name))));
-    match mark {
-        Some(mark) => {
-            add_line(out, format_args!("{mark} {text}"));
-            details.for_each(|detail| add_line(out, format_args!("{detail}")));
-        }
-        None => {
-            add_line(out, format_args!("{}", styled(&text, Style::Dim, color)));
-            details.for_each(|line| {
-                add_line(out, format_args!("{}", styled(&line, Style::Dim, color)))
-            });
-        }
+    let (head, style) = match mark {
+        Some(mark) => (format!("{mark} {text}"), Style::Plain),
+        None => (styled(&text, Style::Dim, color), Style::Dim),
+    };
+    add_line(out, format_args!("{head}"));
+    for detail in details {
+        add_line(out, format_args!("{}", styled(&detail, style, color)));
     }
 }
 

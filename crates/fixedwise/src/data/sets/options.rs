@@ -33,13 +33,9 @@ pub struct DataOptions {
 impl DataOptions {
     /// The declared preprocessing, that of the file beside the model, or the default.
     pub(crate) fn preprocessing(&self, model: &Model) -> Result<Preprocess, DataError> {
-        let mut preprocess = match &self.preprocess {
-            Some(preprocess) => preprocess.clone(),
-            None => {
-                let beside = model.path().map(Preprocess::beside).transpose()?;
-                beside.flatten().unwrap_or_default()
-            }
-        };
+        let beside = || Ok(model.path().map(Preprocess::beside).transpose()?.flatten());
+        let declared = self.preprocess.clone().map_or_else(beside, |declared| Ok(Some(declared)));
+        let mut preprocess = declared?.unwrap_or_default();
         preprocess.layout = self.layout.or(preprocess.layout);
         let shape = model.input_shape();
         match preprocess.resize {

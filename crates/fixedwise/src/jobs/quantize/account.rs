@@ -20,7 +20,7 @@ use crate::{
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::Plan;
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Images as _, MaxLoss, Score, strategies::pareto::Limits};
+use fixedwise_search::{Images, MaxLoss, Score, strategies::pareto::Limits};
 
 impl Job<'_> {
     /// What the plan gives and costs; the test images are run here and nowhere else.
@@ -104,7 +104,7 @@ impl Job<'_> {
             images: ImagesResult {
                 calibration: count_to_u64(sets.calibration.len()),
                 search: count_to_u64(sets.search.len()),
-                test: count_to_u64(sets.test.as_ref().map_or(0, |images| images.len())),
+                test: count_to_u64(sets.test.as_ref().map_or(0, Images::len)),
             },
             evaluations: found.evaluations,
             images_evaluated: found.images,

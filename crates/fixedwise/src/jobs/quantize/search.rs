@@ -118,12 +118,11 @@ impl Job<'_> {
         if evaluation.is_none() && !outcome.is_finished {
             outcome.plan = answer()?;
         }
-        let score = match evaluation {
-            Some(evaluation) => evaluation.score,
-            None => {
-                let measured = oracle.evaluate(&outcome.plan, None, None);
-                oracle.finish(measured)?.score
-            }
+        let score = if let Some(evaluation) = evaluation {
+            evaluation.score
+        } else {
+            let measured = oracle.evaluate(&outcome.plan, None, None);
+            oracle.finish(measured)?.score
         };
         Ok(Found {
             outcome,

@@ -11,40 +11,42 @@ const IMAGES: Column = right("images", Style::Plain);
 const FLOAT: Column = right("float", Style::Plain);
 const FIXED: Column = right("fixed", Style::Bold);
 
+/// What is said of a set beside its name and size; nothing where that was not measured.
+type Row = fn(&SetResult) -> Option<Vec<Cell>>;
+
 const fn right(title: &'static str, style: Style) -> Column {
     Column { title, align: Align::Right, style }
 }
 
 pub(super) fn section(result: &RunResult) -> Section {
-    let (columns, row, note): (Vec<Column>, fn(&SetResult) -> Option<Vec<Cell>>, String) =
-        match result.metric.as_str() {
-            "sqnr" => (
-                vec![SET, IMAGES, right("SQNR", Style::Bold)],
-                sqnr,
-                "SQNR: signal-to-quantization-noise ratio of the outputs, relative to the float \
+    let (columns, row, note): (Vec<Column>, Row, String) = match result.metric.as_str() {
+        "sqnr" => (
+            vec![SET, IMAGES, right("SQNR", Style::Bold)],
+            sqnr,
+            "SQNR: signal-to-quantization-noise ratio of the outputs, relative to the float \
                  network"
-                    .to_owned(),
-            ),
-            "command" => (
-                vec![SET, IMAGES, FLOAT, FIXED],
-                metric,
-                "result of the metric command; larger is better".to_owned(),
-            ),
-            _ => (
-                vec![
-                    SET,
-                    IMAGES,
-                    FLOAT,
-                    FIXED,
-                    right("relative loss", Style::Bold),
-                    right("95 % interval", Style::Plain),
-                    right("lost", Style::Plain),
-                    right("gained", Style::Plain),
-                ],
-                classes,
-                note(result),
-            ),
-        };
+                .to_owned(),
+        ),
+        "command" => (
+            vec![SET, IMAGES, FLOAT, FIXED],
+            metric,
+            "result of the metric command; larger is better".to_owned(),
+        ),
+        _ => (
+            vec![
+                SET,
+                IMAGES,
+                FLOAT,
+                FIXED,
+                right("relative loss", Style::Bold),
+                right("95 % interval", Style::Plain),
+                right("lost", Style::Plain),
+                right("gained", Style::Plain),
+            ],
+            classes,
+            note(result),
+        ),
+    };
     let sets = [("search", &result.accuracy.search), ("test", &result.accuracy.test)];
     let rows = sets.into_iter().filter_map(|(name, set)| {
         let set = set.as_ref()?;
