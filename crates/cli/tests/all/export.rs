@@ -112,7 +112,9 @@ fn a_search_writes_the_forms_it_is_asked_for() {
         .map(|text| String::from_utf8(text.clone()).unwrap());
     assert!(told.contains("cannot write into `out/c`"), "{told}");
     assert!(
-        told.contains("! Of an earlier plan in this folder: out/c, out/quantized.npz;"),
+        told.contains(
+            "! These exports belong to an earlier plan in this folder: out/c, out/quantized.npz;"
+        ),
         "{told}"
     );
     assert!(text.contains("out/quantized.onnx\n") && text.contains("Accuracy"), "{text}");

@@ -219,7 +219,7 @@ fn wrong_sweeps_and_parts_are_one_line() {
         (
             &["generalize", "brightest.onnx", "--data", "images.npz:train"],
             &[],
-            "give `--calibration`",
+            "use `--calibration`",
         ),
     ];
     for (command, arguments, expected) in cases {

@@ -139,7 +139,7 @@ fn a_command_says_how_good_outputs_are() {
     refused(
         folder,
         &[&model[..], &["echo 1 #", "--max-loss", "1pt"]].concat(),
-        "no percentage points",
+        "percentage points have no meaning",
     );
 }
 

@@ -102,7 +102,7 @@ fn a_budget_that_cannot_be_met_ends_in_2_with_the_nearest_answer() {
     let evaluate = ["evaluate", &model, "--plan", "own/plan.toml", "--test", &images];
     let run = fixedwise(folder).args(evaluate).assert().success();
     let told = String::from_utf8(run.get_output().stderr.clone()).unwrap();
-    assert!(told.contains("for target `board`, a file of your own"), "{told}");
+    assert!(told.contains("for target `board`, which is not built in"), "{told}");
     fixedwise(folder).args(evaluate).args(["--target", "board.toml"]).assert().code(2);
 }
 
@@ -207,8 +207,8 @@ fn what_cannot_be_is_refused_before_the_search() {
             &["--target", "cortex-m4", "--semantics", "simulated"],
             "option `target` needs integer semantics",
         ),
-        (&["--max-ram=-5"], "give bytes"),
-        (&["--max-flash", "lots"], "give bytes"),
+        (&["--max-ram=-5"], "expected bytes"),
+        (&["--max-flash", "lots"], "expected bytes"),
     ] {
         let run = fixedwise(folder)
             .args(["quantize", "brightest.onnx", "--data", "images.npz", "--quiet", "-o", "out"])
