@@ -93,7 +93,7 @@ fn each_rule_refuses_by_its_name() {
             &full,
             Target { signed_range: vec![Range::Narrow], ..target() },
             "signed_range",
-            "weights of `first` the range `full`",
+            "weights of `first` have the range `full`",
         ),
         (
             &good,
