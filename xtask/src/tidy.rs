@@ -41,7 +41,7 @@ const PURE: [&str; 5] = ["fixed", "codec", "kernels", "graph", "search"];
 
 /// Crates that still have circles among files of different folders, and how many files are in them: to
 /// become fewer, never more.
-const KNOWN_CIRCLES: [(&str, usize); 1] = [("graph", 31)];
+const KNOWN_CIRCLES: [(&str, usize); 1] = [("graph", 5)];
 
 /// Folder names of all crates.
 fn crates(root: &Path) -> Result<Vec<String>, String> {
