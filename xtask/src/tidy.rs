@@ -39,10 +39,6 @@ const ARROWS: [(&str, &[&str]); 8] = [
 /// Crates of plain values and slices.
 const PURE: [&str; 5] = ["fixed", "codec", "kernels", "graph", "search"];
 
-/// Crates that still have circles among files of different folders, and how many files are in them: to
-/// become fewer, never more.
-const KNOWN_CIRCLES: [(&str, usize); 1] = [("graph", 5)];
-
 /// Folder names of all crates.
 fn crates(root: &Path) -> Result<Vec<String>, String> {
     let folder = root.join("crates");
@@ -212,11 +208,8 @@ fn circles(root: &Path) -> Found {
     let mut found = Vec::new();
     for name in crates(root)? {
         let arrows = Arrows::read(&root.join("crates").join(&name).join("src"))?;
-        let known = KNOWN_CIRCLES.iter().find(|(known, _)| *known == name).map_or(0, |k| k.1);
         let circles = arrows.circles();
-        if circles.iter().map(|circle| circle.files).sum::<usize>() > known {
-            found.extend(circles.iter().map(|circle| format!("crates/{name}: {}", circle.text)));
-        }
+        found.extend(circles.iter().map(|circle| format!("crates/{name}: {}", circle.text)));
     }
     Ok(found)
 }

@@ -60,7 +60,7 @@ pub(crate) fn lower_by(
     let formats = output_formats(graph, plan)?;
     let lower_node = |id: NodeId| {
         let node = &graph.nodes[id];
-        let op = lower_node(id, context(graph, id, plan, policy, &formats, target))?;
+        let op = lower_node(id, context_of(graph, id, plan, policy, &formats, target))?;
         Ok(FixedNode {
             name: node.name.clone(),
             accumulator_bits: op.accumulator_bits(),
@@ -102,7 +102,7 @@ fn check(
 }
 
 /// What the integers of one node depend on; `formats` are those of all nodes' values.
-fn context<'a>(
+fn context_of<'a>(
     graph: &'a Graph,
     id: NodeId,
     plan: &'a Plan,
