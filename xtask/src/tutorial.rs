@@ -44,7 +44,8 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
 fn scripts(page: &str) -> Vec<(&str, &str)> {
     let blocks = page.split("```python\n").skip(1).filter_map(|rest| rest.split("```").next());
     let named = blocks.filter_map(|block| Some((block.lines().next()?.strip_prefix("# ")?, block)));
-    named.filter(|(name, _)| name.ends_with(".py")).collect()
+    let is_script = |name: &str| Path::new(name).extension().is_some_and(|suffix| suffix == "py");
+    named.filter(|(name, _)| is_script(name)).collect()
 }
 
 #[cfg(test)]
