@@ -207,7 +207,7 @@ mod tests {
             (&[0, 0, 0x0d, 1, 0, 0, 0, 0], "element type 0x0d is not supported"),
             (&[0, 0, 8, 0, 7], "has no axis"),
             (&[0, 0, 8, 1, 0, 0, 0, 2, 7], "contains 1 elements, but its shape [2] needs 2"),
-            (&[0, 0, 8, 1, 0, 0, 0, 1, 7, 7], "holds 2 elements"),
+            (&[0, 0, 8, 1, 0, 0, 0, 1, 7, 7], "contains 2 elements"),
             (&[0, 0, 8, 1, 0, 0, 0, 0, 7], "contains 1 elements"),
             (&[0, 0, 8, 1, 0xff, 0xff, 0xff, 0xff], "more than the limit"),
             (

@@ -248,7 +248,7 @@ mod tests {
         for (wrong, expected) in [
             (&["--models"][..], "needs a value"),
             (&["--models", "m"][..], "are required"),
-            (&["--only", "vgg", "--report"][..], "no network `vgg`"),
+            (&["--only", "vgg", "--report"][..], "unknown network `vgg`"),
             (&["-x"][..], "unknown argument `-x`"),
         ] {
             assert!(Arguments::parse(wrong).unwrap_err().contains(expected));

@@ -289,7 +289,10 @@ mod tests {
         assert_eq!(npz.shape("x").unwrap(), [2, 3]);
         assert_eq!(npz.read("x").unwrap(), x.1);
         assert_eq!(npz.read("y").unwrap(), y.1);
-        assert_eq!(npz.read("z").unwrap_err().to_string(), "no array `z`; there are: x, y");
+        assert_eq!(
+            npz.read("z").unwrap_err().to_string(),
+            "no array `z`; the archive contains: x, y"
+        );
     }
 
     #[test]

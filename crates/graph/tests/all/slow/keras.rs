@@ -214,7 +214,7 @@ fn options_that_are_not_supported_are_refused_by_name() {
         ("branches", "softmax_image", "axis", "1", "`axis` = 1"),
         ("branches", "softmax", "temperature", "2.0", "`temperature` is not supported"),
         ("branches", "classes", "quantization_config", "{}", "`quantization_config`"),
-        ("branches", "classes", "units", "5", "extents [7, 4] instead of [7, 5]"),
+        ("branches", "classes", "units", "5", "shape [7, 4] instead of [7, 5]"),
         ("plain", "pool", "pool_size", "[2]", "`pool_size`"),
     ] {
         let value = serde_json::from_str(value).unwrap();
