@@ -411,7 +411,7 @@ mod tests {
             (b"\x80\x02N(\x85", "the stack is too short"),
             (b"\x80\x02N\x86", "the stack is too short"),
             (b"\x80\x02h\x07", "refers to a missing value"),
-            (b"\x80\x02NNa", "no list"),
+            (b"\x80\x02NNa", "not a list"),
             (b"\x80\x02}(Nu", "a key has no value"),
             (b"\x80\x02](NNu", "not a dictionary"),
             (b"\x80\x02NNR", "calls an object without a name"),

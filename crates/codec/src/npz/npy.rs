@@ -384,7 +384,7 @@ mod tests {
             ("{'other': 1}", "unknown key `other`"),
             ("{'fortran_order': 1}", "neither `True` nor `False`"),
             ("{'descr': [('a', '<f4')]}", "structured"),
-            ("{'descr': '|u1', 'fortran_order': False, 'shape': ()} x", "something else"),
+            ("{'descr': '|u1', 'fortran_order': False, 'shape': ()} x", "other data"),
         ] {
             cases.push((file(header, &[]), expected));
         }

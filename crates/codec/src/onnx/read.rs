@@ -363,7 +363,7 @@ mod tests {
         }
         assert_eq!(
             refused(|model, _| model.opset_import[0].version = 9),
-            "opset 9 is not supported; supported are 11 to 28: re-export the model with one of them"
+            "opset 9 is not supported; supported: 11 to 28; re-export the model with one of them"
         );
         assert!(refused(|model, _| model.ir_version = 15).contains("IR version 15"));
         assert!(refused(|model, _| model.ir_version = -1).contains("no IR version"));
