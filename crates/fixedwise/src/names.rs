@@ -339,7 +339,8 @@ fn numbered(name: &str, taken: &BTreeSet<String>, fits: &impl Fn(&str) -> bool) 
         }
         last
     };
-    (1..).map(text).find(|text| !taken.contains(text)).unwrap_or_default()
+    // One of one more text than are taken is free.
+    (1..=taken.len() + 1).map(text).find(|text| !taken.contains(text)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
 enum Form {
     /// C99 without dependencies, for microcontrollers, with the exact integers of fixedwise.
     C(ToC),
-    /// Standard ONNX, opset 21: 4-, 8- and 16-bit integers with QuantizeLinear and DequantizeLinear.
+    /// Standard ONNX, opset 21, in QDQ form: integers of 4, 8 and 16 bits.
     Onnx(ToFile),
     /// QONNX: Quant nodes with the bit width of each tensor, for FINN, hls4ml and the qonnx package.
     Qonnx(ToFile),

@@ -151,11 +151,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME|FILE", help_heading = "Target")]
     target: Option<String>,
     /// Flash budget for the constants (weights, biases, layer descriptions), for example 64k, 60000; the
-    /// code is not included. Default: flash_bytes of the target.
+    /// code is not included. Default: the flash of the target.
     #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
     max_flash: Option<usize>,
     /// RAM budget for the working memory, for example 20k; input and output buffers are not included.
-    /// Default: ram_bytes of the target.
+    /// Default: the RAM of the target.
     #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
     max_ram: Option<usize>,
     /// Output folder.
