@@ -201,7 +201,7 @@ fn wrong_sweeps_and_parts_are_one_line() {
         (
             &sweep,
             &["weights", "--semantics", "integer", "--quantizer", "square-root"],
-            "square-root has no integer form",
+            "`quantizer` square-root does not support integer semantics",
         ),
         (&quantize, &["--quantizer", "square-root"], "use semantics `simulated`"),
         (

@@ -74,9 +74,9 @@ fn a_budget_that_cannot_be_met_ends_in_2_with_the_nearest_answer() {
     let tight = ["--max-flash", "20k", "--max-ram", "20k"];
     let run = fixedwise(folder).args(arguments("tight")).args(eight).args(tight).assert().code(2);
     let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
-    assert!(text.contains("✗ Flash takes "), "{text}");
+    assert!(text.contains("✗ Flash needs "), "{text}");
     assert!(
-        text.contains("conv2d_4: weights of 4 bits would save 18,432 bytes; not tried"),
+        text.contains("conv2d_4: weights with 4 bits would save 18,432 bytes; not tried"),
         "{text}"
     );
     assert!(text.contains("The narrowest widths of cortex-m0 need 40,064 bytes"), "{text}");
@@ -117,7 +117,7 @@ fn the_usual_search_ends_in_2_too_with_the_nearest_answer() {
         [&output.stderr, &output.stdout].map(|text| String::from_utf8(text.clone()).unwrap());
     let expected = "--max-ram cannot be met: the minimum is 40064 bytes, the limit 20480";
     assert!(told.contains(expected), "{told}");
-    assert!(text.contains("✗ Flash takes ") && text.contains("✗ RAM takes "), "{text}");
+    assert!(text.contains("✗ Flash needs ") && text.contains("✗ RAM needs "), "{text}");
     assert!(text.contains("The narrowest widths of cortex-m4 need 40,064 bytes"), "{text}");
     assert!(text.contains("at the peak: conv2d_1, 21,632 bytes"), "{text}");
     let found = result(folder, "out");
