@@ -239,7 +239,7 @@ fn layers_and_weights_that_do_not_fit_are_refused_by_name() {
     refused(|layer| layer.inputs.clear(), "takes 0 values");
     refused(|layer| drop(layer.weights.pop()), "weight `bias` is not in the file");
     refused(|layer| layer.weights.swap(0, 1), "where `kernel` is expected");
-    refused(|layer| layer.weights[1].data[2] = f32::NAN, "holds NaN at element 2");
+    refused(|layer| layer.weights[1].data[2] = f32::NAN, "contains NaN at element 2");
     refused(|layer| layer.weights[0].shape = vec![3, 2, 12], "instead of [3, 2, 2, 6]");
     refused(|layer| layer.weights.push(layer.weights[1].clone()), "does not use the weight");
 }

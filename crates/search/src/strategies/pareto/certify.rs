@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn too_few_images_are_told() {
         let error = certificate(Some(0.95), 100).err().unwrap().to_string();
-        assert!(error.contains("takes at least 197 search images"), "{error}");
+        assert!(error.contains("needs at least 197 search images"), "{error}");
         assert!(certificate(None, 100).is_ok());
     }
 }
