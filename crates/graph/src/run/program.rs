@@ -14,7 +14,10 @@ use crate::{
     plan::{Plan, Quantizer},
     shape::Shape,
 };
-use fixedwise_fixed::{Format, convert::f64_to_f32};
+use fixedwise_fixed::{
+    Format,
+    convert::{f64_to_f32, round_ties_even_within},
+};
 use fixedwise_kernels::{Integers, Kernels, quantize};
 
 enum Step {
@@ -261,6 +264,11 @@ fn round_all(values: &mut [f32], format: Option<Format>, quantizer: Quantizer) {
     let max = f64_to_f32(fixedwise_fixed::convert::i64_to_f64(format.max()));
     let round = |x: f32| (x * scale).round_ties_even().clamp(min, max) * back;
     match quantizer {
+        // In vectors, where the format is as narrow as results are; the sign of a zero stays.
+        Quantizer::Uniform if format.bits <= 16 => values.iter_mut().for_each(|x| {
+            let wanted = (*x * scale).clamp(min, max);
+            *x = round_ties_even_within(wanted).copysign(wanted) * back;
+        }),
         Quantizer::Uniform => values.iter_mut().for_each(|x| *x = round(*x)),
         Quantizer::SquareRoot => values.iter_mut().for_each(|x| {
             let root = round(x.abs().sqrt().copysign(*x));

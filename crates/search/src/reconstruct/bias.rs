@@ -67,9 +67,8 @@ fn settle(
     sample: &Sample,
     shifts: i8,
 ) {
-    let step = f64_to_f32(format.resolution());
-    let [min, max] = [format.min(), format.max()].map(|end| f64_to_f32(i64_to_f64(end)));
-    let shifts = shifts_around(f64::from(step), shifts);
+    let result = Stored::new(format, activation);
+    let shifts = shifts_around(format.resolution(), shifts);
     correction.par_iter_mut().enumerate().for_each(|(channel, correction)| {
         let of_channel = |values: &[f32]| -> Vec<f32> {
             values.iter().skip(channel).step_by(sample.channels).copied().collect()
@@ -87,16 +86,7 @@ fn settle(
             for (more, shift) in more.iter_mut().zip(shifts) {
                 *more = f64_to_f32(*correction + shift);
             }
-            let (mut sum, mut squares) = ([0.0_f64; LANES], [0.0_f64; LANES]);
-            for ((y, b), float) in sums.iter().zip(&biases).zip(&float) {
-                for i in 0..LANES {
-                    let result = activation.apply(y + b + more[i]);
-                    let rounded = round_within((result / step).clamp(min, max));
-                    let error = f64::from(rounded * step - float);
-                    sum[i] += error;
-                    squares[i] += error * error;
-                }
-            }
+            let (sum, squares) = result.errors(&sums, &biases, &float, more);
             for (i, &shift) in shifts.iter().enumerate() {
                 let variance = squares[i] - sum[i] * sum[i] / n;
                 if best.is_none_or(|best| variance < best.0) {
@@ -106,6 +96,59 @@ fn settle(
         }
         *correction += best.map_or(0.0, |best| best.1);
     });
+}
+
+/// How a result is stored: in steps of its format, between what the activation and the format allow.
+struct Stored {
+    /// The factor of what is below zero.
+    slope: f32,
+    step: f32,
+    steps_per_unit: f32,
+    /// In steps.
+    low: f32,
+    high: f32,
+}
+
+impl Stored {
+    fn new(format: Format, activation: Activation) -> Self {
+        let (slope, low, high) = match activation {
+            Activation::None => (1.0, f32::NEG_INFINITY, f32::INFINITY),
+            Activation::Relu => (1.0, 0.0, f32::INFINITY),
+            Activation::Clip { min, max } => (1.0, min, max),
+            Activation::LeakyRelu { alpha } => (alpha, f32::NEG_INFINITY, f32::INFINITY),
+        };
+        let step = f64_to_f32(format.resolution());
+        let steps_per_unit = step.recip();
+        let [min, max] = [format.min(), format.max()].map(|end| f64_to_f32(i64_to_f64(end)));
+        let [low, high] = [low, high].map(|end| (end * steps_per_unit).clamp(min, max));
+        Self { slope, step, steps_per_unit, low, high }
+    }
+
+    /// For each of `more` that is added to the sums: the sum of the errors of the stored results, and that
+    /// of their squares.
+    fn errors(
+        &self,
+        sums: &[f32],
+        biases: &[f32],
+        float: &[f32],
+        more: [f32; LANES],
+    ) -> ([f64; LANES], [f64; LANES]) {
+        let (mut sum, mut squares) = ([0.0_f64; LANES], [0.0_f64; LANES]);
+        for ((y, b), float) in sums.iter().zip(biases).zip(float) {
+            let without = y + b;
+            for i in 0..LANES {
+                let x = without + more[i];
+                let x = if x < 0.0 { self.slope * x } else { x } * self.steps_per_unit;
+                // Comparisons and no `clamp`: they are one instruction of vectors each.
+                let x = if x > self.low { x } else { self.low };
+                let x = if x < self.high { x } else { self.high };
+                let error = f64::from(round_within(x) * self.step - float);
+                sum[i] += error;
+                squares[i] += error * error;
+            }
+        }
+        (sum, squares)
+    }
 }
 
 /// The shifts that are tried, none first, then the smallest to either side.
