@@ -4,7 +4,7 @@
 use crate::{
     error::LowerError,
     graph::{Graph, NodeId},
-    lower::output_formats,
+    lower::formats::output_formats,
     plan::{Plan, Semantics},
 };
 use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};

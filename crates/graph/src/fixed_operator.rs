@@ -2,10 +2,10 @@
 
 use crate::{
     emit::{
-        c::{CNode, CStep},
-        hls::{HlsNode, HlsTypes},
-        network::{NetworkNode, NetworkValue},
-        npz::NpzNode,
+        c::node::{CNode, CStep},
+        hls::types::{HlsNode, HlsTypes},
+        network::node::{NetworkNode, NetworkValue},
+        npz::node::NpzNode,
     },
     error::EmitError,
     object::Object,

@@ -8,7 +8,7 @@ use crate::{
     fixed_operator::{Constant, FixedOp},
     graph::{Graph, NodeId},
     layout::Layout,
-    lower::{AccumulatorPolicy, lower, output_formats},
+    lower::{context::AccumulatorPolicy, formats::output_formats, lower},
     memory::MemoryPlan,
     operator::FormatRule,
     plan::{LayerPlan, Plan, Quantizer, Semantics},

@@ -4,7 +4,7 @@
 use crate::{
     error::LowerError,
     fixed_operator::FixedOp,
-    lower::LowerContext,
+    lower::context::LowerContext,
     object::Object,
     parameters::{Parameters, ParametersMut},
     scale_shift::ScaleShift,

@@ -1,7 +1,7 @@
 //! What a device can store and compute: the rules that a plan must obey there.
 
 use crate::{
-    emit::c::{COptions, Core, WeightStorage},
+    emit::c::options::{COptions, Core, WeightStorage},
     error::LowerError,
 };
 use fixedwise_fixed::{Format, Range, Rounding};

@@ -1,15 +1,12 @@
 //! From a graph and a plan to integers.
 
-mod context;
-mod formats;
-mod requantization;
+pub(crate) mod context;
+pub(crate) mod formats;
+pub(crate) mod requantization;
 
-pub(crate) use context::Decided;
 pub use context::{AccumulatorPolicy, LowerContext};
-pub(crate) use formats::check_names;
 pub use formats::output_formats;
 pub use requantization::Requantization;
-pub(crate) use requantization::{LEAKY_ALPHA, element};
 
 use crate::{
     error::LowerError,

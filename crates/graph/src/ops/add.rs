@@ -1,10 +1,10 @@
 use super::{affine, reshape::relabeled};
 use crate::{
     emit::{
-        c::{CNode, CStep},
-        hls::{HlsNode, HlsTypes, clamp_note, exact_type, rounding_mode},
-        network::{NetworkNode, NetworkValue},
-        npz::{NpzNode, json_requantization},
+        c::node::{CNode, CStep},
+        hls::types::{HlsNode, HlsTypes, clamp_note, exact_type, rounding_mode},
+        network::node::{NetworkNode, NetworkValue},
+        npz::node::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
@@ -14,7 +14,7 @@ use crate::{
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
     },
-    lower::{LowerContext, Requantization},
+    lower::{context::LowerContext, requantization::Requantization},
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::Shape,
 };

@@ -1,20 +1,22 @@
 use super::{Window, conv, max_pool::tiled, reshape::image};
 use crate::{
     emit::{
-        c::{CNode, CStep},
-        hls::{HlsNode, HlsTypes, clamp_note, exact_type, rounding_mode},
+        c::node::{CNode, CStep},
+        hls::types::{HlsNode, HlsTypes, clamp_note, exact_type, rounding_mode},
         network::{
-            F32_EXACT, NetworkNode, NetworkValue, int, magnitude, pool_attributes, real,
-            window_attributes,
+            file::{int, real},
+            node::{NetworkNode, NetworkValue, magnitude},
+            rounding::F32_EXACT,
+            windows::{pool_attributes, window_attributes},
         },
-        npz::{NpzNode, json_requantization, json_window},
+        npz::node::{NpzNode, json_requantization, json_window},
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
-    lower::{LowerContext, Requantization},
+    lower::{context::LowerContext, requantization::Requantization},
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     scale_shift::ScaleShift,
     shape::Shape,

@@ -6,7 +6,7 @@ use crate::{
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
     },
-    lower::LowerContext,
+    lower::context::LowerContext,
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::{Activation, Shape},
 };

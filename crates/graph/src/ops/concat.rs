@@ -1,10 +1,10 @@
 use super::reshape::relabeled;
 use crate::{
     emit::{
-        c::{CNode, CStep},
-        hls::{HlsNode, HlsTypes, rounding_mode},
-        network::{NetworkNode, NetworkValue, magnitude},
-        npz::{NpzNode, json_requantization},
+        c::node::{CNode, CStep},
+        hls::types::{HlsNode, HlsTypes, rounding_mode},
+        network::node::{NetworkNode, NetworkValue, magnitude},
+        npz::node::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, rows_of, step},
@@ -15,7 +15,7 @@ use crate::{
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
     },
-    lower::{LowerContext, Requantization},
+    lower::{context::LowerContext, requantization::Requantization},
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     scale_shift::ScaleShift,
     shape::Shape,

@@ -8,7 +8,7 @@ use crate::{
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
     },
-    lower::LowerContext,
+    lower::context::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     parameters::{Parameters, ParametersMut},
     scale_shift::ScaleShift,

@@ -5,7 +5,7 @@ use crate::{
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
-    lower::LowerContext,
+    lower::context::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     scale_shift::ScaleShift,
     shape::Shape,

@@ -1,8 +1,8 @@
 use crate::{
     emit::{
-        c::{CNode, CStep},
-        hls::{HlsNode, HlsTypes},
-        npz::NpzNode,
+        c::node::{CNode, CStep},
+        hls::types::{HlsNode, HlsTypes},
+        npz::node::NpzNode,
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
@@ -11,7 +11,7 @@ use crate::{
         builder::Value,
         keras::layer::{Layer, read_extent},
     },
-    lower::LowerContext,
+    lower::context::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::Shape,
 };

@@ -5,7 +5,7 @@ use crate::{
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
-    lower::LowerContext,
+    lower::context::LowerContext,
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::{Activation, Shape},
 };

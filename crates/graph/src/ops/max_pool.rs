@@ -1,17 +1,20 @@
 use super::{Window, conv, reshape::image};
 use crate::{
     emit::{
-        c::{CNode, CStep},
-        hls::{HlsNode, HlsTypes},
-        network::{NetworkNode, NetworkValue, pad_end, window_attributes},
-        npz::{NpzNode, json_window},
+        c::node::{CNode, CStep},
+        hls::types::{HlsNode, HlsTypes},
+        network::{
+            node::{NetworkNode, NetworkValue},
+            windows::{pad_end, window_attributes},
+        },
+        npz::node::{NpzNode, json_window},
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
-    lower::LowerContext,
+    lower::context::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     scale_shift::ScaleShift,
     shape::Shape,

@@ -1,9 +1,9 @@
 use crate::{
     emit::{
-        c::{CNode, CStep},
-        hls::{HlsNode, HlsTypes},
-        network::{NetworkNode, NetworkValue},
-        npz::NpzNode,
+        c::node::{CNode, CStep},
+        hls::types::{HlsNode, HlsTypes},
+        network::node::{NetworkNode, NetworkValue},
+        npz::node::NpzNode,
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
@@ -14,7 +14,7 @@ use crate::{
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
     },
-    lower::LowerContext,
+    lower::context::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::Shape,
 };

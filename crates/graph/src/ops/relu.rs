@@ -1,17 +1,17 @@
 use super::{Clip, LeakyRelu};
 use crate::{
     emit::{
-        c::{CNode, CStep},
-        hls::{HlsNode, HlsTypes, clamp_note, rounding_mode},
-        network::{NetworkNode, NetworkValue, magnitude},
-        npz::{NpzNode, json_requantization},
+        c::node::{CNode, CStep},
+        hls::types::{HlsNode, HlsTypes, clamp_note, rounding_mode},
+        network::node::{NetworkNode, NetworkValue, magnitude},
+        npz::node::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
-    lower::{LowerContext, Requantization},
+    lower::{context::LowerContext, requantization::Requantization},
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::{Activation, Shape},
 };

@@ -9,7 +9,7 @@ use crate::{
     fixed_graph::{FixedGraph, FixedNode},
     fixed_operator::FixedStep,
     graph::{Graph, NodeId},
-    lower::{check_names, element},
+    lower::{formats::check_names, requantization::element},
     operator::{Context, FloatStep, Op},
     plan::{Plan, Quantizer},
     shape::Shape,

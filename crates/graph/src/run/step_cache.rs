@@ -6,7 +6,10 @@ use crate::{
     fixed_graph::FixedGraph,
     fixed_operator::{FixedOp, FixedStep},
     graph::Graph,
-    lower::{AccumulatorPolicy, Decided, LowerContext, lower_by},
+    lower::{
+        context::{AccumulatorPolicy, Decided, LowerContext},
+        lower_by,
+    },
     plan::Plan,
     shape::Shape,
     target::Target,

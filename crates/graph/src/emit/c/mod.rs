@@ -3,14 +3,13 @@
 //! The code equals the integer executor bit for bit. Each operator prints itself; here are the
 //! order, the arena and the interface.
 
-mod conv;
+pub(crate) mod conv;
 mod files;
-mod fold_reshape;
-mod node;
-mod options;
-mod source;
+pub(crate) mod fold_reshape;
+pub(crate) mod node;
+pub(crate) mod options;
+pub(crate) mod source;
 
-pub(crate) use conv::{ConvLayer, emit_conv};
 pub use node::{CNode, CStep, CValue};
 pub use options::{Arena, COptions, Core, WeightStorage};
 pub use source::{Source, Storage};

@@ -4,7 +4,9 @@ use super::{
     options::COptions,
     source::{Source, Storage, fill},
 };
-use crate::{error::EmitError, lower::Requantization, shape::Shape, window::Window};
+use crate::{
+    error::EmitError, lower::requantization::Requantization, shape::Shape, window::Window,
+};
 use fixedwise_fixed::{Format, Rounding};
 
 /// A value of the network as C has it.

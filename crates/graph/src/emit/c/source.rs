@@ -1,6 +1,6 @@
 //! The text of a C file, item by item.
 
-use crate::lower::element;
+use crate::lower::requantization::element;
 use fixedwise_fixed::Format;
 use fixedwise_kernels::Element;
 use std::{collections::BTreeMap, fmt::Write as _};

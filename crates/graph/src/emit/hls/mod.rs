@@ -3,10 +3,9 @@
 //!
 //! The names are those of the nodes that [`qonnx`](super::qonnx) writes.
 
-mod types;
+pub(crate) mod types;
 
 pub use types::{HlsNode, HlsTypes};
-pub(crate) use types::{clamp_note, exact_type, format_type, rounding_mode};
 
 use super::names::{Alphabet, Names};
 use crate::{error::EmitError, fixed_graph::FixedGraph};

@@ -1,6 +1,6 @@
 //! What an operation sees when it says its types, and types in the terms of HLS.
 
-use crate::{lower::Requantization, shape::Shape};
+use crate::{lower::requantization::Requantization, shape::Shape};
 use fixedwise_fixed::{Format, Range, Rounding};
 
 /// A node whose types are asked for.

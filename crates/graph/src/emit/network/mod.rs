@@ -3,16 +3,13 @@
 //!
 //! Axis order is `[n, c, h, w]`, vectors are `[n, c]`.
 
-mod file;
-mod node;
-mod rounding;
-mod windows;
+pub(crate) mod file;
+pub(crate) mod node;
+pub(crate) mod rounding;
+pub(crate) mod windows;
 
-pub(crate) use file::{Dialect, int, real};
-pub(crate) use node::magnitude;
+pub(crate) use file::Dialect;
 pub use node::{NetworkNode, NetworkValue};
-pub(crate) use rounding::{F32_EXACT, Form, form};
-pub(crate) use windows::{pad_end, pool_attributes, window_attributes};
 
 use crate::{
     error::EmitError,

@@ -6,7 +6,7 @@
 //! half a step of the output, it floors.
 
 use super::file::{Dialect, File};
-use crate::lower::Requantization;
+use crate::lower::requantization::Requantization;
 use fixedwise_codec::onnx::Attribute;
 use fixedwise_fixed::{Rounding, convert::exp2};
 
@@ -68,8 +68,8 @@ impl File {
         let (mut sum, mut frac, mut bound) = (sum, frac, bound);
         let mut form_now = form(self.dialect, requantization, frac, bound);
         if let Some(alpha) = requantization.leaky {
-            let slope = i32::from(crate::lower::LEAKY_ALPHA.frac);
-            let alpha = crate::lower::LEAKY_ALPHA.dequantize(alpha);
+            let slope = i32::from(crate::lower::requantization::LEAKY_ALPHA.frac);
+            let alpha = crate::lower::requantization::LEAKY_ALPHA.dequantize(alpha);
             frac += slope;
             bound = bound.saturating_mul(1 << slope);
             form_now = form(self.dialect, requantization, frac, bound);

@@ -4,10 +4,10 @@
 //! nodes in order, with every number that is not an array, and the names of those that are;
 //! `docs/export.md` lists them.
 
-mod node;
+pub(crate) mod node;
 
 pub use node::NpzNode;
-pub(crate) use node::{json_format, json_requantization, json_window};
+use node::json_format;
 
 use super::names::{Alphabet, Names};
 use crate::{

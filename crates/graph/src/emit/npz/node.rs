@@ -1,6 +1,6 @@
 //! What an operation sees when it describes itself, and how what several have is described.
 
-use crate::{lower::Requantization, shape::Shape, window::Window};
+use crate::{lower::requantization::Requantization, shape::Shape, window::Window};
 use fixedwise_codec::npz::encode_integers;
 use fixedwise_fixed::{Format, Range, Rounding};
 use serde_json::{Value, json};

@@ -2,14 +2,22 @@
 
 use crate::{
     emit::{
-        c::{CNode, CStep, ConvLayer, emit_conv},
-        hls::{HlsNode, HlsTypes, clamp_note, exact_type, format_type, rounding_mode},
-        network::{Form, NetworkNode, NetworkValue, form, int, real, window_attributes},
-        npz::{NpzNode, json_format, json_requantization, json_window},
+        c::{
+            conv::{ConvLayer, emit_conv},
+            node::{CNode, CStep},
+        },
+        hls::types::{HlsNode, HlsTypes, clamp_note, exact_type, format_type, rounding_mode},
+        network::{
+            file::{int, real},
+            node::{NetworkNode, NetworkValue},
+            rounding::{Form, form},
+            windows::window_attributes,
+        },
+        npz::node::{NpzNode, json_format, json_requantization, json_window},
     },
     error::EmitError,
     fixed_operator::{Constant, FixedOperator, FixedStep, Place, step},
-    lower::Requantization,
+    lower::requantization::Requantization,
     shape::Shape,
     window::Window,
 };
@@ -97,7 +105,7 @@ impl FixedOperator for FixedConv {
         let conv = ConvInt::new(
             kernels,
             self.window.conv(self.groups, inputs[0], output),
-            crate::lower::element(self.input),
+            crate::lower::requantization::element(self.input),
             &self.weights,
             &self.bias,
             self.accumulate,

@@ -2,10 +2,13 @@
 
 use crate::{
     emit::{
-        c::{CNode, CStep},
-        hls::{HlsNode, HlsTypes},
-        network::{NetworkNode, NetworkValue, int},
-        npz::NpzNode,
+        c::node::{CNode, CStep},
+        hls::types::{HlsNode, HlsTypes},
+        network::{
+            file::int,
+            node::{NetworkNode, NetworkValue},
+        },
+        npz::node::NpzNode,
     },
     error::EmitError,
     fixed_operator::{Constant, FixedOperator, FixedStep, Place, rows_of, step},

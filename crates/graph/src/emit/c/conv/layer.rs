@@ -5,7 +5,7 @@ use crate::{
         node::{requantization, requantize, window},
         source::{Source, Storage, bias_type, fill},
     },
-    lower::Requantization,
+    lower::requantization::Requantization,
     shape::Shape,
     window::Window,
 };
