@@ -44,7 +44,7 @@ pub(super) fn section(result: &RunResult) -> Section {
     };
     let ram = match (&result.target, result.io_bytes) {
         (Some(target), Some(io)) => {
-            let rest = format!(", plus {} input and output", bytes(io));
+            let rest = format!(", plus {} for I/O", bytes(io));
             Sentence::from("arena on ").and_name(target).and(rest)
         }
         _ => "buffers for one image in this executor".into(),
