@@ -1,6 +1,9 @@
 //! Biases of layers whose weights and inputs are integers already.
 
-use super::moments::{Calibration, Sample};
+use super::{
+    moments::{Calibration, Sample},
+    options::GivenBias,
+};
 use crate::{error::SearchError, statistics::format_no_clip};
 use fixedwise_fixed::{
     Format, Range,
@@ -175,6 +178,20 @@ pub(super) fn bias_format(bias: &[f64], noise: f64, max_bits: u8, range: Range) 
     Format { bits, frac, range }
 }
 
+/// The format that is given of a bias; `usual` is what it would be otherwise. At a given width it is the finest
+/// that clips nothing, unless the usual one has that width.
+pub(super) fn given_format(given: GivenBias, bias: &[f64], usual: Format) -> Option<Format> {
+    match given {
+        GivenBias::Bits(bits) if bits == usual.bits => Some(usual),
+        GivenBias::Bits(bits) => {
+            let max_abs = bias.iter().fold(0.0_f64, |max, b| max.max(b.abs()));
+            Some(format_no_clip(f64_to_f32(max_abs), bits, usual.range))
+        }
+        GivenBias::Format(format) => Some(format),
+        GivenBias::Accumulator => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +204,18 @@ mod tests {
         assert_eq!(format(1.0 / 65_536.0 / 12.0), Format::signed(11, 8));
         assert_eq!(format(0.0).bits, 32);
         assert_eq!(bias_format(&[0.0], 1.0, 32, Range::Narrow).bits, 1);
+    }
+
+    #[test]
+    fn a_given_width_of_a_bias_is_kept() {
+        let usual = Format::signed(7, 4);
+        let given = |given| given_format(given, &[3.0, -0.3], usual);
+        assert_eq!(given(GivenBias::Bits(7)), Some(usual));
+        assert_eq!(given(GivenBias::Bits(5)), Some(Format::signed(5, 2)));
+        assert_eq!(given(GivenBias::Bits(10)), Some(Format::signed(10, 7)));
+        let own = Format::signed(6, 1);
+        assert_eq!(given(GivenBias::Format(own)), Some(own));
+        assert_eq!(given(GivenBias::Accumulator), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One layer, rounded to any width for what it really takes.
 
 use super::{
-    bias::{bias_format, correct},
+    bias::{bias_format, correct, given_format},
     moments::Calibration,
     options::RoundingOptions,
     rounding::Rounder,
@@ -60,7 +60,8 @@ impl<'c> Layer<'c> {
     ) -> Result<(), SearchError> {
         let graph = self.calibration.graph();
         let node = &graph.nodes[self.id];
-        let integers = self.rounder.best(bits, options);
+        let point = options.points.get(&node.name).copied();
+        let integers = self.rounder.best(bits, point, options);
         let channels = node.shape.c;
         let rounded = Rounded {
             weights: integers.weights,
@@ -77,7 +78,11 @@ impl<'c> Layer<'c> {
         let noise = self.calibration.tuning().bias_noise * (integers.error + step * step / 12.0);
         let bias = plan.rounded[&node.name].bias(&graph.biases(self.id));
         let format = bias_format(&bias, noise, 32, options.bias_range);
-        plan.layer_mut(&node.name).expect("it was there").bias = Some(format);
+        let format = match options.biases.get(&node.name) {
+            Some(&given) => given_format(given, &bias, format),
+            None => Some(format),
+        };
+        plan.layer_mut(&node.name).expect("it was there").bias = format;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What the rounding of weights may do.
 
-use fixedwise_fixed::Range;
+use fixedwise_fixed::{Format, Range};
+use std::collections::BTreeMap;
 
 /// What rounding may do.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,21 @@ pub struct RoundingOptions {
     pub by_channel: bool,
     /// Whether weights make up for what earlier layers changed.
     pub compensate: bool,
+    /// By layer, binary points of weights that are given.
+    pub points: BTreeMap<String, i8>,
+    /// By layer, what is given of its bias.
+    pub biases: BTreeMap<String, GivenBias>,
+}
+
+/// What is given of the format of a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenBias {
+    /// Its width.
+    Bits(u8),
+    /// Its width and binary point.
+    Format(Format),
+    /// The scale of the accumulator.
+    Accumulator,
 }
 
 impl Default for RoundingOptions {
@@ -23,6 +39,8 @@ impl Default for RoundingOptions {
             bias_range: Range::Narrow,
             by_channel: false,
             compensate: true,
+            points: BTreeMap::new(),
+            biases: BTreeMap::new(),
         }
     }
 }

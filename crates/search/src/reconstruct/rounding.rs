@@ -108,17 +108,17 @@ impl Rounder {
     }
 
     /// The best integers of a width: of the ranges that are allowed, and of the binary points around the
-    /// one that clips nothing.
-    pub(super) fn best(&self, bits: u8, options: &RoundingOptions) -> Integers {
+    /// one that clips nothing; or at the binary point that is given.
+    pub(super) fn best(&self, bits: u8, point: Option<i8>, options: &RoundingOptions) -> Integers {
         let weights = self.groups.iter().flat_map(|group| &group.weights);
         let max_abs = weights.fold(0.0_f32, |max, w| max.max(w.abs()));
         let mut best: Option<Integers> = None;
         for &range in &options.ranges {
             let coarsest = format_no_clip(max_abs, bits, range);
-            let integers = if options.by_channel {
-                self.round_by_channel(coarsest)
-            } else {
-                self.round_around(coarsest)
+            let integers = match point {
+                Some(frac) => self.round(Format { frac, ..coarsest }),
+                None if options.by_channel => self.round_by_channel(coarsest),
+                None => self.round_around(coarsest),
             };
             if best.as_ref().is_none_or(|best| integers.error < best.error) {
                 best = Some(integers);

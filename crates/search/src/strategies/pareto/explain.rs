@@ -1,6 +1,9 @@
 //! What the loss of the chosen plan comes from, and what one change would help most.
 
-use super::search::{Search, Standing};
+use super::{
+    search::{Search, Standing},
+    widths::Item,
+};
 use crate::{
     error::SearchError,
     evaluate::Oracle,
@@ -54,7 +57,11 @@ impl<O: Oracle> Search<'_, '_, O> {
             return Ok(None);
         }
         if let Some(item) = weights {
-            let widest = self.items.list[item].bits.last().copied().unwrap_or(8);
+            let Item { bits, is_kept, .. } = &self.items.list[item];
+            let widest = bits.last().copied().unwrap_or(8);
+            // A width that was given is not the widest there could be.
+            let most = *self.options.tuning.weight_bits.end();
+            let widest = if *is_kept { widest.max(most) } else { widest };
             if now.widths.bits[item] < widest {
                 let mut wide = plan.clone();
                 let layer = self.network.layer(plan, id)?;

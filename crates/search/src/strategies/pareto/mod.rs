@@ -14,11 +14,13 @@ mod curves;
 mod descent;
 mod explain;
 mod front;
+mod keep;
 mod known;
 pub(super) mod limits;
 mod network;
 mod options;
 mod prepared;
+mod refit;
 mod search;
 mod sensitivity;
 mod trial;
@@ -26,9 +28,11 @@ mod widest;
 mod widths;
 
 pub use super::outcome::{Explanation, FrontPlan, Remedy, Share};
+pub use keep::{Keep, Kept};
 pub use limits::Limits;
 pub use options::{CostWeights, Known, ParetoOptions};
 pub use prepared::{Prepared, prepare};
+pub use refit::refit;
 pub use search::Tools;
 pub use trial::trial;
 

@@ -1,6 +1,7 @@
 //! From widths to a plan with rounded weights.
 
 use super::{
+    keep::{Keep, Kept},
     options::ParetoOptions,
     prepared::Prepared,
     widths::{Items, Widths},
@@ -11,7 +12,7 @@ use crate::{
     statistics::{Offset, format_least_error},
     strategies::tensors::{Kind, PlanHead, Tensor, bare_plan},
 };
-use fixedwise_fixed::Format;
+use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::{Graph, LayerPlan, NodeId, Plan, Quantizer, Rounded};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,6 +22,7 @@ pub(super) struct Network<'a> {
     head: PlanHead,
     output_bits: u8,
     rounding: RoundingOptions,
+    kept: Kept,
     /// By node, the layers that take its value.
     takers: Vec<Vec<NodeId>>,
     /// The tensor of the result.
@@ -83,8 +85,11 @@ impl<'a> Network<'a> {
         }
         let output =
             Tensor::all(graph, options.head.semantics, Kind::Activations, &[graph.output()]);
+        let is_derived =
+            |tensor: &Tensor| options.kept(&tensor.name, tensor.kind) == Some(Keep::Derived);
         let output = output
             .into_iter()
+            .filter(|tensor| !is_derived(tensor))
             .map(|tensor| match &options.target {
                 Some(target) => tensor.on(target),
                 None => tensor,
@@ -95,7 +100,8 @@ impl<'a> Network<'a> {
         let tuning = &options.tuning;
         let output_bits =
             if is_of_values { tuning.value_output_bits } else { tuning.class_output_bits };
-        Self { prepared, calibration, head, output_bits, rounding, takers, output }
+        let kept = options.kept.clone();
+        Self { prepared, calibration, head, output_bits, rounding, kept, takers, output }
     }
 
     pub(super) fn graph(&self) -> &'a Graph {
@@ -106,8 +112,22 @@ impl<'a> Network<'a> {
         Layer::new(self.calibration, plan, id, &self.rounding)
     }
 
-    /// The format of least error, its binary point moved by `shift`.
+    /// What is given of a tensor's format.
+    fn kept(&self, tensor: &Tensor) -> Option<Keep> {
+        self.kept.get(&(tensor.name.clone(), tensor.kind)).copied()
+    }
+
+    /// The format of least error, its binary point moved by `shift`; where one is given, that.
     pub(super) fn activation(&self, tensor: &Tensor, bits: u8, shift: i8) -> Format {
+        if let Some(Keep::Format(format)) = self.kept(tensor)
+            && format.bits == bits
+        {
+            let is_of_sign = format.is_signed() == (tensor.range != Range::Unsigned);
+            return Format {
+                range: if is_of_sign { format.range } else { tensor.range },
+                ..format
+            };
+        }
         let values = self.prepared.statistics.of(tensor.node);
         let format = format_least_error(values, bits.min(tensor.widest), tensor.range);
         Format { frac: format.frac.saturating_add(shift), ..format }
@@ -144,7 +164,8 @@ impl<'a> Network<'a> {
             item.tensor.set(&mut plan, Some(format));
         }
         for tensor in &self.output {
-            tensor.set(&mut plan, Some(self.activation(tensor, self.output_bits, 0)));
+            let bits = self.kept(tensor).and_then(Keep::bits).unwrap_or(self.output_bits);
+            tensor.set(&mut plan, Some(self.activation(tensor, bits, 0)));
         }
         plan
     }

@@ -1,6 +1,6 @@
 //! What a search is asked.
 
-use super::limits::Limits;
+use super::{keep::Kept, limits::Limits};
 use crate::{
     reconstruct::RoundingOptions,
     score::MaxLoss,
@@ -28,6 +28,8 @@ pub struct ParetoOptions {
     pub limits: Limits,
     /// How weights are rounded.
     pub rounding: RoundingOptions,
+    /// What is given of formats: see [`ParetoOptions::keep`].
+    pub kept: Kept,
     /// What the plan is for.
     pub target: Option<Target>,
     /// What an earlier search of the same network on the same images has measured.
@@ -46,6 +48,7 @@ impl ParetoOptions {
             cost,
             limits: Limits::default(),
             rounding: RoundingOptions::default(),
+            kept: Kept::new(),
             target: None,
             known: None,
             tuning: Tuning::default(),

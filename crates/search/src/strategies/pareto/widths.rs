@@ -1,6 +1,9 @@
 //! The tensors whose widths are chosen, and widths for all of them.
 
-use super::options::ParetoOptions;
+use super::{
+    keep::Keep,
+    options::{Known, ParetoOptions},
+};
 use crate::strategies::tensors::{Kind, Tensor, quantized_activations};
 use fixedwise_fixed::{Range, convert::count_to_f64};
 use fixedwise_graph::{Graph, NodeId, Semantics};
@@ -14,6 +17,8 @@ pub(super) struct Item {
     pub(super) bits: Vec<u8>,
     /// By width, how far the best binary point is from the one of least error.
     pub(super) shift: BTreeMap<u8, i8>,
+    /// Whether its width is given.
+    pub(super) is_kept: bool,
     /// Its elements.
     pub(super) count: usize,
     /// What one bit takes, as a part of the memory at uniform 8 bit.
@@ -52,7 +57,9 @@ impl Items {
                 };
                 total += count;
                 // The result of all is what classes are read from: it is small, and stays wide.
-                if kind == Kind::Activations && tensor.node == graph.output() {
+                let kept = options.kept(&tensor.name, kind);
+                let is_result = kind == Kind::Activations && tensor.node == graph.output();
+                if is_result || kept == Some(Keep::Derived) {
                     continue;
                 }
                 let tuning = &options.tuning;
@@ -70,13 +77,27 @@ impl Items {
                 if options.cost.is_of_stored_bytes() {
                     keep_stored(&mut bits, tensor.widths(&target));
                 }
+                let kept = kept.and_then(Keep::bits);
+                if let Some(kept) = kept {
+                    bits = vec![kept];
+                }
                 let (memory, shift) = (count_to_f64(count), BTreeMap::new());
-                list.push(Item { tensor, bits, shift, count, memory });
+                list.push(Item { tensor, bits, shift, is_kept: kept.is_some(), count, memory });
             }
         }
         let eight = 8.0 * count_to_f64(total);
         list.iter_mut().for_each(|item| item.memory /= eight);
         Self { list }
+    }
+
+    /// Takes over where an earlier search has found the binary points of widths.
+    pub(super) fn take_points(&mut self, known: &Known) {
+        for item in &mut self.list {
+            let (name, kind) = (&item.tensor.name, item.tensor.kind);
+            let found = known.sensitivity.iter().find(|s| s.name == *name && s.kind == kind);
+            let points = found.into_iter().flat_map(|found| &found.widths);
+            item.shift.extend(points.map(|width| (width.bits, width.shift)));
+        }
     }
 
     /// Every item as wide as it may be.

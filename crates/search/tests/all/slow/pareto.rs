@@ -16,7 +16,8 @@ use fixedwise_search::{
     strategies::{
         Event, FixedOptions, Ignore, Kind, Outcome, PlanHead, Tensor, fixed,
         pareto::{
-            CostWeights, FrontPlan, Known, Limits, ParetoOptions, Prepared, Tools, pareto, prepare,
+            CostWeights, FrontPlan, Keep, Known, Limits, ParetoOptions, Prepared, Tools, pareto,
+            prepare, refit,
         },
     },
 };
@@ -126,6 +127,28 @@ fn search_of(
         oracle: &mut oracle,
     };
     pareto(tools, observer, options)
+}
+
+/// The plan with other formats of some tensors, all of it rounded anew.
+fn refitted(prepared: &Prepared, outcome: &Outcome, changed: &[(&str, Kind, Keep)]) -> Plan {
+    let mut options = options(0.1);
+    let known = Known { sensitivity: outcome.sensitivity.clone(), front: Vec::new() };
+    options.known = Some(known);
+    for layer in &outcome.plan.layers {
+        let bits = |format: Option<Format>| Keep::Bits(format.unwrap().bits);
+        options.keep(&layer.name, Kind::Weights, bits(layer.weights));
+        options.keep(&layer.name, Kind::Biases, bits(layer.bias));
+        let format = Keep::Format(layer.activation.unwrap());
+        options.keep(&layer.name, Kind::Activations, format);
+    }
+    for &(name, kind, keep) in changed {
+        options.keep(name, kind, keep);
+    }
+    let images = Blobs(100);
+    let looks = CalibrationOptions { tuning: tuning(), ..CalibrationOptions::default() };
+    let kernels = Kernels::best();
+    let calibration = Calibration::new(&prepared.graph, &images, kernels, &GO, looks).unwrap();
+    refit(prepared, &calibration, &options, &|| ()).unwrap()
 }
 
 /// The same of outputs that count as values.
@@ -478,4 +501,74 @@ fn a_plan_is_explained() {
     assert!(explanation.shares[0].total() > 0.0);
     let remedy = explanation.remedy.unwrap();
     assert!(remedy.bits[1] > remedy.bits[0] && remedy.divergence <= explanation.divergence);
+}
+
+#[test]
+fn a_plan_is_rounded_anew_as_the_search_rounds_it() {
+    let graph = network();
+    let statistics = calibrate(&graph, &Blobs(100), Kernels::best(), &GO, &|_| ()).unwrap();
+    let balanced = prepare(&graph, &Blobs(100), Kernels::best(), &GO, 1.0, &tuning()).unwrap();
+    for prepared in [Prepared::new(&graph, &statistics), balanced] {
+        let outcome = search(&prepared, &mut Ignore, &options(0.1)).unwrap();
+        // With no other format it is the plan of the search, to the bit.
+        assert_eq!(refitted(&prepared, &outcome, &[]), outcome.plan);
+
+        let bits = |plan: &Plan| -> Vec<[u8; 3]> {
+            let of = |format: Option<Format>| format.unwrap().bits;
+            let layers = plan.layers.iter();
+            layers.map(|layer| [layer.weights, layer.bias, layer.activation].map(of)).collect()
+        };
+        let mut expected = bits(&outcome.plan);
+        (expected[0], expected[1][2]) = ([7, 9, 6], 5);
+        let changed = [
+            ("stem", Kind::Weights, Keep::Bits(7)),
+            ("stem", Kind::Biases, Keep::Bits(9)),
+            ("stem", Kind::Activations, Keep::Bits(6)),
+            ("left", Kind::Activations, Keep::Bits(5)),
+        ];
+        let plan = refitted(&prepared, &outcome, &changed);
+        assert_eq!(bits(&plan), expected);
+        // The same formats with each weight rounded to the nearest are far worse.
+        let images = Blobs(100);
+        let mut evaluator = evaluator(&graph, &images);
+        let anew = evaluator.divergence(&plan, None).unwrap();
+        let nearest = Plan { rounded: std::collections::BTreeMap::new(), ..plan };
+        let nearest = evaluator.divergence(&nearest, None).unwrap();
+        assert!(anew < 0.7 * nearest, "{anew} anew, {nearest} to the nearest");
+
+        // What is given goes before what is best.
+        let given = Keep::Format(Format::signed(expected[1][0], 3));
+        let plan = refitted(&prepared, &outcome, &[("left", Kind::Weights, given)]);
+        assert_eq!(plan.layer("left").unwrap().weights.unwrap().frac, 3);
+        let free = refitted(&prepared, &outcome, &[("left", Kind::Biases, Keep::Derived)]);
+        assert_eq!(free.layer("left").unwrap().bias, None);
+    }
+}
+
+#[test]
+fn widths_that_are_kept_are_not_searched() {
+    let prepared = prepared();
+    let mut options = options(0.1);
+    options.keep("stem", Kind::Weights, Keep::Bits(7));
+    options.keep("stem", Kind::Biases, Keep::Bits(11));
+    options.keep("left", Kind::Activations, Keep::Bits(9));
+    options.keep("dense", Kind::Activations, Keep::Bits(10));
+    let outcome = search(&prepared, &mut Ignore, &options).unwrap();
+    assert!(outcome.bound_met);
+    let of = |name: &str| outcome.plan.layer(name).unwrap();
+    let bits = |format: Option<Format>| format.unwrap().bits;
+    assert_eq!(bits(of("stem").weights), 7);
+    assert_eq!(bits(of("stem").bias), 11);
+    assert_eq!(bits(of("left").activation), 9);
+    assert_eq!(bits(of("dense").activation), 10);
+    // The others are as free as ever.
+    assert!(bits(of("right").activation) < 8 && bits(of("dense").weights) < 8);
+    let curve =
+        outcome.sensitivity.iter().find(|s| s.name == "left" && s.kind == Kind::Activations);
+    assert_eq!(curve.unwrap().widths.len(), 1);
+    let remedy = outcome.explanation.unwrap().remedy;
+    let is_kept = |name: &str, kind| {
+        matches!((name, kind), ("stem", Kind::Weights) | ("left", Kind::Activations))
+    };
+    assert!(remedy.is_none_or(|remedy| !is_kept(&remedy.name, remedy.kind)));
 }
