@@ -46,7 +46,7 @@ def main():
     options = parser.parse_args()
     arguments = ["--strategy", options.strategy, "--objective", options.objective, "--seed", options.seed]
     arguments += ["--confidence", options.confidence] if options.confidence else []
-    print("| network | memory saved % | multiplications saved % | loss %, searched | loss %, unseen | images run | s |")
+    print("| network | memory saved % | bit products saved % | loss %, searched | loss %, unseen | images run | s |")
     print("|---|---|---|---|---|---|---|")
     rows = []
     for network in options.networks.split(","):

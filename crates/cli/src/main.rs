@@ -9,14 +9,14 @@ mod search_arguments;
 mod terminal;
 mod verdict;
 
-use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use std::{ffi::OsString, process::ExitCode};
 use verdict::Verdict;
 
 /// Converts a trained CNN into an integer-only fixed-point network with as few bits as possible, within an
 /// accuracy bound.
 #[derive(Parser)]
-#[command(name = "fixedwise", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "fixedwise", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -33,19 +33,34 @@ enum Command {
     Plot(commands::plot::Arguments),
 }
 
+/// Columns of a line of help at most: longer lines are hard to read.
+const HELP_COLUMNS: usize = 100;
+
+impl Cli {
+    /// What the words of a command line ask for; the error is the help where they ask for that.
+    fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        let mut command = Self::command().term_width(terminal::columns().min(HELP_COLUMNS));
+        let matches = command.try_get_matches_from_mut(words)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
 fn main() -> ExitCode {
     let parsed = repeat::arguments().and_then(|words| {
-        let cli = Cli::try_parse_from(&words)?;
+        let cli = Cli::read(&words)?;
         Ok((cli, words))
     });
     let (cli, words) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            let is_failure = error.use_stderr();
+            if error.use_stderr() {
+                terminal::refuse(&error.render().to_string());
+                // Not the parser's own 2, which here means that a bound is not met.
+                return ExitCode::from(1);
+            }
             // If this fails, there is no other place to report it.
             let _ = error.print();
-            // Not the parser's own 2, which here means that a bound is not met.
-            return if is_failure { ExitCode::from(1) } else { ExitCode::SUCCESS };
+            return ExitCode::SUCCESS;
         }
     };
     let result = match &cli.command {

@@ -7,7 +7,7 @@ use std::{ffi::OsString, fs, path::Path};
 /// Options with a value that belong to one run alone.
 const OWN: [&str; 6] = ["-o", "--output", "--from", "--time-budget", "--emit", "--threads"];
 /// The same without a value.
-const OWN_FLAGS: [&str; 4] = ["--resume", "--json", "-q", "--quiet"];
+const OWN_FLAGS: [&str; 6] = ["--resume", "--json", "-q", "--quiet", "-v", "--verbose"];
 /// Where the answer goes, beside what the earlier run has written.
 const FOLDER: &str = "what-if";
 
@@ -60,9 +60,8 @@ fn value<'w>(words: &[&'w str], name: &str) -> Option<&'w str> {
 
 /// `None` where the arguments name a network themselves.
 fn repeated(own: &[OsString], folder: &str) -> Result<Option<Vec<OsString>>, Error> {
-    use clap::Parser as _;
     // Given as a whole, the command needs no other.
-    match crate::Cli::try_parse_from(own) {
+    match crate::Cli::read(own) {
         Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {}
         _ => return Ok(None),
     }

@@ -12,7 +12,7 @@ pub(crate) struct SearchArguments {
     /// The cost to reduce.
     ///
     /// Flash and RAM are those of --target. In a layer-by-layer search they start at 8 bits (--start-bits
-    /// 8,8,8), and RAM and multiplications have another --order.
+    /// 8,8,8), and RAM and bit products have another --order.
     #[arg(long, value_name = "NAME", default_value = "memory", help_heading = "Search")]
     pub(crate) objective: ObjectiveName,
     /// Initial formats, instead of --start-bits: a plan.toml, a result.json, or a JSON plan in the
@@ -31,6 +31,7 @@ pub(crate) struct SearchArguments {
     /// Order in which the tensor kinds are searched.
     #[arg(long, value_name = "KINDS", default_value = "weights,biases,activations")]
     #[arg(default_value_ifs = [
+        ("objective", "bit-products", "weights,activations,biases"),
         ("objective", "multiplications", "weights,activations,biases"),
         ("objective", "ram", "activations,weights,biases"),
     ])]
@@ -66,9 +67,10 @@ pub(crate) struct SearchArguments {
 pub(crate) enum ObjectiveName {
     /// Bits of weights, biases and activations, as in the paper.
     Memory,
-    /// Bits times bits of the operands, summed over all multiplications.
+    /// Weight bits times input bits, summed over all multiply-accumulates.
+    #[value(name = "bit-products", alias = "multiplications")]
     Multiplications,
-    /// Memory and multiplications with equal weight, each relative to uniform 8 bit; only --strategy
+    /// Memory and bit products with equal weight, each relative to uniform 8 bit; only --strategy
     /// pareto.
     Mixed,
     /// Constants in the flash of the target; uses only bit widths that the target stores.
@@ -115,7 +117,7 @@ fn three<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<[T; 3]> {
 /// `12,8,12`.
 fn start_bits(text: &str) -> Result<StartBits, String> {
     let [weights, biases, activations] = three(text, |part| part.parse().ok())
-        .ok_or("give the bits of weights, biases and activations: 12,8,12")?;
+        .ok_or("expected the bits of weights, biases and activations, for example 12,8,12")?;
     Ok(StartBits { weights, biases, activations })
 }
 
@@ -124,7 +126,7 @@ fn order(text: &str) -> Result<[Kind; 3], String> {
     let kinds = [Kind::Weights, Kind::Biases, Kind::Activations];
     three(text, |part| kinds.into_iter().find(|kind| kind.name() == part))
         .filter(|order| kinds.iter().all(|kind| order.contains(kind)))
-        .ok_or_else(|| "give each of weights, biases and activations once".to_owned())
+        .ok_or_else(|| "expected each of weights, biases and activations once".to_owned())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "of a kind with the others")]
@@ -152,8 +154,8 @@ fn budgets(text: &str) -> Result<Budgets, String> {
     };
     let one_for_all = || budget(text).map(|budget| [budget.clone(), budget.clone(), budget]);
     three(text, budget).or_else(one_for_all).ok_or_else(|| {
-        "give linear, flat, offset, whole, share or losses such as 0.1%;0.2%, once or for each of \
-         the three kinds with commas between"
+        "expected linear, flat, offset, whole, share or losses such as 0.1%;0.2%, once or for each of \
+         the three tensor kinds, separated by commas"
             .to_owned()
     })
 }
@@ -163,7 +165,9 @@ fn fraction(text: &str) -> Result<f64, String> {
     let (digits, scale) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 100.0));
     let number = digits.trim().parse::<f64>().ok().map(|x| x / scale);
     let number = number.filter(|x| (0.0..=1.0).contains(x));
-    number.ok_or_else(|| "give a fraction from 0 to 1, or percent: 0.0015, 0.15%".to_owned())
+    number.ok_or_else(|| {
+        "expected a fraction from 0 to 1 or percent, for example 0.0015 or 0.15%".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -195,10 +199,17 @@ mod tests {
             Command::try_parse_from(arguments).expect("an objective").walk
         };
         assert_eq!(walk(&[]).options(), SearchOptions::default());
-        for name in ["memory", "multiplications", "mixed", "flash", "ram"] {
+        for (name, expected) in [
+            ("memory", Objective::Memory),
+            ("bit-products", Objective::Multiplications),
+            ("multiplications", Objective::Multiplications),
+            ("mixed", Objective::Mixed),
+            ("flash", Objective::Flash),
+            ("ram", Objective::Ram),
+        ] {
             let walk = walk(&["--objective", name]);
             let objective = Objective::from(walk.objective);
-            assert_eq!(objective.name(), name);
+            assert_eq!(objective, expected);
             assert_eq!(walk.options(), SearchOptions::of(objective));
         }
         let asked = walk(&["--objective", "flash", "--start-bits", "12,8,12"]);

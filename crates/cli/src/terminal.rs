@@ -1,10 +1,15 @@
 //! Standard output and standard error.
 
 use anyhow::{Context as _, Result};
+use fixedwise::{TextOptions, folded};
 use std::{
     io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
 };
+use terminal_size::{Width, terminal_size_of};
+
+/// Fewest columns that lines are folded to.
+const LEAST: usize = 20;
 
 /// Writes to standard output.
 pub(crate) fn print(text: &str) -> Result<()> {
@@ -15,8 +20,38 @@ pub(crate) fn print(text: &str) -> Result<()> {
         .context("cannot write to standard output")
 }
 
+/// How results are shown on standard output.
+pub(crate) fn text_options(verbose: bool) -> TextOptions {
+    TextOptions { columns: columns(), color: has_color(), verbose }
+}
+
+/// Columns of standard output: what `COLUMNS` says, else those of the terminal, else 80.
+pub(crate) fn columns() -> usize {
+    let columns = asked().or_else(|| of_terminal(terminal_size_of(io::stdout())));
+    columns.unwrap_or(TextOptions::COLUMNS)
+}
+
+/// The same of standard error.
+pub(crate) fn error_columns() -> usize {
+    watched_columns().unwrap_or(TextOptions::COLUMNS)
+}
+
+/// The same, absent where standard error is no terminal and nothing is asked for.
+fn watched_columns() -> Option<usize> {
+    asked().or_else(|| of_terminal(terminal_size_of(io::stderr())))
+}
+
+fn of_terminal(size: Option<(Width, terminal_size::Height)>) -> Option<usize> {
+    size.map(|(Width(columns), _)| usize::from(columns).max(LEAST))
+}
+
+fn asked() -> Option<usize> {
+    let columns: usize = std::env::var("COLUMNS").ok()?.parse().ok()?;
+    (columns > 0).then_some(columns.max(LEAST))
+}
+
 /// Whether standard output shows colors: it is a terminal, and nobody said `NO_COLOR`.
-pub(crate) fn has_color() -> bool {
+fn has_color() -> bool {
     io::stdout().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
@@ -27,9 +62,19 @@ pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
-/// One line to standard error; nobody is left to tell when that fails.
-pub(crate) fn note(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+/// A remark to standard error, folded; nobody is left to tell when that fails.
+pub(crate) fn note(text: &str) {
+    lines(&folded(text, error_columns(), "  "));
+}
+
+/// Lines to standard error.
+pub(crate) fn lines(lines: &[String]) {
+    let _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
+}
+
+/// `written: ` and the files, folded.
+pub(crate) fn written(paths: &[PathBuf]) -> String {
+    folded(&format!("written: {}", listed(paths)), columns(), "  ").join("\n") + "\n"
 }
 
 /// Paths as they stand in a sentence.
@@ -37,11 +82,23 @@ pub(crate) fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// The error and its causes as one line on standard error.
+/// The error and its causes on standard error: folded for a terminal, one line for a program.
 pub(crate) fn complain(error: &anyhow::Error) {
     let chain = format!("{error:#}");
     let line = chain.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    note(&format!("error: {line}"));
+    refuse(&format!("error: {line}"));
+}
+
+/// An error to standard error, line by line: folded for a terminal, as it is for a program.
+pub(crate) fn refuse(text: &str) {
+    match watched_columns() {
+        Some(columns) => {
+            let folded: Vec<_> =
+                text.lines().flat_map(|line| folded(line, columns, "  ")).collect();
+            lines(&folded);
+        }
+        None => lines(&[text.trim_end().to_owned()]),
+    }
 }
 
 /// Whether the reader of standard output has gone away.

@@ -15,6 +15,7 @@ mod data;
 mod error;
 mod files;
 mod fingerprint;
+mod fold;
 mod jobs;
 mod model;
 mod names;
@@ -40,6 +41,7 @@ pub use fixedwise_search::{
         pareto::{Explanation, FrontPlan, Remedy, Share},
     },
 };
+pub use fold::{folded, text_width};
 pub use jobs::{
     CExport, EvaluateOptions, ExportForm, ExportOptions, Exported, GeneralizeOptions, Generalized,
     Outcome, QuantizeOptions, Strategy, SweepOptions, evaluate, evaluate_model, export, export_c,
@@ -55,7 +57,7 @@ pub use result::{
     RESULT_SCHEMA, RunResult, SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
-    FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_drop, plot_front, plot_heatmap,
-    plot_sensitivity, report, sections, summary,
+    FormatMap, Picture, PlanBits, TextOptions, plot_bits, plot_costs, plot_drop, plot_front,
+    plot_heatmap, plot_sensitivity, report, sections, summary,
 };
 pub use watch::{Candidate, Observer, Progress, Step};

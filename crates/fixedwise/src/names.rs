@@ -3,6 +3,7 @@
 //! Exporters write paths such as `StatefulPartitionedCall/model/block1/conv/Conv2D` or
 //! `/features/features.0/Conv`. A short name keeps the parts that distinguish a node.
 
+use crate::fold::text_width;
 use fixedwise_graph::Graph;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,9 +56,9 @@ impl ShortNames {
         Self::new(graph.nodes.iter().map(|node| node.name.as_str()), 24)
     }
 
-    /// Short names of at most `width` characters; see [`ShortNames::fitting`].
-    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a str>, width: usize) -> Self {
-        Self::fitting(names, |text| text.chars().count() <= width)
+    /// Short names of at most `most` columns on a terminal; see [`ShortNames::fitting`].
+    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> Self {
+        Self::fitting(names, |text| text_width(text) <= most)
     }
 
     /// Short names that fit; different names have different short names.
@@ -70,11 +71,15 @@ impl ShortNames {
     ) -> Self {
         let mut seen = BTreeSet::new();
         let names: Vec<&str> = names.into_iter().filter(|name| seen.insert(*name)).collect();
-        let plain = distinct(&names);
-        let (fit, long): (Vec<usize>, Vec<usize>) =
-            (0..names.len()).partition(|&idx| fits(&plain[idx].join()));
+        let visible: Vec<String> = names.iter().map(|name| visible(name)).collect();
+        let plain = distinct(&visible.iter().map(String::as_str).collect::<Vec<_>>());
         let mut short: Vec<String> = plain.iter().map(Path::join).collect();
-        let mut taken: BTreeSet<String> = fit.iter().map(|&idx| short[idx].clone()).collect();
+        let mut taken = BTreeSet::new();
+        let (fit, long): (Vec<usize>, Vec<usize>) =
+            (0..names.len()).partition(|&idx| fits(&short[idx]));
+        // Different names may look alike: only the first then stays as it is.
+        let alike: Vec<usize> =
+            fit.into_iter().filter(|&idx| !taken.insert(short[idx].clone())).collect();
         // One way for all of them, if one keeps them apart: they then look alike.
         let ways: Vec<_> = (0..Elision::ALL.len())
             .map(|first| {
@@ -97,6 +102,10 @@ impl ShortNames {
             short[idx] = found.unwrap_or_else(|| numbered(&short[idx], &taken, &fits));
             taken.insert(short[idx].clone());
         }
+        for idx in alike {
+            short[idx] = numbered(&short[idx], &taken, &fits);
+            taken.insert(short[idx].clone());
+        }
         let names = names.into_iter().map(str::to_owned);
         Self { short: names.zip(short).collect() }
     }
@@ -112,6 +121,18 @@ impl ShortNames {
     }
 }
 
+/// A name as it can be seen: a name of blanks is none, what has no form is a question mark.
+fn visible(name: &str) -> String {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let words: Vec<&str> = name.split_whitespace().collect();
+    let text: String =
+        words.join(" ").chars().map(|c| if is_hidden(c) { '?' } else { c }).collect();
+    if text.is_empty() { "unnamed".to_owned() } else { text }
+}
+
 /// A name without what says nothing.
 #[derive(Clone, Debug, PartialEq)]
 struct Path<'a> {
@@ -124,7 +145,7 @@ impl<'a> Path<'a> {
         // PyTorch writes `/layer1/layer1.0/conv1/Conv`, TensorFlow `model/conv/Conv2D`.
         let separator = if name.starts_with('/') { '.' } else { '/' };
         let all: Vec<&str> =
-            without_suffix(name).split('/').filter(|part| !part.is_empty()).collect();
+            without_suffix(name).split('/').filter(|part| !part.trim().is_empty()).collect();
         let is_wrapper = |segment: &str| WRAPPERS.contains(&unnumbered(segment));
         let mut segments: Vec<&str> =
             all.iter().copied().filter(|segment| !is_wrapper(segment)).collect();
@@ -326,7 +347,7 @@ fn abbreviated(text: &str, n: usize) -> String {
 fn numbered(name: &str, taken: &BTreeSet<String>, fits: &impl Fn(&str) -> bool) -> String {
     let chars: Vec<char> = name.chars().collect();
     let text = |number: usize| {
-        let texts = (0..chars.len()).rev().map(|head| {
+        let texts = (0..=chars.len()).rev().map(|head| {
             let head: String = chars[..head].iter().collect();
             format!("{head}…{number}")
         });
@@ -340,7 +361,7 @@ fn numbered(name: &str, taken: &BTreeSet<String>, fits: &impl Fn(&str) -> bool) 
         last
     };
     // One of one more text than are taken is free.
-    (1..=taken.len() + 1).map(text).find(|text| !taken.contains(text)).unwrap_or_default()
+    (2..=taken.len() + 2).map(text).find(|text| !taken.contains(text)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -348,8 +369,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn check(width: usize, expected: &[(&str, &str)]) {
-        let names = ShortNames::new(expected.iter().map(|(name, _)| *name), width);
+    fn check(most: usize, expected: &[(&str, &str)]) {
+        let names = ShortNames::new(expected.iter().map(|(name, _)| *name), most);
         for (name, short) in expected {
             assert_eq!(names.get(name), *short, "{name}");
         }
@@ -453,6 +474,24 @@ mod tests {
     }
 
     #[test]
+    fn names_that_look_alike_are_numbered() {
+        check(
+            16,
+            &[
+                ("conv", "conv"),
+                ("conv ", "conv…2"),
+                ("conv\t", "conv…3"),
+                ("", "unnamed"),
+                (" ", "unnamed…2"),
+                ("a\nb", "a b"),
+                ("a\u{200b}b", "a?b"),
+                ("/", "/"),
+                ("//", "//"),
+            ],
+        );
+    }
+
+    #[test]
     fn names_that_differ_nowhere_visible_are_numbered() {
         let names: Vec<String> =
             (0..300).map(|i| format!("{}{i:03}{}", "a".repeat(30), "b".repeat(30))).collect();
@@ -482,6 +521,11 @@ mod tests {
                 "x:0",
                 "x_output_0",
                 "…",
+                "…2",
+                " ",
+                "\n",
+                "畳み込み",
+                "unnamed",
                 "",
             ])
             .prop_map(str::to_owned),
@@ -496,14 +540,15 @@ mod tests {
                 prop::collection::vec(segment(), 1..6).prop_map(|segments| segments.join("/")),
                 1..24,
             ),
-            width in 6_usize..40,
+            most in 6_usize..40,
         ) {
-            let short = ShortNames::new(names.iter().map(String::as_str), width);
+            let short = ShortNames::new(names.iter().map(String::as_str), most);
             let all: BTreeSet<String> = names.iter().map(|name| short.get(name)).collect();
             prop_assert_eq!(all.len(), names.len());
             for name in &names {
                 let text = short.get(name);
-                prop_assert!(text.chars().count() <= width, "{} {}", name, text);
+                prop_assert!(text_width(&text) <= most, "{} {}", name, text);
+                prop_assert!(!text.trim().is_empty() && !text.contains('\n'), "{} {}", name, text);
             }
         }
     }

@@ -31,7 +31,7 @@ The search uses all 10,000 test images, and the loss is measured on the same ima
 say nothing about unseen images (see Held-out images). Savings are relative to uniform 8 bit.
 *Printed* is the figure in the paper. For the Inception networks, the paper's code combines bit widths
 with the sizes of other layers; *corrected* is the published plan with each width at its own layer.
-Multiplications are counted as in the paper (weight bits x output bits).";
+Bit products are counted as in the paper (weight bits x output bits).";
 
 const PLANS: &str = "\
 ## The plans
@@ -143,7 +143,7 @@ fn tuned(found: Lookup<'_>) -> String {
         "memory saved %, ours",
         "printed",
         "corrected",
-        "multiplications saved %, ours",
+        "bit products saved %, ours",
         "printed",
         "corrected",
         "evaluations, ours / published",
@@ -215,7 +215,7 @@ fn unseen(found: Lookup<'_>) -> String {
         "loss % on the held-out set",
         "95 % interval",
         "memory saved %",
-        "multiplications saved %",
+        "bit products saved %",
         "minutes",
     ];
     let row = |network: &Network| {

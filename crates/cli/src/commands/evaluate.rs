@@ -14,18 +14,20 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 EXAMPLES
   A plan that `fixedwise quantize` wrote, perhaps edited:
-    fixedwise evaluate models/fashion_small.onnx --plan fixedwise-out/plan.toml --test data/fashion-mnist:test
+    fixedwise evaluate models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml --test data/fashion-mnist:test
 
-  A plan in the notation of the paper, {\"weights\": {\"conv2d_1\": [BW, F], ...}, \"biases\": {...},
-  \"activations\": {...}}, with the semantics of the paper:
-    fixedwise evaluate models/fashion_small.onnx --plan plan.json --semantics simulated \\
-        --test data/fashion-mnist:test --json
+  A plan in the notation of the paper, {\"weights\": {\"conv2d_1\": [BW, F], ...},
+  \"biases\": {...}, \"activations\": {...}}, with the semantics of the paper:
+    fixedwise evaluate models/fashion_small.onnx --plan plan.json \\
+        --semantics simulated --test data/fashion-mnist:test --json
 
   Memory on another device, and a check of its rules:
-    fixedwise evaluate models/fashion_small.onnx --plan fixedwise-out/plan.toml --target cortex-m0 \\
+    fixedwise evaluate models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml --target cortex-m0 \\
         --test data/fashion-mnist:test";
 
-/// Measures the accuracy, memory and multiplications of a plan.
+/// Measures the accuracy and the costs of a plan: memory, bit products, flash and RAM.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -49,6 +51,9 @@ pub(crate) struct Arguments {
     /// Prints the result as JSON, with the keys of result.json.
     #[arg(long, help_heading = "Output")]
     json: bool,
+    /// Also prints the paper's count of bit products: weight bits x output bits.
+    #[arg(long, short, help_heading = "Output")]
+    verbose: bool,
     /// Does not print progress.
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
@@ -76,13 +81,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     {
         terminal::note(&format!(
             "! The plan is for target `{named}`, which is not built in: without --target its rules are not \
-             checked,\n  and memory is counted as for {counted}."
+             checked, and memory is counted as for {counted}."
         ));
     }
     terminal::print(&if arguments.json {
         result.to_json()
     } else {
-        fixedwise::summary(&result, terminal::has_color())
+        fixedwise::summary(&result, &terminal::text_options(arguments.verbose))
     })?;
     Ok(if result.fits() { Verdict::Done } else { Verdict::OutOfReach })
 }

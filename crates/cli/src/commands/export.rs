@@ -13,18 +13,23 @@ use std::path::{Path, PathBuf};
 const EXAMPLES: &str = "\
 EXAMPLES
   C for a microcontroller, with a test of five images:
-    fixedwise export c models/fashion_small.onnx --plan fixedwise-out/plan.toml -o fashion \\
-        --target cortex-m4 --test data/fashion-mnist:test
+    fixedwise export c models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml -o fashion --target cortex-m4 \\
+        --test data/fashion-mnist:test
 
   For ONNX Runtime and other readers of standard ONNX:
-    fixedwise export onnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small.onnx
+    fixedwise export onnx models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml -o small.onnx
 
   For FPGAs: QONNX for FINN and hls4ml, and the types of every layer:
-    fixedwise export qonnx models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small-qonnx.onnx
-    fixedwise export hls models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small-hls
+    fixedwise export qonnx models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml -o small-qonnx.onnx
+    fixedwise export hls models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml -o small-hls
 
   All integers and formats, for your own programs:
-    fixedwise export npz models/fashion_small.onnx --plan fixedwise-out/plan.toml -o small.npz";
+    fixedwise export npz models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml -o small.npz";
 
 /// Writes the integer network of a plan as C or in the format of another tool.
 ///
@@ -158,7 +163,8 @@ fn export_c(arguments: &ToC) -> Result<Verdict> {
     if arguments.json {
         terminal::print(&exported.to_json())?;
     } else if !network.quiet {
-        terminal::print(&exported.summary(terminal::has_color()))?;
+        let text = exported.summary(&terminal::text_options(false));
+        terminal::print(&(text + &terminal::written(&exported.files)))?;
     }
     Ok(Verdict::Done)
 }
@@ -245,13 +251,15 @@ fn export(
     if network.quiet {
         return Ok(Verdict::Done);
     }
-    let mut text = format!("written: {}\n", terminal::listed(&exported.files));
+    let mut text = terminal::written(&exported.files);
     if !exported.inexact.is_empty() {
-        text.push_str(&format!(
+        let warning = format!(
             "! Sums of {} can exceed 2^24 steps in the worst case: 32-bit floats may then round them, and \
-             results may be one step off.\n",
+             results may be one step off.",
             exported.inexact.join(", ")
-        ));
+        );
+        text.push_str(&fixedwise::folded(&warning, terminal::columns(), "  ").join("\n"));
+        text.push('\n');
     }
     terminal::print(&text)?;
     Ok(Verdict::Done)

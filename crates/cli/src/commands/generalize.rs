@@ -13,11 +13,12 @@ EXAMPLES
     fixedwise generalize models/fashion_small.onnx --data data/fashion-mnist
 
   Measure an existing plan on each half:
-    fixedwise generalize models/fashion_small.onnx --data data/fashion-mnist --parts 2 \\
-        --plan fixedwise-out/plan.toml
+    fixedwise generalize models/fashion_small.onnx --data data/fashion-mnist \\
+        --parts 2 --plan fixedwise-out/plan.toml
 
 EXIT CODES
-  0  the bound is met on the part used for the search (with --plan: on every part)
+  0  the bound is met on the part used for the search (with --plan: on every
+     part)
   1  error
   2  the bound is not met";
 
@@ -32,6 +33,7 @@ EXIT CODES
 #[group(id = "generalize")]
 #[command(mut_arg("search", |argument| argument.hide(true)))]
 #[command(mut_arg("test", |argument| argument.hide(true)))]
+#[command(mut_arg("verbose", |argument| argument.hide(true)))]
 #[command(mut_arg("data", |argument| argument
     .help("Images with labels, PATH[:SPLIT][@FROM..TO]: the test split is divided into parts; the \
            first 2,000 images of the train split are used for calibration")
@@ -68,11 +70,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     if arguments.quantize.json {
         terminal::print(&result.to_json())?;
     } else if !arguments.quantize.quiet {
-        let folder = arguments.quantize.output.display();
-        let plan =
-            if options.plan.is_none() { format!("{folder}/plan.toml, ") } else { String::new() };
-        let text = result.to_text(terminal::has_color());
-        terminal::print(&format!("{text}written: {plan}{folder}/generalize.json\n"))?;
+        let searched = if options.plan.is_none() { Some("plan.toml") } else { None };
+        let names = searched.into_iter().chain(["generalize.json"]);
+        let written: Vec<PathBuf> =
+            names.map(|name| arguments.quantize.output.join(name)).collect();
+        let text = result.to_text(&terminal::text_options(false));
+        terminal::print(&(text + &terminal::written(&written)))?;
     }
     Ok(if result.bound_met { Verdict::Done } else { Verdict::OutOfReach })
 }

@@ -11,13 +11,13 @@ use clap::Args;
 
 const EXAMPLES: &str = "\
 EXAMPLES
-  Layers, multiplications and memory:
+  Layers, multiply-accumulates (MACs) and memory:
     fixedwise inspect models/fashion_small.onnx
 
   With the value range of every node:
     fixedwise inspect models/fashion_small.onnx --data data/fashion-mnist";
 
-/// Shows a model before quantization: layers, multiplications, memory, value ranges.
+/// Shows a model before quantization: layers, multiply-accumulates (MACs), memory, value ranges.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     terminal::print(&if arguments.json {
         inspection.to_json()
     } else {
-        inspection.to_text(terminal::has_color())
+        inspection.to_text(&terminal::text_options(false))
     })?;
     Ok(Verdict::Done)
 }

@@ -17,7 +17,8 @@ EXAMPLES
     fixedwise plot all fixedwise-out
 
   The same with distributions, which need the network and images:
-    fixedwise plot all fixedwise-out --model models/fashion_small.onnx --data data/fashion-mnist
+    fixedwise plot all fixedwise-out --model models/fashion_small.onnx \\
+        --data data/fashion-mnist
 
   Loss of each bit width and binary point, of a search or a sweep:
     fixedwise plot heatmap fixedwise-out/result.json -o heatmap.svg
@@ -31,10 +32,12 @@ EXAMPLES
     fixedwise plot sensitivity fixedwise-out/result.json -o sensitivity.svg
     fixedwise plot front fixedwise-out/result.json -o front.svg
 
-  Loss layer by layer, and the distributions of values with the range of each format:
+  Loss layer by layer, and the distributions of values with the range of each
+  format:
     fixedwise plot drop fixedwise-out/result.json -o drop.svg
-    fixedwise plot distributions models/fashion_small.onnx --plan fixedwise-out/plan.toml \\
-        --data data/fashion-mnist -o distributions.svg";
+    fixedwise plot distributions models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml --data data/fashion-mnist \\
+        -o distributions.svg";
 
 /// Draws results as SVG or PNG.
 #[derive(Args)]
@@ -65,7 +68,7 @@ enum PictureName {
         #[command(flatten)]
         output: Output,
     },
-    /// Memory and multiplications, compared with uniform 8 bit.
+    /// Memory and bit products, compared with uniform 8 bit; flash and RAM where the search reduced them.
     Costs {
         /// One result.json per group of bars.
         #[arg(required = true)]
@@ -95,6 +98,9 @@ enum PictureName {
         output: Output,
     },
     /// Distributions of weights and activations, with the range of each format.
+    #[command(
+        override_usage = "fixedwise plot distributions --plan <FILE> -o <FILE> [OPTIONS] <MODEL>"
+    )]
     Distributions {
         /// The trained network, an ONNX file.
         model: PathBuf,
@@ -286,11 +292,11 @@ impl All {
                 };
                 let path = folder.join(format!("{name}.{kind}"));
                 picture.write(&path)?;
-                names.push(path.display().to_string());
+                names.push(path);
             }
         }
         if !self.quiet {
-            terminal::print(&format!("written: {}\n", names.join(", ")))?;
+            terminal::print(&terminal::written(&names))?;
         }
         Ok(Verdict::Done)
     }

@@ -26,37 +26,48 @@ EXAMPLES
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist
 
   A bound of half a percentage point, in another folder:
-    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --max-loss 0.5pt -o half
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
+        --max-loss 0.5pt -o half
 
   The uniform 8-bit network, for comparison:
-    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --strategy fixed --bits 8
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
+        --strategy fixed --bits 8
 
   C code for a Cortex-M4, with a test, in fixedwise-out/c:
-    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist --target cortex-m4 --emit c
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
+        --target cortex-m4 --emit c
 
-  Each tensor kind alone, from the last layer to the first, starting from the formats of an earlier run
-  of joint (formats of pareto belong to weights with equalized channels):
-    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o joint --strategy joint
-    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o reverse \\
-        --strategy layer-dependent --direction reverse --start joint/plan.toml
+  Each tensor kind alone, from the last layer to the first, starting from the
+  formats of an earlier run of joint (formats of pareto belong to weights with
+  equalized channels):
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
+        -o joint --strategy joint
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
+        -o reverse --strategy layer-dependent --direction reverse \\
+        --start joint/plan.toml
 
   Activations first, with flat loss budgets and a local search of 5 x 5:
-    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o other \\
-        --order activations,weights,biases --budget flat,whole,whole --window 2
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
+        -o other --order activations,weights,biases --budget flat,whole,whole \\
+        --window 2
 
   The smallest flash, for a Cortex-M4 with 64 KiB of flash and 48 KiB of RAM:
-    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist -o board \\
-        --target cortex-m4 --objective flash --max-flash 64k --max-ram 48k
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
+        -o board --target cortex-m4 --objective flash --max-flash 64k \\
+        --max-ram 48k
 
   Half the loss, from the measurements of the first run:
     fixedwise quantize --from fixedwise-out --max-loss 0.5%
 
-  A network whose outputs are images or numbers instead of classes, without labels:
+  A network whose outputs are images or numbers instead of classes, without
+  labels:
     fixedwise quantize denoiser.onnx --data images.npz --min-sqnr 35
 
   Explicit image sets; search and test set must not overlap:
-    fixedwise quantize models/fashion_small.onnx --calibration data/fashion-mnist:train@0..1000 \\
-        --search data/fashion-mnist:test@0..5000 --test data/fashion-mnist:test@5000..10000
+    fixedwise quantize models/fashion_small.onnx \\
+        --calibration data/fashion-mnist:train@0..1000 \\
+        --search data/fashion-mnist:test@0..5000 \\
+        --test data/fashion-mnist:test@5000..10000
 
 EXIT CODES
   0  the loss bound is met on the search set, and every memory budget is met
@@ -70,6 +81,7 @@ EXIT CODES
 /// search and keeps the best plan so far.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, disable_help_subcommand = true, args_override_self = true)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) network: ModelArguments,
@@ -173,6 +185,9 @@ pub(crate) struct Arguments {
     /// Prints result.json instead of a table.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+    /// Also prints the paper's count of bit products: weight bits x output bits.
+    #[arg(long, short, help_heading = "Output")]
+    pub(crate) verbose: bool,
     /// Does not print progress or table.
     #[arg(long, short, help_heading = "Output")]
     pub(crate) quiet: bool,
@@ -317,9 +332,8 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> 
     if arguments.json {
         terminal::print(&result.to_json())?;
     } else if !arguments.quiet {
-        let mut text = fixedwise::summary(&result, terminal::has_color());
-        text.push_str(&format!("written: {}\n", terminal::listed(&written)));
-        terminal::print(&text)?;
+        let text = fixedwise::summary(&result, &terminal::text_options(arguments.verbose));
+        terminal::print(&(text + &terminal::written(&written)))?;
         let stale = export::others(folder, &written);
         if !stale.is_empty() {
             terminal::note(&format!(

@@ -15,16 +15,19 @@ use std::{ops::RangeInclusive, path::PathBuf};
 const EXAMPLES: &str = "\
 EXAMPLES
   The weights of each layer alone, everything else in float:
-    fixedwise sweep models/fashion_small.onnx --data data/fashion-mnist --tensor weights
+    fixedwise sweep models/fashion_small.onnx --data data/fashion-mnist \\
+        --tensor weights
 
   One layer on 500 images, with the same binary points for every bit width:
-    fixedwise sweep models/fashion_small.onnx --search data/fashion-mnist:test@0..500 \\
-        --tensor weights --layer conv2d_2 --bits 1..6 --frac 0..10
+    fixedwise sweep models/fashion_small.onnx \\
+        --search data/fashion-mnist:test@0..500 --tensor weights \\
+        --layer conv2d_2 --bits 1..6 --frac 0..10
 
-  Activations from the last layer to the first, the best format of each is kept, weights and biases
-  from a plan:
-    fixedwise sweep models/fashion_small.onnx --data data/fashion-mnist --tensor activations \\
-        --plan fixedwise-out/plan.toml --direction reverse --hold best";
+  Activations from the last layer to the first, the best format of each is kept,
+  weights and biases from a plan:
+    fixedwise sweep models/fashion_small.onnx --data data/fashion-mnist \\
+        --tensor activations --plan fixedwise-out/plan.toml \\
+        --direction reverse --hold best";
 
 /// Measures a grid of bit widths and binary points, layer by layer.
 ///
@@ -188,11 +191,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     if arguments.json {
         terminal::print(&result.to_json())?;
     } else if !arguments.quiet {
-        let folder = arguments.output.display();
-        let plan =
-            if options.hold.is_some() { format!(", {folder}/plan.toml") } else { String::new() };
-        let text = result.to_text(terminal::has_color());
-        terminal::print(&format!("{text}written: {folder}/sweep.json{plan}\n"))?;
+        let mut names = vec!["sweep.json"];
+        names.extend(options.hold.map(|_| "plan.toml"));
+        let written: Vec<PathBuf> =
+            names.into_iter().map(|name| arguments.output.join(name)).collect();
+        let text = result.to_text(&terminal::text_options(false));
+        terminal::print(&(text + &terminal::written(&written)))?;
     }
     Ok(Verdict::Done)
 }

@@ -6,7 +6,11 @@ use snapbox::file;
 fn help_explains_every_option_and_has_examples() {
     let folder = tempfile::tempdir().unwrap();
     let help = |arguments: &[&str]| {
-        crate::common::fixedwise(folder.path()).args(arguments).arg("--help").assert().success()
+        let command = crate::common::fixedwise(folder.path()).args(arguments).arg("--help");
+        let help = command.assert().success();
+        let text = String::from_utf8_lossy(&help.get_output().stdout).into_owned();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        help
     };
     help(&[]).stdout_eq(file!["snapshots/help.txt"].raw());
     help(&["quantize"]).stdout_eq(file!["snapshots/quantize.txt"].raw());

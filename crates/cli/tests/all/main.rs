@@ -7,5 +7,6 @@ mod export;
 mod help;
 mod slow;
 mod sweep;
+mod terminal;
 mod values;
 mod whole_chain;

@@ -85,7 +85,7 @@ fn what_is_held_is_a_plan_and_a_plan_is_held() {
         text.contains("sums") && text.contains("written: fixedwise-sweep/sweep.json"),
         "{text}"
     );
-    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
 }
 
 #[test]

@@ -104,7 +104,19 @@ fn without_labels_agreement_counts() {
     let run = ["quantize", "brightest.onnx", "--data", "bare.npz", "--max-loss", "5%"];
     let done = fixedwise(folder).args(run).assert().success();
     let text = String::from_utf8(done.get_output().stdout.clone()).unwrap();
-    assert!(text.contains("correct means the same class as in float"), "{text}");
+    for expected in
+        ["Agreement with the float network\n", "  agreement  ", "the accuracy is unknown"]
+    {
+        assert!(text.contains(expected), "{expected} in\n{text}");
+    }
+    assert!(!text.contains("float accuracy") && !text.contains("float  "), "{text}");
+    assert!(text.contains("5 % of the images with another class"), "{text}");
+    // With labels for one of the two sets, one table would say two things.
+    let mixed = ["quantize", "brightest.onnx", "--calibration", "bare.npz:train"];
+    let mixed = fixedwise(folder).args(mixed).args(["--search", "bare.npz:test@0..40"]);
+    let mixed = mixed.args(["--test", "images.npz:test@40..80"]).assert().code(1);
+    let said = String::from_utf8_lossy(&mixed.get_output().stderr).into_owned();
+    assert!(said.contains("only one of the search set and the test set has labels"), "{said}");
     let result = result(folder, "fixedwise-out");
     assert_eq!(result["metric"], "agreement");
     assert_eq!(result["accuracy"]["test"]["float"], 1.0);

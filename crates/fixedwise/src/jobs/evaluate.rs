@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     model::{Model, ModelSource},
     plan::PlanSource,
-    result::{ImagesResult, RunResult, SetResult},
+    result::{AGREEMENT, ImagesResult, RunResult, SetResult},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
@@ -167,7 +167,7 @@ fn run(
         ..RunResult::default()
     };
     if images.label(0).is_none() {
-        "agreement".clone_into(&mut result.metric);
+        AGREEMENT.clone_into(&mut result.metric);
     }
     result.accuracy.test = Some(SetResult::from(score));
     result.describe(&graph, &plan, fixed.as_ref())?;

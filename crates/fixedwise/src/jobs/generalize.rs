@@ -12,7 +12,7 @@ use crate::{
     files::{OutputFolder, write_file},
     model::Model,
     plan::read_own_plan,
-    result::{Generalization, PartResult},
+    result::{AGREEMENT, Generalization, PartResult},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
@@ -148,6 +148,9 @@ pub fn generalize_observed(
     let folder = options.quantize.output.as_deref().map(OutputFolder::prepare).transpose()?;
 
     let mut result = Generalization::default();
+    if images.images.label(0).is_none() {
+        AGREEMENT.clone_into(&mut result.metric);
+    }
     let plan = if let Some(path) = &options.plan {
         "given".clone_into(&mut result.strategy);
         read_own_plan(path, &loaded, None)?

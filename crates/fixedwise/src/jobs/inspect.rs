@@ -1,4 +1,4 @@
-//! A model before anything is quantized: layers, multiplications, memory, ranges.
+//! A model before anything is quantized: layers, multiply-accumulates (MACs), memory, ranges.
 
 use super::threads::pool;
 use crate::{

@@ -1,7 +1,10 @@
 //! What networks say of images: the float one, and a plan's.
 
 use super::options::QuantizeOptions;
-use crate::{data::Sets, error::Error, fingerprint::sha256, model::Model, plan::RAW_PIXELS};
+use crate::{
+    data::Sets, error::Error, fingerprint::sha256, model::Model, plan::RAW_PIXELS,
+    result::AGREEMENT,
+};
 use fixedwise_fixed::{
     Format, Range,
     convert::{count_to_f64, count_to_u64},
@@ -86,7 +89,7 @@ pub(crate) fn metric_name(max_loss: MaxLoss, sets: &Sets) -> &'static str {
     match max_loss {
         MaxLoss::Sqnr(_) => "sqnr",
         MaxLoss::Metric(_) => "command",
-        _ if sets.search.label(0).is_none() => "agreement",
+        _ if sets.search.label(0).is_none() => AGREEMENT,
         _ => "accuracy",
     }
 }

@@ -79,7 +79,9 @@ pub fn read_target(name: &str) -> Result<Target, Error> {
     let path = Path::new(name);
     if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
         let known = target_names().join(", ");
-        let problem = format!("is `{name}`; give one of {known}, or a file that ends in .toml");
+        let problem = format!(
+            "is `{name}`, not one of {known}; a target of your own is a file that ends in .toml"
+        );
         return Err(Error::Option { option: "target", problem });
     }
     let text = files::read_text(path)?;
@@ -399,7 +401,7 @@ mod tests {
     #[test]
     fn a_name_that_is_no_target_is_refused() {
         let error = read_target("cortex-m3").unwrap_err().to_string();
-        assert!(error.contains("`cortex-m3`; give one of generic, cortex-m0"), "{error}");
+        assert!(error.contains("`cortex-m3`, not one of generic, cortex-m0"), "{error}");
         let error = read_target("absent.toml").unwrap_err().to_string();
         assert!(error.contains("absent.toml"), "{error}");
     }

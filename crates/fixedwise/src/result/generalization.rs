@@ -2,7 +2,7 @@
 
 use super::{
     head::{Ended, ModelResult, TOOL},
-    run::{MaxLossResult, SetResult},
+    run::{MaxLossResult, SetResult, accuracy},
 };
 use fixedwise_search::MaxLoss;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ pub struct Generalization {
     pub strategy: String,
     /// `integer` or `simulated`.
     pub semantics: String,
+    /// What counts: `accuracy`, or `agreement` with the float network where images have no labels.
+    #[serde(default = "accuracy")]
+    pub metric: String,
     /// The loss that is allowed.
     pub max_loss: MaxLossResult,
     /// Whether the part that was tuned on keeps to it; every part, where the plan was given.
@@ -57,6 +60,7 @@ impl Default for Generalization {
             model: ModelResult::default(),
             strategy: String::new(),
             semantics: String::new(),
+            metric: accuracy(),
             max_loss: MaxLoss::default().into(),
             bound_met: false,
             ended: Ended::Completed,

@@ -27,6 +27,6 @@ pub struct ModelResult {
     pub sha256: String,
     /// Weights and biases, as the file has them.
     pub parameters: u64,
-    /// Multiplications of one image.
+    /// Multiply-accumulates (MACs) of one image.
     pub macs: u64,
 }

@@ -35,7 +35,7 @@ pub struct NodeInspection {
     pub weights: u64,
     /// Biases.
     pub biases: u64,
-    /// Multiplications of one image.
+    /// Multiply-accumulates (MACs) of one image.
     pub macs: u64,
     /// Bits of its weights, biases and value at 8 bits each.
     pub uniform8_bits: u64,

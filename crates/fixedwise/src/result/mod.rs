@@ -12,10 +12,13 @@ pub use generalization::{Generalization, PartResult};
 pub(crate) use head::TOOL;
 pub use head::{Ended, ModelResult};
 pub use inspection::{Inspection, NodeInspection};
+pub(crate) use run::AGREEMENT;
 pub use run::{
     AccuracyResult, BudgetResult, BudgetStep, FormatResult, HolderResult, ImagesResult,
     LayerResult, MaxLossResult, MemoryResult, MultiplicationResult, OtherResult, RESULT_SCHEMA,
     RunResult, SetResult, TraceStep,
 };
 pub(crate) use sweep::layers;
+#[cfg(test)]
+pub(crate) use sweep::tests::{entry, swept};
 pub use sweep::{SweepHold, SweepLayer, SweepPoint, SweepResult};

@@ -1,6 +1,9 @@
 //! What a sweep found: `sweep.json`, and heat maps of characters.
 
-use super::head::{Ended, ModelResult, TOOL};
+use super::{
+    head::{Ended, ModelResult, TOOL},
+    run::accuracy,
+};
 use crate::{error::Error, files::read_text};
 use fixedwise_search::strategies::{Kind, TraceEntry, brute_force::Direction};
 use serde::{Deserialize, Serialize};
@@ -25,6 +28,9 @@ pub struct SweepResult {
     pub quantizer: String,
     /// Whose formats they are.
     pub tensor: Kind,
+    /// What counts: `accuracy`, or `agreement` with the float network where images have no labels.
+    #[serde(default = "accuracy")]
+    pub metric: String,
     /// Images that every point was measured on.
     pub images: u64,
     /// Of these, those the float network gets right.
@@ -135,6 +141,7 @@ impl Default for SweepResult {
             semantics: String::new(),
             quantizer: String::new(),
             tensor: Kind::Weights,
+            metric: accuracy(),
             images: 0,
             float_correct: 0,
             float_accuracy: 0.0,
@@ -201,10 +208,17 @@ impl SweepResult {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn entry(name: &str, bits: u8, frac: i8, images: usize, correct: usize) -> TraceEntry {
+    /// A format of weights that was tried; `s3 F5` is the chosen one.
+    pub(crate) fn entry(
+        name: &str,
+        bits: u8,
+        frac: i8,
+        images: usize,
+        correct: usize,
+    ) -> TraceEntry {
         TraceEntry {
             name: name.to_owned(),
             kind: Kind::Weights,
@@ -220,7 +234,8 @@ mod tests {
         }
     }
 
-    fn result() -> SweepResult {
+    /// Two layers, one without a legal format.
+    pub(crate) fn swept() -> SweepResult {
         let trace = [
             entry("a", 2, 4, 200, 50),
             entry("a", 2, 5, 0, 0),
@@ -233,7 +248,7 @@ mod tests {
 
     #[test]
     fn points_that_are_not_legal_are_left_out() {
-        let result = result();
+        let result = swept();
         let [a, b] = &result.layers[..] else { panic!("two layers") };
         assert_eq!((a.points.len(), a.held), (3, Some(2)));
         assert_eq!((b.points.len(), b.held), (0, None));

@@ -2,46 +2,41 @@
 
 use super::{
     numbers::grouped,
-    report::{Align, Style},
-    table::{Table, add_line},
+    report::{Cell, Column, Section, Style, Table},
+    text::{TextOptions, text},
 };
-use crate::{names::ShortNames, result::CExported};
-
-/// Longest short name of a node.
-const NAME_WIDTH: usize = 40;
+use crate::result::CExported;
 
 impl CExported {
     /// As a table for people.
-    pub fn summary(&self, color: bool) -> String {
-        let mut text = String::new();
-        let mut table = Table::new(&[
-            ("layer", Align::Left, Style::Plain),
-            ("kernel", Align::Left, Style::Dim),
-            ("constants", Align::Right, Style::Weights),
-            ("value", Align::Right, Style::Activations),
-            ("scratch", Align::Right, Style::Plain),
-        ]);
-        let names = self.layers.iter().map(|layer| layer.name.as_str());
-        let names = ShortNames::new(names, NAME_WIDTH);
-        for layer in &self.layers {
-            let bytes = [layer.constant_bytes, layer.value_bytes, layer.scratch_bytes];
-            let mut row = vec![names.get(&layer.name), layer.kernel.clone()];
-            row.extend(bytes.map(|bytes| if bytes == 0 { String::new() } else { grouped(bytes) }));
-            table.row(row);
-        }
-        table.render(color, &mut text);
+    pub fn summary(&self, options: &TextOptions) -> String {
+        let columns = vec![
+            Column::names("layer"),
+            Column::folded("kernel", Style::Dim),
+            Column::right("constants", Style::Weights),
+            Column::right("value", Style::Activations),
+            Column::right("scratch", Style::Plain),
+        ];
+        let bytes =
+            |bytes: u64| if bytes == 0 { Cell::empty() } else { Cell::number(grouped(bytes)) };
+        let rows = self.layers.iter().map(|layer| {
+            vec![
+                Cell::Name(layer.name.clone()),
+                Cell::text(&layer.kernel),
+                bytes(layer.constant_bytes),
+                bytes(layer.value_bytes),
+                bytes(layer.scratch_bytes),
+            ]
+        });
+        let table = Table { columns, rows: rows.collect() };
         let (flash, ram) = (grouped(self.flash_bytes), grouped(self.peak_ram_bytes));
-        add_line(
-            &mut text,
-            format_args!(
-                "C for {}: {flash} bytes of constants, {ram} bytes of arena; not included: code, \
-                 stack, input and output",
-                self.target
-            ),
+        let note = format!(
+            "C for {}: {flash} bytes of constants, {ram} bytes of arena; not included: code, stack, \
+             input and output",
+            self.target
         );
-        let files = self.files.iter().map(|file| file.display().to_string());
-        let files: Vec<String> = files.collect();
-        add_line(&mut text, format_args!("written: {}", files.join(", ")));
-        text
+        let section =
+            Section { table: Some(table), notes: vec![note.into()], ..Section::default() };
+        text(&[section], options)
     }
 }

@@ -1,68 +1,80 @@
 //! A plan on each part of a data set, as a table.
 
 use super::{
-    numbers::{grouped, percent},
-    report::{Align, Style},
-    table::{Table, add_line, styled},
+    numbers::{grouped, interval_text, percent},
+    report::{Align, Cell, Column, Section, Style, Table},
+    text::{TextOptions, text},
 };
-use crate::result::{Generalization, SetResult};
+use crate::result::{AGREEMENT, Generalization, SetResult};
 
 impl Generalization {
-    /// A table for people, a row for each part; with ANSI colors where `color` says so.
+    /// A table for people, a row for each part.
     ///
     /// ```
-    /// assert!(fixedwise::Generalization::default().to_text(false).contains("relative loss"));
+    /// use fixedwise::{Generalization, TextOptions};
+    ///
+    /// let text = Generalization::default().to_text(&TextOptions::default());
+    /// assert!(text.contains("loss"));
     /// ```
-    pub fn to_text(&self, color: bool) -> String {
-        use Align::{Left, Right};
-        let mut out = String::new();
-        add_line(
-            &mut out,
-            format_args!(
-                "{}  strategy {}, {} semantics\n",
-                styled(&self.model.name, Style::Bold, color),
-                self.strategy,
-                self.semantics
+    pub fn to_text(&self, options: &TextOptions) -> String {
+        let about = format!("strategy {}, {} semantics", self.strategy, self.semantics);
+        let title = self.model.name.clone();
+        let head = Section { title, about: Some(about.into()), ..Section::default() };
+        let value = self.max_loss.value * 100.0;
+        let (bound, note) = match (self.max_loss.kind.as_str(), self.metric == AGREEMENT) {
+            ("points", _) => ("percentage points", None),
+            (_, true) => (
+                "% of the images",
+                Some(
+                    "no labels: agreement is the share of images with the class of the float network",
+                ),
             ),
-        );
-        let mut table = Table::new(&[
-            ("part", Left, Style::Plain),
-            ("images", Right, Style::Dim),
-            ("float", Right, Style::Plain),
-            ("fixed", Right, Style::Plain),
-            ("relative loss", Right, Style::Plain),
-            ("95 % interval", Right, Style::Plain),
-            ("bound", Left, Style::Plain),
-        ]);
-        let mut row = |name: String, images: String, set: &SetResult, bound: &str| {
-            let [low, high] = set.interval95.map(percent);
-            table.row(vec![
-                name,
-                images,
-                percent(set.float),
-                percent(set.fixed),
-                percent(set.relative_loss),
-                format!("{low} to {high}"),
-                bound.to_owned(),
-            ]);
+            (_, false) => ("% of the float accuracy", None),
         };
+        let bound = format!("the bound is a loss of {value} {bound}; {:.1} s", self.seconds);
+        let notes = note.into_iter().map(Into::into).chain([bound.into()]).collect();
+        let parts = Section { table: Some(self.table()), notes, ..Section::default() };
+        text(&[head, parts], options)
+    }
+
+    fn table(&self) -> Table {
+        let is_agreement = self.metric == AGREEMENT;
+        let mut columns = vec![
+            Column::new("part", Align::Left, Style::Plain),
+            Column::right("images", Style::Dim).optional(2),
+        ];
+        if is_agreement {
+            columns.push(Column::right("agreement", Style::Plain));
+        } else {
+            columns.push(Column::right("float", Style::Plain).optional(1));
+            columns.push(Column::right("fixed", Style::Plain));
+        }
+        columns.extend([
+            Column::right("loss", Style::Plain),
+            Column::right("95 % interval", Style::Plain),
+            Column::new("bound", Align::Left, Style::Plain),
+        ]);
+        let row = |name: String, images: String, set: &SetResult, bound: &str| {
+            let mut row = vec![Cell::text(name), Cell::text(images)];
+            if !is_agreement {
+                row.push(Cell::number(percent(set.float)));
+            }
+            row.extend([
+                Cell::number(percent(set.fixed)),
+                Cell::number(percent(set.relative_loss)),
+                Cell::text(interval_text(set.interval95)),
+                Cell::text(bound),
+            ]);
+            row
+        };
+        let mut rows: Vec<Vec<Cell>> = Vec::new();
         for (idx, part) in self.parts.iter().enumerate() {
             let tuned = if part.tuned { ", tuned on" } else { "" };
             let bound = if part.bound_met { "kept" } else { "missed" };
             let images = format!("{}..{}", part.from, part.to);
-            row(format!("{}{tuned}", idx + 1), images, &part.accuracy, bound);
+            rows.push(row(format!("{}{tuned}", idx + 1), images, &part.accuracy, bound));
         }
-        row("all other parts".to_owned(), grouped(self.unseen.n), &self.unseen, "");
-        table.render(color, &mut out);
-        let bound = match self.max_loss.kind.as_str() {
-            "points" => "percentage points",
-            _ => "% of the float accuracy",
-        };
-        let value = self.max_loss.value * 100.0;
-        add_line(
-            &mut out,
-            format_args!("\n  the bound is a loss of {value} {bound}; {:.1} s", self.seconds),
-        );
-        out
+        rows.push(row("all other parts".to_owned(), grouped(self.unseen.n), &self.unseen, ""));
+        Table { columns, rows }
     }
 }

@@ -18,3 +18,4 @@ pub use plot::{
     plot_sensitivity,
 };
 pub use summary::{sections, summary};
+pub use text::TextOptions;

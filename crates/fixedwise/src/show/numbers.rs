@@ -49,6 +49,12 @@ pub(crate) fn percent(fraction: f64) -> String {
     if text == "-0.00 %" { "0.00 %".to_owned() } else { text }
 }
 
+/// A range of fractions in percent: `-0.09 to 1.08 %`.
+pub(crate) fn interval_text([low, high]: [f64; 2]) -> String {
+    let (low, high) = (percent(low), percent(high));
+    format!("{} to {high}", low.trim_end_matches(" %"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +81,7 @@ mod tests {
         let shown = [12_345.0, 345_678.0, 6_700_000.0].map(kilobytes);
         assert_eq!(shown, ["12.3 kB", "346 kB", "6.7 MB"]);
         assert_eq!(percent(0.012_345), "1.23 %");
+        assert_eq!(interval_text([-0.0009, 0.0108]), "-0.09 to 1.08 %");
         assert_eq!([percent(-0.000_01), percent(-0.000_1)], ["0.00 %", "-0.01 %"]);
     }
 }

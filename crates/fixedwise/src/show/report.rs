@@ -33,6 +33,48 @@ pub struct Column {
     pub align: Align,
     /// How they are set off.
     pub style: Style,
+    /// What becomes of it where a line is too short for all columns.
+    pub room: Room,
+}
+
+impl Column {
+    /// A column that is always shown.
+    pub(super) const fn new(title: &'static str, align: Align, style: Style) -> Self {
+        Self { title, align, style, room: Room::Full }
+    }
+
+    /// A column of numbers that is always shown.
+    pub(super) const fn right(title: &'static str, style: Style) -> Self {
+        Self::new(title, Align::Right, style)
+    }
+
+    /// The names of nodes.
+    pub(super) const fn names(title: &'static str) -> Self {
+        Self { room: Room::Name, ..Self::new(title, Align::Left, Style::Plain) }
+    }
+
+    /// A text that may take several lines.
+    pub(super) const fn folded(title: &'static str, style: Style) -> Self {
+        Self { room: Room::Folded, ..Self::new(title, Align::Left, style) }
+    }
+
+    /// The same column, left out where there is no room; of several, the one of the highest rank first.
+    pub(super) const fn optional(self, rank: u8) -> Self {
+        Self { room: Room::Optional(rank), ..self }
+    }
+}
+
+/// What becomes of a column where a line is too short for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It is shown as it is.
+    Full,
+    /// Its names are shortened.
+    Name,
+    /// Its text goes on below.
+    Folded,
+    /// It is left out; of several, the one of the highest rank first.
+    Optional(u8),
 }
 
 /// Which end of its column a cell stands at.

@@ -4,49 +4,75 @@ use super::{
     numbers::{grouped, percent},
     report::Style,
     table::{add_line, styled},
+    text::TextOptions,
 };
-use crate::result::{SweepLayer, SweepPoint, SweepResult};
+use crate::{
+    fold::folded,
+    result::{AGREEMENT, SweepLayer, SweepPoint, SweepResult},
+};
 use std::collections::BTreeSet;
 
-/// Most columns of numbers; more are shown as shades.
-const MAX_COLUMNS: usize = 14;
+/// Columns before the first binary point, and those that a number, a wide shade and a narrow one take.
+const HEAD: usize = 7;
+const NUMBER: usize = 6;
+const WIDE: usize = 2;
+const NARROW: usize = 1;
 
 impl SweepResult {
-    /// A heat map for each layer, bit widths down and binary points across, of at most 100 columns
-    /// where there are no more than 45 binary points; with ANSI colors where `color` says so.
+    /// A heat map for each layer, bit widths down and binary points across: numbers where there is room
+    /// for them, else shades.
     ///
     /// ```
-    /// assert!(fixedwise::SweepResult::default().to_text(false).contains("float"));
+    /// use fixedwise::{SweepResult, TextOptions};
+    ///
+    /// let text = SweepResult::default().to_text(&TextOptions::default());
+    /// assert!(text.contains("float"));
     /// ```
-    pub fn to_text(&self, color: bool) -> String {
+    pub fn to_text(&self, options: &TextOptions) -> String {
+        let TextOptions { columns, color, .. } = *options;
         let mut out = String::new();
-        let root = if self.quantizer == "square-root" { ", square roots" } else { "" };
-        add_line(
-            &mut out,
-            format_args!(
-                "{}  {} of each layer, {} semantics{root}; {} images, float {}",
-                styled(&self.model.name, Style::Bold, color),
-                self.tensor.name(),
-                self.semantics,
-                grouped(self.images),
-                percent(self.float_accuracy),
-            ),
-        );
-        let is_wide = self.layers.iter().any(|layer| layer.fracs().len() > MAX_COLUMNS);
-        for layer in &self.layers {
-            add_line(&mut out, format_args!("\n{}", styled(&layer.name, Style::Bold, color)));
-            layer.render(is_wide, color, &mut out);
-        }
-        let legend = if is_wide {
-            "columns: F, rows: BW; █ at least 99 % of the float accuracy, ▓ 95 %, ▒ 80 %, ░ 50 %"
-        } else {
-            "accuracy in percent; columns: F, rows: BW"
+        let mut add = |text: &str, indent: &str, style: Style| {
+            for line in folded(text, columns, indent) {
+                add_line(&mut out, &styled(&line, style, color));
+            }
         };
-        add_line(&mut out, format_args!("\n  {legend}; · not measured or not proved to fit"));
-        add_line(
-            &mut out,
-            format_args!("{} plans measured, {:.1} s", grouped(self.evaluations), self.seconds),
+        let root = if self.quantizer == "square-root" { ", square roots" } else { "" };
+        let is_agreement = self.metric == AGREEMENT;
+        let images = grouped(self.images);
+        let measured = if is_agreement {
+            format!("{images} images without labels")
+        } else {
+            format!("{images} images, float {}", percent(self.float_accuracy))
+        };
+        let about = format!(
+            "{}  {} of each layer, {} semantics{root}; {measured}",
+            self.model.name,
+            self.tensor.name(),
+            self.semantics,
         );
+        add(&about, "  ", Style::Bold);
+        let most = self.layers.iter().map(|layer| layer.fracs().len()).max().unwrap_or(0);
+        let sizes = [NUMBER, WIDE, NARROW];
+        let fits = |size: &usize| HEAD + most * size <= columns;
+        let size = sizes.into_iter().find(fits).unwrap_or(NARROW);
+        for layer in &self.layers {
+            add("", "", Style::Plain);
+            add(&layer.name, "  ", Style::Bold);
+            for (line, style) in layer.lines(size, columns) {
+                add(&line, "", style);
+            }
+        }
+        let what = if is_agreement { "agreement with the float network" } else { "accuracy" };
+        let legend = if size == NUMBER {
+            format!("{what} in percent; columns: F, rows: BW")
+        } else {
+            let of = if is_agreement { "agreement" } else { "of the float accuracy" };
+            format!("columns: F, rows: BW; █ at least 99 % {of}, ▓ 95 %, ▒ 80 %, ░ 50 %")
+        };
+        add("", "", Style::Plain);
+        add(&format!("  {legend}; · not measured or not proved to fit"), "  ", Style::Plain);
+        let plans = grouped(self.evaluations);
+        add(&format!("{plans} plans measured, {:.1} s", self.seconds), "  ", Style::Plain);
         out
     }
 }
@@ -61,37 +87,18 @@ impl SweepLayer {
         }
     }
 
-    fn render(&self, is_wide: bool, color: bool, out: &mut String) {
+    /// The map, `size` columns for each binary point, and what is best.
+    fn lines(&self, size: usize, columns: usize) -> Vec<(String, Style)> {
         let fracs = self.fracs();
-        let Some(first) = fracs.first() else {
-            add_line(out, format_args!("  no format of the grid is valid"));
-            return;
-        };
-        let mut head = "   BW".to_owned();
-        if is_wide {
-            head.push_str(&format!("  F{first} to F{}", fracs[fracs.len() - 1]));
-        } else {
-            fracs.iter().for_each(|frac| head.push_str(&format!("{:>6}", format!("F{frac}"))));
+        if fracs.is_empty() {
+            return vec![("  no format of the grid is valid".to_owned(), Style::Plain)];
         }
-        add_line(out, format_args!("{}", styled(&head, Style::Dim, color)));
-        let widths: BTreeSet<u8> = self.points.iter().map(|point| point.bits).collect();
+        let mut lines = Vec::new();
+        // More binary points than fit stand below each other.
+        for part in fracs.chunks((columns.saturating_sub(HEAD) / size).max(1)) {
+            lines.extend(self.map(part, size));
+        }
         let held = self.held.and_then(|held| self.points.get(usize::try_from(held).ok()?));
-        for bits in widths {
-            let mut row = format!("{bits:>5}");
-            if is_wide {
-                row.push_str("  ");
-            }
-            for &frac in &fracs {
-                let point = self.points.iter().find(|p| (p.bits, p.frac) == (bits, frac));
-                row.push_str(&match point {
-                    None if is_wide => "··".to_owned(),
-                    None => format!("{:>6}", "·"),
-                    Some(point) if is_wide => shade(point.ratio).repeat(2),
-                    Some(point) => format!("{:>6.1}", point.accuracy * 100.0),
-                });
-            }
-            add_line(out, format_args!("{}", row.trim_end()));
-        }
         let best = self.points.iter().max_by(|a, b| {
             a.correct.cmp(&b.correct).then(b.bits.cmp(&a.bits)).then(b.frac.cmp(&a.frac))
         });
@@ -99,9 +106,39 @@ impl SweepLayer {
             if let Some(SweepPoint { bits, frac, signed, accuracy, .. }) = point {
                 let sign = if *signed { 's' } else { 'u' };
                 let accuracy = percent(*accuracy);
-                add_line(out, format_args!("  {what} {sign}{bits} F{frac}: {accuracy}"));
+                lines.push((format!("  {what} {sign}{bits} F{frac}: {accuracy}"), Style::Plain));
             }
         }
+        lines
+    }
+
+    fn map(&self, fracs: &[i8], size: usize) -> Vec<(String, Style)> {
+        let is_number = size == NUMBER;
+        let mut head = "   BW".to_owned();
+        if is_number {
+            fracs.iter().for_each(|frac| head.push_str(&format!("{:>6}", format!("F{frac}"))));
+        } else {
+            head.push_str(&format!("  F{} to F{}", fracs[0], fracs[fracs.len() - 1]));
+        }
+        let mut lines = vec![(head, Style::Dim)];
+        let widths: BTreeSet<u8> = self.points.iter().map(|point| point.bits).collect();
+        for bits in widths {
+            let mut row = format!("{bits:>5}");
+            if !is_number {
+                row.push_str("  ");
+            }
+            for &frac in fracs {
+                let point = self.points.iter().find(|p| (p.bits, p.frac) == (bits, frac));
+                row.push_str(&match point {
+                    None if is_number => format!("{:>6}", "·"),
+                    None => "·".repeat(size),
+                    Some(point) if is_number => format!("{:>6.1}", point.accuracy * 100.0),
+                    Some(point) => shade(point.ratio).repeat(size),
+                });
+            }
+            lines.push((row.trim_end().to_owned(), Style::Plain));
+        }
+        lines
     }
 }
 
@@ -118,50 +155,51 @@ fn shade(ratio: f64) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::layers;
-    use fixedwise_search::strategies::{Kind, TraceEntry};
-
-    fn entry(name: &str, bits: u8, frac: i8, images: usize, correct: usize) -> TraceEntry {
-        TraceEntry {
-            name: name.to_owned(),
-            kind: Kind::Weights,
-            bits,
-            frac,
-            signed: true,
-            images,
-            correct,
-            lost: 1,
-            gained: 2,
-            relative_loss: None,
-            chosen: (bits, frac) == (3, 5),
-        }
-    }
-
-    fn result() -> SweepResult {
-        let trace = [
-            entry("a", 2, 4, 200, 50),
-            entry("a", 2, 5, 0, 0),
-            entry("a", 3, 4, 200, 160),
-            entry("a", 3, 5, 200, 100),
-            entry("b", 2, 4, 0, 0),
-        ];
-        SweepResult { layers: layers(&trace, 0.8), float_accuracy: 0.8, ..SweepResult::default() }
-    }
+    use crate::{
+        fold::text_width,
+        result::{entry, layers, swept},
+    };
 
     #[test]
     fn the_text_is_a_map_of_each_layer() {
-        let text = result().to_text(false);
+        let text = swept().to_text(&TextOptions::default());
         for expected in [
             "   BW    F4    F5\n    2  25.0     ·\n    3  80.0  50.0\n",
             "best s3 F4: 80.00 %\n  held s3 F5: 50.00 %",
             "no format of the grid is valid",
+            "accuracy in percent",
         ] {
             assert!(text.contains(expected), "{expected} in:\n{text}");
         }
-        let trace: Vec<_> = (-10..10).map(|frac| entry("a", 4, frac, 100, 78)).collect();
-        let wide = SweepResult { layers: layers(&trace, 0.8), ..result() };
-        assert!(wide.to_text(false).contains("F-10 to F9"), "{}", wide.to_text(false));
-        assert!(wide.to_text(false).contains(&format!("    4  {}\n", "▓▓".repeat(20))));
-        assert!(wide.to_text(true).contains('\x1b'));
+        let colored = swept().to_text(&TextOptions { color: true, ..TextOptions::default() });
+        assert!(colored.contains('\x1b'));
+    }
+
+    #[test]
+    fn a_map_has_room_for_every_binary_point() {
+        let of = |fracs: std::ops::Range<i8>| {
+            let trace: Vec<_> = fracs.map(|frac| entry("a", 4, frac, 100, 78)).collect();
+            SweepResult { layers: layers(&trace, 0.8), ..swept() }
+        };
+        for (fracs, expected) in [
+            (-10..2, "    4  78.0"),
+            (-10..10, "  F-10 to F9\n    4  ▓▓▓▓▓▓▓▓"),
+            (-50..23, "  F-50 to F22\n    4  ▓▓▓▓"),
+            (-100..100, "  F-27 to F45\n    4  ▓▓▓▓"),
+        ] {
+            let text = of(fracs).to_text(&TextOptions::default());
+            assert!(text.contains(expected), "{expected} in:\n{text}");
+            assert!(text.lines().all(|line| text_width(line) <= 80), "{text}");
+        }
+        let wide = of(-10..10).to_text(&TextOptions { columns: 130, ..TextOptions::default() });
+        assert!(wide.contains("    4  78.0"), "{wide}");
+    }
+
+    #[test]
+    fn images_without_labels_have_no_accuracy() {
+        let metric = AGREEMENT.to_owned();
+        let text = SweepResult { metric, ..swept() }.to_text(&TextOptions::default());
+        assert!(text.contains("agreement") && !text.contains("accuracy"), "{text}");
+        assert!(!text.contains("float 80.00 %"), "{text}");
     }
 }

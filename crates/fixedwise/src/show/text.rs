@@ -1,35 +1,63 @@
-//! A report as text of at most 100 columns, colored where the reader is a terminal.
+//! A report as text within the width of a terminal, colored where the reader is one.
 
 use super::{
-    report::{Cell, Mark, Part, Section, Sentence, Statement, Style},
-    table::{Table, add_line, bar, shortened, styled},
+    report::{Cell, Mark, Part, Section, Sentence, Statement, Style, Table},
+    table::{Grid, add_line, bar, shortened, styled},
 };
-use crate::names::ShortNames;
+use crate::{fold::folded, names::ShortNames};
 
 /// Longest short name of a node.
-const NODE_NAME: usize = 16;
+const NODE_NAME: usize = 40;
 /// Longest name of something else, such as a target: beside other words of a cell, and in a line.
 const NAME_IN_WORDS: usize = 14;
 const NAME_IN_LINE: usize = 40;
 
-/// All sections, an empty line between them; with ANSI colors where `color` says so.
-pub(crate) fn text(sections: &[Section], color: bool) -> String {
-    let names = short_names(sections);
+/// How a result becomes text.
+///
+/// ```
+/// let wide = fixedwise::TextOptions { columns: 120, ..Default::default() };
+/// assert!(!wide.color);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextOptions {
+    /// Columns of a line: tables leave columns out, texts are folded.
+    pub columns: usize,
+    /// Whether there are ANSI colors.
+    pub color: bool,
+    /// Whether there is also what few readers need.
+    pub verbose: bool,
+}
+
+impl TextOptions {
+    /// Columns of a terminal that does not say how wide it is.
+    pub const COLUMNS: usize = 80;
+}
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        Self { columns: Self::COLUMNS, color: false, verbose: false }
+    }
+}
+
+/// All sections, an empty line between them.
+pub(super) fn text(sections: &[Section], options: &TextOptions) -> String {
+    let renderer = Renderer { names: short_names(sections, options.columns), options: *options };
     let mut out = String::new();
     for (idx, section) in sections.iter().enumerate() {
         if idx > 0 {
             out.push('\n');
         }
-        add_section(section, &names, color, &mut out);
+        renderer.section(section, &mut out);
     }
     out
 }
 
-/// Short names of the nodes in cells and statements.
-fn short_names(sections: &[Section]) -> ShortNames {
-    let tables = sections.iter().filter_map(|section| section.table.as_ref());
+/// Short names of the nodes in cells and statements, the same everywhere: as wide as the tables have room
+/// for.
+fn short_names(sections: &[Section], columns: usize) -> ShortNames {
+    let tables = || sections.iter().filter_map(|section| section.table.as_ref());
     let cells =
-        tables.flat_map(|table| table.rows.iter().flatten()).filter_map(|cell| match cell {
+        tables().flat_map(|table| table.rows.iter().flatten()).filter_map(|cell| match cell {
             Cell::Name(name) => Some(name.as_str()),
             _ => None,
         });
@@ -41,34 +69,21 @@ fn short_names(sections: &[Section]) -> ShortNames {
         Part::Name(name) => name.split(" (").next(),
         Part::Words(_) => None,
     });
-    ShortNames::new(cells.chain(parts), NODE_NAME)
+    let names: Vec<&str> = cells.chain(parts).collect();
+    let widest = ShortNames::new(names.iter().copied(), NODE_NAME);
+    let widths = tables().filter_map(|table| grid(table, &widest).name_width(columns));
+    match widths.min() {
+        Some(width) if width < NODE_NAME => ShortNames::new(names, width),
+        _ => widest,
+    }
 }
 
-fn add_section(section: &Section, names: &ShortNames, color: bool, out: &mut String) {
-    let title = styled(&section.title, Style::Bold, color);
-    match &section.about {
-        Some(about) => add_line(out, format_args!("{title}  {}", plain(about, NAME_IN_LINE))),
-        None if title.is_empty() => {}
-        None => add_line(out, format_args!("{title}")),
-    }
-    if let Some(table) = &section.table {
-        let columns: Vec<_> =
-            table.columns.iter().map(|column| (column.title, column.align, column.style)).collect();
-        let mut shown = Table::new(&columns);
-        for row in &table.rows {
-            shown.row(row.iter().map(|each| cell(each, names)).collect());
-        }
-        shown.render(color, out);
-    }
-    for statement in &section.statements {
-        add_statement(statement, names, color, out);
-    }
-    // Under a table they stand as its rows do.
-    let indent = if section.table.is_some() { "  " } else { "" };
-    for note in &section.notes {
-        let note = format!("{indent}{}", plain(note, NAME_IN_LINE));
-        add_line(out, format_args!("{}", styled(&note, Style::Dim, color)));
-    }
+fn grid<'a>(table: &'a Table, names: &ShortNames) -> Grid<'a> {
+    let rows = table.rows.iter();
+    Grid::new(
+        &table.columns,
+        rows.map(|row| row.iter().map(|each| cell(each, names)).collect()).collect(),
+    )
 }
 
 fn cell(cell: &Cell, names: &ShortNames) -> String {
@@ -81,22 +96,74 @@ fn cell(cell: &Cell, names: &ShortNames) -> String {
     }
 }
 
-fn add_statement(statement: &Statement, names: &ShortNames, color: bool, out: &mut String) {
-    let mark = statement.mark.map(|mark| match mark {
-        Mark::Good => styled("✓", Style::Good, color),
-        Mark::Bad => styled("✗", Style::Bad, color),
-        Mark::Attention => styled("!", Style::Bad, color),
-    });
-    let text = words(&statement.text, &|name| names.get(name));
-    let details = statement.details.iter();
-    let details = details.map(|detail| format!("    {}", words(detail, &|name| names.get(name))));
-    let (head, style) = match mark {
-        Some(mark) => (format!("{mark} {text}"), Style::Plain),
-        None => (styled(&text, Style::Dim, color), Style::Dim),
-    };
-    add_line(out, format_args!("{head}"));
-    for detail in details {
-        add_line(out, format_args!("{}", styled(&detail, style, color)));
+struct Renderer {
+    names: ShortNames,
+    options: TextOptions,
+}
+
+impl Renderer {
+    fn section(&self, section: &Section, out: &mut String) {
+        let TextOptions { columns, color, .. } = self.options;
+        let title = &section.title;
+        let about = section.about.as_ref().map(|about| plain(about, NAME_IN_LINE));
+        let parts = [title.as_str(), about.as_deref().unwrap_or_default()];
+        let head = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
+        if !head.is_empty() {
+            for line in folded(&head, columns, "  ") {
+                let rest = line.strip_prefix(title.as_str()).filter(|_| !title.is_empty());
+                let line =
+                    rest.map(|rest| styled(title, Style::Bold, color) + rest).unwrap_or(line);
+                add_line(out, &line);
+            }
+        }
+        if let Some(table) = &section.table {
+            grid(table, &self.names).render(columns, color, out);
+        }
+        for statement in &section.statements {
+            self.statement(statement, out);
+        }
+        // Under a table they stand as its rows do.
+        let indent = if section.table.is_some() { "  " } else { "" };
+        for note in &section.notes {
+            let note = format!("{indent}{}", plain(note, NAME_IN_LINE));
+            self.lines(&note, &format!("{indent}  "), Style::Dim, out);
+        }
+    }
+
+    fn statement(&self, statement: &Statement, out: &mut String) {
+        let TextOptions { columns, color, .. } = self.options;
+        let text = words(&statement.text, &|name| self.names.get(name));
+        let style = match statement.mark {
+            None => {
+                self.lines(&text, "  ", Style::Dim, out);
+                Style::Dim
+            }
+            Some(mark) => {
+                let (sign, style) = match mark {
+                    Mark::Good => ("✓", Style::Good),
+                    Mark::Bad => ("✗", Style::Bad),
+                    Mark::Attention => ("!", Style::Bad),
+                };
+                let lines = folded(&format!("{sign} {text}"), columns, "  ");
+                for line in lines {
+                    let rest = line.strip_prefix(sign);
+                    let line = rest.map(|rest| styled(sign, style, color) + rest).unwrap_or(line);
+                    add_line(out, &line);
+                }
+                Style::Plain
+            }
+        };
+        for detail in &statement.details {
+            let detail = format!("    {}", words(detail, &|name| self.names.get(name)));
+            self.lines(&detail, "      ", style, out);
+        }
+    }
+
+    /// Adds a text, folded.
+    fn lines(&self, text: &str, indent: &str, style: Style, out: &mut String) {
+        for line in folded(text, self.options.columns, indent) {
+            add_line(out, &styled(&line, style, self.options.color));
+        }
     }
 }
 

@@ -5,3 +5,4 @@ mod layer_order;
 mod memory;
 mod report;
 mod slow;
+mod terminal;

@@ -1,7 +1,7 @@
 //! A report holds everything that the terminal shows, so that a page can show it too.
 
 use fixedwise::{
-    RunResult,
+    RunResult, TextOptions,
     report::{Align, Cell, Mark, Part, Section, Sentence, Style},
     sections, summary,
 };
@@ -139,10 +139,10 @@ fn words(html: &str) -> String {
 #[test]
 fn a_page_shows_what_the_terminal_shows() {
     let result = result();
-    let page = html(&sections(&result));
+    let page = html(&sections(&result, false));
     let on_page = words(&page);
     let on_page: BTreeSet<&str> = on_page.split_whitespace().collect();
-    let text = summary(&result, false);
+    let text = summary(&result, &TextOptions::default());
     let is_drawn = |word: &str| word.chars().all(|c| "█▌✓✗!".contains(c));
     let missing: Vec<&str> =
         text.split_whitespace().filter(|word| !is_drawn(word) && !on_page.contains(word)).collect();
@@ -162,7 +162,7 @@ fn a_page_has_whole_names() {
     let name = "model/block_17/separable_convolution_with_a_very_long_name/Conv2D";
     name.clone_into(&mut result.layers[0].name);
     name.clone_into(&mut result.budgets[0].holders[0].name);
-    let text = summary(&result, false);
-    assert!(!text.contains(name) && text.lines().all(|line| line.chars().count() <= 100), "{text}");
-    assert_eq!(html(&sections(&result)).matches(name).count(), 2);
+    let text = summary(&result, &TextOptions::default());
+    assert!(!text.contains(name) && text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert_eq!(html(&sections(&result, false)).matches(name).count(), 2);
 }

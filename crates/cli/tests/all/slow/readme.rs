@@ -74,7 +74,7 @@ fn check_summary(text: &str, layer: &str) {
         assert!(text.contains(expected), "no {expected} in:\n{text}");
     }
     assert!(
-        text.lines().all(|line| line.chars().count() <= 100 || line.starts_with("written:")),
+        text.lines().all(|line| line.chars().count() <= 80 || line.starts_with("written:")),
         "{text}"
     );
 }

@@ -191,7 +191,7 @@ fn what_cannot_be_is_refused_before_the_search() {
     fs::write(folder.join("odd.toml"), "weight_bits = [0, 8]\n").unwrap();
     fs::write(folder.join("sharp.toml"), "shift = [0, 0]\n").unwrap();
     for (arguments, expected) in [
-        (&["--target", "cortex-m3"][..], "option `target` is `cortex-m3`; give one of generic"),
+        (&["--target", "cortex-m3"][..], "option `target` is `cortex-m3`, not one of generic"),
         (&["--target", "absent.toml"], "cannot read `absent.toml`"),
         (&["--target", "odd.toml"], "target `odd.toml`, line 1: `weight_bits` has 0; allowed:"),
         (&["--target", "sharp.toml"], "rule `shift` of target `sharp` is violated: node"),

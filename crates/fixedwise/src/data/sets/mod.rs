@@ -44,6 +44,13 @@ impl Sets {
             let problem = "some images have 8-bit pixels and some floats; use one type for all";
             return Err(DataError::Missing(problem.to_owned()).into());
         }
+        let has_labels = |view: &View| view.label(0).is_some();
+        if test.as_ref().is_some_and(|test| has_labels(test) != has_labels(&search)) {
+            let problem = "only one of the search set and the test set has labels; without labels, images \
+                           count where the classes agree with those of the float network: use labels \
+                           for both or for none";
+            return Err(DataError::Missing(problem.to_owned()).into());
+        }
         let calibration = View { labeled: false, ..calibration };
         Ok(Self { calibration, search, test, preprocess })
     }

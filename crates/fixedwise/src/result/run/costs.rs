@@ -34,7 +34,7 @@ impl MemoryResult {
     }
 }
 
-/// Bits times bits, over all multiplications.
+/// Bit products: weight bits times activation bits, summed over all multiply-accumulates (MACs).
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct MultiplicationResult {
     /// Weight bits times the bits of the layer's output, the paper's reading.

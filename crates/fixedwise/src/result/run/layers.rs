@@ -16,7 +16,7 @@ pub struct LayerResult {
     pub op: String,
     /// Extents of its result, `[h, w, c]`.
     pub output_shape: [u64; 3],
-    /// Multiplications of one image.
+    /// Multiply-accumulates (MACs) of one image.
     pub macs: u64,
     /// Bits its worst sum needs, proved; 0 in simulated semantics.
     pub accumulator_bits: u8,

@@ -21,6 +21,9 @@ use std::path::Path;
 /// The version of `result.json`: keys are added, never renamed.
 pub const RESULT_SCHEMA: u32 = 1;
 
+/// The metric of images without labels: the class of the float network counts as correct.
+pub(crate) const AGREEMENT: &str = "agreement";
+
 /// Everything a run found out: `result.json`, key by key, units in the names.
 ///
 /// ```
@@ -75,12 +78,12 @@ pub struct RunResult {
     pub metric: String,
     /// Bits of everything that is stored.
     pub memory_bits: MemoryResult,
-    /// Bits times bits, over all multiplications.
+    /// Bit products: weight bits times activation bits, summed over all multiply-accumulates (MACs).
     pub multiplication_cost: MultiplicationResult,
     /// The target that the plan is for and whose memory is counted; absent in simulated semantics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// `memory`, `multiplications`, `flash` or `ram`: what a walk made small.
+    /// `memory`, `multiplications` (bit products), `mixed`, `flash` or `ram`: what the search made small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
     /// Bytes of constants on the target: weights, biases, what describes layers; code comes on top.
@@ -197,7 +200,7 @@ impl Default for RunResult {
 }
 
 /// What counts usually.
-fn accuracy() -> String {
+pub(in crate::result) fn accuracy() -> String {
     "accuracy".to_owned()
 }
 

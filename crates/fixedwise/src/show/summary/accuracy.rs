@@ -1,50 +1,75 @@
 //! What the float network and the plan get right, or what their outputs are worth.
 
 use super::super::{
-    numbers::{grouped, percent},
+    numbers::{grouped, interval_text, percent},
     report::{Align, Cell, Column, Section, Sentence, Style, Table},
 };
-use crate::result::{RunResult, SetResult};
+use crate::result::{AGREEMENT, RunResult, SetResult};
 
-const SET: Column = Column { title: "", align: Align::Left, style: Style::Plain };
-const IMAGES: Column = right("images", Style::Plain);
-const FLOAT: Column = right("float", Style::Plain);
-const FIXED: Column = right("fixed", Style::Bold);
+const SET: Column = Column::new("", Align::Left, Style::Plain);
+const IMAGES: Column = Column::right("images", Style::Plain);
+const FLOAT: Column = Column::right("float", Style::Plain);
+const FIXED: Column = Column::right("fixed", Style::Bold);
+const LOSS: Column = Column::right("loss", Style::Bold);
+const INTERVAL: Column = Column::right("95 % interval", Style::Plain);
 
 /// What is said of a set beside its name and size; nothing where that was not measured.
 type Row = fn(&SetResult) -> Option<Vec<Cell>>;
 
-const fn right(title: &'static str, style: Style) -> Column {
-    Column { title, align: Align::Right, style }
-}
-
 pub(super) fn section(result: &RunResult) -> Section {
-    let (columns, row, note): (Vec<Column>, Row, String) = match result.metric.as_str() {
+    let calibration = match result.images.calibration {
+        0 => String::new(),
+        n => format!("{} other images for calibration; ", grouped(n)),
+    };
+    let (title, columns, row, note): (&str, Vec<Column>, Row, String) = match result.metric.as_str()
+    {
         "sqnr" => (
-            vec![SET, IMAGES, right("SQNR", Style::Bold)],
+            "Accuracy",
+            vec![SET, IMAGES, Column::right("SQNR", Style::Bold)],
             sqnr,
             "SQNR: signal-to-quantization-noise ratio of the outputs, relative to the float \
                  network"
                 .to_owned(),
         ),
         "command" => (
+            "Accuracy",
             vec![SET, IMAGES, FLOAT, FIXED],
             metric,
             "result of the metric command; larger is better".to_owned(),
         ),
+        AGREEMENT => (
+            "Agreement with the float network",
+            vec![
+                SET,
+                IMAGES,
+                Column::right("agreement", Style::Bold),
+                LOSS,
+                INTERVAL,
+                Column::right("differ", Style::Plain).optional(1),
+            ],
+            agreement,
+            format!(
+                "{calibration}no labels: agreement is the share of images with the class of the \
+                 float network, loss the rest; the accuracy is unknown"
+            ),
+        ),
         _ => (
+            "Accuracy",
             vec![
                 SET,
                 IMAGES,
                 FLOAT,
                 FIXED,
-                right("relative loss", Style::Bold),
-                right("95 % interval", Style::Plain),
-                right("lost", Style::Plain),
-                right("gained", Style::Plain),
+                LOSS,
+                INTERVAL,
+                Column::right("lost", Style::Plain).optional(1),
+                Column::right("gained", Style::Plain).optional(1),
             ],
             classes,
-            note(result),
+            format!(
+                "{calibration}loss: relative to float; lost: only float is correct; gained: only \
+                 fixed is correct"
+            ),
         ),
     };
     let sets = [("search", &result.accuracy.search), ("test", &result.accuracy.test)];
@@ -56,7 +81,7 @@ pub(super) fn section(result: &RunResult) -> Section {
     });
     let table = Table { columns, rows: rows.collect() };
     let notes = vec![Sentence::from(note)];
-    Section { title: "Accuracy".to_owned(), table: Some(table), notes, ..Section::default() }
+    Section { title: title.to_owned(), table: Some(table), notes, ..Section::default() }
 }
 
 fn sqnr(set: &SetResult) -> Option<Vec<Cell>> {
@@ -68,27 +93,25 @@ fn metric(set: &SetResult) -> Option<Vec<Cell>> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as what outputs are worth")]
-fn classes(set: &SetResult) -> Option<Vec<Cell>> {
-    let [low, high] = set.interval95.map(percent);
-    let share = |fraction| Cell::number(percent(fraction));
+fn agreement(set: &SetResult) -> Option<Vec<Cell>> {
+    // Nothing can agree better than the float network with itself.
+    let interval = set.interval95.map(|end| end.max(0.0));
     Some(vec![
-        share(set.float),
-        share(set.fixed),
-        share(set.relative_loss),
-        Cell::text(format!("{low} to {high}")),
+        Cell::number(percent(set.fixed)),
+        Cell::number(percent(set.relative_loss)),
+        Cell::text(interval_text(interval)),
         Cell::number(grouped(set.lost)),
-        Cell::number(grouped(set.gained)),
     ])
 }
 
-fn note(result: &RunResult) -> String {
-    let calibration = match result.images.calibration {
-        0 => String::new(),
-        n => format!("{} other images for calibration; ", grouped(n)),
-    };
-    if result.metric == "agreement" {
-        format!("{calibration}no labels: correct means the same class as in float")
-    } else {
-        format!("{calibration}lost: only float is correct; gained: only fixed is correct")
-    }
+#[expect(clippy::unnecessary_wraps, reason = "as what outputs are worth")]
+fn classes(set: &SetResult) -> Option<Vec<Cell>> {
+    Some(vec![
+        Cell::number(percent(set.float)),
+        Cell::number(percent(set.fixed)),
+        Cell::number(percent(set.relative_loss)),
+        Cell::text(interval_text(set.interval95)),
+        Cell::number(grouped(set.lost)),
+        Cell::number(grouped(set.gained)),
+    ])
 }

@@ -8,14 +8,15 @@ use crate::result::RunResult;
 use fixedwise_fixed::convert::u64_to_f64;
 
 const COLUMNS: [Column; 5] = [
-    Column { title: "", align: Align::Left, style: Style::Plain },
-    Column { title: "this plan", align: Align::Right, style: Style::Bold },
-    Column { title: "all 8 bit", align: Align::Right, style: Style::Plain },
-    Column { title: "saved", align: Align::Right, style: Style::Good },
-    Column { title: "", align: Align::Left, style: Style::Dim },
+    Column::new("", Align::Left, Style::Plain),
+    Column::right("this plan", Style::Bold),
+    Column::right("all 8 bit", Style::Plain),
+    Column::right("saved", Style::Good),
+    Column::folded("", Style::Dim),
 ];
 
-pub(super) fn section(result: &RunResult) -> Section {
+/// `is_verbose`: with the paper's count of bit products.
+pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
     let (memory, cost) = (&result.memory_bits, &result.multiplication_cost);
     let bytes = |bytes: u64| kilobytes(u64_to_f64(bytes));
     let bits = |bits: u64| kilobytes(u64_to_f64(bits) / 8.0);
@@ -44,30 +45,32 @@ pub(super) fn section(result: &RunResult) -> Section {
     };
     let ram = match (&result.target, result.io_bytes) {
         (Some(target), Some(io)) => {
-            let rest = format!(", plus {} for I/O", bytes(io));
+            let rest = format!(", plus {} I/O", bytes(io));
             Sentence::from("arena on ").and_name(target).and(rest)
         }
         _ => "buffers for one image in this executor".into(),
     };
-    let rows = vec![
+    let mut rows = vec![
         row("memory", bits(memory.total), bits(memory.uniform8_total), memory.reduction, parts),
         row(
-            "multiplications",
+            "bit products",
             rounded(cost.operand),
             rounded(cost.operand_uniform8),
             cost.operand_reduction,
-            "weight bits x input bits".to_owned(),
+            format!("{} MACs x weight x input bits", rounded(result.model.macs)),
         ),
-        row(
+    ];
+    if is_verbose {
+        rows.push(row(
             "  paper's count",
             rounded(cost.paper),
             rounded(cost.paper_uniform8),
             cost.paper_reduction,
-            "weight bits x output bits".to_owned(),
-        ),
-        alone("flash", result.flash_bytes, flash),
-        alone("peak RAM", result.peak_ram_bytes, ram),
-    ];
+            "weight x output bits".to_owned(),
+        ));
+    }
+    rows.push(alone("flash", result.flash_bytes, flash));
+    rows.push(alone("peak RAM", result.peak_ram_bytes, ram));
     let table = Table { columns: COLUMNS.to_vec(), rows };
     Section { title: "Costs".to_owned(), table: Some(table), ..Section::default() }
 }

@@ -7,16 +7,16 @@ use super::super::{
 use crate::result::{FormatResult, LayerResult, RunResult};
 
 const COLUMNS: [Column; 10] = [
-    Column { title: "layer", align: Align::Left, style: Style::Plain },
-    Column { title: "operator", align: Align::Left, style: Style::Dim },
-    Column { title: "output", align: Align::Right, style: Style::Dim },
-    Column { title: "MACs", align: Align::Right, style: Style::Plain },
-    Column { title: "weights", align: Align::Left, style: Style::Weights },
-    Column { title: "bias", align: Align::Left, style: Style::Plain },
-    Column { title: "activation", align: Align::Left, style: Style::Activations },
-    Column { title: "acc", align: Align::Right, style: Style::Plain },
-    Column { title: "weights", align: Align::Left, style: Style::Weights },
-    Column { title: "activ.", align: Align::Left, style: Style::Activations },
+    Column::names("layer"),
+    Column::new("operator", Align::Left, Style::Dim).optional(3),
+    Column::right("output", Style::Dim).optional(4),
+    Column::right("MACs", Style::Plain).optional(2),
+    Column::new("weights", Align::Left, Style::Weights),
+    Column::new("bias", Align::Left, Style::Plain),
+    Column::new("activation", Align::Left, Style::Activations),
+    Column::right("acc", Style::Plain).optional(1),
+    Column::new("weights", Align::Left, Style::Weights).optional(5),
+    Column::new("activ.", Align::Left, Style::Activations).optional(5),
 ];
 
 const NOTE: &str = "s5 F9: signed, 5 bits (BW), step 2^-9 (F = 9); u: unsigned; acc: worst-case \

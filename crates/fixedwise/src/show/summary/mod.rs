@@ -8,47 +8,47 @@ mod verdict;
 use super::{
     numbers::{grouped, rounded},
     report::{Section, Sentence},
-    text::text,
+    text::{TextOptions, text},
 };
 use crate::result::RunResult;
 
-/// The whole result as a report: the network, layers, costs, accuracy, verdict.
+/// The whole result as a report: the network, layers, costs, accuracy, verdict; with `is_verbose`, also
+/// what few readers need.
 ///
 /// ```
 /// use fixedwise::{RunResult, sections};
 ///
 /// let mut result = RunResult::default();
 /// result.model.name = "fashion_small".to_owned();
-/// let titles: Vec<String> = sections(&result).into_iter().map(|section| section.title).collect();
+/// let titles: Vec<String> = sections(&result, false).into_iter().map(|section| section.title).collect();
 /// assert_eq!(titles, ["fashion_small", "Layers", "Costs", "Accuracy", ""]);
 /// ```
-pub fn sections(result: &RunResult) -> Vec<Section> {
+pub fn sections(result: &RunResult, is_verbose: bool) -> Vec<Section> {
     vec![
         head(result),
         layers::section(result),
-        costs::section(result),
+        costs::section(result, is_verbose),
         accuracy::section(result),
         verdict::section(result),
     ]
 }
 
-/// The whole result as text of at most 100 columns: layers, costs, accuracy, verdict; with ANSI
-/// colors where `color` says so.
+/// The whole result as text for a terminal: layers, costs, accuracy, verdict.
 ///
 /// ```
-/// use fixedwise::{RunResult, summary};
+/// use fixedwise::{RunResult, TextOptions, summary};
 ///
-/// let text = summary(&RunResult::default(), false);
+/// let text = summary(&RunResult::default(), &TextOptions::default());
 /// assert!(text.contains("memory"));
 /// ```
-pub fn summary(result: &RunResult, color: bool) -> String {
-    text(&sections(result), color)
+pub fn summary(result: &RunResult, options: &TextOptions) -> String {
+    text(&sections(result, options.verbose), options)
 }
 
 fn head(result: &RunResult) -> Section {
     let model = &result.model;
     let about = format!(
-        "{} parameters, {} MACs an image; strategy {}, {} semantics{}",
+        "{} parameters, {} MACs; {}, {} semantics{}",
         grouped(model.parameters),
         rounded(model.macs),
         result.strategy,
@@ -61,6 +61,7 @@ fn head(result: &RunResult) -> Section {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fold::text_width;
     use crate::result::{
         BudgetResult, BudgetStep, FormatResult, HolderResult, LayerResult, MaxLossResult, SetResult,
     };
@@ -127,28 +128,49 @@ mod tests {
         result
     }
 
+    fn wide(result: &RunResult) -> String {
+        summary(result, &TextOptions { columns: 120, ..TextOptions::default() })
+    }
+
+    fn plain(result: &RunResult) -> String {
+        summary(result, &TextOptions::default())
+    }
+
     #[test]
     fn the_summary_fits_a_terminal() {
-        let text = summary(&result(), false);
+        let text = plain(&result());
         let target = Some("a-board-with-a-long-name".to_owned());
         let named = RunResult { target, io_bytes: Some(150_528), ..result() };
-        for line in text.lines().chain(summary(&named, false).lines()) {
-            assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
+        for line in text.lines().chain(plain(&named).lines()) {
+            assert!(text_width(line) <= 80, "{} columns: {line}", text_width(line));
         }
         assert!(!text.contains('\x1b'));
-        assert!(summary(&result(), true).contains('\x1b'));
+        assert!(
+            summary(&result(), &TextOptions { color: true, ..TextOptions::default() })
+                .contains('\x1b')
+        );
     }
 
     #[test]
     fn the_verdict_is_honest_about_the_test_images() {
-        let text = summary(&result(), false);
-        assert!(text.contains("✓ The search set meets the bound, 1 % of the float accuracy."));
-        assert!(text.contains("! The held-out test set does not meet it"));
+        let text = plain(&result());
+        let expected = "\
+✓ The search set meets the bound, 1 % of the float accuracy: loss 0.85 % (95 %
+  interval 0.47 to 1.24 %, 5,000 images).
+! The held-out test set does not meet it: loss 1.10 % (95 % interval 0.47 to
+  1.24 %, 5,000 images); use a smaller --max-loss or more search images.
+";
+        assert!(text.contains(expected), "{text}");
+        // All of the interval within the bound: nothing is left to doubt.
+        let mut sure = result();
+        sure.accuracy.search =
+            sure.accuracy.search.map(|set| SetResult { interval95: [0.001, 0.009], ..set });
+        assert!(plain(&sure).contains("of the float accuracy: loss 0.85 %.\n"));
         let mut within = result();
         within.accuracy.test = within.accuracy.search;
-        assert!(summary(&within, false).contains("meets it too"));
+        assert!(plain(&within).contains("meets it too"));
         let missed = RunResult { bound_met: false, ..result() };
-        assert!(summary(&missed, false).contains("✗ The bound, 1 % of the float accuracy, is not"));
+        assert!(plain(&missed).contains("✗ The bound, 1 % of the float accuracy, is not"));
     }
 
     #[test]
@@ -183,7 +205,7 @@ mod tests {
         };
         result.budgets = vec![met, short];
         assert!(!result.fits());
-        let text = summary(&result, false);
+        let text = wide(&result);
         for expected in [
             "✓ Flash needs 12,345 of 65,536 bytes. Code is not included.\n",
             "✗ RAM needs 34,567 bytes, 14,087 more than the budget of 20,480.\n",
@@ -194,7 +216,7 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}{text}");
         }
-        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(plain(&result).lines().all(|line| text_width(line) <= 80));
 
         // A plan that was measured and fits says more.
         let plan = |ram_bytes, loss| FrontPlan {
@@ -205,7 +227,7 @@ mod tests {
             ..FrontPlan::default()
         };
         result.front = vec![plan(20_481, 0.01), plan(20_480, 0.05), plan(20_000, 0.03)];
-        let text = summary(&result, false);
+        let text = plain(&result);
         let expected = "! A plan within the budget loses 3.00 %; --max-loss 3.6% would allow it.\n";
         assert!(text.contains(expected) && !text.contains("a larger --max-loss"), "{text}");
     }

@@ -1,10 +1,10 @@
 //! Whether the plan keeps to what was asked for, and what would help where it does not.
 
 use super::super::{
-    numbers::{grouped, percent},
+    numbers::{grouped, interval_text, percent},
     report::{Mark, Section, Sentence, Statement},
 };
-use crate::result::{BudgetResult, Ended, MaxLossResult, RunResult, SetResult};
+use crate::result::{AGREEMENT, BudgetResult, Ended, MaxLossResult, RunResult, SetResult};
 use fixedwise_fixed::convert::u64_to_f64;
 use fixedwise_search::strategies::pareto::{Explanation, FrontPlan, Limits};
 
@@ -57,41 +57,69 @@ fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
         "sqnr-db" => format!("SQNR of {} dB", max_loss.value),
         "metric" => format!("{} % of the metric", max_loss.value * 100.0),
         "points" => format!("{} percentage points", max_loss.value * 100.0),
+        _ if result.metric == AGREEMENT => {
+            format!("{} % of the images with another class", max_loss.value * 100.0)
+        }
         _ => format!("{} % of the float accuracy", max_loss.value * 100.0),
     };
     // Binary fractions of percents have long tails.
     let bound = tidy(&bound);
-    let loss = |set: &SetResult| match max_loss.kind.as_str() {
-        "points" => set.float - set.fixed,
-        // More is better.
-        "sqnr-db" => 2.0 * max_loss.value - set.sqnr_db.unwrap_or(f64::INFINITY),
-        "metric" => set.metric.map_or(0.0, |[float, fixed]| (float - fixed) / float.abs()),
-        _ => set.relative_loss,
-    };
+    let (search, test) = (&result.accuracy.search, &result.accuracy.test);
+    let found = search.as_ref().map_or_else(String::new, |set| found(max_loss, set));
     let mut statements = vec![if result.bound_met {
-        say(Mark::Good, format!("The search set meets the bound, {bound}."))
+        say(Mark::Good, format!("The search set meets the bound, {bound}{found}."))
     } else {
-        say(Mark::Bad, format!("The bound, {bound}, is not met; this is the best plan found."))
+        let text = format!("The bound, {bound}, is not met; this is the best plan found{found}.");
+        say(Mark::Bad, text)
     }];
-    match &result.accuracy.test {
+    match test {
         None => statements.push(say(
             Mark::Attention,
             "No held-out test images: the loss on unseen data is unknown.",
         )),
         Some(test) if result.bound_met => {
-            let (mark, words) = if loss(test) <= max_loss.value {
-                (Mark::Good, "meets it too")
+            let found = self::found(max_loss, test);
+            statements.push(if loss(max_loss, test) <= max_loss.value {
+                say(Mark::Good, format!("The held-out test set meets it too{found}."))
             } else {
-                (
-                    Mark::Attention,
-                    "does not meet it: use a smaller --max-loss or more search images",
-                )
-            };
-            statements.push(say(mark, format!("The held-out test set {words}.")));
+                let text = format!(
+                    "The held-out test set does not meet it{found}; use a smaller --max-loss or more \
+                     search images."
+                );
+                say(Mark::Attention, text)
+            });
         }
         Some(_) => {}
     }
     statements
+}
+
+/// What is held against the bound.
+fn loss(max_loss: &MaxLossResult, set: &SetResult) -> f64 {
+    match max_loss.kind.as_str() {
+        "points" => set.float - set.fixed,
+        // More is better.
+        "sqnr-db" => 2.0 * max_loss.value - set.sqnr_db.unwrap_or(f64::INFINITY),
+        "metric" => set.metric.map_or(0.0, |[float, fixed]| (float - fixed) / float.abs()),
+        _ => set.relative_loss,
+    }
+}
+
+/// `: loss 0.47 %`, with its interval where that reaches beyond the bound: the images are too few to be
+/// sure. Nothing for values, which have no interval.
+fn found(max_loss: &MaxLossResult, set: &SetResult) -> String {
+    let scale = match max_loss.kind.as_str() {
+        "points" => set.float,
+        "relative" => 1.0,
+        _ => return String::new(),
+    };
+    let interval = set.interval95.map(|end| end * scale);
+    let loss = percent(loss(max_loss, set));
+    if interval[1] <= max_loss.value {
+        return format!(": loss {loss}");
+    }
+    let (interval, images) = (interval_text(interval), grouped(set.n));
+    format!(": loss {loss} (95 % interval {interval}, {images} images)")
 }
 
 /// What the loss comes from, and what would help.
