@@ -1,7 +1,7 @@
 //! Progress on standard error: a progress bar on a terminal, occasional plain lines elsewhere.
 
 use crate::terminal;
-use fixedwise::{Candidate, Progress, Step};
+use fixedwise::{Candidate, Progress, Step, TimeLeft, folded, text_width};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     sync::Mutex,
@@ -10,6 +10,11 @@ use std::{
 
 /// Between two plain lines.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+/// Columns of a terminal from which there is room for a bar.
+const WITH_BAR: usize = 100;
+/// Columns of the bar with what surrounds it, and of what surrounds a text alone.
+const BAR: usize = 27;
+const SPINNER: usize = 2;
 
 /// Where progress is shown.
 pub(crate) enum Display {
@@ -31,7 +36,12 @@ impl Display {
             Self::Nowhere
         } else if terminal::is_watched() {
             let bar = ProgressBar::new(0);
-            let style = ProgressStyle::with_template("{spinner} {bar:24} {wide_msg}");
+            let template = if terminal::error_columns() >= WITH_BAR {
+                "{spinner} {bar:24} {wide_msg}"
+            } else {
+                "{spinner} {wide_msg}"
+            };
+            let style = ProgressStyle::with_template(template);
             bar.set_style(style.expect("the template is well formed").progress_chars("█▌ "));
             bar.enable_steady_tick(Duration::from_millis(100));
             Self::Bar(bar)
@@ -41,21 +51,23 @@ impl Display {
     }
 
     pub(crate) fn show(&self, progress: &Progress) {
-        let Some(Line { headline, text, done, total }) = line(&progress.step) else { return };
+        let Some(line) = line(&progress.step) else { return };
+        let columns = terminal::error_columns();
         match self {
             Self::Nowhere => {}
             Self::Bar(bar) => {
-                bar.set_length(count(total));
-                bar.set_position(count(done));
-                bar.set_message(text);
+                let around = if columns >= WITH_BAR { BAR } else { SPINNER };
+                bar.set_length(count(line.total));
+                bar.set_position(count(line.done));
+                bar.set_message(line.within(columns.saturating_sub(around)));
             }
             Self::Plain(plain) => {
                 let Ok(mut plain) = plain.lock() else { return };
                 let is_due = plain.last.is_none_or(|last| last.elapsed() >= PLAIN_INTERVAL);
-                if is_due || plain.headline != headline {
-                    terminal::note(&format!("[{:6.1} s] {text}", progress.seconds));
+                if is_due || plain.headline != line.headline {
+                    terminal::lines(&line.plain(progress.seconds, columns));
                     plain.last = Some(Instant::now());
-                    headline.clone_into(&mut plain.headline);
+                    plain.headline = line.headline;
                 }
             }
         }
@@ -73,58 +85,103 @@ impl Display {
 struct Line {
     /// A plain line is due whenever it changes.
     headline: String,
+    /// What goes on.
     text: String,
+    /// What else is known of it; the last says least.
+    details: Vec<String>,
+    time_left: Option<TimeLeft>,
     done: usize,
     total: usize,
 }
 
+impl Line {
+    /// All that fits a line of so many columns.
+    fn within(&self, columns: usize) -> String {
+        let time_left = self.time_left.map(time_text);
+        let of = |details: &[String]| {
+            let parts = [&self.text].into_iter().chain(details).chain(&time_left);
+            parts.map(String::as_str).collect::<Vec<_>>().join(", ")
+        };
+        let mut n = self.details.len();
+        while n > 0 && text_width(&of(&self.details[..n])) > columns {
+            n -= 1;
+        }
+        of(&self.details[..n])
+    }
+
+    /// With the time since the start; what is said only once has as many lines as it needs.
+    fn plain(&self, seconds: f64, columns: usize) -> Vec<String> {
+        let since = format!("[{seconds:6.1} s] ");
+        let columns = columns.max(2 * since.len());
+        let text = if self.total > 0 {
+            self.within(columns - since.len())
+        } else {
+            self.within(usize::MAX)
+        };
+        folded(&format!("{since}{text}"), columns, &" ".repeat(since.len()))
+    }
+}
+
 fn line(step: &Step) -> Option<Line> {
-    let simple = |text: String| Line { headline: text.clone(), text, done: 0, total: 0 };
+    let said = |text: String, details: Vec<String>| {
+        let headline = text.clone();
+        Line { headline, text, details, time_left: None, done: 0, total: 0 }
+    };
+    let counted = |headline: &str, text: String, (done, total): (usize, usize), time_left| Line {
+        headline: headline.to_owned(),
+        text,
+        details: Vec::new(),
+        time_left,
+        done,
+        total,
+    };
     Some(match step {
-        Step::Loading => simple("reading model and data".to_owned()),
-        Step::Calibrating { done, total } => Line {
-            headline: "calibrating".to_owned(),
-            text: format!("calibrating: {done} of {total} images"),
-            done: *done,
-            total: *total,
-        },
+        Step::Loading => said("reading model and data".to_owned(), Vec::new()),
+        Step::Calibrating { done, total } => {
+            let text = format!("calibrating: {done} of {total} images");
+            counted("calibrating", text, (*done, *total), None)
+        }
         Step::MeasuringFloat { images } => {
-            simple(format!("measuring the float network on {images} images"))
+            said(format!("measuring the float network on {images} images"), Vec::new())
         }
-        Step::Searching(candidate) => Line {
-            headline: format!("searching {}", candidate.kind),
-            text: searching(candidate),
-            done: candidate.evaluations.0,
-            total: candidate.evaluations.1,
-        },
-        Step::Balancing { done, total, seconds_left } => {
-            let text = with_time_left("equalizing channels", *seconds_left);
-            Line { headline: "balancing".to_owned(), text, done: *done, total: *total }
+        Step::Searching(candidate) => searching(candidate),
+        Step::Balancing { done, total } => {
+            let text = format!("equalizing channels: step {done} of {total}");
+            counted("balancing", text, (*done, *total), None)
         }
-        Step::Probing { done, total, seconds_left } => {
-            let text = with_time_left("measuring the sensitivity to each bit width", *seconds_left);
-            Line { headline: "probing".to_owned(), text, done: *done, total: *total }
+        Step::Probing { done, total, time_left } => {
+            let text = "measuring the sensitivity to each bit width".to_owned();
+            counted("probing", text, (*done, *total), *time_left)
         }
-        Step::Expecting { memory, multiplications } => simple(format!(
-            "estimate: {:.0} % less memory, {:.0} % fewer multiplications than uniform 8 bit; checking",
-            memory * 100.0,
-            multiplications * 100.0
-        )),
-        Step::OutOfReach { memory, limit_bytes, least_bytes } => simple(format!(
-            "--max-{memory} cannot be met: the minimum is {least_bytes} bytes, the limit {limit_bytes}; \
-             searching for the nearest plan"
-        )),
-        Step::Testing { images } => simple(format!("measuring on {images} test images")),
+        Step::Explaining { done, total, time_left } => {
+            let text = "finding the sources of the error".to_owned();
+            counted("explaining", text, (*done, *total), *time_left)
+        }
+        Step::Expecting { memory, multiplications } => said(
+            format!("estimate: {:.0} % less memory", memory * 100.0),
+            vec![format!(
+                "{:.0} % fewer bit products than uniform 8 bit; checking",
+                multiplications * 100.0
+            )],
+        ),
+        Step::OutOfReach { memory, limit_bytes, least_bytes } => said(
+            format!("--max-{memory} cannot be met"),
+            vec![
+                format!("the minimum is {least_bytes} bytes"),
+                format!("the limit {limit_bytes}; searching for the nearest plan"),
+            ],
+        ),
+        Step::Testing { images } => said(format!("measuring on {images} test images"), Vec::new()),
         _ => return None,
     })
 }
 
-fn with_time_left(text: &str, seconds: Option<f64>) -> String {
-    let left = seconds.map(|seconds| format!(", {} left", duration(seconds)));
-    format!("{text}{}", left.unwrap_or_default())
+fn time_text(left: TimeLeft) -> String {
+    let most = if left.is_at_most { "at most" } else { "about" };
+    format!("{most} {} left", duration(left.seconds))
 }
 
-fn searching(candidate: &Candidate) -> String {
+fn searching(candidate: &Candidate) -> Line {
     let mut text = if candidate.name.is_empty() {
         "whole plan".to_owned()
     } else {
@@ -133,31 +190,32 @@ fn searching(candidate: &Candidate) -> String {
     if let Some((bits, frac)) = candidate.format {
         text.push_str(&format!(" BW={bits} F={frac}"));
     }
+    let mut details = Vec::new();
     match (candidate.loss, candidate.budget) {
         (Some(loss), Some(budget)) => {
-            text.push_str(&format!(
-                ": loss {:.2} % of {:.2} % allowed",
-                loss * 100.0,
-                budget * 100.0
-            ));
+            details.push(format!("loss {:.2} % of {:.2} % allowed", loss * 100.0, budget * 100.0));
         }
-        (Some(loss), None) => text.push_str(&format!(": loss {:.2} %", loss * 100.0)),
+        (Some(loss), None) => details.push(format!("loss {:.2} %", loss * 100.0)),
         // A whole plan may be clear from the first images, those that the float network gets wrong.
         (None, _) if candidate.name.is_empty() => {}
-        (None, _) => text.push_str(": loss beyond the bound"),
+        (None, _) => details.push("loss beyond the bound".to_owned()),
     }
     if candidate.uniform8_bits > 0 {
         let part = percent(candidate.memory_bits, candidate.uniform8_bits);
-        text.push_str(&format!(", {part} % of the memory of uniform 8 bit"));
+        details.push(format!("{part} % of 8-bit memory"));
     }
     let (done, total) = candidate.tensors;
     if total > 0 {
-        text.push_str(&format!(", tensor {} of {total}", total.min(done + 1)));
+        details.push(format!("tensor {} of {total}", total.min(done + 1)));
     }
-    if let Some(seconds) = candidate.seconds_left {
-        text.push_str(&format!(", {} left", duration(seconds)));
+    Line {
+        headline: format!("searching {}", candidate.kind),
+        text,
+        details,
+        time_left: candidate.time_left,
+        done: candidate.evaluations.0,
+        total: candidate.evaluations.1,
     }
-    text
 }
 
 /// `part` in percent of `whole`, rounded down.
@@ -169,7 +227,7 @@ fn duration(seconds: f64) -> String {
     let seconds = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
     match seconds {
         0..90 => format!("{seconds} s"),
-        90..5400 => format!("{} min", (seconds + 30) / 60),
+        90..5400 => format!("{} min", seconds.div_ceil(60)),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
 }
@@ -182,9 +240,8 @@ fn count(n: usize) -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_candidate_fits_one_line() {
-        let candidate = Candidate {
+    fn candidate() -> Candidate {
+        Candidate {
             name: "model/conv2d_7/Conv2D".to_owned(),
             short_name: "conv2d_7".to_owned(),
             kind: "weights",
@@ -195,13 +252,45 @@ mod tests {
             uniform8_bits: 1000,
             tensors: (6, 30),
             evaluations: (80, 420),
-            seconds_left: Some(151.0),
-        };
+            time_left: Some(TimeLeft { seconds: 151.0, is_at_most: false }),
+        }
+    }
+
+    #[test]
+    fn what_says_least_is_left_out_first() {
+        let line = searching(&candidate());
         assert_eq!(
-            searching(&candidate),
-            "conv2d_7 weights BW=4 F=6: loss 0.42 % of 0.50 % allowed, 60 % of the memory of uniform 8 bit, \
-             tensor 7 of 30, 3 min left"
+            line.within(120),
+            "conv2d_7 weights BW=4 F=6, loss 0.42 % of 0.50 % allowed, 60 % of 8-bit memory, tensor 7 \
+             of 30, about 3 min left"
         );
+        assert_eq!(
+            line.within(80),
+            "conv2d_7 weights BW=4 F=6, loss 0.42 % of 0.50 % allowed, about 3 min left"
+        );
+        assert_eq!(line.within(50), "conv2d_7 weights BW=4 F=6, about 3 min left");
+    }
+
+    #[test]
+    fn plain_lines_fit_a_terminal() {
+        let short_name = "n".repeat(24);
+        let longest = Candidate {
+            short_name,
+            kind: "activations",
+            format: Some((12, -120)),
+            loss: Some(-1.0),
+            budget: Some(1.0),
+            ..candidate()
+        };
+        let out_of_reach =
+            Step::OutOfReach { memory: "flash", limit_bytes: 1 << 40, least_bytes: 1 << 41 };
+        let expecting = Step::Expecting { memory: 0.5, multiplications: 0.5 };
+        for step in [Step::Searching(longest), out_of_reach, expecting, Step::Loading] {
+            let lines = line(&step).unwrap().plain(12_345.6, 80);
+            assert!(lines.iter().all(|line| text_width(line) <= 80), "{lines:#?}");
+        }
+        let lines = line(&Step::Loading).unwrap().plain(1.0, 80);
+        assert_eq!(lines, ["[   1.0 s] reading model and data"]);
     }
 
     #[test]
@@ -210,21 +299,23 @@ mod tests {
             memory_bits: 730,
             uniform8_bits: 1000,
             evaluations: (2, 30),
-            seconds_left: Some(24.0),
+            time_left: Some(TimeLeft { seconds: 24.0, is_at_most: true }),
             ..Candidate::default()
         };
         assert_eq!(
-            searching(&candidate),
-            "whole plan, 73 % of the memory of uniform 8 bit, 24 s left"
+            searching(&candidate).within(80),
+            "whole plan, 73 % of 8-bit memory, at most 24 s left"
         );
         let name = "conv2d_1".to_owned();
         let candidate = Candidate { short_name: name.clone(), name, kind: "weights", ..candidate };
-        assert!(searching(&candidate).starts_with("conv2d_1 weights: loss beyond the bound, 73 %"));
+        let text = searching(&candidate).within(80);
+        assert!(text.starts_with("conv2d_1 weights, loss beyond the bound, 73 %"), "{text}");
     }
 
     #[test]
     fn times_are_short() {
         assert_eq!(duration(12.3), "12 s");
+        assert_eq!(duration(121.0), "3 min");
         assert_eq!(duration(-1.0), "0 s");
         assert_eq!(duration(5400.0), "1 h 30 min");
     }

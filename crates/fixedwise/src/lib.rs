@@ -60,4 +60,4 @@ pub use show::{
     FormatMap, Picture, PlanBits, TextOptions, plot_bits, plot_costs, plot_drop, plot_front,
     plot_heatmap, plot_sensitivity, report, sections, summary,
 };
-pub use watch::{Candidate, Observer, Progress, Step};
+pub use watch::{Candidate, Observer, Progress, Step, TimeLeft};

@@ -8,8 +8,8 @@ use crate::{
     model::Model,
     names::ShortNames,
     plan::{formats_alone, read_plan, write_plan},
-    result::{Ended, SweepHold, SweepResult, layers},
-    watch::{Candidate, Halt, Observer, Progress, Step},
+    result::{AGREEMENT, Ended, SweepHold, SweepResult, layers},
+    watch::{Candidate, Halt, Observer, Progress, Step, TimeLeft},
 };
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
 use fixedwise_graph::{Plan, Quantizer, Semantics};
@@ -261,11 +261,13 @@ impl Job<'_> {
 
         let (n, float_correct) = evaluator.float_score();
         let float_accuracy = count_to_f64(float_correct) / count_to_f64(n);
+        let metric = if images.label(0).is_none() { AGREEMENT } else { "accuracy" };
         let result = SweepResult {
             model: model.result(),
             semantics: semantics.name().to_owned(),
             quantizer: quantizer.name().to_owned(),
             tensor: options.kind,
+            metric: metric.to_owned(),
             images: count_to_u64(n),
             float_correct: count_to_u64(float_correct),
             float_accuracy,
@@ -308,6 +310,7 @@ impl Job<'_> {
             return;
         };
         let rate = began.elapsed().as_secs_f64() / count_to_f64((*done).max(1));
+        let seconds = rate * count_to_f64(expected.saturating_sub(*done));
         self.tell(Step::Searching(Candidate {
             short_name: names.get(&tensor.name),
             name: tensor.name.clone(),
@@ -319,7 +322,7 @@ impl Job<'_> {
             uniform8_bits: 0,
             tensors: (0, 0),
             evaluations: (*done, *expected),
-            seconds_left: Some(rate * count_to_f64(expected.saturating_sub(*done))),
+            time_left: (*done > 0).then_some(TimeLeft { seconds, is_at_most: false }),
         }));
     }
 }

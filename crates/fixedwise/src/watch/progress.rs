@@ -1,5 +1,6 @@
 //! What a run tells while it goes on, and how it is ended early.
 
+use super::remaining::TimeLeft;
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -57,17 +58,24 @@ pub enum Step {
         done: usize,
         /// Steps in all.
         total: usize,
-        /// Until all are done, as far as can be told.
-        seconds_left: Option<f64>,
     },
     /// Measures what each width of each tensor does alone.
     Probing {
         /// Steps of the search done.
         done: usize,
-        /// Steps in all, as far as can be told.
+        /// Steps in all at most.
         total: usize,
-        /// Until the end of the search, as far as can be told.
-        seconds_left: Option<f64>,
+        /// Until the end of the run.
+        time_left: Option<TimeLeft>,
+    },
+    /// Measures what the loss of the answer comes from.
+    Explaining {
+        /// Nodes done.
+        done: usize,
+        /// Nodes in all.
+        total: usize,
+        /// Until the end of the run.
+        time_left: Option<TimeLeft>,
     },
     /// Tells that a budget of memory cannot be met, and that the nearest answer is searched.
     OutOfReach {
@@ -82,7 +90,7 @@ pub enum Step {
     Expecting {
         /// Part of the memory at uniform 8 bit that is saved, biases apart.
         memory: f64,
-        /// Part of the multiplications at uniform 8 bit that is saved.
+        /// Part of the bit products at uniform 8 bit that is saved.
         multiplications: f64,
     },
     /// Has measured a candidate.
@@ -118,8 +126,8 @@ pub struct Candidate {
     pub tensors: (usize, usize),
     /// Evaluations so far, and how many are expected in all.
     pub evaluations: (usize, usize),
-    /// Until the end of the search, as far as can be told.
-    pub seconds_left: Option<f64>,
+    /// Until the end of the run.
+    pub time_left: Option<TimeLeft>,
 }
 
 /// Ends a search when its caller wants it or its time is over.

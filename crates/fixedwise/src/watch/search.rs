@@ -1,10 +1,16 @@
 //! What a run tells while its search goes on.
 
-use super::progress::{Candidate, Halt, Observer, Progress, Step};
+use super::{
+    progress::{Candidate, Halt, Observer, Progress, Step},
+    remaining::{Estimate, TimeLeft},
+};
 use crate::{names::ShortNames, result::TraceStep};
-use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
+use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Graph, Plan, cost};
-use fixedwise_search::{Evaluation, strategies::Event};
+use fixedwise_search::{
+    Evaluation,
+    strategies::{Event, Work, Worked},
+};
 use std::{ops::ControlFlow, time::Instant};
 
 /// Turns what a search tells into what a run tells, and keeps the plans it accepted.
@@ -16,37 +22,19 @@ pub(crate) struct Watch<'a> {
     start: Instant,
     /// What was accepted, one plan after the other.
     steps: &'a mut Vec<TraceStep>,
-    /// When the last step ended, and how many there were.
-    last: (Instant, usize),
-    /// How long widths of tensors take, and how long plans.
-    widths: Pace,
-    plans: Pace,
-    /// Plans that come after the widths.
-    plans_left: usize,
+    estimate: Estimate,
     /// What the next candidate adds to.
     so_far: Candidate,
     names: ShortNames,
 }
 
-/// How long steps of a kind have taken.
-#[derive(Default)]
-struct Pace {
-    steps: usize,
-    seconds: f64,
-}
-
-impl Pace {
-    fn seconds_for(&self, steps: usize) -> f64 {
-        self.seconds / count_to_f64(self.steps.max(1)) * count_to_f64(steps)
-    }
-}
-
 impl<'a> Watch<'a> {
-    /// What is told of a search that begins now, in a run that began at `start`.
+    /// What is told of a search that begins now, in a run that began at `start`; `tail` seconds of work
+    /// follow it.
     pub(crate) fn new(
         observer: &'a dyn Observer,
         halt: &'a Halt<'a>,
-        start: Instant,
+        (start, tail): (Instant, f64),
         graph: &'a Graph,
         steps: &'a mut Vec<TraceStep>,
     ) -> Self {
@@ -56,10 +44,7 @@ impl<'a> Watch<'a> {
             start,
             graph,
             steps,
-            last: (Instant::now(), 0),
-            widths: Pace::default(),
-            plans: Pace::default(),
-            plans_left: 0,
+            estimate: Estimate::new(start.elapsed().as_secs_f64(), tail),
             so_far: Candidate::default(),
             names: ShortNames::of(graph),
         }
@@ -74,12 +59,17 @@ impl<'a> Watch<'a> {
                 }
                 self.tell(String::new(), "", None, Some(evaluation.relative_loss()), None);
             }
-            Event::Sensitivity { done, expected, plans, .. } => {
-                self.take_time(*done, *expected, true);
-                self.plans_left = *plans;
+            Event::Sensitivity { done, expected, work, .. } => {
+                let time_left = self.at_most(*work);
+                self.so_far.evaluations = (*done, *expected);
                 let seconds = self.start.elapsed().as_secs_f64();
-                let seconds_left = self.seconds_left();
-                let step = Step::Probing { done: *done, total: *expected, seconds_left };
+                let step = Step::Probing { done: *done, total: *expected, time_left };
+                self.observer.progress(&Progress { seconds, step });
+            }
+            Event::Explained { done, total, work } => {
+                let time_left = self.at_most(*work);
+                let seconds = self.start.elapsed().as_secs_f64();
+                let step = Step::Explaining { done: *done, total: *total, time_left };
                 self.observer.progress(&Progress { seconds, step });
             }
             &Event::OutOfReach { memory, limit_bytes, least_bytes } => {
@@ -93,8 +83,9 @@ impl<'a> Watch<'a> {
                 let step = Step::Expecting { memory, multiplications };
                 self.observer.progress(&Progress { seconds, step });
             }
-            Event::Certified { plan, evaluation, is_better, done, expected } => {
-                self.take_time(*done, *expected, false);
+            Event::Certified { plan, evaluation, is_better, done, expected, work } => {
+                self.so_far.time_left = self.at_most(*work);
+                self.so_far.evaluations = (*done, *expected);
                 if *is_better {
                     self.take_memory(plan);
                     self.steps.push(TraceStep {
@@ -112,7 +103,8 @@ impl<'a> Watch<'a> {
                 self.tell(String::new(), "", None, loss, None);
             }
             Event::Candidate { tensor, format, evaluation, budget, done, expected } => {
-                self.take_time(*done, *expected, false);
+                self.so_far.time_left = self.about(*done, *expected);
+                self.so_far.evaluations = (*done, *expected);
                 let format = Some((format.bits, format.frac));
                 let (name, kind) = (tensor.name.clone(), tensor.kind.name());
                 let loss = evaluation.filter(|e| e.is_complete).map(Evaluation::relative_loss);
@@ -143,29 +135,31 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Counts a step, and the time since the one before it.
-    fn take_time(&mut self, done: usize, expected: usize, is_width: bool) {
-        let (now, pace) =
-            (Instant::now(), if is_width { &mut self.widths } else { &mut self.plans });
-        pace.seconds += (now - self.last.0).as_secs_f64();
-        pace.steps += done.saturating_sub(self.last.1);
-        self.last = (now, done);
-        self.so_far.evaluations = (done, expected);
-        if !is_width {
-            self.plans_left = expected.saturating_sub(done);
-        }
+    /// Until the end of a search that knows what is left for it at most.
+    fn at_most(&mut self, Worked { done, left }: Worked) -> Option<TimeLeft> {
+        let now = self.start.elapsed().as_secs_f64();
+        let seconds = self.estimate.left(now, done, left);
+        self.within_limit((done != Work::default()).then_some((seconds, true)))
     }
 
-    /// Until the end of the search, as far as can be told.
-    fn seconds_left(&self) -> Option<f64> {
-        let (done, expected) = self.so_far.evaluations;
-        let left = expected.saturating_sub(done);
-        let plans = self.plans_left.min(left);
-        let seconds = self.widths.seconds_for(left - plans) + self.plans.seconds_for(plans);
-        let left = (done > 0).then_some(seconds);
-        match (left, self.halt.seconds_left()) {
-            (Some(left), Some(until)) => Some(left.min(until)),
-            (left, until) => left.or(until),
+    /// Until the end of a search that measures about so many plans.
+    fn about(&mut self, done: usize, expected: usize) -> Option<TimeLeft> {
+        let now = self.start.elapsed().as_secs_f64();
+        let of = |plans| Work { plans, ..Work::default() };
+        let seconds = self.estimate.left(now, of(done), of(expected.saturating_sub(done)));
+        self.within_limit((done > 0).then_some((seconds, false)))
+    }
+
+    /// No later than a time limit, which is an end in any case.
+    fn within_limit(&self, estimate: Option<(f64, bool)>) -> Option<TimeLeft> {
+        match (estimate, self.halt.seconds_left()) {
+            (Some((seconds, is_at_most)), Some(limit)) if seconds <= limit => {
+                Some(TimeLeft { seconds, is_at_most })
+            }
+            (_, Some(seconds)) => Some(TimeLeft { seconds, is_at_most: true }),
+            (estimate, None) => {
+                estimate.map(|(seconds, is_at_most)| TimeLeft { seconds, is_at_most })
+            }
         }
     }
 
@@ -184,7 +178,6 @@ impl<'a> Watch<'a> {
             format,
             loss,
             budget,
-            seconds_left: self.seconds_left(),
             ..self.so_far.clone()
         });
         let seconds = self.start.elapsed().as_secs_f64();

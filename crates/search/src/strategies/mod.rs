@@ -21,7 +21,7 @@ pub use layer_dependent::layer_dependent;
 pub use layer_independent::layer_independent;
 pub use layerwise::LayerwiseOptions;
 pub use objective::Objective;
-pub use observer::{Event, Ignore, Observer};
+pub use observer::{Event, Ignore, Observer, Work, Worked};
 pub use options::{Budget, LayerOrder, SearchOptions, StartBits};
 pub use outcome::{
     Explanation, FrontPlan, Outcome, Remedy, Sensitivity, Share, TraceEntry, WidthEffect,

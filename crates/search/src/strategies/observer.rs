@@ -45,10 +45,10 @@ pub enum Event<'a> {
         bits: u8,
         /// Steps of the search so far.
         done: usize,
-        /// Steps in all, as far as can be told.
+        /// Steps in all at most.
         expected: usize,
-        /// Of these, plans that are measured after all widths.
-        plans: usize,
+        /// What the search has done, and what is left.
+        work: Worked,
     },
     /// A budget of memory is less than the narrowest plan takes: the answer will be the nearest.
     OutOfReach {
@@ -77,8 +77,19 @@ pub enum Event<'a> {
         is_better: bool,
         /// Steps of the search so far.
         done: usize,
-        /// Steps in all, as far as can be told.
+        /// Steps in all at most.
         expected: usize,
+        /// What the search has done, and what is left.
+        work: Worked,
+    },
+    /// What the loss of the answer comes from was measured for a node.
+    Explained {
+        /// Nodes so far.
+        done: usize,
+        /// Nodes in all.
+        total: usize,
+        /// What the search has done, and what is left.
+        work: Worked,
     },
     /// A tensor has its format.
     Chosen {
@@ -95,6 +106,26 @@ pub enum Event<'a> {
         /// Tensors in all.
         tensors: usize,
     },
+}
+
+/// Work of a search, by what takes its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Widths of tensors whose effect alone was told.
+    pub widths: usize,
+    /// Single steps of tensors that were measured, on some images.
+    pub steps: usize,
+    /// Plans that were built and measured, on all images where that decides.
+    pub plans: usize,
+}
+
+/// How far a search is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Worked {
+    /// Done so far.
+    pub done: Work,
+    /// Left at most: a search ends earlier where nothing is left to gain.
+    pub left: Work,
 }
 
 /// Someone who watches a search and may end it: the best plan so far is its answer then.

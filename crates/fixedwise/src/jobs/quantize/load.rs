@@ -21,6 +21,7 @@ use crate::{
 use fixedwise_graph::{Graph, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Images, Predictions, Statistics, calibrate, strategies::Objective};
+use std::time::Instant;
 
 /// What a run was given, all of it known to be good.
 pub(super) struct Loaded {
@@ -48,6 +49,8 @@ pub(super) struct Float {
     pub(super) predictions: Predictions,
     /// The user's command, and what it says of that.
     pub(super) metric: Option<(Metric, f64)>,
+    /// Wall-clock time that it took.
+    pub(super) seconds: f64,
 }
 
 impl Job<'_> {
@@ -96,6 +99,7 @@ impl Job<'_> {
     pub(super) fn measure_float(&self, loaded: &Loaded) -> Result<Float, Error> {
         let (max_loss, images) = (self.options.max_loss, &loaded.sets.search);
         self.tell(Step::MeasuringFloat { images: images.len() });
+        let begin = Instant::now();
         let graph = loaded.model.graph();
         let predictions = predictions(max_loss, graph, images, Kernels::best(), self.stop)?;
         check_float(&predictions, &loaded.sets, max_loss)?;
@@ -103,7 +107,7 @@ impl Job<'_> {
         let metric = metric
             .map(|metric| metric.of(predictions.outputs()).map(|float| (metric, float)))
             .transpose()?;
-        Ok(Float { predictions, metric })
+        Ok(Float { predictions, metric, seconds: begin.elapsed().as_secs_f64() })
     }
 
     /// The user's command for those images, where there is one.

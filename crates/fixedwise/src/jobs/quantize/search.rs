@@ -12,7 +12,7 @@ use super::{
     load::{Float, Loaded},
 };
 use crate::{
-    data::Preprocessed as _,
+    data::{Preprocessed as _, View},
     error::Error,
     fingerprint::sha256,
     result::TraceStep,
@@ -22,13 +22,13 @@ use fixedwise_fixed::convert::count_to_f64;
 use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluator, EvaluatorOptions, JournalEntry, Offset, Oracle as _, Score, SearchError, Statistics,
+    Evaluator, EvaluatorOptions, Images as _, JournalEntry, Offset, Oracle as _, Score,
+    SearchError, Statistics,
     strategies::{
         self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, Outcome, PlanHead,
         pareto::Prepared,
     },
 };
-use std::time::Instant;
 
 /// What a strategy works with.
 pub(super) struct Ready {
@@ -60,6 +60,14 @@ pub(super) struct Found {
     pub(super) float_metric: Option<f64>,
 }
 
+/// About how long the test images take after the search: each runs in float and in integers, where the
+/// search images have run in float for so many seconds.
+fn test_seconds(loaded: &Loaded, float_seconds: f64) -> f64 {
+    let n = |images: &View| count_to_f64(images.len());
+    let test = loaded.sets.test.as_ref().map_or(0.0, n);
+    2.0 * float_seconds * test / n(&loaded.sets.search).max(1.0)
+}
+
 impl Job<'_> {
     /// Makes ready what the strategy works with.
     pub(super) fn prepare(&self, loaded: &Loaded, statistics: Statistics) -> Result<Ready, Error> {
@@ -75,12 +83,7 @@ impl Job<'_> {
         let known = loaded.known.as_ref();
         let balance = known
             .map_or(Balance::Tried, |known| known.balance.map_or(Balance::None, Balance::Part));
-        let begin = Instant::now();
-        let told = |done: usize, total: usize| {
-            let each = begin.elapsed().as_secs_f64() / count_to_f64(done.max(1));
-            let seconds_left = (done > 1).then(|| each * count_to_f64(total - done));
-            self.tell(Step::Balancing { done, total, seconds_left });
-        };
+        let told = |done, total| self.tell(Step::Balancing { done, total });
         let asked = self.asked(loaded, head);
         let prepared =
             self.halt.during(|| pareto::prepare(asked, &loaded.graph, &statistics, balance, &told));
@@ -105,9 +108,11 @@ impl Job<'_> {
         ready: &Ready,
         float: Float,
     ) -> Result<Found, Error> {
+        let tail = test_seconds(loaded, float.seconds);
         let mut oracle = self.oracle(loaded, float)?;
         let mut steps = Vec::new();
-        let sought = self.halt.during(|| self.outcome(loaded, ready, &mut oracle, &mut steps));
+        let sought =
+            self.halt.during(|| self.outcome(loaded, (ready, tail), &mut oracle, &mut steps));
         // For what is stopped before anything was measured.
         let answer = || self.fixed(loaded, ready, 8, Offset::LeastError);
         let (mut outcome, probed) = match sought {
@@ -176,14 +181,15 @@ impl Job<'_> {
     fn outcome(
         &self,
         loaded: &Loaded,
-        ready: &Ready,
+        (ready, tail): (&Ready, f64),
         oracle: &mut Journaling,
         steps: &mut Vec<TraceStep>,
     ) -> Result<(Outcome, u64), SearchError> {
         let (options, head) = (self.options, ready.head);
         let (graph, statistics) = (&loaded.graph, &ready.statistics);
         let watched = ready.balanced.as_ref().map_or(graph, |balanced| &balanced.graph);
-        let mut watch = Watch::new(self.observer, self.halt, self.start, watched, steps);
+        let start = (self.start, tail);
+        let mut watch = Watch::new(self.observer, self.halt, start, watched, steps);
         let mut observer = |event: &Event| watch.event(event);
         let walk = match options.strategy {
             Strategy::Fixed { bits } => {

@@ -29,6 +29,8 @@ impl<O: Oracle> Search<'_, '_, O> {
                 Some(guess) if good < guess && guess < bad => guess,
                 _ => usize::midpoint(good, bad),
             };
+            let plans = self.bisections(bad - good);
+            self.is_left(plans, self.options.tuning.exchanges);
             let plan = self.stand(front[next].clone())?;
             let is_good = self.certify(&plan)? <= 1.0;
             if is_good {
@@ -70,7 +72,11 @@ impl<O: Oracle> Search<'_, '_, O> {
     /// Where the best plan does not keep to the budgets of memory, measures the widest of the front that
     /// does: what it loses is what would have to give.
     pub(super) fn fit(&mut self, front: &[Widths]) -> Result<(), SearchError> {
-        let Some(best) = self.best.last().filter(|best| !best.fits) else { return Ok(()) };
+        if self.best.last().is_none_or(|best| best.fits) {
+            return Ok(());
+        }
+        self.is_left(self.options.tuning.plans_beyond + 1, 0);
+        let Some(best) = self.best.last() else { return Ok(()) };
         let (graph, like) = (self.network.graph(), best.standing.built.plan.clone());
         let (meter, list) = (&self.meter, &self.items.list);
         let fits = |widths: &&Widths| meter.fits(graph, list, &widths.bits, &like);

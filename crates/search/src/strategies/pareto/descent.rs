@@ -79,6 +79,7 @@ impl<O: Oracle> Search<'_, '_, O> {
                 continue;
             };
             exchanges += 1;
+            self.is_left(0, tuning.exchanges + 1 - exchanges);
             let next = self.stand(widths)?;
             let cost = |standing: &Standing| self.cost(&standing.built.plan);
             let change = next.divergence - now.divergence + price * (cost(&next) - cost(&now));
@@ -93,7 +94,7 @@ impl<O: Oracle> Search<'_, '_, O> {
                 at_once = (2 * chosen.len()).max(1);
                 now = next;
             } else {
-                self.done += 1;
+                self.planned();
                 at_once = (chosen.len() / 2).max(1);
                 moves = Some(known);
             }

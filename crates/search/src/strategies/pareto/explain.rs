@@ -8,6 +8,7 @@ use crate::{
     error::SearchError,
     evaluate::Oracle,
     strategies::{
+        observer::Event,
         outcome::{Explanation, Remedy, Share},
         tensors::Kind,
     },
@@ -24,9 +25,12 @@ impl<O: Oracle> Search<'_, '_, O> {
         let Some(best) = self.best.last() else { return Ok(()) };
         let now = best.standing.clone();
         let mut shares = Vec::new();
-        for id in 0..self.network.graph().nodes.len() {
+        let total = self.network.graph().nodes.len();
+        for id in 0..total {
             if let Some(share) = self.share(&now, id)? {
                 shares.push((share, id));
+                let (done, work) = (id + 1, self.work);
+                self.tell(&Event::Explained { done, total, work })?;
             }
         }
         shares.sort_by(|(a, _), (b, _)| b.total().total_cmp(&a.total()));
@@ -44,6 +48,13 @@ impl<O: Oracle> Search<'_, '_, O> {
         let remedy = remedy.filter(|remedy| remedy.divergence > 0.0);
         self.explanation = Some(Explanation { divergence: now.glance, shares, remedy });
         Ok(())
+    }
+
+    /// Steps that an explanation measures at most.
+    pub(super) fn explanation_steps(&self) -> usize {
+        /// For each tensor: of weights, those and the bias; of a result, its ends and its steps.
+        const PER_TENSOR: usize = 2;
+        PER_TENSOR * (self.items.list.len() + self.options.tuning.remedies)
     }
 
     /// What comes of a node; `None` where it has no tensor of its own.

@@ -79,7 +79,9 @@ pub fn pareto<O: Oracle>(
 
 impl<O: Oracle> Search<'_, '_, O> {
     fn run(&mut self) -> Result<(), SearchError> {
-        self.expected = 1 + self.items.n_widths() + self.plans();
+        self.work.left.widths = self.items.n_widths();
+        let plans = 1 + self.bisections(self.items.n_widths());
+        self.is_left(plans, self.options.tuning.exchanges);
         let base = self.widest()?;
         let (graph, widest) = (self.network.graph(), base.built.plan.clone());
         self.meter.settle(graph, &self.items.list, &widest)?;
@@ -93,6 +95,7 @@ impl<O: Oracle> Search<'_, '_, O> {
             Some(curves) => curves,
             None => self.sensitivities(&base)?,
         };
+        self.work.left.widths = 0;
         let front = self.prices(&widest).front(&base.widths);
         let (good, standing) = self.bisect(base, &front)?;
         let price = self.prices(&widest).price(&front, good);
@@ -100,6 +103,7 @@ impl<O: Oracle> Search<'_, '_, O> {
         if out_of_reach.is_empty() {
             self.fit(&front)?;
         }
+        self.is_left(0, 0);
         self.complete()?;
         self.explain()
     }

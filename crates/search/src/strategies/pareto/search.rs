@@ -15,7 +15,7 @@ use crate::{
     reconstruct::Calibration,
     score::Score,
     strategies::{
-        observer::{Event, Observer},
+        observer::{Event, Observer, Work, Worked},
         outcome::{Explanation, FrontPlan},
         tensors::is_of_formats,
     },
@@ -76,9 +76,8 @@ pub(super) struct Search<'a, 'e, O> {
     /// Every plan that was measured on the search images.
     pub(super) front: Vec<FrontPlan>,
     pub(super) explanation: Option<Explanation>,
-    /// Steps that are done, and that there will be, as far as can be told.
-    pub(super) done: usize,
-    pub(super) expected: usize,
+    /// What is done, and what is left at most.
+    pub(super) work: Worked,
 }
 
 /// A plan in hand.
@@ -123,16 +122,28 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
             curves: Vec::new(),
             front: Vec::new(),
             explanation: None,
-            done: 0,
-            expected: 0,
+            work: Worked::default(),
         })
     }
 
-    /// About how many plans are measured once the widths are.
-    pub(super) fn plans(&self) -> usize {
-        /// Of the bisection, about.
-        const BISECTION: usize = 7;
-        BISECTION + self.options.tuning.exchanges
+    /// Plans that a bisection of so many still measures, and those beyond them.
+    pub(super) fn bisections(&self, n: usize) -> usize {
+        let halvings = usize::BITS - n.saturating_sub(1).leading_zeros();
+        usize::try_from(halvings).unwrap_or(0) + self.options.tuning.plans_beyond
+    }
+
+    /// What is left from now on: so many plans of the front, the exchanges after them, the explanation.
+    pub(super) fn is_left(&mut self, plans: usize, exchanges: usize) {
+        // An exchange tries a step of each tensor to either side first.
+        self.work.left.steps = exchanges * 2 * self.items.list.len() + self.explanation_steps();
+        self.work.left.plans = plans + exchanges;
+    }
+
+    /// Steps of the search that are done, and all that there will be at most.
+    pub(super) fn counted(&self) -> (usize, usize) {
+        let Worked { done, left } = self.work;
+        let steps = |work: Work| work.widths + work.plans;
+        (steps(done), steps(done) + steps(left))
     }
 
     /// What a plan costs, as a part of what uniform 8 bit does.
@@ -155,6 +166,8 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
         plan: &Plan,
         focus: NodeId,
     ) -> Result<f64, SearchError> {
+        self.work.done.steps += 1;
+        self.work.left.steps = self.work.left.steps.saturating_sub(1);
         Ok(self.glance.divergence(plan, Some(focus))? - to.glance)
     }
 
@@ -168,7 +181,7 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
     /// Measures a plan on the search images, until its answer is clear, and keeps it where it is the best;
     /// the part of the bound that it takes.
     pub(super) fn certify(&mut self, standing: &Standing) -> Result<f64, SearchError> {
-        self.done += 1;
+        self.planned();
         // What is measured is what is delivered, to the bit.
         let plan = &self.prepared.plan(standing.built.plan.clone());
         let Some((evaluation, held)) = self.look(plan)? else { return Ok(f64::INFINITY) };
@@ -202,9 +215,16 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
             let standing = standing.clone();
             self.best.push(Best { standing, evaluation, cost, part, met, fits });
         }
-        let (done, expected) = (self.done, self.expected.max(self.done));
-        self.tell(&Event::Certified { plan, evaluation: &evaluation, is_better, done, expected })?;
+        let ((done, expected), work) = (self.counted(), self.work);
+        let evaluation = &evaluation;
+        self.tell(&Event::Certified { plan, evaluation, is_better, done, expected, work })?;
         Ok(part)
+    }
+
+    /// Counts a plan.
+    pub(super) fn planned(&mut self) {
+        self.work.done.plans += 1;
+        self.work.left.plans = self.work.left.plans.saturating_sub(1);
     }
 
     /// What is held of a plan against the bound; `None` where it is not legal.

@@ -111,10 +111,10 @@ impl<O: Oracle> Search<'_, '_, O> {
     }
 
     fn measured(&mut self, item: usize, bits: u8) -> Result<(), SearchError> {
-        self.done += 1;
-        let (done, expected) = (self.done, self.expected);
+        self.work.done.widths += 1;
+        self.work.left.widths = self.work.left.widths.saturating_sub(1);
+        let ((done, expected), work) = (self.counted(), self.work);
         let tensor = self.items.list[item].tensor.clone();
-        let plans = self.plans();
-        self.tell(&Event::Sensitivity { tensor: &tensor, bits, done, expected, plans })
+        self.tell(&Event::Sensitivity { tensor: &tensor, bits, done, expected, work })
     }
 }
