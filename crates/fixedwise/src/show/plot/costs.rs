@@ -1,4 +1,4 @@
-//! Memory and multiplications against uniform 8 bit.
+//! Memory and bit products against uniform 8 bit; flash and RAM where they were searched for.
 
 use super::super::numbers::{kilobytes, percent, rounded};
 use super::{
@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    names::ShortNames,
     result::{LayerResult, RunResult},
 };
 use fixedwise_fixed::convert::u64_to_f64;
@@ -32,8 +33,8 @@ struct Bars {
     rows: Vec<Row>,
 }
 
-/// Draws the memory and the multiplications of results, each with a name of its own, beside those
-/// of the same network with 8 bits everywhere.
+/// Draws the memory and the bit products of results, each with a name of its own, beside those of the same
+/// network with 8 bits everywhere; and flash and RAM, where a result was searched for these.
 ///
 /// # Errors
 /// [`Error::Picture`] for no result, or one without costs.
@@ -55,7 +56,7 @@ struct Bars {
 /// ```
 pub fn plot_costs(results: &[(&str, &RunResult)]) -> Result<Picture, Error> {
     let Some((_, first)) = results.first() else {
-        return Err(super::nothing("costs", "give at least one result"));
+        return Err(super::nothing("costs", "no result"));
     };
     for (label, result) in results {
         if result.memory_bits.uniform8_total == 0 {
@@ -64,18 +65,19 @@ pub fn plot_costs(results: &[(&str, &RunResult)]) -> Result<Picture, Error> {
         }
     }
     let is_one_network = results.iter().all(|(_, result)| same_costs(result, first));
-    let panels = [memory(results, is_one_network), multiplications(results, is_one_network)];
-    let names = panels.iter().flat_map(|panel| &panel.rows);
-    let left = names.map(|row| {
-        theme::text_width(&theme::fitted(&row.name, NAME, theme::TEXT_SIZE), theme::TEXT_SIZE - 1)
-    });
+    let mut panels = vec![memory(results, is_one_network), bit_products(results, is_one_network)];
+    panels.extend(on_target(results));
+    let rows = || panels.iter().flat_map(|panel| &panel.rows);
+    let names = rows().map(|row| row.name.as_str());
+    let names = theme::short_names(names, NAME, theme::TEXT_SIZE);
+    let left = rows().map(|row| theme::text_width(&names.get(&row.name), theme::TEXT_SIZE - 1));
     let left = left.fold(60.0, f64::max) + 14.0;
     let right = panels.iter().map(Bars::width).fold(PLOT_WIDTH, f64::max);
     let width = 2.0 * theme::MARGIN + left + right;
     let legend: Vec<(Mark, &str)> = theme::KINDS
         .map(|kind| (Mark::Square(theme::kind_color(kind)), kind.name()))
         .into_iter()
-        .chain([(Mark::Square(MULTIPLICATIONS), "multiplications")])
+        .chain([(Mark::Square(BIT_PRODUCTS), "bit products")])
         .collect();
     let legend_height = Canvas::legend_height(width, "", &legend);
     let panel_height = |panel: &Bars| 30.0 + ROW * count(panel.rows.len()) + 54.0;
@@ -97,13 +99,13 @@ pub fn plot_costs(results: &[(&str, &RunResult)]) -> Result<Picture, Error> {
             width: PLOT_WIDTH,
             height: ROW * count(panel.rows.len()),
         };
-        panel.draw(&mut canvas, area);
+        panel.draw(&mut canvas, &names, area);
         y += panel_height(panel);
     }
     Ok(canvas.finish())
 }
 
-const MULTIPLICATIONS: &str = "#56467a";
+const BIT_PRODUCTS: &str = "#56467a";
 
 /// Whether two results share their 8-bit baseline.
 fn same_costs(a: &RunResult, b: &RunResult) -> bool {
@@ -164,8 +166,8 @@ fn memory(results: &[(&str, &RunResult)], is_one_network: bool) -> Bars {
     Bars { heading: "Memory", axis: "kB (1,000 bytes), all layers", rows }
 }
 
-fn multiplications(results: &[(&str, &RunResult)], is_one_network: bool) -> Bars {
-    let part = |cost: u64| vec![(u64_to_f64(cost) / 1e6, MULTIPLICATIONS)];
+fn bit_products(results: &[(&str, &RunResult)], is_one_network: bool) -> Bars {
+    let part = |cost: u64| vec![(u64_to_f64(cost) / 1e6, BIT_PRODUCTS)];
     let mut rows = Vec::new();
     for (idx, (label, result)) in results.iter().enumerate() {
         let cost = &result.multiplication_cost;
@@ -187,9 +189,39 @@ fn multiplications(results: &[(&str, &RunResult)], is_one_network: bool) -> Bars
             });
         }
     }
-    let axis = "millions of bit products (weight bits x input bits; paper: weight bits x output \
-                bits)";
-    Bars { heading: "Multiplications", axis, rows }
+    let axis = "millions (MACs x weight bits x input bits; paper: x output bits)";
+    Bars { heading: "Bit products", axis, rows }
+}
+
+/// Flash and RAM on the target, and what there is of them; nothing where no result was searched for these.
+fn on_target(results: &[(&str, &RunResult)]) -> Option<Bars> {
+    let is_of_memory = |result: &RunResult| {
+        let objective = result.objective.as_deref().unwrap_or_default();
+        ["flash", "ram"].contains(&objective) || !result.budgets.is_empty()
+    };
+    if !results.iter().any(|(_, result)| is_of_memory(result)) {
+        return None;
+    }
+    let mut rows = Vec::new();
+    for (label, result) in results {
+        for (memory, name, bytes, kind) in [
+            ("flash", "flash", result.flash_bytes, Kind::Weights),
+            ("ram", "peak RAM", result.peak_ram_bytes, Kind::Activations),
+        ] {
+            let budget = result.budgets.iter().find(|budget| budget.memory == memory);
+            let limit = budget.map(|budget| {
+                let limit = kilobytes(u64_to_f64(budget.limit_bytes));
+                format!(" of {limit}{}", if budget.is_met { "" } else { ", too much" })
+            });
+            rows.push(Row {
+                name: format!("{label}, {name}"),
+                parts: vec![(u64_to_f64(bytes) / 1000.0, theme::kind_color(kind))],
+                figures: format!("{}{}", kilobytes(u64_to_f64(bytes)), limit.unwrap_or_default()),
+            });
+        }
+    }
+    let axis = "kB (1,000 bytes) on the target";
+    Some(Bars { heading: "Flash and peak RAM", axis, rows })
 }
 
 fn uniform(label: &str, is_one_network: bool) -> String {
@@ -216,11 +248,9 @@ impl Bars {
         self.rows.iter().map(end).fold(0.0, f64::max)
     }
 
-    fn draw(&self, canvas: &mut Canvas, area: Area) {
+    fn draw(&self, canvas: &mut Canvas, names: &ShortNames, area: Area) {
         canvas.text(area.x, area.y - 9.0, self.heading, Style::HEADING, Anchor::Start);
-        let names = self.rows.iter().rev();
-        let names: Vec<String> =
-            names.map(|row| theme::fitted(&row.name, NAME, theme::TEXT_SIZE)).collect();
+        let names: Vec<String> = self.rows.iter().rev().map(|row| names.get(&row.name)).collect();
         let panel = canvas.panel(area, Axis::linear(0.0, self.high()), Axis::names(&names));
         for (idx, row) in self.rows.iter().enumerate() {
             let y = panel.y(count(self.rows.len() - idx)) - ROW / 2.0 + 3.5;
@@ -236,5 +266,35 @@ impl Bars {
         }
         let (x, y) = (area.x + area.width / 2.0, area.bottom() + 34.0);
         canvas.text(x, y, self.axis, Style::LABEL, Anchor::Middle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flash_and_ram_are_drawn_where_they_were_searched_for() {
+        let mut result = RunResult {
+            flash_bytes: 16_678,
+            peak_ram_bytes: 9_000,
+            objective: Some("memory".to_owned()),
+            ..RunResult::default()
+        };
+        result.memory_bits.uniform8_total = 80_000;
+        let svg = |result: &RunResult| plot_costs(&[("board", result)]).unwrap().to_svg();
+        assert!(!svg(&result).contains("peak RAM"));
+        result.objective = Some("flash".to_owned());
+        let svg = svg(&result);
+        let paths = ["a", "b"].map(|run| format!("{}/{run}/result.json", "deep/".repeat(20)));
+        let results = [(paths[0].as_str(), &result), (paths[1].as_str(), &result)];
+        let two = plot_costs(&results).unwrap().to_svg();
+        assert!(
+            two.contains("a/result.json, flash") && two.contains("b/result.json, flash"),
+            "{two}"
+        );
+        for expected in ["board, flash", "16.7 kB", "board, peak RAM", "Bit products"] {
+            assert!(svg.contains(expected), "{expected}: {svg}");
+        }
     }
 }

@@ -17,8 +17,9 @@ const GAP: f64 = 70.0;
 /// Bounds that the axis of losses shows.
 const SHOWN: f64 = 3.0;
 
-/// Draws every plan that a search measured on all its images: memory and multiplications that it saves
-/// against 8 bit, and the loss, with what was asked of certainty, that was held against the bound.
+/// Draws every plan that a search measured on all its images: what it saves against 8 bit of memory and bit
+/// products, or the flash and RAM that it takes where the search counted these, and the loss, with what was
+/// asked of certainty, that was held against the bound.
 ///
 /// # Errors
 /// [`Error::Picture`] for a result of a strategy that does not measure such plans: any but `pareto`.
@@ -56,7 +57,7 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
         (Mark::Dot(theme::NEUTRAL), "does not"),
         (Mark::Cross(theme::FAINT), "beyond the axis"),
         (Mark::Ring(theme::INK), "the answer"),
-        (Mark::Dashes(theme::BOUND), "bound"),
+        (Mark::Dashes(theme::BOUND), "bound, budget"),
     ];
     let top = Canvas::TOP + Canvas::legend_height(width, "", &legend) + 20.0;
     let height = top + HEIGHT + 56.0;
@@ -70,22 +71,23 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
         _ => max_loss.value,
     });
     let high = (SHOWN * bound).max(1e-6);
-    let saved = |part: u64, whole: u64| 1.0 - u64_to_f64(part) / u64_to_f64(whole.max(1));
-    let memory = |plan: &FrontPlan| saved(plan.memory_bits, result.memory_bits.uniform8_total);
-    let multiplications =
-        |plan: &FrontPlan| saved(plan.multiplications, result.multiplication_cost.operand_uniform8);
-    let axes: [(&str, Saved); 2] =
-        [("memory saved, %", &memory), ("multiplications saved, %", &multiplications)];
+    let panels = panels(result);
     let mut x = theme::MARGIN + GAP;
-    for (name, of) in axes {
+    for Costs { title, of, high: most, is_percent, limit } in &panels {
         let area = Area { x, y: top, width: WIDTH, height: HEIGHT };
-        let low = result.front.iter().map(of).fold(0.0, f64::min);
-        let horizontal = Axis::linear(low, 1.0).in_percent();
+        let costs: Vec<f64> = result.front.iter().map(of).collect();
+        let low = if *is_percent { costs.iter().copied().fold(0.0, f64::min) } else { 0.0 };
+        let most = most.unwrap_or_else(|| costs.iter().copied().chain(*limit).fold(1e-3, f64::max));
+        let horizontal = Axis::linear(low, most);
+        let horizontal = if *is_percent { horizontal.in_percent() } else { horizontal };
         let panel = canvas.panel(area, horizontal, Axis::linear(0.0, high).in_percent());
         let line = panel.y(bound);
         canvas.line((area.x, line), (area.right(), line), theme::BOUND, 1.5, Some("6 6"));
-        for plan in &result.front {
-            let x = panel.x(of(plan));
+        if let Some(limit) = limit.map(|limit| panel.x(limit)) {
+            canvas.line((limit, area.y), (limit, area.bottom()), theme::BOUND, 1.5, Some("6 6"));
+        }
+        for (plan, cost) in result.front.iter().zip(costs) {
+            let x = panel.x(cost);
             match Some(plan.held_loss).filter(|&loss| loss <= high) {
                 None => canvas.cross((x, panel.y(high)), 3.5, theme::FAINT),
                 Some(loss) => {
@@ -98,8 +100,8 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
                 }
             }
         }
-        let style = Style::LABEL;
-        canvas.text(area.x + WIDTH / 2.0, area.bottom() + 34.0, name, style, Anchor::Middle);
+        let middle = (area.x + WIDTH / 2.0, area.bottom() + 34.0);
+        canvas.text(middle.0, middle.1, title, Style::LABEL, Anchor::Middle);
         x += WIDTH + GAP;
     }
     let style = Style { rotate: Some(-90.0), ..Style::LABEL };
@@ -108,8 +110,99 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
     Ok(canvas.finish())
 }
 
-/// What a plan saves.
-type Saved<'a> = &'a dyn Fn(&FrontPlan) -> f64;
+/// What plans cost, along the horizontal axis of a panel.
+struct Costs<'a> {
+    title: &'static str,
+    of: Box<dyn Fn(&FrontPlan) -> f64 + 'a>,
+    /// The end of the axis; by default the highest cost.
+    high: Option<f64>,
+    is_percent: bool,
+    /// What there is of it.
+    limit: Option<f64>,
+}
+
+/// Flash and RAM where the search counted them for every plan, else what is saved against 8 bit.
+fn panels(result: &RunResult) -> [Costs<'_>; 2] {
+    let kilobytes = |bytes: u64| u64_to_f64(bytes) / 1000.0;
+    if result.front.iter().all(|plan| plan.flash_bytes.is_some() && plan.ram_bytes.is_some()) {
+        let limit = |memory: &str| {
+            let budget = result.budgets.iter().find(|budget| budget.memory == memory);
+            budget.map(|budget| kilobytes(budget.limit_bytes))
+        };
+        let of = |bytes: fn(&FrontPlan) -> Option<u64>| {
+            Box::new(move |plan: &FrontPlan| kilobytes(bytes(plan).unwrap_or_default()))
+        };
+        return [
+            Costs {
+                title: "flash, kB",
+                of: of(|plan| plan.flash_bytes),
+                high: None,
+                is_percent: false,
+                limit: limit("flash"),
+            },
+            Costs {
+                title: "peak RAM, kB",
+                of: of(|plan| plan.ram_bytes),
+                high: None,
+                is_percent: false,
+                limit: limit("ram"),
+            },
+        ];
+    }
+    let saved = |part: u64, whole: u64| 1.0 - u64_to_f64(part) / u64_to_f64(whole.max(1));
+    let memory = result.memory_bits.uniform8_total;
+    let products = result.multiplication_cost.operand_uniform8;
+    let part = |title, of| Costs { title, of, high: Some(1.0), is_percent: true, limit: None };
+    [
+        part("memory saved, %", Box::new(move |plan: &FrontPlan| saved(plan.memory_bits, memory))),
+        part(
+            "bit products saved, %",
+            Box::new(move |plan: &FrontPlan| saved(plan.multiplications, products)),
+        ),
+    ]
+}
 
 /// What is within the bound.
 const KEPT: &str = theme::PLANS[2];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::BudgetResult;
+
+    #[test]
+    fn a_search_for_memory_of_a_target_shows_that_memory() {
+        let plan = |flash_bytes, ram_bytes| FrontPlan {
+            flash_bytes: Some(flash_bytes),
+            ram_bytes: Some(ram_bytes),
+            held_loss: 0.004,
+            bound_met: true,
+            ..FrontPlan::default()
+        };
+        let budget = BudgetResult {
+            memory: "flash".to_owned(),
+            limit_bytes: 20_480,
+            bytes: 16_678,
+            is_met: true,
+            least_bytes: None,
+            holders: Vec::new(),
+            steps: Vec::new(),
+        };
+        let mut result = RunResult {
+            front: vec![plan(21_892, 9_000), plan(16_678, 8_500)],
+            budgets: vec![budget],
+            ..RunResult::default()
+        };
+        let svg = plot_front(&result).unwrap().to_svg();
+        assert!(svg.contains("flash, kB") && svg.contains("peak RAM, kB"), "{svg}");
+        assert!(!svg.contains("saved") && svg.contains(">20<"), "{svg}");
+        let lines = svg.matches("stroke-dasharray").count();
+        let budgets = std::mem::take(&mut result.budgets);
+        let without = plot_front(&result).unwrap().to_svg();
+        let others = without.matches("stroke-dasharray").count();
+        assert_eq!(lines, others + budgets.len(), "a line for each budget: {svg}");
+        result.front[0].ram_bytes = None;
+        let svg = plot_front(&result).unwrap().to_svg();
+        assert!(svg.contains("memory saved, %") && svg.contains("bit products saved, %"), "{svg}");
+    }
+}
