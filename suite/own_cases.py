@@ -15,7 +15,7 @@ class Net:
     def __init__(self, name, shape, opset=13):
         self.name, self.shape, self.opset = name, shape, opset
         self.random = np.random.default_rng(list(name.encode()))
-        self.nodes, self.initializers = [], []
+        self.nodes, self.initializers, self.functions = [], [], []
 
     def normal(self, *shape, scale=None):
         scale = scale or 1 / np.sqrt(max(1, np.prod(shape[1:])))
@@ -61,8 +61,11 @@ class Net:
             [info("input", TensorProto.FLOAT, ["batch", *self.shape])],
             [info("output", TensorProto.FLOAT, ["batch", *shape])], self.initializers,
         )
+        domains = {function.domain for function in self.functions}
         model = helper.make_model(
-            graph, ir_version=7, opset_imports=[helper.make_opsetid("", self.opset)]
+            graph, ir_version=8 if self.functions else 7, functions=self.functions,
+            opset_imports=[helper.make_opsetid("", self.opset)]
+            + [helper.make_opsetid(domain, 1) for domain in sorted(domains)],
         )
         x = self.random.standard_normal((n, *self.shape)).astype(np.float32)
         return self.name, model, x
@@ -355,6 +358,290 @@ def unused_nodes():
     n.node("Relu", n.conv(x, 2, 4))
     return n.done(n.node("Relu", x), [2, 4, 4])
 
+def allow_zero():
+    n = Net("own_allow_zero", [2, 5, 5], opset=18)
+    x = n.node("Reshape", n.conv("input", 2, 4), np.array([-1, 36]), allowzero=1)
+    return n.done(n.node("Gemm", x, n.normal(36, 3)), [3])
+
+
+def batch_of_shape():
+    """Flattening as PyTorch writes it where the batch is open."""
+    n = Net("own_batch_of_shape", [2, 5, 5])
+    x = n.conv("input", 2, 4)
+    batch = n.node("Gather", n.node("Shape", x), np.array(0), axis=0)
+    batch = n.node("Unsqueeze", batch, np.array([0]))
+    return n.done(n.node("Reshape", x, n.node("Concat", batch, np.array([-1]), axis=0)), [36])
+
+
+def shape_arithmetic():
+    """Flattening as TensorFlow writes it: the product of all extents but the batch."""
+    n = Net("own_shape_arithmetic", [2, 5, 5])
+    x = n.node("Transpose", n.conv("input", 2, 4), perm=[0, 2, 3, 1])
+    shape = n.node("Cast", n.node("Shape", x), to=TensorProto.INT32)
+    rest = n.node("Slice", shape, np.array([1]), np.array([2**63 - 1]), np.array([0]))
+    rest = n.node("ReduceProd", rest, keepdims=1, axes=[0])
+    batch = n.node("Slice", shape, np.array([0]), np.array([1]), np.array([0]))
+    target = n.node("Cast", n.node("Concat", batch, rest, axis=0), to=TensorProto.INT64)
+    return n.done(n.node("Reshape", x, target), [36])
+
+
+def batch_in_the_middle():
+    """The batch times the channels is one axis in between."""
+    n = Net("own_batch_in_the_middle", [3, 4, 6])
+    x = n.node("Relu", n.conv("input", 3, 4, pads=[1, 1, 1, 1]))
+    shape = n.node("Shape", x)
+    entry = [n.node("Slice", shape, np.array([i]), np.array([i + 1])) for i in range(4)]
+    product = n.node("Mul", entry[0], entry[1])
+    y = n.node("Reshape", x, n.node("Concat", product, np.array([1]), *entry[2:], axis=0))
+    y = n.node("Relu", n.node("Squeeze", y, np.array([1])))
+    back = n.node("Div", product, np.array([4]))
+    y = n.node("Reshape", y, n.node("Concat", back, np.array([2, 2, 4, 6]), axis=0))
+    y = n.node("Transpose", y, perm=[0, 2, 1, 3, 4])
+    y = n.node("Reshape", y, np.array([-1, 4, 4, 6]))
+    return n.done(n.conv(y, 4, 3), [3, 2, 4])
+
+
+def unequal_reshape():
+    """Extents that do not divide each other, behind a transpose."""
+    n = Net("own_unequal_reshape", [2, 3, 4])
+    x = n.node("Transpose", n.conv("input", 2, 4, 1), perm=[0, 3, 1, 2])
+    x = n.node("Reshape", x, np.array([0, 6, 8]))
+    x = n.node("Transpose", x, perm=[0, 2, 1])
+    return n.done(n.node("Reshape", x, np.array([-1, 48])), [48])
+
+
+def flatten_2():
+    n = Net("own_flatten_2", [1, 4, 5])
+    x = n.node("Flatten", n.conv("input", 1, 1), axis=2)
+    return n.done(n.node("Gemm", x, n.normal(6, 3)), [3])
+
+
+def nhwc_one_channel():
+    """TensorFlow's converter moves the one channel to the front by a reshape."""
+    n = Net("own_nhwc_one_channel", [7, 5, 1])
+    x = n.conv(n.node("Reshape", "input", np.array([-1, 1, 7, 5])), 1, 4)
+    x = n.node("ReduceMean", n.node("Transpose", x, perm=[0, 2, 3, 1]), axes=[1, 2], keepdims=0)
+    return n.done(n.node("MatMul", x, n.normal(4, 3)), [3])
+
+
+def nhwc_normalized():
+    """An image with the channels last, normalized per channel before it is transposed."""
+    n = Net("own_nhwc_normalized", [6, 5, 3])
+    x = n.node("Div", n.node("Sub", "input", np.array([0.1, 0.2, 0.3])), np.array([0.5, 0.6, 0.7]))
+    x = n.conv(n.node("Transpose", x, perm=[0, 3, 1, 2]), 3, 4)
+    return n.done(n.node("GlobalAveragePool", x), [4, 1, 1])
+
+
+def signal_channels_last():
+    n = Net("own_signal_channels_last", [12, 2])
+    x = n.node("Relu", n.conv(n.node("Transpose", "input", perm=[0, 2, 1]), 2, 4, [3]))
+    x = n.node("MaxPool", x, kernel_shape=[2], strides=[2])
+    return n.done(n.node("ReduceMean", n.node("Transpose", x, perm=[0, 2, 1]), axes=[1], keepdims=0), [4])
+
+
+def signal_as_image():
+    """A convolution over a signal as TensorFlow's converter writes it."""
+    n = Net("own_signal_as_image", [12, 1])
+    x = n.node("Unsqueeze", "input", np.array([1]))
+    x = n.node("Transpose", x, perm=[0, 3, 1, 2])
+    x = n.node("Relu", n.conv(x, 1, 4, [1, 3]))
+    x = n.node("Squeeze", n.node("Transpose", x, perm=[0, 2, 3, 1]), np.array([1]))
+    return n.done(n.node("MatMul", n.node("Reshape", x, np.array([-1, 40])), n.normal(40, 3)), [3])
+
+
+def opset_7():
+    n = Net("own_opset_7", [3, 6, 6], opset=7)
+    x = n.node("Pad", "input", mode="constant", pads=[0, 0, 1, 1, 0, 0, 0, 0], value=0.5)
+    x = n.node("Clip", n.batch_norm(n.conv(x, 3, 4), 4), min=-0.5, max=0.5)
+    x = n.node("MaxPool", n.node("Dropout", x, ratio=0.3), kernel_shape=[2, 2], strides=[2, 2])
+    x = n.node("Unsqueeze", n.node("Reshape", x, np.array([-1, 16])), axes=[2])
+    x = n.node("Squeeze", x, axes=[2])
+    weights = n.node("Transpose", n.node("Slice", n.normal(9, 16), starts=[2], ends=[-2], axes=[0]))
+    return n.done(n.node("Gemm", x, weights, np.zeros(5)), [5])
+
+
+def stored_integers():
+    """Weights as integers with a scale, one rounded on the way."""
+    n = Net("own_stored_integers", [3, 6, 6], opset=17)
+    weights = n.random.integers(-128, 128, (4, 3, 3, 3)).astype(np.int8)
+    zeros = np.array([3, -2, 0, 1], np.int8)
+    scales = n.random.uniform(0.001, 0.01, 4).astype(np.float32)
+    weights = n.node("DequantizeLinear", weights, scales, zeros, axis=0)
+    x = n.node("Conv", "input", weights)
+    step, zero = np.float32(0.02), np.uint8(121)
+    stored = n.node("QuantizeLinear", n.normal(4, 1, 1, scale=0.5), step, zero)
+    x = n.node("Add", x, n.node("DequantizeLinear", stored, step, zero))
+    return n.done(n.node("GlobalAveragePool", x), [4, 1, 1])
+
+
+def nested_functions():
+    """Operators that the model defines: in each other, with attributes of their own, and of one name."""
+    n = Net("own_nested_functions", [3, 6, 6], opset=17)
+    own, standard = "own", helper.make_opsetid("", 17)
+    clip = helper.make_node("Clip", ["x", "low", "high"], ["y"], "clip")
+    low, high = (helper.make_node("Constant", [], [name], name) for name in ("low", "high"))
+    for node, attribute in ((low, "least"), (high, "most")):
+        reference = helper.make_attribute("value_float", 0.0)
+        reference.ClearField("f")
+        reference.ref_attr_name = attribute
+        node.attribute.append(reference)
+    default = helper.make_attribute("least", -0.25)
+    bounded = helper.make_function(
+        own, "Bounded", ["x"], ["y"], [low, high, clip], [standard], ["most"], [default])
+    call = helper.make_node("Bounded", ["t"], ["y"], "same", domain=own, most=0.5)
+    other = helper.make_node("Bounded", ["t"], ["z"], "again", domain=own, most=0.5, least=0.0)
+    block = helper.make_function(
+        own, "Block", ["x", "w", "b"], ["y", "z"],
+        [helper.make_node("Conv", ["x", "w", "b"], ["t"], "clip"), call, other],
+        [standard, helper.make_opsetid(own, 1)])
+    n.functions = [bounded, block]
+    for number in (1, 2):
+        weights, bias = n.constant(n.normal(3, 3, 3, 3)), n.constant(n.normal(3)) if number == 1 else ""
+        inputs = ["input" if number == 1 else "b1", weights, *([bias] if bias else [])]
+        n.nodes.append(helper.make_node(
+            "Block", inputs, [f"a{number}", f"b{number}"], f"block_{number}", domain=own))
+    return n.done(n.node("Add", "a2", "b2"), [3, 2, 2])
+
+
+def constant_condition():
+    """A branch that the extents decide, and what only the other one needs."""
+    n = Net("own_constant_condition", [3, 6, 6])
+    x = n.conv("input", 3, 4)
+    width = n.node("Gather", n.node("Shape", x), np.array(3))
+    condition = n.node("Equal", width, np.array(4))
+    other = n.node("Erf", x)
+    value = helper.make_tensor_value_info("same", TensorProto.FLOAT, None)
+    then = helper.make_graph(
+        [helper.make_node("Relu", [x], ["t"]), helper.make_node("MaxPool", ["t"], ["same"],
+                                                                kernel_shape=[2, 2])],
+        "then", [], [value])
+    otherwise = helper.make_graph([helper.make_node("Tanh", [other], ["same"])], "else", [], [value])
+    x = n.node("If", condition, then_branch=then, else_branch=otherwise)
+    return n.done(n.node("Flatten", x), [36])
+
+
+def constants(number, build, opset=18):
+    """A vector plus the results of many nodes on constants."""
+    n = Net(f"own_constants_{number}", [0], opset=opset)
+    parts = [
+        n.node("Reshape", n.node("Cast", part, to=TensorProto.FLOAT), np.array([-1]))
+        for part in build(n)
+    ]
+    x = n.node("Concat", *parts, axis=0)
+    sizes = helper.make_graph(n.nodes, "sizes", [], [
+        helper.make_tensor_value_info(x, TensorProto.FLOAT, None)], n.initializers)
+    sizes = helper.make_model(
+        sizes, ir_version=7, opset_imports=[helper.make_opsetid("", opset)])
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(sizes.SerializeToString())
+    n.shape = [session.run(None, {})[0].size]
+    return n.done(n.node("Add", "input", x), n.shape)
+
+
+def moves(n):
+    x, i = n.constant(n.normal(2, 3, 4, scale=1)), np.arange(24).reshape(2, 3, 4)
+    f32 = np.float32
+    yield n.node("Gather", x, np.array([[1, -1], [0, 2]]), axis=1)
+    yield n.node("Gather", x, np.array(-1), axis=-1)
+    yield n.node("GatherElements", x, np.array([[[1, 0]], [[0, -1]]]), axis=0)
+    yield n.node("GatherND", x, np.array([[0, 1], [1, 2]]))
+    yield n.node("Slice", x, np.array([1, -1]), np.array([2**62, -(2**62)]), np.array([1, 2]), np.array([1, -2]))
+    yield n.node("Concat", x, n.normal(2, 1, 4, scale=1), axis=-2)
+    yield n.node("Expand", n.normal(3, 1, scale=1), np.array([2, 1, 4]))
+    yield n.node("Tile", n.normal(2, 3, scale=1), np.array([2, 3]))
+    yield n.node("Transpose", x, perm=[2, 0, 1])
+    yield n.node("Transpose", x)
+    yield n.node("Where", np.array([[True], [False], [True]]), x, f32(7))
+    yield n.node("Unsqueeze", n.node("Squeeze", n.normal(1, 3, 1, scale=1), np.array([-1])), np.array([0, -1]))
+    yield n.node("Flatten", x, axis=2)
+    yield n.node("Reshape", x, np.array([0, -1, 2]))
+    yield n.node("ScatterND", x, np.array([[0, 1], [1, 0]]), n.normal(2, 4, scale=1))
+    yield n.node("ScatterElements", x, np.array([[[1, 2]]]), n.normal(1, 1, 2, scale=1), axis=1)
+    yield n.node("Pad", x, np.array([0, 1, 0, 0, 0, 2]), f32(3))
+    yield n.node("Pad", i, np.array([1, 2]), np.array(-1), np.array([-1]))
+    for name, sizes, attributes in (("a", [1, 3], {}), ("b", None, {"num_outputs": 2})):
+        inputs = [n.constant(n.normal(4, 2, scale=1))] + ([n.constant(np.array(sizes))] if sizes else [])
+        n.nodes.append(helper.make_node("Split", inputs, [f"{name}1", f"{name}2"], name, axis=0, **attributes))
+        yield from (f"{name}2", f"{name}1")
+
+
+def arithmetic(n):
+    x, y = n.normal(2, 3, scale=2), n.normal(3, scale=2)
+    i, j = np.array([[7, -7, 8], [5, 0, -9]]), np.array([2, -3, 4])
+    for operator in ("Add", "Sub", "Mul", "Div", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"):
+        yield n.node(operator, x, y)
+        yield n.node(operator, i, j)
+    yield n.node("Mod", i, j)
+    yield n.node("Mod", i, j, fmod=1)
+    yield n.node("Mod", x, y, fmod=1)
+    yield n.node("Pow", np.abs(x), y)
+    yield n.node("Pow", x, np.array([0, 2, 3]))
+    yield n.node("Pow", j, np.array([2, 3, 0]))
+    for operator in ("Min", "Max", "Sum", "Mean"):
+        yield n.node(operator, x, y, np.float32(0.1))
+    yield n.node("Max", i, j)
+    for operator in ("And", "Or", "Xor"):
+        yield n.node(operator, np.array([[True], [False]]), np.array([True, False]))
+    for operator in ("Abs", "Neg", "Sign"):
+        yield n.node(operator, x)
+        yield n.node(operator, i)
+    for operator in ("Floor", "Ceil", "Exp", "Sin", "Cos", "Tanh", "Sigmoid", "Reciprocal", "Relu"):
+        yield n.node(operator, x)
+    for operator in ("Sqrt", "Log"):
+        yield n.node(operator, np.abs(x))
+    yield n.node("Round", np.array([0.5, 1.5, 2.5, -0.5, -1.2]))
+    yield n.node("Not", n.node("Less", x, y))
+    yield n.node("IsNaN", np.array([1.0, np.nan], np.float32))
+    yield n.node("IsInf", np.array([np.inf, -np.inf, 0], np.float32), detect_negative=0)
+    yield n.node("Clip", x, np.float32(-0.5))
+    yield n.node("Clip", i, np.array(-3), np.array(6))
+    for to in (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL, TensorProto.DOUBLE):
+        yield n.node("Cast", x, to=to)
+    yield n.node("CastLike", x, j)
+
+
+def reductions(n):
+    x, i = n.constant(n.normal(2, 3, 4, scale=1)), n.constant(np.arange(-12, 12).reshape(2, 3, 4))
+    for operator in ("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare"):
+        yield n.node("Reduce" + operator, x, np.array([0, -1]), keepdims=0)
+        yield n.node("Reduce" + operator, x)
+        if operator not in ("L2",):
+            yield n.node("Reduce" + operator, i, np.array([1]))
+    yield n.node("ReduceSum", x, noop_with_empty_axes=1)
+    yield n.node("ArgMax", x, axis=-1, keepdims=0)
+    yield n.node("ArgMin", x, axis=1)
+    yield n.node("ArgMax", np.array([[1, 3, 3]]), axis=1, select_last_index=1)
+    yield n.node("CumSum", x, np.array(1))
+    yield n.node("CumSum", i, np.array(-1), exclusive=1, reverse=1)
+    yield n.node("MatMul", n.normal(2, 3, 4, scale=1), n.normal(2, 4, 2, scale=1))
+
+
+def created(n):
+    x = n.constant(n.normal(3, 4, scale=1))
+    number = helper.make_tensor("value", TensorProto.INT64, [1], [7])
+    yield n.node("ConstantOfShape", np.array([2, 2]), value=number)
+    yield n.node("ConstantOfShape", np.array([3]))
+    yield n.node("Range", np.array(7), np.array(-2), np.array(-2))
+    yield n.node("Range", np.float32(0.5), np.float32(2.1), np.float32(0.4))
+    yield n.node("Shape", x, start=-1)
+    yield n.node("Shape", x)
+    yield n.node("Size", x)
+    yield n.node("EyeLike", x, k=1)
+    yield n.node("Trilu", x, np.array(1))
+    yield n.node("Trilu", x, upper=0)
+    yield n.node("NonZero", np.array([[0, 3], [2, 0], [0, 0]]))
+    yield n.node("OneHot", np.array([1, -1, 0]), np.array(3), np.array([-1.0, 2.0], np.float32), axis=0)
+    for name, attributes in (("floats", {"value_floats": [1.5, 2.5]}), ("int", {"value_int": 3})):
+        n.nodes.append(helper.make_node("Constant", [], [name], name, **attributes))
+        yield name
+    yield n.node("Identity", x)
+    stored = n.random.integers(-8, 8, (4, 6)).astype(np.int8)
+    yield n.node("DequantizeLinear", stored, np.float32(0.5))
+    yield n.node("DequantizeLinear", stored, np.arange(1, 7).astype(np.float32), axis=1)
+    yield n.node("QuantizeLinear", n.normal(2, 3, scale=3), np.array([0.01, 0.1, 1], np.float32), np.array([0, 3, -4], np.int8), axis=-1)
+
+
 
 def all_cases():
     """Every case: name, model, input."""
@@ -369,5 +656,10 @@ def all_cases():
         depthwise_separable(), auto_pad("SAME_UPPER", [4, 4, 4]), auto_pad("SAME_LOWER", [4, 4, 4]),
         auto_pad("VALID", [4, 2, 2]), max_pool_ceil(), average_pool(0), average_pool(1),
         average_pool_ceil(), constant_nodes(), constant_of_shape(), typed_data(), dropout(11),
-        dropout(13), shared_weights(), unused_nodes(),
+        dropout(13), shared_weights(), unused_nodes(), allow_zero(), batch_of_shape(),
+        shape_arithmetic(), batch_in_the_middle(), unequal_reshape(), flatten_2(),
+        nhwc_one_channel(), nhwc_normalized(), signal_channels_last(), signal_as_image(), opset_7(),
+        stored_integers(), nested_functions(), constant_condition(), constants("moves", moves),
+        constants("arithmetic", arithmetic), constants("reductions", reductions),
+        constants("created", created),
     ]

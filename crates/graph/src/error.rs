@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// A graph that is not well formed.
-#[derive(Debug, Error, PartialEq)]
+#[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are named as in the text")]
 pub enum GraphError {
@@ -22,7 +22,7 @@ pub enum GraphError {
 }
 
 /// Why a model cannot be taken in.
-#[derive(Debug, Error, PartialEq)]
+#[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are named as in the text")]
 pub enum ImportError {
@@ -51,12 +51,147 @@ pub enum ImportError {
          trained network must be finite"
     )]
     NotFinite { node: String, tensor: String, value: f32, index: usize },
+    /// An operator of another domain.
+    #[error(
+        "node `{node}` ({op_type}): domain `{domain}` is not supported; re-export the model with \
+         standard ONNX operators, from the tool that trained it"
+    )]
+    Domain { node: String, op_type: String, domain: String },
     /// The graph's inputs or outputs.
     #[error("{0}")]
     Interface(String),
+    /// All that stands in the way, where it is more than one thing.
+    #[error("{}", Refusal::list(.0))]
+    Several(Vec<ImportError>),
     /// The graph that resulted is not well formed.
     #[error(transparent)]
     Graph(#[from] GraphError),
+}
+
+impl ImportError {
+    /// All of them as one error, where there is any.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Option<Self> {
+        if errors.len() > 1 { Some(Self::Several(errors)) } else { errors.pop() }
+    }
+
+    /// What stands in the way, by operator and reason.
+    pub fn refusals(&self) -> Vec<Refusal> {
+        let errors = match self {
+            Self::Several(errors) => errors.as_slice(),
+            error => std::slice::from_ref(error),
+        };
+        let mut refusals: Vec<Refusal> = Vec::new();
+        for error in errors {
+            let (operator, node, problem) = error.parts();
+            let found =
+                refusals.iter_mut().find(|r| r.operator == operator && r.problem == problem);
+            match found {
+                Some(refusal) => refusal.nodes.extend(node),
+                None => {
+                    refusals.push(Refusal { operator, problem, nodes: node.into_iter().collect() });
+                }
+            }
+        }
+        refusals
+    }
+
+    /// Operator, node and problem.
+    fn parts(&self) -> (Option<String>, Option<String>, String) {
+        let some = |operator: &str, node: &str, problem: String| {
+            (Some(operator.to_owned()), Some(node.to_owned()), problem)
+        };
+        match self {
+            Self::UnknownOperator { node, op_type, .. } => {
+                some(op_type, node, way_out(op_type).to_owned())
+            }
+            Self::Domain { node, op_type, domain } => some(
+                op_type,
+                node,
+                format!(
+                    "domain `{domain}` is not supported; re-export the model with standard ONNX \
+                     operators, from the tool that trained it"
+                ),
+            ),
+            Self::UnknownAttribute { node, op_type, attribute } => {
+                some(op_type, node, format!("attribute `{attribute}` is not supported"))
+            }
+            Self::AttributeValue { node, op_type, attribute, value, help } => some(
+                op_type,
+                node,
+                format!("attribute `{attribute}` = {value} is not supported; {help}"),
+            ),
+            Self::Node { node, op_type, problem } => some(op_type, node, problem.clone()),
+            error => (None, None, error.to_string()),
+        }
+    }
+}
+
+/// What can be done about an operator that is not supported.
+fn way_out(op_type: &str) -> &'static str {
+    match op_type {
+        "If" | "Loop" | "Scan" => {
+            "control flow is not supported; simplify the model, for example with \
+             `onnxslim MODEL.onnx SLIM.onnx`, or export it for one input size"
+        }
+        "Upsample" => {
+            "the operator is not supported; convert the model to a newer opset with \
+             `onnx.version_converter.convert_version(model, 13)`"
+        }
+        "QuantizeLinear"
+        | "DequantizeLinear"
+        | "DynamicQuantizeLinear"
+        | "ConvInteger"
+        | "MatMulInteger"
+        | "QLinearConv"
+        | "QLinearMatMul" => {
+            "the model is quantized already; give the float model it was made from"
+        }
+        "NonMaxSuppression" | "TopK" | "NonZero" | "RoiAlign" => {
+            "the operator is not supported; export the model without its post-processing"
+        }
+        _ => "the operator is not supported",
+    }
+}
+
+/// A reason why a model cannot be taken in, with the nodes it applies to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The operator; `None` where it is not about one.
+    pub operator: Option<String>,
+    /// What is not supported, and the way out.
+    pub problem: String,
+    /// The nodes, in the order of the file.
+    pub nodes: Vec<String>,
+}
+
+impl Refusal {
+    /// A line for each reason; the first nodes by name.
+    fn list(errors: &[ImportError]) -> String {
+        /// Nodes that are named.
+        const NAMED: usize = 3;
+        let refusals = ImportError::Several(errors.to_vec()).refusals();
+        let things = if refusals.len() == 1 { "thing is" } else { "things are" };
+        let mut lines = vec![format!("{} {things} not supported:", refusals.len())];
+        for refusal in &refusals {
+            let Some(operator) = &refusal.operator else {
+                lines.push(format!("  {}", refusal.problem));
+                continue;
+            };
+            let named: Vec<String> =
+                refusal.nodes.iter().take(NAMED).map(|node| format!("`{node}`")).collect();
+            let more = if refusal.nodes.len() > NAMED { ", ..." } else { "" };
+            let n = refusal.nodes.len();
+            let nodes = if n == 1 { "node" } else { "nodes" };
+            lines.push(format!("  {operator}, {n} {nodes} ({}{more}):", named.join(", ")));
+            lines.push(format!("    {}", refusal.problem));
+        }
+        let supported = errors.iter().find_map(|error| match error {
+            ImportError::UnknownOperator { supported, .. } => Some(supported),
+            _ => None,
+        });
+        lines.extend(supported.map(|supported| format!("  supported operators: {supported}")));
+        lines.join("\n")
+    }
 }
 
 /// Why a graph and a plan do not make an integer network.

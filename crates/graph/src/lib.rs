@@ -27,11 +27,11 @@ mod shape;
 pub mod target;
 mod window;
 
-pub use error::{EmitError, GraphError, ImportError, LowerError};
+pub use error::{EmitError, GraphError, ImportError, LowerError, Refusal};
 pub use fixed_graph::{FixedGraph, FixedNode};
 pub use fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, Step};
 pub use graph::{Graph, Node, NodeId};
-pub use import::{from_keras, from_onnx, from_onnx_with_weights};
+pub use import::{InputShape, from_keras, from_onnx, from_onnx_with_shape, from_onnx_with_weights};
 pub use lower::{
     AccumulatorPolicy, LowerContext, Requantization, lower, lower_for, output_formats,
 };

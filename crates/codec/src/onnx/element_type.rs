@@ -56,7 +56,8 @@ impl ElementType {
     /// Signed integers of 4 bits; written, not read.
     pub const I4: Self = Self::Other(22);
 
-    pub(super) fn from_code(code: i32) -> Self {
+    /// The type with that number in ONNX.
+    pub fn from_code(code: i32) -> Self {
         let known = ELEMENT_TYPES.iter().find(|(known, ..)| *known == code);
         known.map_or(Self::Other(code), |&(_, element, _)| element)
     }

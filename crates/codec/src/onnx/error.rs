@@ -25,9 +25,10 @@ pub enum OnnxError {
         /// The newest known version.
         newest: i64,
     },
-    /// The operator set is too old, too new, or not named.
+    /// The operator set is too old, or not named.
     #[error(
-        "{}; supported: {oldest} to {newest}; re-export the model with one of them",
+        "{}; supported: {oldest} or newer; convert the model with \
+         `onnx.version_converter.convert_version(model, 13)`, or re-export it",
         match found {
             Some(found) => format!("opset {found} is not supported"),
             None => "the file does not declare an opset of the default domain".to_owned(),
@@ -38,8 +39,14 @@ pub enum OnnxError {
         found: Option<i64>,
         /// The oldest supported version.
         oldest: i64,
-        /// The newest supported version.
-        newest: i64,
+    },
+    /// The operator set is declared twice.
+    #[error("the file declares both opset {first} and opset {second} of the default domain")]
+    Opsets {
+        /// The first version.
+        first: i64,
+        /// Another one.
+        second: i64,
     },
     /// The file uses a part of ONNX that is not supported.
     #[error("{what} is not supported; {help}")]
@@ -49,18 +56,13 @@ pub enum OnnxError {
         /// The way out.
         help: &'static str,
     },
-    /// A node has an operator of another domain.
-    #[error(
-        "node `{node}` ({op_type}): domain `{domain}` is not supported; re-export the model with \
-         standard ONNX operators"
-    )]
-    Domain {
-        /// Name of the node.
-        node: String,
-        /// Its operator.
-        op_type: String,
-        /// The domain.
-        domain: String,
+    /// A function of the model is malformed.
+    #[error("function `{function}`: {problem}")]
+    Function {
+        /// Name of the function.
+        function: String,
+        /// What is wrong.
+        problem: String,
     },
     /// A node is malformed.
     #[error("node `{node}` ({op_type}): {problem}")]

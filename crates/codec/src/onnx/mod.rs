@@ -1,7 +1,7 @@
 //! ONNX models: protobuf messages to plain structs and back.
 //!
-//! What the operators mean is not known here. All that the file format can hide in a corner
-//! (functions, sparse or external tensors, sub-graphs, other domains) is read or refused.
+//! What the operators mean is not known here. A file whose parts contradict each other is refused; a
+//! part of ONNX that is not read is kept as a text that says so, for who needs that part.
 
 mod element_type;
 mod error;
@@ -19,8 +19,9 @@ pub use write::{ModelBuilder, encode_model};
 
 use std::collections::BTreeMap;
 
-/// The oldest and the newest version of the default operator set that are read.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 11..=28;
+/// The oldest version of the default operator set that is read. Newer ones than were known when this was
+/// written are read as well: what an operator does not know of them is an attribute or an input more.
+pub const OLDEST_OPSET: i64 = 7;
 
 /// The newest IR version that is read.
 pub const NEWEST_IR_VERSION: i64 = 14;
@@ -34,8 +35,31 @@ pub struct Model {
     pub opset: i64,
     /// Name and version of the program that wrote the file; may be empty.
     pub producer: String,
+    /// Operators that the model defines by others.
+    pub functions: Vec<Function>,
     /// The graph.
     pub graph: Graph,
+}
+
+/// An operator that a model defines by others.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Function {
+    /// Its name, which nodes have as their operator.
+    pub name: String,
+    /// Its domain; may be empty.
+    pub domain: String,
+    /// Tells it from functions of the same name; may be empty.
+    pub overload: String,
+    /// Version of the default operator set in its nodes; `None` where they use other domains only.
+    pub opset: Option<i64>,
+    /// Names of its inputs.
+    pub inputs: Vec<String>,
+    /// Names of its outputs.
+    pub outputs: Vec<String>,
+    /// What attributes are where a call leaves them out.
+    pub defaults: BTreeMap<String, Attribute>,
+    /// Nodes in the order of the file.
+    pub nodes: Vec<Node>,
 }
 
 /// The graph of an ONNX model.
@@ -47,10 +71,14 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// Constants in the order of the file; names are unique.
     pub initializers: Vec<(String, Tensor)>,
+    /// Constants of a kind that is not read, and why; names are unique.
+    pub unreadable: Vec<(String, String)>,
     /// Inputs that are not initializers; names are unique.
     pub inputs: Vec<ValueInfo>,
     /// Outputs; names are unique.
     pub outputs: Vec<ValueInfo>,
+    /// What the file says about values in between.
+    pub values: Vec<ValueInfo>,
 }
 
 /// A node of an ONNX graph.
@@ -60,8 +88,10 @@ pub struct Node {
     pub name: String,
     /// The operator.
     pub op_type: String,
-    /// Empty, which is the default domain; others are refused.
+    /// Where its operator is defined; empty for the default domain.
     pub domain: String,
+    /// Which function of the model it calls, of several with one name; mostly empty.
+    pub overload: String,
     /// Names of the inputs; an empty name is an optional input left out.
     pub inputs: Vec<String>,
     /// Names of the outputs; an empty name is an optional output left out.
@@ -87,6 +117,12 @@ pub enum Attribute {
     Ints(Vec<i64>),
     /// Texts.
     Strings(Vec<String>),
+    /// A graph, as the branches of `If` are.
+    Graph(Box<Graph>),
+    /// The attribute of that name of the function that the node is in.
+    Reference(String),
+    /// A kind that is not read, and what it is.
+    Unsupported(String),
 }
 
 /// A constant tensor.
@@ -97,6 +133,8 @@ pub struct Tensor {
     pub dims: Vec<usize>,
     /// The elements, last axis fastest.
     pub data: TensorData,
+    /// The type of the elements in the file.
+    pub element: ElementType,
 }
 
 /// The elements of a tensor.
@@ -115,7 +153,7 @@ pub struct ValueInfo {
     pub name: String,
     /// The type of its elements.
     pub element_type: ElementType,
-    /// Its extents; empty for a scalar, and for an output whose shape the file leaves out.
+    /// Its extents; empty for a scalar, and where the file leaves the shape out.
     pub dims: Vec<Dim>,
 }
 
@@ -133,12 +171,12 @@ pub enum Dim {
 impl Tensor {
     /// A tensor of floats.
     pub fn floats(dims: &[usize], data: Vec<f32>) -> Self {
-        Self { dims: dims.to_vec(), data: TensorData::F32(data) }
+        Self { dims: dims.to_vec(), data: TensorData::F32(data), element: ElementType::F32 }
     }
 
     /// A tensor of integers.
     pub fn ints(dims: &[usize], data: Vec<i64>) -> Self {
-        Self { dims: dims.to_vec(), data: TensorData::I64(data) }
+        Self { dims: dims.to_vec(), data: TensorData::I64(data), element: ElementType::I64 }
     }
 }
 
@@ -165,6 +203,7 @@ impl Node {
             name: name.to_owned(),
             op_type: op_type.to_owned(),
             domain: String::new(),
+            overload: String::new(),
             inputs: owned(inputs),
             outputs: owned(outputs),
             attributes: BTreeMap::new(),
@@ -200,6 +239,12 @@ impl From<&str> for Attribute {
 impl From<Tensor> for Attribute {
     fn from(x: Tensor) -> Self {
         Self::Tensor(x)
+    }
+}
+
+impl From<Graph> for Attribute {
+    fn from(x: Graph) -> Self {
+        Self::Graph(Box::new(x))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Decoding of models and tensors.
 
 use super::{
-    Attribute, Dim, ElementType, Graph, Model, NEWEST_IR_VERSION, Node, OPSETS, OnnxError, Tensor,
-    ValueInfo,
+    Attribute, Dim, ElementType, Function, Graph, Model, NEWEST_IR_VERSION, Node, OLDEST_OPSET,
+    OnnxError, Tensor, ValueInfo,
     external::External,
     names::NodeNames,
     proto::{
-        AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
-        attribute_type as kind,
+        AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetId,
+        TensorProto, ValueInfoProto, attribute_type as kind,
     },
     tensor,
 };
@@ -43,25 +43,27 @@ pub fn parse_model(
     if proto.ir_version > NEWEST_IR_VERSION {
         return Err(OnnxError::IrVersion { found: proto.ir_version, newest: NEWEST_IR_VERSION });
     }
-    let opset = opset(&proto)?;
+    let opset = opset(&proto.opset_import)?
+        .filter(|&version| version >= OLDEST_OPSET)
+        .ok_or_else(|| too_old(&proto.opset_import))?;
     if !proto.training_info.is_empty() {
         return Err(OnnxError::Unsupported {
             what: "training information",
             help: "export the model for inference",
         });
     }
-    if !proto.functions.is_empty() {
-        return Err(OnnxError::Unsupported {
-            what: "a function defined in the model",
-            help: "inline the functions, for example with `onnx.inliner`",
-        });
-    }
     let producer = format!("{} {}", proto.producer_name, proto.producer_version).trim().to_owned();
     let Some(graph) = proto.graph else {
         return Err(OnnxError::NotAModel { problem: "it has no graph" });
     };
-    let graph = read_graph(graph, &mut External::new(external))?;
-    Ok(Model { ir_version: proto.ir_version, opset, producer, graph })
+    let mut external = External::new(external);
+    let graph = read_graph(graph, &mut external)?;
+    let functions = proto
+        .functions
+        .into_iter()
+        .map(|f| function(f, &mut external))
+        .collect::<Result<_, _>>()?;
+    Ok(Model { ir_version: proto.ir_version, opset, producer, functions, graph })
 }
 
 /// Reads one tensor, as in the `.pb` files of ONNX test data.
@@ -78,15 +80,57 @@ fn no_external(_: &str) -> Result<Vec<u8>, String> {
     Err("external data is not supported here".to_owned())
 }
 
-/// Version of the default operator set.
-fn opset(proto: &ModelProto) -> Result<i64, OnnxError> {
-    let mut versions =
-        proto.opset_import.iter().filter(|o| is_default_domain(&o.domain)).map(|o| o.version);
-    let found = versions.next();
-    match found {
-        Some(version) if OPSETS.contains(&version) && versions.all(|v| v == version) => Ok(version),
-        _ => Err(OnnxError::Opset { found, oldest: *OPSETS.start(), newest: *OPSETS.end() }),
+/// Version of the default operator set, where one is declared.
+fn opset(declared: &[OperatorSetId]) -> Result<Option<i64>, OnnxError> {
+    let mut versions = declared.iter().filter(|o| is_default_domain(&o.domain)).map(|o| o.version);
+    let Some(first) = versions.next() else { return Ok(None) };
+    match versions.find(|&version| version != first) {
+        Some(second) => Err(OnnxError::Opsets { first, second }),
+        None => Ok(Some(first)),
     }
+}
+
+fn too_old(declared: &[OperatorSetId]) -> OnnxError {
+    let found = declared.iter().find(|o| is_default_domain(&o.domain)).map(|o| o.version);
+    OnnxError::Opset { found, oldest: OLDEST_OPSET }
+}
+
+fn function(proto: FunctionProto, external: &mut External) -> Result<Function, OnnxError> {
+    let name = proto.name;
+    let error =
+        |problem: &str| OnnxError::Function { function: name.clone(), problem: problem.to_owned() };
+    if name.is_empty() {
+        return Err(error("has no name"));
+    }
+    let opset = opset(&proto.opset_import)?;
+    if opset.is_some_and(|version| version < OLDEST_OPSET) {
+        return Err(too_old(&proto.opset_import));
+    }
+    let mut defaults = BTreeMap::new();
+    for attribute in proto.attribute_proto {
+        let attribute_name = attribute.name.clone();
+        let value = read_attribute(attribute, external)
+            .map_err(|problem| error(&format!("attribute `{attribute_name}` {problem}")))?;
+        if defaults.insert(attribute_name.clone(), value).is_some() {
+            return Err(error(&format!("attribute `{attribute_name}` is given more than once")));
+        }
+    }
+    let nodes = nodes(proto.node, external)?;
+    Ok(Function {
+        name,
+        domain: domain(proto.domain),
+        overload: proto.overload,
+        opset,
+        inputs: proto.input,
+        outputs: proto.output,
+        defaults,
+        nodes,
+    })
+}
+
+/// The domain, empty for the default one.
+fn domain(name: String) -> String {
+    if is_default_domain(&name) { String::new() } else { name }
 }
 
 fn is_default_domain(domain: &str) -> bool {
@@ -102,27 +146,31 @@ fn read_graph(proto: GraphProto, external: &mut External) -> Result<Graph, OnnxE
     }
     let mut names = BTreeSet::new();
     let mut initializers = Vec::with_capacity(proto.initializer.len());
+    let mut unreadable = Vec::new();
     for initializer in proto.initializer {
         let name = initializer.name.clone();
         if name.is_empty() {
             return Err(OnnxError::Tensor { tensor: name, problem: "has no name".to_owned() });
         }
-        let tensor = tensor::tensor(initializer, external)?;
         if !names.insert(name.clone()) {
             let problem = "is defined more than once".to_owned();
             return Err(OnnxError::Tensor { tensor: name, problem });
         }
-        initializers.push((name, tensor));
+        match tensor::unreadable(&initializer) {
+            Some(problem) => unreadable.push((name, problem)),
+            None => initializers.push((name, tensor::tensor(initializer, external)?)),
+        }
     }
     let inputs: Vec<ValueInfoProto> =
         proto.input.into_iter().filter(|input| !names.contains(&input.name)).collect();
-    let inputs = values(inputs, true)?;
-    let outputs = values(proto.output, false)?;
+    let inputs = interface(inputs)?;
+    let outputs = interface(proto.output)?;
+    let values = proto.value_info.into_iter().filter_map(|value| self::value(value).ok()).collect();
     let nodes = nodes(proto.node, external)?;
-    Ok(Graph { name: proto.name, nodes, initializers, inputs, outputs })
+    Ok(Graph { name: proto.name, nodes, initializers, unreadable, inputs, outputs, values })
 }
 
-fn values(protos: Vec<ValueInfoProto>, need_shape: bool) -> Result<Vec<ValueInfo>, OnnxError> {
+fn interface(protos: Vec<ValueInfoProto>) -> Result<Vec<ValueInfo>, OnnxError> {
     let mut names = BTreeSet::new();
     let mut values = Vec::with_capacity(protos.len());
     for proto in protos {
@@ -135,12 +183,12 @@ fn values(protos: Vec<ValueInfoProto>, need_shape: bool) -> Result<Vec<ValueInfo
         if !names.insert(name.clone()) {
             return Err(error("is listed more than once"));
         }
-        values.push(value(proto, need_shape).map_err(error)?);
+        values.push(value(proto).map_err(error)?);
     }
     Ok(values)
 }
 
-fn value(proto: ValueInfoProto, need_shape: bool) -> Result<ValueInfo, &'static str> {
+fn value(proto: ValueInfoProto) -> Result<ValueInfo, &'static str> {
     let kind = proto.r#type.unwrap_or_default();
     if kind.sequence.is_some()
         || kind.map.is_some()
@@ -150,9 +198,6 @@ fn value(proto: ValueInfoProto, need_shape: bool) -> Result<ValueInfo, &'static 
         return Err("only dense tensors are supported as inputs and outputs of the graph");
     }
     let tensor_type = kind.tensor.unwrap_or_default();
-    if need_shape && tensor_type.shape.is_none() {
-        return Err("the file gives no shape; export the model with a fixed input shape");
-    }
     let dims = tensor_type.shape.unwrap_or_default().dim.into_iter().map(|dim| {
         match (dim.dim_value, dim.dim_param) {
             // Exporters write -1 where they mean an open extent.
@@ -190,12 +235,6 @@ fn node(proto: NodeProto, name: String, external: &mut External) -> Result<Node,
     if op_type.is_empty() {
         return Err(error("has no operator"));
     }
-    if !is_default_domain(&proto.domain) {
-        return Err(OnnxError::Domain { node: name, op_type, domain: proto.domain });
-    }
-    if !proto.overload.is_empty() {
-        return Err(error("calls a function of the model, which is not supported"));
-    }
     let mut attributes = BTreeMap::new();
     for attribute in proto.attribute {
         let attribute_name = attribute.name.clone();
@@ -211,48 +250,50 @@ fn node(proto: NodeProto, name: String, external: &mut External) -> Result<Node,
         }
     }
     let (inputs, outputs) = (proto.input, proto.output);
-    Ok(Node { name, op_type, domain: String::new(), inputs, outputs, attributes })
+    let (domain, overload) = (domain(proto.domain), proto.overload);
+    Ok(Node { name, op_type, domain, overload, inputs, outputs, attributes })
 }
 
+/// A kind of attribute that is not read is kept as such; only what contradicts itself is an error.
 fn read_attribute(proto: AttributeProto, external: &mut External) -> Result<Attribute, String> {
     if proto.name.is_empty() {
         return Err("has no name".to_owned());
     }
     if !proto.ref_attr_name.is_empty() {
-        return Err(format!(
-            "refers to `{}`, which only a function of the model can do",
-            proto.ref_attr_name
-        ));
+        return Ok(Attribute::Reference(proto.ref_attr_name));
     }
-    let text =
-        |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned());
+    let unsupported = |what: &str| Attribute::Unsupported(what.to_owned());
     Ok(match proto.r#type {
         kind::FLOAT => Attribute::Float(proto.f.unwrap_or_default()),
         kind::INT => Attribute::Int(proto.i.unwrap_or_default()),
-        kind::STRING => Attribute::String(text(proto.s.unwrap_or_default())?),
+        kind::STRING => match String::from_utf8(proto.s.unwrap_or_default()) {
+            Ok(text) => Attribute::String(text),
+            Err(_) => unsupported("is not UTF-8 text"),
+        },
         kind::TENSOR => {
             let tensor = proto.t.ok_or("has no tensor")?;
-            Attribute::Tensor(tensor::read(tensor, external)?)
+            match tensor::unreadable(&tensor) {
+                Some(problem) => Attribute::Unsupported(format!("is a tensor: {problem}")),
+                None => Attribute::Tensor(tensor::read(tensor, external)?),
+            }
         }
         kind::FLOATS => Attribute::Floats(proto.floats),
         kind::INTS => Attribute::Ints(proto.ints),
         kind::STRINGS => {
-            Attribute::Strings(proto.strings.into_iter().map(text).collect::<Result<_, _>>()?)
+            let texts = proto.strings.into_iter().map(String::from_utf8).collect::<Result<_, _>>();
+            texts.map_or_else(|_| unsupported("is not UTF-8 text"), Attribute::Strings)
         }
-        kind::GRAPH | kind::GRAPHS => {
-            return Err("is a graph; control flow is not supported: export the model without \
-                        `If`, `Loop` and `Scan`"
-                .to_owned());
+        kind::GRAPH => {
+            let graph = *proto.g.ok_or("has no graph")?;
+            let graph = read_graph(graph, external).map_err(|error| error.to_string())?;
+            Attribute::Graph(Box::new(graph))
         }
-        kind::TENSORS => return Err("is a list of tensors, which is not supported".to_owned()),
-        kind::SPARSE_TENSOR | kind::SPARSE_TENSORS => {
-            return Err("is a sparse tensor, which is not supported; store it densely".to_owned());
-        }
-        kind::TYPE_PROTO | kind::TYPE_PROTOS => {
-            return Err("is a type, which is not supported".to_owned());
-        }
+        kind::GRAPHS => unsupported("is a list of graphs"),
+        kind::TENSORS => unsupported("is a list of tensors"),
+        kind::SPARSE_TENSOR | kind::SPARSE_TENSORS => unsupported("is a sparse tensor"),
+        kind::TYPE_PROTO | kind::TYPE_PROTOS => unsupported("is a type"),
         kind::UNDEFINED => return Err("has no type".to_owned()),
-        other => return Err(format!("has the unknown type {other}")),
+        other => Attribute::Unsupported(format!("has the unknown type {other}")),
     })
 }
 
@@ -348,12 +389,13 @@ mod tests {
                 .collect()
         };
         for (versions, expected) in [
+            (vec![("", 7)], Some(7)),
             (vec![("", 11)], Some(11)),
             (vec![("", 28)], Some(28)),
+            (vec![("", 99)], Some(99)),
             (vec![("ai.onnx", 17)], Some(17)),
             (vec![("com.microsoft", 1), ("", 17), ("ai.onnx", 17)], Some(17)),
-            (vec![("", 10)], None),
-            (vec![("", 29)], None),
+            (vec![("", 6)], None),
             (vec![("", 17), ("ai.onnx", 18)], None),
             (vec![("ai.onnx.ml", 3)], None),
             (vec![], None),
@@ -362,8 +404,9 @@ mod tests {
             assert_eq!(result.ok().map(|model| model.opset), expected, "{versions:?}");
         }
         assert_eq!(
-            refused(|model, _| model.opset_import[0].version = 9),
-            "opset 9 is not supported; supported: 11 to 28; re-export the model with one of them"
+            refused(|model, _| model.opset_import[0].version = 6),
+            "opset 6 is not supported; supported: 7 or newer; convert the model with \
+             `onnx.version_converter.convert_version(model, 13)`, or re-export it"
         );
         assert!(refused(|model, _| model.ir_version = 15).contains("IR version 15"));
         assert!(refused(|model, _| model.ir_version = -1).contains("no IR version"));
@@ -384,7 +427,6 @@ mod tests {
             assert!(message.contains(expected), "expected {expected}, got {message}");
         };
         check(refused(|model, _| model.training_info = vec![vec![]]), "training information");
-        check(refused(|model, _| model.functions = vec![vec![]]), "function defined in the model");
         check(refused(|_, g| g.sparse_initializer = vec![vec![]]), "sparse initializer");
         check(refused(|_, g| g.initializer[0].name.clear()), "has no name");
         check(
@@ -394,7 +436,6 @@ mod tests {
         check(refused(|_, g| g.input.push(g.input[0].clone())), "value `x`: is listed more");
         check(refused(|_, g| g.output.push(g.output[0].clone())), "value `y`: is listed more");
         check(refused(|_, g| g.output[0].name.clear()), "has no name");
-        check(refused(|_, g| g.input[0].r#type = None), "value `x`: the file gives no shape");
         check(
             refused(|_, g| {
                 let sequence = Some(vec![]);
@@ -403,31 +444,35 @@ mod tests {
             "only dense tensors",
         );
         check(refused(|_, g| g.node[0].op_type.clear()), "has no operator");
-        check(
-            refused(|_, g| g.node[0].domain = "com.microsoft".to_owned()),
-            "node `scale` (Mul): domain `com.microsoft` is not supported",
-        );
-        check(refused(|_, g| g.node[0].overload = "o".to_owned()), "calls a function");
         check(refused(|_, g| attribute(g).name.clear()), "has no name");
         check(refused(|_, g| attribute(g).r#type = 0), "`a` has no type");
-        check(refused(|_, g| attribute(g).r#type = 99), "unknown type 99");
-        check(
-            refused(|_, g| attribute(g).r#type = kind::GRAPH),
-            "node `scale` (Mul): attribute `a` is a graph",
-        );
-        check(refused(|_, g| attribute(g).r#type = kind::SPARSE_TENSOR), "sparse tensor");
-        check(refused(|_, g| attribute(g).r#type = kind::TENSORS), "list of tensors");
-        check(refused(|_, g| attribute(g).r#type = kind::TYPE_PROTO), "is a type");
         check(refused(|_, g| attribute(g).r#type = kind::TENSOR), "has no tensor");
-        check(refused(|_, g| attribute(g).ref_attr_name = "b".to_owned()), "refers to `b`");
+        check(refused(|_, g| attribute(g).r#type = kind::GRAPH), "has no graph");
         check(
             refused(|_, g| {
                 let attribute = attribute(g);
-                attribute.r#type = kind::STRING;
-                attribute.s = Some(vec![0xff]);
+                attribute.r#type = kind::GRAPH;
+                let nameless = NodeProto::default();
+                attribute.g =
+                    Some(Box::new(GraphProto { node: vec![nameless], ..GraphProto::default() }));
             }),
-            "not UTF-8",
+            "attribute `a` node `_0` (): has no operator",
         );
+        let function = |change: fn(&mut FunctionProto)| {
+            refused(|model, _| {
+                let mut function =
+                    FunctionProto { name: "f".to_owned(), ..FunctionProto::default() };
+                change(&mut function);
+                model.functions.push(function);
+            })
+        };
+        check(function(|f| f.name.clear()), "function ``: has no name");
+        check(
+            function(|f| f.attribute_proto = vec![AttributeProto::default()]),
+            "function `f`: attribute `` has no name",
+        );
+        let old = OperatorSetId { domain: String::new(), version: 3 };
+        check(refused(|model, _| model.opset_import = vec![old]), "opset 3 is not supported");
         check(
             refused(|_, g| {
                 attribute(g);
@@ -435,6 +480,77 @@ mod tests {
             }),
             "attribute `a` is given more than once",
         );
+    }
+
+    #[test]
+    fn what_is_not_read_is_kept_as_such() {
+        let read = |change: fn(&mut AttributeProto)| {
+            let model = changed(|_, graph| {
+                let mut attribute =
+                    AttributeProto { name: "a".to_owned(), ..AttributeProto::default() };
+                change(&mut attribute);
+                graph.node[0].attribute.push(attribute);
+            });
+            let model = model.unwrap();
+            let again = parse_model(&super::super::encode_model(&model), &no_external).unwrap();
+            for model in [&model, &again] {
+                assert!(model.graph.nodes[0].attributes.contains_key("a"));
+            }
+            model.graph.nodes[0].attributes["a"].clone()
+        };
+        let unsupported = |what: &str| Attribute::Unsupported(what.to_owned());
+        let text = |a: &mut AttributeProto| {
+            (a.r#type, a.s) = (kind::STRING, Some(vec![0xff]));
+        };
+        assert_eq!(read(text), unsupported("is not UTF-8 text"));
+        assert_eq!(read(|a| a.r#type = 99), unsupported("has the unknown type 99"));
+        assert_eq!(read(|a| a.r#type = kind::SPARSE_TENSOR), unsupported("is a sparse tensor"));
+        assert_eq!(read(|a| a.r#type = kind::TENSORS), unsupported("is a list of tensors"));
+        assert_eq!(read(|a| a.r#type = kind::GRAPHS), unsupported("is a list of graphs"));
+        assert_eq!(read(|a| a.r#type = kind::TYPE_PROTO), unsupported("is a type"));
+        let reference = |a: &mut AttributeProto| a.ref_attr_name = "b".to_owned();
+        assert_eq!(read(reference), Attribute::Reference("b".to_owned()));
+        let strings = |a: &mut AttributeProto| {
+            let tensor = TensorProto { data_type: 8, ..TensorProto::default() };
+            (a.r#type, a.t) = (kind::TENSOR, Some(tensor));
+        };
+        let Attribute::Unsupported(what) = read(strings) else { panic!("it is not read") };
+        assert!(what.contains("type STRING"), "{what}");
+
+        let model = changed(|model, graph| {
+            graph.node[0].domain = "com.microsoft".to_owned();
+            graph.node[0].overload = "o".to_owned();
+            graph.initializer.push(TensorProto {
+                name: "texts".to_owned(),
+                data_type: 8,
+                dims: vec![3],
+                ..TensorProto::default()
+            });
+            graph.input[0].r#type = None;
+            graph.value_info = vec![graph.output[0].clone(), ValueInfoProto::default()];
+            model.functions.push(FunctionProto {
+                name: "f".to_owned(),
+                domain: "own".to_owned(),
+                opset_import: vec![OperatorSetId { domain: "ai.onnx".to_owned(), version: 18 }],
+                input: vec!["a".to_owned()],
+                output: vec!["b".to_owned()],
+                node: graph.node.clone(),
+                ..FunctionProto::default()
+            });
+        });
+        let model = model.unwrap();
+        let node = &model.graph.nodes[0];
+        assert_eq!((node.domain.as_str(), node.overload.as_str()), ("com.microsoft", "o"));
+        assert_eq!(model.graph.unreadable[0].0, "texts");
+        assert_eq!(model.graph.initializers.len(), 1);
+        assert!(model.graph.inputs[0].dims.is_empty());
+        assert_eq!(model.graph.values[0].dims, [Dim::Known(1), Dim::Known(2)]);
+        let function = &model.functions[0];
+        assert_eq!((function.opset, function.nodes[0].name.as_str()), (Some(18), "scale"));
+        let written = super::super::encode_model(&model);
+        let again = parse_model(&written, &no_external).unwrap();
+        assert_eq!(again.functions, model.functions);
+        assert_eq!(super::super::encode_model(&again), written);
     }
 
     #[test]

@@ -43,7 +43,13 @@ pub(super) fn read(proto: TensorProto, external: &mut External) -> Result<Tensor
     if data.len() != count {
         return Err(format!("has {} elements, but its shape {dims:?} needs {count}", data.len()));
     }
-    Ok(Tensor { dims, data })
+    Ok(Tensor { dims, data, element })
+}
+
+/// Why tensors of that type are not read, where they are not.
+pub(super) fn unreadable(proto: &TensorProto) -> Option<String> {
+    let element = ElementType::from_code(proto.data_type);
+    matches!(element, ElementType::Other(_)).then(|| unsupported(element))
 }
 
 /// Extents and number of elements.

@@ -1,36 +1,70 @@
 //! Encoding of models.
 
 use super::{
-    Attribute, Dim, ElementType, Graph, Model, Node, Tensor, TensorData, ValueInfo,
+    Attribute, Dim, ElementType, Function, Graph, Model, Node, Tensor, TensorData, ValueInfo,
     proto::{
-        AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, StringEntry,
-        TensorProto, TensorShape, TensorType, TypeProto, ValueInfoProto, attribute_type as kind,
+        AttributeProto, Dimension, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetId,
+        StringEntry, TensorProto, TensorShape, TensorType, TypeProto, ValueInfoProto,
+        attribute_type as kind,
     },
 };
 use prost::Message;
 
 /// The bytes of `model`; nothing is checked.
 ///
-/// Floats are written with 32 bits and integers with 64.
+/// Floats are written with 32 bits and integers with 64. Of what is not read, nothing but its name is
+/// kept.
 pub fn encode_model(model: &Model) -> Vec<u8> {
     model_proto(model).encode_to_vec()
 }
 
 fn model_proto(model: &Model) -> ModelProto {
-    let graph = &model.graph;
     ModelProto {
         ir_version: model.ir_version,
         producer_name: model.producer.clone(),
-        graph: Some(GraphProto {
-            node: graph.nodes.iter().map(node).collect(),
-            name: graph.name.clone(),
-            initializer: graph.initializers.iter().map(|(name, t)| tensor(name, t)).collect(),
-            input: graph.inputs.iter().map(value).collect(),
-            output: graph.outputs.iter().map(value).collect(),
-            ..GraphProto::default()
-        }),
+        graph: Some(graph(&model.graph)),
         opset_import: vec![OperatorSetId { domain: String::new(), version: model.opset }],
+        functions: model.functions.iter().map(function).collect(),
         ..ModelProto::default()
+    }
+}
+
+fn graph(graph: &Graph) -> GraphProto {
+    /// Texts, which are never read.
+    const STRING: i32 = 8;
+    let unreadable = graph.unreadable.iter().map(|(name, _)| TensorProto {
+        name: name.clone(),
+        data_type: STRING,
+        ..TensorProto::default()
+    });
+    GraphProto {
+        node: graph.nodes.iter().map(node).collect(),
+        name: graph.name.clone(),
+        initializer: graph
+            .initializers
+            .iter()
+            .map(|(name, t)| tensor(name, t))
+            .chain(unreadable)
+            .collect(),
+        input: graph.inputs.iter().map(value).collect(),
+        output: graph.outputs.iter().map(value).collect(),
+        value_info: graph.values.iter().map(value).collect(),
+        ..GraphProto::default()
+    }
+}
+
+fn function(function: &Function) -> FunctionProto {
+    let opset = |version| OperatorSetId { domain: String::new(), version };
+    FunctionProto {
+        name: function.name.clone(),
+        domain: function.domain.clone(),
+        overload: function.overload.clone(),
+        input: function.inputs.clone(),
+        output: function.outputs.clone(),
+        attribute_proto: function.defaults.iter().map(|(name, x)| attribute(name, x)).collect(),
+        node: function.nodes.iter().map(node).collect(),
+        opset_import: function.opset.map(opset).into_iter().collect(),
+        ..FunctionProto::default()
     }
 }
 
@@ -49,7 +83,7 @@ impl ModelBuilder {
     pub fn new(name: &str) -> Self {
         let graph = Graph { name: name.to_owned(), ..Graph::default() };
         let producer = "fixedwise".to_owned();
-        let model = Model { ir_version: 8, opset: 17, producer, graph };
+        let model = Model { ir_version: 8, opset: 17, producer, functions: vec![], graph };
         Self { model, integers: vec![], domains: vec![], metadata: vec![] }
     }
 
@@ -144,6 +178,13 @@ impl ModelBuilder {
         self
     }
 
+    /// Adds an operator that is defined by others.
+    #[must_use]
+    pub fn function(mut self, function: Function) -> Self {
+        self.model.functions.push(function);
+        self
+    }
+
     /// Adds a node.
     #[must_use]
     pub fn node(mut self, node: Node) -> Self {
@@ -200,7 +241,7 @@ fn node(node: &Node) -> NodeProto {
         op_type: node.op_type.clone(),
         attribute: node.attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
         domain: node.domain.clone(),
-        overload: String::new(),
+        overload: node.overload.clone(),
     }
 }
 
@@ -235,6 +276,16 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
             proto.strings = x.iter().map(|s| s.clone().into_bytes()).collect();
             kind::STRINGS
         }
+        Attribute::Graph(x) => {
+            proto.g = Some(Box::new(graph(x)));
+            kind::GRAPH
+        }
+        Attribute::Reference(name) => {
+            proto.ref_attr_name.clone_from(name);
+            kind::UNDEFINED
+        }
+        // Its content was not kept.
+        Attribute::Unsupported(_) => kind::TYPE_PROTO,
     };
     proto
 }

@@ -65,10 +65,3 @@ pub(crate) fn channels_last(rank: usize) -> Option<Vec<Axis>> {
     };
     Some(axes.to_vec())
 }
-
-/// The inside axes in the order a value has them; missing ones (of extent one) go last.
-pub(crate) fn order(axes: &[Axis]) -> [Axis; 3] {
-    let mut all = [Axis::Row, Axis::Column, Axis::Channel];
-    all.sort_by_key(|axis| axes.iter().position(|a| a == axis).unwrap_or(usize::MAX));
-    all
-}

@@ -5,8 +5,10 @@ use crate::{
     error::{GraphError, ImportError},
     graph::{Graph, Node, NodeId},
     operator::Op,
+    passes::remove_dead,
     shape::Shape,
 };
+use std::collections::BTreeSet;
 
 /// A file's value: the node that computes it and what each of its axes is.
 ///
@@ -21,6 +23,7 @@ pub(crate) struct Value {
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     nodes: Vec<Node>,
+    names: BTreeSet<String>,
 }
 
 impl Builder {
@@ -29,9 +32,22 @@ impl Builder {
         self.nodes.is_empty()
     }
 
-    /// Extents of a value inside.
-    pub(crate) fn shape(&self, value: &Value) -> Shape {
-        self.nodes[value.node].shape
+    /// Extents of the value of a node.
+    pub(crate) fn shape(&self, node: NodeId) -> Shape {
+        self.nodes[node].shape
+    }
+
+    /// Whether each element of `to` is computed from elements of `from` at its own place, as far as
+    /// extents tell.
+    pub(crate) fn keeps_places(&self, from: NodeId, to: NodeId) -> bool {
+        let mut node = to;
+        while node != from {
+            match self.nodes[node].inputs[..] {
+                [before] if self.nodes[before].shape == self.nodes[node].shape => node = before,
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// Adds a node; a name that is taken gets a number.
@@ -54,7 +70,7 @@ impl Builder {
         }
         let mut unique = name.to_owned();
         let mut copy = 2;
-        while self.nodes.iter().any(|node| node.name == unique) {
+        while !self.names.insert(unique.clone()) {
             unique = format!("{name}_{copy}");
             copy += 1;
         }
@@ -65,6 +81,7 @@ impl Builder {
     /// The graph whose result is that value.
     pub(crate) fn finish(self, name: &str, result: &Value) -> Result<Graph, ImportError> {
         let mut graph = Graph::new(name, self.nodes, result.node);
+        remove_dead::run(&mut graph);
         graph.infer()?;
         Ok(graph)
     }

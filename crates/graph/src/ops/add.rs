@@ -1,4 +1,4 @@
-use super::{affine, reshape::relabeled};
+use super::affine;
 use crate::{
     emit::{
         c::node::{CNode, CStep},
@@ -185,7 +185,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
         ));
     }
     let axes = a.axes.clone();
-    let b = relabeled(reader, node, b, axes.clone())?;
+    let b = reader.relabeled(node, &b, axes.clone())?;
     reader.push(node, Add, vec![a.node, b.node], axes)
 }
 

@@ -118,7 +118,7 @@ pub(super) fn import_add(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
 }
 
 /// Which input is the value, and the other one's elements, one for each of its channels.
-fn by_constant(reader: &Reader, node: &onnx::Node) -> Result<(usize, Vec<f64>), ImportError> {
+fn by_constant(reader: &mut Reader, node: &onnx::Node) -> Result<(usize, Vec<f64>), ImportError> {
     Attributes::new(node).finish()?;
     let position = match (reader.is_constant(node, 0), reader.is_constant(node, 1)) {
         (false, true) => 0,

@@ -1,4 +1,4 @@
-use super::{Window, conv, max_pool::tiled, reshape::image};
+use super::{Window, conv, max_pool::tiled};
 use crate::{
     emit::{
         c::node::{CNode, CStep},
@@ -364,7 +364,7 @@ impl FixedAveragePool {
 
 /// Source: ONNX `AveragePool`, opset 19.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let value = image(reader, node, 0)?;
+    let value = reader.image(node, 0)?;
     let image = reader.shape(&value);
     let mut attributes = Attributes::new(node);
     let mut window = conv::import_window(&mut attributes, image, value.axes.len() - 2, None)?;

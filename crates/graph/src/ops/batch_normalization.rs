@@ -22,9 +22,15 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     attributes.int_must_be("training_mode", 0, "export the model for inference")?;
     attributes.int_must_be("spatial", 1, "only one statistic per channel is supported")?;
     attributes.finish()?;
-    let value = reader.value(node, 0)?;
+    if reader.opset() < 14 && node.outputs.iter().filter(|name| !name.is_empty()).count() > 1 {
+        return Err(node_error(
+            node,
+            "has the outputs of training; export the model for inference (in PyTorch, call \
+             `model.eval()` before)",
+        ));
+    }
+    let value = reader.channels_first(node, 0)?;
     let channels = reader.shape(&value).c;
-    Reader::check_channel_axis(node, &value)?;
     let [gamma, beta, mean, variance] =
         [1, 2, 3, 4].map(|i| reader.float_vector(node, i, channels));
     let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);

@@ -4,6 +4,7 @@ use crate::{
     fixed_operator::FixedOp,
     import::{
         onnx::attributes::Attributes,
+        onnx::constant::Elements,
         onnx::reader::{Reader, node_error},
     },
     lower::context::LowerContext,
@@ -65,20 +66,26 @@ impl Operator for Clip {
     }
 }
 
-/// Source: ONNX `Clip`, opset 13.
+/// Source: ONNX `Clip`, opset 13 (and 7 to 10, with the bounds as attributes).
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    Attributes::new(node).finish()?;
-    let value = reader.value(node, 0)?;
+    let mut attributes = Attributes::new(node);
     let mut bounds = [f32::NEG_INFINITY, f32::INFINITY];
-    for (position, bound) in [1, 2].into_iter().zip(&mut bounds) {
-        if Reader::has_input(node, position) {
-            *bound = match &reader.constant(node, position)?.data {
-                onnx::TensorData::F32(x) if x.len() == 1 && !x[0].is_nan() => x[0],
+    for ((position, name), bound) in [(1, "min"), (2, "max")].into_iter().zip(&mut bounds) {
+        if let Some(given) = attributes.any_float(name)? {
+            *bound = given;
+        } else if Reader::has_input(node, position) {
+            let given = reader.constant(node, position)?;
+            *bound = match &given.elements {
+                Elements::Floats(x) if x.len() == 1 => x[0],
                 _ => return Err(node_error(node, "each of its bounds must be one number")),
             };
         }
     }
+    attributes.finish()?;
     let [min, max] = bounds;
+    if min.is_nan() || max.is_nan() {
+        return Err(node_error(node, "each of its bounds must be one number"));
+    }
     // Where the bounds cross, ONNX lets the upper one win.
-    reader.push_like(node, Clip { min: min.min(max), max }, &value)
+    reader.push_each(node, Clip { min: min.min(max), max })
 }

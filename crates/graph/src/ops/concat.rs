@@ -1,4 +1,3 @@
-use super::reshape::relabeled;
 use crate::{
     emit::{
         c::node::{CNode, CStep},
@@ -261,7 +260,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
         if value.axes.len() != first.axes.len() {
             return Err(node_error(node, "concatenates values with different numbers of axes"));
         }
-        inputs.push(relabeled(reader, node, value, first.axes.clone())?.node);
+        inputs.push(reader.relabeled(node, &value, first.axes.clone())?.node);
     }
     let axis = axis.and_then(|axis| axis_index(axis, first.axes.len()));
     let axis = match axis.map(|axis| first.axes[axis]) {

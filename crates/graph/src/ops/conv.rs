@@ -2,7 +2,7 @@ mod fixed;
 
 pub use fixed::FixedConv;
 
-use super::{Window, reshape::image};
+use super::Window;
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
@@ -274,7 +274,7 @@ pub(super) fn import_window(
 
 /// Source: ONNX `Conv`, opset 11.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let value = image(reader, node, 0)?;
+    let value = reader.image(node, 0)?;
     let image = reader.shape(&value);
     let axes = value.axes.len() - 2;
     let (dims, data) = reader.float_constant(node, 1)?;

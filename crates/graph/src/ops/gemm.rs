@@ -116,7 +116,7 @@ impl Operator for Gemm {
 }
 
 /// The vector an input is, and its number of elements.
-fn vector(reader: &Reader, node: &onnx::Node) -> Result<(Value, usize), ImportError> {
+fn vector(reader: &mut Reader, node: &onnx::Node) -> Result<(Value, usize), ImportError> {
     let value = reader.value(node, 0)?;
     let shape = reader.shape(&value);
     if value.axes.len() != 2 || shape.len() != shape.c {

@@ -1,4 +1,4 @@
-use super::{AveragePool, Window, reshape::image};
+use super::{AveragePool, Window};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
@@ -71,7 +71,7 @@ impl Operator for GlobalAveragePool {
 /// Source: ONNX `GlobalAveragePool`, opset 1.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    let value = image(reader, node, 0)?;
+    let value = reader.image(node, 0)?;
     reader.push_like(node, GlobalAveragePool, &value)
 }
 
@@ -81,14 +81,12 @@ pub(super) fn import_reduce_mean(
     node: &onnx::Node,
 ) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
-    let axes = attributes.optional_ints("axes")?;
+    let axes = reader.ints_of(node, &mut attributes, "axes", 1)?;
     let keep = attributes.int("keepdims", 1)? != 0;
     attributes.int_must_be("noop_with_empty_axes", 0, "name the axes")?;
     attributes.finish()?;
-    let axes = match axes {
-        Some(axes) => axes,
-        None if Reader::has_input(node, 1) => reader.int_constant(node, 1)?,
-        None => return Err(node_error(node, "averages over all axes, including the batch")),
+    let Some(axes) = axes.filter(|axes| !axes.is_empty()) else {
+        return Err(node_error(node, "averages over all axes, including the batch"));
     };
     let mut value = reader.value(node, 0)?;
     let rank = value.axes.len();

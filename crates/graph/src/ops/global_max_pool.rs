@@ -1,4 +1,4 @@
-use super::{MaxPool, Window, global_average_pool::drop_space, max_pool::flipped, reshape::image};
+use super::{MaxPool, Window, global_average_pool::drop_space, max_pool::flipped};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
@@ -72,7 +72,7 @@ impl Operator for GlobalMaxPool {
 /// Source: ONNX `GlobalMaxPool`, opset 1.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    let value = image(reader, node, 0)?;
+    let value = reader.image(node, 0)?;
     reader.push_like(node, GlobalMaxPool { minimum: vec![] }, &value)
 }
 

@@ -24,8 +24,7 @@ pub(super) fn import_dropout(reader: &mut Reader, node: &onnx::Node) -> Result<(
     attributes.optional_int("seed")?;
     attributes.finish()?;
     if node.inputs.len() > 2 && !node.inputs[2].is_empty() {
-        let training = reader.constant(node, 2)?;
-        if !matches!(&training.data, onnx::TensorData::I64(v) if v.iter().all(|&x| x == 0)) {
+        if reader.int_constant(node, 2)?.iter().any(|&x| x != 0) {
             return Err(node_error(node, "`training_mode` is set; export the model for inference"));
         }
     }

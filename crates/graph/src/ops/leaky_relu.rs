@@ -67,8 +67,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     let mut attributes = Attributes::new(node);
     let alpha = attributes.float("alpha", 0.01)?;
     attributes.finish()?;
-    let value = reader.value(node, 0)?;
-    reader.push_like(node, LeakyRelu { alpha }, &value)
+    reader.push_each(node, LeakyRelu { alpha })
 }
 
 /// Source: Keras `LeakyReLU`.

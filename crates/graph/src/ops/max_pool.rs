@@ -1,4 +1,4 @@
-use super::{Window, conv, reshape::image};
+use super::{Window, conv};
 use crate::{
     emit::{
         c::node::{CNode, CStep},
@@ -232,7 +232,7 @@ impl FixedOperator for FixedMaxPool {
 
 /// Source: ONNX `MaxPool`, opset 12.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let value = image(reader, node, 0)?;
+    let value = reader.image(node, 0)?;
     let image = reader.shape(&value);
     let mut attributes = Attributes::new(node);
     let mut window = conv::import_window(&mut attributes, image, value.axes.len() - 2, None)?;

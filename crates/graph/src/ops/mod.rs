@@ -15,7 +15,6 @@ mod average_pool;
 mod batch_normalization;
 mod clip;
 mod concat;
-mod constant;
 mod conv;
 mod gemm;
 mod global_average_pool;
@@ -57,7 +56,6 @@ pub use max_pool::FixedMaxPool;
 pub use pad::FixedPad;
 pub use relu::FixedRescale;
 pub use reshape::FixedReshape;
-pub(crate) use reshape::reshaped;
 
 /// ONNX operators and who reads them, in alphabetical order.
 pub(crate) const ONNX: &[(&str, ImportNode)] = &[
@@ -66,8 +64,6 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("BatchNormalization", batch_normalization::import),
     ("Clip", clip::import),
     ("Concat", concat::import),
-    ("Constant", constant::import),
-    ("ConstantOfShape", constant::import_of_shape),
     ("Conv", conv::import),
     ("Div", affine::import_div),
     ("Dropout", identity::import_dropout),

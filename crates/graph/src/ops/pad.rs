@@ -167,10 +167,15 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     if mode != "constant" {
         return Err(attributes.refuse("mode", &mode, "only `constant` is supported"));
     }
-    attributes.finish()?;
     let value = reader.value(node, 0)?;
-    let pads = reader.int_constant(node, 1)?;
-    let constant = if Reader::has_input(node, 2) {
+    let Some(pads) = reader.ints_of(node, &mut attributes, "pads", 1)? else {
+        return Err(node_error(node, "its pads are missing"));
+    };
+    let attribute = attributes.optional_float("value")?;
+    attributes.finish()?;
+    let constant = if let Some(value) = attribute {
+        value
+    } else if Reader::has_input(node, 2) {
         match reader.float_constant(node, 2)?.1 {
             [x] => *x,
             _ => return Err(node_error(node, "its constant must be one number")),

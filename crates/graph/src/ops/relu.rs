@@ -152,8 +152,7 @@ impl FixedOperator for FixedRescale {
 /// Source: ONNX `Relu`, opset 14.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    let value = reader.value(node, 0)?;
-    reader.push_like(node, Relu, &value)
+    reader.push_each(node, Relu)
 }
 
 /// Source: Keras `ReLU`, with `max_value` and `negative_slope`; `Activation`, as the option

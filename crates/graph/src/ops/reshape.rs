@@ -6,11 +6,12 @@ use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
-        axes::{Axis, axis_index, channels_first, channels_last, extent, order, shape_of},
+        axes::{Axis, axis_index, channels_last},
         builder::{Builder, Value},
         keras::layer::{Layer, read_extent},
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
+        view::{Arrangement, Run, Target, View},
     },
     lower::context::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
@@ -24,58 +25,42 @@ use fixedwise_kernels::Kernels;
 ///
 /// Fixed point: moves integers; the format stays.
 ///
-/// Source: ONNX `Reshape`, opset 14; `Flatten`, `Squeeze`, `Unsqueeze`, opset 13.
+/// Source: ONNX `Reshape`, opset 14; `Flatten`, `Squeeze`, `Unsqueeze`, `Transpose`, opset 13.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reshape {
     /// Extents of the result.
     pub shape: Shape,
-    /// The order in which the input's elements are read, outermost axis first.
-    pub(crate) input_order: [Axis; 3],
-    /// The order in which the result's elements are filled, outermost axis first.
-    pub(crate) output_order: [Axis; 3],
+    /// Where the elements along each axis `[h, w, c]` of the result lie in the input.
+    pub(crate) from: Arrangement,
 }
 
 impl Reshape {
     /// A vector of an image's elements, one channel after the other.
     ///
     /// That is what ONNX `Flatten` makes of `[n, c, h, w]`.
-    pub const fn flatten_channels_first(image: Shape) -> Self {
+    pub fn flatten_channels_first(image: Shape) -> Self {
+        let channels = Run { extent: image.c, stride: 1 };
+        let pixels = Run { extent: image.h * image.w, stride: image.c };
         Self {
-            shape: Shape::new(1, 1, image.h * image.w * image.c),
-            input_order: [Axis::Channel, Axis::Row, Axis::Column],
-            output_order: [Axis::Row, Axis::Column, Axis::Channel],
+            shape: Shape::new(1, 1, image.len()),
+            from: [vec![], vec![], vec![channels, pixels]],
         }
     }
 
-    /// Whether no element of an input of that shape moves.
-    pub fn is_identity(&self, input: Shape) -> bool {
-        self.source(input).into_iter().enumerate().all(|(to, from)| to == from)
+    /// Whether no element of the input moves.
+    pub fn is_identity(&self) -> bool {
+        self.source().into_iter().enumerate().all(|(to, from)| to == from)
     }
 
     /// For each element of the result, the element of the input it comes from.
-    pub fn source(&self, input: Shape) -> Vec<usize> {
-        let mut source = vec![0; input.len()];
-        for (from, to) in walk(input, self.input_order).zip(walk(self.shape, self.output_order)) {
-            source[to] = from;
+    pub fn source(&self) -> Vec<usize> {
+        let mut source = vec![0];
+        for run in self.from.iter().flatten() {
+            let along = |before: usize| (0..run.extent).map(move |i| before + i * run.stride);
+            source = source.into_iter().flat_map(along).collect();
         }
         source
     }
-}
-
-/// The indices of the elements of a `[h, w, c]` value in that order of axes.
-fn walk(shape: Shape, order: [Axis; 3]) -> impl Iterator<Item = usize> {
-    let stride = move |axis| match axis {
-        Axis::Row => shape.w * shape.c,
-        Axis::Column => shape.c,
-        Axis::Channel => 1,
-        Axis::Batch => 0,
-    };
-    let [a, b, c] = order;
-    (0..extent(shape, a)).flat_map(move |i| {
-        (0..extent(shape, b)).flat_map(move |j| {
-            (0..extent(shape, c)).map(move |k| i * stride(a) + j * stride(b) + k * stride(c))
-        })
-    })
 }
 
 impl Operator for Reshape {
@@ -91,7 +76,7 @@ impl Operator for Reshape {
     }
 
     fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
-        let source = self.source(context.inputs[0]);
+        let source = self.source();
         let activation = context.activation;
         Box::new(move |inputs, y, _| {
             for (y, &from) in y.iter_mut().zip(&source) {
@@ -100,8 +85,8 @@ impl Operator for Reshape {
         })
     }
 
-    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        Ok(FixedReshape { source: self.source(context.inputs[0]) }.into())
+    fn lower(&self, _: &LowerContext) -> Result<FixedOp, LowerError> {
+        Ok(FixedReshape { source: self.source() }.into())
     }
 
     fn format_rule(&self) -> FormatRule {
@@ -120,7 +105,7 @@ impl Operator for Reshape {
         if output.h * output.w != 1 {
             return Factor::Refused;
         }
-        let from = self.source(inputs[0]);
+        let from = self.source();
         Factor::Carried(from.iter().map(|from| Some(from % inputs[0].c)).collect())
     }
 
@@ -129,218 +114,120 @@ impl Operator for Reshape {
     }
 }
 
-/// The elements of `value` in the order of its file, with other axes and extents.
-pub(crate) fn reshaped(
+/// A value of Keras with other axes and extents.
+fn reshaped(
     builder: &mut Builder,
     name: &str,
     value: &Value,
     axes: Vec<Axis>,
     extents: &[usize],
 ) -> Result<Value, ImportError> {
-    let from = builder.shape(value);
-    let shape = shape_of(&axes, extents);
-    let op = Reshape { shape, input_order: order(&value.axes), output_order: order(&axes) };
-    if from == shape && op.is_identity(from) {
+    let from = builder.shape(value.node);
+    let targets: Vec<Target> = std::iter::once(Target::Batch(1))
+        .chain(extents[1..].iter().map(|&extent| Target::Known(extent)))
+        .collect();
+    let wrong = |problem: String| ImportError::Interface(format!("layer `{name}`: {problem}"));
+    // Channels last is the order inside: every view runs at equal distances.
+    let view = View::of(value, from).reshaped(&targets, None).map_err(wrong)?;
+    let Some(view) = view else { return Err(wrong("divides the batch".to_owned())) };
+    let (shape, arrangement) = view.arranged(&axes).map_err(wrong)?;
+    let op = Reshape { shape, from: arrangement };
+    if from == shape && op.is_identity() {
         return Ok(Value { node: value.node, axes });
     }
     let node = builder.push(name, op, vec![value.node])?;
     Ok(Value { node, axes })
 }
 
-/// The same elements in the same order of the file, under other axis names.
-pub(super) fn relabeled(
-    reader: &mut Reader,
-    node: &onnx::Node,
-    value: Value,
-    axes: Vec<Axis>,
-) -> Result<Value, ImportError> {
-    if value.axes == axes {
-        return Ok(value);
-    }
-    let shape = reader.shape(&value);
-    let extents: Vec<usize> = value.axes.iter().map(|&axis| extent(shape, axis)).collect();
-    reshaped(&mut reader.builder, &format!("{}_layout", node.name), &value, axes, &extents)
-}
-
-/// An input as an image, channels on axis 1, with its axes renamed where the file means others.
-pub(super) fn image(
-    reader: &mut Reader,
-    node: &onnx::Node,
-    position: usize,
-) -> Result<Value, ImportError> {
-    let value = reader.value(node, position)?;
-    let wanted = channels_first(value.axes.len())
-        .filter(|axes| axes.len() > 2)
-        .ok_or_else(|| node_error(node, "its input must be an image with 3 or 4 axes"))?;
-    relabeled(reader, node, value, wanted)
-}
-
 /// Source: ONNX `Reshape`, opset 14.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
-    attributes.int_must_be("allowzero", 0, "an empty tensor is not supported")?;
+    let keeps_zero = attributes.int("allowzero", 0)? != 0;
     attributes.finish()?;
-    let target = reader.int_constant(node, 1)?;
-    if reader.is_constant(node, 0) {
-        let tensor = reader.constant(node, 0)?.clone();
-        let elements = tensor.dims.iter().product();
-        let dims = resolve(node, &target, &tensor.dims, elements)?;
-        return reader.set_constant(node, onnx::Tensor { dims, data: tensor.data });
-    }
-    let value = reader.value(node, 0)?;
-    let shape = reader.shape(&value);
-    // The batch is one image here; the file may call it -1, 0 or a number.
-    let mut dims: Vec<usize> = value.axes.iter().map(|&axis| extent(shape, axis)).collect();
-    let Some((&batch, rest)) = target.split_first() else {
-        return Err(node_error(node, "its shape is empty"));
-    };
-    dims[0] = 1;
-    let mut rest = rest.to_vec();
-    for (i, d) in rest.iter_mut().enumerate() {
-        if *d == 0 {
-            let Some(&copied) = dims.get(i + 1) else {
-                return Err(node_error(node, "copies an axis its input does not have"));
-            };
-            *d = i64::try_from(copied).unwrap_or(-2);
+    let view = reader.view(node, 0)?;
+    let targets = reader.batch_ints(node, 1)?.iter().map(|extent| {
+        let known = usize::try_from(extent.factor).ok();
+        match (extent.factor, extent.batches, known) {
+            (0, ..) if keeps_zero => Err("an empty tensor is not supported"),
+            (0, ..) => Ok(Target::Same),
+            (-1, 0, _) => Ok(Target::Open),
+            (_, 0, Some(known)) => Ok(Target::Known(known)),
+            (_, 1, Some(known)) => Ok(Target::Batch(known)),
+            _ => Err("its shape has a negative extent, or the batch twice"),
         }
+    });
+    let targets: Vec<Target> =
+        targets.collect::<Result<_, _>>().map_err(|problem| node_error(node, problem))?;
+    if targets.is_empty() {
+        return Err(node_error(node, "its shape is empty"));
     }
-    let dims = resolve(node, &rest, &[], shape.len()).map_err(|_| {
-        node_error(
-            node,
-            &format!(
-                "cannot reshape {shape} per image to {target:?}; the first axis must stay the batch"
-            ),
-        )
-    })?;
-    if batch < -1 {
-        return Err(node_error(node, "its shape has a negative extent"));
-    }
-    let extents: Vec<usize> = std::iter::once(1).chain(dims).collect();
-    let Some(axes) = channels_first(extents.len()) else {
-        return Err(node_error(
-            node,
-            &format!("reshapes to {} axes; at most 4 are supported", extents.len()),
-        ));
-    };
-    let value = reshaped(&mut reader.builder, &node.name, &value, axes, &extents)?;
-    reader.set_value(node, value)
+    let view = reader.reshaped(node, &view, &targets)?;
+    reader.set_view(node, view)
 }
 
-/// Extents with `-1` and `0` replaced, for `elements` elements.
-fn resolve(
-    node: &onnx::Node,
-    target: &[i64],
-    copied: &[usize],
-    elements: usize,
-) -> Result<Vec<usize>, ImportError> {
-    let wrong = || node_error(node, &format!("cannot reshape {elements} elements to {target:?}"));
-    let mut dims = Vec::with_capacity(target.len());
-    let mut open = None;
-    for (i, &d) in target.iter().enumerate() {
-        dims.push(match d {
-            -1 if open.is_none() => {
-                open = Some(i);
-                1
-            }
-            0 => *copied.get(i).ok_or_else(wrong)?,
-            d => usize::try_from(d).map_err(|_| wrong())?,
-        });
-    }
-    let known = dims
-        .iter()
-        .try_fold(1_usize, |n, &d| n.checked_mul(d))
-        .filter(|&n| n > 0)
-        .ok_or_else(wrong)?;
-    if let Some(open) = open {
-        dims[open] = elements / known;
-    }
-    if dims.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)) == Some(elements) {
-        Ok(dims)
-    } else {
-        Err(wrong())
-    }
-}
-
-/// Source: ONNX `Flatten`, opset 13, after the batch.
+/// Source: ONNX `Flatten`, opset 13.
 pub(super) fn import_flatten(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let axis = attributes.int("axis", 1)?;
     attributes.finish()?;
-    let value = reader.value(node, 0)?;
-    if axis_index(axis, value.axes.len()) != Some(1) {
-        return Err(node_error(node, "`axis` must be 1: the batch axis must stay separate"));
+    let view = reader.view(node, 0)?;
+    let rank = view.axes.len();
+    let axis = if usize::try_from(axis) == Ok(rank) { Some(rank) } else { axis_index(axis, rank) };
+    let Some(axis) = axis else {
+        return Err(node_error(node, "`axis` is outside the axes of its input"));
+    };
+    let extents = view.extents();
+    if !extents[..axis].iter().any(|extent| extent.has_batch) {
+        return Err(node_error(node, "`axis` must lie behind the batch"));
     }
-    let elements = reader.shape(&value).len();
-    let value = reshaped(
-        &mut reader.builder,
-        &node.name,
-        &value,
-        vec![Axis::Batch, Axis::Channel],
-        &[1, elements],
-    )?;
-    reader.set_value(node, value)
+    let before: usize = extents[..axis].iter().map(|extent| extent.of_image).product();
+    let view = reader.reshaped(node, &view, &[Target::Batch(before), Target::Open])?;
+    reader.set_view(node, view)
 }
 
 /// The axes a squeeze or unsqueeze names: an attribute up to opset 12, an input after.
 fn named_axes(reader: &Reader, node: &onnx::Node) -> Result<Option<Vec<i64>>, ImportError> {
     let mut attributes = Attributes::new(node);
-    let axes = attributes.optional_ints("axes")?;
+    let axes = reader.ints_of(node, &mut attributes, "axes", 1)?;
     attributes.finish()?;
-    match axes {
-        Some(axes) => Ok(Some(axes)),
-        None if Reader::has_input(node, 1) => reader.int_constant(node, 1).map(Some),
-        None => Ok(None),
-    }
+    Ok(axes)
 }
 
 /// Source: ONNX `Squeeze`, opset 13.
 pub(super) fn import_squeeze(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let axes = named_axes(reader, node)?;
-    if reader.is_constant(node, 0) {
-        let mut tensor = reader.constant(node, 0)?.clone();
-        let rank = tensor.dims.len();
-        let dropped: Vec<usize> = match axes {
-            Some(axes) => axes.iter().filter_map(|&axis| axis_index(axis, rank)).collect(),
-            None => (0..rank).filter(|&axis| tensor.dims[axis] == 1).collect(),
-        };
-        if dropped.iter().any(|&axis| tensor.dims[axis] != 1) {
-            return Err(node_error(node, "squeezes an axis of more than one element"));
+    let view = reader.view(node, 0)?;
+    let extents = view.extents();
+    let is_one_image = reader.batch() == Some(1);
+    let is_one =
+        |axis: usize| extents[axis].of_image == 1 && (is_one_image || !extents[axis].has_batch);
+    let axes: Vec<usize> = match axes {
+        Some(axes) => {
+            let all: Option<Vec<usize>> =
+                axes.iter().map(|&axis| axis_index(axis, extents.len())).collect();
+            all.ok_or_else(|| node_error(node, "squeezes an axis its input does not have"))?
         }
-        let mut axis = 0;
-        tensor.dims.retain(|_| {
-            axis += 1;
-            !dropped.contains(&(axis - 1))
-        });
-        return reader.set_constant(node, tensor);
-    }
-    let mut value = reader.value(node, 0)?;
-    let shape = reader.shape(&value);
-    let Some(axes) = axes else {
+        None if reader.batch().is_none() => {
+            return Err(node_error(
+                node,
+                "must list its axes: it is unknown whether the batch is one of them",
+            ));
+        }
+        None => (0..extents.len()).filter(|&axis| is_one(axis)).collect(),
+    };
+    if let Some(&axis) = axes.iter().find(|&&axis| !is_one(axis)) {
         return Err(node_error(
             node,
-            "must list its axes: it is unknown whether the batch is one of \
-                                     them",
+            if extents[axis].has_batch {
+                "squeezes the batch"
+            } else {
+                "squeezes an axis of more than one element"
+            },
         ));
-    };
-    let mut dropped = Vec::new();
-    for axis in axes {
-        match axis_index(axis, value.axes.len()).map(|axis| value.axes[axis]) {
-            Some(Axis::Batch) => return Err(node_error(node, "squeezes the batch")),
-            Some(axis) if extent(shape, axis) == 1 => dropped.push(axis),
-            Some(_) => return Err(node_error(node, "squeezes an axis of more than one element")),
-            None => return Err(node_error(node, "squeezes an axis its input does not have")),
-        }
     }
-    value.axes.retain(|axis| !dropped.contains(axis));
-    let axes = channels_first(value.axes.len());
-    // A vector's one axis is the channels.
-    let value = match axes {
-        Some(axes) if value.axes.len() == 2 && value.axes != axes => {
-            relabeled(reader, node, value, axes)?
-        }
-        _ => value,
-    };
-    reader.set_value(node, value)
+    let mut view = view.squeezed(&axes);
+    view.name = Some(node.name.clone());
+    reader.set_view(node, view)
 }
 
 /// Source: ONNX `Unsqueeze`, opset 13.
@@ -348,37 +235,17 @@ pub(super) fn import_unsqueeze(reader: &mut Reader, node: &onnx::Node) -> Result
     let Some(axes) = named_axes(reader, node)? else {
         return Err(node_error(node, "names no axes"));
     };
-    let rank = if reader.is_constant(node, 0) {
-        reader.constant(node, 0)?.dims.len()
-    } else {
-        reader.value(node, 0)?.axes.len()
-    } + axes.len();
+    let view = reader.view(node, 0)?;
+    let rank = view.axes.len() + axes.len();
     let mut added: Vec<usize> = axes.iter().filter_map(|&axis| axis_index(axis, rank)).collect();
     added.sort_unstable();
     added.dedup();
     if added.len() != axes.len() {
         return Err(node_error(node, "`axes` repeats an axis or names one the result lacks"));
     }
-    if reader.is_constant(node, 0) {
-        let mut tensor = reader.constant(node, 0)?.clone();
-        added.iter().for_each(|&axis| tensor.dims.insert(axis, 1));
-        return reader.set_constant(node, tensor);
-    }
-    let value = reader.value(node, 0)?;
-    let shape = reader.shape(&value);
-    let mut extents: Vec<usize> = value.axes.iter().map(|&axis| extent(shape, axis)).collect();
-    if added.contains(&0) {
-        return Err(node_error(node, "adds an axis before the batch"));
-    }
-    added.iter().for_each(|&axis| extents.insert(axis, 1));
-    let Some(axes) = channels_first(rank) else {
-        return Err(node_error(
-            node,
-            &format!("its result has {rank} axes; at most 4 are supported"),
-        ));
-    };
-    let value = reshaped(&mut reader.builder, &node.name, &value, axes, &extents)?;
-    reader.set_value(node, value)
+    let mut view = view.unsqueezed(&added);
+    view.name = Some(node.name.clone());
+    reader.set_view(node, view)
 }
 
 /// Source: Keras `Flatten`.

@@ -7,7 +7,7 @@ mod fold_forward;
 mod fold_pad;
 mod fuse_activation;
 mod insert_preprocessing;
-mod remove_dead;
+pub(crate) mod remove_dead;
 
 pub use equalize::{equalizable, equalize};
 pub use insert_preprocessing::insert_preprocessing;

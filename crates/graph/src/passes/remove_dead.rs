@@ -2,7 +2,7 @@
 
 use crate::graph::Graph;
 
-pub(super) fn run(graph: &mut Graph) {
+pub(crate) fn run(graph: &mut Graph) {
     let mut alive = vec![false; graph.nodes.len()];
     graph.inputs.iter().chain(&graph.outputs).for_each(|&id| alive[id] = true);
     for id in (0..graph.nodes.len()).rev() {

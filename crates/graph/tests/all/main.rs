@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod emit;
+mod import;
 mod integers;
 mod onnx_node;
 mod onnxruntime;

@@ -52,12 +52,18 @@ fn channels_last(image: &[f32], dims: &[usize]) -> Vec<f32> {
     (0..image.len()).map(|i| image[i % channels * pixels + i / channels]).collect()
 }
 
-/// Whether the model's input is channels last: the importer follows the transposes.
+/// Whether the model's input is channels last: the importer follows the operators that take it.
 fn is_channels_last(model: &onnx::Model, graph: &Graph) -> bool {
     let shape = graph.input_shape();
-    let [_, a, b, c] = model.graph.inputs[0].dims.as_slice() else { return false };
-    let is = |dims: [usize; 3]| [a, b, c].into_iter().eq(&dims.map(Dim::Known));
-    is([shape.h, shape.w, shape.c]) && !is([shape.c, shape.h, shape.w])
+    let is = |dims: &[usize]| {
+        let of_image = model.graph.inputs[0].dims.iter().skip(1);
+        of_image.eq(dims.iter().map(|&d| Dim::Known(d)).collect::<Vec<_>>().iter())
+    };
+    match model.graph.inputs[0].dims.len() {
+        3 => is(&[shape.w, shape.c]) && !is(&[shape.c, shape.w]),
+        4 => is(&[shape.h, shape.w, shape.c]) && !is(&[shape.c, shape.h, shape.w]),
+        _ => false,
+    }
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {

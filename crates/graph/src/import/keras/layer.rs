@@ -174,7 +174,7 @@ impl<'a> Layer<'a> {
 
     /// Extents of a value.
     pub(crate) fn shape(&self, value: &Value) -> Shape {
-        self.builder.shape(value)
+        self.builder.shape(value.node)
     }
 
     /// Whether it takes nothing.

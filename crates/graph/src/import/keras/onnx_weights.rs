@@ -8,7 +8,7 @@ use crate::{
 };
 use fixedwise_codec::{
     keras,
-    onnx::{self, Attribute, Tensor, TensorData},
+    onnx::{self, Attribute, Tensor},
 };
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub fn from_onnx_with_weights(
             if node.op.is_layer() {
                 break;
             }
-            let moves = |reshape: &Reshape| !reshape.is_identity(graph.nodes[before].shape);
+            let moves = |reshape: &Reshape| !reshape.is_identity();
             if node.op.get().is_some_and(moves) {
                 return Err(ImportError::Node {
                     node: layer.name.clone(),
@@ -143,5 +143,5 @@ fn in_onnx_order(node: &onnx::Node, tensor: &keras::Tensor, dims: &[usize]) -> O
         }
         tensor.data[source]
     });
-    Some(Tensor { dims: dims.to_vec(), data: TensorData::F32(data.collect()) })
+    Some(Tensor::floats(dims, data.collect()))
 }

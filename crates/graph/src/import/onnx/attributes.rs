@@ -1,7 +1,7 @@
 //! The attributes of one ONNX node, none left unread.
 
 use crate::error::ImportError;
-use fixedwise_codec::onnx::{Attribute, Node, Tensor};
+use fixedwise_codec::onnx::{Attribute, Graph, Node, Tensor};
 use std::collections::BTreeMap;
 
 /// Reads attributes; [`Attributes::finish`] refuses any left unread.
@@ -21,10 +21,15 @@ impl<'a> Attributes<'a> {
         &mut self,
         name: &str,
         kind: &str,
-        read: impl Fn(&Attribute) -> Option<T>,
+        read: impl Fn(&'a Attribute) -> Option<T>,
     ) -> Result<Option<T>, ImportError> {
         match self.unread.remove(name) {
             None => Ok(None),
+            Some(Attribute::Unsupported(what)) => Err(self.unreadable(name, what)),
+            Some(Attribute::Reference(other)) => Err(self.unreadable(
+                name,
+                &format!("refers to `{other}`, which only a node inside a function can"),
+            )),
             Some(attribute) => match read(attribute) {
                 Some(value) => Ok(Some(value)),
                 None => {
@@ -45,12 +50,24 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    pub(crate) fn optional_float(&mut self, name: &str) -> Result<Option<f32>, ImportError> {
-        let value = self.take(name, "a number", |a| match a {
+    fn unreadable(&self, name: &str, what: &str) -> ImportError {
+        ImportError::Node {
+            node: self.node.name.clone(),
+            op_type: self.node.op_type.clone(),
+            problem: format!("attribute `{name}` {what}"),
+        }
+    }
+
+    /// A number that need not be finite.
+    pub(crate) fn any_float(&mut self, name: &str) -> Result<Option<f32>, ImportError> {
+        self.take(name, "a number", |a| match a {
             Attribute::Float(x) => Some(*x),
             _ => None,
-        })?;
-        match value {
+        })
+    }
+
+    pub(crate) fn optional_float(&mut self, name: &str) -> Result<Option<f32>, ImportError> {
+        match self.any_float(name)? {
             Some(x) if !x.is_finite() => {
                 Err(self.refuse(name, &x.to_string(), "it must be finite"))
             }
@@ -130,9 +147,16 @@ impl<'a> Attributes<'a> {
         Ok(value.unwrap_or_else(|| default.to_owned()))
     }
 
-    pub(crate) fn tensor(&mut self, name: &str) -> Result<Option<Tensor>, ImportError> {
+    pub(crate) fn tensor(&mut self, name: &str) -> Result<Option<&'a Tensor>, ImportError> {
         self.take(name, "a tensor", |a| match a {
-            Attribute::Tensor(x) => Some(x.clone()),
+            Attribute::Tensor(x) => Some(x),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn graph(&mut self, name: &str) -> Result<Option<&'a Graph>, ImportError> {
+        self.take(name, "a graph", |a| match a {
+            Attribute::Graph(x) => Some(&**x),
             _ => None,
         })
     }

@@ -1,163 +1,111 @@
-//! From an ONNX file to a graph.
+//! From an ONNX file to a graph: node by node, constants computed on the way, and only what reaches the
+//! output judged.
 
 pub(crate) mod attributes;
+pub(crate) mod constant;
+mod ending;
+mod fold;
+mod interface;
+mod read;
 pub(crate) mod reader;
+mod rename;
 
 use super::{
-    axes::{Axis, channels_first, extent, shape_of},
-    builder::Value,
+    InputShape,
+    axes::{Axis, channels_first, channels_last},
 };
 use crate::{
     error::ImportError,
     graph::Graph,
-    ops::{self, Input},
+    ops::{self, Input, Reshape},
 };
-use fixedwise_codec::onnx::{self, ElementType};
-use reader::{Reader, node_error};
+use ending::Ending;
+use fixedwise_codec::onnx;
+use read::Import;
+use reader::Known;
 
 /// The graph of an ONNX model with one input and one output.
 ///
 /// # Errors
-/// [`ImportError`] naming the node for whatever is not supported.
+/// [`ImportError`] naming every node that stands in the way.
 pub fn from_onnx(model: &onnx::Model, name: &str) -> Result<Graph, ImportError> {
-    let file = &model.graph;
-    let [input] = file.inputs.as_slice() else {
-        let names: Vec<&str> = file.inputs.iter().map(|i| i.name.as_str()).collect();
-        return Err(ImportError::Interface(format!(
-            "the model has {} inputs ({}); one image is supported",
-            names.len(),
-            names.join(", ")
-        )));
-    };
-    let [output] = file.outputs.as_slice() else {
-        return Err(ImportError::Interface(format!(
-            "the model has {} outputs; one is supported",
-            file.outputs.len()
-        )));
-    };
-    let mut reader = Reader::new(model.opset, &file.initializers);
-    read_input(&mut reader, file, input)?;
-    for node in &file.nodes {
-        let Some((_, read)) = ops::ONNX.iter().find(|(op_type, _)| *op_type == node.op_type) else {
-            return Err(ImportError::UnknownOperator {
-                node: node.name.clone(),
-                op_type: node.op_type.clone(),
-                supported: ops::ONNX.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
-            });
-        };
-        if node.outputs.iter().skip(1).any(|name| !name.is_empty()) {
-            let more = node.outputs[1..].join("`, `");
-            if file.nodes.iter().any(|n| n.inputs.iter().any(|i| node.outputs[1..].contains(i)))
-                || node.outputs[1..].contains(&output.name)
-            {
-                return Err(node_error(
-                    node,
-                    &format!("only its first output is supported, not `{more}`"),
-                ));
-            }
-        }
-        read(&mut reader, node)?;
+    from_onnx_with_shape(model, name, &[])
+}
+
+/// The graph of an ONNX model that leaves extents of its input open.
+///
+/// # Errors
+/// [`ImportError`] naming every node that stands in the way, or a shape that does not fit the file.
+pub fn from_onnx_with_shape(
+    model: &onnx::Model,
+    name: &str,
+    shapes: &[InputShape],
+) -> Result<Graph, ImportError> {
+    interface::check_names(&model.graph, shapes)?;
+    let ending = Ending::of(&model.graph);
+    // A file does not say which axis of its image is the channels; its operators do.
+    let first = import(model, shapes, &ending, channels_first);
+    let votes = first.reader.votes;
+    if votes.first > 0 || !interface::may_be_channels_last(&model.graph) {
+        return graph(first, name, model, &ending);
     }
-    let Some(result) = reader.computed(&output.name).cloned() else {
-        return Err(ImportError::Interface(format!(
-            "the model's output `{}` is not computed from its input",
-            output.name
-        )));
+    if votes.last > 0 {
+        return graph(import(model, shapes, &ending, channels_last), name, model, &ending);
+    }
+    let last = import(model, shapes, &ending, channels_last);
+    let votes = last.reader.votes;
+    let is_last = if votes.last + votes.first > 0 {
+        votes.first == 0
+    } else {
+        interface::looks_channels_last(&model.graph)
+    };
+    graph(if is_last { last } else { first }, name, model, &ending)
+}
+
+/// Reads the whole file, its image having those axes.
+fn import<'a>(
+    model: &'a onnx::Model,
+    shapes: &[InputShape],
+    ending: &Ending,
+    axes: fn(usize) -> Option<Vec<Axis>>,
+) -> Import<'a> {
+    let arrange = |shape, from| Reshape { shape, from }.into();
+    let image = |shape| Input { shape }.into();
+    let mut import = Import::new(model, arrange, ops::ONNX);
+    for input in &model.graph.inputs {
+        import.input(input, shapes, axes, image);
+    }
+    import.nodes(&ending.results(&model.graph));
+    import
+}
+
+/// What was read as a graph, where nothing stands in the way.
+fn graph(
+    import: Import,
+    name: &str,
+    model: &onnx::Model,
+    ending: &Ending,
+) -> Result<Graph, ImportError> {
+    let mut errors: Vec<ImportError> =
+        interface::check_outputs(&model.graph).err().into_iter().collect();
+    let results = ending.results(&model.graph);
+    let (found, mut reader) = import.judged(&results);
+    errors.extend(found);
+    if let Some(error) = ImportError::all(errors) {
+        return Err(error);
+    }
+    let refuse = |problem: &str| {
+        Err(ImportError::Interface(format!("the model's output `{}` {problem}", results[0])))
+    };
+    let Some(Known::View(view)) = reader.known.get(results[0]).cloned() else {
+        return refuse("is not computed from its input");
     };
     // The result is given in the file's order of axes, read as channels first.
-    let result = match channels_first(result.axes.len()) {
-        Some(axes) if result.axes != axes => {
-            let shape = reader.shape(&result);
-            let extents: Vec<usize> = result.axes.iter().map(|&axis| extent(shape, axis)).collect();
-            ops::reshaped(
-                &mut reader.builder,
-                &format!("{}_layout", output.name),
-                &result,
-                axes,
-                &extents,
-            )?
-        }
-        _ => result,
+    let Some(axes) = channels_first(view.axes.len()) else {
+        return refuse(&format!("has {} axes; 1 to 4 are supported", view.axes.len()));
     };
+    let node = onnx::Node::new("Output", results[0], &[], &[]);
+    let result = reader.arranged(&node, &view.with_batch_first(reader.batch), axes)?;
+    ending.check(&result)?;
     reader.builder.finish(name, &result)
-}
-
-fn read_input(
-    reader: &mut Reader,
-    file: &onnx::Graph,
-    input: &onnx::ValueInfo,
-) -> Result<(), ImportError> {
-    let refuse = |problem: String| {
-        Err(ImportError::Interface(format!("the model's input `{}` {problem}", input.name)))
-    };
-    let element = input.element_type;
-    if !matches!(
-        element,
-        ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16
-    ) {
-        return refuse(format!(
-            "contains {element:?} elements; export the model for float images and declare the \
-             preprocessing with `--preprocess`"
-        ));
-    }
-    let Some(mut axes) = channels_first(input.dims.len()).filter(|axes| axes.len() > 1) else {
-        return refuse(format!(
-            "has {} axes; supported are [batch, c], [batch, c, w] and [batch, c, h, w]",
-            input.dims.len()
-        ));
-    };
-    let mut extents = vec![1];
-    for (i, dim) in input.dims.iter().enumerate().skip(1) {
-        match dim {
-            onnx::Dim::Known(0) => return refuse(format!("has size 0 on axis {i}")),
-            onnx::Dim::Known(extent) => extents.push(*extent),
-            onnx::Dim::Named(name) => {
-                return refuse(format!(
-                    "has the dynamic size `{name}` on axis {i}; only the batch (axis 0) may be \
-                     dynamic: export the model with a fixed image size"
-                ));
-            }
-            onnx::Dim::Unknown => {
-                return refuse(format!(
-                    "has no size on axis {i}; export the model with a fixed image size"
-                ));
-            }
-        }
-    }
-    if axes.len() == 4 && transposed_to_channels_first(file, &input.name) {
-        axes = vec![Axis::Batch, Axis::Row, Axis::Column, Axis::Channel];
-    }
-    let shape = shape_of(&axes, &extents);
-    if extents.iter().try_fold(1_usize, |n, &e| n.checked_mul(e)).is_none_or(|n| n > 1 << 28) {
-        return refuse("has more than 2^28 elements".to_owned());
-    }
-    let node = reader.builder.push(&input.name, Input { shape }, vec![])?;
-    reader.set_image(&input.name, Value { node, axes });
-    Ok(())
-}
-
-/// Whether every path from the model's input leads, through element-wise nodes, to a transpose
-/// from channels last to channels first.
-fn transposed_to_channels_first(file: &onnx::Graph, input: &str) -> bool {
-    let mut names = vec![input.to_owned()];
-    let mut found = false;
-    while let Some(name) = names.pop() {
-        for node in file.nodes.iter().filter(|node| node.inputs.contains(&name)) {
-            match node.op_type.as_str() {
-                "Transpose" => {
-                    let permutation = node.attributes.get("perm");
-                    if !matches!(permutation, Some(onnx::Attribute::Ints(p)) if p == &[0, 3, 1, 2])
-                    {
-                        return false;
-                    }
-                    found = true;
-                }
-                "Identity" | "Add" | "Sub" | "Mul" | "Div" | "Dropout" => {
-                    names.extend(node.outputs.iter().take(1).cloned());
-                }
-                _ => return false,
-            }
-        }
-    }
-    found
 }

@@ -1,30 +1,62 @@
 //! What an operator may ask of an ONNX file while one of its nodes is read.
 
+use super::{
+    attributes::Attributes,
+    constant::{Constant, Elements, Int},
+};
 use crate::{
     error::ImportError,
     graph::NodeId,
     import::{
-        axes::Axis,
+        axes::{Axis, channels_first},
         builder::{Builder, Value},
+        view::{Arrangement, Extent, Run, Target, View},
     },
     operator::Op,
     shape::Shape,
 };
 use fixedwise_codec::onnx;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+/// What a name of the file stands for.
 #[derive(Clone, Debug)]
-enum Known {
-    Value(Value),
-    Constant(onnx::Tensor),
+pub(super) enum Known {
+    /// A value that is computed from the image.
+    View(View),
+    /// A tensor that is known before any image.
+    Constant(Arc<Constant>),
+    /// The result of a node that could not be read, or what follows from one: a value, or a constant
+    /// such as its shape.
+    Unread { is_constant: bool },
 }
 
 /// The state of an import: the graph so far, and what each name of the file stands for.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) builder: Builder,
-    known: BTreeMap<String, Known>,
-    opset: i64,
+    pub(super) known: BTreeMap<String, Known>,
+    pub(super) opset: i64,
+    /// The model's input with its axes.
+    pub(super) image: Option<Value>,
+    /// The number of images in a batch, where the file fixes it.
+    pub(super) batch: Option<usize>,
+    /// The operator that gives a value of that shape its elements in that order.
+    arrange: Arrange,
+    /// Values in another order that there are already.
+    arranged: Vec<(NodeId, Shape, Arrangement, NodeId)>,
+    /// Whether operators take the last axis of the image, or the first after the batch, for its channels.
+    pub(super) votes: Votes,
+}
+
+/// Makes the operator that gives a value its elements in another order.
+pub(super) type Arrange = fn(Shape, Arrangement) -> Op;
+
+/// How often an operator of images takes the last axis of the model's input for its channels, and how
+/// often the first after the batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Votes {
+    pub(super) last: usize,
+    pub(super) first: usize,
 }
 
 /// Takes one ONNX node in.
@@ -40,24 +72,16 @@ pub(crate) fn node_error(node: &onnx::Node, problem: &str) -> ImportError {
 }
 
 impl Reader {
-    /// Nothing but constants known yet.
-    pub(super) fn new(opset: i64, constants: &[(String, onnx::Tensor)]) -> Self {
-        let known = |(name, tensor): &(String, onnx::Tensor)| {
-            (name.clone(), Known::Constant(tensor.clone()))
-        };
-        Self { builder: Builder::default(), known: constants.iter().map(known).collect(), opset }
-    }
-
-    /// Names the value that is the image.
-    pub(super) fn set_image(&mut self, name: &str, value: Value) {
-        self.known.insert(name.to_owned(), Known::Value(value));
-    }
-
-    /// The value of that name, where it is computed from the image.
-    pub(super) fn computed(&self, name: &str) -> Option<&Value> {
-        match self.known.get(name) {
-            Some(Known::Value(value)) => Some(value),
-            _ => None,
+    pub(super) fn new(arrange: Arrange) -> Self {
+        Self {
+            builder: Builder::default(),
+            known: BTreeMap::new(),
+            opset: 0,
+            image: None,
+            batch: None,
+            arrange,
+            arranged: Vec::new(),
+            votes: Votes::default(),
         }
     }
 
@@ -66,9 +90,14 @@ impl Reader {
         self.opset
     }
 
+    /// The number of images in a batch, where the file fixes it.
+    pub(crate) fn batch(&self) -> Option<usize> {
+        self.batch
+    }
+
     /// Extents of a value inside.
     pub(crate) fn shape(&self, value: &Value) -> Shape {
-        self.builder.shape(value)
+        self.builder.shape(value.node)
     }
 
     fn known(&self, node: &onnx::Node, position: usize) -> Result<&Known, ImportError> {
@@ -91,15 +120,164 @@ impl Reader {
         matches!(self.known(node, position), Ok(Known::Constant(_)))
     }
 
-    /// An input that is computed from the image.
-    pub(crate) fn value(&self, node: &onnx::Node, position: usize) -> Result<Value, ImportError> {
+    /// An input that is computed from the image, however its axes run through what is computed.
+    pub(crate) fn view(&self, node: &onnx::Node, position: usize) -> Result<View, ImportError> {
         match self.known(node, position)? {
-            Known::Value(value) => Ok(value.clone()),
-            Known::Constant(_) => Err(node_error(
-                node,
-                &format!("its input {position} is a constant; simplify the model"),
-            )),
+            Known::View(view) => Ok(view.with_batch_first(self.batch)),
+            Known::Constant(_) => {
+                Err(node_error(node, &format!("its input {position} must not be a constant")))
+            }
+            Known::Unread { .. } => Err(node_error(node, "its input could not be read")),
         }
+    }
+
+    /// An input that is computed from the image, with the axes of the file.
+    pub(crate) fn value(
+        &mut self,
+        node: &onnx::Node,
+        position: usize,
+    ) -> Result<Value, ImportError> {
+        let view = self.view(node, position)?;
+        match view.labels(self.builder.shape(view.node)) {
+            Some(axes) => Ok(Value { node: view.node, axes }),
+            None => self.channels_first(node, position),
+        }
+    }
+
+    /// An input that is computed from the image, its second axis the channels.
+    pub(crate) fn channels_first(
+        &mut self,
+        node: &onnx::Node,
+        position: usize,
+    ) -> Result<Value, ImportError> {
+        let view = self.view(node, position)?;
+        let rank = view.axes.len();
+        let Some(axes) = channels_first(rank) else {
+            return Err(node_error(
+                node,
+                &format!("its input has {rank} axes; 1 to 4 are supported"),
+            ));
+        };
+        self.vote(&view);
+        self.arranged(node, &view, axes)
+    }
+
+    /// An input as an image, its second axis the channels.
+    pub(crate) fn image(
+        &mut self,
+        node: &onnx::Node,
+        position: usize,
+    ) -> Result<Value, ImportError> {
+        if !matches!(self.view(node, position)?.axes.len(), 3 | 4) {
+            return Err(node_error(node, "its input must be an image with 3 or 4 axes"));
+        }
+        self.channels_first(node, position)
+    }
+
+    /// The value with its axes renamed where the file means others.
+    pub(crate) fn relabeled(
+        &mut self,
+        node: &onnx::Node,
+        value: &Value,
+        axes: Vec<Axis>,
+    ) -> Result<Value, ImportError> {
+        let view = View::of(value, self.shape(value));
+        self.arranged(node, &view, axes)
+    }
+
+    /// A view as a value with those axes.
+    pub(super) fn arranged(
+        &mut self,
+        node: &onnx::Node,
+        view: &View,
+        axes: Vec<Axis>,
+    ) -> Result<Value, ImportError> {
+        let name = view.name.clone().unwrap_or_else(|| format!("{}_layout", node.name));
+        self.settle(&name, view, axes).map_err(|problem| match problem {
+            Problem::View(problem) => node_error(node, &problem),
+            Problem::Graph(error) => error,
+        })
+    }
+
+    fn settle(&mut self, name: &str, view: &View, axes: Vec<Axis>) -> Result<Value, Problem> {
+        let (shape, arrangement) = view.arranged(&axes).map_err(Problem::View)?;
+        let from = self.builder.shape(view.node);
+        if from == shape && arrangement == in_place(shape) {
+            return Ok(Value { node: view.node, axes });
+        }
+        let made = self.arranged.iter().find(|(node, to, order, _)| {
+            (*node, *to) == (view.node, shape) && *order == arrangement
+        });
+        if let Some(&(.., node)) = made {
+            return Ok(Value { node, axes });
+        }
+        let op = (self.arrange)(shape, arrangement.clone());
+        let node = self.builder.push(name, op, vec![view.node]).map_err(Problem::Graph)?;
+        self.arranged.push((view.node, shape, arrangement, node));
+        Ok(Value { node, axes })
+    }
+
+    /// The extents of an input that is computed from the image.
+    pub(super) fn extents(
+        &self,
+        node: &onnx::Node,
+        position: usize,
+    ) -> Result<Vec<Int>, ImportError> {
+        let of = |extent: Extent| {
+            let own = Int::from(i64::try_from(extent.of_image).ok()?);
+            if !extent.has_batch {
+                return Some(own);
+            }
+            let batch = self.batch.map(|n| i64::try_from(n).map(Int::from));
+            own.multiply(batch.unwrap_or(Ok(Int::BATCH)).ok()?)
+        };
+        let all: Option<Vec<Int>> =
+            self.view(node, position)?.extents().into_iter().map(of).collect();
+        all.ok_or_else(|| node_error(node, "its input is too large"))
+    }
+
+    /// The elements of a view with other extents.
+    pub(crate) fn reshaped(
+        &mut self,
+        node: &onnx::Node,
+        view: &View,
+        targets: &[Target],
+    ) -> Result<View, ImportError> {
+        let wrong = |problem: String| node_error(node, &problem);
+        if let Some(view) = view.reshaped(targets, self.batch).map_err(wrong)? {
+            return Ok(View { name: Some(node.name.clone()), ..view });
+        }
+        // What does not run at equal distances does so where it lies in the order of the file.
+        let apart = || wrong("divides the batch, or moves it from the first axis".to_owned());
+        let flat = view.flat_order().ok_or_else(apart)?;
+        let axes = vec![Axis::Batch, Axis::Channel];
+        let value = self.arranged(node, &flat, axes)?;
+        let flat = View::of(&value, self.shape(&value));
+        let view = flat.reshaped(targets, self.batch).map_err(wrong)?.ok_or_else(apart)?;
+        Ok(View { name: Some(node.name.clone()), ..view })
+    }
+
+    /// Notes which axis of the model's input a view has as its channels.
+    fn vote(&mut self, view: &View) {
+        let Some(image) = &self.image else { return };
+        if !self.builder.keeps_places(image.node, view.node) {
+            return;
+        }
+        let own = View::of(image, self.builder.shape(image.node));
+        let runs = |view: &View| view.axes[1..].iter().map(|axis| axis.runs()).collect::<Vec<_>>();
+        let (own, seen) = (runs(&own), runs(view));
+        let (Some((channels, space)), Some(last)) = (seen.split_first(), own.last()) else {
+            return;
+        };
+        let space: Vec<&Run> = space.iter().flatten().collect();
+        let rest = |axes: &[Vec<Run>]| axes.iter().flatten().copied().collect::<Vec<Run>>();
+        let is = |own_channels: &Vec<Run>, own_space: &[Vec<Run>]| {
+            channels == own_channels && space.iter().copied().copied().eq(rest(own_space))
+        };
+        let is_first = is(&own[0], &own[1..]);
+        let is_last = is(last, &own[..own.len() - 1]);
+        self.votes.last += usize::from(is_last && !is_first);
+        self.votes.first += usize::from(is_first && !is_last);
     }
 
     /// An input that is known before any image.
@@ -107,15 +285,14 @@ impl Reader {
         &self,
         node: &onnx::Node,
         position: usize,
-    ) -> Result<&onnx::Tensor, ImportError> {
+    ) -> Result<&Constant, ImportError> {
         match self.known(node, position)? {
-            Known::Constant(tensor) => Ok(tensor),
-            Known::Value(_) => Err(node_error(
+            Known::Constant(constant) => Ok(constant),
+            Known::View(_) => Err(node_error(
                 node,
-                &format!(
-                    "its input {position} must be a constant; shapes computed at run time are not supported"
-                ),
+                &format!("its input {position} must be a constant; it depends on the image"),
             )),
+            Known::Unread { .. } => Err(node_error(node, "its input could not be read")),
         }
     }
 
@@ -125,8 +302,8 @@ impl Reader {
         node: &onnx::Node,
         position: usize,
     ) -> Result<(&[usize], &[f32]), ImportError> {
-        let tensor = self.constant(node, position)?;
-        let onnx::TensorData::F32(data) = &tensor.data else {
+        let constant = self.constant(node, position)?;
+        let Elements::Floats(data) = &constant.elements else {
             return Err(node_error(node, &format!("its input {position} must contain floats")));
         };
         if let Some(index) = data.iter().position(|x| !x.is_finite()) {
@@ -137,7 +314,7 @@ impl Reader {
                 index,
             });
         }
-        Ok((&tensor.dims, data))
+        Ok((&constant.dims, data))
     }
 
     /// A constant vector of `len` finite floats.
@@ -157,17 +334,42 @@ impl Reader {
         Ok(data.to_vec())
     }
 
-    /// A constant of integers.
+    /// A constant of integers that may be multiples of the number of images.
+    pub(crate) fn batch_ints(
+        &self,
+        node: &onnx::Node,
+        position: usize,
+    ) -> Result<&[Int], ImportError> {
+        match &self.constant(node, position)?.elements {
+            Elements::Ints(data) => Ok(data),
+            Elements::Floats(_) => {
+                Err(node_error(node, &format!("its input {position} must contain integers")))
+            }
+        }
+    }
+
+    /// A constant of integers, as for a batch of one image.
     pub(crate) fn int_constant(
         &self,
         node: &onnx::Node,
         position: usize,
     ) -> Result<Vec<i64>, ImportError> {
-        match &self.constant(node, position)?.data {
-            onnx::TensorData::I64(data) => Ok(data.clone()),
-            onnx::TensorData::F32(_) => {
-                Err(node_error(node, &format!("its input {position} must contain integers")))
-            }
+        Ok(self.batch_ints(node, position)?.iter().map(|x| x.of_one_image()).collect())
+    }
+
+    /// A list of integers that newer versions of an operator take as an input, older ones as an
+    /// attribute.
+    pub(crate) fn ints_of(
+        &self,
+        node: &onnx::Node,
+        attributes: &mut Attributes,
+        name: &str,
+        position: usize,
+    ) -> Result<Option<Vec<i64>>, ImportError> {
+        match attributes.optional_ints(name)? {
+            Some(list) => Ok(Some(list)),
+            None if Self::has_input(node, position) => self.int_constant(node, position).map(Some),
+            None => Ok(None),
         }
     }
 
@@ -198,15 +400,6 @@ impl Reader {
         Ok(if data.len() == 1 { vec![data[0]; channels] } else { data.to_vec() })
     }
 
-    /// Refuses a value whose second axis is not the channels.
-    pub(crate) fn check_channel_axis(node: &onnx::Node, value: &Value) -> Result<(), ImportError> {
-        if value.axes.get(1) == Some(&Axis::Channel) {
-            Ok(())
-        } else {
-            Err(node_error(node, "its input must have the channels on axis 1"))
-        }
-    }
-
     /// Adds the graph's node for `node`, with the axes of its result.
     pub(crate) fn push(
         &mut self,
@@ -216,7 +409,7 @@ impl Reader {
         axes: Vec<Axis>,
     ) -> Result<(), ImportError> {
         let id = self.builder.push(&node.name, op, inputs)?;
-        self.set_value(node, Value { node: id, axes })
+        self.set_value(node, &Value { node: id, axes })
     }
 
     /// Adds a node whose result has the axes of its one input.
@@ -229,33 +422,64 @@ impl Reader {
         self.push(node, op, vec![value.node], value.axes.clone())
     }
 
-    /// The node's result is `value`.
-    pub(crate) fn set_value(&mut self, node: &onnx::Node, value: Value) -> Result<(), ImportError> {
-        self.set(node, Known::Value(value))
-    }
-
-    /// The node's result is a constant.
-    pub(crate) fn set_constant(
+    /// Adds a node that computes each element from the one at its place in input 0, whatever its axes
+    /// are.
+    pub(crate) fn push_each(
         &mut self,
         node: &onnx::Node,
-        tensor: onnx::Tensor,
+        op: impl Into<Op>,
     ) -> Result<(), ImportError> {
-        self.set(node, Known::Constant(tensor))
+        let view = self.view(node, 0)?;
+        let id = self.builder.push(&node.name, op, vec![view.node])?;
+        self.set_view(node, View { node: id, ..view })
+    }
+
+    /// The node's result is `value`.
+    pub(crate) fn set_value(
+        &mut self,
+        node: &onnx::Node,
+        value: &Value,
+    ) -> Result<(), ImportError> {
+        let view = View::of(value, self.shape(value));
+        self.set_view(node, view)
+    }
+
+    /// The node's result is `view`.
+    pub(crate) fn set_view(&mut self, node: &onnx::Node, view: View) -> Result<(), ImportError> {
+        self.set(node, 0, Known::View(view))
     }
 
     /// The node's result is its input `position`, whatever that is.
     pub(crate) fn alias(&mut self, node: &onnx::Node, position: usize) -> Result<(), ImportError> {
         let known = self.known(node, position)?.clone();
-        self.set(node, known)
+        self.set(node, 0, known)
     }
 
-    fn set(&mut self, node: &onnx::Node, known: Known) -> Result<(), ImportError> {
-        let Some(name) = node.outputs.first() else {
+    /// The node's result at that position.
+    pub(super) fn set(
+        &mut self,
+        node: &onnx::Node,
+        position: usize,
+        known: Known,
+    ) -> Result<(), ImportError> {
+        let Some(name) = node.outputs.get(position) else {
             return Err(node_error(node, "has no output"));
         };
-        if self.known.insert(name.clone(), known).is_some() {
+        if !name.is_empty() && self.known.insert(name.clone(), known).is_some() {
             return Err(node_error(node, &format!("computes `{name}`, which exists already")));
         }
         Ok(())
     }
+}
+
+enum Problem {
+    View(String),
+    Graph(ImportError),
+}
+
+/// The elements of a value of that shape where they are.
+fn in_place(shape: Shape) -> Arrangement {
+    let value = Value { node: 0, axes: vec![Axis::Row, Axis::Column, Axis::Channel] };
+    let view = View::of(&value, shape);
+    [0, 1, 2].map(|axis| view.axes[axis].runs())
 }

@@ -1,0 +1,175 @@
+//! Inputs and outputs of an ONNX file.
+
+use super::{
+    super::{
+        InputShape,
+        axes::{Axis, shape_of},
+        builder::Value,
+    },
+    read::Import,
+    reader::Known,
+};
+use crate::{error::ImportError, import::view::View, operator::Op, shape::Shape};
+use fixedwise_codec::onnx::{Dim, ElementType, Graph, ValueInfo};
+
+/// Refuses a shape for an input that the file does not have.
+pub(super) fn check_names(graph: &Graph, shapes: &[InputShape]) -> Result<(), ImportError> {
+    let known: Vec<&str> = graph.inputs.iter().map(|input| input.name.as_str()).collect();
+    for shape in shapes {
+        if let Some(name) = &shape.name
+            && !known.contains(&name.as_str())
+        {
+            return Err(ImportError::Interface(format!(
+                "the model has no input `{name}` to give a shape; its inputs: {}",
+                known.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses more outputs than one.
+pub(super) fn check_outputs(graph: &Graph) -> Result<(), ImportError> {
+    match graph.outputs.len() {
+        1 => Ok(()),
+        n => {
+            let names: Vec<&str> = graph.outputs.iter().map(|o| o.name.as_str()).collect();
+            Err(ImportError::Interface(format!(
+                "the model has {n} outputs ({}); one is supported",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// Whether the file has an image whose channels could be its last axis.
+pub(super) fn may_be_channels_last(graph: &Graph) -> bool {
+    matches!(graph.inputs.as_slice(), [input] if matches!(input.dims.len(), 3 | 4))
+}
+
+/// Whether the extents alone say so: the last axis has the one or three channels of an image, the second
+/// has not.
+pub(super) fn looks_channels_last(graph: &Graph) -> bool {
+    let is_channels = |dim: &Dim| matches!(dim, Dim::Known(1 | 3));
+    let [input] = graph.inputs.as_slice() else { return false };
+    matches!(input.dims.as_slice(), [_, first, _, last] if is_channels(last) && !is_channels(first))
+}
+
+/// The extents of an input and the number of images in its batch, where the file or the caller fixes it.
+fn extents(
+    input: &ValueInfo,
+    shapes: &[InputShape],
+) -> Result<(Vec<usize>, Option<usize>), String> {
+    let given =
+        shapes.iter().find(|shape| shape.name.as_ref().is_none_or(|name| *name == input.name));
+    let given = given.map(|shape| shape.extents.as_slice());
+    let dims = match (input.dims.is_empty(), given) {
+        (true, Some(given)) => vec![Dim::Unknown; given.len()],
+        _ => input.dims.clone(),
+    };
+    if !(2..=4).contains(&dims.len()) {
+        return Err(format!(
+            "has {} axes; supported are [batch, c], [batch, c, w] and [batch, c, h, w], or with the \
+             channels last",
+            dims.len()
+        ));
+    }
+    let shown = || {
+        let shown = input.dims.iter().map(|dim| match dim {
+            Dim::Known(n) => n.to_string(),
+            Dim::Named(name) => name.clone(),
+            Dim::Unknown => "?".to_owned(),
+        });
+        format!("[{}]", shown.collect::<Vec<_>>().join(", "))
+    };
+    if let Some(given) = given
+        && given.len() != dims.len()
+    {
+        return Err(format!(
+            "has {} axes, {}; `--input-shape` gives {}",
+            dims.len(),
+            shown(),
+            given.len()
+        ));
+    }
+    let batch = match dims[0] {
+        Dim::Known(n) if n > 0 => Some(n),
+        _ => None,
+    };
+    let mut extents = vec![1];
+    for (i, dim) in dims.iter().enumerate().skip(1) {
+        let given = given.map(|given| given[i]);
+        let extent = match (dim, given) {
+            (Dim::Known(0), _) | (_, Some(0)) => return Err(format!("has size 0 on axis {i}")),
+            (Dim::Known(fixed), Some(given)) if *fixed != given => {
+                return Err(format!(
+                    "has the fixed size {fixed} on axis {i}; `--input-shape` gives {given}"
+                ));
+            }
+            (Dim::Known(fixed), _) => *fixed,
+            (_, Some(given)) => given,
+            (Dim::Named(_) | Dim::Unknown, None) => {
+                let example = dims.iter().enumerate().map(|(i, dim)| match dim {
+                    Dim::Known(n) => n.to_string(),
+                    _ if i == 0 => "1".to_owned(),
+                    _ => "224".to_owned(),
+                });
+                return Err(format!(
+                    "has the shape {}, of which only the batch (axis 0) may stay open; give the \
+                     others, for example `--input-shape {}`",
+                    shown(),
+                    example.collect::<Vec<_>>().join("x")
+                ));
+            }
+        };
+        extents.push(extent);
+    }
+    if extents.iter().try_fold(1_usize, |n, &e| n.checked_mul(e)).is_none_or(|n| n > 1 << 28) {
+        return Err("has more than 2^28 elements".to_owned());
+    }
+    Ok((extents, batch))
+}
+
+fn check_type(element: ElementType) -> Result<(), String> {
+    if matches!(element, ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16)
+    {
+        return Ok(());
+    }
+    Err(format!(
+        "contains {element:?} elements; export the model for float images and declare the \
+         preprocessing with `--preprocess`"
+    ))
+}
+
+impl Import<'_> {
+    /// Takes an input in, as an image.
+    pub(super) fn input(
+        &mut self,
+        input: &ValueInfo,
+        shapes: &[InputShape],
+        axes: fn(usize) -> Option<Vec<Axis>>,
+        image: fn(Shape) -> Op,
+    ) {
+        let read = check_type(input.element_type).and_then(|()| extents(input, shapes));
+        let read = read.and_then(|(extents, batch)| {
+            let axes = axes(extents.len()).ok_or("has no axes that are known")?;
+            let op = image(shape_of(&axes, &extents));
+            let node = self.reader.builder.push(&input.name, op, vec![]);
+            Ok((Value { node: node.map_err(|error| error.to_string())?, axes }, batch))
+        });
+        let (known, error) = match read {
+            Ok((value, batch)) => {
+                self.reader.batch = batch;
+                let view = View::of(&value, self.reader.shape(&value));
+                self.reader.image.get_or_insert(value);
+                (Known::View(view), None)
+            }
+            Err(problem) => {
+                let problem = format!("the model's input `{}` {problem}", input.name);
+                (Known::Unread { is_constant: false }, Some(ImportError::Interface(problem)))
+            }
+        };
+        self.reader.known.insert(input.name.clone(), known);
+        self.record(vec![input.name.clone()], vec![], error);
+    }
+}

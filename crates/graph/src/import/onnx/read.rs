@@ -1,0 +1,516 @@
+//! Node by node through a file: functions and branches are followed, constants are computed, everything
+//! else is read by its operator. What cannot be read is noted, and judged at the end.
+
+use super::{
+    attributes::Attributes,
+    constant::Constant,
+    fold,
+    reader::{Arrange, ImportNode, Known, Reader, node_error},
+    rename::{Scope, defined, taken},
+};
+use crate::{error::ImportError, import::view::Extent};
+use fixedwise_codec::onnx::{self, Attribute, Function, Model, Node, Tensor};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Nodes that are read at most: functions that call others twice each must not fill the memory.
+const MAX_NODES: usize = 1 << 16;
+
+/// Functions and branches in each other, at most.
+const MAX_DEPTH: usize = 48;
+
+/// Elements of computed constants, at most.
+const MAX_COMPUTED: usize = 1 << 28;
+
+/// One node that was read: what it gives, what it took, what is wrong with it.
+#[derive(Debug)]
+struct Record {
+    outputs: Vec<String>,
+    inputs: Vec<String>,
+    error: Option<ImportError>,
+}
+
+/// A constant of the file that was not used yet.
+#[derive(Clone, Copy, Debug)]
+enum Stored<'a> {
+    Tensor(&'a Tensor),
+    Unreadable(&'a str),
+}
+
+/// An import in the course of reading.
+pub(super) struct Import<'a> {
+    pub(super) reader: Reader,
+    model: &'a Model,
+    operators: &'static [(&'static str, ImportNode)],
+    stored: BTreeMap<&'a str, Stored<'a>>,
+    records: Vec<Record>,
+    /// Names of values that are taken.
+    names: BTreeSet<String>,
+    /// What the file says of extents in between.
+    declared: BTreeMap<&'a str, &'a onnx::ValueInfo>,
+    /// Names that some node or the caller takes.
+    wanted: BTreeSet<String>,
+    /// The functions and branches that are being read.
+    open: Vec<String>,
+    n_nodes: usize,
+    n_computed: usize,
+}
+
+impl<'a> Import<'a> {
+    pub(super) fn new(
+        model: &'a Model,
+        arrange: Arrange,
+        operators: &'static [(&'static str, ImportNode)],
+    ) -> Self {
+        let graph = &model.graph;
+        let names = defined(graph).map(str::to_owned).collect();
+        let declared = graph.values.iter().map(|value| (value.name.as_str(), value)).collect();
+        let mut import = Self {
+            reader: Reader::new(arrange),
+            model,
+            operators,
+            stored: BTreeMap::new(),
+            records: Vec::new(),
+            names,
+            declared,
+            wanted: BTreeSet::new(),
+            open: Vec::new(),
+            n_nodes: 0,
+            n_computed: 0,
+        };
+        for (name, tensor) in &graph.initializers {
+            import.stored.insert(name, Stored::Tensor(tensor));
+        }
+        for (name, problem) in &graph.unreadable {
+            import.stored.insert(name, Stored::Unreadable(problem));
+        }
+        import
+    }
+
+    pub(super) fn record(
+        &mut self,
+        outputs: Vec<String>,
+        inputs: Vec<String>,
+        error: Option<ImportError>,
+    ) {
+        self.records.push(Record { outputs, inputs, error });
+    }
+
+    /// Reads the nodes of the file that lead to `results`.
+    pub(super) fn nodes(&mut self, results: &[&str]) {
+        let nodes = &self.model.graph.nodes;
+        let mut wanted: BTreeSet<&str> = results.iter().copied().collect();
+        let mut is_wanted = vec![false; nodes.len()];
+        for (node, is_wanted) in nodes.iter().zip(&mut is_wanted).rev() {
+            if node.outputs.iter().any(|name| wanted.contains(name.as_str())) {
+                *is_wanted = true;
+                wanted.extend(taken(node));
+            }
+        }
+        self.wanted = wanted.into_iter().map(str::to_owned).collect();
+        for (node, _) in nodes.iter().zip(is_wanted).filter(|(_, is_wanted)| *is_wanted) {
+            self.node(node, self.model.opset);
+        }
+        for &name in results {
+            // A result that is stored in the file.
+            self.load(name);
+        }
+    }
+
+    /// What stands in the way of `results`, in the order of the file, and what was read.
+    pub(super) fn judged(self, results: &[&str]) -> (Vec<ImportError>, Reader) {
+        let mut reached: BTreeSet<&str> = results.iter().copied().collect();
+        let mut is_reached = vec![false; self.records.len()];
+        for (record, is_reached) in self.records.iter().zip(&mut is_reached).rev() {
+            *is_reached = record.outputs.iter().any(|name| reached.contains(name.as_str()));
+            if *is_reached {
+                reached.extend(record.inputs.iter().map(String::as_str));
+            }
+        }
+        let inputs: Vec<&str> = self
+            .model
+            .graph
+            .inputs
+            .iter()
+            .map(|input| input.name.as_str())
+            .filter(|name| reached.contains(name))
+            .collect();
+        let mut errors = Vec::new();
+        if inputs.len() > 1 {
+            errors.push(ImportError::Interface(format!(
+                "the model has {} inputs ({}); one image is supported",
+                inputs.len(),
+                inputs.join(", ")
+            )));
+        }
+        let reached = self.records.into_iter().zip(is_reached);
+        errors.extend(reached.filter(|(_, is)| *is).filter_map(|(record, _)| record.error));
+        (errors, self.reader)
+    }
+
+    /// Reads one node.
+    fn node(&mut self, node: &Node, opset: i64) {
+        self.reader.opset = opset;
+        self.n_nodes += 1;
+        let inputs = taken(node).into_iter().map(str::to_owned).collect();
+        let error = match self.read(node, opset) {
+            Ok(Read::Inside) => return,
+            // It needs nothing but numbers.
+            Ok(Read::Constant) => return self.record(node.outputs.clone(), vec![], None),
+            Ok(Read::Computed) => self.left_out(node),
+            Err(error) => Some(error),
+        };
+        if error.is_some() {
+            self.stand_in(node);
+        }
+        self.record(node.outputs.clone(), inputs, error);
+    }
+
+    /// The error for outputs that somebody takes and that the operator did not give.
+    fn left_out(&self, node: &Node) -> Option<ImportError> {
+        let is_missing =
+            |name: &&String| self.wanted.contains(*name) && !self.reader.known.contains_key(*name);
+        let missing: Vec<&str> =
+            node.outputs.iter().filter(is_missing).map(String::as_str).collect();
+        (!missing.is_empty()).then(|| {
+            let missing = missing.join("`, `");
+            node_error(node, &format!("only its first output is supported, not `{missing}`"))
+        })
+    }
+
+    /// Lets the reading go on behind a node that could not be read: its output is what the file says, where
+    /// that has the extents of one of its inputs.
+    fn stand_in(&mut self, node: &Node) {
+        for name in node.outputs.iter().filter(|name| !name.is_empty()) {
+            let is_alike = |extents: &[Extent]| {
+                let Some(declared) = self.declared.get(name.as_str()) else { return false };
+                declared.dims.len() == extents.len()
+                    && declared.dims.iter().zip(extents).all(|(dim, extent)| match dim {
+                        onnx::Dim::Known(n) => extent.has_batch || *n == extent.of_image,
+                        _ => extent.has_batch,
+                    })
+            };
+            let alike = node.inputs.iter().find_map(|input| match self.reader.known.get(input) {
+                Some(Known::View(view)) if is_alike(&view.extents()) => Some(view.clone()),
+                _ => None,
+            });
+            let known = alike.map_or(Known::Unread { is_constant: false }, Known::View);
+            self.reader.known.entry(name.clone()).or_insert(known);
+        }
+    }
+
+    /// Makes a stored constant known, where the name is one.
+    fn load(&mut self, name: &str) {
+        let known = match self.stored.remove(name) {
+            None => return,
+            Some(Stored::Tensor(tensor)) => Known::Constant(Arc::new(tensor.into())),
+            Some(Stored::Unreadable(problem)) => {
+                self.record(vec![name.to_owned()], vec![], Some(unreadable(name, problem)));
+                Known::Unread { is_constant: true }
+            }
+        };
+        self.reader.known.insert(name.to_owned(), known);
+    }
+
+    fn read(&mut self, node: &Node, opset: i64) -> Result<Read, ImportError> {
+        if self.n_nodes > MAX_NODES {
+            return Err(ImportError::Interface(format!(
+                "the model has more than {MAX_NODES} nodes, those of its functions included"
+            )));
+        }
+        let mut unread = Vec::new();
+        let mut n_constants = 0;
+        let given: Vec<&String> = node.inputs.iter().filter(|name| !name.is_empty()).collect();
+        for name in &given {
+            self.load(name);
+            match self.reader.known.get(*name) {
+                None => {
+                    return Err(ImportError::UnknownValue {
+                        node: node.name.clone(),
+                        value: (*name).clone(),
+                    });
+                }
+                Some(Known::Constant(_)) => n_constants += 1,
+                Some(Known::Unread { is_constant }) => unread.push(*is_constant),
+                Some(Known::View(_)) => {}
+            }
+        }
+        let model = self.model;
+        let is_called = |f: &&Function| {
+            f.name == node.op_type && f.domain == node.domain && f.overload == node.overload
+        };
+        if let Some(function) = model.functions.iter().find(is_called) {
+            return self.call(node, function, opset);
+        }
+        if !node.domain.is_empty() {
+            return Err(ImportError::Domain {
+                node: node.name.clone(),
+                op_type: node.op_type.clone(),
+                domain: node.domain.clone(),
+            });
+        }
+        if node.op_type == "If" {
+            return self.branch(node, opset, &unread);
+        }
+        let all_constant = n_constants == given.len();
+        if all_constant && let Some(outputs) = self.fold(node) {
+            return outputs.map(|()| Read::Constant);
+        }
+        if matches!(node.op_type.as_str(), "Shape" | "Size") {
+            if unread.is_empty() {
+                self.extents(node)?;
+                return Ok(Read::Constant);
+            }
+            self.unread(node, true);
+            return Ok(Read::Computed);
+        }
+        let of_constants = n_constants + unread.iter().filter(|is| **is).count() == given.len();
+        if !unread.is_empty() && of_constants && fold::folds(&node.op_type) {
+            self.unread(node, true);
+            return Ok(Read::Computed);
+        }
+        let Some((_, read)) = self.operators.iter().find(|(name, _)| *name == node.op_type) else {
+            return Err(ImportError::UnknownOperator {
+                node: node.name.clone(),
+                op_type: node.op_type.clone(),
+                supported: self
+                    .operators
+                    .iter()
+                    .map(|(name, _)| *name)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            });
+        };
+        if !unread.is_empty() {
+            self.unread(node, false);
+            return Ok(Read::Computed);
+        }
+        read(&mut self.reader, node)?;
+        Ok(Read::Computed)
+    }
+
+    /// Nothing is known of the outputs of a node behind one that could not be read.
+    fn unread(&mut self, node: &Node, is_constant: bool) {
+        for name in node.outputs.iter().filter(|name| !name.is_empty()) {
+            self.reader.known.entry(name.clone()).or_insert(Known::Unread { is_constant });
+        }
+    }
+
+    /// Computes a node on constants; `None` where its operator is not computed.
+    fn fold(&mut self, node: &Node) -> Option<Result<(), ImportError>> {
+        let inputs: Vec<Option<&Constant>> = node
+            .inputs
+            .iter()
+            .map(|name| match self.reader.known.get(name) {
+                Some(Known::Constant(constant)) => Some(&**constant),
+                _ => None,
+            })
+            .collect();
+        let outputs = match fold::fold(node, &inputs)? {
+            Ok(outputs) => outputs,
+            Err(error) => return Some(Err(error)),
+        };
+        self.n_computed = outputs
+            .iter()
+            .fold(self.n_computed, |n, output| n.saturating_add(output.elements.len()));
+        if self.n_computed > MAX_COMPUTED {
+            let problem = format!("the computed constants have more than {MAX_COMPUTED} elements");
+            return Some(Err(node_error(node, &problem)));
+        }
+        let mut set = outputs.into_iter().enumerate().take(node.outputs.len());
+        Some(set.try_for_each(|(position, output)| {
+            self.reader.set(node, position, Known::Constant(Arc::new(output)))
+        }))
+    }
+
+    /// The extents of a computed value, or their product.
+    fn extents(&mut self, node: &Node) -> Result<(), ImportError> {
+        let dims = self.reader.extents(node, 0)?;
+        let mut attributes = Attributes::new(node);
+        let result = fold::of_extents(node, &mut attributes, &dims)?;
+        attributes.finish()?;
+        self.reader.set(node, 0, Known::Constant(Arc::new(result)))
+    }
+
+    /// A name for a value inside that nobody else has.
+    fn fresh(&mut self, prefix: &str, name: &str) -> String {
+        let mut fresh = format!("{prefix}/{name}");
+        let mut copy = 2;
+        while !self.names.insert(fresh.clone()) {
+            fresh = format!("{prefix}/{name}_{copy}");
+            copy += 1;
+        }
+        fresh
+    }
+
+    /// Enters a function or a branch.
+    fn enter(&mut self, node: &Node, what: String) -> Result<(), ImportError> {
+        if self.open.contains(&what) {
+            return Err(node_error(node, &format!("the function `{}` calls itself", node.op_type)));
+        }
+        if self.open.len() >= MAX_DEPTH {
+            return Err(node_error(
+                node,
+                &format!("lies in more than {MAX_DEPTH} functions and branches"),
+            ));
+        }
+        self.open.push(what);
+        Ok(())
+    }
+
+    /// The nodes of a function in the place of its call.
+    fn call(
+        &mut self,
+        node: &Node,
+        function: &'a Function,
+        opset: i64,
+    ) -> Result<Read, ImportError> {
+        if node.inputs.len() > function.inputs.len() || node.outputs.len() > function.outputs.len()
+        {
+            return Err(node_error(
+                node,
+                &format!(
+                    "gives {} inputs and takes {} outputs; the function has {} and {}",
+                    node.inputs.len(),
+                    node.outputs.len(),
+                    function.inputs.len(),
+                    function.outputs.len()
+                ),
+            ));
+        }
+        let mut scope = Scope { prefix: node.name.clone(), ..Scope::default() };
+        let mut attributes: BTreeMap<&str, &Attribute> =
+            function.defaults.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        attributes.extend(node.attributes.iter().map(|(name, value)| (name.as_str(), value)));
+        scope.attributes = Some(attributes);
+        for (i, name) in function.inputs.iter().enumerate() {
+            let given = node.inputs.get(i).cloned().unwrap_or_default();
+            scope.values.insert(name.clone(), given);
+        }
+        // An output that is an input has no node.
+        let mut passed = Vec::new();
+        for (i, name) in function.outputs.iter().enumerate() {
+            let given = node.outputs.get(i).filter(|name| !name.is_empty());
+            match (scope.values.get(name), given) {
+                (Some(input), Some(output)) => passed.push((input.clone(), output.clone())),
+                (None, Some(output)) => drop(scope.values.insert(name.clone(), output.clone())),
+                (_, None) => {}
+            }
+        }
+        for name in function.nodes.iter().flat_map(|inner| &inner.outputs) {
+            if !name.is_empty() && !scope.values.contains_key(name) {
+                let fresh = self.fresh(&node.name, name);
+                scope.values.insert(name.clone(), fresh);
+            }
+        }
+        let nodes: Vec<Node> = function.nodes.iter().map(|inner| scope.node(inner)).collect();
+        self.enter(node, format!("{}:{}:{}", node.domain, node.op_type, node.overload))?;
+        self.inside(&nodes, function.opset.unwrap_or(opset));
+        self.open.pop();
+        for (input, output) in passed {
+            self.pass(&input, &output);
+        }
+        if let Some(name) = node
+            .outputs
+            .iter()
+            .find(|name| !name.is_empty() && !self.reader.known.contains_key(*name))
+        {
+            let problem = format!("the function does not compute its output `{name}`");
+            return Err(node_error(node, &problem));
+        }
+        Ok(Read::Inside)
+    }
+
+    /// Reads the nodes of a function or of a branch.
+    fn inside(&mut self, nodes: &[Node], opset: i64) {
+        for node in nodes {
+            self.wanted.extend(taken(node).into_iter().map(str::to_owned));
+        }
+        for node in nodes {
+            self.node(node, opset);
+        }
+    }
+
+    /// Lets a second name stand for what another one does.
+    fn pass(&mut self, from: &str, to: &str) {
+        self.load(from);
+        if let Some(known) = self.reader.known.get(from).cloned() {
+            self.reader.known.insert(to.to_owned(), known);
+        }
+        self.record(vec![to.to_owned()], vec![from.to_owned()], None);
+    }
+
+    /// The branch of an `If` that its condition takes, which must be a constant.
+    fn branch(&mut self, node: &Node, opset: i64, unread: &[bool]) -> Result<Read, ImportError> {
+        if !unread.is_empty() {
+            self.unread(node, false);
+            return Ok(Read::Computed);
+        }
+        let condition = match self.reader.is_constant(node, 0) {
+            true => self.reader.int_constant(node, 0)?,
+            false => vec![],
+        };
+        let &[condition] = condition.as_slice() else {
+            return Err(node_error(
+                node,
+                "its condition depends on the image; export a model without it, or simplify the \
+                 model, for example with `onnxslim MODEL.onnx SLIM.onnx`",
+            ));
+        };
+        let mut attributes = Attributes::new(node);
+        let then = attributes.graph("then_branch")?;
+        let otherwise = attributes.graph("else_branch")?;
+        attributes.finish()?;
+        let taken = if condition != 0 { then } else { otherwise };
+        let Some(graph) = taken.filter(|graph| graph.outputs.len() >= node.outputs.len()) else {
+            return Err(node_error(node, "its branch is missing, or has too few outputs"));
+        };
+        let mut scope = Scope { prefix: node.name.clone(), ..Scope::default() };
+        for name in defined(graph).filter(|name| !name.is_empty()) {
+            if !scope.values.contains_key(name) {
+                let fresh = self.fresh(&node.name, name);
+                scope.values.insert(name.to_owned(), fresh);
+            }
+        }
+        // The graph may be part of a node that a function made and that is gone afterwards.
+        for (name, tensor) in &graph.initializers {
+            let constant = Known::Constant(Arc::new(tensor.into()));
+            self.reader.known.insert(scope.values[name].clone(), constant);
+        }
+        for (name, problem) in &graph.unreadable {
+            let (own, unread) = (scope.values[name].clone(), Known::Unread { is_constant: true });
+            self.record(vec![own.clone()], vec![], Some(unreadable(name, problem)));
+            self.reader.known.insert(own, unread);
+        }
+        let nodes: Vec<Node> = graph.nodes.iter().map(|inner| scope.node(inner)).collect();
+        self.enter(node, format!("branch of {}", node.name))?;
+        self.inside(&nodes, opset);
+        self.open.pop();
+        for (result, output) in graph.outputs.iter().zip(&node.outputs) {
+            let from = scope.values.get(&result.name).unwrap_or(&result.name).clone();
+            self.pass(&from, output);
+        }
+        if let Some(name) = node.outputs.iter().find(|name| !self.reader.known.contains_key(*name))
+        {
+            let problem = format!("its branch does not compute its output `{name}`");
+            return Err(node_error(node, &problem));
+        }
+        Ok(Read::Inside)
+    }
+}
+
+fn unreadable(name: &str, problem: &str) -> ImportError {
+    ImportError::Interface(format!("the constant `{name}` cannot be read: {problem}"))
+}
+
+/// How a node was read.
+enum Read {
+    /// Its outputs depend on its inputs.
+    Computed,
+    /// Its outputs are constants.
+    Constant,
+    /// Its outputs are those of nodes inside it.
+    Inside,
+}

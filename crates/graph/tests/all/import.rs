@@ -1,0 +1,517 @@
+//! What of an ONNX file is judged, what is computed while it is read, and what a refusal says.
+
+use fixedwise_codec::onnx::{
+    Attribute, Dim, ElementType, Function, Graph as OnnxGraph, ModelBuilder, Node, Tensor,
+    ValueInfo,
+};
+use fixedwise_graph::{Graph, ImportError, InputShape, from_onnx, from_onnx_with_shape};
+use fixedwise_testing::{Random, assert_close, run_float};
+
+/// A network with one convolution of ones: `x` [1, 2, 4, 4] to `a` [1, 3, 4, 4].
+fn network() -> ModelBuilder {
+    ModelBuilder::new("g")
+        .input("x", &[1, 2, 4, 4])
+        .initializer("w", Tensor::floats(&[3, 2, 1, 1], vec![1.0, -1.0, 0.5, 2.0, 1.0, 1.0]))
+        .node(Node::new("Conv", "conv", &["x", "w"], &["a"]))
+}
+
+fn named(name: &str) -> ValueInfo {
+    ValueInfo { name: name.to_owned(), element_type: ElementType::F32, dims: vec![] }
+}
+
+/// The graph of the network whose output is `y`.
+fn read(model: ModelBuilder) -> Result<Graph, ImportError> {
+    from_onnx(&model.output_value(named("y")).build(), "g")
+}
+
+fn refused(model: ModelBuilder) -> String {
+    match read(model) {
+        Ok(graph) => panic!("it is read: {graph:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn ints(model: ModelBuilder, name: &str, data: &[i64]) -> ModelBuilder {
+    model.initializer(name, Tensor::ints(&[data.len()], data.to_vec()))
+}
+
+fn node(op_type: &str, inputs: &[&str], output: &str) -> Node {
+    Node::new(op_type, &format!("{}_{output}", op_type.to_lowercase()), inputs, &[output])
+}
+
+/// The graphs give the same for any image.
+fn assert_same(a: &Graph, b: &Graph) {
+    let image = Random::new(1).floats(a.input_shape().len(), -1.0, 1.0);
+    assert_close("the same network", &run_float(a, &image), &run_float(b, &image), 1e-6);
+}
+
+#[test]
+fn only_what_reaches_the_output_is_judged() {
+    let mut model = network()
+        .input("unused", &[7])
+        .node(node("Unknown", &["x", "unused"], "b"))
+        .node(Node { domain: "com.microsoft".to_owned(), ..node("Gelu", &["b"], "c") })
+        .node(node("Relu", &["missing"], "d"))
+        .node(node("Relu", &["a"], "y"))
+        .output_value(named("y"))
+        .build();
+    model.graph.unreadable.push(("texts".to_owned(), "has texts".to_owned()));
+    let graph = from_onnx(&model, "g").unwrap();
+    let names: Vec<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["x", "conv", "relu_y"]);
+    // A node that is wanted for its extents only need not be supported.
+    let model = network()
+        .node(node("Erf", &["a"], "b"))
+        .node(node("Shape", &["a"], "s"))
+        .node(node("Reshape", &["a", "s"], "y"));
+    assert_same(
+        &read(model).unwrap(),
+        &read(network().node(node("Relu", &["a"], "b")).node(node("Identity", &["a"], "y")))
+            .unwrap(),
+    );
+    // Used, each of them is a reason.
+    model_is_refused("texts", "the constant `texts` cannot be read: has texts");
+    model_is_refused("unused", "the model has 2 inputs (x, unused); one image is supported");
+    model_is_refused("d", "node `relu_d` uses `missing`, which no node computes");
+}
+
+/// The network plus one more value is refused.
+fn model_is_refused(value: &str, expected: &str) {
+    let mut model = network()
+        .input("unused", &[1, 3, 4, 4])
+        .node(node("Relu", &["missing"], "d"))
+        .node(node("Add", &["a", value], "y"))
+        .output_value(named("y"))
+        .build();
+    model.graph.unreadable.push(("texts".to_owned(), "has texts".to_owned()));
+    let error = from_onnx(&model, "g").unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn all_that_stands_in_the_way_is_listed_at_once() {
+    let alike =
+        |name: &str| ValueInfo { dims: [1, 3, 4, 4].map(Dim::Known).to_vec(), ..named(name) };
+    let mut model = network()
+        .node(node("HardSigmoid", &["a"], "b"))
+        .node(node("Mul", &["a", "b"], "c"))
+        .node(node("HardSigmoid", &["c"], "d"))
+        .node(node("Shape", &["d"], "s"))
+        .node(node("Gather", &["s", "index"], "n"))
+        .node(node("Relu", &["d"], "e").with("beta", 1.0_f32))
+        .node(Node { domain: "com.microsoft".to_owned(), ..node("Gelu", &["e"], "f") })
+        .node(node("Reshape", &["f", "n"], "y"))
+        .initializer("index", Tensor::ints(&[1], vec![0]))
+        .output_value(named("y"))
+        .output_value(named("c"))
+        .build();
+    model.graph.values = ["b", "c", "d", "e"].map(alike).to_vec();
+    let error = from_onnx(&model, "g").unwrap_err();
+    let text = error.to_string();
+    for expected in [
+        "5 things are not supported:\n",
+        "  the model has 2 outputs (y, c); one is supported\n",
+        "  HardSigmoid, 2 nodes (`hardsigmoid_b`, `hardsigmoid_d`):\n    the operator is not",
+        "  Mul, 1 node (`mul_c`):\n    one of its inputs must be a constant\n",
+        "  Relu, 1 node (`relu_e`):\n    attribute `beta` is not supported\n",
+        "  Gelu, 1 node (`gelu_f`):\n    domain `com.microsoft` is not supported; re-export",
+        "\n  supported operators: Add, AveragePool",
+    ] {
+        assert!(text.contains(expected), "expected {expected:?} in:\n{text}");
+    }
+    let refusals = error.refusals();
+    let found: Vec<_> = refusals.iter().map(|r| (r.operator.as_deref(), r.nodes.len())).collect();
+    let expected = [
+        (None, 0),
+        (Some("HardSigmoid"), 2),
+        (Some("Mul"), 1),
+        (Some("Relu"), 1),
+        (Some("Gelu"), 1),
+    ];
+    assert_eq!(found, expected);
+    // What only follows from an unread node is no reason of its own, and one reason is one line.
+    let model = network()
+        .node(node("Erf", &["a"], "b"))
+        .node(node("Conv", &["b", "w"], "c"))
+        .node(node("Flatten", &["c"], "y"));
+    let error = refused(model);
+    assert!(error.starts_with("node `erf_b`: operator `Erf` is not supported; supp"), "{error}");
+}
+
+#[test]
+fn a_way_out_is_named() {
+    let branch = |name: &str| OnnxGraph {
+        nodes: vec![node("Relu", &["a"], name)],
+        outputs: vec![named(name)],
+        ..OnnxGraph::default()
+    };
+    let condition =
+        node("If", &["a"], "y").with("then_branch", branch("t")).with("else_branch", branch("e"));
+    for (last, expected) in [
+        (condition, "simplify the model, for example with `onnxslim MODEL.onnx SLIM.onnx`"),
+        (
+            Node::new("BatchNormalization", "bn", &["a", "v", "v", "v", "v"], &["y", "mean"]),
+            "`model.eval()`",
+        ),
+        (
+            Node { overload: "o".to_owned(), domain: "own".to_owned(), ..node("F", &["a"], "y") },
+            "domain `own`",
+        ),
+        (
+            node("Relu", &["a"], "y").with("k", Attribute::Reference("j".to_owned())),
+            "`k` is not supported",
+        ),
+        (
+            node("Flatten", &["a"], "y").with("axis", Attribute::Reference("j".to_owned())),
+            "attribute `axis` refers to `j`, which only a node inside a function can",
+        ),
+        (
+            node("Flatten", &["a"], "y")
+                .with("axis", Attribute::Unsupported("is a graph".to_owned())),
+            "attribute `axis` is a graph",
+        ),
+    ] {
+        let model = network().opset(9).initializer("v", Tensor::floats(&[3], vec![1.0; 3]));
+        let error = refused(model.node(last));
+        assert!(error.contains(expected), "expected {expected} in: {error}");
+    }
+}
+
+#[test]
+fn open_sizes_are_given() {
+    let open = |dims: Vec<Dim>| {
+        ModelBuilder::new("g")
+            .input_value(ValueInfo { dims, ..named("x") })
+            .initializer("w", Tensor::floats(&[3, 2, 1, 1], vec![0.5; 6]))
+            .node(node("Conv", &["x", "w"], "a"))
+            .node(node("Flatten", &["a"], "y"))
+            .output_value(named("y"))
+            .build()
+    };
+    let name = |name: &str| Dim::Named(name.to_owned());
+    let shape = |name: Option<&str>, extents: &[usize]| InputShape {
+        name: name.map(str::to_owned),
+        extents: extents.to_vec(),
+    };
+    let model = open(vec![name("N"), Dim::Known(2), name("height"), Dim::Unknown]);
+    let error = from_onnx(&model, "g").unwrap_err().to_string();
+    assert!(error.contains("has the shape [N, 2, height, ?], of which"), "{error}");
+    assert!(error.contains("`--input-shape 1x2x224x224`"), "{error}");
+    for given in [shape(None, &[1, 2, 5, 6]), shape(Some("x"), &[8, 2, 5, 6])] {
+        let graph = from_onnx_with_shape(&model, "g", &[given]).unwrap();
+        assert_eq!(graph.input_shape().dims(), [5, 6, 2]);
+        assert_eq!(graph.output_shape().dims(), [1, 1, 90]);
+    }
+    for (given, expected) in [
+        (shape(None, &[1, 3, 5, 6]), "has the fixed size 2 on axis 1; `--input-shape` gives 3"),
+        (shape(None, &[2, 5, 6]), "has 4 axes, [N, 2, height, ?]; `--input-shape` gives 3"),
+        (shape(None, &[1, 2, 0, 6]), "has size 0 on axis 2"),
+        (shape(None, &[1, 2, 1 << 20, 1 << 20]), "has more than 2^28 elements"),
+        (shape(Some("z"), &[1, 2, 5, 6]), "has no input `z` to give a shape; its inputs: x"),
+    ] {
+        let error = from_onnx_with_shape(&model, "g", &[given]).unwrap_err().to_string();
+        assert!(error.contains(expected), "expected {expected} in: {error}");
+    }
+    // A file that says nothing of its input.
+    let nothing = open(vec![]);
+    assert!(from_onnx(&nothing, "g").unwrap_err().to_string().contains("has 0 axes"));
+    let graph = from_onnx_with_shape(&nothing, "g", &[shape(None, &[1, 2, 5, 6])]).unwrap();
+    assert_eq!(graph.input_shape().dims(), [5, 6, 2]);
+}
+
+#[test]
+fn a_fixed_batch_may_be_a_factor() {
+    let batch = |n: usize, target: &[i64], back: &[i64]| {
+        let model = ModelBuilder::new("g")
+            .input("x", &[n, 2, 4, 4])
+            .initializer("w", Tensor::floats(&[3, 2, 1, 1], vec![1.0, -1.0, 0.5, 2.0, 1.0, 1.0]))
+            .node(Node::new("Conv", "conv", &["x", "w"], &["a"]))
+            .node(node("Reshape", &["a", "to"], "b"))
+            .node(node("Relu", &["b"], "c"))
+            .node(node("Reshape", &["c", "back"], "y"));
+        read(ints(ints(model, "to", target), "back", back))
+    };
+    let expected = read(network().node(node("Relu", &["a"], "y"))).unwrap();
+    for (n, target, back) in [
+        (1, &[48][..], &[1, 3, 4, 4][..]),
+        (1, &[1, 48], &[1, 3, 4, 4]),
+        (1, &[3, 16], &[-1, 3, 4, 4]),
+        (1, &[3, -1], &[1, -1, 4, 4]),
+        (4, &[12, 16], &[4, 3, 4, 4]),
+        (4, &[-1, 4], &[4, 3, 4, 4]),
+        (4, &[4, 48], &[-1, 3, 4, 4]),
+        (4, &[2, 2, 3, 4, 4], &[4, 3, 4, 4]),
+    ] {
+        match batch(n, target, back) {
+            Ok(graph) => assert_same(&graph, &expected),
+            // Half of a batch is no image.
+            Err(error) => {
+                assert_eq!(target.len(), 5, "{error}");
+                assert!(error.to_string().contains("divides the batch"), "{error}");
+            }
+        }
+    }
+    for target in [&[5, 16][..], &[0, 0, 0, 0, 0], &[-1, -1], &[-2, 24], &[]] {
+        assert!(batch(4, target, &[4, 3, 4, 4]).is_err(), "{target:?}");
+    }
+}
+
+#[test]
+fn the_largest_index_at_the_end_is_left_out() {
+    let last = |axis: i64| {
+        network()
+            .node(node("ArgMax", &["a"], "i").with("axis", axis).with("keepdims", 0_i64))
+            .node(node("Cast", &["i"], "y").with("to", 6_i64))
+    };
+    let graph = read(last(1)).unwrap();
+    assert_eq!(graph.output_shape().dims(), [4, 4, 3]);
+    let error = refused(last(2));
+    assert!(error.contains("only the index of the largest channel is supported"), "{error}");
+    // In between, it is an operator like any other.
+    let model = network().node(node("ArgMax", &["a"], "i").with("axis", 1_i64)).node(node(
+        "Relu",
+        &["i"],
+        "y",
+    ));
+    assert!(refused(model).contains("operator `ArgMax` is not supported"));
+}
+
+fn function(name: &str, nodes: Vec<Node>) -> Function {
+    Function {
+        name: name.to_owned(),
+        domain: "own".to_owned(),
+        opset: Some(17),
+        inputs: vec!["p".to_owned()],
+        outputs: vec!["q".to_owned()],
+        nodes,
+        ..Function::default()
+    }
+}
+
+fn call(name: &str, input: &str, output: &str) -> Node {
+    Node { domain: "own".to_owned(), ..node(name, &[input], output) }
+}
+
+#[test]
+fn functions_are_bounded() {
+    let recursive = network()
+        .function(function("F", vec![call("G", "p", "q")]))
+        .function(function("G", vec![call("F", "p", "q")]))
+        .node(call("F", "a", "y"));
+    assert!(refused(recursive).contains("the function `F` calls itself"));
+    // Each calls the next one twice.
+    let mut doubling = network();
+    for i in 0..40 {
+        let next = format!("F{}", i + 1);
+        let nodes = vec![call(&next, "p", "t"), call(&next, "t", "q")];
+        doubling = doubling.function(function(&format!("F{i}"), nodes));
+    }
+    let doubling = doubling.function(function("F40", vec![node("Relu", &["p"], "q")]));
+    let error = refused(doubling.node(call("F0", "a", "y")));
+    assert!(error.contains("the model has more than 65536 nodes"), "{error}");
+    let mut deep = network();
+    for i in 0..100 {
+        let nodes = vec![call(&format!("F{}", i + 1), "p", "q")];
+        deep = deep.function(function(&format!("F{i}"), nodes));
+    }
+    let error = refused(deep.node(call("F0", "a", "y")));
+    assert!(error.contains("lies in more than 48 functions and branches"), "{error}");
+    let passed = Function { outputs: vec!["p".to_owned()], ..function("F", vec![]) };
+    let same = read(network().function(passed).node(call("F", "a", "y"))).unwrap();
+    assert_same(&same, &read(network().node(node("Identity", &["a"], "y"))).unwrap());
+    let nothing = network().function(function("F", vec![])).node(call("F", "a", "y"));
+    assert!(refused(nothing).contains("the function does not compute its output `y`"));
+    let many = network().function(function("F", vec![]));
+    let many = many.node(Node { domain: "own".to_owned(), ..node("F", &["a", "a"], "y") });
+    assert!(refused(many).contains("gives 2 inputs and takes 1 outputs; the function has 1 and 1"));
+}
+
+#[test]
+fn hostile_constants_are_refused() {
+    let huge = 1_i64 << 40;
+    let case = |last: Node, a: &[i64], b: &[i64]| {
+        let model = ints(ints(network(), "i", a), "j", b);
+        let model = model.initializer("one", Tensor::ints(&[], vec![1]));
+        refused(model.node(last).node(node("Mul", &["a", "c"], "y")))
+    };
+    for (last, a, b, expected) in [
+        (node("Div", &["i", "j"], "c"), &[1][..], &[0][..], "has no integer result for (1, 0)"),
+        (node("Mod", &["i", "j"], "c"), &[1], &[0], "has no integer result"),
+        (node("Div", &["i", "j"], "c"), &[i64::MIN], &[-1], "has no integer result"),
+        (node("Mul", &["i", "j"], "c"), &[i64::MAX], &[2], "has no integer result"),
+        (node("Neg", &["i"], "c"), &[i64::MIN], &[], "has no integer result"),
+        (node("Pow", &["i", "j"], "c"), &[10], &[99], "has no integer result"),
+        (node("Expand", &["one", "i"], "c"), &[huge], &[], "is too large for a constant"),
+        (node("Tile", &["j", "i"], "c"), &[huge], &[1, 2], "is too large for a constant"),
+        (node("Tile", &["j", "i"], "c"), &[i64::MAX], &[1, 2], "is too large for a constant"),
+        (node("ConstantOfShape", &["i"], "c"), &[huge, 0, huge], &[], "its constant with shape"),
+        (node("ConstantOfShape", &["i"], "c"), &[huge, huge], &[], "is too large for a constant"),
+        (node("ConstantOfShape", &["i"], "c"), &[-1], &[], "has a negative size"),
+        (node("Range", &["z", "big", "one"], "c"), &[], &[], "uses `z`"),
+        (node("Gather", &["i", "j"], "c"), &[1, 2], &[2], "index 2 is outside the 2 elements"),
+        (node("Reshape", &["i", "j"], "c"), &[1, 2], &[0, 3], "cannot reshape 2 elements to"),
+        (node("Reshape", &["i", "j"], "c"), &[1, 2], &[-1, 0], "cannot reshape 2 elements to"),
+        (node("Concat", &["i", "one"], "c").with("axis", 0_i64), &[1], &[], "do not fit"),
+        (node("Add", &["i", "j"], "c"), &[1, 2], &[1, 2, 3], "do not fit"),
+        (node("Transpose", &["i"], "c").with("perm", vec![1_i64]), &[1], &[], "not a permutation"),
+        (node("Cast", &["i"], "c").with("to", 2_i64), &[256], &[], "converts 256 to UINT8"),
+        (node("Cast", &["i"], "c").with("to", 8_i64), &[1], &[], "converts a constant to STRING"),
+        (node("Squeeze", &["i", "j"], "c"), &[1, 2], &[0], "more than one element"),
+        (node("Constant", &[], "c"), &[], &[], "a constant needs one of `value`"),
+        (node("Not", &["w"], "c"), &[], &[], "must contain integers"),
+        (node("NonZero", &["i"], "c").with("k", 1_i64), &[1], &[], "attribute `k` is not"),
+    ] {
+        let what = format!("{last:?}");
+        let error = case(last, a, b);
+        assert!(error.contains(expected), "{what}: expected {expected} in: {error}");
+    }
+    let range = network()
+        .initializer("start", Tensor::ints(&[], vec![0]))
+        .initializer("end", Tensor::ints(&[], vec![huge]))
+        .initializer("step", Tensor::ints(&[], vec![1]))
+        .node(node("Range", &["start", "end", "step"], "c"))
+        .node(node("Mul", &["a", "c"], "y"));
+    assert!(refused(range).contains("is too large for a constant"));
+}
+
+#[test]
+fn nodes_in_a_circle_are_refused() {
+    let circle = network().node(node("Add", &["a", "c"], "b")).node(node("Relu", &["b"], "c"));
+    let error = refused(circle.node(node("Relu", &["b"], "y")));
+    assert!(error.contains("or only a later one, in a cycle"), "{error}");
+    let twice = network().node(node("Relu", &["a"], "y")).node(node("Add", &["a", "a"], "y"));
+    assert!(refused(twice).contains("computes `y`, which exists already"));
+    let own = network().node(node("Relu", &["y"], "y"));
+    assert!(refused(own).contains("uses `y`, which no node computes"));
+    assert!(refused(network()).contains("the model's output `y` is not computed"));
+}
+
+#[test]
+fn operators_tell_which_axis_is_the_channels() {
+    let model = |dims: &[usize], nodes: Vec<Node>| {
+        let mut model = ModelBuilder::new("g")
+            .input("x", dims)
+            .initializer("w", Tensor::floats(&[2, 1, 1, 1], vec![1.0, 2.0]))
+            .initializer("v", Tensor::floats(&[2, 3, 1, 1], vec![1.0; 6]));
+        for (name, shape) in [("nchw", &[0, 1, 7, 5][..]), ("flat", &[0, -1])] {
+            model = ints(model, name, shape);
+        }
+        for node in nodes {
+            model = model.node(node);
+        }
+        read(model).unwrap().input_shape().dims()
+    };
+    let conv = |x: &str, w: &str| node("Conv", &[x, w], "y");
+    let turned = node("Transpose", &["x"], "t").with("perm", vec![0_i64, 3, 1, 2]);
+    let reshaped = node("Reshape", &["x", "nchw"], "t");
+    assert_eq!(model(&[1, 7, 5, 1], vec![reshaped, conv("t", "w")]), [7, 5, 1]);
+    assert_eq!(model(&[1, 1, 7, 5], vec![conv("x", "w")]), [7, 5, 1]);
+    assert_eq!(model(&[1, 6, 5, 3], vec![turned.clone(), conv("t", "v")]), [6, 5, 3]);
+    assert_eq!(model(&[1, 3, 6, 5], vec![conv("x", "v")]), [6, 5, 3]);
+    // Both a turned and a plain use: the file's order stays.
+    let both = vec![
+        turned,
+        node("Conv", &["t", "v"], "a"),
+        node("GlobalAveragePool", &["a"], "b"),
+        node("Flatten", &["b"], "c"),
+        node("Conv", &["x", "v"], "d"),
+        node("GlobalAveragePool", &["d"], "e"),
+        node("Flatten", &["e"], "f"),
+        node("Add", &["c", "f"], "y"),
+    ];
+    assert_eq!(model(&[1, 3, 5, 3], both), [5, 3, 3]);
+    // No operator tells: the extents of an image do.
+    let flat = |x: &str| vec![node("Reshape", &[x, "flat"], "y")];
+    assert_eq!(model(&[1, 7, 5, 3], flat("x")), [7, 5, 3]);
+    assert_eq!(model(&[1, 3, 7, 5], flat("x")), [7, 5, 3]);
+    assert_eq!(model(&[1, 3, 7, 3], flat("x")), [7, 3, 3]);
+}
+
+/// Models that lead into different parts of the import, each with its extents in constants that damage can
+/// change.
+fn models() -> Vec<Vec<u8>> {
+    let chain = ints(ints(network(), "zero", &[0]), "rest", &[-1])
+        .node(node("Shape", &["a"], "s"))
+        .node(node("Gather", &["s", "zero"], "n"))
+        .node(node("Concat", &["n", "rest"], "t").with("axis", 0_i64))
+        .node(node("Reshape", &["a", "t"], "y"));
+    let moved = ints(ints(network(), "three", &[-1, 4, 4, 3]), "two", &[6, 8])
+        .node(node("Transpose", &["a"], "t").with("perm", vec![0_i64, 2, 3, 1]))
+        .node(node("Reshape", &["t", "two"], "u"))
+        .node(node("Relu", &["u"], "v"))
+        .node(node("Reshape", &["v", "three"], "w3"))
+        .node(node("Unsqueeze", &["w3"], "x3").with("axes", vec![1_i64]))
+        .node(node("Squeeze", &["x3"], "y").with("axes", vec![1_i64]));
+    let created = ints(ints(network(), "three", &[3, 1, 1]), "k", &[2, 1, 0])
+        .initializer("i", Tensor::ints(&[], vec![3]))
+        .initializer("j", Tensor::ints(&[], vec![0]))
+        .initializer("l", Tensor::ints(&[], vec![1]))
+        .node(node("Range", &["j", "i", "l"], "r"))
+        .node(node("Gather", &["r", "k"], "g"))
+        .node(node("Cast", &["g"], "c").with("to", 1_i64))
+        .node(node("Reshape", &["c", "three"], "d"))
+        .node(node("Tile", &["d", "tile"], "e"))
+        .node(node("Expand", &["e", "three"], "f"))
+        .node(node("Slice", &["f", "zeros", "three"], "h"))
+        .node(node("Add", &["a", "h"], "y"));
+    let created = ints(ints(created, "tile", &[1, 1, 1]), "zeros", &[0, 0, 0]);
+    let branch = |name: &str| OnnxGraph {
+        nodes: vec![node("Relu", &["a"], name)],
+        outputs: vec![named(name)],
+        ..OnnxGraph::default()
+    };
+    let inside = network()
+        .initializer("l", Tensor::ints(&[], vec![1]))
+        .function(Function {
+            defaults: [("at".to_owned(), Attribute::Int(1))].into(),
+            ..function(
+                "F",
+                vec![
+                    node("Flatten", &["p"], "q")
+                        .with("axis", Attribute::Reference("at".to_owned())),
+                ],
+            )
+        })
+        .node(
+            node("If", &["l"], "b")
+                .with("then_branch", branch("t"))
+                .with("else_branch", branch("e")),
+        )
+        .node(call("F", "b", "y"));
+    [chain, moved, created, inside].map(|model| model.output_value(named("y")).encode()).into()
+}
+
+#[test]
+fn damaged_models_are_refused_or_run() {
+    let mut random = Random::new(7);
+    let mut n_read = 0;
+    for model in models() {
+        assert!(import(&model), "the model itself is read");
+        for _ in 0..250 {
+            let mut bytes = model.clone();
+            for _ in 0..=random.below(3) {
+                let at = random.below(bytes.len());
+                let byte = [0, 1, 2, 3, 0x7f, 0x80, 0xff, bytes[at] ^ 1][random.below(8)];
+                match random.below(4) {
+                    0 => bytes.insert(at, byte),
+                    1 => drop(bytes.remove(at)),
+                    _ => bytes[at] = byte,
+                }
+            }
+            n_read += usize::from(import(&bytes));
+        }
+    }
+    assert!(n_read > 20, "{n_read}: the damage is too great to lead anywhere");
+}
+
+/// Whether the bytes are a network; then one image goes through it.
+fn import(bytes: &[u8]) -> bool {
+    let Ok(model) = fixedwise_codec::onnx::parse_model(bytes, &|_| Err("none".to_owned())) else {
+        return false;
+    };
+    let Ok(graph) = from_onnx(&model, "g") else { return false };
+    if graph.nodes.iter().all(|node| node.shape.len() < 1 << 16) {
+        run_float(&graph, &vec![0.5; graph.input_shape().len()]);
+    }
+    true
+}
