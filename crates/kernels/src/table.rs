@@ -6,7 +6,9 @@ use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::geometry::PoolGeometry;
 use crate::layout::{Block, Tile};
+use crate::products::Row;
 use crate::quantize::Scale;
+use crate::stored::{SHIFT_LANES, ShiftSums, StoredResult};
 use crate::{Activation, IntegersMut};
 
 /// The kernels of one instruction set.
@@ -63,6 +65,12 @@ macro_rules! plain_kernels {
                 block: &Block, sums: &[f32], bias: BiasView<f32>, activation: Activation,
                 y: &mut [f32]
             ) = crate::finish::float;
+            add_products_f32(factors: &[Vec<f32>], first: usize, x: &[Row], sums: &mut [Row])
+                = crate::products::rows;
+            stored_errors_f32(
+                result: &StoredResult, values: [&[f32]; 3], shifts: &[f32; SHIFT_LANES],
+                errors: &mut (ShiftSums, ShiftSums)
+            ) = crate::stored::errors;
             max_pool_u8(geometry: &PoolGeometry, minimum: &[bool], x: &[u8], y: &mut [u8])
                 = crate::scalar::max_pool;
             max_pool_i8(geometry: &PoolGeometry, minimum: &[bool], x: &[i8], y: &mut [i8])

@@ -4,7 +4,9 @@ use super::{compiled_for, detected, tile_kernel, wide_tile_kernel};
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule, for_each_pixel, narrow_by_channel};
 use crate::layout::{Block, Run};
+use crate::products::Row;
 use crate::quantize::Scale;
+use crate::stored::{SHIFT_LANES, ShiftSums, StoredResult};
 use crate::table::{Plain, Tiles, plain_kernels};
 use crate::{Activation, IntegersMut, Kernels, PoolGeometry};
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]

@@ -7,14 +7,12 @@ use super::{
 use crate::{error::SearchError, statistics::format_no_clip};
 use fixedwise_fixed::{
     Format, Range,
-    convert::{count_to_f64, f64_to_f32, f64_to_i64, i64_to_f64, round_within, saturating_i8},
+    convert::{count_to_f64, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i8},
 };
 use fixedwise_graph::{Activation, NodeId, Plan, Rounded};
+use fixedwise_kernels::{Kernels, SHIFT_LANES, StoredResult, stored_errors};
 use rayon::prelude::*;
 use std::sync::Arc;
-
-/// Shifts that are tried in one pass.
-const LANES: usize = 8;
 
 /// Corrects the bias of a layer whose integer weights the plan holds: the mean of each output channel is
 /// the float network's again, but for a shift within half a step of the result's format at which its
@@ -30,7 +28,9 @@ pub fn correct(calibration: &Calibration, plan: &mut Plan, id: NodeId) -> Result
     let format = plan.layer(&node.name).and_then(|layer| layer.activation);
     // With a value added to its sums they alone do not say what is rounded.
     if let Some(format) = format.filter(|_| !node.has_residual()) {
-        settle(&mut correction, format, node.activation, &sample, calibration.tuning().bias_shifts);
+        let shifts = calibration.tuning().bias_shifts;
+        let kernels = calibration.kernels();
+        settle(&mut correction, format, node.activation, &sample, shifts, kernels);
     }
     let bias = correction.iter().map(|&b| f64_to_f32(b)).collect();
     let rounded = Rounded { bias, ..Rounded::clone(&rounded) };
@@ -69,8 +69,9 @@ fn settle(
     activation: Activation,
     sample: &Sample,
     shifts: i8,
+    kernels: &'static Kernels,
 ) {
-    let result = Stored::new(format, activation);
+    let result = stored(format, activation);
     let shifts = shifts_around(format.resolution(), shifts);
     correction.par_iter_mut().enumerate().for_each(|(channel, correction)| {
         let of_channel = |values: &[f32]| -> Vec<f32> {
@@ -84,12 +85,12 @@ fn settle(
             .collect();
         let n = count_to_f64(sums.len().max(1));
         let mut best: Option<(f64, f64)> = None;
-        for shifts in shifts.chunks(LANES) {
-            let mut more = [0.0; LANES];
+        for shifts in shifts.chunks(SHIFT_LANES) {
+            let mut more = [0.0; SHIFT_LANES];
             for (more, shift) in more.iter_mut().zip(shifts) {
                 *more = f64_to_f32(*correction + shift);
             }
-            let (sum, squares) = result.errors(&sums, &biases, &float, more);
+            let (sum, squares) = stored_errors(kernels, &result, [&sums, &biases, &float], &more);
             for (i, &shift) in shifts.iter().enumerate() {
                 let variance = squares[i] - sum[i] * sum[i] / n;
                 if best.is_none_or(|best| variance < best.0) {
@@ -101,57 +102,19 @@ fn settle(
     });
 }
 
-/// How a result is stored: in steps of its format, between what the activation and the format allow.
-struct Stored {
-    /// The factor of what is below zero.
-    slope: f32,
-    step: f32,
-    steps_per_unit: f32,
-    /// In steps.
-    low: f32,
-    high: f32,
-}
-
-impl Stored {
-    fn new(format: Format, activation: Activation) -> Self {
-        let (slope, low, high) = match activation {
-            Activation::None => (1.0, f32::NEG_INFINITY, f32::INFINITY),
-            Activation::Relu => (1.0, 0.0, f32::INFINITY),
-            Activation::Clip { min, max } => (1.0, min, max),
-            Activation::LeakyRelu { alpha } => (alpha, f32::NEG_INFINITY, f32::INFINITY),
-        };
-        let step = f64_to_f32(format.resolution());
-        let steps_per_unit = step.recip();
-        let [min, max] = [format.min(), format.max()].map(|end| f64_to_f32(i64_to_f64(end)));
-        let [low, high] = [low, high].map(|end| (end * steps_per_unit).clamp(min, max));
-        Self { slope, step, steps_per_unit, low, high }
-    }
-
-    /// For each of `more` that is added to the sums: the sum of the errors of the stored results, and that
-    /// of their squares.
-    fn errors(
-        &self,
-        sums: &[f32],
-        biases: &[f32],
-        float: &[f32],
-        more: [f32; LANES],
-    ) -> ([f64; LANES], [f64; LANES]) {
-        let (mut sum, mut squares) = ([0.0_f64; LANES], [0.0_f64; LANES]);
-        for ((y, b), float) in sums.iter().zip(biases).zip(float) {
-            let without = y + b;
-            for i in 0..LANES {
-                let x = without + more[i];
-                let x = if x < 0.0 { self.slope * x } else { x } * self.steps_per_unit;
-                // Comparisons and no `clamp`: they are one instruction of vectors each.
-                let x = if x > self.low { x } else { self.low };
-                let x = if x < self.high { x } else { self.high };
-                let error = f64::from(round_within(x) * self.step - float);
-                sum[i] += error;
-                squares[i] += error * error;
-            }
-        }
-        (sum, squares)
-    }
+/// How a result of a format is stored, behind an activation.
+fn stored(format: Format, activation: Activation) -> StoredResult {
+    let (slope, low, high) = match activation {
+        Activation::None => (1.0, f32::NEG_INFINITY, f32::INFINITY),
+        Activation::Relu => (1.0, 0.0, f32::INFINITY),
+        Activation::Clip { min, max } => (1.0, min, max),
+        Activation::LeakyRelu { alpha } => (alpha, f32::NEG_INFINITY, f32::INFINITY),
+    };
+    let step = f64_to_f32(format.resolution());
+    let steps_per_unit = step.recip();
+    let [min, max] = [format.min(), format.max()].map(|end| f64_to_f32(i64_to_f64(end)));
+    let [low, high] = [low, high].map(|end| (end * steps_per_unit).clamp(min, max));
+    StoredResult { slope, step, steps_per_unit, low, high }
 }
 
 /// The shifts that are tried, none first, then the smallest to either side.
@@ -227,7 +190,8 @@ mod tests {
         let sample = Sample { sums: targets.clone(), biases: vec![0.0; 40], targets, channels: 1 };
         let mut correction = mean_missing(&sample);
         assert!(correction[0].abs() < 1e-6);
-        settle(&mut correction, Format::unsigned(4, 0), Activation::Relu, &sample, 8);
+        let kernels = Kernels::best();
+        settle(&mut correction, Format::unsigned(4, 0), Activation::Relu, &sample, 8, kernels);
         let spread = |correction: f64| {
             let errors: Vec<f64> = sample
                 .targets

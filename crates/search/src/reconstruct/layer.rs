@@ -39,8 +39,8 @@ impl<'c> Layer<'c> {
         let node = &calibration.graph().nodes[id];
         let weights = node.op.weights().unwrap_or(&[]);
         let patches = calibration.patches(id);
-        let tuning = calibration.tuning();
-        let rounder = Rounder::new(patches, weights, &moments, options.compensate, tuning);
+        let (tuning, kernels) = (calibration.tuning(), calibration.kernels());
+        let rounder = Rounder::new(patches, weights, &moments, options.compensate, tuning, kernels);
         let not_finite = || SearchError::NotFinite { node: node.name.clone(), count: 1 };
         Ok(Self { calibration, id, rounder: rounder.ok_or_else(not_finite)? })
     }

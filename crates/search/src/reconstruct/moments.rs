@@ -397,6 +397,10 @@ impl<'a> Calibration<'a> {
         &self.tuning
     }
 
+    pub(super) fn kernels(&self) -> &'static Kernels {
+        self.kernels
+    }
+
     pub(super) fn graph(&self) -> &'a Graph {
         self.graph
     }

@@ -11,10 +11,12 @@ use fixedwise_fixed::{
     Format,
     convert::{count_to_f64, exp2, f32_to_i16, f64_to_f32, i64_to_f64, round_ties_even_within},
 };
+use fixedwise_kernels::{Kernels, PRODUCT_LANES, add_products};
 use rayon::prelude::*;
+use std::{ops::Range, slice};
 
 /// Output channels that one task rounds.
-const CHANNELS: usize = 32;
+const CHANNELS: usize = PRODUCT_LANES;
 /// Places that are rounded before those further on are told of them.
 const PLACES: usize = 64;
 
@@ -23,6 +25,7 @@ pub(super) struct Rounder {
     groups: Vec<Group>,
     patches: Patches,
     rows: usize,
+    kernels: &'static Kernels,
     /// [`Tuning::weight_points`].
     weight_points: i8,
     /// [`Tuning::channel_points`].
@@ -70,6 +73,7 @@ impl Rounder {
         moments: &Moments,
         compensate: bool,
         tuning: &Tuning,
+        kernels: &'static Kernels,
     ) -> Option<Self> {
         let &Patches { groups, depth, outputs, .. } = patches;
         let group = |group: usize| {
@@ -104,7 +108,7 @@ impl Rounder {
         let groups: Option<Vec<Group>> = (0..groups).into_par_iter().map(group).collect();
         let &Tuning { weight_points, channel_points, .. } = tuning;
         let (patches, rows) = (patches.clone(), moments.rows.max(1));
-        Some(Self { groups: groups?, patches, rows, weight_points, channel_points })
+        Some(Self { groups: groups?, patches, rows, kernels, weight_points, channel_points })
     }
 
     /// The best integers of a width: of the ranges that are allowed, and of the binary points around the
@@ -191,6 +195,7 @@ impl Rounder {
                     format,
                     outputs,
                     first..outputs.min(first + CHANNELS),
+                    self.kernels,
                 )
             })
             .collect();
@@ -200,7 +205,13 @@ impl Rounder {
 
 impl Group {
     /// Some outputs' integers.
-    fn round(&self, format: Format, outputs: usize, block: std::ops::Range<usize>) -> Vec<Channel> {
+    fn round(
+        &self,
+        format: Format,
+        outputs: usize,
+        block: Range<usize>,
+        kernels: &'static Kernels,
+    ) -> Vec<Channel> {
         let (n, depth) = (block.len(), self.order.len());
         let scale = f64_to_f32(exp2(i32::from(format.frac)));
         let step = f64_to_f32(exp2(-i32::from(format.frac)));
@@ -231,19 +242,12 @@ impl Group {
                 for (channel, &integer) in channels.iter_mut().zip(&integers) {
                     channel.weights[self.order[place]] = f32_to_i16(integer);
                 }
-                for (asked, &factor) in before[from..].iter_mut().zip(&row[from..]) {
-                    asked.iter_mut().zip(&*errors).for_each(|(asked, &e)| *asked += factor * e);
-                }
+                let (row, errors) = (slice::from_ref(row), slice::from_ref(&*errors));
+                add_products(kernels, row, from, errors, &mut before[from..]);
             }
-            // The places before the block wait for all of it, and then stay in registers.
-            for (at, asked) in asked[..from].iter_mut().enumerate() {
-                let mut sums = *asked;
-                for place in (from..to).rev() {
-                    let (factor, errors) = (self.factor[place][at], &errors[place - from]);
-                    sums.iter_mut().zip(errors).for_each(|(sum, &e)| *sum += factor * e);
-                }
-                *asked = sums;
-            }
+            // The places before the block wait for all of it.
+            let factors = &self.factor[from..to];
+            add_products(kernels, factors, 0, &errors[..to - from], &mut asked[..from]);
         }
         channels.iter_mut().zip(error).for_each(|(channel, error)| channel.error = error);
         channels
