@@ -6,7 +6,8 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// Where tests stand that take long: `--quick` leaves them out.
@@ -17,6 +18,8 @@ const SLOW: &str = "slow::";
 pub(crate) enum Extent {
     /// What a change must pass.
     All,
+    /// The same, and comparisons that take minutes each.
+    Heavy,
     /// What is worth running after every edit.
     Quick,
 }
@@ -96,37 +99,44 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<(), String> {
     let start = Instant::now();
     let strict = is_ci();
     let mut steps = Steps { passed: Vec::new(), failed: Vec::new(), skipped: Vec::new(), strict };
-    let all = extent == Extent::All;
+    let all = extent != Extent::Quick;
 
     let mut interpreter = None;
-    if all {
-        steps.run("python environment", || match python::prepare(root) {
-            python::Outcome::Ready(path) => {
-                interpreter = Some(path);
-                Outcome::Passed
-            }
-            python::Outcome::Unavailable(why) => Outcome::Skipped(format!(
-                "tests that compare with Python libraries are skipped: \
-                                          {why}"
-            )),
+    thread::scope(|scope| {
+        // They wait for a network; the compiler does not.
+        let python = all.then(|| scope.spawn(|| python::prepare(root)));
+        let tools = all.then(|| scope.spawn(embedded::prepare));
+        steps.run("tidy", || tidy_outcome(root));
+        steps.run("codegen is unchanged", || codegen::check(root).into());
+        steps.run("format", || {
+            component(root, "fmt", "rustfmt", || cargo(root, &["fmt", "--all", "--check"]))
         });
-        steps.run("embedded tools", || match embedded::prepare() {
-            Ok(()) => Outcome::Passed,
-            Err(why) => {
-                Outcome::Skipped(format!("tests on emulated microcontrollers are skipped: {why}"))
-            }
+        steps.run("clippy", || {
+            const CLIPPY: [&str; 6] =
+                ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+            component(root, "clippy", "clippy", || cargo(root, &CLIPPY))
         });
-    }
-    steps.run("tidy", || tidy_outcome(root));
-    steps.run("codegen is unchanged", || codegen::check(root).into());
-    steps.run("format", || {
-        component(root, "fmt", "rustfmt", || cargo(root, &["fmt", "--all", "--check"]))
+        if let Some(python) = python {
+            steps.run("python environment", || match joined(python) {
+                python::Outcome::Ready(path) => {
+                    interpreter = Some(path);
+                    Outcome::Passed
+                }
+                python::Outcome::Unavailable(why) => Outcome::Skipped(format!(
+                    "tests that compare with Python libraries are skipped: {why}"
+                )),
+            });
+        }
+        if let Some(tools) = tools {
+            steps.run("embedded tools", || match joined(tools) {
+                Ok(()) => Outcome::Passed,
+                Err(why) => Outcome::Skipped(format!(
+                    "tests on emulated microcontrollers are skipped: {why}"
+                )),
+            });
+        }
     });
-    steps.run("clippy", || {
-        const CLIPPY: [&str; 6] =
-            ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
-        component(root, "clippy", "clippy", || cargo(root, &CLIPPY))
-    });
+    remove_old_programs(root);
     let skipped = root.join("target/skipped.txt");
     let _ = fs::remove_file(&skipped);
     let tests = Tests { root, python: interpreter.as_deref(), skipped: &skipped };
@@ -137,6 +147,23 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<(), String> {
     }
     print_skipped(&skipped);
     steps.close(start)
+}
+
+/// What a thread made; its panic is this one's.
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Removes compiled programs of tests that no test made in the last week.
+fn remove_old_programs(root: &Path) {
+    const WEEK: Duration = Duration::from_hours(7 * 24);
+    let Ok(programs) = fs::read_dir(root.join("target/c-programs")) else { return };
+    for program in programs.flatten() {
+        let modified = program.metadata().and_then(|metadata| metadata.modified());
+        if modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > WEEK)) {
+            let _ = fs::remove_file(program.path());
+        }
+    }
 }
 
 /// The test programs and what they are told.
@@ -151,13 +178,21 @@ impl Tests<'_> {
     fn run(&self, extent: Extent) -> Result<(), String> {
         if !is_there(self.root, "nextest") {
             let all = ["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"];
-            let rest: &[&str] = if extent == Extent::Quick { &["--", "--skip", SLOW] } else { &[] };
+            let rest: &[&str] = match extent {
+                Extent::All => &[],
+                Extent::Heavy => &["--", "--include-ignored"],
+                Extent::Quick => &["--", "--skip", SLOW],
+            };
             return self.cargo(&[&all, rest].concat());
         }
         let report = self.root.join("target/nextest/default/junit.xml");
         let _ = fs::remove_file(&report);
         let not_slow = format!("not test({SLOW})");
-        let rest: &[&str] = if extent == Extent::Quick { &["-E", &not_slow] } else { &[] };
+        let rest: &[&str] = match extent {
+            Extent::All => &[],
+            Extent::Heavy => &["--run-ignored", "all"],
+            Extent::Quick => &["-E", &not_slow],
+        };
         let all = ["nextest", "run", "--workspace", "--no-fail-fast"];
         let result = self.cargo(&[&all, rest].concat());
         print_slowest(&fs::read_to_string(&report).unwrap_or_default());

@@ -5,15 +5,21 @@
 
 use crate::{has_programs, project};
 use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 use tempfile::TempDir;
 
 /// Seconds after which a run that hangs is ended.
 const LIMIT_SECONDS: &str = "300";
+
+/// Where compiled programs are kept; `cargo xtask test` removes those of other days.
+const KEPT_PROGRAMS: &str = "target/c-programs";
 
 /// Flags of every compilation: what generated code must pass.
 const STRICT: [&str; 4] = ["-std=c99", "-Wall", "-Wextra", "-Werror"];
@@ -301,15 +307,64 @@ fn compile(
         }
     }
     let mut inputs: Vec<&str> = sources.iter().map(|(name, _)| *name).collect();
-    if let Some(clang_flags) = clang {
+    let first = clang.map(|clang_flags| {
         let mut clang = Command::new("clang");
         clang.current_dir(folder.path()).args(STRICT).args(clang_flags).args(flags);
-        finish(clang.args(["-I.", "-c", "-o", "first.o", inputs[0]]))?;
+        clang.args(["-I.", "-c", "-o", "first.o", inputs[0]]);
         inputs[0] = "first.o";
-    }
+        clang
+    });
     command.args(flags).args(inputs).arg(runtime.0).arg("-lgcc");
-    finish(&mut command)?;
+    let commands: Vec<Command> = first.into_iter().chain([command]).collect();
+    let kept = kept_program(folder.path(), &commands)?;
+    let program = folder.path().join("program");
+    if !kept.is_file() || fs::copy(&kept, &program).is_err() {
+        for mut command in commands {
+            finish(&mut command)?;
+        }
+        keep_program(&program, &kept).map_err(|error| format!("{}: {error}", kept.display()))?;
+    }
     Ok(CProgram { core, folder })
+}
+
+/// Where the program is kept that these commands make of the files in `folder`: compilers take most of
+/// the time of the tests that run C.
+fn kept_program(folder: &Path, commands: &[Command]) -> Result<PathBuf, String> {
+    let mut hasher = DefaultHasher::new();
+    let mut names: Vec<PathBuf> = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+        .map_err(|error| format!("a temporary folder: {error}"))?;
+    names.sort();
+    for path in names {
+        let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        (path.file_name(), bytes).hash(&mut hasher);
+    }
+    for command in commands {
+        let arguments: Vec<_> = command.get_args().collect();
+        (version(command.get_program())?, arguments).hash(&mut hasher);
+    }
+    Ok(project(KEPT_PROGRAMS).join(format!("{:016x}", hasher.finish())))
+}
+
+/// What a compiler says of itself, asked once.
+fn version(compiler: &OsStr) -> Result<String, String> {
+    static VERSIONS: Mutex<BTreeMap<OsString, String>> = Mutex::new(BTreeMap::new());
+    let mut versions = VERSIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(version) = versions.get(compiler) {
+        return Ok(version.clone());
+    }
+    let version = finish(Command::new(compiler).arg("--version"))?;
+    versions.insert(compiler.to_owned(), version.clone());
+    Ok(version)
+}
+
+/// Keeps a program for the next run of the tests; a test beside this one may do the same.
+fn keep_program(program: &Path, kept: &Path) -> std::io::Result<()> {
+    let folder = kept.parent().expect("it lies in a folder");
+    fs::create_dir_all(folder)?;
+    let copy = TempDir::new_in(folder)?;
+    fs::copy(program, copy.path().join("program"))?;
+    fs::rename(copy.path().join("program"), kept)
 }
 
 /// The emulators' plugin that counts instructions: compiled by the first test that needs it, for all.

@@ -285,7 +285,7 @@ fn onnx_runtime_names_the_same_classes_with_the_papers_networks() {
         let x = Npz::open(&bytes, 1 << 28).unwrap().read("x_test").unwrap();
         let ArrayData::U8(images) = x.data else { panic!("pixels are bytes") };
         let pixels = Pixels { shape: x.shape, data: images };
-        for (network, n) in [("seq_small", 5000), ("seq_large", 1000), ("inception", 200)] {
+        for (network, n) in [("seq_small", 1000), ("seq_large", 200), ("inception", 40)] {
             let Some(model) = shared(&format!("seed/models/{network}_{set}.onnx")) else { return };
             let folder = tempfile::tempdir().unwrap();
             let plan = uniform(&model, &data.display().to_string(), 8, folder.path());
