@@ -25,6 +25,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Quantize(commands::quantize::Arguments),
+    Refit(commands::refit::Arguments),
     Evaluate(commands::evaluate::Arguments),
     Export(commands::export::Arguments),
     Inspect(commands::inspect::Arguments),
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
     };
     let result = match &cli.command {
         Command::Quantize(arguments) => commands::quantize::run(arguments, repeat::words(words)),
+        Command::Refit(arguments) => commands::refit::run(arguments, repeat::words(words)),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments),
         Command::Export(arguments) => commands::export::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),

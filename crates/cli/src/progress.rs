@@ -145,6 +145,10 @@ fn line(step: &Step) -> Option<Line> {
             said(format!("measuring the float network on {images} images"), Vec::new())
         }
         Step::Searching(candidate) => searching(candidate),
+        Step::Rounding { done, total } => {
+            let text = format!("rounding the weights: layer {done} of {total}");
+            counted("rounding", text, (*done, *total), None)
+        }
         Step::Balancing { done, total } => {
             let text = format!("equalizing channels: step {done} of {total}");
             counted("balancing", text, (*done, *total), None)

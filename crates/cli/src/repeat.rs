@@ -1,29 +1,55 @@
-//! Arguments of an earlier run, completed by new ones: `quantize --from DIR`.
+//! Arguments of an earlier run, completed by new ones: `quantize --from DIR`, `refit PLAN`.
 
 use clap::error::{Error, ErrorKind};
 use fixedwise::RunResult;
 use std::{ffi::OsString, fs, path::Path};
 
 /// Options with a value that belong to one run alone.
-const OWN: [&str; 6] = ["-o", "--output", "--from", "--time-budget", "--emit", "--threads"];
+const OWN: [&str; 7] =
+    ["-o", "--output", "--from", "--plan", "--time-budget", "--emit", "--threads"];
 /// The same without a value.
 const OWN_FLAGS: [&str; 6] = ["--resume", "--json", "-q", "--quiet", "-v", "--verbose"];
 /// Where the answer goes, beside what the earlier run has written.
 const FOLDER: &str = "what-if";
 
-/// The arguments of this process; where they say `quantize --from DIR` without a network, those of the
-/// run in DIR stand before them, and later ones count.
+/// The arguments of this process; where they say `quantize --from DIR` without a network, or `refit PLAN`, those of
+/// the run in DIR or beside PLAN stand before them, and later ones count.
 ///
 /// # Errors
-/// Where DIR holds no result, or one that does not say what it was asked for.
+/// Where the folder holds no result, or one that does not say what it was asked for.
 pub(crate) fn arguments() -> Result<Vec<OsString>, Error> {
     let own: Vec<OsString> = std::env::args_os().collect();
     let words: Option<Vec<&str>> = own.iter().map(|word| word.to_str()).collect();
     match words.as_deref() {
         Some([_, "quantize", words @ ..]) => {
             let Some(folder) = value(words, "--from") else { return Ok(own) };
-            let folder = folder.to_owned();
-            repeated(&own, &folder).map(|repeated| repeated.unwrap_or(own))
+            if !is_incomplete(&own) {
+                return Ok(own);
+            }
+            let folder = Path::new(folder);
+            let command = command(folder, &format!("--from {}", folder.display()), "MODEL")?;
+            let output = folder.join(FOLDER).into_os_string();
+            Ok(own[..2]
+                .iter()
+                .cloned()
+                .chain(command)
+                .chain(["-o".into(), output])
+                .chain(own[2..].iter().cloned())
+                .collect())
+        }
+        Some([_, "refit", words @ ..]) => {
+            let Some(at) = plan(words).filter(|_| is_incomplete(&own)) else { return Ok(own) };
+            let mut rest = own[2..].to_vec();
+            let plan = rest.remove(at);
+            let folder = Path::new(&plan).parent().unwrap_or(Path::new(""));
+            let command = command(folder, &format!("refit {}", words[at]), "MODEL, --plan")?;
+            Ok(own[..2]
+                .iter()
+                .cloned()
+                .chain(command)
+                .chain(["--plan".into(), plan])
+                .chain(rest)
+                .collect())
         }
         _ => Ok(own),
     }
@@ -58,31 +84,47 @@ fn value<'w>(words: &[&'w str], name: &str) -> Option<&'w str> {
     })
 }
 
-/// `None` where the arguments name a network themselves.
-fn repeated(own: &[OsString], folder: &str) -> Result<Option<Vec<OsString>>, Error> {
-    // Given as a whole, the command needs no other.
-    match crate::Cli::read(own) {
-        Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {}
-        _ => return Ok(None),
-    }
-    let path = Path::new(folder).join("result.json");
+/// Whether the arguments lack what a command needs: given as a whole, it takes no others.
+fn is_incomplete(own: &[OsString]) -> bool {
+    crate::Cli::read(own).is_err_and(|error| error.kind() == ErrorKind::MissingRequiredArgument)
+}
+
+/// Which of the words of `refit` is a plan where a network would stand.
+fn plan(words: &[&str]) -> Option<usize> {
+    use clap::CommandFactory as _;
+    let command = crate::Cli::command();
+    let command = command.find_subcommand("refit")?;
+    let takes_value = |word: &str| {
+        command.get_arguments().any(|argument| {
+            let is_long =
+                argument.get_long().is_some_and(|long| word.strip_prefix("--") == Some(long));
+            let is_short = argument.get_short().is_some_and(|short| *word == format!("-{short}"));
+            (is_long || is_short) && argument.get_action().takes_values()
+        })
+    };
+    let is_plan = |at: usize| {
+        let is_value = at.checked_sub(1).is_some_and(|before| takes_value(words[before]));
+        !is_value
+            && !words[at].starts_with('-')
+            && words[at].to_ascii_lowercase().ends_with(".toml")
+    };
+    (0..words.len()).find(|&at| is_plan(at))
+}
+
+/// What the run in a folder was asked for; `what` asks for it, and without it `missing` is to be given.
+fn command(folder: &Path, what: &str, missing: &str) -> Result<Vec<OsString>, Error> {
+    let path = folder.join("result.json");
     let refuse = |problem: String| {
-        Error::raw(ErrorKind::Io, format!("--from {folder}: {}: {problem}\n", path.display()))
+        let path = path.display();
+        let problem = format!("{what}: {path}: {problem}; give {missing} and the data as well\n");
+        Error::raw(ErrorKind::Io, problem)
     };
     let text = fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
     let result = RunResult::from_json(&text).map_err(refuse)?;
     if result.command.is_empty() {
-        return Err(refuse(
-            "it does not contain the arguments of the run; give MODEL and the data as well"
-                .to_owned(),
-        ));
+        return Err(refuse("it does not contain the arguments of the run".to_owned()));
     }
-    let output = Path::new(folder).join(FOLDER).into_os_string();
-    let mut all = own[..2].to_vec();
-    all.extend(result.command.into_iter().map(OsString::from));
-    all.extend(["-o".into(), output]);
-    all.extend(own[2..].iter().cloned());
-    Ok(Some(all))
+    Ok(result.command.into_iter().map(OsString::from).collect())
 }
 
 #[cfg(test)]
@@ -95,6 +137,13 @@ mod tests {
                     -oother --output there --max-loss 2% --from x";
         let kept = words(line.split_whitespace().map(OsString::from));
         assert_eq!(kept.join(" "), "a.onnx --data d --seed 3 --max-loss 2%");
+    }
+
+    #[test]
+    fn a_plan_stands_where_a_network_would() {
+        assert_eq!(plan(&["--target", "board.toml", "-q", "out/plan.toml"]), Some(3));
+        assert_eq!(plan(&["--target=board.toml", "out/plan.TOML", "-o", "x"]), Some(1));
+        assert_eq!(plan(&["a.onnx", "--plan", "plan.toml"]), None);
     }
 
     #[test]

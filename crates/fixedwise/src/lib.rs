@@ -2,8 +2,8 @@
 //!
 //! [`quantize`] does the whole way: it reads a model and images, sees the range of every value,
 //! searches the fewest bits that keep the accuracy, proves that no accumulator can overflow and
-//! measures the result on images that no decision has seen. [`evaluate`] measures a plan,
-//! [`export`] writes it in the forms of other tools, [`inspect`] looks at a model, [`sweep`] at every
+//! measures the result on images that no decision has seen. [`evaluate`] measures a plan, [`refit`] rounds an
+//! edited one anew, [`export`] writes it in the forms of other tools, [`inspect`] looks at a model, [`sweep`] at every
 //! format of a grid, [`generalize`] at parts of a data set that a plan was not tuned on.
 //!
 //! Models and images are files, or in memory: [`Model::from_bytes`] and [`DataSource::arrays`], which
@@ -44,9 +44,10 @@ pub use fixedwise_search::{
 pub use fold::{folded, text_width};
 pub use jobs::{
     CExport, EvaluateOptions, ExportForm, ExportOptions, Exported, GeneralizeOptions, Generalized,
-    Outcome, QuantizeOptions, Strategy, SweepOptions, evaluate, evaluate_model, export, export_c,
-    export_c_model, export_model, generalize, generalize_observed, inspect, inspect_model,
-    plot_distributions, quantize, quantize_model, quantize_observed, sweep, sweep_observed,
+    Keep, Outcome, QuantizeOptions, Strategy, SweepOptions, evaluate, evaluate_model, export,
+    export_c, export_c_model, export_model, generalize, generalize_observed, inspect,
+    inspect_model, plot_distributions, quantize, quantize_model, quantize_observed, refit,
+    refit_model, sweep, sweep_observed,
 };
 pub use model::Model;
 pub use plan::{plan_target, plan_to_toml, plan_to_toml_for, read_plan, read_target, target_names};

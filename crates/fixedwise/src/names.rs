@@ -133,6 +133,31 @@ fn visible(name: &str) -> String {
     if text.is_empty() { "unnamed".to_owned() } else { text }
 }
 
+/// Of the names that are known, the few that a name which is not among them is most like.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    /// Most names that are told.
+    const TOLD: usize = 5;
+    let mut near: Vec<&str> = known.into_iter().collect();
+    near.sort_by_cached_key(|known| distance(name, known));
+    near.truncate(TOLD);
+    near
+}
+
+/// How many characters have to be changed, added or removed to make one text of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], i + 1);
+        for (j, &y) in b.iter().enumerate() {
+            let changed = before + usize::from(x != y);
+            before = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(before + 1);
+        }
+    }
+    row[b.len()]
+}
+
 /// A name without what says nothing.
 #[derive(Clone, Debug, PartialEq)]
 struct Path<'a> {
@@ -377,6 +402,17 @@ mod tests {
     }
 
     /// `torch.onnx.export(dynamo=False)`.
+    #[test]
+    fn the_nearest_names_come_first() {
+        assert_eq!(
+            [distance("kitten", "sitting"), distance("", "abc"), distance("é", "é")],
+            [3, 3, 0]
+        );
+        let known = ["dense", "conv2d_2", "conv2d_1", "a", "b", "c"];
+        assert_eq!(nearest("conv2d1", known)[..2], ["conv2d_1", "conv2d_2"]);
+        assert_eq!(nearest("dens", known).len(), 5);
+    }
+
     #[test]
     fn names_of_torch_modules_are_dotted() {
         check(

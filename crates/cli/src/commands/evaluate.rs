@@ -22,6 +22,11 @@ EXAMPLES
     fixedwise evaluate models/fashion_small.onnx --plan plan.json \\
         --semantics simulated --test data/fashion-mnist:test --json
 
+  A plan with other bit widths, its weights rounded anew for them (`fixedwise
+  refit` also writes the new plan):
+    fixedwise evaluate models/fashion_small.onnx --plan fixedwise-out/plan.toml \\
+        --refit --test data/fashion-mnist:test
+
   Memory on another device, and a check of its rules:
     fixedwise evaluate models/fashion_small.onnx \\
         --plan fixedwise-out/plan.toml --target cortex-m0 \\
@@ -40,6 +45,16 @@ pub(crate) struct Arguments {
     /// (MNIST), CIFAR or SVHN files, a folder of images by class, or a .csv with `path,label`.
     #[arg(long, value_name = "DATA")]
     test: String,
+    /// Rounds the weights anew for the bit widths of the plan before it is measured, as `refit` does.
+    #[arg(long)]
+    refit: bool,
+    /// With --refit: images that the weights are rounded for; default: the first 2,000 of the train split of
+    /// --test.
+    #[arg(long, value_name = "DATA", requires = "refit")]
+    calibration: Option<String>,
+    /// With --refit: random seed of the search.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
     #[command(flatten)]
     images: DataArguments,
     /// Semantics; default: those of the plan, `simulated` for a JSON plan of the paper.
@@ -62,7 +77,10 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut data = arguments.images.options()?;
     data.test = arguments::source(Some(&arguments.test))?;
+    data.calibration = arguments::source(arguments.calibration.as_deref())?;
     let options = EvaluateOptions {
+        refit: arguments.refit,
+        seed: arguments.seed,
         semantics: arguments.semantics.map(Into::into),
         target: arguments.target.as_deref().map(fixedwise::read_target).transpose()?,
         threads: arguments.images.threads(),

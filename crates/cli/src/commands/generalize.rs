@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         let searched = if options.plan.is_none() { Some("plan.toml") } else { None };
         let names = searched.into_iter().chain(["generalize.json"]);
         let written: Vec<PathBuf> =
-            names.map(|name| arguments.quantize.output.join(name)).collect();
+            names.map(|name| arguments.quantize.output().join(name)).collect();
         let text = result.to_text(&terminal::text_options(false));
         terminal::print(&(text + &terminal::written(&written)))?;
     }

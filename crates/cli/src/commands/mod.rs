@@ -6,4 +6,5 @@ pub(crate) mod generalize;
 pub(crate) mod inspect;
 pub(crate) mod plot;
 pub(crate) mod quantize;
+pub(crate) mod refit;
 pub(crate) mod sweep;

@@ -11,11 +11,11 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use fixedwise::{
-    CExport, DataOptions, ExportOptions, MaxLoss, Objective, Offset, QuantizeOptions,
-    SearchOptions, Semantics, Strategy,
+    CExport, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Offset, QuantizeOptions,
+    RunResult, SearchOptions, Semantics, Strategy,
 };
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -38,13 +38,10 @@ EXAMPLES
         --target cortex-m4 --emit c
 
   Each tensor kind alone, from the last layer to the first, starting from the
-  formats of an earlier run of joint (formats of pareto belong to weights with
-  equalized channels):
-    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
-        -o joint --strategy joint
+  formats of an earlier run:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
         -o reverse --strategy layer-dependent --direction reverse \\
-        --start joint/plan.toml
+        --start fixedwise-out/plan.toml
 
   Activations first, with flat loss budgets and a local search of 5 x 5:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
@@ -55,6 +52,10 @@ EXAMPLES
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
         -o board --target cortex-m4 --objective flash --max-flash 64k \\
         --max-ram 48k
+
+  Widths that you choose; the search finds the others:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
+        -o kept --keep conv2d_1.weights=8 --keep dense_1=8,8,12
 
   Half the loss, from the measurements of the first run:
     fixedwise quantize --from fixedwise-out --max-loss 0.5%
@@ -141,6 +142,11 @@ pub(crate) struct Arguments {
     /// Time limit, for example 90s, 10m, 1h30m; the search then returns the best plan so far.
     #[arg(long, value_name = "TIME", value_parser = arguments::duration, help_heading = "Search")]
     time_budget: Option<Duration>,
+    /// Bit widths that are given and not searched: NODE.weights=8, NODE.bias=8, NODE.activation=8, or
+    /// NODE=8,8,12 for all three (`-` for one that is searched). Node names as in the tables; repeat the
+    /// option for more. Only --strategy pareto.
+    #[arg(long, value_name = "NODE=BITS", value_parser = keep, help_heading = "Search")]
+    keep: Vec<Kept>,
     /// Random seed.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Search")]
     seed: u64,
@@ -170,15 +176,9 @@ pub(crate) struct Arguments {
     /// Default: the RAM of the target.
     #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
     max_ram: Option<usize>,
-    /// Output folder.
-    #[arg(
-        short,
-        long,
-        value_name = "DIR",
-        default_value = "fixedwise-out",
-        help_heading = "Output"
-    )]
-    pub(crate) output: PathBuf,
+    /// Output folder; default: fixedwise-out.
+    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    output: Option<PathBuf>,
     /// Also exports the integer network in these formats, into the output folder; see `fixedwise export`.
     #[arg(long, value_name = "FORMAT,...", value_delimiter = ',', help_heading = "Output")]
     emit: Vec<EmitName>,
@@ -191,6 +191,25 @@ pub(crate) struct Arguments {
     /// Does not print progress or table.
     #[arg(long, short, help_heading = "Output")]
     pub(crate) quiet: bool,
+}
+
+/// What one `--keep` gives.
+type Kept = Vec<Keep>;
+
+fn keep(text: &str) -> Result<Kept, String> {
+    Keep::parse(text)
+}
+
+impl Arguments {
+    /// Where files go.
+    pub(crate) fn output(&self) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| PathBuf::from("fixedwise-out"))
+    }
+
+    /// Where files go, where that is said.
+    pub(crate) fn given_output(&self) -> Option<&Path> {
+        self.output.as_deref()
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -258,7 +277,8 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         threads: arguments.images.threads(),
         cache_bytes: arguments.cache,
         time_budget: arguments.time_budget,
-        output: Some(arguments.output.clone()),
+        keep: arguments.keep.iter().flatten().cloned().collect(),
+        output: Some(arguments.output()),
         resume: arguments.resume,
         architecture: arguments.network.architecture.clone(),
         from: arguments.from.clone(),
@@ -304,13 +324,52 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> 
     options.command = words;
     let code = code(arguments, &data, &options)?;
     let stop = stop_on_interrupt()?;
+    if !arguments.resume {
+        warn_of_earlier(arguments, &arguments.output());
+    }
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);
     let model = &arguments.network.model;
     let outcome = fixedwise::quantize_observed(model, &data, &options, &observer, stop);
     display.finish();
-    let fixedwise::Outcome { plan, result, .. } = outcome?;
-    let folder = &arguments.output;
+    finish(arguments, &data, &options, &arguments.output(), outcome?, &code)
+}
+
+/// Says which earlier answer a run will replace.
+pub(crate) fn warn_of_earlier(arguments: &Arguments, folder: &Path) {
+    let Some(earlier) = earlier(folder).filter(|_| !arguments.quiet) else { return };
+    terminal::note(&format!(
+        "! {} contains an earlier answer ({earlier}); this run will replace it. Another --output keeps it.",
+        folder.display()
+    ));
+}
+
+/// What the plan in a folder is, in a few words; `None` where there is none.
+fn earlier(folder: &Path) -> Option<String> {
+    if let Ok(result) = RunResult::read(&folder.join("result.json")) {
+        let set = result.accuracy.search.or(result.accuracy.test);
+        let loss = set.map(|set| format!(", loss {:.2} %", 100.0 * set.relative_loss));
+        let saved = 100.0 * result.memory_bits.reduction;
+        let (name, strategy) = (&result.model.name, &result.strategy);
+        return Some(format!(
+            "{name}, {strategy}, {saved:.1} % of memory saved{}",
+            loss.unwrap_or_default()
+        ));
+    }
+    folder.join("plan.toml").exists().then(|| "plan.toml".to_owned())
+}
+
+/// Exports what is asked for and prints the summary of a plan that was written.
+pub(crate) fn finish(
+    arguments: &Arguments,
+    data: &DataOptions,
+    options: &QuantizeOptions,
+    folder: &Path,
+    outcome: fixedwise::Outcome,
+    code: &CExport,
+) -> Result<Verdict> {
+    let model = &arguments.network.model;
+    let fixedwise::Outcome { plan, result, .. } = outcome;
     let mut written = vec![folder.join("plan.toml"), folder.join("result.json")];
     if !plan.rounded.is_empty() {
         written.insert(1, folder.join("plan.npz"));
@@ -324,7 +383,7 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> 
     // The plan is there whatever becomes of its other forms, and so is what it gives.
     let mut emitted = Ok(());
     for &form in &arguments.emit {
-        match export::emit(form, model, folder, &export, &code) {
+        match export::emit(form, model, folder, &export, code) {
             Ok(path) => written.push(path),
             Err(error) => emitted = emitted.and(Err(error)),
         }
@@ -348,7 +407,11 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> 
 }
 
 /// How C is printed in the end; refuses before the search what cannot be printed after it.
-fn code(arguments: &Arguments, data: &DataOptions, options: &QuantizeOptions) -> Result<CExport> {
+pub(crate) fn code(
+    arguments: &Arguments,
+    data: &DataOptions,
+    options: &QuantizeOptions,
+) -> Result<CExport> {
     if !arguments.emit.is_empty() && options.semantics == Semantics::Simulated {
         bail!(
             "--emit: simulated semantics have no integers to export; omit `--semantics simulated`"

@@ -14,6 +14,7 @@ fn help_explains_every_option_and_has_examples() {
     };
     help(&[]).stdout_eq(file!["snapshots/help.txt"].raw());
     help(&["quantize"]).stdout_eq(file!["snapshots/quantize.txt"].raw());
+    help(&["refit"]).stdout_eq(file!["snapshots/refit.txt"].raw());
     help(&["evaluate"]).stdout_eq(file!["snapshots/evaluate.txt"].raw());
     help(&["export"]).stdout_eq(file!["snapshots/export.txt"].raw());
     help(&["export", "onnx"]).stdout_eq(file!["snapshots/export_onnx.txt"].raw());

@@ -5,6 +5,7 @@ mod bad_input;
 mod common;
 mod export;
 mod help;
+mod refit;
 mod slow;
 mod sweep;
 mod terminal;

@@ -3,6 +3,9 @@
 use super::{
     budget,
     measure::{integers, measure, peak_ram},
+    options::QuantizeOptions,
+    pareto::Asked,
+    refit::{Refit, check_target, known},
     threads::pool,
 };
 use crate::{
@@ -16,15 +19,21 @@ use crate::{
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Plan, Semantics, Target};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Images as _, MaxLoss};
+use fixedwise_search::{Images as _, MaxLoss, calibrate};
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
     time::Instant,
 };
 
 /// What [`evaluate`] is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct EvaluateOptions {
+    /// Whether the weights are rounded anew first, as [`refit`](crate::refit()) does, for the calibration images.
+    pub refit: bool,
+    /// Of the choice of these images, where weights are rounded anew: the one of the search.
+    pub seed: u64,
     /// What the formats mean; by default what the plan says.
     pub semantics: Option<Semantics>,
     /// What the plan is for: its rules must be kept, and its memory is what is counted. By default
@@ -146,7 +155,12 @@ fn run(
     let is_asked = options.target.is_some();
     let target = options.target.clone();
     let target = target.map_or_else(|| plan.target(), |target| Ok(Some(target)))?;
-    let plan = plan.read(&model, options.semantics)?;
+    let plan = if options.refit {
+        check_target(plan, target.is_some())?;
+        refitted(&model, plan, data, options, target.as_ref(), &tell)?
+    } else {
+        plan.read(&model, options.semantics)?
+    };
     budget::check_semantics(plan.semantics, is_asked)?;
     let graph = model.prepared(plan.semantics)?;
 
@@ -178,4 +192,42 @@ fn run(
     }
     result.seconds = start.elapsed().as_secs_f64();
     Ok(result)
+}
+
+/// The plan with its weights rounded anew for the calibration images.
+fn refitted(
+    model: &Model,
+    plan: PlanSource,
+    data: &DataOptions,
+    options: &EvaluateOptions,
+    target: Option<&Target>,
+    tell: &(dyn Fn(Step) + Sync),
+) -> Result<Plan, Error> {
+    let images = Sets::load_to_round(data, model)?;
+    let edited = plan.read_edited(model)?;
+    let graph = model.prepared(edited.plan.semantics)?;
+    let stop = AtomicBool::new(false);
+    let total = images.len();
+    let statistics = calibrate(&graph, &images, Kernels::best(), &stop, &|done| {
+        tell(Step::Calibrating { done, total });
+    })?;
+    let refit = Refit { edited: &edited, known: known(plan, model) };
+    let search = QuantizeOptions {
+        target: target.cloned(),
+        seed: options.seed,
+        ..QuantizeOptions::default()
+    };
+    let asked = Asked {
+        options: &search,
+        head: refit.head(),
+        calibration: &images,
+        search: &images,
+        stop: &stop,
+    };
+    let (prepared, _) = refit.prepare(asked, &graph, &statistics)?;
+    let (done, total) = (Cell::new(0), graph.layers().count());
+    refit.plan(asked, &prepared, &|| {
+        done.set(done.get() + 1);
+        tell(Step::Rounding { done: done.get(), total });
+    })
 }

@@ -1,5 +1,6 @@
 //! What a run is asked for, and what goes with what.
 
+use super::keep::Keep;
 use crate::error::Error;
 use fixedwise_graph::{Quantizer, Semantics, Target};
 use fixedwise_search::{
@@ -73,6 +74,8 @@ pub struct QuantizeOptions {
     pub max_flash: Option<u64>,
     /// Bytes of working memory that the plan may take; by default what the target has.
     pub max_ram: Option<u64>,
+    /// Widths that are given: `pareto` searches the others.
+    pub keep: Vec<Keep>,
     /// Where binary points start, or are (fixed).
     pub range: Offset,
     /// What the formats mean.
@@ -119,6 +122,7 @@ impl Default for QuantizeOptions {
             target: None,
             max_flash: None,
             max_ram: None,
+            keep: Vec::new(),
             range: Offset::NoClip,
             semantics: Semantics::Integer,
             quantizer: Quantizer::Uniform,
@@ -200,6 +204,13 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
             options.strategy.name()
         );
         return Err(Error::Option { option: "from", problem });
+    }
+    if !options.keep.is_empty() {
+        let problem = format!(
+            "needs the strategy pareto; {} gives every tensor a width by its own rule",
+            options.strategy.name()
+        );
+        return Err(Error::Option { option: "keep", problem });
     }
     if let Some(confidence) = options.confidence {
         return Err(Error::Option {

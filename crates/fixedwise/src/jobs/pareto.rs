@@ -1,18 +1,18 @@
 //! The `pareto` strategy with a run's images.
 
-use super::{budget, measure::predictions, options::QuantizeOptions};
+use super::{budget, keep::Keep, measure::predictions, options::QuantizeOptions};
 use crate::data::divide;
 use fixedwise_fixed::{
     Range,
     convert::{count_to_f64, f64_to_count, u64_to_f64},
 };
-use fixedwise_graph::{AccumulatorPolicy, Granularity, Graph, Target};
+use fixedwise_graph::{AccumulatorPolicy, Granularity, Graph, Plan, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle, SearchError, Statistics, Tuning,
     reconstruct::{Calibration, CalibrationOptions, RoundingOptions, telling_images},
     strategies::{
-        Objective, Observer, Outcome, PlanHead,
+        Kind, Objective, Observer, Outcome, PlanHead,
         pareto::{self, CostWeights, Known, ParetoOptions, Prepared, Tools},
     },
 };
@@ -77,25 +77,30 @@ pub(crate) struct Asked<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-impl<'a> Looks<'a> {
-    fn new(asked: Asked<'a>, graph: &Graph) -> Result<Self, SearchError> {
-        let Asked { options, calibration, search: images, stop, .. } = asked;
+impl<'a> Subset<'a> {
+    /// So many images that tell most, or fewer where each is much work.
+    fn drawn(
+        asked: Asked<'a>,
+        graph: &Graph,
+        images: &'a dyn Images,
+        count: usize,
+    ) -> Result<Self, SearchError> {
+        let Asked { options, stop, .. } = asked;
         let tuning = &options.tuning;
-        let fewer = |images: usize| fewer(images, graph.macs(), tuning);
-        let draw = |images: &dyn Images, count| {
-            if options.max_loss.is_of_values() {
-                // No image says more of values than another.
-                let all: Vec<usize> = (0..images.len()).collect();
-                return Ok(divide(&all, options.seed, &[count]).swap_remove(0));
-            }
-            telling_images(graph, images, Kernels::best(), stop, (count, options.seed), tuning)
+        let count = fewer(count, graph.macs(), tuning);
+        let which = if options.max_loss.is_of_values() {
+            // No image says more of values than another.
+            let all: Vec<usize> = (0..images.len()).collect();
+            divide(&all, options.seed, &[count]).swap_remove(0)
+        } else {
+            telling_images(graph, images, Kernels::best(), stop, (count, options.seed), tuning)?
         };
-        let wanted = fewer(tuning.calibration_images);
-        let calibration = Subset { images: calibration, which: draw(calibration, wanted)? };
-        let probe = Subset { images, which: draw(images, fewer(tuning.probe_images))? };
-        let few = probe.which.iter().take(fewer(tuning.step_images)).copied().collect();
-        let glance = Subset { images, which: few };
-        Ok(Self { calibration, probe, glance })
+        Ok(Self { images, which })
+    }
+
+    /// Those of the calibration images that layers are rounded for.
+    fn to_round_for(asked: Asked<'a>, graph: &Graph) -> Result<Self, SearchError> {
+        Self::drawn(asked, graph, asked.calibration, asked.options.tuning.calibration_images)
     }
 
     fn calibration(
@@ -106,7 +111,19 @@ impl<'a> Looks<'a> {
     ) -> Result<Calibration<'a>, SearchError> {
         let cache_bytes = options.cache_bytes / 2;
         let looks = CalibrationOptions { tuning: options.tuning.clone(), cache_bytes };
-        Calibration::new(graph, &self.calibration, Kernels::best(), stop, looks)
+        Calibration::new(graph, self, Kernels::best(), stop, looks)
+    }
+}
+
+impl<'a> Looks<'a> {
+    fn new(asked: Asked<'a>, graph: &Graph) -> Result<Self, SearchError> {
+        let tuning = &asked.options.tuning;
+        let calibration = Subset::to_round_for(asked, graph)?;
+        let probe = Subset::drawn(asked, graph, asked.search, tuning.probe_images)?;
+        let few = fewer(tuning.step_images, graph.macs(), tuning);
+        let few = probe.which.iter().take(few).copied().collect();
+        let glance = Subset { images: asked.search, which: few };
+        Ok(Self { calibration, probe, glance })
     }
 
     fn evaluator(
@@ -177,7 +194,7 @@ pub(crate) fn prepare(
     step();
     let pareto_options = pareto_options(options, head);
     let trial = |prepared: &Prepared| {
-        let calibration = looks.calibration(options, &prepared.graph, stop)?;
+        let calibration = looks.calibration.calibration(options, &prepared.graph, stop)?;
         let mut probe = Looks::evaluator(options.max_loss, &looks.probe, 0, &prepared.graph, stop)?;
         let divergence = pareto::trial(prepared, &calibration, &mut probe, &pareto_options, &step)?;
         step();
@@ -204,13 +221,13 @@ pub(crate) fn prepare(
 pub(crate) fn search<O: Oracle>(
     asked: Asked,
     prepared: &Prepared,
-    known: Option<Known>,
+    (known, kept): (Option<Known>, &[Keep]),
     oracle: &mut O,
     observer: &mut dyn Observer,
 ) -> Result<(Outcome, u64), SearchError> {
     let Asked { options, head, stop, .. } = asked;
     let looks = Looks::new(asked, &prepared.graph)?;
-    let calibration = looks.calibration(options, &prepared.graph, stop)?;
+    let calibration = looks.calibration.calibration(options, &prepared.graph, stop)?;
     let evaluator = |images| {
         Looks::evaluator(options.max_loss, images, options.cache_bytes / 2, &prepared.graph, stop)
     };
@@ -223,9 +240,30 @@ pub(crate) fn search<O: Oracle>(
         glance: &mut glance,
         oracle,
     };
-    let options = ParetoOptions { known, ..pareto_options(options, head) };
+    let mut options = ParetoOptions { known, ..pareto_options(options, head) };
+    for Keep { node, kind, bits } in kept {
+        options.keep(node, *kind, pareto::Keep::Bits(*bits));
+    }
     let outcome = pareto::pareto(tools, observer, &options)?;
     Ok((outcome, probe.images_evaluated() + glance.images_evaluated()))
+}
+
+/// The plan of formats that are given, rounded anew.
+pub(crate) fn refit(
+    asked: Asked,
+    prepared: &Prepared,
+    known: Option<Known>,
+    kept: Vec<(String, Kind, pareto::Keep)>,
+    told: &dyn Fn(),
+) -> Result<Plan, SearchError> {
+    let Asked { options, head, stop, .. } = asked;
+    let images = Subset::to_round_for(asked, &prepared.graph)?;
+    let calibration = images.calibration(options, &prepared.graph, stop)?;
+    let mut options = ParetoOptions { known, ..pareto_options(options, head) };
+    for (node, kind, keep) in kept {
+        options.keep(&node, kind, keep);
+    }
+    pareto::refit(prepared, &calibration, &options, told)
 }
 
 /// Ranges that a target stores; all without one.

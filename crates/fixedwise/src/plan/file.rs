@@ -1,7 +1,8 @@
 //! Plans as files, in whichever form: `plan.toml` with its integers beside it, `result.json`, the paper's JSON.
 
 use super::{
-    integers, of_result, paper,
+    integers::{self, Made},
+    of_result, paper,
     terms::{NamedBits, Problem},
     toml::{self, plan_toml},
 };
@@ -9,8 +10,8 @@ use crate::{error::Error, files, fingerprint::sha256, model::Model, result::RunR
 use fixedwise_graph::{Graph, Plan, Semantics};
 use std::{collections::BTreeMap, path::Path};
 
-/// The strategy whose plans have integers of their own.
-const PARETO: &str = "pareto";
+/// What makes plans that have integers of their own.
+const ROUNDED: [&str; 2] = ["pareto", "refit"];
 
 /// Reads a plan for a model: `plan.toml`, or, where the name ends in `.json`, `result.json` or JSON
 /// in the paper's terms.
@@ -52,6 +53,49 @@ pub(crate) fn read_own_plan(
     read(path, model, semantics, true)
 }
 
+/// A plan that was perhaps edited since its integers were rounded.
+pub(crate) struct Edited {
+    /// Its formats, without integers.
+    pub(crate) plan: Plan,
+    /// What its integers were rounded for, where they are there.
+    pub(crate) made: Option<Made>,
+}
+
+/// Reads `plan.toml` with what its integers were rounded for; where it names none any more, with those beside it.
+///
+/// # Errors
+/// As [`read_plan`]; also for other forms of a plan, and for simulated semantics.
+pub(crate) fn read_edited(path: &Path, model: &Model) -> Result<Edited, Error> {
+    let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
+    if is_json(path) {
+        let problem = "only a plan.toml can be rounded anew; give the one of the same run";
+        return Err(refuse(Problem { line: None, problem: problem.to_owned() }));
+    }
+    let text = files::read_text(path)?;
+    let file = toml::read(&text).map_err(refuse)?;
+    let semantics = file.semantics.into();
+    if semantics == Semantics::Simulated {
+        let problem = "its semantics are simulated: only integer semantics have weights to round";
+        return Err(refuse(Problem { line: None, problem: problem.to_owned() }));
+    }
+    let graph = model.prepared(semantics)?;
+    let plan = file.plan(&text, &graph, semantics).map_err(refuse)?;
+    let beside = path.with_extension("npz");
+    let made = match file.integers(&text, semantics).map_err(refuse)? {
+        Some((name, sha256)) => {
+            Some(integers::made(&path.with_file_name(name), Some(sha256), &graph)?)
+        }
+        // They may be of another network.
+        None if beside.exists() => integers::made(&beside, None, &graph).ok(),
+        None => None,
+    };
+    Ok(Edited { plan, made })
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
 fn read(
     path: &Path,
     model: &Model,
@@ -59,14 +103,16 @@ fn read(
     is_own: bool,
 ) -> Result<Plan, Error> {
     let text = files::read_text(path)?;
-    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let is_json = is_json(path);
     let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
     if is_json && of_result::is_result(&text) {
         let file = RunResult::read(path)?;
-        if file.strategy == PARETO {
-            let problem = "a result does not hold the integers of strategy `pareto`; give the \
-                           plan.toml beside it";
-            return Err(refuse(Problem { line: None, problem: problem.to_owned() }));
+        if ROUNDED.contains(&file.strategy.as_str()) {
+            let problem = format!(
+                "a result does not hold the integers of `{}`; give the plan.toml beside it",
+                file.strategy
+            );
+            return Err(refuse(Problem { line: None, problem }));
         }
         of_result::plan(&file, model, semantics)
             .map_err(|problem| refuse(Problem { line: None, problem }))
@@ -104,8 +150,7 @@ fn read(
 /// ```
 pub fn plan_target(path: &Path) -> Result<Option<String>, Error> {
     let text = files::read_text(path)?;
-    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    if is_json {
+    if is_json(path) {
         let is_result = of_result::is_result(&text);
         return if is_result { Ok(RunResult::read(path)?.target) } else { Ok(None) };
     }
@@ -117,9 +162,8 @@ pub fn plan_target(path: &Path) -> Result<Option<String>, Error> {
 /// the file; the network is not needed.
 pub(crate) fn read_bits(path: &Path) -> Result<Vec<NamedBits>, Error> {
     let text = files::read_text(path)?;
-    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
-    if is_json {
+    if is_json(path) {
         let file = paper::read(&text).map_err(refuse)?;
         return Ok(file.bits());
     }

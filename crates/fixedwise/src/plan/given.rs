@@ -1,9 +1,17 @@
 //! A plan that a job is given: a file, or a plan in memory.
 
-use super::{file::read_own_plan, integers, target::named_target, toml};
+use super::{
+    file::{Edited, plan_target, read_edited, read_own_plan},
+    integers::{self, Made},
+    target::named_target,
+    toml,
+};
 use crate::{error::Error, model::Model};
 use fixedwise_graph::{Plan, Semantics, Target};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// How messages call a plan without a file.
 const IN_MEMORY: &str = "in memory";
@@ -24,10 +32,32 @@ impl PlanSource<'_> {
         }
     }
 
+    /// The plan for a model, perhaps edited since its integers were rounded; those of a plan in memory were
+    /// rounded for its formats.
+    pub(crate) fn read_edited(self, model: &Model) -> Result<Edited, Error> {
+        match self {
+            Self::File(path) => read_edited(path, model),
+            Self::Loaded(plan) => {
+                let made = (!plan.rounded.is_empty()).then(|| Made::of(plan));
+                let bare = Plan { rounded: BTreeMap::new(), ..plan.clone() };
+                let plan = checked(&bare, model, None)?;
+                Ok(Edited { plan, made })
+            }
+        }
+    }
+
     /// The target that it names, where that comes with fixedwise.
     pub(crate) fn target(self) -> Result<Option<Target>, Error> {
         match self {
             Self::File(path) => named_target(path),
+            Self::Loaded(_) => Ok(None),
+        }
+    }
+
+    /// The name of the target that it is for, where it says one.
+    pub(crate) fn target_name(self) -> Result<Option<String>, Error> {
+        match self {
+            Self::File(path) => plan_target(path),
             Self::Loaded(_) => Ok(None),
         }
     }
@@ -101,7 +131,7 @@ mod tests {
                 activation: None,
             }],
             rounded: [("conv2d_1".to_owned(), Arc::new(rounded))].into(),
-            others: std::collections::BTreeMap::new(),
+            others: BTreeMap::new(),
         }
     }
 

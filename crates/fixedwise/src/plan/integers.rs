@@ -3,9 +3,10 @@
 //! For each such layer four arrays: `<layer>/weights`, `[output channel, rest]` in the layer's own
 //! order; `<layer>/scales` and `<layer>/bias`, `[output channel]`; and `<layer>/format`, the
 //! bits, binary point and range of the format that the weights were rounded for. `<layer>/sums` tells
-//! the layer that they were rounded from.
+//! the layer that they were rounded from. `<layer>/bias_format` and `<node>/activation` are the other formats
+//! that the plan had then.
 
-use super::terms::{is_node, names};
+use super::terms::{MAX_BIAS_BITS, is_node, names};
 use crate::{error::Error, files, fingerprint::sha256};
 use fixedwise_codec::npz::{Array, ArrayData, Npz, encode_archive, encode_integers, encode_npy};
 use fixedwise_fixed::{
@@ -13,9 +14,10 @@ use fixedwise_fixed::{
     convert::{count_to_f64, f64_to_f32},
 };
 use fixedwise_graph::{
-    Graph, Node, Plan, Rounded,
+    Graph, LayerPlan, Node, Plan, Rounded,
     passes::{equalizable, equalize},
 };
+use fixedwise_search::strategies::Kind;
 use std::{collections::BTreeMap, io::Cursor, path::Path, sync::Arc};
 
 /// Largest scale of a channel, and of its inverse.
@@ -23,7 +25,8 @@ const MAX_SCALE: f32 = 1_073_741_824.0;
 /// Bytes that an element takes in memory at most.
 const ELEMENT_BYTES: usize = 8;
 /// Arrays of a layer; `coarser` is there where output channels have binary points of their own.
-const KINDS: [&str; 6] = ["weights", "scales", "bias", "coarser", "format", "sums"];
+const KINDS: [&str; 7] =
+    ["weights", "scales", "bias", "coarser", "format", "sums", array_of(Kind::Biases)];
 /// Bits by which a channel's binary point may lie right of its tensor's.
 const MAX_COARSER: u8 = 15;
 
@@ -33,6 +36,41 @@ const SAME: f64 = 1e-5;
 
 /// What an array may hold at least, so that a wrong one is told by its extents.
 const MIN_BYTES: usize = 1 << 16;
+
+/// What integers were rounded for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Made {
+    /// The formats that the plan had then.
+    pub(crate) formats: Formats,
+    /// By layer, the scales of its channels.
+    pub(crate) scales: BTreeMap<String, Vec<f32>>,
+}
+
+/// Formats by node and kind.
+pub(crate) type Formats = BTreeMap<(String, Kind), Format>;
+
+/// Every format of a plan.
+pub(crate) fn formats(plan: &Plan) -> Formats {
+    let of_layers = plan.layers.iter().flat_map(|layer| {
+        let LayerPlan { name, weights, bias, activation } = layer;
+        [(Kind::Weights, weights), (Kind::Biases, bias), (Kind::Activations, activation)]
+            .map(|(kind, format)| (name, kind, *format))
+    });
+    let others = plan.others.iter().map(|(name, &format)| (name, Kind::Activations, Some(format)));
+    of_layers
+        .chain(others)
+        .filter_map(|(name, kind, format)| Some(((name.clone(), kind), format?)))
+        .collect()
+}
+
+/// The array that has the format of a node's tensor.
+const fn array_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Weights => "format",
+        Kind::Biases => "bias_format",
+        Kind::Activations => "activation",
+    }
+}
 
 /// The network in the scale of the plan: its channels times the scales that the plan has.
 pub(crate) fn in_scale_of(plan: &Plan, graph: &Graph) -> Graph {
@@ -62,13 +100,17 @@ pub(crate) fn encode(plan: &Plan, graph: &Graph) -> Vec<u8> {
             let coarser: Vec<i64> = rounded.coarser.iter().map(|&bits| bits.into()).collect();
             arrays.push((format!("{name}/coarser"), encode_integers(&[channels], &coarser)));
         }
-        if let Some(format) = plan.layer(name).and_then(|layer| layer.weights) {
-            arrays.push((format!("{name}/format"), encode_integers(&[3], &numbers(format))));
-        }
         if let Some(id) = graph.find(name) {
             let sums = sums(&graph.nodes[id]).map(f64_to_f32).to_vec();
             let array = Array { shape: vec![sums.len()], data: ArrayData::F32(sums) };
             arrays.push((format!("{name}/sums"), encode_npy(&array)));
+        }
+    }
+    for ((name, kind), format) in formats(plan) {
+        // Weights that are rounded to the nearest need none.
+        if kind != Kind::Weights || plan.rounded.contains_key(&name) {
+            let name = format!("{name}/{}", array_of(kind));
+            arrays.push((name, encode_integers(&[3], &numbers(format))));
         }
     }
     encode_archive(arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())))
@@ -169,6 +211,12 @@ pub(crate) fn read(
     is_own: bool,
 ) -> Result<BTreeMap<String, Arc<Rounded>>, Error> {
     let refuse = |problem| Error::Plan { path: path.to_owned(), line: None, problem };
+    decode(&checked_bytes(path, expected)?, plan, graph, is_own).map_err(refuse)
+}
+
+/// The bytes of a file that has the SHA-256 that a plan says of it.
+fn checked_bytes(path: &Path, expected: Option<&str>) -> Result<Vec<u8>, Error> {
+    let refuse = |problem| Error::Plan { path: path.to_owned(), line: None, problem };
     let bytes = files::read(path)?;
     if expected.is_some_and(|expected| expected != sha256(&bytes)) {
         return Err(refuse(
@@ -178,7 +226,13 @@ pub(crate) fn read(
                 .to_owned(),
         ));
     }
-    decode(&bytes, plan, graph, is_own).map_err(refuse)
+    Ok(bytes)
+}
+
+/// What an array of a network's integers takes at most.
+fn limit(graph: &Graph) -> usize {
+    let most = graph.layers().filter_map(|(_, node)| node.op.weights().map(<[f32]>::len)).max();
+    most.unwrap_or(0).saturating_mul(ELEMENT_BYTES).max(MIN_BYTES)
 }
 
 fn decode(
@@ -187,36 +241,146 @@ fn decode(
     graph: &Graph,
     is_own: bool,
 ) -> Result<BTreeMap<String, Arc<Rounded>>, String> {
-    let most = graph.layers().filter_map(|(_, node)| node.op.weights().map(<[f32]>::len)).max();
-    let limit = most.unwrap_or(0).saturating_mul(ELEMENT_BYTES).max(MIN_BYTES);
-    let mut npz = Npz::open(bytes, limit).map_err(|error| error.to_string())?;
+    let mut npz = Npz::open(bytes, limit(graph)).map_err(|error| error.to_string())?;
+    check_names(&npz, graph)?;
+    check_formats(&mut npz, plan, graph)?;
+    let scalable = equalizable(graph);
+    let mut all = BTreeMap::new();
+    for (id, node) in graph.layers() {
+        if npz.contains(&format!("{}/weights", node.name)) {
+            let rounded = layer(&mut npz, plan, node, scalable[id])?;
+            if is_own && !is_of(&mut npz, node)? {
+                return Err(other_weights(&node.name));
+            }
+            all.insert(node.name.clone(), Arc::new(rounded));
+        }
+    }
+    Ok(all)
+}
+
+/// The way out where integers do not belong to a plan.
+const REFIT: &str = "they no longer belong to the plan: `fixedwise refit plan.toml` rounds them anew \
+                     for its formats (so does `evaluate --refit`); without the `integers` lines all \
+                     weights are rounded to the nearest, which usually loses far more";
+
+/// Refuses arrays of no node.
+fn check_names(npz: &Npz<Cursor<&[u8]>>, graph: &Graph) -> Result<(), String> {
     for name in npz.names() {
-        let layer =
-            name.rsplit_once('/').and_then(|(layer, kind)| KINDS.contains(&kind).then_some(layer));
-        if !layer.is_some_and(|layer| is_node(graph, layer, true)) {
+        let is_known = name.rsplit_once('/').is_some_and(|(node, kind)| {
+            let is_of_value = kind == array_of(Kind::Activations);
+            let is_of_layer = KINDS.contains(&kind) || is_of_value;
+            is_of_layer && is_node(graph, node, true) || is_of_value && is_node(graph, node, false)
+        });
+        if !is_known {
             return Err(format!(
                 "array `{name}` does not belong to a layer of the network; the layers are {}",
                 names(graph, true)
             ));
         }
     }
-    let scalable = equalizable(graph);
-    let mut all = BTreeMap::new();
-    for (id, node) in graph.layers() {
-        if KINDS.iter().any(|kind| npz.contains(&format!("{}/{kind}", node.name))) {
-            let rounded = layer(&mut npz, plan, node, scalable[id])?;
-            if is_own && !is_of(&mut npz, node)? {
-                return Err(format!(
-                    "the integers of `{}` were rounded from other weights or with other preprocessing; \
-                     give the model and `--preprocess` of the run that made the plan, or remove the \
-                     `integers` lines from it to round weights to the nearest",
-                    node.name
-                ));
+    Ok(())
+}
+
+/// Refuses biases and results with other formats than the integers were rounded for, where the file tells.
+fn check_formats(npz: &mut Npz<Cursor<&[u8]>>, plan: &Plan, graph: &Graph) -> Result<(), String> {
+    let now = formats(plan);
+    for ((name, kind), then) in made_for(npz, graph)? {
+        let now = now.get(&(name.clone(), kind)).copied();
+        if kind == Kind::Weights || now == Some(then) {
+            continue;
+        }
+        let what = if kind == Kind::Biases { "a bias" } else { "a result" };
+        let now = now.map_or_else(
+            || "has no format for it".to_owned(),
+            |now| format!("has bits = {}, frac = {}", now.bits, now.frac),
+        );
+        return Err(format!(
+            "the integers were rounded for {what} of `{name}` with bits = {}, frac = {}, and the plan \
+             {now}; {REFIT}",
+            then.bits, then.frac
+        ));
+    }
+    Ok(())
+}
+
+/// The formats that integers were rounded for.
+fn made_for(npz: &mut Npz<Cursor<&[u8]>>, graph: &Graph) -> Result<Formats, String> {
+    let mut formats = Formats::new();
+    for node in &graph.nodes {
+        for kind in [Kind::Weights, Kind::Biases, Kind::Activations] {
+            let name = format!("{}/{}", node.name, array_of(kind));
+            if npz.contains(&name) {
+                let format = format_of(&integers(npz, &name, 3)?);
+                let format =
+                    format.ok_or_else(|| format!("array `{name}` is not a number format"))?;
+                formats.insert((node.name.clone(), kind), format);
             }
-            all.insert(node.name.clone(), Arc::new(rounded));
         }
     }
-    Ok(all)
+    Ok(formats)
+}
+
+/// The inverse of [`numbers`].
+fn format_of(numbers: &[i64]) -> Option<Format> {
+    let &[bits, frac, range] = numbers else { return None };
+    let range = [Range::Narrow, Range::Full, Range::Unsigned]
+        .into_iter()
+        .find(|&known| i64::from(range_number(known)) == range)?;
+    let format = Format { bits: u8::try_from(bits).ok()?, frac: i8::try_from(frac).ok()?, range };
+    format.checked(MAX_BIAS_BITS).ok()
+}
+
+/// What the integers of a file were rounded for; `expected` is the SHA-256 that a plan says of the file, where it
+/// says something.
+///
+/// # Errors
+/// [`Error`] naming the file, also where they were rounded from other weights.
+pub(crate) fn made(path: &Path, expected: Option<&str>, graph: &Graph) -> Result<Made, Error> {
+    let refuse = |problem| Error::Plan { path: path.to_owned(), line: None, problem };
+    let bytes = checked_bytes(path, expected)?;
+    let scalable = equalizable(graph);
+    let read = || -> Result<Made, String> {
+        let mut npz = Npz::open(&bytes, limit(graph)).map_err(|error| error.to_string())?;
+        check_names(&npz, graph)?;
+        let mut made = Made { formats: made_for(&mut npz, graph)?, ..Made::default() };
+        for (id, node) in graph.layers() {
+            if !is_of(&mut npz, node)? {
+                return Err(other_weights(&node.name));
+            }
+            if npz.contains(&format!("{}/scales", node.name)) {
+                let scales = scales(&mut npz, node, scalable[id])?;
+                made.scales.insert(node.name.clone(), scales);
+            }
+        }
+        Ok(made)
+    };
+    read().map_err(refuse)
+}
+
+impl Made {
+    /// Of the integers of a plan in memory.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let scales = plan.rounded.iter().map(|(name, r)| (name.clone(), r.scales.clone()));
+        Self { formats: formats(plan), scales: scales.collect() }
+    }
+
+    /// By node, the scales of its channels; none where all are one.
+    pub(crate) fn scales(&self, graph: &Graph) -> Vec<Vec<f32>> {
+        let of = |node: &Node| {
+            let scales = self.scales.get(&node.name)?;
+            let is_scaled = scales.iter().any(|s| s.to_bits() != 1.0_f32.to_bits());
+            is_scaled.then(|| scales.clone())
+        };
+        graph.nodes.iter().map(|node| of(node).unwrap_or_default()).collect()
+    }
+}
+
+fn other_weights(layer: &str) -> String {
+    format!(
+        "the integers of `{layer}` were rounded from other weights or with other preprocessing; \
+         give the model and `--preprocess` of the run that made the plan, or remove the \
+         `integers` lines from it to round weights to the nearest"
+    )
 }
 
 fn layer(
@@ -239,8 +403,7 @@ fn layer(
         );
         return Err(format!(
             "the integers of `{name}` were rounded for bits = {}, frac = {}, and the plan {now}; \
-             search again, or remove the `integers` lines from the plan to round all weights to \
-             the nearest (this also removes the scales of channels)",
+             {REFIT}",
             made_for[0], made_for[1]
         ));
     };
@@ -253,18 +416,7 @@ fn layer(
         })
     };
     let weights = found.into_iter().map(weight).collect::<Result<_, _>>()?;
-    let scales = floats(npz, &format!("{name}/scales"), channels)?;
-    for &scale in scales.iter().filter(|scale| scale.to_bits() != 1.0_f32.to_bits()) {
-        if !is_scalable {
-            return Err(format!(
-                "scale {scale} of `{name}`: its channels cannot be scaled, because their consumers \
-                 would change"
-            ));
-        }
-        if !(MAX_SCALE.recip()..=MAX_SCALE).contains(&scale) {
-            return Err(format!("scale {scale} of `{name}` is outside 2^-30 to 2^30"));
-        }
-    }
+    let scales = scales(npz, node, is_scalable)?;
     let bias = floats(npz, &format!("{name}/bias"), channels)?;
     let coarser = format!("{name}/coarser");
     let coarser = if npz.contains(&coarser) {
@@ -280,6 +432,28 @@ fn layer(
         )
     })?;
     Ok(Rounded { weights, scales, bias, coarser })
+}
+
+/// The scales of a layer's channels.
+fn scales(
+    npz: &mut Npz<Cursor<&[u8]>>,
+    node: &Node,
+    is_scalable: bool,
+) -> Result<Vec<f32>, String> {
+    let name = &node.name;
+    let scales = floats(npz, &format!("{name}/scales"), node.shape.c)?;
+    for &scale in scales.iter().filter(|scale| scale.to_bits() != 1.0_f32.to_bits()) {
+        if !is_scalable {
+            return Err(format!(
+                "scale {scale} of `{name}`: its channels cannot be scaled, because their consumers \
+                 would change"
+            ));
+        }
+        if !(MAX_SCALE.recip()..=MAX_SCALE).contains(&scale) {
+            return Err(format!("scale {scale} of `{name}` is outside 2^-30 to 2^30"));
+        }
+    }
+    Ok(scales)
 }
 
 fn floats(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<f32>, String> {

@@ -9,10 +9,10 @@ mod target;
 mod terms;
 mod toml;
 
-pub(crate) use file::{formats_alone, read_bits, read_own_plan, write_plan};
+pub(crate) use file::{Edited, formats_alone, read_bits, read_own_plan, write_plan};
 pub use file::{plan_target, read_plan};
 pub(crate) use given::PlanSource;
-pub(crate) use integers::in_scale_of;
+pub(crate) use integers::{Made, formats, in_scale_of};
 pub use target::{read_target, target_names};
 pub(crate) use terms::RAW_PIXELS;
 pub use toml::{plan_to_toml, plan_to_toml_for};

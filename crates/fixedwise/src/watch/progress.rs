@@ -77,6 +77,13 @@ pub enum Step {
         /// Until the end of the run.
         time_left: Option<TimeLeft>,
     },
+    /// Rounds the weights of a plan, layer after layer.
+    Rounding {
+        /// Layers done.
+        done: usize,
+        /// Layers in all.
+        total: usize,
+    },
     /// Tells that a budget of memory cannot be met, and that the nearest answer is searched.
     OutOfReach {
         /// `flash` or `ram`.

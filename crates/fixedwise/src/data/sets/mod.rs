@@ -8,7 +8,10 @@ mod view;
 pub use options::DataOptions;
 pub(crate) use view::View;
 
-use super::{preprocess::Preprocess, source::Split};
+use super::{
+    preprocess::Preprocess,
+    source::{DataSource, Split},
+};
 use crate::{
     error::{DataError, Error},
     model::Model,
@@ -74,6 +77,24 @@ impl Sets {
         let most = if options.calibration.is_none() { CALIBRATION_IMAGES } else { usize::MAX };
         let images = Library::new(&preprocess, model).view(source, Split::Train, most)?;
         Ok(Reported { images, preprocess })
+    }
+
+    /// Images that a plan's weights are rounded for: `--calibration`, else the first of the train split of `--data`,
+    /// or of where the test images are. None of them may be a test image.
+    pub(crate) fn load_to_round(options: &DataOptions, model: &Model) -> Result<View, Error> {
+        let preprocess = options.preprocessing(model)?;
+        let mut library = Library::new(&preprocess, model);
+        let whole = |source: &DataSource| DataSource { split: None, range: None, ..source.clone() };
+        let beside = options.test.as_ref().map(whole);
+        let source = options.calibration.as_ref().or(options.data.as_ref()).or(beside.as_ref());
+        let source = source.ok_or_else(|| missing("calibration"))?;
+        let most = if options.calibration.is_none() { CALIBRATION_IMAGES } else { usize::MAX };
+        let images = library.view(source, Split::Train, most)?;
+        if let Some(test) = &options.test {
+            let test = library.view(test, Split::Test, usize::MAX)?;
+            disjoint(("calibration", &images), ("test", &test))?;
+        }
+        Ok(View { labeled: false, ..images })
     }
 
     /// What the images' pixels mean, as text.

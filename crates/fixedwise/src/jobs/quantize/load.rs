@@ -4,9 +4,10 @@ use super::{
     super::{
         budget,
         earlier::Earlier,
+        keep::{self, Keep},
         measure::{check_float, measured_on, predictions},
         metric::Metric,
-        options::{check_quantizer, check_strategy},
+        options::{QuantizeOptions, check_quantizer, check_strategy},
     },
     Job,
 };
@@ -15,13 +16,16 @@ use crate::{
     error::Error,
     files::OutputFolder,
     model::{Model, ModelSource},
-    plan::{formats_alone, read_plan},
+    plan::read_plan,
     watch::Step,
 };
 use fixedwise_graph::{Graph, Plan};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Images, Predictions, Statistics, calibrate, strategies::Objective};
-use std::time::Instant;
+use fixedwise_search::{
+    Images, Predictions, Statistics, calibrate,
+    strategies::{Kind, Objective, Tensor, quantized_activations},
+};
+use std::{collections::BTreeMap, time::Instant};
 
 /// What a run was given, all of it known to be good.
 pub(super) struct Loaded {
@@ -31,10 +35,50 @@ pub(super) struct Loaded {
     /// As a plan of the semantics speaks of it.
     pub(super) graph: Graph,
     /// Formats that a walk starts from.
-    pub(super) start: Option<Plan>,
+    pub(super) start: Option<Start>,
     pub(super) known: Option<Earlier>,
+    /// Widths that are given, by whole names.
+    pub(super) kept: Vec<Keep>,
     /// Where files go.
     pub(super) folder: Option<OutputFolder>,
+}
+
+/// Formats that a walk starts from.
+pub(super) struct Start {
+    plan: Plan,
+    /// Whether their binary points are of channels in other scales.
+    is_scaled: bool,
+}
+
+impl Start {
+    fn new(plan: Plan) -> Self {
+        let is_scaled = plan.rounded.values().any(|rounded| rounded.is_scaled());
+        Self { plan: Plan { rounded: BTreeMap::new(), ..plan }, is_scaled }
+    }
+
+    /// The formats for the network as it is: of other scales only the widths count.
+    pub(super) fn plan(
+        &self,
+        graph: &Graph,
+        statistics: &Statistics,
+        options: &QuantizeOptions,
+    ) -> Plan {
+        let mut plan = self.plan.clone();
+        if !self.is_scaled {
+            return plan;
+        }
+        let nodes = quantized_activations(graph, plan.semantics);
+        for kind in [Kind::Weights, Kind::Biases, Kind::Activations] {
+            for tensor in Tensor::all(graph, plan.semantics, kind, &nodes) {
+                let format = tensor.of(&plan).map(|format| {
+                    let (rule, quantizer) = (options.range, options.quantizer);
+                    tensor.format(graph, statistics, format.bits, rule, quantizer)
+                });
+                tensor.set(&mut plan, format);
+            }
+        }
+        plan
+    }
 }
 
 impl Loaded {
@@ -74,16 +118,17 @@ impl Job<'_> {
         let model = model.with_preprocessing(&sets)?;
         let graph = model.prepared(options.semantics)?;
         options.search.nodes(&graph, options.semantics)?;
-        let start = options.start.as_deref().map(|path| {
-            let plan = read_plan(path, &model, Some(options.semantics))?;
-            formats_alone(plan, path)
-        });
+        let kept = keep::resolved(&options.keep, &graph, options.target.as_ref())?;
+        let start = options
+            .start
+            .as_deref()
+            .map(|path| read_plan(path, &model, Some(options.semantics)).map(Start::new));
         let start = start.transpose()?;
         let known = options.from.as_deref();
         let known = known.map(|folder| Earlier::read(folder, &measured_on(options, &model, &sets)));
         let known = known.transpose()?;
         let folder = options.output.as_deref().map(OutputFolder::prepare).transpose()?;
-        Ok(Loaded { model, sets, graph, start, known, folder })
+        Ok(Loaded { model, sets, graph, start, known, kept, folder })
     }
 
     /// Sees the range of every value.

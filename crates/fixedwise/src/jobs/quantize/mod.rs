@@ -1,11 +1,15 @@
 //! The main job: a model and images in, a plan and an honest account of it out.
 //!
 //! A run is a list of steps, each a call that takes what those before it gave: `load.rs` has what is there before a
-//! search, `search.rs` the search, `account.rs` what is told of its plan.
+//! search, `search.rs` the search, `account.rs` what is told of its plan. `refit.rs` has the search's last step for a
+//! plan that is given.
 
 mod account;
 mod load;
+mod refit;
 mod search;
+
+pub use refit::{refit, refit_model};
 
 use super::{options::QuantizeOptions, threads::pool};
 use crate::{

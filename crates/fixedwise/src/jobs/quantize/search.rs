@@ -33,12 +33,12 @@ use fixedwise_search::{
 /// What a strategy works with.
 pub(super) struct Ready {
     /// What a plan says beside formats.
-    head: PlanHead,
-    statistics: Statistics,
+    pub(super) head: PlanHead,
+    pub(super) statistics: Statistics,
     /// The network with its channels balanced, for `pareto`.
-    balanced: Option<Prepared>,
+    pub(super) balanced: Option<Prepared>,
     /// Images that were run to balance it.
-    images: u64,
+    pub(super) images: u64,
 }
 
 impl Ready {
@@ -96,7 +96,7 @@ impl Job<'_> {
     }
 
     /// What `pareto` is asked.
-    fn asked<'b>(&'b self, loaded: &'b Loaded, head: PlanHead) -> Asked<'b> {
+    pub(super) fn asked<'b>(&'b self, loaded: &'b Loaded, head: PlanHead) -> Asked<'b> {
         let (calibration, search) = loaded.seen();
         Asked { options: self.options, head, calibration, search, stop: self.halt.flag() }
     }
@@ -109,7 +109,9 @@ impl Job<'_> {
         float: Float,
     ) -> Result<Found, Error> {
         let tail = test_seconds(loaded, float.seconds);
-        let mut oracle = self.oracle(loaded, float)?;
+        let (journal, measured) = self.journal(loaded)?;
+        let mut oracle = self.oracle(loaded, float, journal);
+        oracle.evaluator.preload(measured);
         let mut steps = Vec::new();
         let sought =
             self.halt.during(|| self.outcome(loaded, (ready, tail), &mut oracle, &mut steps));
@@ -139,10 +141,14 @@ impl Job<'_> {
         })
     }
 
-    /// What measures plans, and what an earlier part of this run has measured.
-    fn oracle<'b>(&'b self, loaded: &'b Loaded, float: Float) -> Result<Journaling<'b>, Error> {
-        let (journal, measured) = self.journal(loaded)?;
-        let mut evaluator = Evaluator::new(
+    /// What measures plans.
+    pub(super) fn oracle<'b>(
+        &'b self,
+        loaded: &'b Loaded,
+        float: Float,
+        journal: Option<Journal>,
+    ) -> Journaling<'b> {
+        let evaluator = Evaluator::new(
             &loaded.graph,
             &loaded.sets.search,
             float.predictions,
@@ -154,8 +160,7 @@ impl Job<'_> {
                 target: self.options.target.clone(),
             },
         );
-        evaluator.preload(measured);
-        Ok(Journaling { evaluator, journal, metric: float.metric, failure: None })
+        Journaling { evaluator, journal, metric: float.metric, failure: None }
     }
 
     /// The journal of this run where it writes files, and what an earlier part of it has measured.
@@ -206,7 +211,13 @@ impl Job<'_> {
                 let prepared = ready.balanced.as_ref().expect("made ready for this strategy");
                 let known = loaded.known.as_ref().map(|known| known.measured.clone());
                 let asked = self.asked(loaded, head);
-                return pareto::search(asked, prepared, known, oracle, &mut observer);
+                return pareto::search(
+                    asked,
+                    prepared,
+                    (known, &loaded.kept),
+                    oracle,
+                    &mut observer,
+                );
             }
             Strategy::LayerDependent => strategies::layer_dependent,
             Strategy::LayerIndependent => strategies::layer_independent,
@@ -216,7 +227,7 @@ impl Job<'_> {
             head,
             max_loss: options.max_loss,
             offset: options.range,
-            start: loaded.start.clone(),
+            start: loaded.start.as_ref().map(|start| start.plan(graph, statistics, options)),
             search: options.search.clone(),
             objective: options.objective,
             target: options.target.clone(),

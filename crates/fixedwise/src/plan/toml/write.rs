@@ -4,8 +4,10 @@ use super::SCHEMA;
 use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::{Plan, Quantizer, Semantics};
 
-const HEADER: &str = "# A plan: the fixed-point format of every quantized tensor. You can edit it and measure it again with
-#   fixedwise evaluate MODEL --plan THIS_FILE --test DATA
+const HEADER: &str = "# A plan: the fixed-point format of every quantized tensor. After a change of bit widths, round the weights
+# anew for them and measure the plan with
+#   fixedwise refit THIS_FILE
+# It keeps the widths, chooses binary points where they changed, and writes a new plan.
 #
 # A tensor contains integers q with `bits` bits (BW); their values are q * 2^-frac (F). For example,
 # `bits = 8, frac = 6` has steps of 1/64, in HLS ap_fixed<8,2>; `frac` may be negative or exceed `bits`.
@@ -14,8 +16,8 @@ const HEADER: &str = "# A plan: the fixed-point format of every quantized tensor
 ";
 
 const INTEGERS_NOTE: &str = "# The weights are not rounded to nearest: this file contains their integers, made for the formats
-# below. If you change the format of weights, search again, or remove both lines to round to nearest;
-# this also removes the scaling of channels.";
+# below. After a change of a format they no longer belong to the plan; `fixedwise refit` makes new ones.
+# Without both lines all weights are rounded to nearest, which usually loses far more.";
 
 const BIAS_NOTE: &str =
     "# If a layer has no `bias` here, its bias has 32 bits at the scale of the accumulator.
