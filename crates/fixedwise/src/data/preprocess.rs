@@ -43,6 +43,9 @@ pub struct Preprocess {
     pub layout: Option<Layout>,
 }
 
+/// Pixels as they are: what stands in place of numbers.
+const NONE: &str = "none";
+
 const KEYS: [&str; 5] = ["scale", "mean", "std", "resize", "layout"];
 
 fn wrong(text: &str, problem: impl Into<String>) -> DataError {
@@ -94,13 +97,15 @@ fn layout(text: &str) -> Result<Layout, String> {
 impl FromStr for Preprocess {
     type Err = DataError;
 
-    /// `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96,layout=nchw`
+    /// `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96,layout=nchw`; `none` stands for `scale=1`.
     fn from_str(text: &str) -> Result<Self, DataError> {
         let mut preprocess = Self::default();
         let mut seen = Vec::new();
         for part in text.split(',').filter(|part| !part.trim().is_empty()) {
-            let Some((key, value)) = part.split_once('=') else {
-                return Err(wrong(text, format!("`{part}` is not KEY=VALUE")));
+            let (key, value) = match part.split_once('=') {
+                Some(pair) => pair,
+                None if part.trim() == NONE => ("scale", "1"),
+                None => return Err(wrong(text, format!("`{part}` is not KEY=VALUE"))),
             };
             let (key, value) = (key.trim(), value.trim());
             if seen.contains(&key) {

@@ -23,10 +23,13 @@ pub enum Error {
         path.display()
     )]
     ModelKind { path: PathBuf },
+    /// A model of another tool, and what converts it.
+    #[error("`{}` is {kind}; supported are .onnx, .h5 and .keras: {remedy}", path.display())]
+    ForeignModel { path: PathBuf, kind: String, remedy: String },
     /// Weights without what they are the weights of.
     #[error(
-        "model `{}` contains only weights; give its architecture, the JSON that Keras writes or an \
-         ONNX file, with --architecture",
+        "model `{}` contains only weights; give its architecture, the JSON that Keras writes \
+         (`model.to_json()`) or an ONNX file, with --architecture",
         path.display()
     )]
     NoArchitecture { path: PathBuf },

@@ -1,5 +1,6 @@
 //! Which file of a model is read how.
 
+use super::foreign;
 use crate::{error::Error, files::read};
 use fixedwise_codec::{
     keras::{self, Hdf5Model},
@@ -49,7 +50,7 @@ const KERAS: Loader = Loader { extensions: &["keras"], magic: None, load: load_k
 const LOADERS: [Loader; 3] = [ONNX, H5, KERAS];
 
 /// How a `.keras` file begins, as any zip archive does: of a file, only its name tells.
-const ZIP: &[u8] = b"PK\x03\x04";
+pub(super) const ZIP: &[u8] = b"PK\x03\x04";
 
 fn named(path: &Path) -> Option<&'static Loader> {
     let is = |loader: &&Loader| loader.extensions.iter().any(|end| has_extension(path, end));
@@ -76,9 +77,10 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 
 /// The graph in a file, under that name.
 pub(crate) fn load(file: &File, name: &str) -> Result<Graph, Error> {
+    foreign::check_content(file.place, file.bytes)?;
     match loader(file) {
         Some(loader) => (loader.load)(file, name),
-        None => Err(Error::ModelKind { path: file.place.to_owned() }),
+        None => Err(foreign::by_name(file.place)),
     }
 }
 

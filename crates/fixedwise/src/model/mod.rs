@@ -1,5 +1,6 @@
 //! A model from its file to a graph.
 
+mod foreign;
 mod loaders;
 
 use crate::{error::Error, files::read, fingerprint::sha256, result::ModelResult};
@@ -95,6 +96,7 @@ impl Model {
 
     /// Reads a model whose architecture may be in a file of its own.
     pub(crate) fn open(path: &Path, architecture: Option<&Path>) -> Result<Self, Error> {
+        foreign::check_folder(path)?;
         let bytes = read(path)?;
         let architecture = architecture.map(Architecture::read).transpose()?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
