@@ -62,12 +62,26 @@ pub struct Graph {
     pub(crate) inputs: Vec<NodeId>,
     /// Those whose values are results.
     pub(crate) outputs: Vec<NodeId>,
+    /// Whether the model's file says that the image holds integers from 0 to 255.
+    pub(crate) takes_bytes: bool,
 }
 
 impl Graph {
     /// A network of those nodes, the first its only input, with the value of one as its result.
     pub fn new(name: impl Into<String>, nodes: Vec<Node>, output: NodeId) -> Self {
-        Self { name: name.into(), nodes, inputs: vec![0], outputs: vec![output] }
+        Self {
+            name: name.into(),
+            nodes,
+            inputs: vec![0],
+            outputs: vec![output],
+            takes_bytes: false,
+        }
+    }
+
+    /// Whether the model's file says that the image holds integers from 0 to 255, so that nothing may stand
+    /// before it.
+    pub fn takes_bytes(&self) -> bool {
+        self.takes_bytes
     }
 
     /// The node that is the image.

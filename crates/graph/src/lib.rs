@@ -36,7 +36,8 @@ pub use lower::{
     AccumulatorPolicy, LowerContext, Requantization, lower, lower_for, output_formats,
 };
 pub use operator::{
-    Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator, OperatorObject,
+    Context, Derivation, Edge, Factor, FloatStep, FormatRule, Likelihood, Op, Operator,
+    OperatorObject,
 };
 pub use parameters::{Parameters, ParametersMut};
 pub use plan::{LayerPlan, Plan, Quantizer, Rounded, Semantics};

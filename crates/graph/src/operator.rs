@@ -90,10 +90,25 @@ pub trait Operator: OperatorObject {
         None
     }
 
+    /// What it makes of the scores of classes, where that is their probability: at the end of a network it
+    /// does not change which class is likeliest.
+    fn as_likelihood(&self) -> Option<Likelihood> {
+        None
+    }
+
     /// Whether a following activation may be computed inside it.
     fn takes_activation(&self) -> bool {
         false
     }
+}
+
+/// What the probability of a class is given as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likelihood {
+    /// As it is, from 0 to 1.
+    Probability,
+    /// As its logarithm.
+    Logarithm,
 }
 
 /// Where the format of a value comes from in integer semantics.

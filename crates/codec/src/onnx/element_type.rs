@@ -62,6 +62,11 @@ impl ElementType {
         known.map_or(Self::Other(code), |&(_, element, _)| element)
     }
 
+    /// Whether it is a float that is read: of 16, 32 or 64 bits.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F16 | Self::Bf16 | Self::F32 | Self::F64)
+    }
+
     /// Its number in ONNX.
     pub fn code(self) -> i32 {
         match self {

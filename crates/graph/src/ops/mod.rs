@@ -13,6 +13,7 @@ mod add;
 mod affine;
 mod average_pool;
 mod batch_normalization;
+mod cast;
 mod clip;
 mod concat;
 mod conv;
@@ -22,6 +23,7 @@ mod global_max_pool;
 mod identity;
 mod input;
 mod leaky_relu;
+mod log_softmax;
 mod max_pool;
 mod pad;
 mod relu;
@@ -40,6 +42,7 @@ pub use global_average_pool::GlobalAveragePool;
 pub use global_max_pool::GlobalMaxPool;
 pub use input::Input;
 pub use leaky_relu::LeakyRelu;
+pub use log_softmax::LogSoftmax;
 pub use max_pool::MaxPool;
 pub use pad::Pad;
 pub use relu::Relu;
@@ -62,6 +65,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Add", add::import),
     ("AveragePool", average_pool::import),
     ("BatchNormalization", batch_normalization::import),
+    ("Cast", cast::import),
     ("Clip", clip::import),
     ("Concat", concat::import),
     ("Conv", conv::import),
@@ -73,6 +77,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("GlobalMaxPool", global_max_pool::import),
     ("Identity", identity::import),
     ("LeakyRelu", leaky_relu::import),
+    ("LogSoftmax", log_softmax::import),
     ("MatMul", gemm::import_matmul),
     ("MaxPool", max_pool::import),
     ("Mul", affine::import_mul),
@@ -126,4 +131,5 @@ pub(crate) const KERAS_FUNCTIONS: &[(&str, MakeOp)] = &[
     // The slope that Keras takes where only the name is given.
     ("leaky_relu", || Some(LeakyRelu { alpha: 0.2 }.into())),
     ("softmax", || Some(Softmax.into())),
+    ("log_softmax", || Some(LogSoftmax.into())),
 ];

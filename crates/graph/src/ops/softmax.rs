@@ -10,7 +10,7 @@ use crate::{
         onnx::reader::{Reader, node_error},
     },
     lower::context::LowerContext,
-    operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Likelihood, Operator},
     shape::Shape,
 };
 use fixedwise_codec::onnx;
@@ -68,10 +68,20 @@ impl Operator for Softmax {
     fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
         Factor::Refused
     }
+
+    fn as_likelihood(&self) -> Option<Likelihood> {
+        Some(Likelihood::Probability)
+    }
 }
 
 /// Source: ONNX `Softmax`, opset 13 (and 11, over the last axis).
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    let value = over_channels(reader, node)?;
+    reader.push_like(node, Softmax, &value)
+}
+
+/// What a node takes whose one attribute, the axis, must be that of the channels.
+pub(super) fn over_channels(reader: &mut Reader, node: &onnx::Node) -> Result<Value, ImportError> {
     let mut attributes = Attributes::new(node);
     let axis = attributes.optional_int("axis")?;
     attributes.finish()?;
@@ -84,7 +94,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     if axis != Some(Axis::Channel) || !whole {
         return Err(node_error(node, "only softmax over the channels is supported"));
     }
-    reader.push_like(node, Softmax, &value)
+    Ok(value)
 }
 
 /// Source: Keras `Softmax`, over the last axis.

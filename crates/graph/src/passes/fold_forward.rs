@@ -44,7 +44,13 @@ pub(super) fn run(graph: &Graph) -> Graph {
     let inputs = graph.inputs.iter().map(|&input| moved[input].node).collect();
     let outputs =
         graph.outputs.iter().map(|&output| rewrite.settle(moved[output].clone())).collect();
-    Graph { name: graph.name.clone(), nodes: rewrite.nodes, inputs, outputs }
+    Graph {
+        name: graph.name.clone(),
+        nodes: rewrite.nodes,
+        inputs,
+        outputs,
+        takes_bytes: graph.takes_bytes,
+    }
 }
 
 struct Rewrite {

@@ -7,8 +7,7 @@ use super::{
 use crate::{error::SearchError, score::Score};
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64};
 use fixedwise_graph::{
-    Graph,
-    ops::Softmax,
+    Graph, Likelihood,
     run::{Program, ValueRef},
 };
 use fixedwise_kernels::Kernels;
@@ -27,8 +26,9 @@ pub struct Predictions {
     /// Before any softmax, `[image, class]`.
     logits: Vec<f32>,
     classes: usize,
-    /// Whether the float network ends in a softmax, which the integer network leaves out.
-    is_softmax: bool,
+    /// What the float network ends in, where that is a softmax or its logarithm: the integer network leaves
+    /// it out.
+    end: Option<Likelihood>,
     /// Where outputs count as values, not as classes: the mean over images of the sum of their squares.
     signal: Option<f64>,
     /// What the logits are divided by for probabilities under which the labels are likeliest.
@@ -51,7 +51,7 @@ impl Predictions {
             return Err(SearchError::NoImages { purpose: "measure the accuracy" });
         }
         let program = Program::float(float, kernels);
-        let is_softmax = float.nodes[float.output()].op.is::<Softmax>();
+        let end = float.nodes[float.output()].op.as_likelihood();
         let runner = Runner::new(images, n, CHUNK, stop);
         let rows = runner.each_chunk(
             &Job::whole(&program, float.output()),
@@ -62,7 +62,7 @@ impl Predictions {
                 let value = seen.value(float.output());
                 let class = value.argmax();
                 let target = images.label(seen.idx).unwrap_or(class);
-                rows.push((target, class == target, margin(value), logits(value, is_softmax)));
+                rows.push((target, class == target, margin(value), logits(value, end)));
             },
         )?;
         let rows = rows.concat();
@@ -72,7 +72,7 @@ impl Predictions {
             margins: rows.iter().map(|row| row.2).collect(),
             logits: rows.iter().flat_map(|row| row.3.iter().copied()).collect(),
             classes: float.output_shape().len(),
-            is_softmax,
+            end,
             signal: None,
             temperature: 1.0,
         };
@@ -105,7 +105,7 @@ impl Predictions {
     }
 
     fn centered(&self, mut values: Vec<f64>) -> Vec<f64> {
-        if self.is_softmax {
+        if self.end.is_some() {
             let mean = values.iter().sum::<f64>() / count_to_f64(values.len().max(1));
             values.iter_mut().for_each(|x| *x -= mean);
         }
@@ -123,10 +123,11 @@ impl Predictions {
         if noise < MOST * signal { noise / signal } else { MOST }
     }
 
-    /// The outputs of the float network, `[image, ...]`: after the softmax where there is one.
+    /// The outputs of the float network, `[image, ...]`: after the softmax or its logarithm where there is
+    /// one.
     pub fn outputs(&self) -> Vec<f32> {
         let mut outputs = self.logits.clone();
-        if self.is_softmax {
+        if self.end == Some(Likelihood::Probability) {
             outputs.iter_mut().for_each(|x| *x = x.exp());
         }
         outputs
@@ -134,16 +135,41 @@ impl Predictions {
 
     /// What an output in steps of that size says, as [`Predictions::outputs`] has it.
     pub(super) fn output(&self, value: ValueRef, step: f64) -> Vec<f32> {
-        if self.is_softmax {
-            let likely = log_softmax(floats(value, step));
-            return likely.iter().map(|x| f64_to_f32(x.exp())).collect();
-        }
-        floats(value, step).map(f64_to_f32).collect()
+        let values = floats(value, step);
+        let Some(end) = self.end else { return values.map(f64_to_f32).collect() };
+        let of_likely = |x: f64| if end == Likelihood::Probability { x.exp() } else { x };
+        log_softmax(values).into_iter().map(|x| f64_to_f32(of_likely(x))).collect()
     }
 
     /// Images the float network gets right.
     pub fn correct(&self) -> usize {
         self.right.iter().filter(|&&right| right).count()
+    }
+
+    /// For how many images the float network names each class.
+    pub fn named(&self) -> Vec<usize> {
+        let mut named = vec![0; self.classes];
+        for row in self.logits.chunks_exact(self.classes.max(1)) {
+            let first =
+                |best: usize, class: usize| if row[class] > row[best] { class } else { best };
+            named[(0..row.len()).fold(0, first)] += 1;
+        }
+        named
+    }
+
+    /// The mean probability of the class that the float network names.
+    pub fn mean_confidence(&self) -> f64 {
+        let most = |idx| {
+            let likely = log_softmax(self.logits(idx));
+            likely.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x)).exp()
+        };
+        (0..self.len()).map(most).sum::<f64>() / count_to_f64(self.len().max(1))
+    }
+
+    /// Smallest and largest output of the float network.
+    pub fn output_range(&self) -> [f32; 2] {
+        let first = [f32::INFINITY, f32::NEG_INFINITY];
+        self.outputs().iter().fold(first, |[low, high], &x| [low.min(x), high.max(x)])
     }
 
     /// Outputs of one image: classes, where they count as such.
@@ -245,9 +271,9 @@ fn floats<'v>(value: ValueRef<'v>, step: f64) -> Box<dyn Iterator<Item = f64> + 
 }
 
 /// What a softmax would take, to a constant.
-fn logits(value: ValueRef, is_softmax: bool) -> Vec<f32> {
+fn logits(value: ValueRef, end: Option<Likelihood>) -> Vec<f32> {
     let ValueRef::F32(values) = value else { return Vec::new() };
-    if is_softmax {
+    if end == Some(Likelihood::Probability) {
         values.iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect()
     } else {
         values.to_vec()

@@ -10,8 +10,7 @@ use crate::{
 };
 use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
 use fixedwise_graph::{
-    Graph,
-    ops::Softmax,
+    Graph, Likelihood,
     run::{Program, ValueRef},
 };
 use fixedwise_kernels::Kernels;
@@ -32,7 +31,8 @@ pub fn telling_images(
     tuning: &Tuning,
 ) -> Result<Vec<usize>, SearchError> {
     let program = Program::float(graph, kernels);
-    let is_softmax = graph.nodes[graph.output()].op.is::<Softmax>();
+    let end = graph.nodes[graph.output()].op.as_likelihood();
+    let is_softmax = end == Some(Likelihood::Probability);
     let runner = Runner::new(images, images.len(), CHUNK, stop);
     let weights = runner.each_chunk(
         &Job::whole(&program, graph.output()),

@@ -25,6 +25,12 @@ const TRAINING_ONLY_ENDS: [&str; 3] = ["_initializer", "_regularizer", "_constra
 const FLOAT_TYPES: [&str; 6] =
     ["float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"];
 
+/// Whether a layer is an input of integers from 0 to 255.
+pub(super) fn takes_bytes(saved: &keras::Layer) -> bool {
+    let dtype = saved.config.get("dtype").and_then(|dtype| dtype.as_str());
+    saved.class == "InputLayer" && dtype == Some("uint8")
+}
+
 /// Takes one layer in: adds its nodes and gives its value.
 pub(crate) type ImportLayer = fn(&mut Layer) -> Result<Value, ImportError>;
 
@@ -95,7 +101,9 @@ impl<'a> Layer<'a> {
         let dtype = layer.take("dtype");
         if let Some(dtype) = dtype {
             let name = dtype.get("config").and_then(|config| config.get("name")).unwrap_or(dtype);
-            if !name.as_str().is_some_and(|name| FLOAT_TYPES.contains(&name)) {
+            // Any layer casts the bytes that it takes to floats.
+            let is_known = |name| FLOAT_TYPES.contains(&name) || takes_bytes(saved);
+            if !name.as_str().is_some_and(is_known) {
                 return Err(layer.refuse("dtype", dtype, "only float networks are supported"));
             }
         }

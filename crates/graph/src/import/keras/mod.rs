@@ -47,5 +47,7 @@ pub fn from_keras(model: &keras::Model, name: &str) -> Result<Graph, ImportError
                                                    layer"
         )));
     };
-    builder.finish(name, result)
+    let mut graph = builder.finish(name, result)?;
+    graph.takes_bytes = model.layers.iter().any(layer::takes_bytes);
+    Ok(graph)
 }

@@ -168,11 +168,6 @@ pub(crate) fn range(element: ElementType) -> (i64, i64) {
     }
 }
 
-/// Whether that type is one of floating-point numbers.
-pub(crate) fn is_float(element: ElementType) -> bool {
-    matches!(element, ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16)
-}
-
 /// Number of elements of a tensor with those extents, where memory holds them.
 pub(crate) fn count(dims: &[usize]) -> Option<usize> {
     /// More elements than any weight tensor of an embedded network.

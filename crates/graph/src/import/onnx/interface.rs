@@ -7,7 +7,7 @@ use super::{
         builder::Value,
     },
     read::Import,
-    reader::Known,
+    reader::{Known, node_error},
 };
 use crate::{error::ImportError, import::view::View, operator::Op, shape::Shape};
 use fixedwise_codec::onnx::{Dim, ElementType, Graph, ValueInfo};
@@ -131,14 +131,36 @@ fn extents(
 }
 
 fn check_type(element: ElementType) -> Result<(), String> {
-    if matches!(element, ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16)
-    {
+    if element.is_float() || element == ElementType::U8 {
         return Ok(());
     }
-    Err(format!(
-        "contains {element:?} elements; export the model for float images and declare the \
-         preprocessing with `--preprocess`"
-    ))
+    Err(format!("contains {element} elements; export the model for images of floats or UINT8"))
+}
+
+/// Whether the input of that name holds integers from 0 to 255.
+pub(super) fn takes_bytes(graph: &Graph, name: &str) -> bool {
+    let is_bytes = |input: &ValueInfo| input.element_type == ElementType::U8;
+    graph.inputs.iter().any(|input| input.name == name && is_bytes(input))
+}
+
+/// Refuses a network that computes with the 8-bit integers it takes before it casts them to floats.
+pub(super) fn check_cast(graph: &Graph) -> Result<(), ImportError> {
+    /// Operators that only move elements.
+    const MOVES: [&str; 6] =
+        ["Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
+    let bytes = graph.inputs.iter().filter(|input| takes_bytes(graph, &input.name));
+    let mut names: Vec<&str> = bytes.map(|input| input.name.as_str()).collect();
+    while let Some(name) = names.pop() {
+        for node in graph.nodes.iter().filter(|node| node.inputs.iter().any(|i| i == name)) {
+            if MOVES.contains(&node.op_type.as_str()) {
+                names.extend(node.outputs.iter().take(1).map(String::as_str));
+            } else if !["Cast", "Shape", "Size"].contains(&node.op_type.as_str()) {
+                let problem = "takes 8-bit integers; a `Cast` to floats must come before it";
+                return Err(node_error(node, problem));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Import<'_> {

@@ -88,6 +88,7 @@ fn graph(
 ) -> Result<Graph, ImportError> {
     let mut errors: Vec<ImportError> =
         interface::check_outputs(&model.graph).err().into_iter().collect();
+    errors.extend(interface::check_cast(&model.graph).err());
     let results = ending.results(&model.graph);
     let (found, mut reader) = import.judged(&results);
     errors.extend(found);
@@ -107,5 +108,7 @@ fn graph(
     let node = onnx::Node::new("Output", results[0], &[], &[]);
     let result = reader.arranged(&node, &view.with_batch_first(reader.batch), axes)?;
     ending.check(&result)?;
-    reader.builder.finish(name, &result)
+    let mut graph = reader.builder.finish(name, &result)?;
+    graph.takes_bytes = interface::takes_bytes(&model.graph, &graph.nodes[graph.input()].name);
+    Ok(graph)
 }

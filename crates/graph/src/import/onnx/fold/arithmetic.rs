@@ -1,9 +1,7 @@
 //! Element by element, with broadcasting.
 
 use super::{
-    super::constant::{
-        Constant, Elements, Int, broadcast, broadcast_places, fits, is_float, range,
-    },
+    super::constant::{Constant, Elements, Int, broadcast, broadcast_places, fits, range},
     Fold,
 };
 use crate::error::ImportError;
@@ -331,7 +329,7 @@ pub(super) fn cast_like(fold: &mut Fold) -> Outputs {
 
 /// The elements in another type.
 fn converted(fold: &Fold, x: &Constant, to: ElementType) -> Result<Constant, ImportError> {
-    let elements = if is_float(to) {
+    let elements = if to.is_float() {
         Elements::Floats(x.numbers().into_iter().map(f64_to_f32).collect())
     } else if to == ElementType::Bool {
         Elements::Ints(x.numbers().iter().map(|&x| i64::from(x != 0.0).into()).collect())

@@ -3,7 +3,7 @@
 use super::{
     super::{
         attributes::Attributes,
-        constant::{Constant, Elements, Int, broadcast_places, is_float, strides, walk},
+        constant::{Constant, Elements, Int, broadcast_places, strides, walk},
         reader::node_error,
     },
     Fold,
@@ -122,7 +122,7 @@ pub(super) fn eye_like(fold: &mut Fold) -> Outputs {
             truths[row * columns + column] = true;
         }
     }
-    let elements = if is_float(element) {
+    let elements = if element.is_float() {
         Elements::Floats(truths.iter().map(|&x| f32::from(u8::from(x))).collect())
     } else {
         Elements::Ints(truths.iter().map(|&x| i64::from(x).into()).collect())
