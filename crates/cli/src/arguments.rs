@@ -22,13 +22,21 @@ pub(crate) struct ModelArguments {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArguments {
-    /// Preprocessing of the pixels, e.g. `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96`, or a
-    /// TOML file with these keys.
+    /// Preprocessing of the pixels, e.g. `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96`, `none`
+    /// (pixels stay as they are), or a TOML file.
     ///
-    /// Default: the TOML file beside the model with the same name; if there is none, 8-bit pixels are
-    /// divided by 255.
+    /// The network is fed (pixel * scale - mean) / std. Keys: scale (a number or 1/255), mean and std (one
+    /// number, or one per channel), resize (rows x columns), layout (nhwc or nchw); all are optional. In a
+    /// TOML file: scale = "1/255", mean = [0.49, 0.48, 0.45], std = 0.25, resize = [96, 96], layout =
+    /// "nchw". Default: as in the plan that is given; else the TOML file beside the model with the same
+    /// name; else 8-bit pixels are divided by 255 and floats stay as they are (docs/preprocessing.md).
     #[arg(long, value_name = "LIST")]
     pub(crate) preprocess: Option<String>,
+    /// Accuracy that the float network should have, for example 90%. If it has less, by more than the 95 %
+    /// confidence interval explains, the preprocessing or the labels are wrong, and the command ends with an
+    /// error before any search.
+    #[arg(long, value_name = "PERCENT", value_parser = accuracy)]
+    pub(crate) expect: Option<f64>,
     /// Axis order of arrays with several channels; default: detected from the model.
     #[arg(long, value_name = "ORDER")]
     pub(crate) layout: Option<LayoutName>,
@@ -106,7 +114,8 @@ impl DataArguments {
             LayoutName::Nhwc => Layout::Nhwc,
             LayoutName::Nchw => Layout::Nchw,
         });
-        Ok(DataOptions { preprocess, layout, ..DataOptions::default() })
+        let expect = self.expect;
+        Ok(DataOptions { preprocess, layout, expect, ..DataOptions::default() })
     }
 
     pub(crate) fn threads(&self) -> Option<usize> {
@@ -114,9 +123,9 @@ impl DataArguments {
     }
 }
 
-/// A list of `KEY=VALUE`, or the name of a TOML file.
+/// A list of `KEY=VALUE`, `none`, or the name of a TOML file.
 pub(crate) fn preprocess(text: &str) -> Result<Preprocess> {
-    if text.contains('=') {
+    if text.contains('=') || text.split(',').any(|part| part.trim() == "none") {
         return Ok(text.parse()?);
     }
     let file = std::fs::read_to_string(text)
@@ -127,6 +136,13 @@ pub(crate) fn preprocess(text: &str) -> Result<Preprocess> {
 /// `PATH[:SPLIT][@FROM..TO]`, where it is given.
 pub(crate) fn source(text: Option<&str>) -> Result<Option<DataSource>> {
     Ok(text.map(str::parse).transpose()?)
+}
+
+/// `90%`.
+fn accuracy(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|digits| digits.trim().parse::<f64>().ok());
+    let number = number.filter(|x| (0.0..=100.0).contains(x)).map(|x| x / 100.0);
+    number.ok_or_else(|| "expected percent of all images, for example 90%".to_owned())
 }
 
 /// `30`: dB between signal and noise.
@@ -209,6 +225,15 @@ mod tests {
         assert_eq!(max_loss("0.5pt"), Ok(MaxLoss::Points(0.005)));
         for text in ["1", "", "%", "x%", "-1%", "101%", "nan%", "1 percent"] {
             assert!(max_loss(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn accuracies_are_percent() {
+        assert_eq!(accuracy("90%"), Ok(0.9));
+        assert_eq!(accuracy("91.5 %"), Ok(0.915));
+        for text in ["90", "0.9", "", "%", "101%", "-1%", "nan%"] {
+            assert!(accuracy(text).is_err(), "{text}");
         }
     }
 

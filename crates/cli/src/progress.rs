@@ -1,7 +1,9 @@
 //! Progress on standard error: a progress bar on a terminal, occasional plain lines elsewhere.
 
 use crate::terminal;
-use fixedwise::{Candidate, Progress, Step, TimeLeft, folded, text_width};
+use fixedwise::{
+    Candidate, FloatResult, PreprocessingResult, Progress, Step, TimeLeft, folded, text_width,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     sync::Mutex,
@@ -50,7 +52,22 @@ impl Display {
         }
     }
 
+    /// Prints the first result of a run, and what looks wrong with it even where nothing else is shown.
+    fn show_first(&self, preprocessing: &PreprocessingResult, float: &FloatResult) {
+        let print = || {
+            if !matches!(self, Self::Nowhere) {
+                terminal::note(&fixedwise::first_result(preprocessing, float));
+            }
+            float.warnings.iter().for_each(|text| terminal::note(&format!("! {text}")));
+        };
+        // What is said stays where a bar moves.
+        if let Self::Bar(bar) = self { bar.suspend(print) } else { print() }
+    }
+
     pub(crate) fn show(&self, progress: &Progress) {
+        if let Step::MeasuredFloat { preprocessing, float } = &progress.step {
+            self.show_first(preprocessing, float);
+        }
         let Some(line) = line(&progress.step) else { return };
         let columns = terminal::error_columns();
         match self {

@@ -20,11 +20,12 @@ mod jobs;
 mod model;
 mod names;
 mod plan;
+mod preprocess;
 mod result;
 mod show;
 mod watch;
 
-pub use data::{Arrays, DataOptions, DataOrigin, DataSource, Layout, Pixels, Preprocess, Split};
+pub use data::{Arrays, DataOptions, DataOrigin, DataSource, Pixels, Split};
 pub use error::{DataError, Error};
 pub use files::write_file;
 pub use fixedwise_fixed::{Format, Range, Rounding};
@@ -50,15 +51,20 @@ pub use jobs::{
     refit_model, sweep, sweep_observed,
 };
 pub use model::Model;
-pub use plan::{plan_target, plan_to_toml, plan_to_toml_for, read_plan, read_target, target_names};
+pub use plan::{
+    plan_preprocess, plan_target, plan_to_toml, plan_to_toml_for, read_plan, read_target,
+    target_names,
+};
+pub use preprocess::{DeclaredBy, Layout, Preprocess};
 pub use result::{
-    AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, Ended, FormatResult,
-    Generalization, HolderResult, ImagesResult, Inspection, LayerResult, MaxLossResult,
-    MemoryResult, ModelResult, MultiplicationResult, NodeInspection, OtherResult, PartResult,
-    RESULT_SCHEMA, RunResult, SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
+    AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, Ended, FloatResult,
+    FormatResult, Generalization, HolderResult, ImagesResult, Inspection, LayerResult,
+    MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, NodeInspection, OtherResult,
+    PartResult, PreprocessingResult, RESULT_SCHEMA, RunResult, SetResult, SweepHold, SweepLayer,
+    SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
-    FormatMap, Picture, PlanBits, TextOptions, plot_bits, plot_costs, plot_drop, plot_front,
-    plot_heatmap, plot_sensitivity, report, sections, summary,
+    FormatMap, Picture, PlanBits, TextOptions, first_result, plot_bits, plot_costs, plot_drop,
+    plot_front, plot_heatmap, plot_sensitivity, report, sections, summary,
 };
 pub use watch::{Candidate, Observer, Progress, Step, TimeLeft};

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
-use fixedwise::{CExport, ExportForm, ExportOptions, Target};
+use fixedwise::{CExport, ExportForm, ExportOptions, PreprocessingResult, Target};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -65,10 +65,11 @@ struct Network {
     /// A plan.toml, a result.json, or a JSON plan in the notation of the paper; integer semantics.
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
-    /// Preprocessing of the pixels, as for `quantize`.
+    /// Preprocessing of the pixels, as for `quantize`. Default: as in the plan; one that contradicts the plan
+    /// is an error.
     ///
-    /// Default: the TOML file beside the model with the same name; if there is none, 8-bit pixels are
-    /// divided by 255.
+    /// For a plan without it (of an earlier version, or in the notation of the paper), the default is the
+    /// TOML file beside the model with the same name; if there is none, 8-bit pixels are divided by 255.
     #[arg(long, value_name = "LIST")]
     preprocess: Option<String>,
     /// Target device; the plan must obey its rules, and C code is generated for it: generic, cortex-m0,
@@ -166,7 +167,15 @@ fn export_c(arguments: &ToC) -> Result<Verdict> {
         let text = exported.summary(&terminal::text_options(false));
         terminal::print(&(text + &terminal::written(&exported.files)))?;
     }
+    exported.warnings.iter().for_each(|text| terminal::note(&format!("! {text}")));
     Ok(Verdict::Done)
+}
+
+/// Says what is fed where the plan does not.
+fn note_missing(preprocessing: &PreprocessingResult) {
+    if preprocessing.is_missing_in_plan {
+        terminal::note(&format!("! input: {}", preprocessing.to_text()));
+    }
 }
 
 /// The target that is named, or that the plan names.
@@ -251,6 +260,7 @@ fn export(
     if network.quiet {
         return Ok(Verdict::Done);
     }
+    note_missing(&exported.preprocessing);
     let mut text = terminal::written(&exported.files);
     if !exported.inexact.is_empty() {
         let warning = format!(

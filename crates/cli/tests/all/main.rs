@@ -4,7 +4,9 @@
 mod bad_input;
 mod common;
 mod export;
+mod first_result;
 mod help;
+mod preprocess;
 mod refit;
 mod slow;
 mod sweep;

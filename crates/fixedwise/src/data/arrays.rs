@@ -1,10 +1,7 @@
 //! Images in memory: what a file would hold, without the file.
 
-use super::{
-    preprocess::Layout,
-    raw::{Pixels, Raw, content},
-};
-use crate::error::DataError;
+use super::raw::{Pixels, Raw, content};
+use crate::{error::DataError, preprocess::Layout};
 use std::path::Path;
 
 /// Images in memory and, where there are some, their labels.

@@ -1,11 +1,10 @@
 //! CIFAR-10 and CIFAR-100: a folder of the binary or the Python version, or one file of it.
 
 use super::{
-    preprocess::Layout,
     raw::{Pixels, Raw, Wanted, content, read},
     source::Split,
 };
-use crate::error::DataError;
+use crate::{error::DataError, preprocess::Layout};
 use fixedwise_codec::cifar::{Batch, CifarError, Version, read_binary, read_python};
 use std::path::{Path, PathBuf};
 
@@ -119,8 +118,9 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, Da
 
 #[cfg(test)]
 mod tests {
-    use super::super::{dataset::Dataset, preprocess::Preprocess};
+    use super::super::dataset::Dataset;
     use super::*;
+    use crate::preprocess::Preprocess;
     use fixedwise_graph::Shape;
     use std::fs;
 

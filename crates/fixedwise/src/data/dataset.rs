@@ -1,12 +1,14 @@
 //! The images of one split, as a network takes them.
 
 use super::{
-    preprocess::{Layout, Preprocess},
     raw::{Pixels, Raw, Wanted, content},
     resize,
     source::{DataOrigin, Split},
 };
-use crate::error::DataError;
+use crate::{
+    error::DataError,
+    preprocess::{Layout, Preprocess},
+};
 use fixedwise_graph::Shape;
 use std::ops::Range;
 

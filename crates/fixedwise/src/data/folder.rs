@@ -153,8 +153,9 @@ fn in_turn(classes: &[Vec<PathBuf>]) -> (Vec<PathBuf>, Vec<i64>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{dataset::Dataset, preprocess::Preprocess};
+    use super::super::dataset::Dataset;
     use super::*;
+    use crate::preprocess::Preprocess;
     use fixedwise_graph::Shape;
 
     const RGB: &[u8] = include_bytes!("../../../../suite/data/rgb.png");

@@ -1,10 +1,7 @@
 //! Image files, PNG or JPEG, that a folder or a list names.
 
-use super::{
-    preprocess::Layout,
-    raw::{LIMIT_BYTES, Pixels, Raw, Wanted, content, read},
-};
-use crate::error::DataError;
+use super::raw::{LIMIT_BYTES, Pixels, Raw, Wanted, content, read};
+use crate::{error::DataError, preprocess::Layout};
 use fixedwise_codec::image::{Image, decode};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};

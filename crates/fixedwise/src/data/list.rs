@@ -89,8 +89,9 @@ fn labels(path: &Path, entries: &[Entry], classes: usize) -> Result<Option<Vec<i
 
 #[cfg(test)]
 mod tests {
-    use super::super::{dataset::Dataset, preprocess::Preprocess};
+    use super::super::dataset::Dataset;
     use super::*;
+    use crate::preprocess::Preprocess;
     use fixedwise_graph::Shape;
     use std::fs;
 

@@ -11,7 +11,6 @@ mod images;
 mod list;
 mod loaders;
 mod npz;
-mod preprocess;
 mod random;
 mod raw;
 mod resize;
@@ -20,9 +19,8 @@ mod source;
 mod svhn;
 
 pub use arrays::Arrays;
-pub use preprocess::{Layout, Preprocess};
 pub(crate) use random::divide;
 pub use raw::Pixels;
 pub use sets::DataOptions;
-pub(crate) use sets::{Preprocessed, Reported, Sets, View};
+pub(crate) use sets::{Declared, Preprocessed, Reported, Sets, View};
 pub use source::{DataOrigin, DataSource, Split};

@@ -1,7 +1,6 @@
 //! Images as they are stored, before anything is known of a network.
 
-use super::preprocess::Layout;
-use crate::error::DataError;
+use crate::{error::DataError, preprocess::Layout};
 use std::path::{Path, PathBuf};
 
 /// Pixels as they are stored.

@@ -1,11 +1,10 @@
 //! MATLAB files as SVHN has them: `X`, bytes `[h, w, c, n]`, and `y`, where 10 stands for class 0.
 
 use super::{
-    preprocess::Layout,
     raw::{LIMIT_BYTES, Pixels, Raw, Wanted, content, read},
     source::Split,
 };
-use crate::error::DataError;
+use crate::{error::DataError, preprocess::Layout};
 use fixedwise_codec::mat::{self, ArrayData};
 use std::path::Path;
 
@@ -84,8 +83,9 @@ fn integer(x: f64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{dataset::Dataset, loaders::splits, preprocess::Preprocess};
+    use super::super::{dataset::Dataset, loaders::splits};
     use super::*;
+    use crate::preprocess::Preprocess;
     use fixedwise_graph::Shape;
     use std::fs;
 

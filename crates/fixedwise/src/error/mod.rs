@@ -26,6 +26,13 @@ pub enum Error {
     /// A model of another tool, and what converts it.
     #[error("`{}` is {kind}; supported are .onnx, .h5 and .keras: {remedy}", path.display())]
     ForeignModel { path: PathBuf, kind: String, remedy: String },
+    /// A model of 8-bit integers that is to be fed others.
+    #[error(
+        "model `{}` takes 8-bit pixels (UINT8) as they are, but the preprocessing is `{preprocess}`; \
+         use `--preprocess none`",
+        path.display()
+    )]
+    TakesBytes { path: PathBuf, preprocess: String },
     /// Weights without what they are the weights of.
     #[error(
         "model `{}` contains only weights; give its architecture, the JSON that Keras writes \
@@ -89,11 +96,22 @@ pub enum Error {
     /// A float network that has learned nothing, or is not fed what it has learned from.
     #[error(
         "the float network classifies {correct} of {n} search images correctly, no better than \
-         chance with {classes} classes: check --preprocess (scale, mean, std, order of channels), \
-         the layout of the images and the order of the labels; `fixedwise inspect MODEL --data \
-         DATA` shows the range of the input"
+         chance with {classes} classes. It is fed {fed}: check --preprocess (scale, mean, std, order of \
+         channels), the layout of the images and the order of the labels; `fixedwise inspect MODEL \
+         --data DATA` shows the range that enters the network"
     )]
-    Chance { correct: usize, n: usize, classes: usize },
+    Chance { correct: usize, n: usize, classes: usize, fed: String },
+    /// A float network that is not as good as its user knows.
+    #[error(
+        "the float network classifies {:.1} % of {n} images correctly (95 % interval {:.1} % to {:.1} %), \
+         --expect states {} %: check what it is fed ({fed}), with --preprocess, --layout and the order of \
+         the labels; `fixedwise inspect MODEL --data DATA` shows the range that enters the network",
+        accuracy * 100.0,
+        interval[0] * 100.0,
+        interval[1] * 100.0,
+        expected * 100.0
+    )]
+    Expected { accuracy: f64, n: usize, interval: [f64; 2], expected: f64, fed: String },
     /// A command of the user's that did not do what it should.
     #[error("the metric command `{command}` {problem}")]
     Metric { command: String, problem: String },

@@ -1,17 +1,20 @@
 //! How weights and activations are distributed, as a picture.
 
-use super::threads::pool;
+use super::{
+    first::{Checks, first},
+    threads::pool,
+};
 use crate::{
     data::{DataOptions, Sets},
     error::Error,
     model::Model,
-    plan::{in_scale_of, read_own_plan, read_plan},
+    plan::{PlanSource, in_scale_of, read_own_plan, read_plan},
     show::{Distribution, Picture, draw_distributions, grouped},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::{Format, convert::count_to_u64};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Histogram, calibrate, strategies::Kind};
+use fixedwise_search::{Histogram, Predictions, calibrate, strategies::Kind};
 use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
 
 /// Draws the distribution of the weights of each layer of a model, and with `data` that of its
@@ -56,12 +59,27 @@ fn run(
     };
     tell(Step::Loading);
     let mut model = Model::load(model)?;
-    let calibration = data.map(|data| Sets::load_calibration(data, &model)).transpose()?;
+    let none = DataOptions::default();
+    let declared = data.unwrap_or(&none).declared(&model, Some(PlanSource::File(plan)))?;
+    // Without data nothing but a plan tells of preprocessing.
+    let is_known = data.is_some() || declared.preprocess.scale.is_some();
+    let calibration = match data {
+        Some(data) => Some(Sets::load_calibration(data, &model, declared.clone())?),
+        None => None,
+    };
     if let Some(calibration) = &calibration {
         model = model.with_preprocessing(calibration)?;
+        let (images, kernels, go_on) =
+            (&calibration.images, Kernels::best(), AtomicBool::new(false));
+        let predictions = Predictions::new(model.graph(), images, kernels, &go_on)?;
+        let expect = data.and_then(|data| data.expect);
+        let asked = Checks { is_of_values: false, expect, is_searched: false, input: None };
+        tell(first(&model, images, calibration, &predictions, &asked)?.step());
+    } else if is_known {
+        let (scale, shift) = declared.preprocess.affine(model.input_shape().c, true)?;
+        model = model.with_affine(scale, shift)?;
     }
-    // Without data nothing tells of preprocessing.
-    let read = if calibration.is_some() { read_own_plan } else { read_plan };
+    let read = if is_known { read_own_plan } else { read_plan };
     let plan = read(plan, &model, None)?;
     // Formats are of the values that the plan has, which may be scaled by powers of two.
     let graph = in_scale_of(&plan, &model.prepared(plan.semantics)?);

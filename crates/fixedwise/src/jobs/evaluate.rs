@@ -2,14 +2,15 @@
 
 use super::{
     budget,
-    measure::{integers, measure, peak_ram},
+    first::{Checks, first},
+    measure::{integers, measure_with, peak_ram, predictions},
     options::QuantizeOptions,
     pareto::Asked,
     refit::{Refit, check_target, known},
     threads::pool,
 };
 use crate::{
-    data::{DataOptions, Sets},
+    data::{DataOptions, Declared, Preprocessed as _, Sets},
     error::Error,
     model::{Model, ModelSource},
     plan::PlanSource,
@@ -138,7 +139,7 @@ pub fn evaluate_model(
 
 fn run(
     model: ModelSource,
-    plan: PlanSource,
+    given: PlanSource,
     data: &DataOptions,
     options: &EvaluateOptions,
     observer: &dyn Observer,
@@ -149,30 +150,51 @@ fn run(
     };
     tell(Step::Loading);
     let model = model.open()?;
-    let reported = Sets::load_test(data, &model)?;
+    let declared = data.declared(&model, Some(given))?;
+    let reported = Sets::load_test(data, &model, declared)?;
     let model = model.with_preprocessing(&reported)?;
     let images = &reported.images;
     let is_asked = options.target.is_some();
     let target = options.target.clone();
-    let target = target.map_or_else(|| plan.target(), |target| Ok(Some(target)))?;
-    let plan = if options.refit {
-        check_target(plan, target.is_some())?;
-        refitted(&model, plan, data, options, target.as_ref(), &tell)?
+    let target = target.map_or_else(|| given.target(), |target| Ok(Some(target)))?;
+    let kernels = Kernels::best();
+    let target = target.as_ref();
+    let edited = if options.refit {
+        check_target(given, target.is_some())?;
+        Some(given.read_edited(&model)?)
     } else {
-        plan.read(&model, options.semantics)?
+        None
+    };
+    let mut plan = match &edited {
+        Some(edited) => edited.plan.clone(),
+        None => given.read(&model, options.semantics)?,
     };
     budget::check_semantics(plan.semantics, is_asked)?;
     let graph = model.prepared(plan.semantics)?;
-
-    let kernels = Kernels::best();
-    tell(Step::Testing { images: reported.len() });
-    let target = target.as_ref();
+    tell(Step::MeasuringFloat { images: reported.len() });
+    let go_on = AtomicBool::new(false);
+    let predictions = predictions(MaxLoss::default(), model.graph(), images, kernels, &go_on)?;
+    let checks = Checks {
+        is_of_values: false,
+        expect: data.expect,
+        is_searched: false,
+        input: (plan.semantics == Semantics::Integer).then_some(plan.input),
+    };
+    let first = first(&model, images, &reported, &predictions, &checks)?;
+    tell(first.step());
+    if let Some(edited) = &edited {
+        let refit = Refit { edited, known: known(given, &model) };
+        plan = refitted(&model, &refit, (data, reported.declared().0), options, target, &tell)?;
+    }
     let fixed = integers(&graph, &plan, target)?;
-    let score = measure(MaxLoss::default(), model.graph(), &graph, &plan, images, target, kernels)?;
+    tell(Step::Testing { images: reported.len() });
+    let score = measure_with(predictions, &graph, &plan, images, target, kernels)?;
     let n = count_to_u64(reported.len());
     let mut result = RunResult {
         strategy: "given".to_owned(),
         model: model.result(),
+        preprocessing: Some(first.preprocessing),
+        float_network: Some(first.float),
         bound_met: true,
         images: ImagesResult { test: n, ..ImagesResult::default() },
         peak_ram_bytes: peak_ram(&graph, fixed.as_ref(), kernels),
@@ -197,21 +219,19 @@ fn run(
 /// The plan with its weights rounded anew for the calibration images.
 fn refitted(
     model: &Model,
-    plan: PlanSource,
-    data: &DataOptions,
+    refit: &Refit,
+    (data, declared): (&DataOptions, &Declared),
     options: &EvaluateOptions,
     target: Option<&Target>,
     tell: &(dyn Fn(Step) + Sync),
 ) -> Result<Plan, Error> {
-    let images = Sets::load_to_round(data, model)?;
-    let edited = plan.read_edited(model)?;
-    let graph = model.prepared(edited.plan.semantics)?;
+    let images = Sets::load_to_round(data, model, declared)?;
+    let graph = model.prepared(refit.edited.plan.semantics)?;
     let stop = AtomicBool::new(false);
     let total = images.len();
     let statistics = calibrate(&graph, &images, Kernels::best(), &stop, &|done| {
         tell(Step::Calibrating { done, total });
     })?;
-    let refit = Refit { edited: &edited, known: known(plan, model) };
     let search = QuantizeOptions {
         target: target.cloned(),
         seed: options.seed,

@@ -2,11 +2,13 @@
 
 use super::measure::integers;
 use crate::{
-    data::{DataOptions, Preprocess},
+    data::{DataOptions, Declared},
     error::Error,
     files::{OutputFolder, io_error, write_files},
     model::{Model, ModelSource},
     plan::{PlanSource, RAW_PIXELS},
+    preprocess::Preprocess,
+    result::PreprocessingResult,
 };
 use fixedwise_graph::{FixedGraph, Plan, Target, emit};
 use std::{
@@ -32,7 +34,8 @@ pub enum ExportForm {
 /// What [`export`] is asked for.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ExportOptions {
-    /// What pixels mean; where absent, the TOML file beside the model or the default.
+    /// What pixels mean; where absent, as the plan says, the TOML file beside the model or the default. One
+    /// that contradicts the plan is refused, and with a plan in memory it must be given.
     pub preprocess: Option<Preprocess>,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
     pub architecture: Option<PathBuf>,
@@ -45,7 +48,7 @@ pub struct ExportOptions {
 }
 
 /// What [`export`] wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Exported {
     /// The files.
     pub files: Vec<PathBuf>,
@@ -53,6 +56,8 @@ pub struct Exported {
     /// forms compute there may be a step off. Elsewhere, and in the other forms, results are those
     /// of the integer network.
     pub inexact: Vec<String>,
+    /// What the network is fed; it is part of what was written.
+    pub preprocessing: PreprocessingResult,
 }
 
 /// What the files of an export have at their beginning: what wrote them or, in an archive, the name
@@ -147,7 +152,8 @@ fn run(
     let sources = sources(model, plan);
     let target = options.target.clone();
     let target = target.map_or_else(|| plan.target(), |target| Ok(Some(target)))?;
-    let fixed = integer_network(model, plan, options, target.as_ref())?;
+    let Network { fixed, declared, is_u8 } =
+        integer_network(model, plan, options, target.as_ref())?;
     let mut inexact = Vec::new();
     let mut onnx = |file: emit::onnx::OnnxFile| {
         inexact = file.inexact;
@@ -174,39 +180,54 @@ fn run(
     let contents = files.iter().map(|(path, contents)| (path.clone(), contents.as_slice()));
     write_files(&contents.collect::<Vec<_>>())?;
     drop(folder);
-    Ok(Exported { files: files.into_iter().map(|(path, _)| path).collect(), inexact })
+    Ok(Exported {
+        files: files.into_iter().map(|(path, _)| path).collect(),
+        inexact,
+        preprocessing: declared.result(is_u8),
+    })
 }
 
-/// The integer network of a model and a plan, for raw pixels; one that keeps the rules of `target`.
+/// An integer network for raw pixels.
+pub(crate) struct Network {
+    pub(crate) fixed: FixedGraph,
+    /// What it is fed, and whether pixels are taken as 8-bit integers.
+    pub(crate) declared: Declared,
+    pub(crate) is_u8: bool,
+}
+
+/// The integer network of a model and a plan; one that keeps the rules of `target`.
 pub(crate) fn integer_network(
     model: ModelSource,
     plan: PlanSource,
     options: &ExportOptions,
     target: Option<&Target>,
-) -> Result<FixedGraph, Error> {
+) -> Result<Network, Error> {
     let loaded = model.open()?;
     let data = DataOptions { preprocess: options.preprocess.clone(), ..DataOptions::default() };
-    let preprocess = data.preprocessing(&loaded)?;
+    let declared = data.declared(&loaded, Some(plan))?;
     let for_pixels = |is_u8: bool| {
-        let (scale, shift) = preprocess.affine(loaded.input_shape().c, is_u8)?;
+        let (scale, shift) = declared.preprocess.affine(loaded.input_shape().c, is_u8)?;
         let model = loaded.clone().with_affine(scale, shift)?;
         let plan = plan.read(&model, None)?;
-        Ok::<_, Error>((model, plan))
+        Ok::<_, Error>((model, plan, is_u8))
     };
-    // Pixels are bytes unless the plan says otherwise, and bytes alone are divided by 255.
-    let (model, chosen) = match for_pixels(true) {
+    // Where nobody declares a scale, pixels are bytes unless the plan has another input, and bytes alone are
+    // divided by 255.
+    let (model, chosen, is_u8) = match for_pixels(true) {
         Ok(both) if both.1.input == RAW_PIXELS => both,
         Ok(_) => for_pixels(false)?,
         Err(error) => for_pixels(false).map_err(|_| error)?,
     };
     let graph = model.prepared(chosen.semantics)?;
-    integers(&graph, &chosen, target)?.ok_or_else(|| Error::Plan {
+    let fixed = integers(&graph, &chosen, target)?;
+    let fixed = fixed.ok_or_else(|| Error::Plan {
         path: plan.place().to_owned(),
         line: None,
         problem: "its semantics are `simulated`, which have no integers to export; search with \
                   `--semantics integer`"
             .to_owned(),
-    })
+    })?;
+    Ok(Network { fixed, declared, is_u8 })
 }
 
 /// The files that an export is made from.

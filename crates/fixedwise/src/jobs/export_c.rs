@@ -1,8 +1,11 @@
 //! The integer network as C for microcontrollers.
 
-use super::export::{ExportOptions, checked_name, integer_network, refuse_others, sources};
+use super::{
+    export::{ExportOptions, Network, checked_name, integer_network, refuse_others, sources},
+    first::misses,
+};
 use crate::{
-    data::{DataOptions, DataSource, Sets},
+    data::{DataOptions, DataSource, Declared, Sets},
     error::Error,
     files::{OutputFolder, write_files},
     model::{Model, ModelSource},
@@ -125,7 +128,8 @@ fn run(
 ) -> Result<CExported, Error> {
     let name = options.name.as_deref().map(checked_name).transpose()?;
     let sources = sources(model, plan);
-    let fixed = integer_network(model, plan, options, Some(&c.target))?;
+    let Network { fixed, declared, is_u8 } =
+        integer_network(model, plan, options, Some(&c.target))?;
     let name = name.map_or_else(|| c::default_name(&fixed.name), str::to_owned);
     let arena = if c.static_arena { Arena::Static } else { Arena::Caller };
     let Some(printed) = c.target.c_options(&name) else {
@@ -136,7 +140,9 @@ fn run(
         );
         return Err(Error::Option { option: "target", problem });
     };
-    let golden = goldens(&fixed, &inputs(model, &fixed, options, c)?);
+    let images = inputs(model, &fixed, declared.clone(), c)?;
+    let misses = misses(fixed.nodes[0].format, &images);
+    let golden = goldens(&fixed, &images);
     let project = c::emit(&fixed, &COptions { arena, ..printed }, &golden)?;
     let layer = |layer: &c::CLayer| CExportedLayer {
         name: layer.name.clone(),
@@ -151,6 +157,8 @@ fn run(
         files: files.iter().map(|(path, _)| path.clone()).collect(),
         name,
         target: c.target.name.clone(),
+        preprocessing: declared.result(is_u8),
+        warnings: misses.into_iter().collect(),
         flash_bytes: count_to_u64(project.constant_bytes),
         peak_ram_bytes: count_to_u64(project.arena_bytes),
         layers: project.layers.iter().map(layer).collect(),
@@ -195,19 +203,15 @@ fn refuse_too_large(exported: &CExported, target: &Target) -> Result<(), Error> 
 fn inputs(
     model: ModelSource,
     fixed: &FixedGraph,
-    options: &ExportOptions,
+    declared: Declared,
     c: &CExport,
 ) -> Result<Vec<Vec<f32>>, Error> {
     let input = &fixed.nodes[0];
     let n = input.shape.len();
     if let Some(source) = &c.images {
         let model = model.open()?;
-        let data = DataOptions {
-            test: Some(source.clone()),
-            preprocess: options.preprocess.clone(),
-            ..DataOptions::default()
-        };
-        let images = Sets::load_test(&data, &model)?.images;
+        let data = DataOptions { test: Some(source.clone()), ..DataOptions::default() };
+        let images = Sets::load_test(&data, &model, declared)?.images;
         let image = |i: usize| {
             let mut image = vec![0.0; n];
             images.image(i, &mut image);

@@ -4,21 +4,25 @@
 //! 2102.02147 (2021): quarters of the test images.
 
 use super::{
-    measure::measure, options::QuantizeOptions, quantize::quantize_observed, threads::pool,
+    first::{Checks, First, first},
+    measure::measure,
+    options::QuantizeOptions,
+    quantize::quantize_observed,
+    threads::pool,
 };
 use crate::{
-    data::{DataOptions, DataSource, Reported, Sets, Split},
+    data::{DataOptions, DataSource, Declared, Reported, Sets, Split},
     error::{DataError, Error},
     files::{OutputFolder, write_file},
     model::Model,
-    plan::read_own_plan,
+    plan::{PlanSource, read_own_plan},
     result::{AGREEMENT, Generalization, PartResult},
     watch::{Observer, Progress, Step},
 };
-use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{Plan, Target};
+use fixedwise_fixed::{Format, convert::count_to_u64};
+use fixedwise_graph::{Plan, Semantics, Target};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Images, MaxLoss, Score};
+use fixedwise_search::{Images, MaxLoss, Predictions, Score};
 use std::{
     ops::Range,
     path::{Path, PathBuf},
@@ -142,7 +146,10 @@ pub fn generalize_observed(
     let mut loaded = Model::open(model, options.quantize.architecture.as_deref())?;
     let named =
         DataOptions { test: Some(source.clone()), search: None, data: None, ..data.clone() };
-    let images = Sets::load_test(&named, &loaded)?;
+    let earlier = options.quantize.earlier_plan();
+    let given = options.plan.as_deref().or(earlier.as_deref()).map(PlanSource::File);
+    let declared = data.declared(&loaded, given)?;
+    let images = Sets::load_test(&named, &loaded, declared.clone())?;
     loaded = loaded.with_preprocessing(&images)?;
     let ranges = parts(images.len(), options.parts)?;
     let folder = options.quantize.output.as_deref().map(OutputFolder::prepare).transpose()?;
@@ -153,11 +160,20 @@ pub fn generalize_observed(
     }
     let plan = if let Some(path) = &options.plan {
         "given".clone_into(&mut result.strategy);
-        read_own_plan(path, &loaded, None)?
+        let plan = read_own_plan(path, &loaded, None)?;
+        let input = (plan.semantics == Semantics::Integer).then_some(plan.input);
+        let first = pool(options.quantize.threads)?
+            .install(|| measure_float(&loaded, &images, data.expect, input))?;
+        tell(first.step());
+        (result.preprocessing, result.float_network) =
+            (Some(first.preprocessing), Some(first.float));
+        plan
     } else {
-        let tuned = tuned_data(data, &source, &ranges, options.tune, &loaded)?;
+        let tuned = tuned_data(data, &source, &ranges, options.tune, (&loaded, declared))?;
         let found = quantize_observed(model, &tuned, &options.quantize, observer, stop)?;
         result.strategy = found.result.strategy;
+        result.preprocessing = found.result.preprocessing;
+        result.float_network = found.result.float_network;
         result.ended = found.result.ended;
         found.plan
     };
@@ -241,7 +257,7 @@ fn tuned_data(
     source: &DataSource,
     ranges: &[Range<usize>],
     tune: usize,
-    model: &Model,
+    (model, declared): (&Model, Declared),
 ) -> Result<DataOptions, Error> {
     let first = source.range.as_ref().map_or(0, |range| range.start);
     let at = |range: Range<usize>| DataSource {
@@ -262,7 +278,7 @@ fn tuned_data(
         let train = DataSource { split: Some(Split::Train), range: None, ..source.clone() };
         let train = DataOptions { data: Some(train), ..data.clone() };
         // As many as calibrate where nothing is said.
-        let n = Sets::load_calibration(&train, model)?.len();
+        let n = Sets::load_calibration(&train, model, declared)?.len();
         DataSource { split: Some(Split::Train), range: Some(0..n), ..source.clone() }
     };
     Ok(DataOptions {
@@ -272,6 +288,19 @@ fn tuned_data(
         test: Some(at(test)),
         ..data.clone()
     })
+}
+
+/// The float network on all images.
+fn measure_float(
+    model: &Model,
+    images: &Reported,
+    expect: Option<f64>,
+    input: Option<Format>,
+) -> Result<First, Error> {
+    let go_on = AtomicBool::new(false);
+    let predictions = Predictions::new(model.graph(), &images.images, Kernels::best(), &go_on)?;
+    let asked = Checks { is_of_values: false, expect, is_searched: false, input };
+    first(model, &images.images, images, &predictions, &asked)
 }
 
 /// The plan on each part.

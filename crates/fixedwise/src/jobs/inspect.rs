@@ -1,6 +1,9 @@
 //! A model before anything is quantized: layers, multiply-accumulates (MACs), memory, ranges.
 
-use super::threads::pool;
+use super::{
+    first::{Checks, first},
+    threads::pool,
+};
 use crate::{
     data::{DataOptions, Sets},
     error::Error,
@@ -11,7 +14,7 @@ use crate::{
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Graph, NodeId, Semantics};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Statistics, calibrate};
+use fixedwise_search::{Predictions, Statistics, calibrate};
 use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
 
 /// Looks at a model; with `data` also at the range of every value over the calibration images.
@@ -78,14 +81,20 @@ fn run(
     };
     tell(Step::Loading);
     let mut model = model.open()?;
-    let mut images = 0;
+    let go_on = AtomicBool::new(false);
+    let (mut images, mut found) = (0, None);
     let mut statistics = None;
     if let Some(data) = data {
-        let calibration = Sets::load_calibration(data, &model)?;
+        let declared = data.declared(&model, None)?;
+        let calibration = Sets::load_calibration(data, &model, declared)?;
         model = model.with_preprocessing(&calibration)?;
+        let (set, kernels) = (&calibration.images, Kernels::best());
+        let predictions = Predictions::new(model.graph(), set, kernels, &go_on)?;
+        let asked =
+            Checks { is_of_values: false, expect: data.expect, is_searched: false, input: None };
+        found = Some(first(&model, set, &calibration, &predictions, &asked)?);
         let graph = model.prepared(Semantics::Integer)?;
         let total = calibration.len();
-        let go_on = AtomicBool::new(false);
         let progress = |done| tell(Step::Calibrating { done, total });
         statistics =
             Some(calibrate(&graph, &calibration.images, Kernels::best(), &go_on, &progress)?);
@@ -100,6 +109,8 @@ fn run(
         model: model.result(),
         input_shape: graph.input_shape().dims().map(count_to_u64),
         images,
+        preprocessing: found.as_ref().map(|first| first.preprocessing.clone()),
+        float_network: found.map(|first| first.float),
         uniform8_bits: nodes.iter().map(|node| node.uniform8_bits).sum(),
         nodes,
     })

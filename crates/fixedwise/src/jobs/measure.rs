@@ -5,10 +5,7 @@ use crate::{
     data::Sets, error::Error, fingerprint::sha256, model::Model, plan::RAW_PIXELS,
     result::AGREEMENT,
 };
-use fixedwise_fixed::{
-    Format, Range,
-    convert::{count_to_f64, count_to_u64},
-};
+use fixedwise_fixed::{Format, Range, convert::count_to_u64};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, Plan, Semantics, Target, lower, lower_for, run::Program,
 };
@@ -65,25 +62,6 @@ pub(crate) fn predictions(
     Ok(if max_loss.is_of_values() { predictions.of_values() } else { predictions })
 }
 
-/// Refuses a float network that is no better than chance: no search can keep what is not there.
-pub(crate) fn check_float(
-    predictions: &Predictions,
-    sets: &Sets,
-    max_loss: MaxLoss,
-) -> Result<(), Error> {
-    let (n, correct) = (predictions.len(), predictions.correct());
-    let classes = predictions.classes();
-    if max_loss.is_of_values() || sets.search.label(0).is_none() || classes < 2 {
-        return Ok(());
-    }
-    let (n_images, chance) = (count_to_f64(n), count_to_f64(classes).recip());
-    let (expected, spread) = (n_images * chance, (n_images * chance * (1.0 - chance)).sqrt());
-    if count_to_f64(correct) > expected + CHANCE * spread {
-        return Ok(());
-    }
-    Err(Error::Chance { correct, n, classes })
-}
-
 /// What counts.
 pub(crate) fn metric_name(max_loss: MaxLoss, sets: &Sets) -> &'static str {
     match max_loss {
@@ -110,9 +88,6 @@ pub(crate) fn outputs(
     Ok([of_float, evaluator.outputs(plan)?])
 }
 
-/// Standard deviations from chance.
-const CHANCE: f64 = 3.0;
-
 /// Runs a plan once on images.
 pub(crate) fn measure(
     max_loss: MaxLoss,
@@ -125,6 +100,19 @@ pub(crate) fn measure(
 ) -> Result<Score, Error> {
     let go_on = AtomicBool::new(false);
     let predictions = predictions(max_loss, float, images, kernels, &go_on)?;
+    measure_with(predictions, graph, plan, images, target, kernels)
+}
+
+/// Runs a plan once on images of which the float network's predictions are known.
+pub(crate) fn measure_with(
+    predictions: Predictions,
+    graph: &Graph,
+    plan: &Plan,
+    images: &dyn Images,
+    target: Option<&Target>,
+    kernels: &'static Kernels,
+) -> Result<Score, Error> {
+    let go_on = AtomicBool::new(false);
     // One plan, once: nothing is worth keeping.
     let target = target.cloned();
     let once = EvaluatorOptions { cache_bytes: 0, target, ..EvaluatorOptions::default() };

@@ -6,6 +6,7 @@ mod earlier;
 mod evaluate;
 mod export;
 mod export_c;
+mod first;
 mod generalize;
 mod inspect;
 mod keep;

@@ -109,6 +109,15 @@ pub struct QuantizeOptions {
     pub command: Vec<String>,
 }
 
+impl QuantizeOptions {
+    /// The file that says what the network of this run is fed too: the result of the run that it goes on
+    /// from, or the plan that it starts from.
+    pub(crate) fn earlier_plan(&self) -> Option<PathBuf> {
+        let result = self.from.as_ref().map(|folder| folder.join("result.json"));
+        result.or_else(|| self.start.clone())
+    }
+}
+
 impl Default for QuantizeOptions {
     /// One percent of relative loss, the search along the front, integers, 768 MiB.
     fn default() -> Self {

@@ -1,13 +1,18 @@
 //! Every format of a grid, measured: brute force over one kind of tensors.
 
-use super::{measure::input_format, options::check_quantizer, threads::pool};
+use super::{
+    first::{Checks, first},
+    measure::input_format,
+    options::check_quantizer,
+    threads::pool,
+};
 use crate::{
-    data::{DataOptions, Preprocessed, Sets},
+    data::{DataOptions, Preprocessed, Sets, View},
     error::{DataError, Error},
     files::{OutputFolder, write_file},
     model::Model,
     names::ShortNames,
-    plan::{formats_alone, read_plan, write_plan},
+    plan::{PlanSource, formats_alone, read_plan, write_plan},
     result::{AGREEMENT, Ended, SweepHold, SweepResult, layers},
     watch::{Candidate, Halt, Observer, Progress, Step, TimeLeft},
 };
@@ -176,10 +181,12 @@ impl Job<'_> {
         }
         self.tell(Step::Loading);
         let model = Model::open(path, self.options.architecture.as_deref())?;
+        let plan = self.options.plan.as_deref().map(PlanSource::File);
+        let declared = self.data.declared(&model, plan)?;
         if self.data.data.is_some() {
-            let sets = Sets::load(self.data, &model, self.options.seed)?;
+            let sets = Sets::load(self.data, &model, declared, self.options.seed)?;
             let model = model.with_preprocessing(&sets)?;
-            return self.measure(&model, &sets.calibration, &sets.search, sets.preprocess().1);
+            return self.measure(&model, &sets.calibration, &sets.search, &sets);
         }
         let Some(search) = &self.data.search else {
             let problem = "no search images are given; use `--data` or `--search`";
@@ -187,13 +194,13 @@ impl Job<'_> {
         };
         // Loaded as images that are only reported on: nothing is divided.
         let named = DataOptions { test: Some(search.clone()), ..self.data.clone() };
-        let images = Sets::load_test(&named, &model)?;
-        let is_u8 = images.preprocess().1;
+        let images = Sets::load_test(&named, &model, declared.clone())?;
+        let is_u8 = images.declared().1;
         let ranges = match &self.data.calibration {
-            Some(_) => Some(Sets::load_calibration(self.data, &model)?),
+            Some(_) => Some(Sets::load_calibration(self.data, &model, declared)?),
             None => None,
         };
-        if ranges.as_ref().is_some_and(|ranges| ranges.preprocess().1 != is_u8) {
+        if ranges.as_ref().is_some_and(|ranges| ranges.declared().1 != is_u8) {
             let problem = "some images have 8-bit pixels and some floats; use one type for all";
             return Err(DataError::Missing(problem.to_owned()).into());
         }
@@ -203,17 +210,18 @@ impl Job<'_> {
             Some(ranges) => &ranges.images,
             None => &first,
         };
-        self.measure(&model, ranges, &images.images, is_u8)
+        self.measure(&model, ranges, &images.images, &images)
     }
 
     fn measure(
         &self,
         model: &Model,
         ranges: &dyn Images,
-        images: &dyn Images,
-        is_u8: bool,
+        images: &View,
+        data: &impl Preprocessed,
     ) -> Result<SweepResult, Error> {
         let options = self.options;
+        let (declared, is_u8) = data.declared();
         let mut plan = self.plan(model)?;
         let semantics = options.semantics.or(plan.as_ref().map(|plan| plan.semantics));
         let semantics = semantics.unwrap_or(Semantics::Simulated);
@@ -244,6 +252,14 @@ impl Job<'_> {
         brute.head.input = input_format(&statistics, is_u8);
         self.tell(Step::MeasuringFloat { images: images.len() });
         let predictions = Predictions::new(model.graph(), images, kernels, self.stop)?;
+        let asked = Checks {
+            is_of_values: false,
+            expect: self.data.expect,
+            is_searched: true,
+            input: None,
+        };
+        let first = first(model, images, data, &predictions, &asked)?;
+        self.tell(first.step());
         let evaluator_options =
             EvaluatorOptions { cache_bytes: options.cache_bytes, ..EvaluatorOptions::default() };
         let halt = Halt::new(self.stop, None);
@@ -264,6 +280,8 @@ impl Job<'_> {
         let metric = if images.label(0).is_none() { AGREEMENT } else { "accuracy" };
         let result = SweepResult {
             model: model.result(),
+            preprocessing: Some(first.preprocessing),
+            float_network: Some(first.float),
             semantics: semantics.name().to_owned(),
             quantizer: quantizer.name().to_owned(),
             tensor: options.kind,
@@ -286,7 +304,8 @@ impl Job<'_> {
             let path = |name: &str| folder.path().join(name);
             write_file(&path("sweep.json"), result.to_json().as_bytes())?;
             if options.hold.is_some() {
-                write_plan(&path("plan.toml"), &outcome.plan, &graph, None)?;
+                let preprocess = declared.preprocess.resolved(is_u8);
+                write_plan(&path("plan.toml"), &outcome.plan, &graph, None, &preprocess)?;
             }
         }
         Ok(result)

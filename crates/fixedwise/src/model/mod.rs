@@ -139,6 +139,16 @@ impl Model {
         self.graph.input_shape()
     }
 
+    /// How messages call it.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Whether its file says that the image holds integers from 0 to 255.
+    pub(crate) fn takes_bytes(&self) -> bool {
+        self.graph.takes_bytes()
+    }
+
     /// How many classes it tells apart.
     pub fn classes(&self) -> usize {
         self.graph.output_shape().len()

@@ -6,7 +6,10 @@ use super::{
     terms::{NamedBits, Problem},
     toml::{self, plan_toml},
 };
-use crate::{error::Error, files, fingerprint::sha256, model::Model, result::RunResult};
+use crate::{
+    error::Error, files, fingerprint::sha256, model::Model, preprocess::Preprocess,
+    result::RunResult,
+};
 use fixedwise_graph::{Graph, Plan, Semantics};
 use std::{collections::BTreeMap, path::Path};
 
@@ -149,13 +152,50 @@ fn read(
 /// # }
 /// ```
 pub fn plan_target(path: &Path) -> Result<Option<String>, Error> {
+    Ok(head(path)?.target)
+}
+
+/// What the network of a plan is fed, where the file says so: `plan.toml` or `result.json`.
+///
+/// # Errors
+/// [`Error`] naming the file, for one that cannot be read or says what is no preprocessing.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.toml");
+/// let text = "schema = 1\npreprocess = \"scale=1/255\"\nsemantics = \"integer\"\n[layers]\n";
+/// std::fs::write(&path, text).expect("writable");
+/// let preprocess = fixedwise::plan_preprocess(&path)?;
+/// assert_eq!(preprocess.and_then(|preprocess| preprocess.scale), Some(1.0 / 255.0));
+/// # Ok(())
+/// # }
+/// ```
+pub fn plan_preprocess(path: &Path) -> Result<Option<Preprocess>, Error> {
+    Ok(head(path)?.preprocess)
+}
+
+/// What the file of a plan says beside the plan.
+#[derive(Default)]
+struct Head {
+    target: Option<String>,
+    preprocess: Option<Preprocess>,
+}
+
+fn head(path: &Path) -> Result<Head, Error> {
     let text = files::read_text(path)?;
     if is_json(path) {
-        let is_result = of_result::is_result(&text);
-        return if is_result { Ok(RunResult::read(path)?.target) } else { Ok(None) };
+        if !of_result::is_result(&text) {
+            return Ok(Head::default());
+        }
+        let result = RunResult::read(path)?;
+        let preprocess = result.preprocessing.map(|fed| fed.preprocess);
+        return Ok(Head { target: result.target, preprocess });
     }
     let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
-    Ok(toml::read(&text).map_err(refuse)?.target)
+    let file = toml::read(&text).map_err(refuse)?;
+    let preprocess = file.preprocess(&text).map_err(refuse)?;
+    Ok(Head { target: file.target, preprocess })
 }
 
 /// The bits of each layer, then of other nodes' activations, in the order of
@@ -181,16 +221,18 @@ pub(crate) fn write_plan(
     plan: &Plan,
     graph: &Graph,
     target: Option<&str>,
+    preprocess: &Preprocess,
 ) -> Result<(), Error> {
+    let preprocess = Some(preprocess);
     if plan.rounded.is_empty() {
-        return files::write_file(path, plan_toml(plan, target, None).as_bytes());
+        return files::write_file(path, plan_toml(plan, target, preprocess, None).as_bytes());
     }
     let bytes = integers::encode(plan, graph);
     let beside = path.with_extension("npz");
     let name = beside.file_name().unwrap_or_default().to_string_lossy();
     // First, so that a plan never names what is not there.
     files::write_file(&beside, &bytes)?;
-    let text = plan_toml(plan, target, Some((&name, &sha256(&bytes))));
+    let text = plan_toml(plan, target, preprocess, Some((&name, &sha256(&bytes))));
     files::write_file(path, text.as_bytes())
 }
 
@@ -224,6 +266,10 @@ mod tests {
         Model::load(format!("{root}/models/fashion_small.onnx").as_ref()).unwrap()
     }
 
+    fn fed() -> Preprocess {
+        "scale=1/255,mean=0.1;0.2;0.3,std=0.7,resize=28x28,layout=nchw".parse().unwrap()
+    }
+
     /// A plan of one layer with integers of its own.
     fn plan(folder: &Path, model: &Model) -> Plan {
         let path = folder.join("formats.toml");
@@ -253,19 +299,36 @@ mod tests {
         let graph = model.prepared(Semantics::Integer).unwrap();
         let plan = plan(folder.path(), &model);
         let path = folder.path().join("plan.toml");
-        write_plan(&path, &plan, &graph, Some("fpga")).unwrap();
+        write_plan(&path, &plan, &graph, Some("fpga"), &fed()).unwrap();
         assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
         assert_eq!(plan_target(&path).unwrap().as_deref(), Some("fpga"));
+        assert_eq!(plan_preprocess(&path).unwrap(), Some(fed()));
         let first = fs::read(folder.path().join("plan.npz")).unwrap();
-        write_plan(&path, &plan, &graph, Some("fpga")).unwrap();
+        write_plan(&path, &plan, &graph, Some("fpga"), &fed()).unwrap();
         assert_eq!(fs::read(folder.path().join("plan.npz")).unwrap(), first);
         assert!(formats_alone(plan.clone(), &path).unwrap().rounded.is_empty());
 
         let mut plan = plan;
         let rounded = Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap());
         rounded.coarser = (0..rounded.scales.len()).map(|c| u8::try_from(c % 3).unwrap()).collect();
-        write_plan(&path, &plan, &graph, None).unwrap();
+        write_plan(&path, &plan, &graph, None, &fed()).unwrap();
         assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_preprocessing_that_cannot_be_is_refused_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.toml");
+        let text = "schema = 1\npreprocess = \"skale=2\"\nsemantics = \"integer\"\n[layers]\n";
+        fs::write(&path, text).unwrap();
+        let error = plan_preprocess(&path).unwrap_err().to_string();
+        assert!(error.contains("plan.toml`, line 2: ") && error.contains("`skale`"), "{error}");
+        fs::write(&path, text.replace("preprocess = \"skale=2\"\n", "")).unwrap();
+        assert_eq!(plan_preprocess(&path).unwrap(), None);
+        // The paper's plans say nothing.
+        let paper = path.with_extension("json");
+        fs::write(&paper, "{\"weights\": {}, \"biases\": {}, \"activations\": {}}").unwrap();
+        assert_eq!(plan_preprocess(&paper).unwrap(), None);
     }
 
     #[test]
@@ -278,7 +341,7 @@ mod tests {
         let change = |change: &dyn Fn(&mut Rounded)| {
             let mut plan = good.clone();
             change(Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap()));
-            write_plan(&path, &plan, &graph, None).unwrap();
+            write_plan(&path, &plan, &graph, None, &fed()).unwrap();
             read_plan(&path, &model, None).unwrap_err().to_string()
         };
         for (problem, error) in [
@@ -291,7 +354,7 @@ mod tests {
             assert!(error.contains(problem) && error.contains("plan.npz"), "{error}");
             assert!(error.contains(LAYER), "{error}");
         }
-        write_plan(&path, &good, &graph, None).unwrap();
+        write_plan(&path, &good, &graph, None, &fed()).unwrap();
         let other = model.clone().with_affine(vec![0.5], vec![0.25]).unwrap();
         let error = read_own_plan(&path, &other, None).unwrap_err().to_string();
         assert!(error.contains("other preprocessing") && error.contains(LAYER), "{error}");

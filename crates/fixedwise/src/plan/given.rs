@@ -1,12 +1,12 @@
 //! A plan that a job is given: a file, or a plan in memory.
 
 use super::{
-    file::{Edited, plan_target, read_edited, read_own_plan},
+    file::{Edited, plan_preprocess, plan_target, read_edited, read_own_plan},
     integers::{self, Made},
     target::named_target,
     toml,
 };
-use crate::{error::Error, model::Model};
+use crate::{error::Error, model::Model, preprocess::Preprocess};
 use fixedwise_graph::{Plan, Semantics, Target};
 use std::{
     collections::BTreeMap,
@@ -62,6 +62,14 @@ impl PlanSource<'_> {
         }
     }
 
+    /// What its network is fed, where it says so: a plan in memory does not.
+    pub(crate) fn preprocess(self) -> Result<Option<Preprocess>, Error> {
+        match self {
+            Self::File(path) => plan_preprocess(path),
+            Self::Loaded(_) => Ok(None),
+        }
+    }
+
     /// How messages call it.
     pub(crate) fn place(&self) -> &Path {
         match self {
@@ -84,7 +92,7 @@ fn checked(plan: &Plan, model: &Model, semantics: Option<Semantics>) -> Result<P
     let refuse = |problem| Error::Plan { path: IN_MEMORY.into(), line: None, problem };
     let semantics = semantics.unwrap_or(plan.semantics);
     let graph = model.prepared(semantics)?;
-    let text = toml::plan_toml(plan, None, None);
+    let text = toml::plan_to_toml(plan);
     let read = toml::read(&text).and_then(|file| file.plan(&text, &graph, semantics));
     let read = read.map_err(|wrong| refuse(wrong.problem))?;
     if semantics == Semantics::Simulated && !plan.rounded.is_empty() {

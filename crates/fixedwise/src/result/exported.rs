@@ -1,5 +1,6 @@
 //! What an export of C wrote.
 
+use super::preprocessing::PreprocessingResult;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ pub struct CExportedLayer {
 }
 
 /// What [`export_c`](crate::export_c()) wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CExported {
     /// The files.
     pub files: Vec<PathBuf>,
@@ -27,6 +28,10 @@ pub struct CExported {
     pub name: String,
     /// The target.
     pub target: String,
+    /// What the network is fed; it is part of the code.
+    pub preprocessing: PreprocessingResult,
+    /// What looks wrong with the images of the test.
+    pub warnings: Vec<String>,
     /// Bytes of constants; code comes on top.
     pub flash_bytes: u64,
     /// Bytes of the arena; the caller's input and output come on top.

@@ -2,6 +2,7 @@
 
 use super::{
     head::{Ended, ModelResult, TOOL},
+    preprocessing::{FloatResult, PreprocessingResult},
     run::{MaxLossResult, SetResult, accuracy},
 };
 use fixedwise_search::MaxLoss;
@@ -16,6 +17,12 @@ pub struct Generalization {
     pub tool: String,
     /// The network.
     pub model: ModelResult,
+    /// What the network is fed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<PreprocessingResult>,
+    /// What the float network makes of the images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub float_network: Option<FloatResult>,
     /// The strategy that made the plan; `given` for one that was only measured.
     pub strategy: String,
     /// `integer` or `simulated`.
@@ -58,6 +65,8 @@ impl Default for Generalization {
             schema: 1,
             tool: TOOL.to_owned(),
             model: ModelResult::default(),
+            preprocessing: None,
+            float_network: None,
             strategy: String::new(),
             semantics: String::new(),
             metric: accuracy(),

@@ -1,6 +1,9 @@
 //! What a model is before anything is quantized.
 
-use super::head::ModelResult;
+use super::{
+    head::ModelResult,
+    preprocessing::{FloatResult, PreprocessingResult},
+};
 use serde::{Deserialize, Serialize};
 
 /// What [`inspect`](crate::inspect()) found.
@@ -16,6 +19,12 @@ pub struct Inspection {
     pub input_shape: [u64; 3],
     /// Images the ranges are of; 0 without data.
     pub images: u64,
+    /// What the network is fed; absent without data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<PreprocessingResult>,
+    /// What the float network makes of the images; absent without data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub float_network: Option<FloatResult>,
     /// The nodes of the network as an integer network has them, in order.
     pub nodes: Vec<NodeInspection>,
     /// Bits of weights, biases and activations at 8 bits each.

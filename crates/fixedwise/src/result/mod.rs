@@ -4,6 +4,7 @@ mod exported;
 mod generalization;
 mod head;
 mod inspection;
+mod preprocessing;
 mod run;
 mod sweep;
 
@@ -12,6 +13,7 @@ pub use generalization::{Generalization, PartResult};
 pub(crate) use head::TOOL;
 pub use head::{Ended, ModelResult};
 pub use inspection::{Inspection, NodeInspection};
+pub use preprocessing::{FloatResult, PreprocessingResult};
 pub(crate) use run::AGREEMENT;
 pub use run::{
     AccuracyResult, BudgetResult, BudgetStep, FormatResult, HolderResult, ImagesResult,

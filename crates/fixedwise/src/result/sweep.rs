@@ -2,6 +2,7 @@
 
 use super::{
     head::{Ended, ModelResult, TOOL},
+    preprocessing::{FloatResult, PreprocessingResult},
     run::accuracy,
 };
 use crate::{error::Error, files::read_text};
@@ -22,6 +23,12 @@ pub struct SweepResult {
     pub tool: String,
     /// The network.
     pub model: ModelResult,
+    /// What the network is fed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<PreprocessingResult>,
+    /// What the float network makes of the images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub float_network: Option<FloatResult>,
     /// `integer` or `simulated`.
     pub semantics: String,
     /// `uniform` or `square-root`.
@@ -138,6 +145,8 @@ impl Default for SweepResult {
             schema: SWEEP_SCHEMA,
             tool: TOOL.to_owned(),
             model: ModelResult::default(),
+            preprocessing: None,
+            float_network: None,
             semantics: String::new(),
             quantizer: String::new(),
             tensor: Kind::Weights,

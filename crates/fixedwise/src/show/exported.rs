@@ -35,8 +35,12 @@ impl CExported {
              input and output",
             self.target
         );
-        let section =
-            Section { table: Some(table), notes: vec![note.into()], ..Section::default() };
+        let input = format!("input: {}", self.preprocessing.to_text());
+        let section = Section {
+            table: Some(table),
+            notes: vec![note.into(), input.into()],
+            ..Section::default()
+        };
         text(&[section], options)
     }
 }

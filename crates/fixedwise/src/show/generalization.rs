@@ -1,6 +1,7 @@
 //! A plan on each part of a data set, as a table.
 
 use super::{
+    first::statements,
     numbers::{grouped, interval_text, percent},
     report::{Align, Cell, Column, Section, Style, Table},
     text::{TextOptions, text},
@@ -19,7 +20,12 @@ impl Generalization {
     pub fn to_text(&self, options: &TextOptions) -> String {
         let about = format!("strategy {}, {} semantics", self.strategy, self.semantics);
         let title = self.model.name.clone();
-        let head = Section { title, about: Some(about.into()), ..Section::default() };
+        let head = Section {
+            title,
+            about: Some(about.into()),
+            statements: statements(self.preprocessing.as_ref(), self.float_network.as_ref()),
+            ..Section::default()
+        };
         let value = self.max_loss.value * 100.0;
         let (bound, note) = match (self.max_loss.kind.as_str(), self.metric == AGREEMENT) {
             ("points", _) => ("percentage points", None),

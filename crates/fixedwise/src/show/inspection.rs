@@ -1,6 +1,7 @@
 //! A model before anything is quantized, as a table.
 
 use super::{
+    first::{range, statements},
     numbers::{grouped, kilobytes, rounded},
     report::{Align, Cell, Column, Section, Style, Table},
     text::{TextOptions, text},
@@ -12,6 +13,8 @@ impl Inspection {
     /// As a table for people.
     pub fn to_text(&self, options: &TextOptions) -> String {
         let [h, w, c] = self.input_shape;
+        let mut first = statements(self.preprocessing.as_ref(), self.float_network.as_ref());
+        first.extend(self.preprocessing.as_ref().map(range));
         let about = format!(
             "input {h}x{w}x{c}, {} parameters, {} MACs an image",
             grouped(self.model.parameters),
@@ -20,6 +23,7 @@ impl Inspection {
         let head = Section {
             title: self.model.name.clone(),
             about: Some(about.into()),
+            statements: first,
             ..Section::default()
         };
         let ranges = match self.images {

@@ -1,6 +1,7 @@
 //! Results for people: text and pictures.
 
 mod exported;
+mod first;
 mod generalization;
 mod inspection;
 mod numbers;
@@ -11,6 +12,8 @@ mod sweep;
 mod table;
 mod text;
 
+pub use first::first_result;
+pub(crate) use first::{fed, short};
 pub(crate) use numbers::grouped;
 pub(crate) use plot::{Distribution, draw_distributions};
 pub use plot::{

@@ -1,6 +1,7 @@
 //! A sweep as heat maps of characters.
 
 use super::{
+    first::first_result,
     numbers::{grouped, percent},
     report::Style,
     table::{add_line, styled},
@@ -51,6 +52,10 @@ impl SweepResult {
             self.semantics,
         );
         add(&about, "  ", Style::Bold);
+        if let (Some(fed), Some(float)) = (&self.preprocessing, &self.float_network) {
+            add(&first_result(fed, float), "  ", Style::Dim);
+            float.warnings.iter().for_each(|text| add(&format!("! {text}"), "    ", Style::Plain));
+        }
         let most = self.layers.iter().map(|layer| layer.fracs().len()).max().unwrap_or(0);
         let sizes = [NUMBER, WIDE, NARROW];
         let fits = |size: &usize| HEAD + most * size <= columns;

@@ -1,6 +1,7 @@
 //! What a run tells while it goes on, and how it is ended early.
 
 use super::remaining::TimeLeft;
+use crate::result::{FloatResult, PreprocessingResult};
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -51,6 +52,13 @@ pub enum Step {
     MeasuringFloat {
         /// Images in all.
         images: usize,
+    },
+    /// Has measured the float network: the first result of a run.
+    MeasuredFloat {
+        /// What the network is fed.
+        preprocessing: PreprocessingResult,
+        /// What it makes of that.
+        float: FloatResult,
     },
     /// Tries how far channels are balanced.
     Balancing {

@@ -1,10 +1,10 @@
 //! Every result as text stays within the width of its terminal and keeps its layers apart.
 
 use fixedwise::{
-    BudgetResult, BudgetStep, CExported, CExportedLayer, Explanation, FormatResult, Generalization,
-    HolderResult, Inspection, Kind, LayerResult, MaxLossResult, NodeInspection, OtherResult,
-    PartResult, Remedy, RunResult, SetResult, Share, SweepLayer, SweepPoint, SweepResult,
-    TextOptions, summary,
+    BudgetResult, BudgetStep, CExported, CExportedLayer, DeclaredBy, Explanation, FloatResult,
+    FormatResult, Generalization, HolderResult, Inspection, Kind, LayerResult, MaxLossResult,
+    NodeInspection, OtherResult, PartResult, PreprocessingResult, Remedy, RunResult, SetResult,
+    Share, SweepLayer, SweepPoint, SweepResult, TextOptions, summary,
 };
 use std::collections::BTreeSet;
 use unicode_width::UnicodeWidthStr as _;
@@ -182,8 +182,30 @@ fn inspection(model: &str, names: &[String]) -> Inspection {
         model,
         input_shape: [1024, 1024, 3],
         images: 2000,
+        preprocessing: Some(fed()),
+        float_network: Some(float()),
         nodes: names.iter().map(node).collect(),
         uniform8_bits: 87_654_321,
+    }
+}
+
+fn fed() -> PreprocessingResult {
+    let text = "scale=1/255,mean=0.485;0.456;0.406,std=0.229;0.224;0.225,resize=1024x1024";
+    PreprocessingResult {
+        preprocess: text.parse().unwrap(),
+        declared_by: DeclaredBy::ModelToml,
+        is_missing_in_plan: true,
+        range: vec![[-2.118, 2.249]; 3],
+    }
+}
+
+fn float() -> FloatResult {
+    FloatResult {
+        images: 50_000,
+        classes: 1000,
+        correct: Some(123),
+        warnings: vec!["The float network does little better than chance. ".repeat(4)],
+        ..FloatResult::default()
     }
 }
 
@@ -199,6 +221,8 @@ fn exported(names: &[String]) -> CExported {
         files: Vec::new(),
         name: "net".to_owned(),
         target: "a-board-with-a-long-name".to_owned(),
+        preprocessing: fed(),
+        warnings: Vec::new(),
         flash_bytes: 12_345_678,
         peak_ram_bytes: 2_345_678,
         layers: names.iter().map(layer).collect(),
@@ -223,7 +247,12 @@ fn swept(names: &[String]) -> SweepResult {
         points: (-60..60).map(point).collect(),
         held: Some(3),
     };
-    SweepResult { layers: names.iter().map(layer).collect(), ..SweepResult::default() }
+    SweepResult {
+        layers: names.iter().map(layer).collect(),
+        preprocessing: Some(fed()),
+        float_network: Some(float()),
+        ..SweepResult::default()
+    }
 }
 
 fn generalization() -> Generalization {

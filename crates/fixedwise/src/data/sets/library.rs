@@ -3,12 +3,11 @@
 use super::{
     super::{
         dataset::Dataset,
-        preprocess::Preprocess,
         source::{DataOrigin, DataSource, Split},
     },
     view::View,
 };
-use crate::{error::DataError, model::Model};
+use crate::{error::DataError, model::Model, preprocess::Preprocess};
 use fixedwise_graph::Shape;
 use std::sync::Arc;
 

@@ -1,17 +1,16 @@
 //! The three disjoint sets of images, and who may see which.
 
+mod declared;
 mod divide;
 mod library;
 mod options;
 mod view;
 
+pub(crate) use declared::Declared;
 pub use options::DataOptions;
 pub(crate) use view::View;
 
-use super::{
-    preprocess::Preprocess,
-    source::{DataSource, Split},
-};
+use super::source::{DataSource, Split};
 use crate::{
     error::{DataError, Error},
     model::Model,
@@ -28,14 +27,18 @@ pub(crate) struct Sets {
     pub(crate) search: View,
     /// Absent where no image is kept for it.
     pub(crate) test: Option<View>,
-    preprocess: Preprocess,
+    declared: Declared,
 }
 
 impl Sets {
     /// The three sets of a search.
-    pub(crate) fn load(options: &DataOptions, model: &Model, seed: u64) -> Result<Self, Error> {
-        let preprocess = options.preprocessing(model)?;
-        let mut library = Library::new(&preprocess, model);
+    pub(crate) fn load(
+        options: &DataOptions,
+        model: &Model,
+        declared: Declared,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let mut library = Library::new(&declared.preprocess, model);
         let (calibration, search, test) = choose(options, seed, &mut library)?;
         disjoint(("calibration", &calibration), ("search", &search))?;
         if let Some(test) = &test {
@@ -55,35 +58,42 @@ impl Sets {
             return Err(DataError::Missing(problem.to_owned()).into());
         }
         let calibration = View { labeled: false, ..calibration };
-        Ok(Self { calibration, search, test, preprocess })
+        Ok(Self { calibration, search, test, declared })
     }
 
     /// The images of an evaluation, those of `--test`.
-    pub(crate) fn load_test(options: &DataOptions, model: &Model) -> Result<Reported, Error> {
+    pub(crate) fn load_test(
+        options: &DataOptions,
+        model: &Model,
+        declared: Declared,
+    ) -> Result<Reported, Error> {
         let source = options.test.as_ref().ok_or_else(|| missing("test"))?;
-        let preprocess = options.preprocessing(model)?;
-        let images = Library::new(&preprocess, model).view(source, Split::Test, usize::MAX)?;
-        Ok(Reported { images, preprocess })
+        let mut library = Library::new(&declared.preprocess, model);
+        let images = library.view(source, Split::Test, usize::MAX)?;
+        Ok(Reported { images, declared })
     }
 
     /// The images of an inspection: `--calibration`, else the first of the train split.
     pub(crate) fn load_calibration(
         options: &DataOptions,
         model: &Model,
+        declared: Declared,
     ) -> Result<Reported, Error> {
         let source = options.calibration.as_ref().or(options.data.as_ref());
         let source = source.ok_or_else(|| missing("calibration"))?;
-        let preprocess = options.preprocessing(model)?;
         let most = if options.calibration.is_none() { CALIBRATION_IMAGES } else { usize::MAX };
-        let images = Library::new(&preprocess, model).view(source, Split::Train, most)?;
-        Ok(Reported { images, preprocess })
+        let images = Library::new(&declared.preprocess, model).view(source, Split::Train, most)?;
+        Ok(Reported { images, declared })
     }
 
     /// Images that a plan's weights are rounded for: `--calibration`, else the first of the train split of `--data`,
     /// or of where the test images are. None of them may be a test image.
-    pub(crate) fn load_to_round(options: &DataOptions, model: &Model) -> Result<View, Error> {
-        let preprocess = options.preprocessing(model)?;
-        let mut library = Library::new(&preprocess, model);
+    pub(crate) fn load_to_round(
+        options: &DataOptions,
+        model: &Model,
+        declared: &Declared,
+    ) -> Result<View, Error> {
+        let mut library = Library::new(&declared.preprocess, model);
         let whole = |source: &DataSource| DataSource { split: None, range: None, ..source.clone() };
         let beside = options.test.as_ref().map(whole);
         let source = options.calibration.as_ref().or(options.data.as_ref()).or(beside.as_ref());
@@ -99,8 +109,8 @@ impl Sets {
 
     /// What the images' pixels mean, as text.
     pub(crate) fn preprocessing_text(&self) -> String {
-        let (preprocess, is_u8) = self.preprocess();
-        preprocess.text(is_u8)
+        let (declared, is_u8) = self.declared();
+        declared.preprocess.text(is_u8)
     }
 
     /// What makes two divisions the same.
@@ -125,7 +135,7 @@ impl Sets {
 #[derive(Clone, Debug)]
 pub(crate) struct Reported {
     pub(crate) images: View,
-    preprocess: Preprocess,
+    declared: Declared,
 }
 
 impl Reported {
@@ -137,27 +147,27 @@ impl Reported {
 
 /// Images that say what their pixels mean.
 pub(crate) trait Preprocessed {
-    /// The preprocessing, and whether pixels are 8-bit integers.
-    fn preprocess(&self) -> (&Preprocess, bool);
+    /// What the network is fed, and whether pixels are 8-bit integers.
+    fn declared(&self) -> (&Declared, bool);
 }
 
 impl Preprocessed for Sets {
-    fn preprocess(&self) -> (&Preprocess, bool) {
-        (&self.preprocess, self.search.data.is_u8())
+    fn declared(&self) -> (&Declared, bool) {
+        (&self.declared, self.search.data.is_u8())
     }
 }
 
 impl Preprocessed for Reported {
-    fn preprocess(&self) -> (&Preprocess, bool) {
-        (&self.preprocess, self.images.data.is_u8())
+    fn declared(&self) -> (&Declared, bool) {
+        (&self.declared, self.images.data.is_u8())
     }
 }
 
 impl Model {
     /// The network for the raw pixels of those images.
     pub(crate) fn with_preprocessing(self, images: &impl Preprocessed) -> Result<Self, Error> {
-        let (preprocess, is_u8) = images.preprocess();
-        let (scale, shift) = preprocess.affine(self.input_shape().c, is_u8)?;
+        let (declared, is_u8) = images.declared();
+        let (scale, shift) = declared.preprocess.affine(self.input_shape().c, is_u8)?;
         self.with_affine(scale, shift)
     }
 }

@@ -1,10 +1,10 @@
 //! What is asked for of images.
 
-use super::super::{
+use super::super::source::DataSource;
+use crate::{
+    error::DataError,
     preprocess::{Layout, Preprocess},
-    source::DataSource,
 };
-use crate::{error::DataError, model::Model};
 
 /// Images of the train split that calibrate, where nothing else is said.
 pub(super) const CALIBRATION_IMAGES: usize = 2000;
@@ -24,28 +24,14 @@ pub struct DataOptions {
     /// No image is kept to be reported on, as in the paper: `data` or `search` is searched on as a
     /// whole, and what comes of it says nothing about other images.
     pub untested: bool,
-    /// What pixels mean; where absent, the TOML file beside the model or the default.
+    /// What pixels mean; where absent, as the plan says that a job is given, the TOML file beside the model,
+    /// or the default. One that contradicts the plan is refused.
     pub preprocess: Option<Preprocess>,
     /// Where the channels of stored images are; goes before what the preprocessing says.
     pub layout: Option<Layout>,
-}
-
-impl DataOptions {
-    /// The declared preprocessing, that of the file beside the model, or the default.
-    pub(crate) fn preprocessing(&self, model: &Model) -> Result<Preprocess, DataError> {
-        let beside = || Ok(model.path().map(Preprocess::beside).transpose()?.flatten());
-        let declared = self.preprocess.clone().map_or_else(beside, |declared| Ok(Some(declared)));
-        let mut preprocess = declared?.unwrap_or_default();
-        preprocess.layout = self.layout.or(preprocess.layout);
-        let shape = model.input_shape();
-        match preprocess.resize {
-            Some([h, w]) if (h, w) != (shape.h, shape.w) => Err(DataError::Missing(format!(
-                "resize={h}x{w} does not match the {}x{} input of the network",
-                shape.h, shape.w
-            ))),
-            _ => Ok(preprocess),
-        }
-    }
+    /// The accuracy that the float network is known to have, as a fraction: where it has less, by more than
+    /// the confidence interval explains, it is not fed what it was trained with, and the job ends.
+    pub expect: Option<f64>,
 }
 
 /// No images of that kind.

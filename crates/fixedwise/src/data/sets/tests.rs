@@ -3,6 +3,7 @@ use super::{
     library::Library,
     *,
 };
+use crate::preprocess::Preprocess;
 use fixedwise_codec::npz::{Array, ArrayData, encode_npz};
 use fixedwise_graph::Shape;
 use std::path::Path;

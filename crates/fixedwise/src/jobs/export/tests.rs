@@ -167,7 +167,8 @@ fn compare(python: &Path, model: &Path, plan: &Path, pixels: &Pixels, n: usize) 
     let exported = export(model, plan, ExportForm::Onnx, &output, &options).unwrap();
     let fixed =
         integer_network(ModelSource::File(model, None), PlanSource::File(plan), &options, None)
-            .unwrap();
+            .unwrap()
+            .fixed;
     let (array, images) = pixels.first(n);
     fs::write(case.join("images.npy"), encode_npy(&array)).unwrap();
     fs::write(case.join("expected.npy"), encode_npy(&classes(&fixed, &images))).unwrap();
@@ -238,7 +239,8 @@ fn qonnx_and_numpy_compute_the_same_with_the_embedded_network() {
         &ExportOptions::default(),
         None,
     )
-    .unwrap();
+    .unwrap()
+    .fixed;
     let (array, images) = pixels.first(10);
     fs::write(case.join("images.npy"), encode_npy(&array)).unwrap();
     fs::write(case.join("expected.npy"), encode_npy(&classes(&fixed, &images))).unwrap();

@@ -11,6 +11,7 @@ use super::{
     search::{Found, Ready},
 };
 use crate::{
+    data::Preprocessed as _,
     error::Error,
     files::write_file,
     plan::write_plan,
@@ -58,7 +59,9 @@ impl Job<'_> {
         let Some(folder) = &loaded.folder else { return Ok(()) };
         let path = |name: &str| folder.path().join(name);
         let target = self.options.target.as_ref().map(|target| target.name.as_str());
-        write_plan(&path("plan.toml"), &outcome.plan, &loaded.graph, target)?;
+        let (declared, is_u8) = loaded.sets.declared();
+        let preprocess = declared.preprocess.resolved(is_u8);
+        write_plan(&path("plan.toml"), &outcome.plan, &loaded.graph, target, &preprocess)?;
         write_file(&path("result.json"), outcome.result.to_json().as_bytes())
     }
 
@@ -94,6 +97,8 @@ impl Job<'_> {
                 .then(|| options.objective.name().to_owned()),
             seed: options.seed,
             model: loaded.model.result(),
+            preprocessing: Some(found.first.preprocessing.clone()),
+            float_network: Some(found.first.float.clone()),
             max_loss: Some(MaxLossResult::from(options.max_loss)),
             bound_met: options.max_loss.is_met(&found.score),
             ended: match (found.outcome.is_finished, self.halt.is_interrupted()) {

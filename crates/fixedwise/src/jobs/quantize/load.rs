@@ -4,8 +4,9 @@ use super::{
     super::{
         budget,
         earlier::Earlier,
+        first::{Checks, First, first},
         keep::{self, Keep},
-        measure::{check_float, measured_on, predictions},
+        measure::{measured_on, predictions},
         metric::Metric,
         options::{QuantizeOptions, check_quantizer, check_strategy},
     },
@@ -16,7 +17,7 @@ use crate::{
     error::Error,
     files::OutputFolder,
     model::{Model, ModelSource},
-    plan::read_plan,
+    plan::{PlanSource, read_plan},
     watch::Step,
 };
 use fixedwise_graph::{Graph, Plan};
@@ -91,6 +92,7 @@ impl Loaded {
 /// What the float network says of the search images.
 pub(super) struct Float {
     pub(super) predictions: Predictions,
+    pub(super) first: First,
     /// The user's command, and what it says of that.
     pub(super) metric: Option<(Metric, f64)>,
     /// Wall-clock time that it took.
@@ -109,12 +111,18 @@ impl Job<'_> {
         budget::check_semantics(options.semantics, is_asked)
     }
 
-    /// Reads everything that is given, and only then makes the folder for files.
-    pub(super) fn load(&self, model: ModelSource) -> Result<Loaded, Error> {
+    /// Reads everything that is given, and only then makes the folder for files. What the network of a plan is fed
+    /// holds here too.
+    pub(super) fn load(
+        &self,
+        model: ModelSource,
+        plan: Option<PlanSource>,
+    ) -> Result<Loaded, Error> {
         let options = self.options;
         self.tell(Step::Loading);
         let model = model.open()?;
-        let sets = Sets::load(self.data, &model, options.seed)?;
+        let declared = self.data.declared(&model, plan)?;
+        let sets = Sets::load(self.data, &model, declared, options.seed)?;
         let model = model.with_preprocessing(&sets)?;
         let graph = model.prepared(options.semantics)?;
         options.search.nodes(&graph, options.semantics)?;
@@ -147,12 +155,19 @@ impl Job<'_> {
         let begin = Instant::now();
         let graph = loaded.model.graph();
         let predictions = predictions(max_loss, graph, images, Kernels::best(), self.stop)?;
-        check_float(&predictions, &loaded.sets, max_loss)?;
+        let asked = Checks {
+            is_of_values: max_loss.is_of_values(),
+            expect: self.data.expect,
+            is_searched: true,
+            input: None,
+        };
+        let first = first(&loaded.model, images, &loaded.sets, &predictions, &asked)?;
+        self.tell(first.step());
         let metric = self.metric(loaded, images);
         let metric = metric
             .map(|metric| metric.of(predictions.outputs()).map(|float| (metric, float)))
             .transpose()?;
-        Ok(Float { predictions, metric, seconds: begin.elapsed().as_secs_f64() })
+        Ok(Float { predictions, first, metric, seconds: begin.elapsed().as_secs_f64() })
     }
 
     /// The user's command for those images, where there is one.

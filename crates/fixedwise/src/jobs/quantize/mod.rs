@@ -16,6 +16,7 @@ use crate::{
     data::DataOptions,
     error::Error,
     model::{Model, ModelSource},
+    plan::PlanSource,
     result::RunResult,
     watch::{Halt, Observer, Progress, Step},
 };
@@ -183,9 +184,10 @@ struct Job<'a> {
 impl Job<'_> {
     fn run(&self, model: ModelSource) -> Result<Outcome, Error> {
         self.check()?;
-        let loaded = self.load(model)?;
-        let statistics = self.calibrate(&loaded)?;
+        let earlier = self.options.earlier_plan();
+        let loaded = self.load(model, earlier.as_deref().map(PlanSource::File))?;
         let float = self.measure_float(&loaded)?;
+        let statistics = self.calibrate(&loaded)?;
         let ready = self.prepare(&loaded, statistics)?;
         let found = self.search(&loaded, &ready, float)?;
         let outcome = self.account(&loaded, &ready, found)?;

@@ -187,10 +187,10 @@ fn as_search(options: &QuantizeOptions, target: Option<Target>) -> QuantizeOptio
 impl Job<'_> {
     fn refit(&self, model: ModelSource, given: Given) -> Result<Outcome, Error> {
         self.check()?;
-        let loaded = self.load(model)?;
+        let loaded = self.load(model, Some(given.plan))?;
         let edited = given.read(&loaded.model)?;
-        let statistics = self.calibrate(&loaded)?;
         let float = self.measure_float(&loaded)?;
+        let statistics = self.calibrate(&loaded)?;
         let refit = Refit { edited: &edited, known: known(given.plan, &loaded.model) };
         let (ready, plan) = self.round(&loaded, &refit, statistics)?;
         let found = self.measured(&loaded, &ready, float, plan)?;
@@ -228,6 +228,7 @@ impl Job<'_> {
         float: Float,
         plan: Plan,
     ) -> Result<Found, Error> {
+        let first = float.first.clone();
         // One plan is not worth a journal.
         let mut oracle = self.oracle(loaded, float, None);
         let evaluation = oracle.evaluate_first(&plan, usize::MAX);
@@ -235,6 +236,7 @@ impl Job<'_> {
         Ok(Found {
             outcome: strategies::Outcome { is_finished: true, ..strategies::Outcome::new(plan) },
             score,
+            first,
             steps: Vec::new(),
             evaluations: oracle.evaluator.evaluations(),
             images: oracle.evaluator.images_evaluated() + ready.images,

@@ -3,6 +3,7 @@
 use super::{
     super::{
         budget,
+        first::First,
         measure::{input_format, measured_on},
         options::Strategy,
         oracle::Journaling,
@@ -58,6 +59,7 @@ pub(super) struct Found {
     pub(super) images: u64,
     /// What the user's command says of the float network on the search images.
     pub(super) float_metric: Option<f64>,
+    pub(super) first: First,
 }
 
 /// About how long the test images take after the search: each runs in float and in integers, where the
@@ -73,7 +75,7 @@ impl Job<'_> {
     pub(super) fn prepare(&self, loaded: &Loaded, statistics: Statistics) -> Result<Ready, Error> {
         let options = self.options;
         let head = PlanHead {
-            input: input_format(&statistics, loaded.sets.preprocess().1),
+            input: input_format(&statistics, loaded.sets.declared().1),
             quantizer: options.quantizer,
             ..budget::head_for(PlanHead::of(options.semantics), options.target.as_ref())
         };
@@ -109,6 +111,7 @@ impl Job<'_> {
         float: Float,
     ) -> Result<Found, Error> {
         let tail = test_seconds(loaded, float.seconds);
+        let first = float.first.clone();
         let (journal, measured) = self.journal(loaded)?;
         let mut oracle = self.oracle(loaded, float, journal);
         oracle.evaluator.preload(measured);
@@ -137,6 +140,7 @@ impl Job<'_> {
             steps,
             evaluations: oracle.evaluator.evaluations(),
             images: oracle.evaluator.images_evaluated() + probed + ready.images,
+            first,
             float_metric: oracle.metric.as_ref().map(|metric| metric.1),
         })
     }

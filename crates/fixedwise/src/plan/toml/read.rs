@@ -4,6 +4,7 @@ use super::super::terms::{
     MAX_BIAS_BITS, MAX_BITS, NamedBits, Problem, RAW_PIXELS, is_node, names,
 };
 use super::SCHEMA;
+use crate::{error::DataError, preprocess::Preprocess};
 use fixedwise_fixed::{Format, Range, Rounding};
 use fixedwise_graph::{Graph, LayerPlan, Plan, Quantizer, Semantics};
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use toml::Spanned;
 pub(crate) struct PlanToml {
     schema: Spanned<u32>,
     pub(crate) target: Option<String>,
+    preprocess: Option<Spanned<String>>,
     pub(crate) semantics: SemanticsName,
     #[serde(default)]
     quantizer: QuantizerName,
@@ -117,6 +119,13 @@ pub(crate) fn read(text: &str) -> Result<PlanToml, Problem> {
 }
 
 impl PlanToml {
+    /// What the network is fed, where the file says it.
+    pub(crate) fn preprocess(&self, text: &str) -> Result<Option<Preprocess>, Problem> {
+        let Some(line) = &self.preprocess else { return Ok(None) };
+        let at = |error: DataError| Problem::at(text, line.span().start, error.to_string());
+        line.get_ref().parse().map(Some).map_err(at)
+    }
+
     /// The bits of each layer, then of other nodes' activations, in the order of the file; the network is not needed.
     pub(crate) fn bits(&self) -> Vec<NamedBits> {
         let bits = |format: &Option<Spanned<FormatToml>>| {

@@ -1,6 +1,7 @@
 //! A plan as the text of `plan.toml`.
 
 use super::SCHEMA;
+use crate::preprocess::Preprocess;
 use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::{Plan, Quantizer, Semantics};
 
@@ -14,6 +15,9 @@ const HEADER: &str = "# A plan: the fixed-point format of every quantized tensor
 # Signed formats are symmetric, from -(2^(bits-1) - 1) to 2^(bits-1) - 1; with `range = \"full\"` from
 # -2^(bits-1). `signed = false` means 0 to 2^bits - 1, for values that are never negative.
 ";
+
+const PREPROCESS_NOTE: &str =
+    "# What the network is fed of a pixel; every command that reads this plan uses it.";
 
 const INTEGERS_NOTE: &str = "# The weights are not rounded to nearest: this file contains their integers, made for the formats
 # below. After a change of a format they no longer belong to the plan; `fixedwise refit` makes new ones.
@@ -49,10 +53,10 @@ const BIAS_NOTE: &str =
 /// assert!(text.contains("activation = { bits = 6, frac = 3, signed = false }\n"));
 /// ```
 pub fn plan_to_toml(plan: &Plan) -> String {
-    plan_to_toml_for(plan, None)
+    plan_to_toml_for(plan, None, None)
 }
 
-/// As [`plan_to_toml`], with the name of the target that the plan is for.
+/// As [`plan_to_toml`], with the name of the target that the plan is for, and what the network is fed.
 ///
 /// ```
 /// # fn main() -> Result<(), fixedwise::Error> {
@@ -72,21 +76,29 @@ pub fn plan_to_toml(plan: &Plan) -> String {
 /// #     rounded: Default::default(),
 /// #     others: Default::default(),
 /// # };
-/// use fixedwise::{plan_target, plan_to_toml_for};
+/// use fixedwise::{Preprocess, plan_preprocess, plan_target, plan_to_toml_for};
 ///
-/// std::fs::write(&path, plan_to_toml_for(&plan, Some("cortex-m4"))).expect("writable");
+/// let preprocess: Preprocess = "scale=1/255,mean=0.286".parse()?;
+/// let text = plan_to_toml_for(&plan, Some("cortex-m4"), Some(&preprocess));
+/// std::fs::write(&path, text).expect("writable");
 /// assert_eq!(plan_target(&path)?.as_deref(), Some("cortex-m4"));
+/// assert_eq!(plan_preprocess(&path)?, Some(preprocess));
 /// # Ok(())
 /// # }
 /// ```
-pub fn plan_to_toml_for(plan: &Plan, target: Option<&str>) -> String {
-    plan_toml(plan, target, None)
+pub fn plan_to_toml_for(
+    plan: &Plan,
+    target: Option<&str>,
+    preprocess: Option<&Preprocess>,
+) -> String {
+    plan_toml(plan, target, preprocess, None)
 }
 
 /// As [`plan_to_toml_for`], with the file of the plan's integers and its SHA-256.
 pub(crate) fn plan_toml(
     plan: &Plan,
     target: Option<&str>,
+    preprocess: Option<&Preprocess>,
     integers: Option<(&str, &str)>,
 ) -> String {
     let mut text = HEADER.to_owned();
@@ -100,6 +112,10 @@ pub(crate) fn plan_toml(
     line(format_args!("\nschema = {SCHEMA}"));
     if let Some(target) = target {
         line(format_args!("target = {}", quoted(target)));
+    }
+    if let Some(preprocess) = preprocess {
+        line(format_args!("{PREPROCESS_NOTE}"));
+        line(format_args!("preprocess = \"{preprocess}\""));
     }
     line(format_args!("semantics = \"{}\"", plan.semantics.name()));
     if plan.quantizer == Quantizer::SquareRoot {

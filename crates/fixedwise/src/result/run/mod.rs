@@ -8,7 +8,10 @@ pub use accuracy::{AccuracyResult, ImagesResult, MaxLossResult, SetResult};
 pub use costs::{BudgetResult, BudgetStep, HolderResult, MemoryResult, MultiplicationResult};
 pub use layers::{FormatResult, LayerResult, OtherResult};
 
-use super::head::{Ended, ModelResult, TOOL};
+use super::{
+    head::{Ended, ModelResult, TOOL},
+    preprocessing::{FloatResult, PreprocessingResult},
+};
 use crate::{error::Error, files::read_text};
 use fixedwise_graph::{FixedGraph, Graph, Plan, Semantics, cost};
 use fixedwise_search::strategies::{
@@ -59,6 +62,13 @@ pub struct RunResult {
     pub seed: u64,
     /// The network.
     pub model: ModelResult,
+    /// What it is fed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<PreprocessingResult>,
+    /// What the float network makes of the images: those of the search, or of the test where a plan was only
+    /// evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub float_network: Option<FloatResult>,
     /// The loss that was allowed; absent where a plan was only evaluated.
     pub max_loss: Option<MaxLossResult>,
     /// The confidence with which the bound must hold; absent where the measured loss decides.
@@ -166,6 +176,8 @@ impl Default for RunResult {
             search: None,
             seed: 0,
             model: ModelResult::default(),
+            preprocessing: None,
+            float_network: None,
             max_loss: None,
             confidence: None,
             bound_met: false,

@@ -6,6 +6,7 @@ mod layers;
 mod verdict;
 
 use super::{
+    first::statements,
     numbers::{grouped, rounded},
     report::{Section, Sentence},
     text::{TextOptions, text},
@@ -55,7 +56,12 @@ fn head(result: &RunResult) -> Section {
         result.semantics,
         if result.quantizer == "square-root" { ", square roots" } else { "" },
     );
-    Section { title: model.name.clone(), about: Some(Sentence::from(about)), ..Section::default() }
+    Section {
+        title: model.name.clone(),
+        about: Some(Sentence::from(about)),
+        statements: statements(result.preprocessing.as_ref(), result.float_network.as_ref()),
+        ..Section::default()
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +69,8 @@ mod tests {
     use super::*;
     use crate::fold::text_width;
     use crate::result::{
-        BudgetResult, BudgetStep, FormatResult, HolderResult, LayerResult, MaxLossResult, SetResult,
+        BudgetResult, BudgetStep, FloatResult, FormatResult, HolderResult, LayerResult,
+        MaxLossResult, PreprocessingResult, SetResult,
     };
     use fixedwise_search::strategies::pareto::FrontPlan;
 
@@ -149,6 +156,35 @@ mod tests {
             summary(&result(), &TextOptions { color: true, ..TextOptions::default() })
                 .contains('\x1b')
         );
+    }
+
+    #[test]
+    fn the_first_lines_tell_what_is_fed_and_what_looks_wrong() {
+        let fed = PreprocessingResult {
+            preprocess: "scale=1/255".parse().unwrap(),
+            ..Default::default()
+        };
+        let float = FloatResult {
+            images: 5000,
+            classes: 10,
+            correct: Some(570),
+            warnings: vec![
+                "The float network does little better than chance: check all. ".repeat(3),
+            ],
+            ..FloatResult::default()
+        };
+        let (preprocessing, float_network) = (Some(fed), Some(float));
+        let text = summary(
+            &RunResult { preprocessing, float_network, ..result() },
+            &TextOptions::default(),
+        );
+        let mut lines = text.lines().skip(1);
+        assert_eq!(
+            lines.next(),
+            Some("pixels / 255 (default); float network: 11.4 % of 5,000 images, chance is 10 %")
+        );
+        assert!(lines.next().unwrap().starts_with("! The float network does little"), "{text}");
+        assert!(lines.take(2).all(|line| line.starts_with("  ") && line.chars().count() <= 80));
     }
 
     #[test]

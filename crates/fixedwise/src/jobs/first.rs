@@ -1,0 +1,341 @@
+//! The first result of a run: what the network is fed, what the float network makes of it, and what looks
+//! wrong with that.
+
+use crate::{
+    data::{Preprocessed, View},
+    error::{DataError, Error},
+    model::Model,
+    result::{FloatResult, PreprocessingResult},
+    show::{fed, short},
+    watch::Step,
+};
+use fixedwise_fixed::{
+    Format,
+    convert::{count_to_f64, count_to_u64, f64_to_f32},
+};
+use fixedwise_graph::{Graph, Shape, ops::Affine};
+use fixedwise_search::{Images, Predictions};
+use rayon::prelude::*;
+
+/// What the network is fed, and what the float network makes of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct First {
+    pub(crate) preprocessing: PreprocessingResult,
+    pub(crate) float: FloatResult,
+}
+
+impl First {
+    /// What an observer is told of it.
+    pub(crate) fn step(&self) -> Step {
+        Step::MeasuredFloat { preprocessing: self.preprocessing.clone(), float: self.float.clone() }
+    }
+}
+
+/// What is asked of the float network.
+pub(crate) struct Checks {
+    /// Whether outputs count as values, not as classes.
+    pub(crate) is_of_values: bool,
+    /// The accuracy that it is known to have.
+    pub(crate) expect: Option<f64>,
+    /// Whether accuracy at chance ends the run, because nothing can come of a search.
+    pub(crate) is_searched: bool,
+    /// Of the integer image, where a plan is given.
+    pub(crate) input: Option<Format>,
+}
+
+/// Channels that are told apart.
+const MAX_CHANNELS: usize = 16;
+/// The part of the images that one class may be named for, without labels: far more is suspicious.
+const MAX_SHARE: f64 = 0.9;
+/// Images without labels from which on one class for all of two is suspicious.
+const MANY_IMAGES: usize = 50;
+/// Images of other classes from which on one class for all images is suspicious.
+const MISSED_IMAGES: usize = 10;
+/// Points of accuracy that an expectation is rounded by.
+const ROUNDED: f64 = 0.005;
+/// Values that enter a network are hardly all smaller or all larger.
+const USUAL: [f64; 2] = [1.0 / 64.0, 100.0];
+
+/// What the float network makes of images, of which `predictions` are; `model` has its preprocessing inserted.
+///
+/// # Errors
+/// Where accuracy is expected and missed by more than its confidence interval explains; where a search is
+/// to be run on what is no better than chance; where a model of 8-bit integers is fed others.
+pub(crate) fn first(
+    model: &Model,
+    images: &View,
+    data: &impl Preprocessed,
+    predictions: &Predictions,
+    asked: &Checks,
+) -> Result<First, Error> {
+    let (declared, is_u8) = data.declared();
+    let shape = model.input_shape();
+    if model.takes_bytes() && !is_u8 {
+        check_bytes(images, shape)?;
+    }
+    let raw = ranges(images, shape);
+    let entering = entering(model.graph(), &raw);
+    let preprocessing = PreprocessingResult { range: told(&entering[0]), ..declared.result(is_u8) };
+    let output = model.graph().output_shape();
+    // Where there is more than one place, outputs are images.
+    let is_classes = !asked.is_of_values && output.h * output.w == 1 && output.c > 1;
+    let n = predictions.len();
+    let float =
+        FloatResult { images: count_to_u64(n), expected: asked.expect, ..FloatResult::default() };
+    let is_labeled = images.label(0).is_some();
+    if asked.expect.is_some() && !(is_classes && is_labeled) {
+        let problem =
+            "states an accuracy, which needs labels and a network that tells classes apart";
+        return Err(Error::Option { option: "expect", problem: problem.to_owned() });
+    }
+    let mut first = First { preprocessing, float };
+    let is_proved = if !is_classes {
+        first.float.output_range = Some(predictions.output_range());
+        false
+    } else if is_labeled {
+        labeled(&mut first, images, predictions, asked)?
+    } else {
+        unlabeled(&mut first.float, predictions);
+        false
+    };
+    // What classifies well is fed well.
+    if !is_proved {
+        first.float.warnings.extend(looks_wrong(&entering));
+    }
+    first.float.warnings.extend(asked.input.and_then(|format| misses_range(format, whole(&raw))));
+    Ok(first)
+}
+
+/// Tells the accuracy; whether it leaves no doubt of what the network is fed.
+fn labeled(
+    first: &mut First,
+    images: &View,
+    predictions: &Predictions,
+    asked: &Checks,
+) -> Result<bool, Error> {
+    let (n, correct, classes) = (predictions.len(), predictions.correct(), predictions.classes());
+    let fed = fed(&first.preprocessing);
+    let interval = wilson95(correct, n);
+    let named = predictions.named();
+    let float = &mut first.float;
+    float.classes = count_to_u64(classes);
+    float.correct = Some(count_to_u64(correct));
+    float.interval95 = Some(interval);
+    float.most_named = most_named(&named);
+    let accuracy = count_to_f64(correct) / count_to_f64(n);
+    if let Some(expected) = asked.expect {
+        if interval[1] < expected - ROUNDED {
+            return Err(Error::Expected { accuracy, n, interval, expected, fed });
+        }
+        return Ok(true);
+    }
+    let chance = count_to_f64(classes).recip();
+    // Of few classes, three times chance is more than what many good networks reach.
+    let little = (3.0 * chance).min(f64::midpoint(chance, 1.0));
+    let is_little = interval[1] < little;
+    let is_chance = interval[0] <= chance;
+    if is_chance && is_little && asked.is_searched {
+        return Err(Error::Chance { correct, n, classes, fed });
+    }
+    let only = named.iter().position(|&count| count == n);
+    let others = only.map_or(0, |class| (0..n).filter(|&i| images.label(i) != Some(class)).count());
+    if is_little {
+        let than = if is_chance { "no better than chance" } else { "little better than chance" };
+        float.warnings.push(format!(
+            "The float network does {than}: check what it is fed (--preprocess, --layout) and the order \
+             of the labels. --expect states the accuracy that it should have."
+        ));
+    } else if is_chance {
+        float.warnings.push(format!(
+            "{n} images are too few to tell whether the float network is better than chance."
+        ));
+    } else if let (Some(class), MISSED_IMAGES..) = (only, others) {
+        float.warnings.push(format!(
+            "The float network names class {class} for all images, {others} of which have other labels."
+        ));
+    }
+    Ok(float.warnings.is_empty())
+}
+
+/// Tells how images without labels are divided among classes.
+fn unlabeled(float: &mut FloatResult, predictions: &Predictions) {
+    let (n, classes) = (predictions.len(), predictions.classes());
+    let named = predictions.named();
+    float.classes = count_to_u64(classes);
+    float.most_named = most_named(&named);
+    let most = named.iter().copied().max().unwrap_or(0);
+    let is_one = if classes == 2 {
+        most == n && n >= MANY_IMAGES
+    } else {
+        wilson95(most, n)[0] >= MAX_SHARE
+    };
+    if is_one {
+        float.warnings.push(
+            "The float network names one class for nearly all images. If they show several, check what \
+             it is fed (--preprocess, --layout): without labels nothing else tells."
+                .to_owned(),
+        );
+    }
+    let (confidence, guess) = (predictions.mean_confidence(), count_to_f64(classes).recip());
+    if confidence < guess + (guess / 2.0).min(0.05) {
+        float.warnings.push(format!(
+            "The float network is nearly undecided: its mean confidence is {:.1} %, a guess has {:.1} %. \
+             Check what it is fed (--preprocess, --layout).",
+            confidence * 100.0,
+            guess * 100.0
+        ));
+    }
+}
+
+fn most_named(named: &[usize]) -> Option<[u64; 2]> {
+    let most = named.iter().copied().max()?;
+    let class = named.iter().position(|&count| count == most)?;
+    Some([class, most].map(count_to_u64))
+}
+
+/// 95 % confidence interval of a fraction.
+///
+/// Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+fn wilson95(k: usize, n: usize) -> [f64; 2] {
+    const Z: f64 = 1.959_963_984_540_054;
+    let (n, p) = (count_to_f64(n.max(1)), count_to_f64(k) / count_to_f64(n.max(1)));
+    let scale = 1.0 + Z * Z / n;
+    let center = (p + Z * Z / (2.0 * n)) / scale;
+    let reach = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt() / scale;
+    [(center - reach).max(0.0), (center + reach).min(1.0)]
+}
+
+/// Refuses pixels that are no integers from 0 to 255.
+fn check_bytes(images: &View, shape: Shape) -> Result<(), Error> {
+    let mut image = vec![0.0_f32; shape.len()];
+    for idx in 0..images.len() {
+        images.image(idx, &mut image);
+        let is_byte = |x: &f32| x.fract() == 0.0 && (0.0..=255.0).contains(x);
+        if let Some(x) = image.iter().find(|x| !is_byte(x)) {
+            return Err(DataError::Missing(format!(
+                "the model takes 8-bit pixels (UINT8), but image {idx} has the value {x}; store the \
+                 images as integers from 0 to 255"
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// Smallest and largest pixel of each channel, as stored.
+fn ranges(images: &dyn Images, shape: Shape) -> Vec<[f64; 2]> {
+    let empty = || vec![[f32::INFINITY, f32::NEG_INFINITY]; shape.c];
+    let wider = |a: [f32; 2], b: [f32; 2]| [a[0].min(b[0]), a[1].max(b[1])];
+    let both = |mut a: Vec<[f32; 2]>, b: Vec<[f32; 2]>| {
+        a.iter_mut().zip(b).for_each(|(a, b)| *a = wider(*a, b));
+        a
+    };
+    let parts = (0..images.len()).into_par_iter().fold(
+        || (empty(), vec![0.0; shape.len()]),
+        |(mut range, mut image), idx| {
+            images.image(idx, &mut image);
+            for pixel in image.chunks_exact(shape.c) {
+                range.iter_mut().zip(pixel).for_each(|(range, &x)| *range = wider(*range, [x, x]));
+            }
+            (range, image)
+        },
+    );
+    let range = parts.map(|part| part.0).reduce(empty, both);
+    range.into_iter().map(|range| range.map(f64::from)).collect()
+}
+
+/// The ranges behind the preprocessing, and behind what the network itself scales and adds before its first
+/// other operator.
+fn entering(graph: &Graph, raw: &[[f64; 2]]) -> [Vec<[f64; 2]>; 2] {
+    let mut behind = vec![raw.to_vec()];
+    let mut id = graph.input();
+    loop {
+        let mut users =
+            (0..graph.nodes.len()).filter(|&user| graph.nodes[user].inputs.contains(&id));
+        let (Some(user), None) = (users.next(), users.next()) else { break };
+        let Some(affine) = graph.nodes[user].op.get::<Affine>() else { break };
+        let numbers = affine.scale.iter().zip(&affine.shift);
+        let scaled = behind[behind.len() - 1].iter().zip(numbers).map(|(range, (scale, shift))| {
+            let [a, b] = range.map(|x| x * scale + shift);
+            [a.min(b), a.max(b)]
+        });
+        let scaled = scaled.collect();
+        behind.push(scaled);
+        id = user;
+    }
+    let fed = behind.get(1).unwrap_or(&behind[0]).clone();
+    [fed, behind.pop().unwrap_or_default()]
+}
+
+/// The ranges of so few channels that each is told, or that of all.
+fn told(ranges: &[[f64; 2]]) -> Vec<[f32; 2]> {
+    let all = if ranges.len() > MAX_CHANNELS { vec![whole(ranges)] } else { ranges.to_vec() };
+    all.into_iter().map(|range| range.map(f64_to_f32)).collect()
+}
+
+fn whole(ranges: &[[f64; 2]]) -> [f64; 2] {
+    let first = [f64::INFINITY, f64::NEG_INFINITY];
+    ranges.iter().fold(first, |all, range| [all[0].min(range[0]), all[1].max(range[1])])
+}
+
+/// What is unusual about the values that enter the network, where nothing proves that they are right.
+fn looks_wrong(entering: &[Vec<[f64; 2]>; 2]) -> Option<String> {
+    let [fed, scaled] = entering;
+    let [low, high] = whole(scaled);
+    let largest = low.abs().max(high.abs());
+    let itself = if fed == scaled { "" } else { ", after what the network itself scales" };
+    let range = format!("{} to {}", short(low), short(high));
+    if low.total_cmp(&high).is_eq() {
+        Some(format!("All pixels of all images are {}{itself}.", short(low)))
+    } else if largest < USUAL[0] {
+        Some(format!(
+            "The values that enter the network are small, {range}{itself}: were they scaled twice? \
+             --preprocess none leaves pixels as they are."
+        ))
+    } else if largest > USUAL[1] {
+        Some(format!(
+            "The values that enter the network are large, {range}{itself}: --preprocess declares the \
+             scale of the training."
+        ))
+    } else {
+        None
+    }
+}
+
+/// Images whose pixels the integer image of a plan does not hold, or of which it tells next to none apart.
+pub(crate) fn misses(format: Format, images: &[Vec<f32>]) -> Option<String> {
+    let first = [f64::INFINITY, f64::NEG_INFINITY];
+    let pixels = images.iter().flatten().map(|&x| f64::from(x));
+    misses_range(format, pixels.fold(first, |[low, high], x| [low.min(x), high.max(x)]))
+}
+
+fn misses_range(format: Format, [low, high]: [f64; 2]) -> Option<String> {
+    let holds = [format.min(), format.max()].map(|stored| format.dequantize(stored));
+    let (largest, most) = (low.abs().max(high.abs()), holds[0].abs().max(holds[1].abs()));
+    let is_wrong = largest > 2.0 * most || largest < most / 64.0 || low < holds[0] - most / 2.0;
+    is_wrong.then(|| {
+        format!(
+            "The pixels of the images are from {} to {}, the input of the plan holds {} to {}: was the plan \
+             made from other images?",
+            short(low),
+            short(high),
+            short(holds[0]),
+            short(holds[1])
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_images_accuse_nobody() {
+        for (k, n, low, high) in
+            [(6, 6, 0.61, 1.0), (0, 6, 0.0, 0.39), (570, 5000, 0.105, 0.123), (1, 2, 0.09, 0.91)]
+        {
+            let found = wilson95(k, n);
+            assert!((found[0] - low).abs() < 0.01 && (found[1] - high).abs() < 0.01, "{found:?}");
+        }
+    }
+}
