@@ -1,4 +1,5 @@
-//! A report as plain data, for whoever shows it: a terminal, a page. No colors, no widths.
+//! A report as plain data, for whoever shows it: a terminal, a page. No colors, no widths; a
+//! column says what becomes of it where there is no room for all.
 
 /// What stands together under one title.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

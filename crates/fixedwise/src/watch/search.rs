@@ -52,6 +52,8 @@ impl<'a> Watch<'a> {
 
     pub(crate) fn event(&mut self, event: &Event) -> ControlFlow<()> {
         match event {
+            // What was made ready for it tells nothing of the time of a plan.
+            Event::Started => self.estimate.begin(self.start.elapsed().as_secs_f64()),
             Event::Whole { plan, evaluation } => {
                 // Later ones are checks of a kind alone, not what was found so far.
                 if self.so_far.tensors.0 == 0 {
@@ -139,7 +141,7 @@ impl<'a> Watch<'a> {
     fn at_most(&mut self, Worked { done, left }: Worked) -> Option<TimeLeft> {
         let now = self.start.elapsed().as_secs_f64();
         let seconds = self.estimate.left(now, done, left);
-        self.within_limit((done != Work::default()).then_some((seconds, true)))
+        self.within_limit(seconds.map(|seconds| (seconds, true)))
     }
 
     /// Until the end of a search that measures about so many plans.
@@ -147,7 +149,7 @@ impl<'a> Watch<'a> {
         let now = self.start.elapsed().as_secs_f64();
         let of = |plans| Work { plans, ..Work::default() };
         let seconds = self.estimate.left(now, of(done), of(expected.saturating_sub(done)));
-        self.within_limit((done > 0).then_some((seconds, false)))
+        self.within_limit(seconds.map(|seconds| (seconds, false)))
     }
 
     /// No later than a time limit, which is an end in any case.

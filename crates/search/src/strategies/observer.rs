@@ -8,6 +8,8 @@ use std::ops::ControlFlow;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// All is ready: the search begins.
+    Started,
     /// The search turns to another kind of tensors.
     Phase {
         /// Which.

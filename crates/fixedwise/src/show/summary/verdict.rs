@@ -65,11 +65,13 @@ fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
     // Binary fractions of percents have long tails.
     let bound = tidy(&bound);
     let (search, test) = (&result.accuracy.search, &result.accuracy.test);
-    let found = search.as_ref().map_or_else(String::new, |set| found(max_loss, set));
+    let found = |set: &SetResult| found(max_loss, set, result.metric == AGREEMENT);
+    let searched = search.as_ref().map_or_else(String::new, found);
     let mut statements = vec![if result.bound_met {
-        say(Mark::Good, format!("The search set meets the bound, {bound}{found}."))
+        say(Mark::Good, format!("The search set meets the bound, {bound}{searched}."))
     } else {
-        let text = format!("The bound, {bound}, is not met; this is the best plan found{found}.");
+        let text =
+            format!("The bound, {bound}, is not met; this is the best plan found{searched}.");
         say(Mark::Bad, text)
     }];
     match test {
@@ -78,7 +80,7 @@ fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
             "No held-out test images: the loss on unseen data is unknown.",
         )),
         Some(test) if result.bound_met => {
-            let found = self::found(max_loss, test);
+            let found = found(test);
             statements.push(if loss(max_loss, test) <= max_loss.value {
                 say(Mark::Good, format!("The held-out test set meets it too{found}."))
             } else {
@@ -107,13 +109,15 @@ fn loss(max_loss: &MaxLossResult, set: &SetResult) -> f64 {
 
 /// `: loss 0.47 %`, with its interval where that reaches beyond the bound: the images are too few to be
 /// sure. Nothing for values, which have no interval.
-fn found(max_loss: &MaxLossResult, set: &SetResult) -> String {
+fn found(max_loss: &MaxLossResult, set: &SetResult, is_agreement: bool) -> String {
     let scale = match max_loss.kind.as_str() {
         "points" => set.float,
         "relative" => 1.0,
         _ => return String::new(),
     };
-    let interval = set.interval95.map(|end| end * scale);
+    // Nothing can agree better than the float network with itself.
+    let least = if is_agreement { 0.0 } else { -1.0 };
+    let interval = set.interval95.map(|end| (end * scale).max(least));
     let loss = percent(loss(max_loss, set));
     if interval[1] <= max_loss.value {
         return format!(": loss {loss}");

@@ -82,6 +82,7 @@ impl<O: Oracle> Search<'_, '_, O> {
         self.work.left.widths = self.items.n_widths();
         let plans = 1 + self.bisections(self.items.n_widths());
         self.is_left(plans, self.options.tuning.exchanges);
+        self.tell(&Event::Started)?;
         let base = self.widest()?;
         let (graph, widest) = (self.network.graph(), base.built.plan.clone());
         self.meter.settle(graph, &self.items.list, &widest)?;
