@@ -186,11 +186,11 @@ fn line(step: &Step) -> Option<Line> {
             )],
         ),
         Step::OutOfReach { memory, limit_bytes, least_bytes } => said(
-            format!("--max-{memory} cannot be met"),
-            vec![
-                format!("the minimum is {least_bytes} bytes"),
-                format!("the limit {limit_bytes}; searching for the nearest plan"),
-            ],
+            format!(
+                "--max-{memory} cannot be met: the minimum is {least_bytes} bytes, the limit \
+                 {limit_bytes}"
+            ),
+            vec!["searching for the nearest plan".to_owned()],
         ),
         Step::Testing { images } => said(format!("measuring on {images} test images"), Vec::new()),
         _ => return None,

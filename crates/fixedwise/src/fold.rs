@@ -1,6 +1,6 @@
 //! Text within the width of a terminal, folded at blanks.
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::UnicodeWidthChar as _;
 
 /// Units that stay with the number before them.
 const UNITS: [&str; 12] =
@@ -12,12 +12,13 @@ const UNITS: [&str; 12] =
 /// assert_eq!(fixedwise::text_width("畳み込み conv"), 13);
 /// ```
 pub fn text_width(text: &str) -> usize {
-    text.width()
+    text.chars().map(char_width).sum()
 }
 
 /// Columns of one character.
 pub(crate) fn char_width(c: char) -> usize {
-    c.width().unwrap_or(0)
+    // What nearly every text consists of needs no table.
+    if matches!(c, ' '..='~' | '…') { 1 } else { c.width().unwrap_or(0) }
 }
 
 /// `text` in lines of at most `columns` columns, folded at blanks; every line after the first begins with

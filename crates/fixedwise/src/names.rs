@@ -339,12 +339,18 @@ impl Elision {
             }
             Self::Middle(part) => {
                 let text: Vec<char> = path.join().chars().collect();
-                (2..text.len()).rev().find_map(|kept| {
+                let short = |kept: usize| -> String {
                     let head = (kept * part / 12).max(1);
                     let tail = &text[text.len() - (kept - head)..];
-                    let short: String = text[..head].iter().chain(&['…']).chain(tail).collect();
-                    fits(&short).then_some(short)
-                })
+                    text[..head].iter().chain(&['…']).chain(tail).collect()
+                };
+                // About so many characters fit; where they differ in width, fewer may.
+                let (mut least, mut most) = (1, text.len());
+                while least + 1 < most {
+                    let middle = usize::midpoint(least, most);
+                    if fits(&short(middle)) { least = middle } else { most = middle }
+                }
+                (2..=least).rev().map(short).find(|short| fits(short))
             }
         }
     }
@@ -371,22 +377,22 @@ fn abbreviated(text: &str, n: usize) -> String {
 /// The beginning of a name, and a number that no other has.
 fn numbered(name: &str, taken: &BTreeSet<String>, fits: &impl Fn(&str) -> bool) -> String {
     let chars: Vec<char> = name.chars().collect();
-    let text = |number: usize| {
-        let texts = (0..=chars.len()).rev().map(|head| {
-            let head: String = chars[..head].iter().collect();
-            format!("{head}…{number}")
-        });
-        let mut last = String::new();
-        for text in texts {
-            if fits(&text) {
-                return text;
-            }
-            last = text;
-        }
-        last
+    let text = |head: usize, number: usize| {
+        format!("{}…{number}", chars[..head].iter().collect::<String>())
     };
+    // A longer number leaves room for less of the name.
+    let mut head = chars.len();
     // One of one more text than are taken is free.
-    (2..=taken.len() + 2).map(text).find(|text| !taken.contains(text)).unwrap_or_default()
+    for number in 2..=taken.len() + 2 {
+        while head > 0 && !fits(&text(head, number)) {
+            head -= 1;
+        }
+        let text = text(head, number);
+        if !taken.contains(&text) {
+            return text;
+        }
+    }
+    String::new()
 }
 
 #[cfg(test)]

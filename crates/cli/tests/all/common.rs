@@ -26,6 +26,11 @@ pub(crate) fn root() -> PathBuf {
 /// A network that names the brightest quadrant of a 4x4 image: a convolution adds up each, a dense
 /// layer hands the four sums on.
 pub(crate) fn brightest() -> ModelBuilder {
+    brightest_of(["sums", "relu", "flat", "classes"])
+}
+
+/// The same, its nodes with other names.
+pub(crate) fn brightest_of([sums, relu, flat, classes]: [&str; 4]) -> ModelBuilder {
     let identity = (0..16).map(|i| if i % 5 == 0 { 1.0 } else { 0.0 }).collect();
     ModelBuilder::new("brightest")
         .input("image", &[1, 1, 4, 4])
@@ -33,13 +38,13 @@ pub(crate) fn brightest() -> ModelBuilder {
         .initializer("dense", Tensor::floats(&[4, 4], identity))
         .initializer("offset", Tensor::floats(&[4], vec![0.0; 4]))
         .node(
-            Node::new("Conv", "sums", &["image", "kernel"], &["a"])
+            Node::new("Conv", sums, &["image", "kernel"], &["a"])
                 .with("strides", vec![2_i64, 2])
                 .with("kernel_shape", vec![2_i64, 2]),
         )
-        .node(Node::new("Relu", "relu", &["a"], &["b"]))
-        .node(Node::new("Flatten", "flat", &["b"], &["c"]).with("axis", 1_i64))
-        .node(Node::new("Gemm", "classes", &["c", "dense", "offset"], &["d"]))
+        .node(Node::new("Relu", relu, &["a"], &["b"]))
+        .node(Node::new("Flatten", flat, &["b"], &["c"]).with("axis", 1_i64))
+        .node(Node::new("Gemm", classes, &["c", "dense", "offset"], &["d"]))
         .output("d", &[1, 4])
 }
 

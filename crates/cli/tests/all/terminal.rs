@@ -1,7 +1,7 @@
 //! What the command prints stays within the width of the terminal.
 
-use crate::common::{fixedwise, write_inputs};
-use std::path::Path;
+use crate::common::{brightest_of, fixedwise, write_inputs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// Everything that a command prints on a terminal of 80 columns.
 fn printed(folder: &Path, line: &str) -> String {
@@ -70,4 +70,44 @@ fn an_error_is_folded_for_people_and_one_line_for_programs() {
     assert!(folded.lines().all(|line| line.chars().count() <= 40), "{folded}");
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(words(&one), words(&folded));
+}
+
+#[test]
+fn layers_whose_names_look_alike_stay_apart_in_every_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    let long = |middle: &str| format!("{}{middle}{}", "a".repeat(40), "b".repeat(40));
+    let (zero, one) = (long("0"), long("1"));
+    for (idx, [sums, classes]) in
+        [["conv", "conv "], ["conv", "conv"], ["", " "], ["1", "1\n"], [&zero, &one]]
+            .iter()
+            .enumerate()
+    {
+        let model = format!("net{idx}.onnx");
+        let names = brightest_of([sums, "relu", "flat", classes]);
+        fs::write(folder.join(&model), names.encode()).unwrap();
+        let run = |line: &str| {
+            let text = printed(folder, line);
+            assert!(!text.contains("error"), "{line}:\n{text}");
+            text
+        };
+        let text = run(&format!("inspect {model}"));
+        let rows = text.lines().filter(|line| line.contains(" Conv ") || line.contains(" Gemm "));
+        let first = rows.map(|line| line.split("  ").nth(1).unwrap_or_default());
+        let names: BTreeSet<&str> = first.map(str::trim).collect();
+        assert!(names.len() == 2 && !names.contains(""), "{text}");
+        run(&format!("quantize {model} --data images.npz --strategy fixed --emit c -o out{idx}"));
+        // The plan names its layers so that it can be read again.
+        let plan = format!("--plan out{idx}/plan.toml --test images.npz:test");
+        let text = run(&format!("evaluate {model} {plan} --json"));
+        let result = fs::read_to_string(folder.join(format!("out{idx}/result.json"))).unwrap();
+        let memory = |text: &str| {
+            let json: serde_json::Value =
+                serde_json::from_str(&text[text.find('{').unwrap()..=text.rfind('}').unwrap()])
+                    .unwrap();
+            json["memory_bits"].clone()
+        };
+        assert_eq!(memory(&text), memory(&result));
+    }
 }

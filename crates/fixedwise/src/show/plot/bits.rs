@@ -138,7 +138,7 @@ pub fn plot_bits(plans: &[(&str, &PlanBits)]) -> Result<Picture, Error> {
     let refuse = |problem: &str| super::nothing("bits per layer", problem);
     if plans.is_empty() || plans.len() > theme::PLANS.len() {
         let most = theme::PLANS.len();
-        return Err(refuse(&format!("{} plans or results; at most {most} fit", plans.len())));
+        return Err(refuse(&format!("expected 1 to {most} plans or results, not {}", plans.len())));
     }
     let mut names: Vec<&str> = Vec::new();
     for (label, plan) in plans {

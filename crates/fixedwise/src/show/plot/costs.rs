@@ -56,7 +56,7 @@ struct Bars {
 /// ```
 pub fn plot_costs(results: &[(&str, &RunResult)]) -> Result<Picture, Error> {
     let Some((_, first)) = results.first() else {
-        return Err(super::nothing("costs", "no result"));
+        return Err(super::nothing("costs", "expected at least one result"));
     };
     for (label, result) in results {
         if result.memory_bits.uniform8_total == 0 {
