@@ -7,7 +7,7 @@ use crate::{
 use fixedwise_graph::{Graph, NodeId, Semantics, Target, target::Widths};
 use fixedwise_search::strategies::{Kind, Tensor, quantized_activations};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 /// The width of one tensor, given and not searched.
 ///
@@ -88,7 +88,7 @@ impl Keep {
 }
 
 /// Widths of the names that tables, progress and plots show.
-const SHORT: [usize; 5] = [16, 20, 24, 40, usize::MAX];
+const SHORT: RangeInclusive<usize> = 8..=40;
 
 /// Widths by the whole names of their nodes, each tensor once: the last that is given of it counts.
 ///
@@ -123,7 +123,7 @@ fn node(graph: &Graph, name: &str) -> Result<NodeId, Error> {
     let all = || graph.nodes.iter().map(|node| node.name.as_str());
     let shown = || own.iter().map(|&id| graph.nodes[id].name.as_str());
     let forms: Vec<ShortNames> = SHORT
-        .into_iter()
+        .chain([usize::MAX])
         .flat_map(|width| [ShortNames::new(all(), width), ShortNames::new(shown(), width)])
         .collect();
     let found: BTreeSet<NodeId> = forms
