@@ -187,8 +187,9 @@ fn line(step: &Step) -> Option<Line> {
         ),
         Step::OutOfReach { memory, limit_bytes, least_bytes } => said(
             format!(
-                "--max-{memory} cannot be met: the minimum is {least_bytes} bytes, the limit \
-                 {limit_bytes}"
+                "--max-{memory} cannot be met: {} alone take at least {least_bytes} bytes, the limit is \
+                 {limit_bytes}",
+                if *memory == "flash" { "weights" } else { "values at the peak" }
             ),
             vec!["searching for the nearest plan".to_owned()],
         ),

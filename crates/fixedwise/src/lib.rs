@@ -39,7 +39,7 @@ pub use fixedwise_search::{
         Budget, Kind, LayerOrder, Objective, SearchOptions, Sensitivity, StartBits, TraceEntry,
         WidthEffect,
         brute_force::{Direction, Fracs, Grid, Hold, ScoreRule},
-        pareto::{Explanation, FrontPlan, Remedy, Share},
+        pareto::{Explanation, FrontPlan, Held, Remedy, Share},
     },
 };
 pub use fold::{folded, text_width};

@@ -6,13 +6,13 @@ use crate::{
 };
 use fixedwise_fixed::{Format, convert::count_to_u64};
 use fixedwise_graph::{
-    FixedGraph, Graph, Node, Plan, Semantics, Target,
-    footprint::{Footprint, Share, ValueMemory},
-    target::Widths,
+    AccumulatorPolicy, FixedGraph, Graph, Node, Plan, Semantics, Target,
+    footprint::{Footprint, Share},
+    lower_for,
+    target::{Code, Widths},
 };
-use fixedwise_search::strategies::{
-    Kind, PlanHead, TraceEntry, pareto::Limits, quantized_activations,
-};
+use fixedwise_search::strategies::{Kind, PlanHead, TraceEntry, pareto::Limits};
+use std::collections::BTreeMap;
 
 /// Most nodes and steps that are named.
 const MAX_NAMED: usize = 5;
@@ -62,17 +62,13 @@ pub(crate) fn take(
     if let Some(limit_bytes) = limits.ram_bytes {
         budgets.push(budget("ram", limit_bytes, footprint.ram_bytes, &footprint.ram));
     }
+    let narrowing = Narrowing { graph, plan, target };
     for budget in budgets.iter_mut().filter(|budget| !budget.is_met) {
-        let is_measured = |node: &Node, kind: Kind, bits: u8| {
-            let mut of_it = result.sensitivity.iter();
-            let found = of_it.find(|s| s.name == node.name && s.kind == kind);
-            found.is_some_and(|s| s.widths.iter().any(|width| width.bits == bits))
-        };
-        budget.steps = steps((&result.tried, &is_measured), graph, plan, target, budget);
-        budget.least_bytes = Some(match budget.memory.as_str() {
-            "ram" => least_ram(graph, plan, target)?,
-            _ => least_flash(graph, plan, target, budget.bytes),
-        });
+        budget.steps = narrowing.steps(result, budget);
+        budget.least_bytes = narrowing.least(&budget.memory, target);
+        budget.packed_bytes = packing(target)
+            .and_then(|packing| narrowing.least(&budget.memory, &packing))
+            .filter(|packed| budget.least_bytes.is_some_and(|least| *packed < least));
     }
     result.budgets = budgets;
     Ok(())
@@ -88,105 +84,227 @@ fn budget(memory: &str, limit_bytes: u64, bytes: u64, shares: &[Share]) -> Budge
         bytes,
         is_met,
         least_bytes: None,
+        packed_bytes: None,
         holders: shares.iter().take(named).map(holder).collect(),
         steps: Vec::new(),
     }
 }
 
-/// Whether a width of a node's tensor was measured alone.
-type Measured<'a> = &'a dyn Fn(&Node, Kind, u8) -> bool;
+/// What narrower tensors would take.
+struct Narrowing<'a> {
+    graph: &'a Graph,
+    plan: &'a Plan,
+    target: &'a Target,
+}
 
-/// Formats that were tried and not taken, and that would save bytes of this budget: of each tensor
-/// the one with the least loss at the next width that is stored.
-fn steps(
-    (tried, is_measured): (&[TraceEntry], Measured),
-    graph: &Graph,
-    plan: &Plan,
-    target: &Target,
-    budget: &BudgetResult,
-) -> Vec<BudgetStep> {
-    let is_flash = budget.memory == "flash";
-    let (kind, widths) = if is_flash {
-        (Kind::Weights, &target.weight_bits)
-    } else {
-        (Kind::Activations, &target.activation_bits)
-    };
-    let mut steps = Vec::new();
-    for node in &graph.nodes {
-        let format = match (is_flash, plan.layer(&node.name)) {
-            (true, layer) => layer.and_then(|layer| layer.weights),
-            (false, Some(layer)) => layer.activation,
-            (false, None) => plan.others.get(&node.name).copied(),
-        };
-        let Some(format) = format else { continue };
-        let is_holder = budget.holders.iter().any(|holder| holder.name == node.name);
-        let Some((from, to)) = next_width(widths, format).filter(|_| is_flash || is_holder) else {
-            continue;
-        };
-        let count = if is_flash { n_weights(node) } else { node.shape.len() };
-        let of_tensor = |entry: &&TraceEntry| {
-            entry.name == node.name && entry.kind == kind && entry.bits <= to && !entry.chosen
-        };
-        let tried = || tried.iter().filter(of_tensor);
-        let losses = tried().filter_map(|entry| entry.relative_loss);
-        steps.push(BudgetStep {
-            name: node.name.clone(),
-            kind: kind.name().to_owned(),
-            bits: format.bits,
-            next_bits: to,
-            saved_bytes: saved_bytes((from, to), count),
-            was_tried: tried().next().is_some() || is_measured(node, kind, to),
-            loss: losses.min_by(f64::total_cmp),
-        });
+/// The kind of tensors that takes a memory.
+fn kind_in(memory: &str) -> Kind {
+    if memory == "ram" { Kind::Activations } else { Kind::Weights }
+}
+
+fn widths_of(target: &Target, kind: Kind) -> &Widths {
+    if kind == Kind::Weights { &target.weight_bits } else { &target.activation_bits }
+}
+
+/// A target that also stores activations of 4 bits, two in a byte, where it runs C that can do so and does not yet.
+fn packing(target: &Target) -> Option<Target> {
+    let Widths::Listed(widths) = &target.activation_bits else { return None };
+    let is_able = matches!(target.code, Code::C(_)) && !widths.contains(&4);
+    let widths = std::iter::once(4).chain(widths.iter().copied()).collect();
+    is_able.then(|| Target { activation_bits: Widths::Listed(widths), ..target.clone() })
+}
+
+impl Narrowing<'_> {
+    /// Bytes that a plan takes, as budgets count them; `None` where it is not legal.
+    fn bytes(&self, memory: &str, plan: &Plan, target: &Target) -> Option<u64> {
+        let fixed = lower_for(self.graph, plan, AccumulatorPolicy::Prove32, target).ok()?;
+        let footprint = Footprint::new(&fixed, target);
+        Some(if memory == "ram" { footprint.ram_bytes } else { footprint.flash_bytes })
     }
-    steps.sort_by_key(|step| std::cmp::Reverse(step.saved_bytes));
-    steps.truncate(MAX_NAMED);
-    steps
+
+    /// The plan with other widths of some tensors, their steps as they are; weights are rounded to the nearest, which
+    /// takes the same memory.
+    fn with(&self, kind: Kind, bits: &dyn Fn(&str, Format) -> Option<u8>) -> Plan {
+        let mut plan = Plan { rounded: BTreeMap::new(), ..self.plan.clone() };
+        let narrow = |name: &str, format: &mut Format| {
+            format.bits = bits(name, *format).unwrap_or(format.bits);
+        };
+        for layer in &mut plan.layers {
+            let format = match kind {
+                Kind::Weights => &mut layer.weights,
+                _ => &mut layer.activation,
+            };
+            format.iter_mut().for_each(|format| narrow(&layer.name, format));
+        }
+        if kind == Kind::Activations {
+            plan.others.iter_mut().for_each(|(name, format)| narrow(name, format));
+        }
+        plan
+    }
+
+    /// What the network takes with every tensor that this memory holds as narrow as a search makes it, on a target
+    /// that stores these widths.
+    fn least(&self, memory: &str, target: &Target) -> Option<u64> {
+        let kind = kind_in(memory);
+        let narrowest =
+            |_: &str, format: Format| Some(kind.min_bits(format.range).min(format.bits));
+        self.bytes(memory, &self.with(kind, &narrowest), target)
+    }
+
+    /// Formats that save bytes of this budget: of each tensor the one at the next narrower width that the target
+    /// stores, with the least loss that was measured at one; those that save nothing are left out.
+    fn steps(&self, result: &RunResult, budget: &BudgetResult) -> Vec<BudgetStep> {
+        let &Self { graph, plan, target } = self;
+        let kind = kind_in(&budget.memory);
+        let is_flash = kind == Kind::Weights;
+        let mut steps = Vec::new();
+        for node in &graph.nodes {
+            let format = match (is_flash, plan.layer(&node.name)) {
+                (true, layer) => layer.and_then(|layer| layer.weights),
+                (false, Some(layer)) => layer.activation,
+                (false, None) => plan.others.get(&node.name).copied(),
+            };
+            let Some(format) = format else { continue };
+            let is_holder = budget.holders.iter().any(|holder| holder.name == node.name);
+            let next = next_width(widths_of(target, kind), kind, format);
+            let Some((from, to)) = next.filter(|_| is_flash || is_holder) else { continue };
+            let count = if is_flash { n_weights(node) } else { node.shape.len() };
+            steps.push((u64::from(from - to) * count_to_u64(count), node, format.bits, to));
+        }
+        steps.sort_by_key(|step| std::cmp::Reverse(step.0));
+        steps.truncate(MAX_NAMED);
+        let step = |(_, node, bits, to): (u64, &Node, u8, u8)| {
+            let narrower = self.with(kind, &|name, _| (name == node.name).then_some(to));
+            let bytes = self.bytes(&budget.memory, &narrower, target)?;
+            let of_tensor = |entry: &&TraceEntry| {
+                entry.name == node.name && entry.kind == kind && entry.bits <= to && !entry.chosen
+            };
+            let tried = || result.tried.iter().filter(of_tensor);
+            let losses = tried().filter_map(|entry| entry.relative_loss);
+            Some(BudgetStep {
+                name: node.name.clone(),
+                kind: kind.name().to_owned(),
+                bits,
+                next_bits: to,
+                saved_bytes: budget.bytes.saturating_sub(bytes),
+                was_tried: tried().next().is_some(),
+                loss: losses.min_by(f64::total_cmp),
+                added_error: added_error(result, node, kind, (bits, to)),
+            })
+        };
+        let mut steps: Vec<BudgetStep> = steps.into_iter().filter_map(step).collect();
+        steps.retain(|step| step.saved_bytes > 0);
+        steps.sort_by_key(|step| std::cmp::Reverse(step.saved_bytes));
+        steps
+    }
 }
 
-/// The width at which a format is stored, and the next narrower one.
-fn next_width(widths: &Widths, format: Format) -> Option<(u8, u8)> {
+/// What a width of a node's tensor adds to the divergence, as a part of the plan's.
+fn added_error(result: &RunResult, node: &Node, kind: Kind, bits: (u8, u8)) -> Option<f64> {
+    let plan = result.explanation.as_ref()?.divergence;
+    let found = result.sensitivity.iter().find(|s| s.name == node.name && s.kind == kind)?;
+    let at = |bits: u8| found.widths.iter().find(|width| width.bits == bits);
+    let added = at(bits.1)?.divergence - at(bits.0)?.divergence;
+    (plan > 0.0).then(|| added.max(0.0) / plan)
+}
+
+/// The width at which a format is stored, and the next narrower one that holds more than zero.
+fn next_width(widths: &Widths, kind: Kind, format: Format) -> Option<(u8, u8)> {
     let from = widths.stored(format.bits)?;
-    let to = widths.levels(from).into_iter().find(|&width| width < from)?;
+    let least = kind.min_bits(format.range);
+    let to = widths.levels(from).into_iter().find(|&width| width < from && width >= least)?;
     Some((from, to))
-}
-
-/// Of so many elements that are stored in fewer bits, from so many to so many.
-fn saved_bytes((from, to): (u8, u8), count: usize) -> u64 {
-    u64::from(from.saturating_sub(to)) * count_to_u64(count) / 8
 }
 
 fn n_weights(node: &Node) -> usize {
     node.op.weights().map_or(0, <[f32]>::len)
 }
 
-/// What constants take at least: weights as narrow as the target stores them, all else as it is.
-fn least_flash(graph: &Graph, plan: &Plan, target: &Target, bytes: u64) -> u64 {
-    let saved = graph.layers().filter_map(|(_, node)| {
-        let format = plan.layer(&node.name)?.weights?;
-        let from = target.weight_bits.stored(format.bits)?;
-        let to = target.weight_bits.levels(format.bits).last().copied()?;
-        Some(saved_bytes((from, to), n_weights(node)))
-    });
-    bytes.saturating_sub(saved.sum())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fixedwise_graph::{
+        Shape,
+        ops::{Relu, Window},
+        passes,
+    };
+    use fixedwise_kernels::Kernels;
+    use fixedwise_search::{
+        Images, Offset, calibrate,
+        strategies::{FixedOptions, PlanHead, fixed},
+    };
+    use fixedwise_testing::Build;
+    use std::sync::atomic::AtomicBool;
 
-/// What is alive together at least, whatever widths the target stores and wherever values lie;
-/// without the working memory of kernels.
-fn least_ram(graph: &Graph, plan: &Plan, target: &Target) -> Result<u64, Error> {
-    let mut plan = plan.clone();
-    for id in quantized_activations(graph, plan.semantics) {
-        let name = &graph.nodes[id].name;
-        let narrow = |format: &mut Format| {
-            let levels = target.activation_bits.levels(format.bits);
-            format.bits = levels.last().copied().unwrap_or(format.bits);
-        };
-        if let Some(layer) = plan.layer_mut(name) {
-            layer.activation.iter_mut().for_each(narrow);
-        } else {
-            plan.others.get_mut(name).into_iter().for_each(narrow);
+    struct Gradients;
+
+    impl Images for Gradients {
+        fn len(&self) -> usize {
+            4
+        }
+
+        fn image(&self, idx: usize, out: &mut [f32]) {
+            let values = (0..out.len())
+                .map(|i| fixedwise_fixed::convert::count_to_f64((i * (idx + 3)) % 256));
+            out.iter_mut()
+                .zip(values)
+                .for_each(|(out, x)| *out = fixedwise_fixed::convert::f64_to_f32(x));
+        }
+
+        fn label(&self, _: usize) -> Option<usize> {
+            None
         }
     }
-    let memory = ValueMemory::of(graph, target)?.of_plan(graph, &plan)?;
-    Ok(count_to_u64(memory.live_bytes.into_iter().max().unwrap_or(0)))
+
+    /// What budgets of one byte say of the network with all weights, and all results, at a width.
+    fn budgets(target: &Target, [weights, results]: [u8; 2]) -> [BudgetResult; 2] {
+        let mut b = Build::new(Shape::new(12, 12, 1), 3);
+        let window = Window { kernel: [3; 2], ..Window::pixel() };
+        let x = b.conv("wide", 0, 16, &window, 1);
+        let x = b.push("relu", Relu, vec![x]);
+        let x = b.conv("narrow", x, 4, &window, 1);
+        b.push("last", Relu, vec![x]);
+        let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+        let go = AtomicBool::new(false);
+        let statistics = calibrate(&graph, &Gradients, Kernels::best(), &go, &|_| ()).unwrap();
+        let options = FixedOptions { head: PlanHead::INTEGER, bits: 8, offset: Offset::NoClip };
+        let mut plan = fixed::plan_for(&graph, &statistics, &options, Some(target)).unwrap();
+        for layer in &mut plan.layers {
+            layer.weights.as_mut().unwrap().bits = weights;
+            layer.activation.as_mut().unwrap().bits = results;
+        }
+        let fixed = lower_for(&graph, &plan, AccumulatorPolicy::Prove32, target).unwrap();
+        let limits = Limits { flash_bytes: Some(1), ram_bytes: Some(1) };
+        let mut result = RunResult::default();
+        take(&mut result, &graph, &plan, &fixed, target, limits).unwrap();
+        result.budgets.try_into().unwrap()
+    }
+
+    #[test]
+    fn only_what_exists_and_saves_is_said_to_help() {
+        let generic = Target::default();
+        let packed = Widths::Listed(vec![4, 8]);
+        let packed = Target { activation_bits: packed, ..generic.clone() };
+
+        let [flash, ram] = budgets(&generic, [8, 8]);
+        let widths = |budget: &BudgetResult| -> Vec<u8> {
+            budget.steps.iter().map(|step| step.next_bits).collect()
+        };
+        assert_eq!((widths(&flash), widths(&ram)), (vec![4, 4], vec![]));
+        // What the narrowest plan takes is what budgets count of it.
+        let [narrow, _] = budgets(&generic, [2, 8]);
+        assert_eq!(flash.least_bytes, Some(narrow.bytes));
+        // A weight of one bit with a sign is zero: nothing is narrower than two.
+        assert_eq!((widths(&narrow), narrow.least_bytes), (vec![], Some(narrow.bytes)));
+        // Activations of 8 bits are the narrowest here, though C can store 4.
+        let [_, four] = budgets(&packed, [8, 4]);
+        assert_eq!((ram.least_bytes, ram.packed_bytes), (Some(ram.bytes), Some(four.bytes)));
+        assert!(four.bytes < ram.bytes);
+
+        let [_, ram] = budgets(&packed, [8, 8]);
+        assert_eq!((ram.least_bytes, ram.packed_bytes), (Some(four.bytes), None));
+        let step = ram.steps.iter().find(|step| step.name == "wide").unwrap();
+        assert!(step.saved_bytes > 0 && step.saved_bytes <= ram.bytes - four.bytes);
+        assert!(ram.steps.iter().all(|step| step.next_bits == 4 && step.saved_bytes > 0));
+    }
 }

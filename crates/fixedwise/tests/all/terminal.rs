@@ -112,6 +112,7 @@ fn run(model: &str, names: &[String]) -> RunResult {
             bytes: 345_678,
             is_met: false,
             least_bytes: Some(300_000),
+            packed_bytes: None,
             holders: vec![holder(first), holder(last)],
             steps: vec![BudgetStep {
                 name: last.clone(),
@@ -121,6 +122,7 @@ fn run(model: &str, names: &[String]) -> RunResult {
                 saved_bytes: 12_810_816,
                 was_tried: true,
                 loss: Some(0.0183),
+                added_error: None,
             }],
         });
     }

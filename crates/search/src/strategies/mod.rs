@@ -24,6 +24,6 @@ pub use objective::Objective;
 pub use observer::{Event, Ignore, Observer, Work, Worked};
 pub use options::{Budget, LayerOrder, SearchOptions, StartBits};
 pub use outcome::{
-    Explanation, FrontPlan, Outcome, Remedy, Sensitivity, Share, TraceEntry, WidthEffect,
+    Explanation, FrontPlan, Held, Outcome, Remedy, Sensitivity, Share, TraceEntry, WidthEffect,
 };
 pub use tensors::{Kind, PlanHead, Tensor, layer_order, prove, quantized_activations};

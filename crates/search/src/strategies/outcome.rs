@@ -33,6 +33,8 @@ pub struct Outcome {
     pub front: Vec<FrontPlan>,
     /// What the loss of the plan comes from, where the search has looked.
     pub explanation: Option<Explanation>,
+    /// What was held against the bound, where that is more than the counted loss.
+    pub held: Option<Held>,
 }
 
 impl Outcome {
@@ -47,6 +49,7 @@ impl Outcome {
             sensitivity: Vec::new(),
             front: Vec::new(),
             explanation: None,
+            held: None,
         }
     }
 }
@@ -160,6 +163,24 @@ impl FrontPlan {
             _ => !limits.is_any(),
         }
     }
+}
+
+/// What was held against the bound: the loss of a plan with what is asked of certainty. All parts are relative
+/// losses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// The bound.
+    pub limit: f64,
+    /// What was counted.
+    pub counted: f64,
+    /// What is likely: of what was counted and what the float network's probabilities let expect.
+    pub likely: f64,
+    /// The distance for chance that is kept on top of that.
+    pub margin: f64,
+    /// Search images.
+    pub images: usize,
+    /// Whether every tensor that was searched has the narrowest width it may have.
+    pub is_narrowest: bool,
 }
 
 /// What the loss of a plan comes from.

@@ -32,6 +32,14 @@ impl Kind {
         }
     }
 
+    /// The narrowest format of that kind and range that holds more than zero.
+    pub const fn min_bits(self, range: Range) -> u8 {
+        match (self, range) {
+            (Self::Biases, _) | (_, Range::Unsigned) => 1,
+            _ => 2,
+        }
+    }
+
     /// The widest format of that kind and range.
     pub const fn max_bits(self, range: Range) -> u8 {
         match (self, range) {

@@ -118,6 +118,7 @@ impl Job<'_> {
             sensitivity: found.outcome.sensitivity.clone(),
             front: found.outcome.front.clone(),
             explanation: found.outcome.explanation.clone(),
+            held: found.outcome.held,
             command: options.command.clone(),
             confidence: options.confidence,
             metric: metric_name(options.max_loss, sets).to_owned(),

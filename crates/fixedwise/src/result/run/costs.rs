@@ -76,10 +76,13 @@ pub struct BudgetResult {
     pub bytes: u64,
     /// Whether that is no more.
     pub is_met: bool,
-    /// Where it is not enough: what the network takes with every tensor at the least width that is
-    /// stored; of RAM, its values alone.
+    /// Where it is not enough: what the network takes with every tensor as narrow as a search makes it, at the
+    /// widths that the target stores: weights for flash, activations for RAM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_bytes: Option<u64>,
+    /// The same on the same target with activations of 4 bits, two in a byte, where that is less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed_bytes: Option<u64>,
     /// Where it is not enough: the nodes with the most bytes; of RAM, those at the peak.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<HolderResult>,
@@ -108,7 +111,7 @@ pub struct BudgetStep {
     pub bits: u8,
     /// The next narrower width that is stored.
     pub next_bits: u8,
-    /// Bytes that this saves, of RAM while the value is there.
+    /// Bytes of this memory that it saves, all else as it is.
     pub saved_bytes: u64,
     /// Whether a format of at most that width was tried.
     pub was_tried: bool,
@@ -116,4 +119,8 @@ pub struct BudgetStep {
     /// given up before all images were run, as it lost more than was left to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
+    /// By how much this width alone raises the divergence, as a part of the plan's; absent where that was not
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_error: Option<f64>,
 }

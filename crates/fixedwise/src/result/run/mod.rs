@@ -16,7 +16,7 @@ use crate::{error::Error, files::read_text};
 use fixedwise_graph::{FixedGraph, Graph, Plan, Semantics, cost};
 use fixedwise_search::strategies::{
     SearchOptions, Sensitivity, TraceEntry,
-    pareto::{Explanation, FrontPlan},
+    pareto::{Explanation, FrontPlan, Held},
 };
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -135,6 +135,9 @@ pub struct RunResult {
     /// What the loss comes from, and what would help most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
+    /// What was held against the bound, part by part, by a search that holds more than the counted loss against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// How far the channels of the network were balanced for that; absent where nothing was scaled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<f64>,
@@ -204,6 +207,7 @@ impl Default for RunResult {
             sensitivity: Vec::new(),
             front: Vec::new(),
             explanation: None,
+            held: None,
             balance: None,
             measured_on: String::new(),
             command: Vec::new(),

@@ -185,6 +185,7 @@ mod tests {
             bytes: 16_678,
             is_met: true,
             least_bytes: None,
+            packed_bytes: None,
             holders: Vec::new(),
             steps: Vec::new(),
         };

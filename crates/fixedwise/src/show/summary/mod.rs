@@ -72,7 +72,10 @@ mod tests {
         BudgetResult, BudgetStep, FloatResult, FormatResult, HolderResult, LayerResult,
         MaxLossResult, PreprocessingResult, SetResult,
     };
-    use fixedwise_search::strategies::pareto::FrontPlan;
+    use fixedwise_search::strategies::{
+        Kind,
+        pareto::{Explanation, FrontPlan, Held, Remedy, Share},
+    };
 
     fn result() -> RunResult {
         let format = |bits, frac, signed, count| FormatResult {
@@ -194,7 +197,7 @@ mod tests {
 ✓ The search set meets the bound, 1 % of the float accuracy: loss 0.85 % (95 %
   interval 0.47 to 1.24 %, 5,000 images).
 ! The held-out test set does not meet it: loss 1.10 % (95 % interval 0.47 to
-  1.24 %, 5,000 images); use a smaller --max-loss or more search images.
+  1.24 %, 5,000 images).
 ";
         assert!(text.contains(expected), "{text}");
         // All of the interval within the bound: nothing is left to doubt.
@@ -219,6 +222,7 @@ mod tests {
             bytes: 12_345,
             is_met: true,
             least_bytes: None,
+            packed_bytes: None,
             holders: Vec::new(),
             steps: Vec::new(),
         };
@@ -228,6 +232,7 @@ mod tests {
             bytes: 34_567,
             is_met: false,
             least_bytes: Some(30_000),
+            packed_bytes: Some(25_000),
             holders: vec![holder("conv2d_1", 21_632), holder("conv2d_2 (working memory)", 288)],
             steps: vec![BudgetStep {
                 name: "conv2d_1".to_owned(),
@@ -237,6 +242,7 @@ mod tests {
                 saved_bytes: 10_816,
                 was_tried: true,
                 loss: Some(0.0183),
+                added_error: None,
             }],
         };
         result.budgets = vec![met, short];
@@ -248,10 +254,24 @@ mod tests {
             "    The narrowest widths of cortex-m0 need 30,000 bytes: the network is too large.\n",
             "    at the peak: conv2d_1, 21,632 bytes\n",
             "    conv2d_1: activations with 8 bits would save 10,816 bytes; measured loss: 1.83 %\n",
-            "    The loss is 0.85 %; a larger --max-loss allows narrower formats.\n",
+            "    With 4-bit activations in a target file (activation_bits with a 4) it needs at least \
+             25,000 bytes.\n",
         ] {
             assert!(text.contains(expected), "{expected}{text}");
         }
+        assert!(!text.contains("larger --max-loss"), "nothing that is narrower would fit: {text}");
+        result.budgets[1].least_bytes = Some(20_000);
+        let expected = "    The loss is 0.85 %; the narrowest widths need 20,000 bytes, and a larger \
+                        --max-loss allows narrower ones.\n";
+        let text = wide(&result);
+        assert!(text.contains(expected) && !text.contains("4-bit"), "{text}");
+        // A width that was measured alone says what it does; whoever only evaluates has no bound to change.
+        result.budgets[1].steps[0].loss = None;
+        result.budgets[1].steps[0].added_error = Some(0.254);
+        "given".clone_into(&mut result.strategy);
+        let text = wide(&result);
+        assert!(text.contains("bytes; alone adds 25 % to the error of the plan\n"), "{text}");
+        assert!(!text.contains("larger --max-loss"), "{text}");
         assert!(plain(&result).lines().all(|line| text_width(line) <= 80));
 
         // A plan that was measured and fits says more.
@@ -266,5 +286,68 @@ mod tests {
         let text = plain(&result);
         let expected = "! A plan within the budget loses 3.00 %; --max-loss 3.6% would allow it.\n";
         assert!(text.contains(expected) && !text.contains("a larger --max-loss"), "{text}");
+    }
+
+    #[test]
+    fn a_loss_well_below_the_bound_has_a_reason() {
+        let set = result().accuracy.search.map(|set| SetResult { relative_loss: 0.004, ..set });
+        let held = Held {
+            limit: 0.01,
+            counted: 0.004,
+            likely: 0.0045,
+            margin: 0.0052,
+            images: 5000,
+            is_narrowest: false,
+        };
+        let words =
+            |result: &RunResult| wide(result).split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut result = RunResult { strategy: "pareto".to_owned(), held: Some(held), ..result() };
+        result.accuracy.search = set;
+        let plan =
+            |memory_bits, held_loss| FrontPlan { memory_bits, held_loss, ..FrontPlan::default() };
+        let total = result.memory_bits.total;
+        result.front =
+            vec![plan(total / 2, 0.02), plan(total / 100 * 99, 0.0112), plan(total + 1, 0.0101)];
+        let text = words(&result);
+        for expected in [
+            "Why the loss stays below the bound:",
+            "the likely loss, 0.45 % (half counted, half expected), keeps a margin of 0.52 points for \
+             unseen images, from 5,000 search images; with 20,000 the margin would be 0.26 points",
+            "the nearest smaller plan that was measured takes 1.0 % less and comes to 1.12 %, margin \
+             included",
+        ] {
+            assert!(text.contains(expected), "{expected}{text}");
+        }
+        result.held = Some(Held { is_narrowest: true, ..held });
+        let text = wide(&result);
+        assert!(text.contains("nothing narrower exists") && !text.contains("margin"), "{text}");
+        result.held = Some(Held { counted: 0.0093, ..held });
+        assert!(!wide(&result).contains("Why the loss"), "it is near");
+        let missed = RunResult { bound_met: false, held: Some(held), ..result };
+        assert!(!wide(&missed).contains("Why the loss"), "it is beyond");
+    }
+
+    #[test]
+    fn what_helps_by_nothing_is_not_said() {
+        let share = |weights| Share { name: "conv2d_1".to_owned(), weights, ..Share::default() };
+        let remedy = |divergence| Remedy {
+            name: "conv2d_2".to_owned(),
+            kind: Kind::Activations,
+            bits: [4, 5],
+            divergence,
+            memory_bits: 100,
+        };
+        let explained = |share, remedy| {
+            let explanation =
+                Explanation { divergence: 1.0, shares: vec![share], remedy: Some(remedy) };
+            wide(&RunResult { explanation: Some(explanation), ..result() })
+        };
+        let text = explained(share(0.004), remedy(0.004));
+        assert!(!text.contains("remaining error") && !text.contains("would help most"), "{text}");
+        let text = explained(share(0.006), remedy(0.006));
+        assert!(
+            text.contains("weights, 1 %") && text.contains("4 to 5 bits: 1 % less error"),
+            "{text}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use super::super::{
     report::{Mark, Section, Sentence, Statement},
 };
 use crate::result::{AGREEMENT, BudgetResult, Ended, MaxLossResult, RunResult, SetResult};
-use fixedwise_fixed::convert::u64_to_f64;
+use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
 use fixedwise_search::strategies::pareto::{Explanation, FrontPlan, Limits};
 
 pub(super) fn section(result: &RunResult) -> Section {
@@ -30,6 +30,7 @@ pub(super) fn section(result: &RunResult) -> Section {
         }
         Ended::Interrupted => statements.push(say(Mark::Attention, "The search was interrupted.")),
     }
+    statements.extend(below(result));
     if let Some(explanation) = &result.explanation {
         statements.extend(explained(explanation, result));
     }
@@ -84,11 +85,7 @@ fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
             statements.push(if loss(max_loss, test) <= max_loss.value {
                 say(Mark::Good, format!("The held-out test set meets it too{found}."))
             } else {
-                let text = format!(
-                    "The held-out test set does not meet it{found}; use a smaller --max-loss or more \
-                     search images."
-                );
-                say(Mark::Attention, text)
+                say(Mark::Attention, format!("The held-out test set does not meet it{found}."))
             });
         }
         Some(_) => {}
@@ -126,6 +123,79 @@ fn found(max_loss: &MaxLossResult, set: &SetResult, is_agreement: bool) -> Strin
     format!(": loss {loss} (95 % interval {interval}, {images} images)")
 }
 
+/// Strategies that make one tensor after the other as narrow as its bound allows.
+const WALKS: [&str; 4] = ["joint", "layer-dependent", "layer-independent", "brute-force"];
+
+/// Why the loss does not come up to the bound, where it stays well below.
+fn below(result: &RunResult) -> Option<Statement> {
+    /// The part of the bound up to which nobody asks.
+    const NEAR: f64 = 0.9;
+    let held = result.held.as_ref()?;
+    let is_asked = result.bound_met && result.ended == Ended::Completed;
+    if !is_asked || held.counted >= NEAR * held.limit {
+        return None;
+    }
+    let points = |loss: f64| format!("{:.2} points", 100.0 * loss);
+    let mut details = Vec::new();
+    if held.is_narrowest {
+        let words = match &result.target {
+            Some(target) => {
+                Sentence::from("Every tensor that is searched has the narrowest width on ")
+                    .and_name(target)
+                    .and(": nothing narrower exists.")
+            }
+            None => {
+                "Every tensor that is searched has its narrowest width: nothing narrower exists."
+                    .into()
+            }
+        };
+        return Some(remark("Why the loss stays below the bound:", vec![words]));
+    }
+    let what = if result.confidence.is_some() {
+        "the counted loss".to_owned()
+    } else {
+        format!("the likely loss, {} (half counted, half expected)", percent(held.likely))
+    };
+    let images = grouped(count_to_u64(held.images));
+    details.push(Sentence::from(format!(
+        "{what}, keeps a margin of {} for unseen images, from {images} search images; with {} the \
+         margin would be {}",
+        points(held.margin),
+        grouped(count_to_u64(4 * held.images)),
+        points(held.margin / 2.0)
+    )));
+    if let Some((saved, next)) = next_smaller(result) {
+        details.push(Sentence::from(format!(
+            "the nearest smaller plan that was measured takes {saved:.1} % less and comes to {}, margin \
+             included",
+            percent(next)
+        )));
+    }
+    Some(remark("Why the loss stays below the bound:", details))
+}
+
+/// Of the plans that were measured and cost less, the one with the least loss with its margin: by how many percent
+/// it costs less, and that loss.
+fn next_smaller(result: &RunResult) -> Option<(f64, f64)> {
+    let cost = |plan: &FrontPlan| match result.objective.as_deref() {
+        Some("multiplications" | "bit-products") => Some(plan.multiplications),
+        Some("flash") => plan.flash_bytes,
+        Some("ram") => plan.ram_bytes,
+        _ => Some(plan.memory_bits),
+    };
+    let own = match result.objective.as_deref() {
+        Some("multiplications" | "bit-products") => result.multiplication_cost.operand,
+        Some("flash") => result.flash_bytes,
+        Some("ram") => result.peak_ram_bytes,
+        _ => result.memory_bits.total,
+    };
+    let smaller = result.front.iter().filter(|plan| !plan.bound_met);
+    let smaller = smaller.filter_map(|plan| Some((cost(plan).filter(|cost| *cost < own)?, plan)));
+    let (cost, plan) = smaller.min_by(|a, b| a.1.held_loss.total_cmp(&b.1.held_loss))?;
+    let saved = 100.0 * (1.0 - u64_to_f64(cost) / u64_to_f64(own.max(1)));
+    Some((saved, plan.held_loss))
+}
+
 /// What the loss comes from, and what would help.
 fn explained(explanation: &Explanation, result: &RunResult) -> Vec<Statement> {
     /// Sources that are named.
@@ -141,9 +211,12 @@ fn explained(explanation: &Explanation, result: &RunResult) -> Vec<Statement> {
         ];
         sources.extend(parts.map(|(fall, what)| (fall, share.name.as_str(), what)));
     }
-    sources.retain(|source| source.0 > 0.0);
+    let part = |fall: f64| 100.0 * fall / explanation.divergence.max(1e-12);
+    // What is shown as nothing helps nobody.
+    let is_shown = |fall: f64| part(fall) >= 0.5;
+    sources.retain(|source| is_shown(source.0));
     sources.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let part = |fall: f64| format!("{:.0} %", 100.0 * fall / explanation.divergence.max(1e-12));
+    let part = |fall: f64| format!("{:.0} %", part(fall));
     let mut statements = Vec::new();
     if !sources.is_empty() {
         let named = sources.iter().take(NAMED).map(|(fall, name, what)| {
@@ -153,7 +226,8 @@ fn explained(explanation: &Explanation, result: &RunResult) -> Vec<Statement> {
                     exact):";
         statements.push(remark(text, named.collect()));
     }
-    if let Some(remedy) = &explanation.remedy {
+    let remedy = explanation.remedy.as_ref().filter(|remedy| is_shown(remedy.divergence));
+    if let Some(remedy) = remedy {
         let [from, to] = remedy.bits;
         let more = 100.0 * u64_to_f64(remedy.memory_bits)
             / u64_to_f64(result.memory_bits.uniform8_total.max(1));
@@ -201,6 +275,13 @@ fn budget(budget: &BudgetResult, result: &RunResult) -> Statement {
         details.push(Sentence::from(format!(
             "The narrowest widths of {target} need {least} bytes: the network is too large."
         )));
+        if let Some(packed) = budget.packed_bytes {
+            let packed = grouped(packed);
+            details.push(Sentence::from(format!(
+                "With 4-bit activations in a target file (activation_bits with a 4) it needs at least \
+                 {packed} bytes."
+            )));
+        }
     }
     let place = if budget.memory == "ram" { "at the peak" } else { "largest" };
     details.extend(budget.holders.iter().map(|holder| {
@@ -208,10 +289,13 @@ fn budget(budget: &BudgetResult, result: &RunResult) -> Statement {
         Sentence::from(format!("{place}: ")).and_name(&holder.name).and(bytes)
     }));
     details.extend(budget.steps.iter().map(|step| {
-        let loss = match step.loss {
-            Some(loss) => format!("measured loss: {}", percent(loss)),
-            None if step.was_tried => "tried, loss beyond the bound".to_owned(),
-            None => "not tried".to_owned(),
+        let loss = match (step.loss, step.added_error) {
+            (Some(loss), _) => format!("measured loss: {}", percent(loss)),
+            (None, Some(added)) => {
+                format!("alone adds {:.0} % to the error of the plan", 100.0 * added)
+            }
+            (None, None) if step.was_tried => "tried, loss beyond its bound".to_owned(),
+            (None, None) => "its loss is not measured".to_owned(),
         };
         let (kind, bits, saved) = (&step.kind, step.next_bits, grouped(step.saved_bytes));
         let unit = if bits == 1 { "bit" } else { "bits" };
@@ -219,11 +303,15 @@ fn budget(budget: &BudgetResult, result: &RunResult) -> Statement {
             .and(format!(": {kind} with {bits} {unit} would save {saved} bytes; {loss}"))
     }));
     let relative = result.accuracy.search.map(|set| set.relative_loss);
-    let is_open = result.bound_met && !budget.steps.is_empty() && fitting(result).is_none();
-    if let (true, Some(loss)) = (is_open, relative) {
-        let loss = percent(loss);
+    // Only where a search goes on with a larger bound, and where it can come to the budget.
+    let is_walk = WALKS.contains(&result.strategy.as_str());
+    let is_near = budget.least_bytes.is_some_and(|least| least <= budget.limit_bytes);
+    let is_open = result.bound_met && is_walk && is_near && !budget.steps.is_empty();
+    if let (true, Some(loss), Some(least)) = (is_open, relative, budget.least_bytes) {
+        let (loss, least) = (percent(loss), grouped(least));
         details.push(Sentence::from(format!(
-            "The loss is {loss}; a larger --max-loss allows narrower formats."
+            "The loss is {loss}; the narrowest widths need {least} bytes, and a larger --max-loss \
+             allows narrower ones."
         )));
     }
     Statement { details, ..say(Mark::Bad, text) }

@@ -1,7 +1,7 @@
 //! Whether a measured loss lets a plan be promised.
 
 use super::options::ParetoOptions;
-use crate::{error::SearchError, score::Score, tuning::Tuning};
+use crate::{error::SearchError, score::Score, strategies::outcome::Held, tuning::Tuning};
 use fixedwise_fixed::convert::{count_to_f64, f64_to_count, f64_to_i64, i64_to_f64};
 
 /// A bound that is told apart from zero: far below any that is asked.
@@ -134,25 +134,43 @@ impl Certificate {
         self.held_of(score, self.looks)
     }
 
+    /// What is held against the bound of a plan that was looked at before, part by part; `None` for values.
+    pub(super) fn parts(&self, score: &Score) -> Option<Held> {
+        if self.is_of_values {
+            return None;
+        }
+        let [likely, margin] = self.likely_and_margin(score, self.looks);
+        let (limit, counted, images) = (self.limit, score.relative_loss(), score.n);
+        Some(Held { limit, counted, likely, margin, images, is_narrowest: false })
+    }
+
     fn held_of(&self, score: &Score, looks: u32) -> f64 {
+        if self.is_of_values {
+            let distance = self.errors(looks).unwrap_or(self.distance);
+            return distance.mul_add(score.distortion_error(), score.mean_distortion());
+        }
+        let [likely, margin] = self.likely_and_margin(score, looks);
+        score.relative_loss().max(likely + margin)
+    }
+
+    /// With a confidence, the standard errors that are kept.
+    fn errors(&self, looks: u32) -> Option<f64> {
         // The first look may spend half of the doubt, the second a sixth, and so on: in all no more than
         // there is.
         let look = f64::from(looks);
-        let errors = self.confidence.map(|c| quantile(1.0 - (1.0 - c) / (look * (look + 1.0))));
-        if self.is_of_values {
-            let distance = errors.unwrap_or(self.distance);
-            return distance.mul_add(score.distortion_error(), score.mean_distortion());
-        }
+        self.confidence.map(|c| quantile(1.0 - (1.0 - c) / (look * (look + 1.0))))
+    }
+
+    fn likely_and_margin(&self, score: &Score, looks: u32) -> [f64; 2] {
         let loss = score.relative_loss();
-        let upper = match errors {
+        match self.errors(looks) {
             None => {
                 let expected = score.expected_relative_loss();
-                self.counted.mul_add(loss - expected, expected)
-                    + self.distance * score.relative_spread()
+                let likely = self.counted.mul_add(loss - expected, expected);
+                [likely, self.distance * score.relative_spread()]
             }
-            Some(errors) => loss + errors * score.relative_error(),
-        };
-        loss.max(upper)
+            Some(errors) => [loss, errors * score.relative_error()],
+        }
     }
 }
 

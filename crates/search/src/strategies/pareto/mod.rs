@@ -27,7 +27,7 @@ mod trial;
 mod widest;
 mod widths;
 
-pub use super::outcome::{Explanation, FrontPlan, Remedy, Share};
+pub use super::outcome::{Explanation, FrontPlan, Held, Remedy, Share};
 pub use keep::{Keep, Kept};
 pub use limits::Limits;
 pub use options::{CostWeights, Known, ParetoOptions};
@@ -65,6 +65,9 @@ pub fn pareto<O: Oracle>(
         Err(error) => return Err(error),
     };
     let best = search.best.pop().ok_or(SearchError::Stopped)?;
+    let is_narrowest = search.items.is_narrowest(&best.standing.widths);
+    let held = search.certificate.parts(&best.evaluation.score);
+    let held = held.filter(|_| best.evaluation.is_complete);
     Ok(Outcome {
         plan: prepared.plan(best.standing.built.plan),
         bound_met: best.met,
@@ -74,6 +77,7 @@ pub fn pareto<O: Oracle>(
         sensitivity: curves::describe(&search.items, &search.curves, &best.standing.widths),
         front: search.front,
         explanation: search.explanation,
+        held: held.map(|held| Held { is_narrowest, ..held }),
     })
 }
 

@@ -5,7 +5,7 @@ use super::{
     options::{Known, ParetoOptions},
 };
 use crate::strategies::tensors::{Kind, Tensor, quantized_activations};
-use fixedwise_fixed::{Range, convert::count_to_f64};
+use fixedwise_fixed::convert::count_to_f64;
 use fixedwise_graph::{Graph, NodeId, Semantics};
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ impl Items {
                 // Values may have to be closer than classes ever have.
                 let is_of_values = options.max_loss.is_of_values();
                 let most = if is_of_values { tuning.value_bits } else { *widths.end() };
-                let least = if tensor.range == Range::Unsigned { 1 } else { 2 };
+                let least = kind.min_bits(tensor.range);
                 let mut bits: Vec<u8> = (*widths.start()..=most)
                     .filter(|&b| b >= least && b <= tensor.widest)
                     .collect();
@@ -104,6 +104,12 @@ impl Items {
     pub(super) fn widest(&self) -> Widths {
         let bits = self.list.iter().map(|item| item.bits.last().copied().unwrap_or(8)).collect();
         Widths { bits, shift: vec![0; self.list.len()] }
+    }
+
+    /// Whether nothing that is searched could be narrower.
+    pub(super) fn is_narrowest(&self, widths: &Widths) -> bool {
+        let of = |(item, bits): (&Item, &u8)| item.is_kept || item.bits.first() == Some(bits);
+        self.list.iter().zip(&widths.bits).all(of)
     }
 
     /// Widths of all items.

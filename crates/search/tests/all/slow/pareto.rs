@@ -494,6 +494,13 @@ fn sums_that_do_not_fit_take_bits_from_weights_and_what_they_meet() {
 fn a_plan_is_explained() {
     let prepared = prepared();
     let outcome = search(&prepared, &mut Ignore, &options(0.1)).unwrap();
+    // What was held against the bound is told part by part.
+    let held = outcome.held.unwrap();
+    assert!((held.limit - 0.1).abs() < 1e-12 && held.images == 300 && !held.is_narrowest);
+    let whole = held.counted.max(held.likely + held.margin);
+    assert!(held.margin > 0.0 && whole <= held.limit, "{held:?}");
+    let is_of_plan = |plan: &FrontPlan| plan.bound_met && (plan.held_loss - whole).abs() < 1e-12;
+    assert!(outcome.front.iter().any(is_of_plan), "{held:?}");
     let explanation = outcome.explanation.unwrap();
     assert!(explanation.divergence > 0.0);
     assert_eq!(explanation.shares.len(), prepared.graph.layers().count());
