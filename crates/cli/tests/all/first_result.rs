@@ -153,7 +153,7 @@ fn images_without_labels_are_looked_at_too() {
     };
     let (x, y) = images(5, 100);
     let text = evaluate("all.npz", &x);
-    assert!(text.contains("of 100 images without labels") && !text.contains("! "), "{text}");
+    assert!(text.contains("of 100 images\n  without labels") && !text.contains("! "), "{text}");
     let (pixels, labels) = (bytes(&x), bytes(&y));
     let ones: Vec<u8> = (0..100)
         .filter(|&i| labels[i] == 2)

@@ -171,6 +171,8 @@ fn run(
     };
     budget::check_semantics(plan.semantics, is_asked)?;
     let graph = model.prepared(plan.semantics)?;
+    // What is rounded anew may be no network as it was edited.
+    let mut fixed = if options.refit { None } else { integers(&graph, &plan, target)? };
     tell(Step::MeasuringFloat { images: reported.len() });
     let go_on = AtomicBool::new(false);
     let predictions = predictions(MaxLoss::default(), model.graph(), images, kernels, &go_on)?;
@@ -185,8 +187,8 @@ fn run(
     if let Some(edited) = &edited {
         let refit = Refit { edited, known: known(given, &model) };
         plan = refitted(&model, &refit, (data, reported.declared().0), options, target, &tell)?;
+        fixed = integers(&graph, &plan, target)?;
     }
-    let fixed = integers(&graph, &plan, target)?;
     tell(Step::Testing { images: reported.len() });
     let score = measure_with(predictions, &graph, &plan, images, target, kernels)?;
     let n = count_to_u64(reported.len());

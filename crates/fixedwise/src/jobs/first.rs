@@ -302,7 +302,7 @@ fn looks_wrong(entering: &[Vec<[f64; 2]>; 2]) -> Option<String> {
     }
 }
 
-/// Images whose pixels the integer image of a plan does not hold, or of which it tells next to none apart.
+/// Images whose pixels the integer image of a plan does not hold, or that are hardly more than its step.
 pub(crate) fn misses(format: Format, images: &[Vec<f32>]) -> Option<String> {
     let first = [f64::INFINITY, f64::NEG_INFINITY];
     let pixels = images.iter().flatten().map(|&x| f64::from(x));
@@ -312,7 +312,8 @@ pub(crate) fn misses(format: Format, images: &[Vec<f32>]) -> Option<String> {
 fn misses_range(format: Format, [low, high]: [f64; 2]) -> Option<String> {
     let holds = [format.min(), format.max()].map(|stored| format.dequantize(stored));
     let (largest, most) = (low.abs().max(high.abs()), holds[0].abs().max(holds[1].abs()));
-    let is_wrong = largest > 2.0 * most || largest < most / 64.0 || low < holds[0] - most / 2.0;
+    let is_wrong =
+        largest > 2.0 * most || largest < 4.0 * format.dequantize(1) || low < holds[0] - most / 2.0;
     is_wrong.then(|| {
         format!(
             "The pixels of the images are from {} to {}, the input of the plan holds {} to {}: was the plan \

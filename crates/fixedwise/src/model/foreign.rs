@@ -17,6 +17,9 @@ struct Foreign {
     remedy: &'static str,
 }
 
+/// How a zip archive begins: files of several tools, and `.keras`, of which only the name tells.
+pub(super) const ZIP: &[u8] = b"PK\x03\x04";
+
 /// A folder that TensorFlow writes, by the file inside.
 const SAVED_MODEL: &str = "saved_model.pb";
 
@@ -30,7 +33,8 @@ macro_rules! torch_export {
         concat!(
             "export the network in Python: ",
             $load,
-            "; `torch.onnx.export(net.eval(), torch.zeros(1, CHANNELS, ROWS, COLUMNS), \"{name}.onnx\", dynamo=False)`"
+            "; `torch.onnx.export(net.eval(), torch.zeros(1, CHANNELS, ROWS, COLUMNS), ",
+            "\"{name}.onnx\", dynamo=False)`"
         )
     };
 }
@@ -173,7 +177,7 @@ fn is_archive_with(bytes: &[u8], names: &[&str]) -> bool {
     const LIST_BYTES: usize = 1 << 20;
     let list = &bytes[bytes.len().saturating_sub(LIST_BYTES)..];
     let has = |name: &str| list.windows(name.len()).any(|window| window == name.as_bytes());
-    bytes.starts_with(super::loaders::ZIP) && names.iter().any(|name| has(name))
+    bytes.starts_with(ZIP) && names.iter().any(|name| has(name))
 }
 
 /// Whether a `FlatBuffer` is of that kind.

@@ -49,9 +49,6 @@ const KERAS: Loader = Loader { extensions: &["keras"], magic: None, load: load_k
 /// The kinds of file, the name deciding before the bytes.
 const LOADERS: [Loader; 3] = [ONNX, H5, KERAS];
 
-/// How a `.keras` file begins, as any zip archive does: of a file, only its name tells.
-pub(super) const ZIP: &[u8] = b"PK\x03\x04";
-
 fn named(path: &Path) -> Option<&'static Loader> {
     let is = |loader: &&Loader| loader.extensions.iter().any(|end| has_extension(path, end));
     LOADERS.iter().find(is)
@@ -65,7 +62,7 @@ pub(crate) fn is_known(path: &Path) -> bool {
 fn loader(file: &File) -> Option<&'static Loader> {
     let begins = |magic| file.bytes.starts_with(magic);
     let by_bytes = || LOADERS.iter().find(|loader| loader.magic.is_some_and(begins));
-    let nameless = || if begins(ZIP) { &KERAS } else { &ONNX };
+    let nameless = || if begins(foreign::ZIP) { &KERAS } else { &ONNX };
     let found = named(file.place).or_else(by_bytes);
     if file.has_path { found } else { found.or_else(|| Some(nameless())) }
 }

@@ -177,6 +177,36 @@ fn a_plan_in_memory_is_measured_and_exported_as_its_file_is() {
 }
 
 #[test]
+fn a_plan_in_memory_is_not_used_without_its_preprocessing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, at) = (model(), |name: &str| folder.path().join(name));
+    let options =
+        QuantizeOptions { strategy: Strategy::Fixed { bits: 6 }, ..QuantizeOptions::default() };
+    let data = from_memory();
+    let found = quantize_model(&model, &data, &options, &(), &AtomicBool::new(false)).unwrap();
+    let forgotten = DataOptions { preprocess: None, ..data };
+    let (plan, none, c) = (&found.plan, ExportOptions::default(), CExport::default());
+    let evaluated = evaluate_model(&model, plan, &forgotten, &EvaluateOptions::default(), &());
+    for error in [
+        evaluated.err(),
+        export_model(&model, plan, ExportForm::Npz, &at("a.npz"), &none).err(),
+        export_c_model(&model, plan, &at("c"), &none, &c).err(),
+    ] {
+        let error = error.unwrap().to_string();
+        assert!(
+            error.starts_with("option `preprocess` must be given with a plan in mem"),
+            "{error}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    // The result of the search has it.
+    let preprocess = found.result.preprocessing.map(|fed| fed.preprocess);
+    assert_eq!(preprocess, Some("scale=1/255".parse().unwrap()));
+    let options = ExportOptions { preprocess, ..ExportOptions::default() };
+    export_model(&model, plan, ExportForm::Npz, &at("a.npz"), &options).unwrap();
+}
+
+#[test]
 fn arrays_that_no_network_can_take_are_refused_as_files_are() {
     let image = 28 * 28;
     let bytes = |n: usize| vec![7_u8; n * image];
