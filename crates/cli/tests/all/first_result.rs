@@ -108,7 +108,7 @@ fn few_images_accuse_nobody() {
         .output("b", &[1, 2]);
     fs::write(folder.join("halves.onnx"), network.encode()).unwrap();
     let n = 14;
-    let label = |i: usize| u8::from(i % 3 == 0);
+    let label = |i: usize| u8::from(i.is_multiple_of(3));
     let pixel = |i: usize| {
         let is_bright = usize::from(label(i / 8)) == i % 4 / 2;
         u8::try_from(i % 50 + if is_bright { 150 } else { 20 }).unwrap()
@@ -123,7 +123,8 @@ fn few_images_accuse_nobody() {
         run(
             folder,
             &format!(
-                "quantize halves.onnx --calibration {data}@0..8 --search {data}@8..14 --test none --strategy fixed -o out"
+                "quantize halves.onnx --calibration {data}@0..8 --search {data}@8..14 --test none \
+                 --strategy fixed -o out"
             ),
         )
     };

@@ -27,7 +27,7 @@ const SAVED_MODEL: &str = "saved_model.pb";
 const OF_SAVED_MODEL: &str =
     "convert it with `python -m tf2onnx.convert --saved-model {file} --output {name}.onnx`";
 
-/// How to convert a module of PyTorch that is loaded as `net`.
+/// How to convert a network in Python that is loaded as `net`.
 macro_rules! torch_export {
     ($load:literal) => {
         concat!(
@@ -67,7 +67,7 @@ const KINDS: [Foreign; 11] = [
     },
     Foreign {
         extensions: &["tflite"],
-        is_content: |bytes| has_identifier(bytes, b"TFL3"),
+        is_content: |bytes| has_identifier(bytes, *b"TFL3"),
         kind: "a TensorFlow Lite file",
         remedy: "convert the float model (not one that is quantized already) with \
                  `python -m tf2onnx.convert --tflite {file} --output {name}.onnx`",
@@ -83,13 +83,13 @@ const KINDS: [Foreign; 11] = [
     },
     Foreign {
         extensions: &["ort"],
-        is_content: |bytes| has_identifier(bytes, b"ORTM"),
+        is_content: |bytes| has_identifier(bytes, *b"ORTM"),
         kind: "a model in the format of ONNX Runtime",
         remedy: "give the .onnx file that it was converted from",
     },
     Foreign {
         extensions: &["pte"],
-        is_content: |bytes| has_identifier(bytes, b"ET12"),
+        is_content: |bytes| has_identifier(bytes, *b"ET12"),
         kind: "an ExecuTorch file",
         remedy: torch_export!("build the network as for the training"),
     },
@@ -181,8 +181,8 @@ fn is_archive_with(bytes: &[u8], names: &[&str]) -> bool {
 }
 
 /// Whether a `FlatBuffer` is of that kind.
-fn has_identifier(bytes: &[u8], identifier: &[u8; 4]) -> bool {
-    bytes.get(4..8).is_some_and(|found| found == identifier)
+fn has_identifier(bytes: &[u8], identifier: [u8; 4]) -> bool {
+    bytes.get(4..8).is_some_and(|found| *found == identifier)
 }
 
 /// Whether a JSON object follows its length.

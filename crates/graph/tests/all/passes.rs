@@ -5,7 +5,7 @@ use fixedwise_graph::{
     Activation, Graph, Semantics, Shape,
     ops::{
         Add, Affine, AveragePool, Clip, Concat, GlobalAveragePool, GlobalMaxPool, LeakyRelu,
-        MaxPool, Pad, Relu, Softmax, Window,
+        LogSoftmax, MaxPool, Pad, Relu, Softmax, Window,
     },
     passes,
 };
@@ -88,6 +88,31 @@ fn normalization_after_the_activation_folds_forward_through_padding_pools_and_co
         assert_eq!(layers, ["conv_1", "conv_2", "grouped", "dense"], "pads {begin} {end}");
         let simulated = check(&graph, Semantics::Simulated);
         assert!(simulated.nodes.iter().any(|node| node.op.is::<Affine>()));
+    }
+}
+
+#[test]
+fn probabilities_at_the_end_are_left_out_as_they_are_and_as_logarithms() {
+    let network = |has_logarithms: bool| {
+        let mut b = Build::new(Shape::vector(6), 7);
+        let x = b.gemm("dense", 0, 5);
+        if has_logarithms {
+            b.push("end", LogSoftmax, vec![x]);
+        } else {
+            b.push("end", Softmax, vec![x]);
+        }
+        b.finish()
+    };
+    let image = Random::new(1).floats(6, -3.0, 3.0);
+    let [plain, logarithms] = [false, true].map(|has| run_float(&network(has), &image));
+    let expected: Vec<f32> = plain.iter().map(|p| p.ln()).collect();
+    assert_close("logarithms", &logarithms, &expected, 1e-5);
+    assert!((plain.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{plain:?}");
+    for has_logarithms in [false, true] {
+        for semantics in [Semantics::Integer, Semantics::Simulated] {
+            let prepared = passes::prepare(&network(has_logarithms), semantics).unwrap();
+            assert_eq!(names(&prepared).last(), Some(&"dense"));
+        }
     }
 }
 
