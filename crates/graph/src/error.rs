@@ -171,10 +171,17 @@ impl Refusal {
         const NAMED: usize = 3;
         let refusals = ImportError::Several(errors.to_vec()).refusals();
         let things = if refusals.len() == 1 { "thing is" } else { "things are" };
-        let mut lines = vec![format!("{} {things} not supported:", refusals.len())];
-        for refusal in &refusals {
+        let mut text = format!("{} {things} not supported:", refusals.len());
+        let mut line = |indent: usize, line: &str| {
+            text.push('\n');
+            text.extend(std::iter::repeat_n(' ', indent));
+            text.push_str(line);
+        };
+        let n_refusals = refusals.len();
+        for (i, refusal) in refusals.into_iter().enumerate() {
+            let end = if i + 1 < n_refusals { ";" } else { "" };
             let Some(operator) = &refusal.operator else {
-                lines.push(format!("  {}", refusal.problem));
+                line(2, &format!("{}{end}", refusal.problem));
                 continue;
             };
             let named: Vec<String> =
@@ -182,15 +189,18 @@ impl Refusal {
             let more = if refusal.nodes.len() > NAMED { ", ..." } else { "" };
             let n = refusal.nodes.len();
             let nodes = if n == 1 { "node" } else { "nodes" };
-            lines.push(format!("  {operator}, {n} {nodes} ({}{more}):", named.join(", ")));
-            lines.push(format!("    {}", refusal.problem));
+            line(2, &format!("{operator}, {n} {nodes} ({}{more}):", named.join(", ")));
+            line(4, &format!("{}{end}", refusal.problem));
         }
         let supported = errors.iter().find_map(|error| match error {
             ImportError::UnknownOperator { supported, .. } => Some(supported),
             _ => None,
         });
-        lines.extend(supported.map(|supported| format!("  supported operators: {supported}")));
-        lines.join("\n")
+        if let Some(supported) = supported {
+            text.push(';');
+            text.push_str(&format!("\n  supported operators: {supported}"));
+        }
+        text
     }
 }
 

@@ -23,10 +23,8 @@ pub(super) fn import_dropout(reader: &mut Reader, node: &onnx::Node) -> Result<(
     attributes.optional_float("ratio")?;
     attributes.optional_int("seed")?;
     attributes.finish()?;
-    if node.inputs.len() > 2 && !node.inputs[2].is_empty() {
-        if reader.int_constant(node, 2)?.iter().any(|&x| x != 0) {
-            return Err(node_error(node, "`training_mode` is set; export the model for inference"));
-        }
+    if Reader::has_input(node, 2) && reader.int_constant(node, 2)?.iter().any(|&x| x != 0) {
+        return Err(node_error(node, "`training_mode` is set; export the model for inference"));
     }
     reader.alias(node, 0)
 }

@@ -110,10 +110,10 @@ fn all_that_stands_in_the_way_is_listed_at_once() {
     let text = error.to_string();
     for expected in [
         "5 things are not supported:\n",
-        "  the model has 2 outputs (y, c); one is supported\n",
+        "  the model has 2 outputs (y, c); one is supported;\n",
         "  HardSigmoid, 2 nodes (`hardsigmoid_b`, `hardsigmoid_d`):\n    the operator is not",
-        "  Mul, 1 node (`mul_c`):\n    one of its inputs must be a constant\n",
-        "  Relu, 1 node (`relu_e`):\n    attribute `beta` is not supported\n",
+        "  Mul, 1 node (`mul_c`):\n    one of its inputs must be a constant;\n",
+        "  Relu, 1 node (`relu_e`):\n    attribute `beta` is not supported;\n",
         "  Gelu, 1 node (`gelu_f`):\n    domain `com.microsoft` is not supported; re-export",
         "\n  supported operators: Add, AveragePool",
     ] {

@@ -5,6 +5,7 @@ pub(crate) mod attributes;
 pub(crate) mod constant;
 mod ending;
 mod fold;
+mod inside;
 mod interface;
 mod read;
 pub(crate) mod reader;

@@ -10,7 +10,7 @@ use crate::{
     import::{
         axes::{Axis, channels_first},
         builder::{Builder, Value},
-        view::{Arrangement, Extent, Run, Target, View},
+        view::{Arrangement, Extent, Run, Target, View, ViewAxis},
     },
     operator::Op,
     shape::Shape,
@@ -264,7 +264,7 @@ impl Reader {
             return;
         }
         let own = View::of(image, self.builder.shape(image.node));
-        let runs = |view: &View| view.axes[1..].iter().map(|axis| axis.runs()).collect::<Vec<_>>();
+        let runs = |view: &View| view.axes[1..].iter().map(ViewAxis::runs).collect::<Vec<_>>();
         let (own, seen) = (runs(&own), runs(view));
         let (Some((channels, space)), Some(last)) = (seen.split_first(), own.last()) else {
             return;

@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod create;
+mod gather;
 mod moves;
 mod quantization;
 mod reduce;
@@ -43,9 +44,9 @@ const FOLDS: &[(&str, Compute)] = &[
     ("EyeLike", create::eye_like),
     ("Flatten", moves::flatten),
     ("Floor", arithmetic::floor),
-    ("Gather", moves::gather),
-    ("GatherElements", moves::gather_elements),
-    ("GatherND", moves::gather_nd),
+    ("Gather", gather::gather),
+    ("GatherElements", gather::gather_elements),
+    ("GatherND", gather::gather_nd),
     ("Greater", arithmetic::greater),
     ("GreaterOrEqual", arithmetic::greater_or_equal),
     ("Identity", moves::identity),
@@ -81,8 +82,8 @@ const FOLDS: &[(&str, Compute)] = &[
     ("Relu", arithmetic::relu),
     ("Reshape", moves::reshape),
     ("Round", arithmetic::round),
-    ("ScatterElements", moves::scatter_elements),
-    ("ScatterND", moves::scatter_nd),
+    ("ScatterElements", gather::scatter_elements),
+    ("ScatterND", gather::scatter_nd),
     ("Shape", create::shape),
     ("Sigmoid", arithmetic::sigmoid),
     ("Sign", arithmetic::sign),
