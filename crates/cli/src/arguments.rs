@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use fixedwise::{
-    DataOptions, DataSource, Direction, Layout, MaxLoss, Preprocess, Quantizer, Semantics,
+    DataOptions, DataSource, Direction, InputShape, Layout, MaxLoss, Preprocess, Quantizer,
+    Semantics,
 };
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -16,6 +17,10 @@ pub(crate) struct ModelArguments {
     /// ONNX file whose nodes have the names of the layers.
     #[arg(long, value_name = "FILE")]
     pub(crate) architecture: Option<PathBuf>,
+    /// The extents of the input, for a file that leaves image sizes open: in the file's order, the batch
+    /// first, e.g. `1x3x224x224`, or `NAME=1x3x224x224`.
+    #[arg(long = "input-shape", value_name = "SHAPE")]
+    pub(crate) input_shapes: Vec<InputShape>,
 }
 
 /// Where images come from and how they become the network's input.

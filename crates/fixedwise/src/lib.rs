@@ -30,7 +30,7 @@ pub use error::{DataError, Error};
 pub use files::write_file;
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
-    LayerPlan, Plan, Quantizer, Rounded, Semantics, Shape, Target,
+    InputShape, LayerPlan, Plan, Quantizer, Refusal, Rounded, Semantics, Shape, Target,
     target::{Code, MultiplicationCost, Widths},
 };
 pub use fixedwise_search::{
@@ -60,7 +60,7 @@ pub use result::{
     AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, Ended, FloatResult,
     FormatResult, Generalization, HolderResult, ImagesResult, Inspection, LayerResult,
     MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, NodeInspection, OtherResult,
-    PartResult, PreprocessingResult, RESULT_SCHEMA, RunResult, SetResult, SweepHold, SweepLayer,
+    PartResult, PreprocessingResult, RESULT_SCHEMA, RefusalResult, RefusedModel, RunResult, SetResult, SweepHold, SweepLayer,
     SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{

@@ -31,9 +31,13 @@ pub use error::{EmitError, GraphError, ImportError, LowerError, Refusal};
 pub use fixed_graph::{FixedGraph, FixedNode};
 pub use fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, Step};
 pub use graph::{Graph, Node, NodeId};
-pub use import::{InputShape, from_keras, from_onnx, from_onnx_with_shape, from_onnx_with_weights};
+pub use import::{
+    InputShape, from_keras, from_keras_with_shape, from_onnx, from_onnx_with_shape,
+    from_onnx_with_weights,
+};
 pub use lower::{
-    AccumulatorPolicy, LowerContext, Requantization, lower, lower_for, output_formats,
+    AccumulatorPolicy, LowerContext, Requantization, check_integer_forms, lower, lower_for,
+    output_formats,
 };
 pub use operator::{
     Context, Derivation, Edge, Factor, FloatStep, FormatRule, Likelihood, Op, Operator,

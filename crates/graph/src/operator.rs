@@ -96,6 +96,18 @@ pub trait Operator: OperatorObject {
         None
     }
 
+    /// Why it has no form in integers, where it has none, and the way out.
+    fn no_integer_form(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether its value, at the end of a network with such an image, only says again which class is the
+    /// largest, so that it is left out.
+    fn ends_classifier(&self, image: Shape, value: Shape) -> bool {
+        let _ = (image, value);
+        self.as_likelihood().is_some()
+    }
+
     /// Whether a following activation may be computed inside it.
     fn takes_activation(&self) -> bool {
         false

@@ -85,6 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         target: arguments.target.as_deref().map(fixedwise::read_target).transpose()?,
         threads: arguments.images.threads(),
         architecture: arguments.network.architecture.clone(),
+        input_shapes: arguments.network.input_shapes.clone(),
     };
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);

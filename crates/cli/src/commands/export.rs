@@ -147,6 +147,7 @@ fn options(network: &Network, name: Option<String>) -> Result<ExportOptions> {
         target: network.target.as_deref().map(fixedwise::read_target).transpose()?,
         preprocess: network.preprocess.as_deref().map(arguments::preprocess).transpose()?,
         architecture: network.model.architecture.clone(),
+        input_shapes: network.model.input_shapes.clone(),
         name,
     })
 }

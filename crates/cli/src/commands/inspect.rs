@@ -8,6 +8,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::Args;
+use fixedwise::{Model, RefusedModel};
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -29,7 +30,7 @@ pub(crate) struct Arguments {
     data: Option<String>,
     #[command(flatten)]
     images: DataArguments,
-    /// Prints JSON instead of a table.
+    /// Prints JSON instead of a table, also where the model is refused: all reasons, with the nodes.
     #[arg(long, help_heading = "Output")]
     json: bool,
     /// Does not print progress.
@@ -43,14 +44,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let data = data.data.is_some().then_some(&data);
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);
-    let inspection = fixedwise::inspect(
-        &arguments.network.model,
-        arguments.network.architecture.as_deref(),
-        data,
-        arguments.images.threads(),
-        &observer,
-    );
+    let network = &arguments.network;
+    let architecture = network.architecture.as_deref();
+    let inspection = Model::load_shaped(&network.model, architecture, &network.input_shapes)
+        .and_then(|model| {
+            fixedwise::inspect_model(&model, data, arguments.images.threads(), &observer)
+        });
     display.finish();
+    if let Err(error) = &inspection
+        && arguments.json
+        && let Some(refused) = RefusedModel::of(error)
+    {
+        terminal::print(&refused.to_json())?;
+    }
     let inspection = inspection?;
     terminal::print(&if arguments.json {
         inspection.to_json()

@@ -281,6 +281,7 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         output: Some(arguments.output()),
         resume: arguments.resume,
         architecture: arguments.network.architecture.clone(),
+        input_shapes: arguments.network.input_shapes.clone(),
         from: arguments.from.clone(),
         metric_command: arguments.metric_command.clone(),
         tuning: fixedwise::Tuning::default(),
@@ -377,6 +378,7 @@ pub(crate) fn finish(
     let export = ExportOptions {
         preprocess: data.preprocess.clone(),
         architecture: options.architecture.clone(),
+        input_shapes: options.input_shapes.clone(),
         target: options.target.clone(),
         name: None,
     };

@@ -180,6 +180,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         cache_bytes: arguments.cache,
         output: Some(arguments.output.clone()),
         architecture: arguments.network.architecture.clone(),
+        input_shapes: arguments.network.input_shapes.clone(),
     };
     let stop = stop_on_interrupt()?;
     let display = Display::new(arguments.quiet);

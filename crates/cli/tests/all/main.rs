@@ -6,6 +6,7 @@ mod common;
 mod export;
 mod first_result;
 mod help;
+mod import;
 mod preprocess;
 mod refit;
 mod slow;

@@ -4,7 +4,7 @@ mod data;
 
 pub use data::DataError;
 
-use fixedwise_graph::{EmitError, GraphError, ImportError, LowerError};
+use fixedwise_graph::{EmitError, GraphError, ImportError, LowerError, Refusal};
 use fixedwise_search::SearchError;
 use std::path::PathBuf;
 
@@ -124,6 +124,17 @@ pub enum Error {
     /// A search without answer.
     #[error(transparent)]
     Search(#[from] SearchError),
+}
+
+impl Error {
+    /// Why a model cannot be taken in, by operator and reason; empty where the error is about something
+    /// else.
+    pub fn refusals(&self) -> Vec<Refusal> {
+        match self {
+            Self::Import { source, .. } => source.refusals(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 fn at_line(line: Option<usize>) -> String {

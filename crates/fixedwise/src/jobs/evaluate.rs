@@ -18,7 +18,7 @@ use crate::{
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{Plan, Semantics, Target};
+use fixedwise_graph::{InputShape, Plan, Semantics, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Images as _, MaxLoss, calibrate};
 use std::{
@@ -45,6 +45,8 @@ pub struct EvaluateOptions {
     pub threads: Option<usize>,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
     pub architecture: Option<PathBuf>,
+    /// Extents of an input whose file leaves some open.
+    pub input_shapes: Vec<InputShape>,
 }
 
 /// Measures a plan on the test images of `data`, and says what it costs.
@@ -80,7 +82,7 @@ pub fn evaluate(
     options: &EvaluateOptions,
     observer: &dyn Observer,
 ) -> Result<RunResult, Error> {
-    let model = ModelSource::File(model, options.architecture.as_deref());
+    let model = ModelSource::File(model, options.architecture.as_deref(), &options.input_shapes);
     let plan = PlanSource::File(plan);
     pool(options.threads)?.install(|| run(model, plan, data, options, observer))
 }

@@ -10,7 +10,7 @@ use crate::{
     preprocess::Preprocess,
     result::PreprocessingResult,
 };
-use fixedwise_graph::{FixedGraph, Plan, Target, emit};
+use fixedwise_graph::{FixedGraph, InputShape, Plan, Target, emit};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -39,6 +39,8 @@ pub struct ExportOptions {
     pub preprocess: Option<Preprocess>,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
     pub architecture: Option<PathBuf>,
+    /// Extents of an input whose file leaves some open.
+    pub input_shapes: Vec<InputShape>,
     /// Whose rules the plan keeps, for [`export`]; by default the target that the plan names, where
     /// that comes with fixedwise.
     pub target: Option<Target>,
@@ -97,7 +99,7 @@ pub fn export(
     output: &Path,
     options: &ExportOptions,
 ) -> Result<Exported, Error> {
-    let model = ModelSource::File(model, options.architecture.as_deref());
+    let model = ModelSource::File(model, options.architecture.as_deref(), &options.input_shapes);
     run(model, PlanSource::File(plan), form, output, options)
 }
 

@@ -77,7 +77,7 @@ pub fn export_c(
     options: &ExportOptions,
     c: &CExport,
 ) -> Result<CExported, Error> {
-    let model = ModelSource::File(model, options.architecture.as_deref());
+    let model = ModelSource::File(model, options.architecture.as_deref(), &options.input_shapes);
     run(model, PlanSource::File(plan), output, options, c)
 }
 

@@ -143,7 +143,11 @@ pub fn generalize_observed(
     check(data, options)?;
     tell(Step::Loading);
     let source = test_source(data)?;
-    let mut loaded = Model::open(model, options.quantize.architecture.as_deref())?;
+    let mut loaded = Model::open(
+        model,
+        options.quantize.architecture.as_deref(),
+        &options.quantize.input_shapes,
+    )?;
     let named =
         DataOptions { test: Some(source.clone()), search: None, data: None, ..data.clone() };
     let earlier = options.quantize.earlier_plan();

@@ -40,7 +40,7 @@ pub fn inspect(
     threads: Option<usize>,
     observer: &dyn Observer,
 ) -> Result<Inspection, Error> {
-    let model = ModelSource::File(model, architecture);
+    let model = ModelSource::File(model, architecture, &[]);
     pool(threads)?.install(|| run(model, data, observer))
 }
 

@@ -2,7 +2,7 @@
 
 use super::keep::Keep;
 use crate::error::Error;
-use fixedwise_graph::{Quantizer, Semantics, Target};
+use fixedwise_graph::{InputShape, Quantizer, Semantics, Target};
 use fixedwise_search::{
     EvaluatorOptions, MaxLoss, Offset, Tuning,
     strategies::{Objective, SearchOptions},
@@ -96,6 +96,8 @@ pub struct QuantizeOptions {
     pub resume: bool,
     /// What a model of weights alone is the weights of; see [`Model::load_with`](crate::Model::load_with).
     pub architecture: Option<PathBuf>,
+    /// Extents of an input whose file leaves some open.
+    pub input_shapes: Vec<InputShape>,
     /// The folder of an earlier run of `pareto` on the same network and images: what it measured is not
     /// measured again, whatever the bound, the objective or the budgets are now.
     pub from: Option<PathBuf>,
@@ -142,6 +144,7 @@ impl Default for QuantizeOptions {
             output: None,
             resume: false,
             architecture: None,
+            input_shapes: Vec::new(),
             from: None,
             metric_command: None,
             tuning: Tuning::default(),

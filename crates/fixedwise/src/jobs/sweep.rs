@@ -17,7 +17,7 @@ use crate::{
     watch::{Candidate, Halt, Observer, Progress, Step, TimeLeft},
 };
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
-use fixedwise_graph::{Plan, Quantizer, Semantics};
+use fixedwise_graph::{InputShape, Plan, Quantizer, Semantics};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluation, Evaluator, EvaluatorOptions, Images, Offset, Oracle as _, Predictions, calibrate,
@@ -66,6 +66,8 @@ pub struct SweepOptions {
     pub output: Option<PathBuf>,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
     pub architecture: Option<PathBuf>,
+    /// Extents of an input whose file leaves some open.
+    pub input_shapes: Vec<InputShape>,
 }
 
 impl SweepOptions {
@@ -85,6 +87,7 @@ impl SweepOptions {
             cache_bytes: EvaluatorOptions::default().cache_bytes,
             output: None,
             architecture: None,
+            input_shapes: Vec::new(),
         }
     }
 }
@@ -180,7 +183,8 @@ impl Job<'_> {
             return Err(Error::Option { option: "tolerance", problem });
         }
         self.tell(Step::Loading);
-        let model = Model::open(path, self.options.architecture.as_deref())?;
+        let model =
+            Model::open(path, self.options.architecture.as_deref(), &self.options.input_shapes)?;
         let plan = self.options.plan.as_deref().map(PlanSource::File);
         let declared = self.data.declared(&model, plan)?;
         if self.data.data.is_some() {

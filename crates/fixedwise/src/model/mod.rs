@@ -5,7 +5,7 @@ mod loaders;
 
 use crate::{error::Error, files::read, fingerprint::sha256, result::ModelResult};
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{Graph, Semantics, Shape, passes};
+use fixedwise_graph::{Graph, InputShape, Semantics, Shape, check_integer_forms, passes};
 use loaders::{Architecture, File};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,8 @@ pub struct Model {
     sha256: String,
     graph: Graph,
     parameters: u64,
+    /// What extents of its input were given.
+    shapes: Vec<String>,
 }
 
 impl Model {
@@ -40,7 +42,7 @@ impl Model {
     /// # Errors
     /// [`Error`] naming the file, and the node or layer where one is not supported.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        Self::open(path, None)
+        Self::open(path, None, &[])
     }
 
     /// Reads an `.h5` file in which Keras saved weights alone, for the network that `architecture`
@@ -62,7 +64,35 @@ impl Model {
     /// # }
     /// ```
     pub fn load_with(path: &Path, architecture: &Path) -> Result<Self, Error> {
-        Self::open(path, Some(architecture))
+        Self::open(path, Some(architecture), &[])
+    }
+
+    /// Reads a model whose file leaves extents of its input open, as [`Model::load`] or
+    /// [`Model::load_with`].
+    ///
+    /// # Errors
+    /// [`Error`] naming the file, and the shape where it does not fit.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::Error> {
+    /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    /// use fixedwise::Model;
+    ///
+    /// let path = format!("{root}/models/fashion_small.onnx");
+    /// // A shape that the file fixes may be given again, but no other one.
+    /// let shapes = ["1x1x28x28".parse().expect("a shape")];
+    /// assert!(Model::load_shaped(path.as_ref(), None, &shapes).is_ok());
+    /// let shapes = ["1x1x32x32".parse().expect("a shape")];
+    /// assert!(Model::load_shaped(path.as_ref(), None, &shapes).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn load_shaped(
+        path: &Path,
+        architecture: Option<&Path>,
+        shapes: &[InputShape],
+    ) -> Result<Self, Error> {
+        Self::open(path, architecture, shapes)
     }
 
     /// Reads a model from the bytes of a file: ONNX with all its tensors inside, or what Keras saved with
@@ -91,17 +121,23 @@ impl Model {
         let place = Path::new(name);
         let stem = loaders::is_known(place).then(|| place.file_stem()).flatten();
         let stem = stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-        Self::new(&File { place, bytes, has_path: false, architecture: None }, stem)
+        let file = File { place, bytes, has_path: false, architecture: None, shapes: &[] };
+        Self::new(&file, stem)
     }
 
     /// Reads a model whose architecture may be in a file of its own.
-    pub(crate) fn open(path: &Path, architecture: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) fn open(
+        path: &Path,
+        architecture: Option<&Path>,
+        shapes: &[InputShape],
+    ) -> Result<Self, Error> {
         foreign::check_folder(path)?;
         let bytes = read(path)?;
         let architecture = architecture.map(Architecture::read).transpose()?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let architecture = architecture.as_ref();
-        Self::new(&File { place: path, bytes: &bytes, has_path: true, architecture }, name)
+        let file = File { place: path, bytes: &bytes, has_path: true, architecture, shapes };
+        Self::new(&file, name)
     }
 
     fn new(file: &File, name: String) -> Result<Self, Error> {
@@ -115,7 +151,8 @@ impl Model {
             None => sha256(file.bytes),
             Some(architecture) => sha256(&[file.bytes, &architecture.bytes].concat()),
         };
-        Ok(Self { place, is_file: file.has_path, name, sha256, graph, parameters })
+        let shapes = file.shapes.iter().map(InputShape::to_string).collect();
+        Ok(Self { place, is_file: file.has_path, name, sha256, graph, parameters, shapes })
     }
 
     /// The file's name without its extension.
@@ -168,8 +205,15 @@ impl Model {
 
     /// The network that a plan of these semantics speaks of.
     pub(crate) fn prepared(&self, semantics: Semantics) -> Result<Graph, Error> {
-        passes::prepare(&self.graph, semantics)
-            .map_err(|source| Error::Graph { path: self.place.clone(), source })
+        let graph = passes::prepare(&self.graph, semantics)
+            .map_err(|source| Error::Graph { path: self.place.clone(), source })?;
+        if semantics == Semantics::Integer {
+            check_integer_forms(&graph).map_err(|source| Error::Import {
+                path: self.place.clone(),
+                source: source.into(),
+            })?;
+        }
+        Ok(graph)
     }
 
     /// As a result tells of it.
@@ -179,6 +223,7 @@ impl Model {
             sha256: self.sha256.clone(),
             parameters: self.parameters,
             macs: self.graph.macs(),
+            input_shapes: self.shapes.clone(),
         }
     }
 }
@@ -186,8 +231,8 @@ impl Model {
 /// A model that a job is given.
 #[derive(Clone, Copy)]
 pub(crate) enum ModelSource<'a> {
-    /// A file, and that of its architecture.
-    File(&'a Path, Option<&'a Path>),
+    /// A file, that of its architecture, and extents that it leaves open.
+    File(&'a Path, Option<&'a Path>, &'a [InputShape]),
     /// In memory; it has its architecture, so that none may be given beside it.
     Loaded(&'a Model, Option<&'a Path>),
 }
@@ -195,7 +240,7 @@ pub(crate) enum ModelSource<'a> {
 impl ModelSource<'_> {
     pub(crate) fn open(self) -> Result<Model, Error> {
         match self {
-            Self::File(path, architecture) => Model::open(path, architecture),
+            Self::File(path, architecture, shapes) => Model::open(path, architecture, shapes),
             Self::Loaded(model, None) => Ok(model.clone()),
             Self::Loaded(model, Some(_)) => Err(Error::Option {
                 option: "architecture",
@@ -210,7 +255,7 @@ impl ModelSource<'_> {
     /// The files it is made from.
     pub(crate) fn files(&self) -> Vec<&Path> {
         match self {
-            Self::File(path, architecture) => {
+            Self::File(path, architecture, _) => {
                 [Some(*path), *architecture].into_iter().flatten().collect()
             }
             Self::Loaded(model, _) => model.path().into_iter().collect(),

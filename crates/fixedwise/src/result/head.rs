@@ -29,4 +29,7 @@ pub struct ModelResult {
     pub parameters: u64,
     /// Multiply-accumulates (MACs) of one image.
     pub macs: u64,
+    /// The extents that were given for its input, where its file leaves some open: `NAME=1x3x224x224`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub input_shapes: Vec<String>,
 }

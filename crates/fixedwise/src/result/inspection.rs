@@ -1,9 +1,11 @@
 //! What a model is before anything is quantized.
 
 use super::{
-    head::ModelResult,
+    head::{ModelResult, TOOL},
     preprocessing::{FloatResult, PreprocessingResult},
 };
+use crate::error::Error;
+use fixedwise_fixed::convert::count_to_u64;
 use serde::{Deserialize, Serialize};
 
 /// What [`inspect`](crate::inspect()) found.
@@ -29,6 +31,69 @@ pub struct Inspection {
     pub nodes: Vec<NodeInspection>,
     /// Bits of weights, biases and activations at 8 bits each.
     pub uniform8_bits: u64,
+}
+
+/// A model that cannot be quantized, and all reasons why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RefusedModel {
+    /// 1; keys are added, never renamed.
+    pub schema: u32,
+    /// Name and version of the tool.
+    pub tool: String,
+    /// What stands in the way.
+    pub refusals: Vec<RefusalResult>,
+}
+
+/// One reason why a model cannot be quantized.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RefusalResult {
+    /// The operator; absent where it is not about one.
+    pub operator: Option<String>,
+    /// What is not supported, and the way out.
+    pub problem: String,
+    /// Number of nodes.
+    pub count: u64,
+    /// The nodes, in the order of the file.
+    pub nodes: Vec<String>,
+}
+
+impl RefusedModel {
+    /// What an error says of a model; `None` where it is about something else.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::Error> {
+    /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    /// use fixedwise::{Model, RefusedModel};
+    ///
+    /// let path = format!("{root}/models/fashion_small.onnx");
+    /// let shapes = ["1x1x32x32".parse().expect("a shape")];
+    /// let error = Model::load_shaped(path.as_ref(), None, &shapes).unwrap_err();
+    /// let refused = RefusedModel::of(&error).expect("the model is refused");
+    /// assert!(refused.refusals[0].problem.contains("fixed size 28"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn of(error: &Error) -> Option<Self> {
+        let refusals = error.refusals();
+        let refusals: Vec<RefusalResult> = refusals
+            .into_iter()
+            .map(|refusal| RefusalResult {
+                operator: refusal.operator,
+                problem: refusal.problem,
+                count: count_to_u64(refusal.nodes.len()),
+                nodes: refusal.nodes,
+            })
+            .collect();
+        (!refusals.is_empty()).then(|| Self { schema: 1, tool: TOOL.to_owned(), refusals })
+    }
+
+    /// As JSON, schema 1.
+    #[expect(clippy::missing_panics_doc, reason = "every key is a string")]
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("every key is a string");
+        text.push('\n');
+        text
+    }
 }
 
 /// One node.

@@ -12,7 +12,7 @@ pub use exported::{CExported, CExportedLayer};
 pub use generalization::{Generalization, PartResult};
 pub(crate) use head::TOOL;
 pub use head::{Ended, ModelResult};
-pub use inspection::{Inspection, NodeInspection};
+pub use inspection::{Inspection, NodeInspection, RefusalResult, RefusedModel};
 pub use preprocessing::{FloatResult, PreprocessingResult};
 pub(crate) use run::AGREEMENT;
 pub use run::{

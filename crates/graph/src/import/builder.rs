@@ -24,6 +24,8 @@ pub(crate) struct Value {
 pub(crate) struct Builder {
     nodes: Vec<Node>,
     names: BTreeSet<String>,
+    /// The extents of the input where its file leaves some open.
+    pub(crate) given: Option<Vec<usize>>,
 }
 
 impl Builder {

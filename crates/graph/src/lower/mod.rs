@@ -9,7 +9,7 @@ pub use formats::output_formats;
 pub use requantization::Requantization;
 
 use crate::{
-    error::LowerError,
+    error::{ImportError, LowerError},
     fixed_graph::{FixedGraph, FixedNode},
     fixed_operator::FixedOp,
     graph::{Graph, NodeId},
@@ -75,6 +75,22 @@ pub(crate) fn lower_by(
             .map_err(|error| target.refusal(error)),
     };
     Ok(FixedGraph { name: graph.name.clone(), nodes: nodes?, output: graph.output() })
+}
+
+/// Refuses a graph with operators that have no form in integers, all of them at once.
+///
+/// # Errors
+/// [`ImportError`] with every such node and the way out.
+pub fn check_integer_forms(graph: &Graph) -> Result<(), ImportError> {
+    let refused = graph.nodes.iter().filter_map(|node| {
+        let help = node.op.no_integer_form()?;
+        Some(ImportError::Node {
+            node: node.name.clone(),
+            op_type: node.op.name().to_owned(),
+            problem: format!("has no integer form: {help}"),
+        })
+    });
+    ImportError::all(refused.collect()).map_or(Ok(()), Err)
 }
 
 /// Refuses a plan whose formats or rounding a target has no form of; `formats` are those of the nodes'

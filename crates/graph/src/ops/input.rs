@@ -115,11 +115,28 @@ pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
         return Err(layer.error("its option `batch_shape` is missing"));
     };
     let listed = option.as_array().map_or(&[][..], Vec::as_slice);
-    let extents: Option<Vec<usize>> =
-        listed.iter().skip(1).map(|value| read_extent(value, 1)).collect();
+    let given = layer.builder.given.clone();
+    if let Some(given) = &given
+        && given.len() != listed.len()
+    {
+        let help = format!("`--input-shape` gives {} axes", given.len());
+        return Err(layer.refuse("batch_shape", option, &help));
+    }
+    let given = |i: usize| given.as_ref().map(|given| given[i]);
+    let extent = |(i, value): (usize, &serde_json::Value)| match (value.is_null(), given(i)) {
+        (true, given) => given,
+        (false, given) => read_extent(value, 1).filter(|&n| given.is_none_or(|given| given == n)),
+    };
+    let extents: Option<Vec<usize>> = listed.iter().enumerate().skip(1).map(extent).collect();
     let axes = channels_last(listed.len());
     let (Some(mut extents), Some(axes)) = (extents, axes) else {
-        return Err(layer.refuse("batch_shape", option, wrong));
+        let is_open = listed.iter().skip(1).any(serde_json::Value::is_null);
+        let help = match (is_open, given(0)) {
+            (true, None) => "give the open extents, for example `--input-shape 1x224x224x3`",
+            (_, Some(_)) => "`--input-shape` gives other extents",
+            _ => wrong,
+        };
+        return Err(layer.refuse("batch_shape", option, help));
     };
     extents.insert(0, 1);
     let elements = extents.iter().try_fold(1_usize, |n, &extent| n.checked_mul(extent));

@@ -28,6 +28,7 @@ mod max_pool;
 mod pad;
 mod relu;
 mod reshape;
+mod sigmoid;
 mod softmax;
 mod transpose;
 
@@ -47,6 +48,7 @@ pub use max_pool::MaxPool;
 pub use pad::Pad;
 pub use relu::Relu;
 pub use reshape::Reshape;
+pub use sigmoid::Sigmoid;
 pub use softmax::Softmax;
 
 pub use crate::window::Window;
@@ -85,6 +87,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("ReduceMean", global_average_pool::import_reduce_mean),
     ("Relu", relu::import),
     ("Reshape", reshape::import),
+    ("Sigmoid", sigmoid::import),
     ("Softmax", softmax::import),
     ("Squeeze", reshape::import_squeeze),
     ("Sub", affine::import_sub),
@@ -130,6 +133,7 @@ pub(crate) const KERAS_FUNCTIONS: &[(&str, MakeOp)] = &[
     ("relu6", || Some(Clip { min: 0.0, max: 6.0 }.into())),
     // The slope that Keras takes where only the name is given.
     ("leaky_relu", || Some(LeakyRelu { alpha: 0.2 }.into())),
+    ("sigmoid", || Some(Sigmoid.into())),
     ("softmax", || Some(Softmax.into())),
     ("log_softmax", || Some(LogSoftmax.into())),
 ];

@@ -50,7 +50,7 @@ impl Operator for Softmax {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        Err(context.not_legal(self.name(), "softmax is supported only as the last node"))
+        Err(context.not_legal(self.name(), HELP))
     }
 
     fn format_rule(&self) -> FormatRule {
@@ -72,7 +72,13 @@ impl Operator for Softmax {
     fn as_likelihood(&self) -> Option<Likelihood> {
         Some(Likelihood::Probability)
     }
+
+    fn no_integer_form(&self) -> Option<&'static str> {
+        Some(HELP)
+    }
 }
+
+pub(super) const HELP: &str = "softmax is supported only at the end of the network";
 
 /// Source: ONNX `Softmax`, opset 13 (and 11, over the last axis).
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {

@@ -1,6 +1,6 @@
 //! Rewrites of a graph, one file each. Every pass leaves a valid graph that computes the same.
 
-mod drop_softmax;
+mod drop_ending;
 mod equalize;
 mod fold_back;
 mod fold_forward;
@@ -20,7 +20,7 @@ use crate::{
 
 /// The graph that a plan of these semantics speaks of.
 ///
-/// Both: no final softmax, pads inside their convolution, normalization *before* an activation
+/// Both: no final softmax or sigmoid of a classifier, pads inside their convolution, normalization *before* an activation
 /// folded back into its layer, activations fused, dead nodes gone. Integer: normalization *after*
 /// an activation folded forward as well, so that no [`crate::ops::Affine`] is left.
 ///
@@ -28,7 +28,7 @@ use crate::{
 /// [`GraphError`] only where a pass is wrong.
 pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError> {
     let mut graph = graph.clone();
-    drop_softmax::run(&mut graph);
+    drop_ending::run(&mut graph);
     fold_pad::run(&mut graph);
     fold_back::run(&mut graph);
     fuse_activation::run(&mut graph);

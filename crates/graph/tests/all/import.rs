@@ -1,11 +1,16 @@
 //! What of an ONNX file is judged, what is computed while it is read, and what a refusal says.
 
-use fixedwise_codec::onnx::{
-    Attribute, Dim, ElementType, Function, Graph as OnnxGraph, ModelBuilder, Node, Tensor,
-    ValueInfo,
+use fixedwise_codec::{
+    keras::{self, Hdf5Model},
+    onnx::{
+        Attribute, Dim, ElementType, Function, Graph as OnnxGraph, ModelBuilder, Node, Tensor,
+        ValueInfo, parse_model,
+    },
 };
-use fixedwise_graph::{Graph, ImportError, InputShape, from_onnx, from_onnx_with_shape};
-use fixedwise_testing::{Random, assert_close, run_float};
+use fixedwise_graph::{
+    Graph, ImportError, InputShape, from_keras_with_shape, from_onnx, from_onnx_with_shape,
+};
+use fixedwise_testing::{Random, assert_close, project, run_float};
 
 /// A network with one convolution of ones: `x` [1, 2, 4, 4] to `a` [1, 3, 4, 4].
 fn network() -> ModelBuilder {
@@ -506,7 +511,7 @@ fn damaged_models_are_refused_or_run() {
 
 /// Whether the bytes are a network; then one image goes through it.
 fn import(bytes: &[u8]) -> bool {
-    let Ok(model) = fixedwise_codec::onnx::parse_model(bytes, &|_| Err("none".to_owned())) else {
+    let Ok(model) = parse_model(bytes, &|_| Err("none".to_owned())) else {
         return false;
     };
     let Ok(graph) = from_onnx(&model, "g") else { return false };
@@ -514,4 +519,47 @@ fn import(bytes: &[u8]) -> bool {
         run_float(&graph, &vec![0.5; graph.input_shape().len()]);
     }
     true
+}
+
+#[test]
+fn open_sizes_of_keras_are_given() {
+    let file = |name: &str| std::fs::read(project(&format!("suite/keras/{name}"))).unwrap();
+    let text = String::from_utf8(file("plain.json")).unwrap();
+    let read = |shape: &str, given: &[&str]| {
+        let json = text.replace("[null, 11, 8, 2]", shape);
+        let Ok(Hdf5Model::Weights(weights)) = keras::read_h5(&file("plain.weights.h5"), 1 << 24)
+        else {
+            panic!("the file has weights only")
+        };
+        let model = keras::read_architecture(json.as_bytes()).unwrap();
+        let model = model.with_weights(weights).unwrap();
+        let given: Vec<InputShape> = given.iter().map(|shape| shape.parse().unwrap()).collect();
+        from_keras_with_shape(&model, "plain", &given)
+    };
+    let fixed = read("[null, 11, 8, 2]", &[]).unwrap();
+    let damaged =
+        text.replace("MaxPooling2D", "MinPooling2D").replace("\"BatchNormalization\"", "\"B\"");
+    let model = keras::read_architecture(damaged.as_bytes()).unwrap();
+    let error = from_keras_with_shape(&model, "plain", &[]).unwrap_err();
+    let found: Vec<_> = error.refusals().iter().filter_map(|r| r.operator.clone()).collect();
+    assert!(
+        found.contains(&"MinPooling2D".to_owned()) && found.contains(&"B".to_owned()),
+        "{error}"
+    );
+    for (shape, given) in [
+        ("[null, null, 8, 2]", "1x11x8x2"),
+        ("[null, 11, null, null]", "input_layer=4x11x8x2"),
+        ("[null, 11, 8, 2]", "1x11x8x2"),
+    ] {
+        assert_same(&read(shape, &[given]).unwrap(), &fixed);
+    }
+    for (shape, given, expected) in [
+        ("[null, null, 8, 2]", &[][..], "give the open extents, for example `--input-shape 1x224"),
+        ("[null, null, 8, 2]", &["1x11x9x2"], "`--input-shape` gives other extents"),
+        ("[null, null, 8, 2]", &["11x8x2"], "`--input-shape` gives 3 axes"),
+        ("[null, 11, 8, 2]", &["z=1x11x8x2"], "has no input `z` to give a shape; its inputs: inp"),
+    ] {
+        let error = read(shape, given).unwrap_err().to_string();
+        assert!(error.contains(expected), "expected {expected} in: {error}");
+    }
 }

@@ -2,10 +2,10 @@
 
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
-    Activation, Graph, Semantics, Shape,
+    Activation, Graph, Semantics, Shape, check_integer_forms,
     ops::{
         Add, Affine, AveragePool, Clip, Concat, GlobalAveragePool, GlobalMaxPool, LeakyRelu,
-        LogSoftmax, MaxPool, Pad, Relu, Softmax, Window,
+        LogSoftmax, MaxPool, Pad, Relu, Reshape, Sigmoid, Softmax, Window,
     },
     passes,
 };
@@ -35,6 +35,50 @@ fn check(graph: &Graph, semantics: Semantics) -> Graph {
 
 fn names(graph: &Graph) -> Vec<&str> {
     graph.nodes.iter().map(|node| node.name.as_str()).collect()
+}
+
+#[test]
+fn what_only_ends_a_classifier_is_left_out() {
+    let prepared = |graph: &Graph| passes::prepare(graph, Semantics::Integer).unwrap();
+    let ops = |graph: &Graph| graph.nodes.iter().map(|node| node.op.name()).collect::<Vec<_>>();
+    let image = Shape::new(3, 4, 2);
+    // One pixel, then a vector in the same order.
+    let mut b = Build::new(image, 1);
+    let x = b.push("pool", GlobalAveragePool, vec![0]);
+    let x = b.push("softmax", Softmax, vec![x]);
+    let x = b.push("sigmoid", Sigmoid, vec![x]);
+    b.push("flat", Reshape::flatten_channels_first(Shape::new(1, 1, 2)), vec![x]);
+    assert_eq!(ops(&prepared(&b.finish())), ["Input", "GlobalAveragePool", "Reshape"]);
+    // The classes of every pixel: they stay together in the first case, and are scattered in the second.
+    let mut b = Build::new(image, 1);
+    let x = b.push("relu", Relu, vec![0]);
+    b.push("softmax", Softmax, vec![x]);
+    assert_eq!(ops(&prepared(&b.finish())), ["Input", "Relu"]);
+    let mut b = Build::new(image, 1);
+    let x = b.push("relu", Relu, vec![0]);
+    let x = b.push("softmax", Softmax, vec![x]);
+    b.push("flat", Reshape::flatten_channels_first(image), vec![x]);
+    let graph = prepared(&b.finish());
+    assert_eq!(ops(&graph), ["Input", "Relu", "Softmax", "Reshape"]);
+    let error = check_integer_forms(&graph).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "node `softmax` (Softmax): has no integer form: softmax is supported only at the end of the \
+         network"
+    );
+    // A sigmoid whose values are an image, or that is used elsewhere too, is part of the network.
+    let mut b = Build::new(Shape::new(1, 1, 5), 1);
+    b.push("sigmoid", Sigmoid, vec![0]);
+    let graph = b.finish();
+    assert_eq!(ops(&prepared(&graph)), ["Input", "Sigmoid"]);
+    let y = run_float(&graph, &[0.0, 1.0, -1.0, 100.0, -100.0]);
+    assert_close("sigmoid", &y, &[0.5, 0.731_058_6, 0.268_941_4, 1.0, 0.0], 1e-6);
+    let mut b = Build::new(image, 1);
+    let x = b.push("softmax", Softmax, vec![0]);
+    let a = b.push("relu", Relu, vec![x]);
+    let x = b.push("add", Add, vec![x, a]);
+    b.push("softmax_2", Softmax, vec![x]);
+    assert_eq!(ops(&prepared(&b.finish())), ["Input", "Softmax", "Relu", "Add"]);
 }
 
 #[test]

@@ -165,10 +165,8 @@ fn compare(python: &Path, model: &Path, plan: &Path, pixels: &Pixels, n: usize) 
     let options = ExportOptions::default();
     let output = case.join("network.onnx");
     let exported = export(model, plan, ExportForm::Onnx, &output, &options).unwrap();
-    let fixed =
-        integer_network(ModelSource::File(model, None), PlanSource::File(plan), &options, None)
-            .unwrap()
-            .fixed;
+    let source = ModelSource::File(model, None, &[]);
+    let fixed = integer_network(source, PlanSource::File(plan), &options, None).unwrap().fixed;
     let (array, images) = pixels.first(n);
     fs::write(case.join("images.npy"), encode_npy(&array)).unwrap();
     fs::write(case.join("expected.npy"), encode_npy(&classes(&fixed, &images))).unwrap();
@@ -234,7 +232,7 @@ fn qonnx_and_numpy_compute_the_same_with_the_embedded_network() {
     export_small(ExportForm::Npz, &plan, &case.join("network.npz")).unwrap();
     let model = project("models/fashion_small.onnx");
     let fixed = integer_network(
-        ModelSource::File(&model, None),
+        ModelSource::File(&model, None, &[]),
         PlanSource::File(&plan),
         &ExportOptions::default(),
         None,

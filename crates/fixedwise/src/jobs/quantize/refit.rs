@@ -75,7 +75,7 @@ pub fn refit(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, Error> {
-    let model = ModelSource::File(model, options.architecture.as_deref());
+    let model = ModelSource::File(model, options.architecture.as_deref(), &options.input_shapes);
     let given = Given { plan: PlanSource::File(plan), origin: None };
     run(model, given, data, options, observer, stop)
 }

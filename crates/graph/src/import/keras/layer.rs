@@ -65,18 +65,28 @@ impl<'a> Layer<'a> {
         layer: &keras::Layer,
         inputs: Vec<Value>,
     ) -> Result<Value, ImportError> {
-        let Some((_, read)) = tables.layers.iter().find(|(class, _)| *class == layer.class) else {
-            let supported = tables.layers.iter().map(|(class, _)| *class);
-            return Err(ImportError::UnknownOperator {
-                node: layer.name.clone(),
-                op_type: layer.class.clone(),
-                supported: supported.collect::<Vec<_>>().join(", "),
-            });
-        };
+        let read = Self::reader(tables, layer)?;
         let mut layer = Layer::new(builder, tables, layer, inputs)?;
         let value = read(&mut layer)?;
         layer.finish()?;
         Ok(value)
+    }
+
+    /// Who reads a layer.
+    pub(super) fn reader(tables: Tables, layer: &keras::Layer) -> Result<ImportLayer, ImportError> {
+        match tables.layers.iter().find(|(class, _)| *class == layer.class) {
+            Some((_, read)) => Ok(*read),
+            None => Err(ImportError::UnknownOperator {
+                node: layer.name.clone(),
+                op_type: layer.class.clone(),
+                supported: tables
+                    .layers
+                    .iter()
+                    .map(|(class, _)| *class)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            }),
+        }
     }
 
     /// A layer that takes those values, nothing read yet.
