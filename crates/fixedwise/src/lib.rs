@@ -60,8 +60,8 @@ pub use result::{
     AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, Ended, FloatResult,
     FormatResult, Generalization, HolderResult, ImagesResult, Inspection, LayerResult,
     MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, NodeInspection, OtherResult,
-    PartResult, PreprocessingResult, RESULT_SCHEMA, RefusalResult, RefusedModel, RunResult, SetResult, SweepHold, SweepLayer,
-    SweepPoint, SweepResult, TraceStep,
+    PartResult, PreprocessingResult, RESULT_SCHEMA, RefusalResult, RefusedModel, RunResult,
+    SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
     FormatMap, Picture, PlanBits, TextOptions, first_result, plot_bits, plot_costs, plot_drop,

@@ -42,7 +42,7 @@ impl Operator for LogSoftmax {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        Err(context.not_legal(self.name(), "log-softmax is supported only as the last node"))
+        Err(context.not_legal(self.name(), softmax::HELP))
     }
 
     fn format_rule(&self) -> FormatRule {
@@ -59,6 +59,10 @@ impl Operator for LogSoftmax {
 
     fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
         Factor::Refused
+    }
+
+    fn no_integer_form(&self) -> Option<&'static str> {
+        Some(softmax::HELP)
     }
 
     fn as_likelihood(&self) -> Option<Likelihood> {

@@ -94,9 +94,12 @@ pub(super) fn over_channels(reader: &mut Reader, node: &onnx::Node) -> Result<Va
     let value = reader.value(node, 0)?;
     let rank = value.axes.len();
     let default = if reader.opset() < 13 { 1 } else { -1 };
-    let axis = axis_index(axis.unwrap_or(default), rank).map(|axis| value.axes[axis]);
+    let place = axis_index(axis.unwrap_or(default), rank);
+    let axis = place.map(|axis| value.axes[axis]);
     // Before opset 13 everything from the axis on is one vector.
-    let whole = reader.opset() >= 13 || reader.shape(&value).len() == reader.shape(&value).c;
+    let whole = reader.opset() >= 13
+        || place.is_some_and(|place| place + 1 == rank)
+        || reader.shape(&value).len() == reader.shape(&value).c;
     if axis != Some(Axis::Channel) || !whole {
         return Err(node_error(node, "only softmax over the channels is supported"));
     }

@@ -5,6 +5,7 @@ use super::{only_consumer, replace_uses};
 use crate::{
     graph::{Graph, NodeId},
     ops::Reshape,
+    shape::Shape,
 };
 
 pub(super) fn run(graph: &mut Graph) {
@@ -31,8 +32,8 @@ fn ending(graph: &Graph, output: NodeId) -> Option<NodeId> {
         let ([before], Some(reshape)) = (&node.inputs[..], node.op.get::<Reshape>()) else {
             return None;
         };
-        let from = graph.nodes[*before].shape;
-        if only_consumer(graph, *before) != Some(id) || !keeps_classes(reshape, from.c, from.len())
+        if only_consumer(graph, *before) != Some(id)
+            || !keeps_classes(reshape, graph.nodes[*before].shape)
         {
             return None;
         }
@@ -40,12 +41,11 @@ fn ending(graph: &Graph, output: NodeId) -> Option<NodeId> {
     }
 }
 
-/// Whether the classes of one pixel, or the elements of a vector, stay together in their order.
-fn keeps_classes(reshape: &Reshape, channels: usize, elements: usize) -> bool {
-    let source = reshape.source();
-    if channels == elements {
-        return source.is_sorted();
+/// Whether the largest class is the same one behind a reshape: that of a vector in its order, or those of
+/// the pixels of an image, which stay an image.
+fn keeps_classes(reshape: &Reshape, from: Shape) -> bool {
+    if from.h * from.w == 1 {
+        return reshape.source().is_sorted();
     }
-    reshape.shape.c == channels
-        && source.iter().enumerate().all(|(to, from)| to % channels == from % channels)
+    reshape.shape.h * reshape.shape.w > 1
 }

@@ -8,7 +8,8 @@ use fixedwise_codec::{
     },
 };
 use fixedwise_graph::{
-    Graph, ImportError, InputShape, from_keras_with_shape, from_onnx, from_onnx_with_shape,
+    Graph, ImportError, InputShape, Semantics, from_keras_with_shape, from_onnx,
+    from_onnx_with_shape, passes,
 };
 use fixedwise_testing::{Random, assert_close, project, run_float};
 
@@ -271,7 +272,11 @@ fn the_largest_index_at_the_end_is_left_out() {
     let graph = read(last(1)).unwrap();
     assert_eq!(graph.output_shape().dims(), [4, 4, 3]);
     let error = refused(last(2));
-    assert!(error.contains("only the index of the largest channel is supported"), "{error}");
+    assert!(error.contains("only the index of the largest channel of `a` is supported"), "{error}");
+    let channels_last = network()
+        .node(node("Transpose", &["a"], "t").with("perm", vec![0_i64, 2, 3, 1]))
+        .node(node("ArgMax", &["t"], "y").with("axis", -1_i64));
+    assert_same(&read(channels_last).unwrap(), &graph);
     // In between, it is an operator like any other.
     let model = network().node(node("ArgMax", &["a"], "i").with("axis", 1_i64)).node(node(
         "Relu",
@@ -349,7 +354,12 @@ fn hostile_constants_are_refused() {
         (node("Expand", &["one", "i"], "c"), &[huge], &[], "is too large for a constant"),
         (node("Tile", &["j", "i"], "c"), &[huge], &[1, 2], "is too large for a constant"),
         (node("Tile", &["j", "i"], "c"), &[i64::MAX], &[1, 2], "is too large for a constant"),
-        (node("ConstantOfShape", &["i"], "c"), &[huge, 0, huge], &[], "its constant with shape"),
+        (
+            node("ConstantOfShape", &["i"], "c"),
+            &[huge, 0, huge],
+            &[],
+            "is too large for a constant",
+        ),
         (node("ConstantOfShape", &["i"], "c"), &[huge, huge], &[], "is too large for a constant"),
         (node("ConstantOfShape", &["i"], "c"), &[-1], &[], "has a negative size"),
         (node("Range", &["z", "big", "one"], "c"), &[], &[], "uses `z`"),
@@ -561,5 +571,27 @@ fn open_sizes_of_keras_are_given() {
     ] {
         let error = read(shape, given).unwrap_err().to_string();
         assert!(error.contains(expected), "expected {expected} in: {error}");
+    }
+}
+
+#[test]
+fn a_softmax_is_left_out_in_front_of_other_axes() {
+    let softmax = |x: &str, axis: i64| node("Softmax", &[x], "s").with("axis", axis);
+    let transposed = network()
+        .node(node("Transpose", &["a"], "t").with("perm", vec![0_i64, 2, 3, 1]))
+        .node(Node { outputs: vec!["y".to_owned()], ..softmax("t", -1) });
+    let flattened = network()
+        .node(node("GlobalAveragePool", &["a"], "p"))
+        .node(softmax("p", 1))
+        .node(node("Flatten", &["s"], "y"));
+    let squeezed = network()
+        .node(node("GlobalAveragePool", &["a"], "p"))
+        .node(node("Transpose", &["p"], "t").with("perm", vec![0_i64, 2, 3, 1]))
+        .node(softmax("t", 3))
+        .node(node("Squeeze", &["s"], "y").with("axes", vec![1_i64, 2]));
+    for model in [transposed, flattened, squeezed] {
+        let graph = read(model.opset(12)).unwrap();
+        let graph = passes::prepare(&graph, Semantics::Integer).unwrap();
+        assert!(graph.nodes.iter().all(|node| node.op.name() != "Softmax"), "{graph:?}");
     }
 }

@@ -10,8 +10,8 @@ mod onnx_weights;
 pub use onnx_weights::from_onnx_with_weights;
 
 use super::{
-    InputShape,
     builder::{Builder, Value},
+    input_shape::InputShape,
 };
 use crate::{error::ImportError, graph::Graph, ops};
 use fixedwise_codec::keras;

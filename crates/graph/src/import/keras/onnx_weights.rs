@@ -3,7 +3,7 @@
 use crate::{
     error::ImportError,
     graph::Graph,
-    import::{InputShape, onnx::from_onnx_with_shape},
+    import::{input_shape::InputShape, onnx::from_onnx_with_shape},
     ops::{Gemm, Reshape},
 };
 use fixedwise_codec::{

@@ -172,10 +172,9 @@ pub(crate) fn range(element: ElementType) -> (i64, i64) {
 pub(crate) fn count(dims: &[usize]) -> Option<usize> {
     /// More elements than any weight tensor of an embedded network.
     const MAX_ELEMENTS: usize = 1 << 26;
-    if dims.contains(&0) {
-        return Some(0);
-    }
-    dims.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MAX_ELEMENTS)
+    // Where one extent is 0, the others still count the work of who goes along them.
+    let of_others = dims.iter().try_fold(1_usize, |n, &d| n.checked_mul(d.max(1)));
+    of_others.filter(|&n| n <= MAX_ELEMENTS).map(|_| dims.iter().product())
 }
 
 /// The distance between two elements along each axis.
@@ -288,6 +287,7 @@ mod tests {
         assert_eq!(walk(&[0, 2], &[2, 1], 0).count(), 0);
         assert_eq!(walk(&[], &[], 5).collect::<Vec<_>>(), [5]);
         assert_eq!(count(&[usize::MAX, 2]), None);
-        assert_eq!(count(&[usize::MAX, 0]), Some(0));
+        assert_eq!(count(&[usize::MAX, 0]), None);
+        assert_eq!(count(&[7, 0]), Some(0));
     }
 }

@@ -4,9 +4,10 @@
 use crate::{
     error::ImportError,
     import::{
-        axes::{Axis, axis_index},
-        builder::Value,
+        axes::{Axis, axis_index, channels_first},
+        view::View,
     },
+    shape::Shape,
 };
 use fixedwise_codec::onnx::{Attribute, Graph, Node};
 
@@ -50,21 +51,28 @@ impl Ending {
         }
     }
 
-    /// Refuses an index along another axis than the channels.
-    pub(super) fn check(&self, result: &Value) -> Result<(), ImportError> {
-        let Some((node, _)) = &self.arg_max else { return Ok(()) };
+    /// The axes of the result. That of the index must be the channels, as the values are inside; without
+    /// an index, they are those of the file, read as channels first.
+    pub(super) fn axes(&self, view: &View, shape: Shape) -> Result<Vec<Axis>, ImportError> {
+        let rank = view.axes.len();
+        let Some((node, value)) = &self.arg_max else {
+            return channels_first(rank).ok_or_else(|| {
+                ImportError::Interface(format!("the output has {rank} axes; 1 to 4 are supported"))
+            });
+        };
         let int = |name: &str, default| match node.attributes.get(name) {
             Some(Attribute::Int(x)) => *x,
             _ => default,
         };
-        let axis = axis_index(int("axis", 0), result.axes.len());
-        if axis.map(|axis| result.axes[axis]) == Some(Axis::Channel) {
-            return Ok(());
+        let axis = axis_index(int("axis", 0), rank);
+        let labels = view.labels(shape).or_else(|| channels_first(rank)).unwrap_or_default();
+        if axis.and_then(|axis| labels.get(axis)) == Some(&Axis::Channel) {
+            return Ok(labels);
         }
         Err(ImportError::Node {
             node: node.name.clone(),
             op_type: node.op_type.clone(),
-            problem: "only the index of the largest channel is supported, at the end".to_owned(),
+            problem: format!("only the index of the largest channel of `{value}` is supported"),
         })
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{
     super::{
-        InputShape,
         axes::{Axis, shape_of},
         builder::Value,
+        input_shape::InputShape,
     },
     read::Import,
     reader::{Known, node_error},
@@ -93,6 +93,7 @@ fn extents(
         ));
     }
     let batch = match dims[0] {
+        Dim::Known(n) if n > 1 << 24 => return Err(format!("has a batch of {n} images")),
         Dim::Known(n) if n > 0 => Some(n),
         _ => None,
     };

@@ -12,8 +12,8 @@ pub(crate) mod reader;
 mod rename;
 
 use super::{
-    InputShape,
     axes::{Axis, channels_first, channels_last},
+    input_shape::InputShape,
 };
 use crate::{
     error::ImportError,
@@ -102,13 +102,10 @@ fn graph(
     let Some(Known::View(view)) = reader.known.get(results[0]).cloned() else {
         return refuse("is not computed from its input");
     };
-    // The result is given in the file's order of axes, read as channels first.
-    let Some(axes) = channels_first(view.axes.len()) else {
-        return refuse(&format!("has {} axes; 1 to 4 are supported", view.axes.len()));
-    };
+    let view = view.with_batch_first(reader.batch);
+    let axes = ending.axes(&view, reader.builder.shape(view.node))?;
     let node = onnx::Node::new("Output", results[0], &[], &[]);
-    let result = reader.arranged(&node, &view.with_batch_first(reader.batch), axes)?;
-    ending.check(&result)?;
+    let result = reader.arranged(&node, &view, axes)?;
     let mut graph = reader.builder.finish(name, &result)?;
     graph.takes_bytes = interface::takes_bytes(&model.graph, &graph.nodes[graph.input()].name);
     Ok(graph)

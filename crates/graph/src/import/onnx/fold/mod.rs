@@ -122,6 +122,10 @@ pub(super) fn fold(
 ) -> Option<Result<Vec<Constant>, ImportError>> {
     let compute = find(&node.op_type)?;
     let mut fold = Fold { node, inputs, attributes: Attributes::new(node) };
+    let is_huge = |input: &&Constant| input.elements.len() == 0 && count(&input.dims).is_none();
+    if let Some(huge) = inputs.iter().flatten().copied().find(is_huge) {
+        return Some(Err(fold.error(format!("its input of shape {:?} is too large", huge.dims))));
+    }
     Some(compute(&mut fold).and_then(|outputs| {
         fold.attributes.finish()?;
         Ok(outputs)

@@ -221,7 +221,8 @@ pub(super) fn split(fold: &mut Fold) -> Outputs {
 
 /// Where slices begin, how many elements they take, and their step, which may be negative.
 fn slice_axis(start: i64, end: i64, step: i64, extent: usize) -> Option<(usize, usize)> {
-    let n = i64::try_from(extent).ok()?;
+    let n = i64::try_from(extent).ok().filter(|&n| n > 0);
+    let Some(n) = n else { return Some((0, 0)) };
     let from_end = |i: i64| if i < 0 { i.saturating_add(n) } else { i };
     let (start, end) = if step > 0 {
         (from_end(start).clamp(0, n), from_end(end).clamp(0, n))
@@ -229,11 +230,8 @@ fn slice_axis(start: i64, end: i64, step: i64, extent: usize) -> Option<(usize, 
         (from_end(start).clamp(0, n - 1), from_end(end).clamp(-1, n - 1))
     };
     let distance = if step > 0 { end - start } else { start - end };
-    let count = if distance <= 0 || n == 0 {
-        0
-    } else {
-        u64::try_from(distance).ok()?.div_ceil(step.unsigned_abs())
-    };
+    let count =
+        if distance <= 0 { 0 } else { u64::try_from(distance).ok()?.div_ceil(step.unsigned_abs()) };
     Some((usize::try_from(start).unwrap_or(0), usize::try_from(count).ok()?))
 }
 
@@ -359,6 +357,7 @@ mod tests {
             ((3, 2, 1, 5), (3, 0)),
             ((0, most, most, 5), (0, 1)),
             ((0, 4, 1, 0), (0, 0)),
+            ((0, 4, -1, 0), (0, 0)),
         ] {
             let found = slice_axis(start, end, step, extent).unwrap();
             assert_eq!(found.1, expected.1, "{start} {end} {step} of {extent}");
