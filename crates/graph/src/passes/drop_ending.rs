@@ -1,7 +1,7 @@
 //! What only ends a classifier does not change which class is largest, and is left out: also where nothing
 //! but the order of elements or the shape changes behind it.
 
-use super::{only_consumer, replace_uses};
+use super::{only_consumer, remove_dead, replace_uses};
 use crate::{
     graph::{Graph, NodeId},
     ops::Reshape,
@@ -17,6 +17,7 @@ pub(super) fn run(graph: &mut Graph) {
             } else {
                 replace_uses(graph, ending, before);
             }
+            remove_dead::run(graph);
         }
     }
 }
