@@ -29,6 +29,7 @@ cargo xtask <command>
   python             prepares target/python from suite/requirements.txt and prints its interpreter
   tutorial           trains the networks of docs/tutorial.md with PyTorch and Keras
   bench [ARGS]       runs bench/run.sh
+  bench code [--write]  measures the bytes of every function of generated C; writes the table of code sizes
   bench kernels [CORE]  counts instructions of generated C on emulated cores, compared with CMSIS-NN
   paper [ARGS]       runs the paper's experiments and writes docs/paper.md; see `paper --help`
 
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
         ["python"] => python_only(&root),
         ["tutorial"] => tutorial::run(&root),
         ["paper", rest @ ..] => paper::run(&root, rest),
-        ["bench", "kernels", rest @ ..] => bench_kernels(&root, rest),
+        ["bench", program @ ("kernels" | "code"), rest @ ..] => bench_program(&root, program, rest),
         ["bench", rest @ ..] => bench(&root, rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
@@ -95,16 +96,16 @@ fn python_only(root: &Path) -> Result<(), String> {
     }
 }
 
-fn bench_kernels(root: &Path, args: &[&str]) -> Result<(), String> {
+fn bench_program(root: &Path, program: &str, args: &[&str]) -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let kernels = ["run", "--quiet", "--package", "fixedwise-bench", "--bin", "kernels", "--"];
+    let run = ["run", "--quiet", "--package", "fixedwise-bench", "--bin", program, "--"];
     let status = Command::new(cargo)
-        .args(kernels)
+        .args(run)
         .args(args)
         .current_dir(root)
         .status()
         .map_err(|error| format!("cargo: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("bench kernels: {status}")) }
+    if status.success() { Ok(()) } else { Err(format!("bench {program}: {status}")) }
 }
 
 fn bench(root: &Path, args: &[&str]) -> Result<(), String> {

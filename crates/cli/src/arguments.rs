@@ -206,18 +206,10 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Bytes: `768M`, `2G`, `500000`.
+/// Bytes of this machine's memory: `768MiB`, `2G`, `500000`.
 pub(crate) fn bytes(text: &str) -> Result<usize, String> {
-    let help = || "expected bytes, or a number with k, M or G, for example 768M".to_owned();
-    let text = text.trim();
-    let (digits, shift) = match text.as_bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
-        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
-        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    let number: usize = digits.parse().map_err(|_| help())?;
-    number.checked_mul(1 << shift).ok_or_else(help)
+    let bytes = fixedwise::parse_bytes(text)?;
+    usize::try_from(bytes).map_err(|_| format!("{text} is more than this machine addresses"))
 }
 
 #[cfg(test)]
@@ -264,9 +256,9 @@ mod tests {
 
     #[test]
     fn sizes_may_have_a_unit() {
-        assert_eq!(bytes("768M"), Ok(768 << 20));
+        assert_eq!(bytes("768MiB"), Ok(768 << 20));
         assert_eq!(bytes("12"), Ok(12));
-        for text in ["", "M", "1.5G", "-1", "99999999999999999G"] {
+        for text in ["", "M", "-1", "99999999999999999G"] {
             assert!(bytes(text).is_err(), "{text}");
         }
     }

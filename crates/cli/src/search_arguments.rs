@@ -2,41 +2,35 @@
 
 use crate::arguments::DirectionName;
 use clap::{Args, ValueEnum};
-use fixedwise::{Budget, Kind, LayerOrder, Objective, SearchOptions, StartBits};
+use fixedwise::{Budget, Kind, LayerOrder, Objective, SearchOptions, StartBits, Target};
 use std::path::PathBuf;
 
 /// Options of the layer-by-layer strategies; the defaults are the values of the paper.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Layer-by-layer search (joint, layer-dependent, layer-independent)")]
 pub(crate) struct SearchArguments {
-    /// The cost to reduce.
+    /// The cost to reduce. Default: flash with a microcontroller as --target, else memory.
     ///
     /// Flash and RAM are those of --target. In a layer-by-layer search they start at 8 bits (--start-bits
     /// 8,8,8), and RAM and bit products have another --order.
-    #[arg(long, value_name = "NAME", default_value = "memory", help_heading = "Search")]
-    pub(crate) objective: ObjectiveName,
+    #[arg(long, value_name = "NAME", help_heading = "Search")]
+    objective: Option<ObjectiveName>,
     /// Initial formats, instead of --start-bits: a plan.toml, a result.json, or a JSON plan in the
     /// notation of the paper.
     #[arg(long, value_name = "FILE")]
     pub(crate) start: Option<PathBuf>,
-    /// Initial bit widths of weights, biases and activations.
-    #[arg(long, value_name = "W,B,A", default_value = "12,8,12", value_parser = start_bits)]
-    #[arg(default_value_ifs = [("objective", "flash", "8,8,8"), ("objective", "ram", "8,8,8")])]
-    start_bits: StartBits,
+    /// Initial bit widths of weights, biases and activations. Default: 12,8,12; 8,8,8 for flash and RAM.
+    #[arg(long, value_name = "W,B,A", value_parser = start_bits)]
+    start_bits: Option<StartBits>,
     /// Number of bits to add to these, again and again, while the tensor kind alone loses more than half of
     /// --max-loss.
     #[arg(long, value_name = "BITS", default_value_t = 4)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=31))]
     start_step: u8,
-    /// Order in which the tensor kinds are searched.
-    #[arg(long, value_name = "KINDS", default_value = "weights,biases,activations")]
-    #[arg(default_value_ifs = [
-        ("objective", "bit-products", "weights,activations,biases"),
-        ("objective", "multiplications", "weights,activations,biases"),
-        ("objective", "ram", "activations,weights,biases"),
-    ])]
-    #[arg(value_parser = order)]
-    order: [Kind; 3],
+    /// Order in which the tensor kinds are searched. Default: weights,biases,activations; for bit products
+    /// weights,activations,biases; for RAM activations,weights,biases.
+    #[arg(long, value_name = "KINDS", value_parser = order)]
+    order: Option<[Kind; 3]>,
     /// Order of the layers: `paper` (by distance from the input, longer branches first), `graph` (as in
     /// the file), or NAME,NAME,... (the other layers come last).
     #[arg(long, value_name = "ORDER", default_value = "paper", value_parser = layer_order)]
@@ -73,7 +67,7 @@ pub(crate) enum ObjectiveName {
     /// Memory and bit products with equal weight, each relative to uniform 8 bit; only --strategy
     /// pareto.
     Mixed,
-    /// Constants in the flash of the target; uses only bit widths that the target stores.
+    /// Constants and code in the flash of the target; uses only bit widths that the target stores.
     Flash,
     /// Peak working memory on the target; uses only bit widths that the target stores.
     Ram,
@@ -95,10 +89,19 @@ impl From<ObjectiveName> for Objective {
 type Budgets = [Budget; 3];
 
 impl SearchArguments {
-    pub(crate) fn options(&self) -> SearchOptions {
+    /// What is made small: what is asked for, or what there is least of on a target.
+    pub(crate) fn objective(&self, target: Option<&Target>) -> Objective {
+        let is_microcontroller = target.is_some_and(Target::is_microcontroller);
+        let usual = if is_microcontroller { Objective::Flash } else { Objective::Memory };
+        self.objective.map_or(usual, Objective::from)
+    }
+
+    /// How the layers are walked for an objective.
+    pub(crate) fn options(&self, objective: Objective) -> SearchOptions {
+        let usual = SearchOptions::of(objective);
         SearchOptions {
-            order: self.order,
-            start_bits: self.start_bits,
+            order: self.order.unwrap_or(usual.order),
+            start_bits: self.start_bits.unwrap_or(usual.start_bits),
             start_step: self.start_step,
             budgets: self.budget.clone(),
             trade_off: self.trade_off,
@@ -198,7 +201,7 @@ mod tests {
             let arguments = [&["fixedwise"], arguments].concat();
             Command::try_parse_from(arguments).expect("an objective").walk
         };
-        assert_eq!(walk(&[]).options(), SearchOptions::default());
+        assert_eq!(walk(&[]).options(Objective::Memory), SearchOptions::default());
         for (name, expected) in [
             ("memory", Objective::Memory),
             ("bit-products", Objective::Multiplications),
@@ -208,12 +211,32 @@ mod tests {
             ("ram", Objective::Ram),
         ] {
             let walk = walk(&["--objective", name]);
-            let objective = Objective::from(walk.objective);
+            let objective = walk.objective(None);
             assert_eq!(objective, expected);
-            assert_eq!(walk.options(), SearchOptions::of(objective));
+            assert_eq!(walk.options(objective), SearchOptions::of(objective));
         }
         let asked = walk(&["--objective", "flash", "--start-bits", "12,8,12"]);
-        assert_eq!(asked.options(), SearchOptions::default());
+        assert_eq!(asked.options(asked.objective(None)), SearchOptions::default());
+    }
+
+    #[test]
+    fn a_microcontroller_has_little_flash() {
+        use clap::Parser as _;
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            walk: SearchArguments,
+        }
+        let walk = |arguments: &[&str]| Command::try_parse_from(arguments).expect("valid").walk;
+        let (usual, asked) = (walk(&["fixedwise"]), walk(&["fixedwise", "--objective", "memory"]));
+        for name in fixedwise::target_names() {
+            let target = fixedwise::read_target(name).expect("it comes along");
+            let is_small = !["generic", "fpga"].contains(&name);
+            let expected = if is_small { Objective::Flash } else { Objective::Memory };
+            assert_eq!(usual.objective(Some(&target)), expected, "{name}");
+            assert_eq!(asked.objective(Some(&target)), Objective::Memory, "{name}");
+        }
+        assert_eq!(usual.objective(None), Objective::Memory);
     }
 
     #[test]

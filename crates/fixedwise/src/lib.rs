@@ -23,6 +23,7 @@ mod plan;
 mod preprocess;
 mod result;
 mod show;
+mod units;
 mod watch;
 
 pub use data::{Arrays, DataOptions, DataOrigin, DataSource, Pixels, Split};
@@ -31,7 +32,8 @@ pub use files::write_file;
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
     InputShape, LayerPlan, Plan, Quantizer, Refusal, Rounded, Semantics, Shape, Target,
-    target::{Code, MultiplicationCost, Widths},
+    emit::c::Cpu,
+    target::{Code, KernelChoice, MultiplicationCost, Widths},
 };
 pub use fixedwise_search::{
     MaxLoss, Offset, Scale, Tuning,
@@ -52,13 +54,13 @@ pub use jobs::{
 };
 pub use model::Model;
 pub use plan::{
-    plan_preprocess, plan_target, plan_to_toml, plan_to_toml_for, read_plan, read_target,
-    target_names,
+    plan_kernels, plan_preprocess, plan_target, plan_to_toml, plan_to_toml_for, read_plan,
+    read_target, target_names,
 };
 pub use preprocess::{DeclaredBy, Layout, Preprocess};
 pub use result::{
-    AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, Ended, FloatResult,
-    FormatResult, Generalization, HolderResult, ImagesResult, Inspection, LayerResult,
+    AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, CodeResult, Ended,
+    FloatResult, FormatResult, Generalization, HolderResult, ImagesResult, Inspection, LayerResult,
     MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, NodeInspection, OtherResult,
     PartResult, PreprocessingResult, RESULT_SCHEMA, RefusalResult, RefusedModel, RunResult,
     SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
@@ -67,4 +69,5 @@ pub use show::{
     FormatMap, Picture, PlanBits, TextOptions, first_result, plot_bits, plot_costs, plot_drop,
     plot_front, plot_heatmap, plot_sensitivity, report, sections, summary,
 };
+pub use units::parse_bytes;
 pub use watch::{Candidate, Observer, Progress, Step, TimeLeft};

@@ -2,7 +2,7 @@
 
 use crate::{
     cost::POINT_BITS,
-    emit::c,
+    emit::c::{self, CodeStyle},
     error::LowerError,
     fixed_graph::FixedGraph,
     fixed_operator::{Constant, FixedOp},
@@ -12,10 +12,13 @@ use crate::{
     memory::MemoryPlan,
     operator::FormatRule,
     plan::{LayerPlan, Plan, Quantizer, Semantics},
-    target::{Code, Target},
+    target::{Code, KernelChoice, Target},
 };
 use fixedwise_fixed::{Format, Rounding, convert::count_to_u64};
 use std::collections::BTreeMap;
+
+/// What the share of all code is called.
+pub const CODE: &str = "code";
 
 /// Bytes that a node takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,17 +29,88 @@ pub struct Share {
     pub bytes: u64,
 }
 
+/// What the code of printed C takes, and what the other kernels would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeShare {
+    /// The kernels.
+    pub style: CodeStyle,
+    /// Why these.
+    pub reason: CodeReason,
+    /// Bytes, as the compiler makes them that the printed build rules call: [`CodeStyle::optimization`].
+    pub bytes: u64,
+    /// Bytes of constants and code with the other kernels, where that was asked for.
+    pub other_bytes: Option<u64>,
+}
+
+/// Why kernels were chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeReason {
+    /// They were asked for.
+    Asked,
+    /// Fast code and constants do not fit the flash.
+    Fits,
+    /// Fast code takes more than all constants.
+    Larger,
+    /// Fast code fits, and is the smaller part.
+    Enough,
+}
+
+/// A network as C, with the kernels of the target's choice.
+fn printed(fixed: &FixedGraph, target: &Target) -> Option<(c::CProject, CodeShare)> {
+    let options = target.c_options("network")?;
+    let print = |style: CodeStyle| {
+        let project = c::emit(fixed, &c::COptions { style, ..options.clone() }, &[]).ok()?;
+        let code = project.code.bytes(options.cpu, style.optimization());
+        Some((project, code))
+    };
+    let flash = |project: &c::CProject, code: u64| count_to_u64(project.constant_bytes) + code;
+    let asked = |style: CodeStyle| {
+        let (project, bytes) = print(style)?;
+        let share = CodeShare { style, reason: CodeReason::Asked, bytes, other_bytes: None };
+        Some((project, share))
+    };
+    let is_balanced = match target.kernels {
+        KernelChoice::Fast => return asked(CodeStyle::Fast),
+        KernelChoice::Small => return asked(CodeStyle::Small),
+        KernelChoice::Fitting => false,
+        KernelChoice::Balanced => true,
+    };
+    let (fast, fast_code) = print(CodeStyle::Fast)?;
+    let (small, small_code) = print(CodeStyle::Small)?;
+    let (fast_bytes, small_bytes) = (flash(&fast, fast_code), flash(&small, small_code));
+    let is_too_large = target.flash_bytes.is_some_and(|flash| fast_bytes > flash);
+    let is_larger = is_balanced && fast_code > count_to_u64(fast.constant_bytes);
+    let reason = if is_too_large { CodeReason::Fits } else { CodeReason::Larger };
+    let is_small = small_bytes < fast_bytes && (is_too_large || is_larger);
+    Some(if is_small {
+        let (style, bytes) = (CodeStyle::Small, small_code);
+        (small, CodeShare { style, reason, bytes, other_bytes: Some(fast_bytes) })
+    } else {
+        let (style, reason, bytes) = (CodeStyle::Fast, CodeReason::Enough, fast_code);
+        (fast, CodeShare { style, reason, bytes, other_bytes: Some(small_bytes) })
+    })
+}
+
+/// The kernels that C for the target is printed with.
+pub fn code_style(fixed: &FixedGraph, target: &Target) -> Option<CodeShare> {
+    printed(fixed, target).map(|(_, code)| code)
+}
+
 /// What an integer network takes of a target's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    /// Bytes of constants: weights, biases and what describes layers. Code comes on top.
+    /// Bytes of constants and code.
     pub flash_bytes: u64,
+    /// Bytes of constants: weights, biases and what describes layers.
+    pub constant_bytes: u64,
+    /// The code, where the target runs C.
+    pub code: Option<CodeShare>,
     /// Bytes of working memory: the arena. The caller's buffers for input and result and the stack
     /// come on top.
     pub ram_bytes: u64,
     /// Bytes of the caller's buffers for the input and the result.
     pub io_bytes: u64,
-    /// The constants node by node, the largest first.
+    /// The constants node by node and the code, the largest first.
     pub flash: Vec<Share>,
     /// What lies in the arena at the step at which most does, the largest first: values, and the
     /// working memory of the node that runs.
@@ -49,8 +123,7 @@ impl Footprint {
     /// Where it runs C, these are the bytes of what [`c::emit`] prints. Else, and where C has no
     /// form of the network, every tensor takes its elements at the width the target stores.
     pub fn new(fixed: &FixedGraph, target: &Target) -> Self {
-        let printed = target.c_options("network");
-        let printed = printed.and_then(|options| c::emit(fixed, &options, &[]).ok());
+        let (printed, code) = printed(fixed, target).unzip();
         let values = ValueMemory::new(fixed, target);
         let value_bytes = |id: NodeId| values.value_bytes(id, fixed.nodes[id].format);
         let io_bytes = count_to_u64(value_bytes(0) + value_bytes(fixed.output));
@@ -81,13 +154,17 @@ impl Footprint {
             .iter()
             .zip(&constants)
             .map(|(node, &bytes)| Share { name: node.name.clone(), bytes })
+            .chain(code.map(|code| Share { name: CODE.to_owned(), bytes: code.bytes }))
             .filter(|share| share.bytes > 0)
             .collect();
+        let constant_bytes: u64 = constants.iter().sum();
         for shares in [&mut flash, &mut ram] {
             shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
         }
         Self {
-            flash_bytes: constants.iter().sum(),
+            flash_bytes: constant_bytes + code.map_or(0, |code| code.bytes),
+            constant_bytes,
+            code,
             ram_bytes: count_to_u64(memory.bytes),
             io_bytes,
             flash,

@@ -1,7 +1,10 @@
 //! What a device can store and compute: the rules that a plan must obey there.
 
 use crate::{
-    emit::c::options::{COptions, Core, WeightStorage},
+    emit::c::{
+        code::Cpu,
+        options::{COptions, CodeStyle, Core, WeightStorage},
+    },
     error::LowerError,
 };
 use fixedwise_fixed::{Format, Range, Rounding};
@@ -57,6 +60,20 @@ pub enum Code {
     Hls,
 }
 
+/// Which kernels printed C has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum KernelChoice {
+    /// The fastest.
+    #[default]
+    Fast,
+    /// The smallest.
+    Small,
+    /// The fastest, and the smallest where only these fit the flash.
+    Fitting,
+    /// The same, and the smallest also where the code of the fastest takes more than all constants.
+    Balanced,
+}
+
 /// What a multiplication costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum MultiplicationCost {
@@ -101,9 +118,13 @@ pub struct Target {
     pub granularity: Granularity,
     /// What runs the network.
     pub code: Code,
+    /// The processor, for the bytes of code; unknown where any will do.
+    pub cpu: Option<Cpu>,
+    /// Which kernels C has.
+    pub kernels: KernelChoice,
     /// What a multiplication costs.
     pub multiplication: MultiplicationCost,
-    /// Bytes of constant memory there are.
+    /// Bytes of memory for constants and code there are.
     pub flash_bytes: Option<u64>,
     /// Bytes of working memory there are.
     pub ram_bytes: Option<u64>,
@@ -128,7 +149,20 @@ impl Target {
         };
         // No C type has 4 bits: two share a byte.
         let packs_activations = self.activation_bits.stored(4) == Some(4);
-        Some(COptions { core, weights, packs_activations, ..COptions::new(name) })
+        let style =
+            if self.kernels == KernelChoice::Small { CodeStyle::Small } else { CodeStyle::Fast };
+        let cpu = self.code_cpu();
+        Some(COptions { core, style, cpu, weights, packs_activations, ..COptions::new(name) })
+    }
+
+    /// The processor whose code is counted.
+    pub fn code_cpu(&self) -> Cpu {
+        self.cpu.unwrap_or(Cpu::CortexM3)
+    }
+
+    /// Whether it is a microcontroller: flash is what there is least of.
+    pub const fn is_microcontroller(&self) -> bool {
+        matches!(self.code, Code::C(_)) && self.cpu.is_some()
     }
 
     /// Refuses a rounding that this target does not have.
@@ -201,6 +235,8 @@ impl Default for Target {
             signed_range: vec![Range::Narrow, Range::Full],
             granularity: Granularity::Tensor,
             code: Code::C(Core::Portable),
+            cpu: None,
+            kernels: KernelChoice::Fast,
             multiplication: MultiplicationCost::Each,
             flash_bytes: None,
             ram_bytes: None,

@@ -229,6 +229,51 @@ pub struct CSections {
     pub variables: usize,
 }
 
+/// Compiles one file for an emulated core, which must be available, as a firmware project does; gives the bytes of
+/// its functions by name, and what its sections take.
+///
+/// # Errors
+/// What the compiler said, or where there is no tool that prints sizes.
+pub fn object_of_c(
+    core: Core,
+    (name, text): (&str, &str),
+    headers: &[(&str, &str)],
+    flags: &[&str],
+) -> Result<(BTreeMap<String, usize>, CSections), String> {
+    let folder = TempDir::new().map_err(|error| format!("a temporary folder: {error}"))?;
+    for (name, text) in headers.iter().chain([&(name, text)]) {
+        fs::write(folder.path().join(name), text).map_err(|error| format!("{name}: {error}"))?;
+    }
+    let [compiler, _, size] = core.tools();
+    let mut command = Command::new(compiler);
+    command.current_dir(folder.path()).args(STRICT);
+    command.args(core.board().map_or(&[][..], |board| board.flags));
+    // Its compiler comes without a library.
+    command.arg(if core == Core::Rv32 { "-ffreestanding" } else { "-mthumb" });
+    finish(command.args(flags).args(["-ffunction-sections", "-c", "-o", "one.o", name]))?;
+    let run = |tool: &str, flags: &[&str]| {
+        finish(Command::new(tool).current_dir(folder.path()).args(flags).arg("one.o"))
+    };
+    let mut symbols = BTreeMap::new();
+    for line in run(&size.replace("-size", "-nm"), &["-S"])?.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, bytes, "t" | "T", symbol] = words[..] else { continue };
+        let bytes = usize::from_str_radix(bytes, 16).map_err(|error| format!("{line}: {error}"))?;
+        symbols.insert(symbol.to_owned(), bytes);
+    }
+    Ok((symbols, sections(&run(size, &["-A"])?)))
+}
+
+/// The first line in which the compiler for a core says what it is.
+///
+/// # Errors
+/// Where there is none.
+pub fn compiler_of(core: Core) -> Result<String, String> {
+    let [compiler, ..] = core.tools();
+    let said = finish(Command::new(compiler).arg("--version"))?;
+    Ok(said.lines().next().unwrap_or_default().to_owned())
+}
+
 /// Compiles `sources` (name and text) beside `headers`, with `flags` after those for the core, which
 /// must be available.
 ///
@@ -463,26 +508,31 @@ impl CProgram {
         finish(command.args(["-Wno-unused-command-line-argument", source]))?;
         let said =
             finish(Command::new(size).current_dir(self.folder.path()).args(["-A", "one.o"]))?;
-        let mut sections = CSections::default();
-        for line in said.lines() {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let [name, bytes, ..] = words[..] else { continue };
-            let Ok(bytes) = bytes.parse::<usize>() else { continue };
-            if name.starts_with(".rodata") || name.starts_with(".srodata") {
-                sections.constants += bytes;
-            } else if name.starts_with(".text") {
-                sections.code += bytes;
-            } else if [".data", ".bss", ".sdata", ".sbss"].iter().any(|s| name.starts_with(s)) {
-                sections.variables += bytes;
-            }
-        }
-        Ok(sections)
+        Ok(sections(&said))
     }
 
     /// The folder with the program and its sources.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Of what `size -A` printed.
+fn sections(said: &str) -> CSections {
+    let mut sections = CSections::default();
+    for line in said.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [name, bytes, ..] = words[..] else { continue };
+        let Ok(bytes) = bytes.parse::<usize>() else { continue };
+        if name.starts_with(".rodata") || name.starts_with(".srodata") {
+            sections.constants += bytes;
+        } else if name.starts_with(".text") {
+            sections.code += bytes;
+        } else if [".data", ".bss", ".sdata", ".sbss"].iter().any(|s| name.starts_with(s)) {
+            sections.variables += bytes;
+        }
+    }
+    sections
 }
 
 /// Runs to the end; both the result and the error hold what it printed.

@@ -13,7 +13,9 @@ mod run;
 
 pub use build::{Build, window};
 pub use emitted::Emitted;
-pub use emulator::{CProgram, CRun, CSections, CSize, Core, compile_c, compile_c_by_clang};
+pub use emulator::{
+    CProgram, CRun, CSections, CSize, Core, compile_c, compile_c_by_clang, compiler_of, object_of_c,
+};
 pub use mean::{FixedMean, Mean};
 pub use models::{by_channel, fashion_images, integers_of, raw_pixel_network, resnet8};
 pub use random::Random;

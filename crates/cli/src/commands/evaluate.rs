@@ -78,11 +78,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut data = arguments.images.options()?;
     data.test = arguments::source(Some(&arguments.test))?;
     data.calibration = arguments::source(arguments.calibration.as_deref())?;
+    let mut target = arguments.target.as_deref().map(fixedwise::read_target).transpose()?;
+    // The kernels that the plan was made with.
+    if let (Some(target), Some(kernels)) = (&mut target, fixedwise::plan_kernels(&arguments.plan)?)
+    {
+        target.kernels = kernels;
+    }
     let options = EvaluateOptions {
         refit: arguments.refit,
         seed: arguments.seed,
         semantics: arguments.semantics.map(Into::into),
-        target: arguments.target.as_deref().map(fixedwise::read_target).transpose()?,
+        target,
         threads: arguments.images.threads(),
         architecture: arguments.network.architecture.clone(),
         input_shapes: arguments.network.input_shapes.clone(),

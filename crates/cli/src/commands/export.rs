@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
-use fixedwise::{CExport, ExportForm, ExportOptions, PreprocessingResult, Target};
+use fixedwise::{CExport, ExportForm, ExportOptions, KernelChoice, PreprocessingResult, Target};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -107,6 +107,9 @@ struct ToFolder {
 struct ToC {
     #[command(flatten)]
     to: ToFolder,
+    /// Kernels of the code. Default: those that the plan was made with; else `auto`.
+    #[arg(long, value_name = "KIND")]
+    code: Option<CodeName>,
     /// Owner of the working memory.
     #[arg(long, value_name = "OWNER", default_value = "caller")]
     arena: ArenaName,
@@ -156,7 +159,7 @@ fn export_c(arguments: &ToC) -> Result<Verdict> {
     let ToFolder { network, output, name } = &arguments.to;
     let options = options(network, name.clone())?;
     let c = CExport {
-        target: target_of(&options, &network.plan)?,
+        target: target_of(&options, &network.plan, arguments.code)?,
         static_arena: matches!(arguments.arena, ArenaName::Static),
         images: arguments::source(arguments.test.as_deref())?,
         n_inputs: usize::from(arguments.inputs),
@@ -179,17 +182,47 @@ fn note_missing(preprocessing: &PreprocessingResult) {
     }
 }
 
-/// The target that is named, or that the plan names.
-fn target_of(options: &ExportOptions, plan: &Path) -> Result<Target> {
-    if let Some(target) = &options.target {
-        return Ok(target.clone());
+/// The target that is named, or that the plan names, with the kernels that are asked for, or that the plan was
+/// counted with.
+fn target_of(options: &ExportOptions, plan: &Path, code: Option<CodeName>) -> Result<Target> {
+    let mut target = match (&options.target, fixedwise::plan_target(plan)?) {
+        (Some(target), _) => target.clone(),
+        (None, None) => Target::default(),
+        (None, Some(name)) => fixedwise::read_target(&name).with_context(|| {
+            format!(
+                "the plan is for target `{name}`, which is not built in; give its file with --target"
+            )
+        })?,
+    };
+    let known = if code.is_none() { fixedwise::plan_kernels(plan)? } else { None };
+    target.kernels =
+        known.unwrap_or_else(|| code.unwrap_or(CodeName::Auto).choice(target.kernels, false));
+    Ok(target)
+}
+
+/// Kernels of printed C.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CodeName {
+    /// Small ones where only these fit the flash, and with --objective flash where the code of fast ones
+    /// takes more than the constants; else fast ones.
+    Auto,
+    /// Kernels for the core and the layer.
+    Fast,
+    /// Plain C that all layers share: the least code, several times as many instructions.
+    Small,
+}
+
+impl CodeName {
+    /// What it means on a target whose profile has a choice of its own, where flash is the objective or not.
+    pub(crate) fn choice(self, of_profile: KernelChoice, is_of_flash: bool) -> KernelChoice {
+        match self {
+            Self::Auto if of_profile == KernelChoice::Small => KernelChoice::Small,
+            Self::Auto if is_of_flash => KernelChoice::Balanced,
+            Self::Auto => KernelChoice::Fitting,
+            Self::Fast => KernelChoice::Fast,
+            Self::Small => KernelChoice::Small,
+        }
     }
-    let Some(name) = fixedwise::plan_target(plan)? else { return Ok(Target::default()) };
-    fixedwise::read_target(&name).with_context(|| {
-        format!(
-            "the plan is for target `{name}`, which is not built in; give its file with --target"
-        )
-    })
 }
 
 /// A form that `quantize --emit` writes beside its plan.

@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{self, DataArguments, ModelArguments, QuantizerName, SemanticsName},
-    commands::export::{self, EmitName},
+    commands::export::{self, CodeName, EmitName},
     progress::Display,
     search_arguments::SearchArguments,
     terminal,
@@ -50,8 +50,7 @@ EXAMPLES
 
   The smallest flash, for a Cortex-M4 with 64 KiB of flash and 48 KiB of RAM:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
-        -o board --target cortex-m4 --objective flash --max-flash 64k \\
-        --max-ram 48k
+        -o board --target cortex-m4 --max-flash 64KiB --max-ram 48KiB
 
   Widths that you choose; the search finds the others:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
@@ -151,7 +150,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Search")]
     seed: u64,
     /// Memory for cached values.
-    #[arg(long, value_name = "BYTES", default_value = "768M", value_parser = arguments::bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "768MiB", value_parser = arguments::bytes)]
     #[arg(help_heading = "Search")]
     cache: usize,
     /// Reuses the measurements of an interrupted run in the same output folder.
@@ -168,11 +167,14 @@ pub(crate) struct Arguments {
     /// (docs/targets.md). The plan obeys its rules. Default: no rules, memory counted as for generic.
     #[arg(long, value_name = "NAME|FILE", help_heading = "Target")]
     target: Option<String>,
-    /// Flash budget for the constants (weights, biases, layer descriptions), for example 64k, 60000; the
-    /// code is not included. Default: the flash of the target.
+    /// Kernels of the C code, whose bytes are part of the flash.
+    #[arg(long, value_name = "KIND", default_value = "auto", help_heading = "Target")]
+    code: CodeName,
+    /// Flash budget for constants and code, for example 64KiB, 60000. k, K, kB and KiB are 1,024 bytes.
+    /// Default: the flash of the target.
     #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
     max_flash: Option<usize>,
-    /// RAM budget for the working memory, for example 20k; input and output buffers are not included.
+    /// RAM budget for the working memory, for example 20KiB; input and output buffers are not included.
     /// Default: the RAM of the target.
     #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
     max_ram: Option<usize>,
@@ -250,10 +252,17 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
     data.untested = arguments.test.as_deref() == Some("none");
     let test = arguments.test.as_deref().filter(|_| !data.untested);
     data.test = arguments::source(test)?;
+    let mut target = arguments.target.as_deref().map(fixedwise::read_target).transpose()?;
+    let objective = arguments.walk.objective(target.as_ref());
+    if let Some(target) = &mut target {
+        target.kernels = arguments.code.choice(target.kernels, objective == Objective::Flash);
+        // What there is decides which kernels fit.
+        target.flash_bytes = arguments.max_flash.map(size).or(target.flash_bytes);
+    }
     let options = QuantizeOptions {
         max_loss: bound(arguments)?,
         confidence: arguments.confidence,
-        strategy: match arguments.strategy.unwrap_or_else(|| usual_strategy(arguments)) {
+        strategy: match arguments.strategy.unwrap_or_else(|| usual_strategy(arguments, objective)) {
             StrategyName::Pareto => Strategy::Pareto,
             StrategyName::Joint => Strategy::Joint,
             StrategyName::LayerDependent => Strategy::LayerDependent,
@@ -261,10 +270,10 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
             StrategyName::BruteForce => Strategy::BruteForce,
             StrategyName::Fixed => Strategy::Fixed { bits: arguments.bits },
         },
-        search: arguments.walk.options(),
+        search: arguments.walk.options(objective),
         start: arguments.walk.start.clone(),
-        objective: arguments.walk.objective.into(),
-        target: arguments.target.as_deref().map(fixedwise::read_target).transpose()?,
+        objective,
+        target,
         max_flash: arguments.max_flash.map(size),
         max_ram: arguments.max_ram.map(size),
         range: match arguments.range {
@@ -306,9 +315,8 @@ fn bound(arguments: &Arguments) -> Result<MaxLoss> {
 }
 
 /// The strategy that has what is asked for.
-fn usual_strategy(arguments: &Arguments) -> StrategyName {
-    let walk = arguments.walk.options();
-    let objective = Objective::from(arguments.walk.objective);
+fn usual_strategy(arguments: &Arguments, objective: Objective) -> StrategyName {
+    let walk = arguments.walk.options(objective);
     let is_walk = arguments.walk.start.is_some() || walk != SearchOptions::of(objective);
     let is_integer = Semantics::from(arguments.semantics) == Semantics::Integer;
     if is_walk || !is_integer { StrategyName::Joint } else { StrategyName::Pareto }
@@ -382,10 +390,15 @@ pub(crate) fn finish(
         target: options.target.clone(),
         name: None,
     };
+    // The same kernels as were counted.
+    let mut code = code.clone();
+    if let Some(counted) = &result.code {
+        code.target.kernels = counted.choice();
+    }
     // The plan is there whatever becomes of its other forms, and so is what it gives.
     let mut emitted = Ok(());
     for &form in &arguments.emit {
-        match export::emit(form, model, folder, &export, code) {
+        match export::emit(form, model, folder, &export, &code) {
             Ok(path) => written.push(path),
             Err(error) => emitted = emitted.and(Err(error)),
         }

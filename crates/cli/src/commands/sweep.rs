@@ -93,7 +93,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Sweep")]
     seed: u64,
     /// Memory for cached values.
-    #[arg(long, value_name = "BYTES", default_value = "768M", value_parser = arguments::bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "768MiB", value_parser = arguments::bytes)]
     #[arg(help_heading = "Sweep")]
     cache: usize,
     /// Folder for sweep.json.

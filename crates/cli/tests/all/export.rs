@@ -91,7 +91,7 @@ fn a_search_writes_the_forms_it_is_asked_for() {
     let result = fs::read_to_string(folder.join("out/result.json")).unwrap();
     let result: serde_json::Value = serde_json::from_str(&result).unwrap();
     let header = fs::read_to_string(folder.join("out/c/brightest.h")).unwrap();
-    for (define, key) in [("ARENA_SIZE", "peak_ram_bytes"), ("CONSTANT_SIZE", "flash_bytes")] {
+    for (define, key) in [("ARENA_SIZE", "peak_ram_bytes"), ("CONSTANT_SIZE", "constant_bytes")] {
         let line = format!("#define BRIGHTEST_{define} {}\n", result[key]);
         assert!(header.contains(&line), "no `{line}` in {header}");
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    result::{BudgetResult, BudgetStep, HolderResult, RunResult},
+    result::{BudgetResult, BudgetStep, CodeResult, HolderResult, RunResult},
 };
 use fixedwise_fixed::{Format, convert::count_to_u64};
 use fixedwise_graph::{
@@ -53,6 +53,8 @@ pub(crate) fn take(
     let footprint = Footprint::new(fixed, target);
     result.target = Some(target.name.clone());
     result.flash_bytes = footprint.flash_bytes;
+    result.constant_bytes = Some(footprint.constant_bytes);
+    result.code = footprint.code.map(|code| CodeResult::new(code, target.code_cpu()));
     result.peak_ram_bytes = footprint.ram_bytes;
     result.io_bytes = Some(footprint.io_bytes);
     let mut budgets = Vec::new();

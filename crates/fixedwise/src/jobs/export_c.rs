@@ -10,12 +10,13 @@ use crate::{
     files::{OutputFolder, write_files},
     model::{Model, ModelSource},
     plan::PlanSource,
-    result::{CExported, CExportedLayer},
+    result::{CExported, CExportedLayer, CodeResult},
 };
 use fixedwise_fixed::convert::{count_to_u64, f64_to_f32, i64_to_f64};
 use fixedwise_graph::{
     FixedGraph, Plan, Target,
-    emit::c::{self, Arena, COptions, Golden},
+    emit::c::{self, Arena, COptions, Golden, Optimization},
+    footprint::{CODE, code_style},
     run::{Program, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -132,6 +133,7 @@ fn run(
         integer_network(model, plan, options, Some(&c.target))?;
     let name = name.map_or_else(|| c::default_name(&fixed.name), str::to_owned);
     let arena = if c.static_arena { Arena::Static } else { Arena::Caller };
+    let code = code_style(&fixed, &c.target);
     let Some(printed) = c.target.c_options(&name) else {
         let problem = format!(
             "is `{}`, which does not run C; choose cortex-m4 or another target that does, or \
@@ -143,7 +145,9 @@ fn run(
     let images = inputs(model, &fixed, declared.clone(), c)?;
     let misses = misses(fixed.nodes[0].format, &images);
     let golden = goldens(&fixed, &images);
-    let project = c::emit(&fixed, &COptions { arena, ..printed }, &golden)?;
+    let style = code.map_or(printed.style, |code| code.style);
+    let cpu = printed.cpu;
+    let project = c::emit(&fixed, &COptions { arena, style, ..printed }, &golden)?;
     let layer = |layer: &c::CLayer| CExportedLayer {
         name: layer.name.clone(),
         kernel: layer.kernel.to_owned(),
@@ -159,7 +163,14 @@ fn run(
         target: c.target.name.clone(),
         preprocessing: declared.result(is_u8),
         warnings: misses.into_iter().collect(),
-        flash_bytes: count_to_u64(project.constant_bytes),
+        flash_bytes: count_to_u64(project.constant_bytes) + code.map_or(0, |code| code.bytes),
+        constant_bytes: count_to_u64(project.constant_bytes),
+        code_bytes: Optimization::ALL
+            .map(|optimization| {
+                (optimization.flag().to_owned(), project.code.bytes(cpu, optimization))
+            })
+            .into(),
+        code: code.map(|code| CodeResult::new(code, cpu)),
         peak_ram_bytes: count_to_u64(project.arena_bytes),
         layers: project.layers.iter().map(layer).collect(),
     };
@@ -185,14 +196,17 @@ fn refuse_too_large(exported: &CExported, target: &Target) -> Result<(), Error> 
     ];
     for (memory, needed, available, bytes) in memories {
         if let Some(available) = available.filter(|&available| needed > available) {
-            let largest = exported.layers.iter().max_by_key(|layer| bytes(layer));
+            let code = exported.code.as_ref().filter(|_| memory == "flash");
+            let layers = exported.layers.iter().map(|layer| (layer.name.as_str(), bytes(layer)));
+            let parts = layers.chain(code.map(|code| (CODE, code.bytes)));
+            let largest = parts.max_by_key(|&(_, bytes)| bytes);
             return Err(Error::TooLarge {
                 target: target.name.clone(),
                 memory,
                 needed,
                 available,
-                largest: largest.map(|layer| layer.name.clone()).unwrap_or_default(),
-                largest_bytes: largest.map(bytes).unwrap_or_default(),
+                largest: largest.map(|(name, _)| name.to_owned()).unwrap_or_default(),
+                largest_bytes: largest.map_or(0, |(_, bytes)| bytes),
             });
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     error::Error, files, fingerprint::sha256, model::Model, preprocess::Preprocess,
     result::RunResult,
 };
-use fixedwise_graph::{Graph, Plan, Semantics};
+use fixedwise_graph::{Graph, Plan, Semantics, target::KernelChoice};
 use std::{collections::BTreeMap, path::Path};
 
 /// What makes plans that have integers of their own.
@@ -179,6 +179,7 @@ pub fn plan_preprocess(path: &Path) -> Result<Option<Preprocess>, Error> {
 #[derive(Default)]
 struct Head {
     target: Option<String>,
+    kernels: Option<KernelChoice>,
     preprocess: Option<Preprocess>,
 }
 
@@ -190,12 +191,32 @@ fn head(path: &Path) -> Result<Head, Error> {
         }
         let result = RunResult::read(path)?;
         let preprocess = result.preprocessing.map(|fed| fed.preprocess);
-        return Ok(Head { target: result.target, preprocess });
+        let kernels = result.code.map(|code| code.choice());
+        return Ok(Head { target: result.target, kernels, preprocess });
     }
     let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
     let file = toml::read(&text).map_err(refuse)?;
     let preprocess = file.preprocess(&text).map_err(refuse)?;
-    Ok(Head { target: file.target, preprocess })
+    Ok(Head { target: file.target, kernels: file.kernels.map(Into::into), preprocess })
+}
+
+/// The kernels that the code of a plan was counted with, where the file says so: `plan.toml` or `result.json`.
+///
+/// # Errors
+/// [`Error`] naming the file, for one that cannot be read.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.toml");
+/// let text = "schema = 1\ntarget = \"cortex-m4\"\nkernels = \"small\"\nsemantics = \"integer\"\n[layers]\n";
+/// std::fs::write(&path, text).expect("writable");
+/// assert_eq!(fixedwise::plan_kernels(&path)?, Some(fixedwise::KernelChoice::Small));
+/// # Ok(())
+/// # }
+/// ```
+pub fn plan_kernels(path: &Path) -> Result<Option<KernelChoice>, Error> {
+    Ok(head(path)?.kernels)
 }
 
 /// The bits of each layer, then of other nodes' activations, in the order of
@@ -220,7 +241,7 @@ pub(crate) fn write_plan(
     path: &Path,
     plan: &Plan,
     graph: &Graph,
-    target: Option<&str>,
+    target: Option<(&str, Option<&str>)>,
     preprocess: &Preprocess,
 ) -> Result<(), Error> {
     let preprocess = Some(preprocess);
@@ -299,12 +320,13 @@ mod tests {
         let graph = model.prepared(Semantics::Integer).unwrap();
         let plan = plan(folder.path(), &model);
         let path = folder.path().join("plan.toml");
-        write_plan(&path, &plan, &graph, Some("fpga"), &fed()).unwrap();
+        write_plan(&path, &plan, &graph, Some(("fpga", None)), &fed()).unwrap();
         assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
         assert_eq!(plan_target(&path).unwrap().as_deref(), Some("fpga"));
         assert_eq!(plan_preprocess(&path).unwrap(), Some(fed()));
         let first = fs::read(folder.path().join("plan.npz")).unwrap();
-        write_plan(&path, &plan, &graph, Some("fpga"), &fed()).unwrap();
+        write_plan(&path, &plan, &graph, Some(("fpga", Some("small"))), &fed()).unwrap();
+        assert_eq!(plan_kernels(&path).unwrap(), Some(KernelChoice::Small));
         assert_eq!(fs::read(folder.path().join("plan.npz")).unwrap(), first);
         assert!(formats_alone(plan.clone(), &path).unwrap().rounded.is_empty());
 

@@ -10,7 +10,7 @@ mod terms;
 mod toml;
 
 pub(crate) use file::{Edited, formats_alone, read_bits, read_own_plan, write_plan};
-pub use file::{plan_preprocess, plan_target, read_plan};
+pub use file::{plan_kernels, plan_preprocess, plan_target, read_plan};
 pub(crate) use given::PlanSource;
 pub(crate) use integers::{Made, formats, in_scale_of};
 pub use target::{read_target, target_names};

@@ -1,12 +1,15 @@
 //! Target profiles: those that come with fixedwise, and TOML files of the same form.
 
-use super::{file::plan_target, terms::Problem};
-use crate::{error::Error, files};
+use super::{
+    file::{plan_kernels, plan_target},
+    terms::Problem,
+};
+use crate::{error::Error, files, units::parse_bytes};
 use fixedwise_fixed::{Range, Rounding};
 use fixedwise_graph::{
     Granularity, Target,
-    emit::c::Core,
-    target::{Code, MultiplicationCost, Widths},
+    emit::c::{Core, Cpu},
+    target::{Code, KernelChoice, MultiplicationCost, Widths},
 };
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 use toml::{Spanned, Value};
@@ -25,11 +28,13 @@ const SHIPPED: [(&str, &str); 6] = [
 ];
 
 /// Every key of a profile.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "schema",
     "base",
     "name",
     "code",
+    "cpu",
+    "kernels",
     "weight_bits",
     "activation_bits",
     "bias_bits",
@@ -92,7 +97,9 @@ pub fn read_target(name: &str) -> Result<Target, Error> {
 /// The target that a plan names, where it comes with fixedwise.
 pub(crate) fn named_target(plan: &Path) -> Result<Option<Target>, Error> {
     let name = plan_target(plan)?.filter(|name| target_names().contains(&name.as_str()));
-    name.map(|name| read_target(&name)).transpose()
+    let target = name.map(|name| read_target(&name)).transpose()?;
+    let kernels = plan_kernels(plan)?;
+    Ok(target.map(|target| Target { kernels: kernels.unwrap_or(target.kernels), ..target }))
 }
 
 fn refuse(path: &Path, Problem { line, problem }: Problem) -> Error {
@@ -116,12 +123,21 @@ fn parse(text: &str, stem: &str) -> Result<Target, Problem> {
             .map_err(|problem| Problem::at(text, key.span().start, format!("`base` {problem}")))?,
     };
     stem.clone_into(&mut target.name);
+    let is_cpu_given = keys.keys().any(|key| key.get_ref() == "cpu");
     for (key, value) in &keys {
         let refuse = |problem: String| {
             let problem = format!("`{}` {problem}", key.get_ref());
             Problem::at(text, key.span().start, problem)
         };
         set(&mut target, key.get_ref(), value.get_ref()).map_err(refuse)?;
+    }
+    // Special instructions say which processor it is.
+    if !is_cpu_given {
+        target.cpu = match (target.code, target.cpu) {
+            (Code::C(Core::Dsp), None) => Some(Cpu::CortexM4),
+            (Code::C(Core::Mve), None) => Some(Cpu::CortexM55),
+            (_, cpu) => cpu,
+        };
     }
     // What the keys say together comes last: any of them may be the base's.
     consistent(&target).map_err(|(key, problem)| {
@@ -168,6 +184,14 @@ fn set(target: &mut Target, key: &str, value: &Value) -> Result<(), String> {
             ];
             target.code = one_of(value, &codes)?;
         }
+        "cpu" => {
+            let names = Cpu::ALL.map(|cpu| (cpu.name(), cpu));
+            target.cpu = Some(one_of(value, &names)?);
+        }
+        "kernels" => {
+            let names = [("fast", KernelChoice::Fast), ("small", KernelChoice::Small)];
+            target.kernels = one_of(value, &names)?;
+        }
         "weight_bits" => target.weight_bits = widths(value, Target::MAX_BITS)?,
         "activation_bits" => target.activation_bits = widths(value, Target::MAX_BITS)?,
         "bias_bits" => target.bias_bits = widths(value, Target::MAX_BIAS_BITS)?,
@@ -206,7 +230,19 @@ const MAX_ACCUMULATOR_BITS: u8 = 56;
 
 /// What C cannot do whatever a profile says: the key and what is wrong with it.
 fn consistent(target: &Target) -> Result<(), (&'static str, String)> {
-    let Code::C(_) = target.code else { return Ok(()) };
+    let Code::C(core) = target.code else { return Ok(()) };
+    let has_code = match core {
+        Core::Portable => true,
+        Core::Dsp => matches!(target.code_cpu(), Cpu::CortexM4 | Cpu::CortexM55),
+        Core::Mve => target.code_cpu() == Cpu::CortexM55,
+    };
+    if !has_code {
+        let problem = format!(
+            "is {}, which does not have the instructions of `code`; use code = \"portable\"",
+            target.code_cpu().name()
+        );
+        return Err(("cpu", problem));
+    }
     let is_within = |range: &RangeInclusive<i32>, of: RangeInclusive<i32>| {
         of.contains(range.start()) && of.contains(range.end())
     };
@@ -242,7 +278,11 @@ fn string(value: &Value) -> Result<&str, String> {
     value.as_str().ok_or_else(|| format!("is {value}; it must be a string"))
 }
 
+/// A number of bytes, or a text with a unit.
 fn bytes(value: &Value) -> Result<u64, String> {
+    if let Some(text) = value.as_str() {
+        return parse_bytes(text).map_err(|problem| format!("is \"{text}\": {problem}"));
+    }
     let number = integer(value)?;
     u64::try_from(number).map_err(|_| format!("is {number}; it must not be negative"))
 }
@@ -323,7 +363,7 @@ mod tests {
         for (name, text) in SHIPPED {
             let target = parse(text, "a file").unwrap_or_else(|error| panic!("{name}: {error:?}"));
             assert_eq!(target.name, name);
-            let optional = ["base", "flash_bytes", "ram_bytes"];
+            let optional = ["base", "cpu", "flash_bytes", "ram_bytes"];
             for key in KEYS.iter().filter(|key| !optional.contains(key)) {
                 assert!(text.contains(&format!("\n{key} = ")), "{name}: {key}");
             }

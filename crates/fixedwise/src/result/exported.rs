@@ -1,8 +1,8 @@
 //! What an export of C wrote.
 
-use super::preprocessing::PreprocessingResult;
+use super::{preprocessing::PreprocessingResult, run::CodeResult};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// A layer as it was printed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,8 +32,15 @@ pub struct CExported {
     pub preprocessing: PreprocessingResult,
     /// What looks wrong with the images of the test.
     pub warnings: Vec<String>,
-    /// Bytes of constants; code comes on top.
+    /// Bytes of constants and code.
     pub flash_bytes: u64,
+    /// Of these, bytes of constants.
+    pub constant_bytes: u64,
+    /// Bytes of code by the flag of the compiler, `-Os` and `-O2`; `flash_bytes` has those of
+    /// [`CodeResult::optimization`].
+    pub code_bytes: BTreeMap<String, u64>,
+    /// The kernels, why these were chosen, and the processor and compiler of which the bytes are.
+    pub code: Option<CodeResult>,
     /// Bytes of the arena; the caller's input and output come on top.
     pub peak_ram_bytes: u64,
     /// Node by node.

@@ -16,7 +16,7 @@ pub use inspection::{Inspection, NodeInspection, RefusalResult, RefusedModel};
 pub use preprocessing::{FloatResult, PreprocessingResult};
 pub(crate) use run::AGREEMENT;
 pub use run::{
-    AccuracyResult, BudgetResult, BudgetStep, FormatResult, HolderResult, ImagesResult,
+    AccuracyResult, BudgetResult, BudgetStep, CodeResult, FormatResult, HolderResult, ImagesResult,
     LayerResult, MaxLossResult, MemoryResult, MultiplicationResult, OtherResult, RESULT_SCHEMA,
     RunResult, SetResult, TraceStep,
 };

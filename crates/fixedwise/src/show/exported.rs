@@ -30,17 +30,28 @@ impl CExported {
         });
         let table = Table { columns, rows: rows.collect() };
         let (flash, ram) = (grouped(self.flash_bytes), grouped(self.peak_ram_bytes));
-        let note = format!(
-            "C for {}: {flash} bytes of constants, {ram} bytes of arena; not included: code, stack, \
-             input and output",
-            self.target
-        );
-        let input = format!("input: {}", self.preprocessing.to_text());
-        let section = Section {
-            table: Some(table),
-            notes: vec![note.into(), input.into()],
-            ..Section::default()
-        };
+        let mut notes = vec![format!("C for {}", self.target)];
+        if let Some(code) = &self.code {
+            notes.push(format!(
+                "flash: {flash} bytes = {} of constants + {} of code",
+                grouped(self.constant_bytes),
+                grouped(code.bytes)
+            ));
+            let sizes = self.code_bytes.iter();
+            let sizes: Vec<String> =
+                sizes.map(|(flag, bytes)| format!("{} with {flag}", grouped(*bytes))).collect();
+            notes.push(format!(
+                "code: {} kernels{}; {}",
+                code.kernels,
+                code.why(),
+                sizes.join(", ")
+            ));
+            notes.push(format!("as {} makes it for {}", code.compiler, code.processor));
+        }
+        notes.push(format!("RAM: {ram} bytes of arena; not included: stack, input and output"));
+        notes.push(format!("input: {}", self.preprocessing.to_text()));
+        let notes = notes.into_iter().map(Into::into).collect();
+        let section = Section { table: Some(table), notes, ..Section::default() };
         text(&[section], options)
     }
 }

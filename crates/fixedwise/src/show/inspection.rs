@@ -2,11 +2,14 @@
 
 use super::{
     first::{range, statements},
-    numbers::{grouped, kilobytes, rounded},
+    numbers::{grouped, rounded},
     report::{Align, Cell, Column, Section, Style, Table},
     text::{TextOptions, text},
 };
-use crate::result::{Inspection, NodeInspection};
+use crate::{
+    result::{Inspection, NodeInspection},
+    units::kibibytes,
+};
 use fixedwise_fixed::convert::u64_to_f64;
 
 impl Inspection {
@@ -32,7 +35,7 @@ impl Inspection {
         };
         let note = format!(
             "{} for weights, biases and layer outputs at 8 bit{ranges}",
-            kilobytes(u64_to_f64(self.uniform8_bits) / 8.0),
+            kibibytes(u64_to_f64(self.uniform8_bits) / 8.0),
         );
         let nodes =
             Section { table: Some(self.table()), notes: vec![note.into()], ..Section::default() };
@@ -75,7 +78,7 @@ fn row(node: &NodeInspection) -> Vec<Cell> {
         Cell::text(shape),
         some(node.weights, grouped(node.weights)),
         some(node.macs, rounded(node.macs)),
-        some(node.uniform8_bits, kilobytes(u64_to_f64(node.uniform8_bits) / 8.0)),
+        some(node.uniform8_bits, kibibytes(u64_to_f64(node.uniform8_bits) / 8.0)),
         range(node.weight_range),
         range(node.value_range),
     ]

@@ -33,15 +33,6 @@ pub(crate) fn rounded(n: u64) -> String {
     }
 }
 
-/// Bytes as kB of 1000 bytes, or MB of 1000 kB: `12.3 kB`, `345 kB`, `6.7 MB`.
-pub(crate) fn kilobytes(bytes: f64) -> String {
-    match bytes / 1000.0 {
-        kilobytes @ ..99.95 => format!("{kilobytes:.1} kB"),
-        kilobytes @ ..999.5 => format!("{kilobytes:.0} kB"),
-        kilobytes => format!("{:.1} MB", kilobytes / 1000.0),
-    }
-}
-
 /// A fraction as percent, two digits after the point.
 pub(crate) fn percent(fraction: f64) -> String {
     let text = format!("{:.2} %", fraction * 100.0);
@@ -78,8 +69,6 @@ mod tests {
         ] {
             assert_eq!(rounded(n), expected);
         }
-        let shown = [12_345.0, 345_678.0, 6_700_000.0].map(kilobytes);
-        assert_eq!(shown, ["12.3 kB", "346 kB", "6.7 MB"]);
         assert_eq!(percent(0.012_345), "1.23 %");
         assert_eq!(interval_text([-0.0009, 0.0108]), "-0.09 to 1.08 %");
         assert_eq!([percent(-0.000_01), percent(-0.000_1)], ["0.00 %", "-0.01 %"]);

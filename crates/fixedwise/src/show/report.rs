@@ -113,7 +113,7 @@ pub enum Cell {
     Text(Sentence),
     /// The whole name of a node; whoever shows it may shorten it.
     Name(String),
-    /// A number as it is written, and its unit: `kB`, `%`, a power of a thousand, or nothing.
+    /// A number as it is written, and its unit: `KiB`, `%`, a power of a thousand, or nothing.
     Number {
         /// Digits, grouped or rounded.
         value: String,

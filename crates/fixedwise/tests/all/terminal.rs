@@ -1,10 +1,10 @@
 //! Every result as text stays within the width of its terminal and keeps its layers apart.
 
 use fixedwise::{
-    BudgetResult, BudgetStep, CExported, CExportedLayer, DeclaredBy, Explanation, FloatResult,
-    FormatResult, Generalization, HolderResult, Inspection, Kind, LayerResult, MaxLossResult,
-    NodeInspection, OtherResult, PartResult, PreprocessingResult, Remedy, RunResult, SetResult,
-    Share, SweepLayer, SweepPoint, SweepResult, TextOptions, summary,
+    BudgetResult, BudgetStep, CExported, CExportedLayer, CodeResult, DeclaredBy, Explanation,
+    FloatResult, FormatResult, Generalization, HolderResult, Inspection, Kind, LayerResult,
+    MaxLossResult, NodeInspection, OtherResult, PartResult, PreprocessingResult, Remedy, RunResult,
+    SetResult, Share, SweepLayer, SweepPoint, SweepResult, TextOptions, summary,
 };
 use std::collections::BTreeSet;
 use unicode_width::UnicodeWidthStr as _;
@@ -226,6 +226,17 @@ fn exported(names: &[String]) -> CExported {
         preprocessing: fed(),
         warnings: Vec::new(),
         flash_bytes: 12_345_678,
+        constant_bytes: 12_300_000,
+        code_bytes: [("-O2", 45_678), ("-Os", 40_000)].map(|(flag, n)| (flag.to_owned(), n)).into(),
+        code: Some(CodeResult {
+            kernels: "small".to_owned(),
+            reason: "larger".to_owned(),
+            bytes: 45_678,
+            processor: "cortex-m55".to_owned(),
+            compiler: "arm-none-eabi-gcc (15:12.2.rel1-1) 12.2.1 20221205".to_owned(),
+            optimization: "-O2".to_owned(),
+            other_flash_bytes: Some(23_456_789),
+        }),
         peak_ram_bytes: 2_345_678,
         layers: names.iter().map(layer).collect(),
     }

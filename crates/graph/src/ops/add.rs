@@ -127,8 +127,8 @@ impl FixedOperator for FixedAdd {
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let [a, b] = [node.inputs[0], node.inputs[1]];
         let requantize = node.requantize(&self.requantization);
-        let suffix = if requantize == "requantize" { "" } else { "_leaky" };
-        let types = format!("{}_{}_{}{suffix}", a.short(), b.short(), node.output.short());
+        let kind = requantize.trim_start_matches("requantize_");
+        let types = format!("{}_{}_{}_{kind}", a.short(), b.short(), node.output.short());
         let values = [
             ("A", a.ctype()),
             ("A4", a.short()),

@@ -170,11 +170,11 @@ impl FixedOperator for FixedMaxPool {
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let window = node.window(&self.window)?;
-        let mut types = node.types();
+        let mut types = format!("{}_maximum", node.types());
         let (mut minimum, mut parameter) = (String::new(), "");
         let mut better = "value > best";
         if !self.minimum.is_empty() {
-            types.push_str("_minimum");
+            types = format!("{}_each", node.types());
             parameter = ", const uint8_t *minimum";
             better = "(minimum[c] ? value < best : value > best)";
             let name = format!("{}_minimum", node.name);

@@ -4,11 +4,11 @@ use fixedwise_fixed::{Format, Range, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, LayerPlan, LowerError, Plan, Quantizer, Semantics, Shape, Target,
     emit::c,
-    footprint::{Footprint, ValueMemory},
+    footprint::{CodeReason, Footprint, ValueMemory},
     lower, lower_for,
     ops::{Add, MaxPool, Relu},
     passes,
-    target::{Code, Widths},
+    target::{Code, KernelChoice, Widths},
 };
 use fixedwise_testing::{Build, window};
 
@@ -159,15 +159,48 @@ fn c_takes_the_bytes_that_are_printed() {
         let fixed = lower(&graph(), &plan(&graph(), weight_bits, activation_bits), PROVE).unwrap();
         let footprint = Footprint::new(&fixed, &Target::default());
         let printed = c::emit(&fixed, &c::COptions::new("network"), &[]).unwrap();
-        assert_eq!(footprint.flash_bytes, u64::try_from(printed.constant_bytes).unwrap());
+        assert_eq!(footprint.constant_bytes, u64::try_from(printed.constant_bytes).unwrap());
+        let code = printed.code.bytes(c::Cpu::CortexM3, c::Optimization::Speed);
+        assert_eq!(footprint.flash_bytes, footprint.constant_bytes + code);
+        assert!(code > 500, "{code}");
         assert_eq!(footprint.ram_bytes, u64::try_from(printed.arena_bytes).unwrap());
-        let constants: u64 = footprint.flash.iter().map(|share| share.bytes).sum();
-        assert_eq!(constants, footprint.flash_bytes);
+        let shares: u64 = footprint.flash.iter().map(|share| share.bytes).sum();
+        assert_eq!(shares, footprint.flash_bytes);
         let element = if activation_bits > 8 { 2 } else { 1 };
         assert_eq!(footprint.io_bytes, 8 * 8 * 2 + 3 * element);
         // The shortcut and the two values around the second convolution are the peak.
         let values = footprint.ram.iter().filter(|share| share.bytes == 8 * 8 * 8 * element);
         assert_eq!(values.count(), 2);
+    }
+}
+
+#[test]
+fn small_kernels_are_chosen_where_fast_ones_do_not_fit_or_exceed_the_constants() {
+    let fixed = lower(&graph(), &plan(&graph(), 8, 8), PROVE).unwrap();
+    let of = |kernels, flash_bytes| {
+        let dsp = Code::C(c::Core::Dsp);
+        let cpu = Some(c::Cpu::CortexM4);
+        let target = Target { code: dsp, cpu, kernels, flash_bytes, ..Target::default() };
+        let footprint = Footprint::new(&fixed, &target);
+        (footprint.flash_bytes, footprint.code.unwrap())
+    };
+    let (fast, asked) = of(KernelChoice::Fast, None);
+    assert_eq!((asked.style, asked.reason), (c::CodeStyle::Fast, CodeReason::Asked));
+    let (small, asked) = of(KernelChoice::Small, None);
+    assert_eq!((asked.style, asked.reason), (c::CodeStyle::Small, CodeReason::Asked));
+    assert!(small < fast, "{small} {fast}");
+    for (kernels, limit, style, reason) in [
+        (KernelChoice::Fitting, None, c::CodeStyle::Fast, CodeReason::Enough),
+        (KernelChoice::Fitting, Some(fast), c::CodeStyle::Fast, CodeReason::Enough),
+        (KernelChoice::Fitting, Some(fast - 1), c::CodeStyle::Small, CodeReason::Fits),
+        // The network is small: code is the larger part.
+        (KernelChoice::Balanced, None, c::CodeStyle::Small, CodeReason::Larger),
+        (KernelChoice::Balanced, Some(fast - 1), c::CodeStyle::Small, CodeReason::Fits),
+    ] {
+        let (bytes, code) = of(kernels, limit);
+        assert_eq!((code.style, code.reason), (style, reason), "{kernels:?} {limit:?}");
+        let other = if style == c::CodeStyle::Fast { small } else { fast };
+        assert_eq!((bytes + other, code.other_bytes), (fast + small, Some(other)));
     }
 }
 

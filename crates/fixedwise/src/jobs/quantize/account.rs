@@ -58,7 +58,8 @@ impl Job<'_> {
     pub(super) fn write(&self, loaded: &Loaded, outcome: &Outcome) -> Result<(), Error> {
         let Some(folder) = &loaded.folder else { return Ok(()) };
         let path = |name: &str| folder.path().join(name);
-        let target = self.options.target.as_ref().map(|target| target.name.as_str());
+        let kernels = outcome.result.code.as_ref().map(|code| code.kernels.as_str());
+        let target = self.options.target.as_ref().map(|target| (target.name.as_str(), kernels));
         let (declared, is_u8) = loaded.sets.declared();
         let preprocess = declared.preprocess.resolved(is_u8);
         write_plan(&path("plan.toml"), &outcome.plan, &loaded.graph, target, &preprocess)?;

@@ -6,7 +6,7 @@ use super::super::terms::{
 use super::SCHEMA;
 use crate::{error::DataError, preprocess::Preprocess};
 use fixedwise_fixed::{Format, Range, Rounding};
-use fixedwise_graph::{Graph, LayerPlan, Plan, Quantizer, Semantics};
+use fixedwise_graph::{Graph, LayerPlan, Plan, Quantizer, Semantics, target::KernelChoice};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -17,6 +17,7 @@ pub(crate) struct PlanToml {
     schema: Spanned<u32>,
     pub(crate) target: Option<String>,
     preprocess: Option<Spanned<String>>,
+    pub(crate) kernels: Option<KernelsName>,
     pub(crate) semantics: SemanticsName,
     #[serde(default)]
     quantizer: QuantizerName,
@@ -28,6 +29,23 @@ pub(crate) struct PlanToml {
     layers: BTreeMap<Spanned<String>, LayerToml>,
     #[serde(default)]
     others: BTreeMap<Spanned<String>, Spanned<FormatToml>>,
+}
+
+/// The kernels of printed C.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum KernelsName {
+    Fast,
+    Small,
+}
+
+impl From<KernelsName> for KernelChoice {
+    fn from(name: KernelsName) -> Self {
+        match name {
+            KernelsName::Fast => Self::Fast,
+            KernelsName::Small => Self::Small,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -91,13 +91,15 @@ pub fn plan_to_toml_for(
     target: Option<&str>,
     preprocess: Option<&Preprocess>,
 ) -> String {
-    plan_toml(plan, target, preprocess, None)
+    plan_toml(plan, target.map(|name| (name, None)), preprocess, None)
 }
 
 /// As [`plan_to_toml_for`], with the file of the plan's integers and its SHA-256.
+///
+/// With the name of the target stand the kernels that its code was counted with, where it runs C.
 pub(crate) fn plan_toml(
     plan: &Plan,
-    target: Option<&str>,
+    target: Option<(&str, Option<&str>)>,
     preprocess: Option<&Preprocess>,
     integers: Option<(&str, &str)>,
 ) -> String {
@@ -110,8 +112,11 @@ pub(crate) fn plan_toml(
         text.push('\n');
     };
     line(format_args!("\nschema = {SCHEMA}"));
-    if let Some(target) = target {
+    if let Some((target, kernels)) = target {
         line(format_args!("target = {}", quoted(target)));
+        if let Some(kernels) = kernels {
+            line(format_args!("kernels = {}", quoted(kernels)));
+        }
     }
     if let Some(preprocess) = preprocess {
         line(format_args!("{PREPROCESS_NOTE}"));

@@ -1,6 +1,11 @@
 //! What a plan costs.
 
-use fixedwise_graph::{Graph, LowerError, Plan, cost};
+use fixedwise_graph::{
+    Graph, LowerError, Plan, cost,
+    emit::c::{CodeStyle, Cpu, code::compiler},
+    footprint::{CodeReason, CodeShare},
+    target::KernelChoice,
+};
 use serde::{Deserialize, Serialize};
 
 /// Bits of everything that is stored.
@@ -62,6 +67,69 @@ impl MultiplicationResult {
             operand_uniform8: multiplications.uniform8,
             operand_reduction: multiplications.operand_reduction(),
         })
+    }
+}
+
+/// The code that printed C takes on a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeResult {
+    /// `fast` or `small`: the kernels.
+    pub kernels: String,
+    /// `asked`, `fits` (fast ones do not fit the flash), `larger` (fast ones take more than all constants) or
+    /// `enough` (fast ones fit, and take less than the constants).
+    pub reason: String,
+    /// Bytes of code.
+    pub bytes: u64,
+    /// The processor and the compiler of which these bytes are.
+    pub processor: String,
+    /// The compiler with its version.
+    pub compiler: String,
+    /// What the compiler is told to optimize for: `-O2` or `-Os`.
+    pub optimization: String,
+    /// Bytes of constants and code with the other kernels, where both were considered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_flash_bytes: Option<u64>,
+}
+
+impl CodeResult {
+    /// The choice that gives the same kernels again.
+    pub fn choice(&self) -> KernelChoice {
+        if self.kernels == CodeStyle::Small.name() {
+            KernelChoice::Small
+        } else {
+            KernelChoice::Fast
+        }
+    }
+
+    /// Why these kernels, as the end of a sentence; empty where they were asked for.
+    pub(crate) fn why(&self) -> String {
+        let other = self.other_flash_bytes.unwrap_or_default();
+        match self.reason.as_str() {
+            "fits" => format!(" (fast ones do not fit: {other} bytes of flash)"),
+            "larger" => {
+                format!(" (code of fast ones exceeds the constants: {other} bytes of flash)")
+            }
+            "enough" if other > 0 => format!(" (small ones: {other} bytes of flash)"),
+            _ => String::new(),
+        }
+    }
+
+    pub(crate) fn new(code: CodeShare, cpu: Cpu) -> Self {
+        let reason = match code.reason {
+            CodeReason::Asked => "asked",
+            CodeReason::Fits => "fits",
+            CodeReason::Larger => "larger",
+            CodeReason::Enough => "enough",
+        };
+        Self {
+            kernels: code.style.name().to_owned(),
+            reason: reason.to_owned(),
+            bytes: code.bytes,
+            processor: cpu.name().to_owned(),
+            compiler: compiler(cpu).to_owned(),
+            optimization: code.style.optimization().flag().to_owned(),
+            other_flash_bytes: code.other_bytes,
+        }
     }
 }
 

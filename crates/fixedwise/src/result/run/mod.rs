@@ -5,7 +5,9 @@ mod costs;
 mod layers;
 
 pub use accuracy::{AccuracyResult, ImagesResult, MaxLossResult, SetResult};
-pub use costs::{BudgetResult, BudgetStep, HolderResult, MemoryResult, MultiplicationResult};
+pub use costs::{
+    BudgetResult, BudgetStep, CodeResult, HolderResult, MemoryResult, MultiplicationResult,
+};
 pub use layers::{FormatResult, LayerResult, OtherResult};
 
 use super::{
@@ -96,7 +98,7 @@ pub struct RunResult {
     /// `memory`, `multiplications` (bit products), `mixed`, `flash` or `ram`: what the search made small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// Bytes of constants on the target: weights, biases, what describes layers; code comes on top.
+    /// Bytes of constants and code on the target; without code where it runs no C.
     /// In simulated semantics of weights and biases alone, each tensor at its exact width.
     pub flash_bytes: u64,
     /// Bytes of working memory on the target, for one image: the arena of the printed C. In
@@ -105,6 +107,12 @@ pub struct RunResult {
     /// Bytes of the caller's buffers for one image and its result on the target, on top.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub io_bytes: Option<u64>,
+    /// Of `flash_bytes` those of constants: weights, biases, what describes layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constant_bytes: Option<u64>,
+    /// The code that the target runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<CodeResult>,
     /// The memory there is, and what the plan takes of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetResult>,
@@ -195,6 +203,8 @@ impl Default for RunResult {
             flash_bytes: 0,
             peak_ram_bytes: 0,
             io_bytes: None,
+            constant_bytes: None,
+            code: None,
             budgets: Vec::new(),
             input: None,
             layers: Vec::new(),

@@ -1,6 +1,6 @@
 //! Memory and bit products against uniform 8 bit; flash and RAM where they were searched for.
 
-use super::super::numbers::{kilobytes, percent, rounded};
+use super::super::numbers::{percent, rounded};
 use super::{
     Picture,
     canvas::{Anchor, Area, Axis, Canvas, Mark, Style},
@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     names::ShortNames,
     result::{LayerResult, RunResult},
+    units::kibibytes,
 };
 use fixedwise_fixed::convert::u64_to_f64;
 use fixedwise_search::strategies::Kind;
@@ -129,7 +130,7 @@ fn loss(result: &RunResult) -> String {
 }
 
 fn memory(results: &[(&str, &RunResult)], is_one_network: bool) -> Bars {
-    let part = |bits: u64, kind| (u64_to_f64(bits) / 8000.0, theme::kind_color(kind));
+    let part = |bits: u64, kind| (u64_to_f64(bits) / 8192.0, theme::kind_color(kind));
     let mut rows = Vec::new();
     for (idx, (label, result)) in results.iter().enumerate() {
         let memory = &result.memory_bits;
@@ -145,7 +146,7 @@ fn memory(results: &[(&str, &RunResult)], is_one_network: bool) -> Bars {
                     part(biases, Kind::Biases),
                     part(activations, Kind::Activations),
                 ],
-                figures: kilobytes(u64_to_f64(memory.uniform8_total) / 8.0),
+                figures: kibibytes(u64_to_f64(memory.uniform8_total) / 8.0),
             });
         }
         let saved = percent(memory.reduction);
@@ -158,12 +159,12 @@ fn memory(results: &[(&str, &RunResult)], is_one_network: bool) -> Bars {
             ],
             figures: format!(
                 "{}, {saved} saved{}",
-                kilobytes(u64_to_f64(memory.total) / 8.0),
+                kibibytes(u64_to_f64(memory.total) / 8.0),
                 loss(result)
             ),
         });
     }
-    Bars { heading: "Memory", axis: "kB (1,000 bytes), all layers", rows }
+    Bars { heading: "Memory", axis: "KiB (1,024 bytes), sum over all layers; not RAM", rows }
 }
 
 fn bit_products(results: &[(&str, &RunResult)], is_one_network: bool) -> Bars {
@@ -210,17 +211,17 @@ fn on_target(results: &[(&str, &RunResult)]) -> Option<Bars> {
         ] {
             let budget = result.budgets.iter().find(|budget| budget.memory == memory);
             let limit = budget.map(|budget| {
-                let limit = kilobytes(u64_to_f64(budget.limit_bytes));
+                let limit = kibibytes(u64_to_f64(budget.limit_bytes));
                 format!(" of {limit}{}", if budget.is_met { "" } else { ", too much" })
             });
             rows.push(Row {
                 name: format!("{label}, {name}"),
-                parts: vec![(u64_to_f64(bytes) / 1000.0, theme::kind_color(kind))],
-                figures: format!("{}{}", kilobytes(u64_to_f64(bytes)), limit.unwrap_or_default()),
+                parts: vec![(u64_to_f64(bytes) / 1024.0, theme::kind_color(kind))],
+                figures: format!("{}{}", kibibytes(u64_to_f64(bytes)), limit.unwrap_or_default()),
             });
         }
     }
-    let axis = "kB (1,000 bytes) on the target";
+    let axis = "KiB (1,024 bytes) on the target";
     Some(Bars { heading: "Flash and peak RAM", axis, rows })
 }
 
@@ -293,7 +294,7 @@ mod tests {
             two.contains("a/result.json, flash") && two.contains("b/result.json, flash"),
             "{two}"
         );
-        for expected in ["board, flash", "16.7 kB", "board, peak RAM", "Bit products"] {
+        for expected in ["board, flash", "16.3 KiB", "board, peak RAM", "Bit products"] {
             assert!(svg.contains(expected), "{expected}: {svg}");
         }
     }

@@ -123,25 +123,25 @@ struct Costs<'a> {
 
 /// Flash and RAM where the search counted them for every plan, else what is saved against 8 bit.
 fn panels(result: &RunResult) -> [Costs<'_>; 2] {
-    let kilobytes = |bytes: u64| u64_to_f64(bytes) / 1000.0;
+    let kibibytes = |bytes: u64| u64_to_f64(bytes) / 1024.0;
     if result.front.iter().all(|plan| plan.flash_bytes.is_some() && plan.ram_bytes.is_some()) {
         let limit = |memory: &str| {
             let budget = result.budgets.iter().find(|budget| budget.memory == memory);
-            budget.map(|budget| kilobytes(budget.limit_bytes))
+            budget.map(|budget| kibibytes(budget.limit_bytes))
         };
         let of = |bytes: fn(&FrontPlan) -> Option<u64>| {
-            Box::new(move |plan: &FrontPlan| kilobytes(bytes(plan).unwrap_or_default()))
+            Box::new(move |plan: &FrontPlan| kibibytes(bytes(plan).unwrap_or_default()))
         };
         return [
             Costs {
-                title: "flash, kB",
+                title: "flash, KiB",
                 of: of(|plan| plan.flash_bytes),
                 high: None,
                 is_percent: false,
                 limit: limit("flash"),
             },
             Costs {
-                title: "peak RAM, kB",
+                title: "peak RAM, KiB",
                 of: of(|plan| plan.ram_bytes),
                 high: None,
                 is_percent: false,
@@ -195,7 +195,7 @@ mod tests {
             ..RunResult::default()
         };
         let svg = plot_front(&result).unwrap().to_svg();
-        assert!(svg.contains("flash, kB") && svg.contains("peak RAM, kB"), "{svg}");
+        assert!(svg.contains("flash, KiB") && svg.contains("peak RAM, KiB"), "{svg}");
         assert!(!svg.contains("saved") && svg.contains(">20<"), "{svg}");
         let lines = svg.matches("stroke-dasharray").count();
         let budgets = std::mem::take(&mut result.budgets);

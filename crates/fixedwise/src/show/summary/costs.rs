@@ -1,10 +1,13 @@
 //! What the plan costs, beside the same network at 8 bits.
 
 use super::super::{
-    numbers::{kilobytes, rounded},
+    numbers::rounded,
     report::{Align, Cell, Column, Section, Sentence, Style, Table},
 };
-use crate::result::RunResult;
+use crate::{
+    result::{CodeResult, RunResult},
+    units::kibibytes,
+};
 use fixedwise_fixed::convert::u64_to_f64;
 
 const COLUMNS: [Column; 5] = [
@@ -18,8 +21,8 @@ const COLUMNS: [Column; 5] = [
 /// `is_verbose`: with the paper's count of bit products.
 pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
     let (memory, cost) = (&result.memory_bits, &result.multiplication_cost);
-    let bytes = |bytes: u64| kilobytes(u64_to_f64(bytes));
-    let bits = |bits: u64| kilobytes(u64_to_f64(bits) / 8.0);
+    let bytes = |bytes: u64| kibibytes(u64_to_f64(bytes));
+    let bits = |bits: u64| kibibytes(u64_to_f64(bits) / 8.0);
     let row = |what: &str, plan: String, uniform8: String, saved: f64, note: String| {
         vec![
             Cell::text(what),
@@ -34,14 +37,23 @@ pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
         vec![Cell::text(what), plan, Cell::empty(), Cell::empty(), Cell::Text(note)]
     };
     let parts = format!(
-        "weights {}, biases {}, activations {}",
+        "weights {}, biases {}, all outputs {}: not RAM",
         bits(memory.weights),
         bits(memory.biases),
         bits(memory.activations)
     );
-    let flash = match &result.target {
-        Some(target) => Sentence::from("constants on ").and_name(target).and(", without code"),
-        None => "weights and biases, packed".into(),
+    let flash = match (&result.target, &result.code, result.constant_bytes) {
+        (Some(target), Some(code), Some(constants)) => {
+            let parts = format!(
+                "constants {} + {} code {}, ",
+                bytes(constants),
+                code.kernels,
+                bytes(code.bytes)
+            );
+            Sentence::from(parts).and_name(target)
+        }
+        (Some(target), ..) => Sentence::from("constants on ").and_name(target),
+        (None, ..) => "weights and biases, packed".into(),
     };
     let ram = match (&result.target, result.io_bytes) {
         (Some(target), Some(io)) => {
@@ -51,7 +63,15 @@ pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
         _ => "buffers for one image in this executor".into(),
     };
     let mut rows = vec![
-        row("memory", bits(memory.total), bits(memory.uniform8_total), memory.reduction, parts),
+        alone("flash", result.flash_bytes, flash),
+        alone("peak RAM", result.peak_ram_bytes, ram),
+        row(
+            "memory, summed",
+            bits(memory.total),
+            bits(memory.uniform8_total),
+            memory.reduction,
+            parts,
+        ),
         row(
             "bit products",
             rounded(cost.operand),
@@ -69,8 +89,25 @@ pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
             "weight x output bits".to_owned(),
         ));
     }
-    rows.push(alone("flash", result.flash_bytes, flash));
-    rows.push(alone("peak RAM", result.peak_ram_bytes, ram));
     let table = Table { columns: COLUMNS.to_vec(), rows };
-    Section { title: "Costs".to_owned(), table: Some(table), ..Section::default() }
+    let notes = result.code.iter().flat_map(notes).collect();
+    Section { title: "Costs".to_owned(), table: Some(table), notes, ..Section::default() }
+}
+
+/// Which code was counted, and why it.
+fn notes(code: &CodeResult) -> Vec<Sentence> {
+    let CodeResult { kernels, processor, compiler, optimization, .. } = code;
+    let mut notes =
+        vec![format!("code as {compiler} makes it for {processor} with {optimization}")];
+    let other = code.other_flash_bytes.map(|bytes| kibibytes(u64_to_f64(bytes)));
+    let other = other.unwrap_or_default();
+    notes.extend(match code.reason.as_str() {
+        "fits" => Some(format!("{kernels} kernels: fast ones need {other} of flash, more than there is")),
+        "larger" => Some(format!(
+            "{kernels} kernels: the code of fast ones exceeds the constants, {other} of flash; --code fast"
+        )),
+        "enough" => Some(format!("{kernels} kernels; with --code small {other} of flash, but slower")),
+        _ => None,
+    });
+    notes.into_iter().map(Sentence::from).collect()
 }

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use crate::fold::text_width;
     use crate::result::{
-        BudgetResult, BudgetStep, FloatResult, FormatResult, HolderResult, LayerResult,
+        BudgetResult, BudgetStep, CodeResult, FloatResult, FormatResult, HolderResult, LayerResult,
         MaxLossResult, PreprocessingResult, SetResult,
     };
     use fixedwise_search::strategies::{
@@ -246,10 +246,23 @@ mod tests {
             }],
         };
         result.budgets = vec![met, short];
+        result.code = Some(CodeResult {
+            kernels: "fast".to_owned(),
+            reason: "enough".to_owned(),
+            bytes: 4_345,
+            processor: "cortex-m0".to_owned(),
+            compiler: "arm-none-eabi-gcc 12.2.1".to_owned(),
+            optimization: "-O2".to_owned(),
+            other_flash_bytes: Some(10_000),
+        });
+        result.constant_bytes = Some(8_000);
         assert!(!result.fits());
         let text = wide(&result);
         for expected in [
-            "✓ Flash needs 12,345 of 65,536 bytes. Code is not included.\n",
+            "✓ Flash needs 12,345 of 65,536 bytes, 4,345 of these for code.\n",
+            "constants 7.8 KiB + fast code 4.2 KiB, cortex-m0\n",
+            "code as arm-none-eabi-gcc 12.2.1 makes it for cortex-m0 with -O2\n",
+            "fast kernels; with --code small 9.8 KiB of flash, but slower\n",
             "✗ RAM needs 34,567 bytes, 14,087 more than the budget of 20,480.\n",
             "    The narrowest widths of cortex-m0 need 30,000 bytes: the network is too large.\n",
             "    at the peak: conv2d_1, 21,632 bytes\n",

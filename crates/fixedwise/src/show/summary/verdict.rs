@@ -262,8 +262,11 @@ fn budget(budget: &BudgetResult, result: &RunResult) -> Statement {
     let target = result.target.as_deref().unwrap_or_default();
     let (bytes, limit) = (grouped(budget.bytes), grouped(budget.limit_bytes));
     if budget.is_met {
-        let more = if budget.memory == "ram" { "" } else { " Code is not included." };
-        return say(Mark::Good, format!("{name} needs {bytes} of {limit} bytes.{more}"));
+        let parts = match (&result.code, budget.memory.as_str()) {
+            (Some(code), "flash") => format!(", {} of these for code", grouped(code.bytes)),
+            _ => String::new(),
+        };
+        return say(Mark::Good, format!("{name} needs {bytes} of {limit} bytes{parts}."));
     }
     let short = grouped(budget.bytes - budget.limit_bytes);
     let text = format!("{name} needs {bytes} bytes, {short} more than the budget of {limit}.");

@@ -159,7 +159,7 @@ fn a_heat_map_has_a_cell_for_each_format_and_a_ring_for_the_chosen() {
 fn bars_say_what_is_saved_and_bits_stand_at_their_bars() {
     let result = result(&["conv"]);
     let costs = texts(&plot_costs(&[("five bits", &result)]).unwrap().to_svg());
-    for expected in ["all 8 bit", "five bits", "1.0 kB, 50.00 % saved", "3.00 M, 25.00 % saved"] {
+    for expected in ["all 8 bit", "five bits", "1.0 KiB, 50.00 % saved", "3.00 M, 25.00 % saved"] {
         assert!(costs.iter().any(|text| text == expected), "{expected}: {costs:?}");
     }
     let bits = PlanBits::from_result(&result);

@@ -1,9 +1,13 @@
 //! The files around the kernels: header, source, test, build rules, and a page that says what was
 //! made.
 
-use super::{Arena, CLayer, COptions, CValue, Golden, source::fill};
+use super::{
+    Arena, CLayer, COptions, CValue, Golden,
+    code::{Code, compiler},
+    source::fill,
+};
 use crate::fixed_graph::FixedGraph;
-use fixedwise_fixed::Format;
+use fixedwise_fixed::{Format, convert::count_to_u64};
 use std::fmt::Write as _;
 
 /// Everything the files say.
@@ -16,6 +20,7 @@ pub(super) struct Printed<'a> {
     pub(super) body: String,
     pub(super) arena_bytes: usize,
     pub(super) constant_bytes: usize,
+    pub(super) code: &'a Code,
     pub(super) layers: &'a [CLayer],
     pub(super) golden: &'a [Golden],
 }
@@ -35,6 +40,17 @@ impl Printed<'_> {
             fill(template, &names.each_ref().map(|(name, value)| (*name, value.as_str())))
         };
         let mut values = names.to_vec();
+        let optimization = options.style.optimization();
+        let code_bytes = self.code.bytes(options.cpu, optimization);
+        let flash_bytes = count_to_u64(self.constant_bytes) + code_bytes;
+        values.extend([
+            ("OPTIMIZE", optimization.flag().to_owned()),
+            ("CODE", code_bytes.to_string()),
+            ("FLASH", flash_bytes.to_string()),
+            ("STYLE", options.style.name().to_owned()),
+            ("CPU", options.cpu.name().to_owned()),
+            ("COMPILER", compiler(options.cpu).to_owned()),
+        ]);
         values.extend(
             [
                 ("INPUT_H", input.shape.h),

@@ -3,6 +3,7 @@
 //! The code equals the integer executor bit for bit. Each operator prints itself; here are the
 //! order, the arena and the interface.
 
+pub mod code;
 pub(crate) mod conv;
 mod files;
 pub(crate) mod fold_reshape;
@@ -10,8 +11,9 @@ pub(crate) mod node;
 pub(crate) mod options;
 pub(crate) mod source;
 
+pub use code::{Code, Cpu, Optimization};
 pub use node::{CNode, CStep, CValue};
-pub use options::{Arena, COptions, Core, WeightStorage};
+pub use options::{Arena, COptions, CodeStyle, Core, WeightStorage};
 pub use source::{Source, Storage};
 
 use crate::{
@@ -65,8 +67,10 @@ pub struct CLayer {
 pub struct CProject {
     /// Names without folder, and contents, in the order in which a reader wants them.
     pub files: Vec<(String, String)>,
-    /// Bytes of constants: weights, biases and what describes layers; code comes on top.
+    /// Bytes of constants: weights, biases and what describes layers.
     pub constant_bytes: usize,
+    /// What its code is made of.
+    pub code: Code,
     /// Bytes of the arena.
     pub arena_bytes: usize,
     /// Node by node.
@@ -89,7 +93,7 @@ pub fn emit(
         return Err(EmitError::Empty);
     }
     let fixed = &fold_reshapes(fixed);
-    let mut source = Source::new(&options.name);
+    let mut source = Source::new(&options.name, options.style);
     let names = identifiers(fixed, &options.name);
     let values = values(fixed, options);
     let (mut steps, mut layers) = (Vec::new(), Vec::new());
@@ -123,6 +127,7 @@ pub fn emit(
     let scratch_bytes: Vec<usize> = steps.iter().map(|step| step.scratch_bytes).collect();
     let memory = layout.plan(&element_bits, &scratch_bytes);
     let body = run_body(fixed, &names, &values, &steps, (&layout, &memory));
+    let code = Code::new(source.functions(), &body);
     let printed = files::Printed {
         fixed,
         options,
@@ -132,12 +137,13 @@ pub fn emit(
         body,
         arena_bytes: memory.bytes,
         constant_bytes: source.constant_bytes(),
+        code: &code,
         layers: &layers,
         golden,
     };
     let files = printed.files();
     let (constant_bytes, arena_bytes) = (source.constant_bytes(), memory.bytes);
-    Ok(CProject { files, constant_bytes, arena_bytes, layers, memory })
+    Ok(CProject { files, constant_bytes, code, arena_bytes, layers, memory })
 }
 
 /// Values as C has them.

@@ -136,8 +136,8 @@ impl CNode<'_> {
     pub(crate) fn rescale(&mut self, input: usize, to: &Requantization) -> String {
         let requantize = self.requantize(to);
         let x = self.inputs[input];
-        let suffix = requantize.trim_start_matches("requantize");
-        let types = format!("{}_{}{suffix}", x.short(), self.output.short());
+        let kind = requantize.trim_start_matches("requantize_");
+        let types = format!("{}_{}_{kind}", x.short(), self.output.short());
         let values =
             [("X", x.ctype()), ("X4", x.short()), ("S", &types), ("REQUANTIZE", requantize)];
         self.once(&format!("rescale_{types}"), include_str!("text/rescale.c"), &values);
@@ -164,14 +164,19 @@ pub(super) fn window(
     y: Shape,
 ) -> String {
     source.once("window", include_str!("text/window.c"));
-    let Window { kernel, stride, dilation, pad_begin, .. } = window;
     let name = format!("{node}_window");
+    let numbers = window_numbers(window, x, y);
+    source.object(32, format!("static const $P_window {name} = {{{numbers}}};"));
+    format!("&{name}")
+}
+
+/// The initializers of a `$P_window`.
+pub(super) fn window_numbers(window: &Window, x: Shape, y: Shape) -> String {
+    let Window { kernel, stride, dilation, pad_begin, .. } = window;
     let extents = [x.c, y.c, x.h, x.w, y.h, y.w];
     let numbers = [&extents[..], &kernel[..], &stride[..], &dilation[..], &pad_begin[..]].concat();
     let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
-    let numbers = numbers.join(", ");
-    source.object(32, format!("static const $P_window {name} = {{{numbers}}};"));
-    format!("&{name}")
+    numbers.join(", ")
 }
 
 /// What begins and what ends the loops over all windows of a `$P_window *g`, for templates. Inside, the top left of
@@ -197,8 +202,12 @@ pub(super) fn requantization(source: &mut Source, name: &str, to: &Requantizatio
 
 /// The function that brings a sum of at most 32 bits to the output: its name without prefix.
 pub(super) fn requantize(source: &mut Source, to: &Requantization) -> &'static str {
+    source.rounds(to.rounding);
     source.once("to", include_str!("text/requantize.c"));
-    let values = [("P", "$P"), ("ROUND", round(to.rounding, false))];
+    // Shared where code must be small.
+    let declaration = if source.is_small() { "$P_FUNCTION" } else { "$P_INLINE" };
+    let round = round(to.rounding, false);
+    let values = [("P", "$P"), ("INLINE", declaration), ("ROUND", round)];
     source.once("requantize", fill(include_str!("text/requantize_narrow.c"), &values));
     if to.leaky.is_none() {
         return "requantize";
@@ -210,6 +219,7 @@ pub(super) fn requantize(source: &mut Source, to: &Requantization) -> &'static s
 
 /// The function that brings a product of at most 64 bits to the output.
 fn requantize_wide(source: &mut Source, to: &Requantization) {
+    source.rounds(to.rounding);
     source.once("to", include_str!("text/requantize.c"));
     let values = [("P", "$P"), ("ROUND", round(to.rounding, true))];
     source.once("requantize_wide", fill(include_str!("text/requantize_wide.c"), &values));

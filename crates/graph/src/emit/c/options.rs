@@ -1,5 +1,7 @@
 //! How a network is printed.
 
+use super::code::{Cpu, Optimization};
+
 /// What code may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Core {
@@ -10,6 +12,34 @@ pub enum Core {
     Dsp,
     /// With the M-profile vector extension (Helium): Cortex-M55.
     Mve,
+}
+
+/// What code is made to save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CodeStyle {
+    /// Time: kernels made for a core and a layer.
+    #[default]
+    Fast,
+    /// Bytes: plain C that layers share.
+    Small,
+}
+
+impl CodeStyle {
+    /// `fast` or `small`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Small => "small",
+        }
+    }
+
+    /// What a compiler should optimize for.
+    pub const fn optimization(self) -> Optimization {
+        match self {
+            Self::Fast => Optimization::Speed,
+            Self::Small => Optimization::Size,
+        }
+    }
 }
 
 /// Where working memory comes from.
@@ -39,6 +69,10 @@ pub struct COptions {
     pub name: String,
     /// What code may be used.
     pub core: Core,
+    /// What code is made to save.
+    pub style: CodeStyle,
+    /// The processor whose code is counted.
+    pub cpu: Cpu,
     /// How weights are stored.
     pub weights: WeightStorage,
     /// Whether intermediate values of at most 4 bits lie two to a byte: half the memory, slower.
@@ -53,6 +87,8 @@ impl COptions {
         Self {
             name: name.into(),
             core: Core::Portable,
+            style: CodeStyle::Fast,
+            cpu: Cpu::CortexM3,
             weights: WeightStorage::Widths(vec![1, 2, 4, 8, 16]),
             packs_activations: false,
             arena: Arena::Caller,

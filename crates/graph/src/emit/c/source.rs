@@ -1,7 +1,8 @@
 //! The text of a C file, item by item.
 
+use super::{code::Function, options::CodeStyle};
 use crate::lower::requantization::element;
-use fixedwise_fixed::Format;
+use fixedwise_fixed::{Format, Rounding};
 use fixedwise_kernels::Element;
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -124,12 +125,23 @@ pub struct Source {
     /// Functions that are printed only where another item mentions them: names by item.
     helpers: BTreeMap<usize, String>,
     constant_bytes: usize,
+    functions: Vec<Function>,
+    /// How the network rounds, once an item depends on it.
+    rounding: Option<Rounding>,
+    style: CodeStyle,
 }
 
 impl Source {
-    pub(crate) fn new(prefix: &str) -> Self {
+    pub(crate) fn new(prefix: &str, style: CodeStyle) -> Self {
         let (items, known, helpers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { prefix: prefix.to_owned(), items, known, helpers, constant_bytes: 0 }
+        let (prefix, functions) = (prefix.to_owned(), Vec::new());
+        let (constant_bytes, rounding) = (0, None);
+        Self { prefix, items, known, helpers, constant_bytes, functions, rounding, style }
+    }
+
+    /// Whether code is made small rather than fast.
+    pub(crate) fn is_small(&self) -> bool {
+        self.style == CodeStyle::Small
     }
 
     /// What every name of the file begins with.
@@ -159,7 +171,35 @@ impl Source {
             return;
         }
         self.known.insert(name.to_owned(), text.clone());
+        self.function(name, &text);
+    }
+
+    /// Adds an item whose functions, where it has any, have the code of all others of that kind.
+    pub(crate) fn function(&mut self, kind: &str, text: &str) {
+        let text = fill(text, &[("P", &self.prefix)]);
+        self.functions.extend(Function::of(kind, &text, self.rounding, self.style));
         self.item(text);
+    }
+
+    /// Adds functions in assembly, once under their name: these bytes where the core has the instructions.
+    pub(crate) fn assembly(&mut self, name: &str, text: &str, bytes: usize) {
+        let text = fill(text, &[("P", &self.prefix)]);
+        if !self.known.contains_key(name) {
+            let symbol = format!("{}_{name}", self.prefix);
+            self.functions.push(Function::assembly(name, symbol, bytes));
+            self.known.insert(name.to_owned(), text.clone());
+            self.item(text);
+        }
+    }
+
+    /// The functions so far that are not inlined.
+    pub(crate) fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// Items from here on may round so; it is the same in the whole network.
+    pub(crate) fn rounds(&mut self, rounding: Rounding) {
+        self.rounding = Some(rounding);
     }
 
     /// The functions that read and write integers of a storage, `at_u8` and `put_u8`, for items that
@@ -250,7 +290,7 @@ mod tests {
 
     #[test]
     fn an_item_is_printed_once_and_constants_are_counted() {
-        let mut source = Source::new("net");
+        let mut source = Source::new("net", CodeStyle::Fast);
         source.once("clamp", "int $P_clamp;");
         source.once("clamp", "int $P_clamp;");
         source.array("int16_t", "net_bias", [1, -2, 3]);
@@ -262,7 +302,7 @@ mod tests {
 
     #[test]
     fn access_is_printed_where_it_is_needed() {
-        let mut source = Source::new("net");
+        let mut source = Source::new("net", CodeStyle::Fast);
         source.access(Storage::Whole(Element::U8));
         source.item("int f(void) { return net_at_u8(0, 0); }");
         let text = source.text();

@@ -116,6 +116,38 @@ fn every_operator_and_width_equals_the_executor_on_the_host() {
     }
 }
 
+/// Any width, stored exactly or in C types, whole or two to a byte, rounded in any way, with points of channels.
+#[test]
+fn small_kernels_equal_the_executor() {
+    let graph = everything();
+    for (core, weights, activations, is_unsigned, rounding, has_points) in [
+        (Core::Host, 8, 8, true, Rounding::TiesUp, false),
+        (Core::Host, 5, 8, false, Rounding::TiesEven, true),
+        (Core::Host, 2, 4, true, Rounding::TiesUp, true),
+        (Core::Host, 11, 12, false, Rounding::Floor, false),
+        (Core::Host, 1, 4, false, Rounding::TiesUp, false),
+        (Core::CortexM0, 4, 8, true, Rounding::TiesUp, true),
+        (Core::CortexM55, 16, 12, true, Rounding::TiesEven, false),
+    ] {
+        if !core.is_available() {
+            continue;
+        }
+        let mut plan = plan(&graph, weights, activations, is_unsigned, rounding);
+        if has_points {
+            by_channel(&graph, &mut plan);
+        }
+        let mut options = COptions { style: c::CodeStyle::Small, ..COptions::new("net") };
+        options.packs_activations = activations == 4;
+        if weights == 5 || weights == 11 {
+            options.weights = WeightStorage::Exact;
+        }
+        let fixed = lowered(&graph, &plan);
+        let emitted = Emitted::new(core, &fixed, &options, true).unwrap();
+        assert!(emitted.project.layers.iter().any(|layer| layer.kernel == "small"));
+        emitted.assert_equals(&fixed, &images(fixed.nodes[0].shape, 5));
+    }
+}
+
 /// A network of one layer and what flattens it, so that a reshape and a dense layer follow.
 fn one_layer(shape: Shape, channels: usize, window: &Window, groups: usize) -> Graph {
     let mut b = Build::new(shape, 3);

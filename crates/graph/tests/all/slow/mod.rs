@@ -1,5 +1,6 @@
 //! Tests that take seconds; `cargo xtask test --quick` leaves them out.
 
+mod code_size;
 mod emit_c;
 mod emit_c_networks;
 mod emit_dsp;

@@ -2,6 +2,7 @@
 //! see all input channels, or each one of its own (depthwise).
 
 use super::{
+    Printed,
     layer::{Common, ConvLayer, layer_function},
     weights::Weights,
 };
@@ -14,7 +15,7 @@ use fixedwise_kernels::ConvKind;
 /// Filters that share each load of an activation.
 const BLOCK: usize = 4;
 
-pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let is_depthwise = match layer.kind() {
         ConvKind::Depthwise => true,
         ConvKind::Grouped => return None,
@@ -37,10 +38,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     // One pixel uses each weight once: it is unpacked there.
     let is_dense = layer.output.h * layer.output.w == 1 && emission.weights.packed.is_some();
     if is_dense && !is_depthwise && layer.window.kernel == [layer.input.h, layer.input.w] {
-        emission.dense(source, blocked);
-        return Some(0);
+        return Some(Printed { call: emission.dense(source, blocked), scratch_bytes: 0 });
     }
-    Some(emission.filters(kind, source, blocked))
+    let (call, scratch_bytes) = emission.filters(kind, source, blocked);
+    Some(Printed { call, scratch_bytes })
 }
 
 /// What a function computes.
@@ -77,7 +78,8 @@ struct Emission<'a> {
 }
 
 impl Emission<'_> {
-    fn dense(&self, source: &mut Source, blocked: usize) {
+    /// Gives the call.
+    fn dense(&self, source: &mut Source, blocked: usize) -> String {
         let Self { layer, common, name, .. } = self;
         let (channels, depth) = (layer.channels, layer.depth());
         let prefix = source.prefix().to_owned();
@@ -94,13 +96,29 @@ impl Emission<'_> {
             };
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n        \
-                 {prefix}_dense_{types}(x, y, o, {depth}, {weights}, {} + o, {});\n    \
+                 {prefix}_{types}(x, y, o, {depth}, {weights}, {} + o, {});\n    \
                  }}\n",
                 common.bias,
                 common.to("o")
             ));
         }
-        layer_function(layer, source, &format!("{body}    (void)scratch;"));
+        let kind = self.layer_kind("dense", blocked);
+        layer_function(layer, source, &kind, &format!("{body}    (void)scratch;"))
+    }
+
+    /// What the code of the layer's own function depends on: the kernel, whether weights are unpacked, blocks of
+    /// filters, and what it hands on.
+    fn layer_kind(&self, kernel: &str, blocked: usize) -> String {
+        let Self { layer, weights, .. } = self;
+        let blocks = match (blocked, layer.channels - blocked) {
+            (_, 0) => "4",
+            (0, _) => "1",
+            _ => "41",
+        };
+        let weights = if weights.packed.is_some() { "packed" } else { "whole" };
+        let bias = if layer.has_classes() { "classes" } else { "bias" };
+        let shifts = if layer.is_by_channel() { "shifts" } else { "shift" };
+        format!("layer{kernel}_{blocks}_{weights}_{bias}_{shifts}")
     }
 
     /// Bits of a weight where the weights of a block that meet one input are whole bytes.
@@ -108,8 +126,8 @@ impl Emission<'_> {
         self.weights.packed.filter(|bits| block == BLOCK && matches!(bits, 2 | 4))
     }
 
-    /// Gives the bytes of scratch.
-    fn filters(&self, kind: Kind, source: &mut Source, blocked: usize) -> usize {
+    /// Gives the call and the bytes of scratch.
+    fn filters(&self, kind: Kind, source: &mut Source, blocked: usize) -> (String, usize) {
         let Self { layer, common, weights, name } = self;
         let (channels, depth) = (layer.channels, layer.depth());
         let prefix = source.prefix().to_owned();
@@ -143,9 +161,8 @@ impl Emission<'_> {
             }
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n{unpack}        \
-                 {prefix}_{}_{types}(x, y, o, {},\n            {filters}, {} + o, {}, {});\n    \
+                 {prefix}_{types}(x, y, o, {},\n            {filters}, {} + o, {}, {});\n    \
                  }}\n",
-                kind.name(),
                 window,
                 common.bias,
                 common.classes,
@@ -155,18 +172,19 @@ impl Emission<'_> {
         if scratch == 0 {
             body.push_str("    (void)scratch;");
         }
-        layer_function(layer, source, body.trim_end());
-        scratch
+        let kind = self.layer_kind("filters", blocked);
+        (layer_function(layer, source, &kind, body.trim_end()), scratch)
     }
 
-    /// Puts the function for blocks of that many filters into the file; gives the name's end.
+    /// Puts the function for blocks of that many filters into the file; gives its name without prefix.
     fn function(&self, source: &mut Source, block: usize, kind: Kind) -> String {
         let Self { layer, common, weights, .. } = self;
         let prefix = source.prefix().to_owned();
         let is_dense = kind == Kind::Dense;
         let stored = if is_dense { weights.short() } else { weights.unpacked().replace("_t", "") };
-        let types = format!(
-            "{}_{stored}_{}_{}{}_{block}",
+        let name = format!(
+            "{}{block}_{}_{stored}_{}_{}_{}",
+            kind.name(),
             layer.x.short(),
             common.bias_type.trim_end_matches("_t"),
             layer.y.short(),
@@ -215,7 +233,7 @@ impl Emission<'_> {
                 ("FIELDS", fields),
                 ("TO", &layer.result_parameters().replace("$P", &prefix)),
                 ("P", &prefix),
-                ("S", &types),
+                ("NAME", &name),
                 ("N", &block.to_string()),
                 ("X", layer.x.ctype()),
                 ("X4", layer.x.short()),
@@ -227,7 +245,7 @@ impl Emission<'_> {
                 ("STORES", &indent(&stores, stores_depth)),
             ],
         );
-        source.once(&format!("{}_{types}", kind.name()), text);
-        types
+        source.once(&name, text);
+        name
     }
 }

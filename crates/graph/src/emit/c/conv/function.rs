@@ -1,6 +1,9 @@
 //! Functions in assembly, each beside the same in C.
 
-use crate::emit::c::source::{Source, fill};
+use crate::emit::c::{
+    code::thumb,
+    source::{Source, fill},
+};
 
 /// Puts a function into the file, once under its name: the statements of `assembly` where the core has the
 /// extension, `DSP` or `MVE`, elsewhere those of `plain`, which do the same. What defines `$P_HAS_DSP` or
@@ -25,5 +28,5 @@ pub(super) fn function(
             ("PLAIN", plain),
         ],
     );
-    source.once(name, text);
+    source.assembly(name, &text, thumb::bytes(assembly));
 }

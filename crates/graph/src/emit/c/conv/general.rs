@@ -1,15 +1,13 @@
 //! Any convolution, in plain C: groups, dilation, every width.
 
-use super::{
-    layer::{ConvLayer, layer_function},
-    weights::Weights,
-};
+use super::{layer::ConvLayer, weights::Weights};
 use crate::emit::c::{
     node::window_loop,
     source::{Source, fill},
 };
 
-pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
+/// Gives the call.
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> String {
     let prefix = source.prefix().to_owned();
     let name = format!("{}_weights", layer.name);
     let stored = layer.weights.iter().copied();
@@ -18,7 +16,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
     let window = layer.window(source);
     let result = layer.result(source, "acc", "o");
     let types = format!(
-        "{}_{}_{}_{}{}",
+        "{}_{}_{}_{}_{}",
         layer.x.short(),
         weights.short(),
         common.bias_type.trim_end_matches("_t"),
@@ -46,13 +44,12 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) {
         ],
     );
     source.once(&format!("conv_{types}"), text);
-    let body = format!(
-        "    {prefix}_conv_{types}(x, y, {}, {},\n        {name}, {}, {}, {});",
+    format!(
+        "$P_conv_{types}($X0, $Y, {}, {},\n    {name}, {}, {}, {});",
         window,
         layer.groups,
         common.bias,
         common.classes,
         common.to("0")
-    );
-    layer_function(layer, source, &format!("{body}\n    (void)scratch;"));
+    )
 }

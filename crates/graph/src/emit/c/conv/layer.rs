@@ -162,12 +162,12 @@ impl ConvLayer<'_> {
     /// What tells functions with different results apart.
     pub(super) fn result_kind(&self) -> &'static str {
         match (self.is_plain(), self.requantization.leaky, self.is_by_channel()) {
-            (true, _, false) => "",
-            (true, _, true) => "_each",
-            (false, None, false) => "_requantize",
-            (false, None, true) => "_requantize_each",
-            (false, Some(_), false) => "_leaky",
-            (false, Some(_), true) => "_leaky_each",
+            (true, _, false) => "shift",
+            (true, _, true) => "shifts",
+            (false, None, false) => "requantize",
+            (false, None, true) => "requantizes",
+            (false, Some(_), false) => "leaky",
+            (false, Some(_), true) => "leakies",
         }
     }
 
@@ -199,11 +199,18 @@ impl Common {
     }
 }
 
-/// The layer's own function around a body.
-pub(super) fn layer_function(layer: &ConvLayer, source: &mut Source, body: &str) {
+/// The layer's own function around a body, and the step that calls it; `kind` is what its code depends on.
+pub(super) fn layer_function(
+    layer: &ConvLayer,
+    source: &mut Source,
+    kind: &str,
+    body: &str,
+) -> String {
     let (x, y) = (layer.x.ctype(), layer.y.ctype());
     let name = layer.name;
-    source.item(format!(
-        "static void {name}(const {x} *x, {y} *y, uint8_t *scratch)\n{{\n{body}\n}}"
-    ));
+    source.function(
+        kind,
+        &format!("$P_FUNCTION void {name}(const {x} *x, {y} *y, uint8_t *scratch)\n{{\n{body}\n}}"),
+    );
+    format!("{name}($X0, $Y, $SCRATCH);")
 }

@@ -18,19 +18,12 @@ impl Weights {
         bits: u8,
         weights: impl IntoIterator<Item = i16>,
     ) -> Self {
-        let weights = weights.into_iter().map(i64::from);
-        match bits {
-            8 | 16 => {
-                let ctype = if bits == 8 { "int8_t" } else { "int16_t" };
-                source.array(ctype, name, weights);
-                Self { ctype, packed: None }
-            }
-            _ => {
-                source.array("uint8_t", name, pack(weights, bits));
-                source.once(&format!("weight_{bits}"), accessor(bits));
-                Self { ctype: "uint8_t", packed: Some(bits) }
-            }
+        let ctype = store(source, name, bits, weights);
+        let packed = (ctype == "uint8_t").then_some(bits);
+        if packed.is_some() {
+            source.once(&format!("weight_{bits}"), accessor(bits));
         }
+        Self { ctype, packed }
     }
 
     /// What tells functions over differently stored weights apart.
@@ -58,6 +51,26 @@ impl Weights {
             None => self.ctype,
         }
     }
+}
+
+/// Puts the weights into the file, in that order: as C integers, or packed into bytes. Gives their C type.
+pub(super) fn store(
+    source: &mut Source,
+    name: &str,
+    bits: u8,
+    weights: impl IntoIterator<Item = i16>,
+) -> &'static str {
+    let weights = weights.into_iter().map(i64::from);
+    let ctype = match bits {
+        8 => "int8_t",
+        16 => "int16_t",
+        _ => "uint8_t",
+    };
+    match ctype {
+        "uint8_t" => source.array(ctype, name, pack(weights, bits)),
+        _ => source.array(ctype, name, weights),
+    }
+    ctype
 }
 
 /// A stream of `bits`-bit integers, least significant bits first, as bytes. Widths that may straddle

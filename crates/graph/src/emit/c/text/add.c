@@ -1,5 +1,5 @@
 /* Residual add: both inputs shifted left to the finer binary point, added, requantized. */
-static void $P_add_$S(const $A *a, const $B *b, $Y *y, int32_t n, int32_t left_a, int32_t left_b,
+$P_FUNCTION void $P_add_$S(const $A *a, const $B *b, $Y *y, int32_t n, int32_t left_a, int32_t left_b,
     const $P_to *to)
 {
     for (int32_t i = 0; i < n; i++) {

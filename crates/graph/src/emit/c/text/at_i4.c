@@ -1,5 +1,5 @@
 /* Two to a byte, the first in the lower half. */
-static inline int32_t $P_at_i4(const uint8_t *x, int32_t i)
+$P_INLINE int32_t $P_at_i4(const uint8_t *x, int32_t i)
 {
     return ((x[i >> 1] >> (i & 1) * 4 & 15) ^ 8) - 8;
 }

@@ -1,5 +1,5 @@
 /* Average pooling: the sum of each window times its reciprocal. */
-static void $P_average_pool_$S(const $X *x, $Y *y, const $P_window *g,
+$P_FUNCTION void $P_average_pool_$S(const $X *x, $Y *y, const $P_window *g,
     $RECIPROCALS const $P_to *to)
 {
     int32_t n = 0;

@@ -1,5 +1,5 @@
 /* One pixel: $N sums over all inputs; weights [input, $N], unpacked on use. */
-static void $P_dense_$S(const $X *x, $Y *y, int32_t at, int32_t n, const uint8_t *weights, int32_t w,
+$P_FUNCTION void $P_$NAME(const $X *x, $Y *y, int32_t at, int32_t n, const uint8_t *weights, int32_t w,
     const $B *b, $TO)
 {
     $ACCUMULATORS

@@ -1,5 +1,5 @@
 /* One pixel: 4 sums over all inputs; weights [input, 4] of $BITS bits, unpacked on use. */
-static void $P_dense_$S(const $X *x, $Y *y, int32_t at, int32_t n, const uint8_t *weights,
+$P_FUNCTION void $P_$NAME(const $X *x, $Y *y, int32_t at, int32_t n, const uint8_t *weights,
     const $B *b, $TO)
 {
     $ACCUMULATORS

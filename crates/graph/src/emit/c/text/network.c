@@ -4,6 +4,18 @@
 /* The right shift of a negative integer must be arithmetic. */
 typedef char $P_needs_arithmetic_shift[(-1 >> 1) == -1 ? 1 : -1];
 
+/* What the compiler makes of a function depends on its text alone, so that its bytes are known. */
+#if defined(__clang__)
+#define $P_FUNCTION static __attribute__((noinline))
+#define $P_INLINE static inline __attribute__((always_inline))
+#elif defined(__GNUC__) && __GNUC__ >= 8
+#define $P_FUNCTION static __attribute__((noipa))
+#define $P_INLINE static inline __attribute__((always_inline))
+#else
+#define $P_FUNCTION static
+#define $P_INLINE static inline
+#endif
+
 #ifdef $N_DEBUG
 #define $N_DUMP(node, values, bytes) $P_dump(node, values, bytes)
 #else

@@ -1,5 +1,5 @@
 /* An image [h, rows of run elements] inside one of [oh, rows of orun elements]. */
-static void $P_pad_$S(const $X *x, $Y *y, int32_t h, int32_t run, int32_t oh, int32_t orun,
+$P_FUNCTION void $P_pad_$S(const $X *x, $Y *y, int32_t h, int32_t run, int32_t oh, int32_t orun,
     int32_t top, int32_t left, int32_t value)
 {
     int32_t n = 0;

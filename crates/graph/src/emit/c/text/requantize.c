@@ -5,7 +5,7 @@ typedef struct {
     int8_t slope;     /* slope below zero of a leaky ReLU, in 128ths */
 } $P_to;
 
-static inline int32_t $P_clamp(int32_t value, const $P_to *to)
+$P_INLINE int32_t $P_clamp(int32_t value, const $P_to *to)
 {
     return value < to->min ? to->min : value > to->max ? to->max : value;
 }

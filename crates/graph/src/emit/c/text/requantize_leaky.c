@@ -1,5 +1,5 @@
 /* The same with a slope below zero. */
-static int32_t $P_requantize_leaky(int32_t acc, const $P_to *to)
+$P_FUNCTION int32_t $P_requantize_leaky(int32_t acc, const $P_to *to)
 {
     if (acc < 0) {
         return $P_requantize_wide((int64_t)acc * to->slope, to->shift + 7, to);

@@ -1,4 +1,4 @@
-static inline int32_t $P_requantize(int32_t acc, const $P_to *to)
+$INLINE int32_t $P_requantize(int32_t acc, const $P_to *to)
 {
     if (to->shift > 0) {
         $ROUND

@@ -1,5 +1,5 @@
 /* The same for a product that needs 64 bits. */
-static int32_t $P_requantize_wide(int64_t acc, int32_t shift, const $P_to *to)
+$P_FUNCTION int32_t $P_requantize_wide(int64_t acc, int32_t shift, const $P_to *to)
 {
     if (shift > 0) {
         $ROUND

@@ -1,5 +1,5 @@
 /* Requantizes runs of an input into every row of the output, starting at at. */
-static void $P_rescale_$S(const $X *x, $Y *y, int32_t at, int32_t rows, int32_t run, int32_t row,
+$P_FUNCTION void $P_rescale_$S(const $X *x, $Y *y, int32_t at, int32_t rows, int32_t run, int32_t row,
     const $P_to *to)
 {
     for (int32_t i = 0; i < rows; i++) {

@@ -1,5 +1,5 @@
 /* y[i][j][k] = x[i * a + j * b + k * c]: axes in another order. */
-static void $P_transpose_$S(const $X *x, $Y *y, int32_t n, int32_t m, int32_t l, int32_t a,
+$P_FUNCTION void $P_transpose_$S(const $X *x, $Y *y, int32_t n, int32_t m, int32_t l, int32_t a,
     int32_t b, int32_t c)
 {
     int32_t count = 0;

@@ -6,12 +6,12 @@ typedef struct {
 } $P_window;
 
 /* The taps [first, last) of a kernel inside the image; at is the position of its first tap. */
-static inline int32_t $P_first_tap(int32_t at, int32_t dilation)
+$P_INLINE int32_t $P_first_tap(int32_t at, int32_t dilation)
 {
     return at < 0 ? (dilation - 1 - at) / dilation : 0;
 }
 
-static inline int32_t $P_last_tap(int32_t at, int32_t size, int32_t kernel, int32_t dilation)
+$P_INLINE int32_t $P_last_tap(int32_t at, int32_t size, int32_t kernel, int32_t dilation)
 {
     int32_t last = size > at ? (size - at + dilation - 1) / dilation : 0;
     return last < kernel ? last : kernel;

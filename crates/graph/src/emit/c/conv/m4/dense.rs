@@ -6,7 +6,7 @@ use super::{
     pack::{Four, Unpack, pack, per_word, points},
 };
 use crate::emit::c::{
-    conv::layer::{ConvLayer, layer_function},
+    conv::{Printed, layer::ConvLayer},
     source::{Source, Storage, fill},
 };
 use fixedwise_kernels::Element;
@@ -16,7 +16,7 @@ const CHANNELS: usize = 4;
 /// Fours of a channel's weights in one turn of the loop; at least a word.
 const UNROLLED: usize = 2;
 
-pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let window = layer.window;
     let is_dense = layer.output.h * layer.output.w == 1
         && window.kernel == [layer.input.h, layer.input.w]
@@ -33,8 +33,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     // Whole fours are read: where the input ends inside of one it is copied.
     let is_packed = arithmetic.x.bits() == 4;
     let is_copied = is_packed || !depth.is_multiple_of(4);
-    let mut body = String::new();
-    let mut from = "x".to_owned();
+    let mut call = String::new();
+    let mut from = "$X0".to_owned();
     if is_copied {
         // Two to a byte each is read, else all bytes are.
         let kind = if is_packed { arithmetic.x.short() } else { "bytes" };
@@ -42,8 +42,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         let values = [("P", "$P"), ("S", kind), ("VALUE", value.as_str())];
         source.once(&format!("dense_copy_{kind}"), fill(include_str!("dense_copy.c"), &values));
         let (count, padded) = (depth * x_bytes, 4 * n * x_bytes);
-        body.push_str(&format!("    $P_dense_copy_{kind}(x, scratch, {count}, {padded});\n"));
-        "scratch".clone_into(&mut from);
+        call.push_str(&format!("$P_dense_copy_{kind}($X0, $SCRATCH, {count}, {padded});\n"));
+        "$SCRATCH".clone_into(&mut from);
     }
     let (mut weights, mut first) = (Vec::new(), 0);
     for block in [CHANNELS, channels % CHANNELS] {
@@ -53,8 +53,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         }
         let dense = Dense { arithmetic: &arithmetic, channels: block, blocks, n };
         let function = dense.emit(source);
-        body.push_str(&format!(
-            "    $P_{function}({from}, {name}_weights + {}, {name}_bias + {first}, y + {});\n",
+        call.push_str(&format!(
+            "$P_{function}({from}, {name}_weights + {}, {name}_bias + {first}, $Y + {});\n",
             weights.len(),
             first * arithmetic.y.bits().min(8) / 8
         ));
@@ -64,13 +64,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         }));
         first += block * blocks;
     }
-    if !is_copied {
-        body.push_str("    (void)scratch;");
-    }
     source.array("uint32_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
     source.array("int32_t", &format!("{name}_bias"), arithmetic.biases(layer));
-    layer_function(layer, source, body.trim_end());
-    Some(if is_copied { (4 * n * x_bytes).next_multiple_of(8) } else { 0 })
+    let scratch_bytes = if is_copied { (4 * n * x_bytes).next_multiple_of(8) } else { 0 };
+    Some(Printed { call, scratch_bytes })
 }
 
 /// What a function is made for.

@@ -1,5 +1,5 @@
 /* Bytes of `x`, and zeros after them. */
-static void $P_dense_copy_$S(const void *from, uint8_t *to, int32_t n, int32_t padded)
+$P_FUNCTION void $P_dense_copy_$S(const void *from, uint8_t *to, int32_t n, int32_t padded)
 {
     const uint8_t *x = from;
     for (int32_t i = 0; i < padded; i++) {

@@ -4,7 +4,7 @@ typedef struct {
     int32_t channels, blocks, n, bits, lanes, stored, shift, min, max, each;
 } $P_dense_plan;
 
-static inline int32_t $P_dense_value(const void *x, int32_t i, int32_t c, int32_t e, int32_t kind)
+$P_INLINE int32_t $P_dense_value(const void *x, int32_t i, int32_t c, int32_t e, int32_t kind)
 {
     /* Bytes are widened in the order 0, 2, 1, 3. */
     return kind == 16 ? ((const int16_t *)x)[4 * i + 2 * c + e]
@@ -12,7 +12,7 @@ static inline int32_t $P_dense_value(const void *x, int32_t i, int32_t c, int32_
                       : ((const int8_t *)x)[4 * i + c + 2 * e];
 }
 
-static void $P_dense_plain(const void *x, const uint32_t *weights, const int32_t *bias, void *y,
+$P_FUNCTION void $P_dense_plain(const void *x, const uint32_t *weights, const int32_t *bias, void *y,
     const $P_dense_plan *s, int32_t kind)
 {
     int32_t per_word = 8 / s->bits, words = $P_words(s->n, s->bits);

@@ -5,7 +5,7 @@ typedef struct {
     int32_t bits, stored, shift, min, max, each;
 } $P_depthwise_plan;
 
-static void $P_depthwise_plain(const int16_t *const *rows, const uint32_t *weights, const void *bias,
+$P_FUNCTION void $P_depthwise_plain(const int16_t *const *rows, const uint32_t *weights, const void *bias,
     void *y, const $P_depthwise_plan *s, const uint8_t *tap_rows, const uint16_t *tap_offsets)
 {
     int32_t taps = s->taps;

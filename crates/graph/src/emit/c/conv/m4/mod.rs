@@ -8,7 +8,7 @@ mod pack;
 mod slide;
 mod strip;
 
-use super::layer::ConvLayer;
+use super::{Printed, layer::ConvLayer};
 use crate::emit::c::source::{Source, Storage};
 use asm::Assembly;
 use fixedwise_kernels::Element;
@@ -16,7 +16,7 @@ use pack::Unpack;
 
 /// Prints a convolution, a depthwise one or a dense layer. Else, or where an offset is out of an
 /// instruction's reach, `None`.
-pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     dense::emit(layer, source).or_else(|| slide::emit(layer, source))
 }
 

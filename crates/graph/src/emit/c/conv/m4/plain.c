@@ -2,7 +2,7 @@
 /* Weights are packed in fours, two pairs of 16-bit lanes, the most significant bits first: this is
  * lane `e` of pair `c` of the four number `i`. Fewer than 8 bits come out as the top of a byte, or
  * of the lane where `lanes` is not 0. */
-static inline int32_t $P_lane(const uint32_t *words, int32_t i, int32_t c, int32_t e, int32_t bits,
+$P_INLINE int32_t $P_lane(const uint32_t *words, int32_t i, int32_t c, int32_t e, int32_t bits,
     int32_t lanes)
 {
     int32_t per_word = 8 / bits;
@@ -20,20 +20,20 @@ static inline int32_t $P_lane(const uint32_t *words, int32_t i, int32_t c, int32
 }
 
 /* Words that n fours take. */
-static inline int32_t $P_words(int32_t n, int32_t bits)
+$P_INLINE int32_t $P_words(int32_t n, int32_t bits)
 {
     return bits == 16 ? 2 * n : (n * bits + 7) / 8;
 }
 
 /* What a sum of a channel is multiplied with where each has its own bits: a byte of the word after the
  * weights of those that are computed together. */
-static inline int32_t $P_point(const uint32_t *word, int32_t channel, int32_t each)
+$P_INLINE int32_t $P_point(const uint32_t *word, int32_t channel, int32_t each)
 {
     return each ? (int32_t)1 << (*word >> (8 * channel) & 31) : 1;
 }
 
 /* Writes output i of `stored` bits: the sum shifted and clamped. */
-static inline void $P_finish(void *y, int32_t i, int32_t acc, int32_t stored, int32_t shift, int32_t min,
+$P_INLINE void $P_finish(void *y, int32_t i, int32_t acc, int32_t stored, int32_t shift, int32_t min,
     int32_t max)
 {
     acc >>= shift;

@@ -13,7 +13,7 @@ $P_ASSEMBLY void $P_zero($P_UNUSED int16_t *to, $P_UNUSED int32_t n)
         "4: pop {r4-r9, pc}\n");
 }
 #else
-static void $P_zero(int16_t *to, int32_t n)
+$P_FUNCTION void $P_zero(int16_t *to, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) {
         to[i] = 0;
@@ -49,7 +49,7 @@ typedef struct {
     uint16_t bias_step, column_classes;
 } $P_sliding;
 
-static void $P_slide(const $P_sliding *l, const void *input, void *output, uint8_t *scratch)
+$P_FUNCTION void $P_slide(const $P_sliding *l, const void *input, void *output, uint8_t *scratch)
 {
     const uint8_t *x = input;
     uint8_t *y = output;

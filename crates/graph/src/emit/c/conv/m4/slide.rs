@@ -4,7 +4,7 @@
 use super::{Arithmetic, depthwise::Depthwise, strip::Strip};
 use crate::{
     emit::c::{
-        conv::layer::{ConvLayer, layer_function},
+        conv::{Printed, layer::ConvLayer},
         source::{Source, Storage, fill},
     },
     shape::Shape,
@@ -38,7 +38,7 @@ struct Geometry {
     is_twice: bool,
 }
 
-pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let window = layer.window;
     let kind = layer.kind();
     let is_served = window.dilation == [1, 1] && window.kernel[0] <= MAX_ROWS;
@@ -54,12 +54,15 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
     } else {
         geometry.convolution(layer, &arithmetic, source)?
     };
-    printed.emit(layer, &arithmetic, &numbers, source);
-    Some((2 * geometry.kernel[0] * geometry.slot()).next_multiple_of(8))
+    let call = printed.emit(layer, &arithmetic, &numbers, source);
+    Some(Printed {
+        call,
+        scratch_bytes: (2 * geometry.kernel[0] * geometry.slot()).next_multiple_of(8),
+    })
 }
 
 /// What a kind of convolution puts into the file.
-struct Printed {
+struct Parts {
     /// Name without prefix of the function for strips, and how many of which pixels: at most two.
     strips: Vec<(String, usize, usize)>,
     weights: Vec<u32>,
@@ -119,7 +122,7 @@ impl Geometry {
         layer: &ConvLayer,
         arithmetic: &Arithmetic,
         source: &mut Source,
-    ) -> Option<Printed> {
+    ) -> Option<Parts> {
         let place = |pixel: usize| {
             let at = pixel * self.column();
             if self.is_twice && at % 2 == 1 { self.row + at - 1 } else { at }
@@ -159,7 +162,7 @@ impl Geometry {
         };
         let strips =
             widths.into_iter().map(|(pixels, end)| (strip(pixels).emit(source), pixels, end));
-        Some(Printed { strips: strips.collect(), weights, widen })
+        Some(Parts { strips: strips.collect(), weights, widen })
     }
 
     fn depthwise(
@@ -167,7 +170,7 @@ impl Geometry {
         layer: &ConvLayer,
         arithmetic: &Arithmetic,
         source: &mut Source,
-    ) -> Option<Printed> {
+    ) -> Option<Parts> {
         let strip = |pixels: usize| Depthwise {
             arithmetic,
             channels: layer.channels,
@@ -188,7 +191,7 @@ impl Geometry {
         let strips = strips(self.y.w, most)
             .into_iter()
             .map(|(pixels, end)| (strip(pixels).emit(source), pixels, end));
-        Some(Printed { strips: strips.collect(), weights, widen })
+        Some(Parts { strips: strips.collect(), weights, widen })
     }
 
     /// `int16_t` of a row with what follows it.
@@ -232,9 +235,15 @@ impl Geometry {
     }
 }
 
-impl Printed {
-    /// Prints the layer around its strips.
-    fn emit(&self, layer: &ConvLayer, arithmetic: &Arithmetic, numbers: &str, source: &mut Source) {
+impl Parts {
+    /// Prints the layer around its strips; gives the call.
+    fn emit(
+        &self,
+        layer: &ConvLayer,
+        arithmetic: &Arithmetic,
+        numbers: &str,
+        source: &mut Source,
+    ) -> String {
         let channels = layer.channels;
         let name = layer.name;
         // A null pointer follows the last row.
@@ -270,7 +279,7 @@ impl Printed {
                 numbers
             ),
         );
-        layer_function(layer, source, &format!("    $P_slide(&{name}_plan, x, y, scratch);"));
+        format!("$P_slide(&{name}_plan, $X0, $Y, $SCRATCH);")
     }
 }
 

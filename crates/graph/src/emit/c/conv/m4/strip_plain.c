@@ -5,7 +5,7 @@ typedef struct {
     int32_t bits, lanes, stored, shift, min, max, each;
 } $P_strip_plan;
 
-static void $P_strip_plain(const int16_t *const *rows, const uint32_t *weights, const void *bias, void *y,
+$P_FUNCTION void $P_strip_plain(const int16_t *const *rows, const uint32_t *weights, const void *bias, void *y,
     const $P_strip_plan *s)
 {
     int32_t words = $P_words(s->pairs, s->bits);

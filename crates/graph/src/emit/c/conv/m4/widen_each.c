@@ -12,7 +12,7 @@ $P_ASSEMBLY void $P_widen_each_$S($P_UNUSED const void *x, $P_UNUSED int16_t *to
         "4: bx lr\n");
 }
 #else
-static void $P_widen_each_$S(const void *x, int16_t *to, int32_t n, int32_t shifted)
+$P_FUNCTION void $P_widen_each_$S(const void *x, int16_t *to, int32_t n, int32_t shifted)
 {
     const $X *from = x;
     (void)shifted;

@@ -16,7 +16,7 @@ $LAST
 }
 #endif
 
-static void $P_widen_$S(const void *x, int16_t *to, int32_t n, int32_t shifted)
+$P_FUNCTION void $P_widen_$S(const void *x, int16_t *to, int32_t n, int32_t shifted)
 {
     const $X *from = x;
     (void)shifted;

@@ -1,5 +1,5 @@
 /* Integers of 4 bits, two to a byte, to int16_t; n is even. */
-static void $P_widen_each_$S(const void *x, int16_t *to, int32_t n, int32_t shifted)
+$P_FUNCTION void $P_widen_each_$S(const void *x, int16_t *to, int32_t n, int32_t shifted)
 {
     const uint8_t *from = x;
     (void)shifted;

@@ -13,7 +13,7 @@ $P_ASSEMBLY void $P_widen_twice_$S($P_UNUSED const void *x, $P_UNUSED int16_t *t
         "4: bx lr\n");
 }
 #else
-static void $P_widen_twice_$S(const void *x, int16_t *to, int32_t n, int32_t shifted)
+$P_FUNCTION void $P_widen_twice_$S(const void *x, int16_t *to, int32_t n, int32_t shifted)
 {
     const $X *from = x;
     for (int32_t i = 0; i < n; i++) {

@@ -28,7 +28,7 @@ typedef struct {
 #if !$P_HAS_MVE
 /* Four vectors of weights make a block of channels: those of each channel follow each other, and those
  * that share bytes stand side by side, the first one lowest. Its biases follow, lowest byte first. */
-static void $P_row_plain(const $P_windows *w, int32_t bits, int32_t steps, int32_t step, int32_t pixel_bytes,
+$P_FUNCTION void $P_row_plain(const $P_windows *w, int32_t bits, int32_t steps, int32_t step, int32_t pixel_bytes,
     int32_t width, int32_t shift)
 {
     int32_t channels = 4 / steps, per_byte = 8 / bits, half = 1 << (bits - 1), bytes = 64 / per_byte;
@@ -51,7 +51,7 @@ static void $P_row_plain(const $P_windows *w, int32_t bits, int32_t steps, int32
     }
 }
 
-static void $P_columns_plain(const uint8_t *x, int8_t *to, const uint8_t *places, int32_t rows, int32_t row_bytes,
+$P_FUNCTION void $P_columns_plain(const uint8_t *x, int8_t *to, const uint8_t *places, int32_t rows, int32_t row_bytes,
     int32_t step, int32_t to_step, int32_t n, int32_t flip)
 {
     for (; n > 0; n -= 16, x += step, to += to_step) {
@@ -65,7 +65,7 @@ static void $P_columns_plain(const uint8_t *x, int8_t *to, const uint8_t *places
 #endif
 
 /* A row of padding, as it is copied. */
-static void $P_pad_columns(int8_t *to, const uint8_t *places, int32_t to_step, int32_t n, uint8_t flip)
+$P_FUNCTION void $P_pad_columns(int8_t *to, const uint8_t *places, int32_t to_step, int32_t n, uint8_t flip)
 {
     for (; n > 0; n -= 16, to += to_step) {
 #if $P_HAS_MVE
@@ -78,7 +78,7 @@ static void $P_pad_columns(int8_t *to, const uint8_t *places, int32_t to_step, i
     }
 }
 
-static void $P_slide_columns8(const $P_columns8 *l, const void *input, void *output, uint8_t *scratch)
+$P_FUNCTION void $P_slide_columns8(const $P_columns8 *l, const void *input, void *output, uint8_t *scratch)
 {
     const uint8_t *x = input;
     int8_t *columns = (int8_t *)scratch, *to = columns + l->first;

@@ -9,7 +9,7 @@ mod row;
 
 use super::{Geometry, SLACK, biases, offset, strip::VECTOR};
 use crate::emit::c::{
-    conv::layer::{ConvLayer, layer_function},
+    conv::{Printed, layer::ConvLayer},
     source::Source,
 };
 use copy::{Copy, ROWS};
@@ -20,7 +20,7 @@ use row::Row;
 const PLAN_BYTES: usize = 60;
 
 /// Prints a layer whose windows can be laid out contiguously; `None` where they cannot.
-pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) -> Option<usize> {
+pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) -> Option<Printed> {
     let window = layer.window;
     let [kernel_h, kernel_w] = geometry.kernel;
     let (x, y) = (geometry.x, geometry.y);
@@ -103,7 +103,6 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
             numbers.map(|number| number.to_string()).join(", "),
         ),
     );
-    let call = format!("    $P_slide_columns8(&{name}_plan, x, y, scratch);");
-    layer_function(layer, source, &call);
-    Some((bytes + SLACK).next_multiple_of(8))
+    let call = format!("$P_slide_columns8(&{name}_plan, $X0, $Y, $SCRATCH);");
+    Some(Printed { call, scratch_bytes: (bytes + SLACK).next_multiple_of(8) })
 }

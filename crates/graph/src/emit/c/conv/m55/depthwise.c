@@ -2,7 +2,7 @@
  * channels, and there a byte of each for every $PER_BYTE taps, the first one lowest; biases of the
  * even channels of a block precede those of the odd ones, and so do the shifts after a block's weights
  * where channels have their own. */
-static void $P_depthwise8$KIND_w$BITS($P_pixels *b)
+$P_FUNCTION void $P_depthwise8$KIND_w$BITS($P_pixels *b)
 {
     const uint8_t *weights = b->weights;
     const int32_t *bias0 = b->bias[0], *bias1 = b->bias[1];

@@ -1,5 +1,5 @@
 /* n bytes of padding: zeros as the copies of inputs have them. */
-static void $P_fill_padding(int8_t *to, int32_t n, uint8_t flip)
+$P_FUNCTION void $P_fill_padding(int8_t *to, int32_t n, uint8_t flip)
 {
 #if $P_HAS_MVE
     __asm__ volatile("wlstp.8 lr, %1, 2f\n1: vstrb.8 %q2, [%0], #16; letp lr, 1b\n2:"

@@ -5,7 +5,7 @@ mod columns;
 mod function;
 mod strip;
 
-use super::layer::{ConvLayer, layer_function};
+use super::{Printed, layer::ConvLayer};
 use crate::{
     emit::c::source::{Source, Storage, fill},
     shape::Shape,
@@ -26,7 +26,7 @@ const LANES: usize = 8;
 
 /// Prints a convolution, a depthwise one or a dense layer over bytes; `None` where something has more
 /// than 8 bits, or a shift and a clamp are not all that sums need.
-pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let window = layer.window;
     let kind = layer.kind();
     let is_depthwise = kind == ConvKind::Depthwise;
@@ -42,8 +42,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
         return None;
     }
     let geometry = Geometry::new(layer, is_depthwise);
-    if let Some(scratch_bytes) = columns::emit(layer, &geometry, source) {
-        return Some(scratch_bytes);
+    if let Some(printed) = columns::emit(layer, &geometry, source) {
+        return Some(printed);
     }
     let strip = Strip::new(layer, geometry.patch, geometry.run);
     let numbers = geometry.numbers(layer, &strip)?;
@@ -104,10 +104,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<usize> {
             layer.requantization.max,
         ),
     );
-    layer_function(layer, source, &format!("    $P_slide8(&{name}_plan, x, y, scratch);"));
+    let call = format!("$P_slide8(&{name}_plan, $X0, $Y, $SCRATCH);");
     let ring = geometry.kernel[0] * geometry.ring_row;
     let patch = if geometry.patch { 2 * strip.depth_bytes() } else { 0 };
-    Some((ring + patch + SLACK).next_multiple_of(8))
+    Some(Printed { call, scratch_bytes: (ring + patch + SLACK).next_multiple_of(8) })
 }
 
 /// What is subtracted from an input: unsigned ones of 8 bits become signed.

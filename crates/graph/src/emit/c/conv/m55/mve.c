@@ -24,7 +24,7 @@ typedef struct {
 } $P_pixels;
 
 #if !$P_HAS_MVE
-static inline uint8_t $P_shifted(uint32_t acc, int32_t shift, const $P_pixels *b)
+$P_INLINE uint8_t $P_shifted(uint32_t acc, int32_t shift, const $P_pixels *b)
 {
     int32_t y = (int32_t)acc >> -shift;
     return (uint8_t)(y < b->min ? b->min : y > b->max ? b->max : y);

@@ -3,7 +3,7 @@
  * as the width needs: a byte has the weights of neighboring channels, the first one lowest. With
  * `carries` a byte is their sum, each times its place, and else they stand side by side. With `flat`
  * the four biases follow, lowest byte first, and with `each` the four shifts. */
-static void $P_pixels_plain($P_pixels *b, int32_t n_pixels, int32_t bits, int32_t carries, int32_t unrolled,
+$P_FUNCTION void $P_pixels_plain($P_pixels *b, int32_t n_pixels, int32_t bits, int32_t carries, int32_t unrolled,
     int32_t flat, int32_t each)
 {
     int32_t steps = b->loops * unrolled, per_byte = 8 / bits, rows = 0;

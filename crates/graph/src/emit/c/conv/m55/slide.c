@@ -1,6 +1,6 @@
 /* n bytes, each with the bits of `flip` changed: 128 makes of an unsigned byte the signed one that is
  * 128 less. */
-static void $P_copy_flipped(const uint8_t *x, int8_t *to, int32_t n, uint8_t flip)
+$P_FUNCTION void $P_copy_flipped(const uint8_t *x, int8_t *to, int32_t n, uint8_t flip)
 {
 #if $P_HAS_MVE
     uint8x16_t flips = vdupq_n_u8(flip);
@@ -16,7 +16,7 @@ static void $P_copy_flipped(const uint8_t *x, int8_t *to, int32_t n, uint8_t fli
 }
 
 /* n bytes, and up to 15 more after them. */
-static inline void $P_copy_run(const int8_t *x, int8_t *to, int32_t n)
+$P_INLINE void $P_copy_run(const int8_t *x, int8_t *to, int32_t n)
 {
 #if $P_HAS_MVE
     vstrbq_s8(to, vldrbq_s8(x));
@@ -50,7 +50,7 @@ typedef struct {
     uint16_t taps, tap_bytes;
 } $P_sliding8;
 
-static void $P_slide8(const $P_sliding8 *l, const void *input, void *output, uint8_t *scratch)
+$P_FUNCTION void $P_slide8(const $P_sliding8 *l, const void *input, void *output, uint8_t *scratch)
 {
     const uint8_t *x = input;
     int8_t *ring = (int8_t *)scratch, *patch = ring + l->kernel_h * l->ring_row;

@@ -1,0 +1,502 @@
+//! Bytes that compilers make of every function of printed C, as the table that `fixedwise` counts flash with.
+//!
+//! `cargo xtask bench code` prints it; `cargo xtask bench code --write` writes it to where it is read. What each word
+//! of a function's kind changes is measured alone: a layer is printed in its usual form, then in each other form of
+//! one word.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints figures")]
+
+use anyhow::{Result, anyhow, bail};
+use fixedwise_fixed::{Format, Rounding};
+use fixedwise_graph::{
+    AccumulatorPolicy, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
+    emit::c::{
+        self, COptions, CodeStyle, Cpu, Optimization, WeightStorage,
+        code::{Argument, Function, registers},
+        emit,
+    },
+    lower,
+    ops::{
+        Add, AveragePool, Concat, GlobalAveragePool, LeakyRelu, MaxPool, Pad, Relu, Reshape, Window,
+    },
+    passes,
+};
+use fixedwise_testing::{Build, Core, by_channel, compiler_of, object_of_c, project, window};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+};
+
+/// The layer whose value all others take.
+const FRONT: &str = "front";
+
+/// Where the table lies.
+const TABLE: &str = "crates/graph/src/emit/c/code/table.txt";
+
+/// The cores in the order of the columns, with the best code each of them runs.
+const CORES: [(Core, c::Core); 5] = [
+    (Core::CortexM0, c::Core::Portable),
+    (Core::CortexM3, c::Core::Portable),
+    (Core::CortexM4, c::Core::Dsp),
+    (Core::CortexM55, c::Core::Mve),
+    (Core::Rv32, c::Core::Portable),
+];
+
+/// What a network is printed for, beside its graph.
+#[derive(Clone, Debug)]
+struct Form {
+    /// Of the input of the layer, and of its value.
+    x: Format,
+    y: Format,
+    /// Of sums of two.
+    sum: Format,
+    weights: u8,
+    /// Whether biases need more than 16 bits.
+    is_wide: bool,
+    by_channel: bool,
+    rounding: Rounding,
+    /// Whether sums are shifted to the left.
+    is_left: bool,
+    core: c::Core,
+    style: CodeStyle,
+}
+
+impl Form {
+    fn new(core: c::Core, style: CodeStyle) -> Self {
+        let byte = Format::unsigned(8, 0);
+        let (weights, rounding) = (8, Rounding::TiesUp);
+        let (is_wide, by_channel, is_left) = (false, false, false);
+        Self {
+            x: byte,
+            y: byte,
+            sum: byte,
+            weights,
+            is_wide,
+            by_channel,
+            rounding,
+            is_left,
+            core,
+            style,
+        }
+    }
+
+    /// Prints a graph whose layer `front` makes the input of all others.
+    fn print(&self, graph: &Graph, name: &str) -> Result<c::CProject> {
+        let graph = passes::prepare(graph, Semantics::Integer)?;
+        let place = |format: Format, frac: i8| Format { frac, ..format };
+        // Sums have the points of inputs and weights together.
+        let of_x = if self.is_wide { 14 } else { 0 };
+        let of_weights = i8::try_from(self.weights)?;
+        let of_y = of_x + of_weights + if self.is_left { 1 } else { -6 };
+        let (x, y, sum) = (place(self.x, of_x), place(self.y, of_y), place(self.sum, of_y));
+        let activation = |name: &str| if name == FRONT { x } else { y };
+        let layer = |name: &str| LayerPlan {
+            name: name.to_owned(),
+            weights: Some(Format::full(if name == FRONT { 8 } else { self.weights }, of_weights)),
+            bias: None,
+            activation: Some(activation(name)),
+        };
+        let others = graph.nodes.iter().filter(|n| n.op.has_own_format() && !n.op.is_layer());
+        let mut plan = Plan {
+            semantics: Semantics::Integer,
+            quantizer: Quantizer::Uniform,
+            rounding: self.rounding,
+            input: Format::unsigned(8, 4),
+            layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
+            rounded: BTreeMap::new(),
+            others: others.map(|node| (node.name.clone(), sum)).collect(),
+        };
+        if self.by_channel {
+            by_channel(&graph, &mut plan);
+        }
+        let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32)?;
+        let options = COptions {
+            core: self.core,
+            style: self.style,
+            weights: WeightStorage::Exact,
+            packs_activations: true,
+            ..COptions::new(name)
+        };
+        Ok(emit(&fixed, &options, &[])?)
+    }
+}
+
+/// The forms that differ from the usual one in one word.
+fn forms(core: c::Core, style: CodeStyle) -> Vec<Form> {
+    let usual = Form::new(core, style);
+    let mut forms = vec![usual.clone()];
+    let formats =
+        [Format::signed(8, 0), Format::signed(12, 0), Format::unsigned(4, 0), Format::signed(4, 0)];
+    forms.extend(formats.map(|x| Form { x, ..usual.clone() }));
+    forms.extend(formats.map(|y| Form { y, ..usual.clone() }));
+    forms.extend(formats.map(|sum| Form { sum, ..usual.clone() }));
+    forms.extend(formats.map(|y| Form { y, sum: y, ..usual.clone() }));
+    forms.push(Form { is_wide: true, ..usual.clone() });
+    for rounding in Rounding::ALL {
+        for by_channel in [false, true] {
+            for is_left in [false, true] {
+                let form = Form { rounding, by_channel, is_left, ..usual.clone() };
+                forms.push(form);
+            }
+        }
+    }
+    forms.extend((1..=16).map(|weights| Form { weights, ..usual.clone() }));
+    forms
+}
+
+/// Graphs that have each kernel: an image and a layer `front`, then what is measured.
+fn graphs(unique: &str) -> Vec<Graph> {
+    let begin = |shape: Shape, channels: usize| {
+        let mut b = Build::new(shape, 5);
+        let x = b.conv(FRONT, 0, channels, &Window::pixel(), 1);
+        let x = b.push(&format!("relu_front{unique}"), Relu, vec![x]);
+        (b, x)
+    };
+    let mut graphs = Vec::new();
+    for leaky in [false, true] {
+        let end = |b: &mut Build, x| {
+            if leaky {
+                b.push(&format!("leaky{unique}"), LeakyRelu { alpha: 0.1 }, vec![x])
+            } else {
+                x
+            }
+        };
+        // All input channels, each of its own, or groups of them; four filters and one more.
+        for (kernel, channels, groups) in [(3, 10, 1), (3, 10, 10), (3, 10, 5)] {
+            let front = if groups == 1 { 8 } else { channels };
+            let (mut b, x) = begin(Shape::new(9, 7, 3), front);
+            let x = b.conv(&format!("conv{unique}"), x, channels, &window(kernel, 1, 1), groups);
+            let x = end(&mut b, x);
+            let x = b.push(
+                &format!("max{unique}"),
+                MaxPool { window: window(2, 2, 0), minimum: vec![] },
+                vec![x],
+            );
+            let shape = b.shape(x);
+            let x =
+                b.push(&format!("flat{unique}"), Reshape::flatten_channels_first(shape), vec![x]);
+            b.gemm(&format!("dense{unique}"), x, 10);
+            graphs.push(b.finish());
+        }
+        // Biases that depend on the position, by a normalization before the padding.
+        for (channels, groups) in [(8, 1), (8, 8)] {
+            let (mut b, x) = begin(Shape::new(6, 6, 3), 8);
+            let x = b.affine(&format!("affine{unique}"), x);
+            let x = b.push(
+                &format!("smallest{unique}"),
+                MaxPool { window: window(2, 2, 0), minimum: [true, false].repeat(4) },
+                vec![x],
+            );
+            let x = b.conv(&format!("conv{unique}"), x, channels, &window(3, 1, 1), groups);
+            end(&mut b, x);
+            graphs.push(b.finish());
+        }
+        // Few filters, and vectors in another order.
+        let (mut b, x) = begin(Shape::new(5, 4, 3), 4);
+        let x = b.conv(&format!("conv{unique}"), x, 3, &window(3, 1, 1), 1);
+        let x = end(&mut b, x);
+        let average = AveragePool { window: window(3, 1, 0), include_pad: false };
+        let x = b.push(&format!("ninth{unique}"), average, vec![x]);
+        let shape = b.shape(x);
+        let x = b.push(&format!("flat{unique}"), Reshape::flatten_channels_first(shape), vec![x]);
+        let x = b.push(&format!("relu_flat{unique}"), Relu, vec![x]);
+        let x = b.gemm(&format!("dense{unique}"), x, 8);
+        b.gemm(&format!("dense_last{unique}"), x, 3);
+        graphs.push(b.finish());
+        // Two images come together.
+        let (mut b, x) = begin(Shape::new(8, 8, 3), 8);
+        let y = b.conv(&format!("conv{unique}"), x, 8, &window(1, 1, 0), 1);
+        let x = b.push(&format!("add{unique}"), Add, vec![x, y]);
+        let x = end(&mut b, x);
+        let x = b.push(
+            &format!("pad{unique}"),
+            Pad { begin: [1, 0], end: [0, 1], value: 0.25 },
+            vec![x],
+        );
+        let average = AveragePool { window: window(3, 2, 1), include_pad: false };
+        let a = b.push(&format!("average{unique}"), average, vec![x]);
+        let m = b.push(
+            &format!("max{unique}"),
+            MaxPool { window: window(3, 2, 1), minimum: vec![] },
+            vec![x],
+        );
+        let x = b.push(&format!("concat{unique}"), Concat { axis: 2 }, vec![a, m]);
+        let average = AveragePool { window: window(2, 2, 0), include_pad: true };
+        let x = b.push(&format!("quarter{unique}"), average, vec![x]);
+        b.push(&format!("mean{unique}"), GlobalAveragePool, vec![x]);
+        graphs.push(b.finish());
+    }
+    graphs
+}
+
+/// Bytes of a function at `-Os` and `-O2` on each core; none where a core has no use for it.
+type Row = [Option<usize>; 10];
+
+/// What was measured, in the order in which it was met.
+#[derive(Default)]
+struct Rows {
+    kinds: Vec<String>,
+    rows: BTreeMap<String, Row>,
+    /// What contradicts that code depends on its kind alone, or that instructions are counted rightly.
+    contradictions: Vec<String>,
+}
+
+impl Rows {
+    fn add(&mut self, kind: &str, column: usize, bytes: usize) {
+        if !self.rows.contains_key(kind) {
+            self.kinds.push(kind.to_owned());
+        }
+        let known = &mut self.rows.entry(kind.to_owned()).or_default()[column];
+        if let Some(known) = known.filter(|&known| known != bytes) {
+            let text = format!("column {column}: `{kind}` has {known} and {bytes} bytes");
+            self.contradictions.push(text);
+        }
+        *known = Some(known.unwrap_or(0).max(bytes));
+    }
+}
+
+/// Prints every graph in every form that a core has code for: one text of all that is to be compiled, and its
+/// functions. Networks that round alike share what they have in common, under one prefix.
+fn networks(best: c::Core) -> (String, Vec<Function>) {
+    let all = [c::Core::Portable, c::Core::Dsp, c::Core::Mve];
+    let best = all.iter().position(|&code| code == best).unwrap_or(0);
+    let mut codes: Vec<(c::Core, CodeStyle)> =
+        all[..=best].iter().map(|&code| (code, CodeStyle::Fast)).collect();
+    codes.push((c::Core::Portable, CodeStyle::Small));
+    let (mut text, mut functions) = (String::new(), Vec::new());
+    let (mut chunks, mut known) = (BTreeSet::new(), BTreeSet::new());
+    let mut n = 0;
+    for (i, &(code, style)) in codes.iter().enumerate() {
+        for form in forms(code, style) {
+            n += 1;
+            for j in 0..graphs("").len() {
+                let graph = &graphs(&format!("_{n}_{j}"))[j];
+                let prefix = format!("net{i}{}", form.rounding.name().replace('-', ""));
+                // Some forms have no such layer.
+                let Ok(project) = form.print(graph, &prefix) else { continue };
+                let of_project = &project.code.functions;
+                let is_new = |f: &&Function| f.assembly_bytes.is_some() || !known.contains(&f.kind);
+                let new: Vec<Function> = of_project.iter().filter(is_new).cloned().collect();
+                if new.is_empty() {
+                    continue;
+                }
+                known.extend(new.iter().map(|function| function.kind.clone()));
+                // Every network has its own `front`.
+                let front = |text: &str| text.replace("_1_front", &format!("_1_front{n}_{j}"));
+                for chunk in chunks_of(&project.files[1].1) {
+                    let of_network =
+                        ["_run(const", "_argmax(const", "_SIZE", "_arena", "_INPUT", "_OUTPUT"];
+                    if of_network.iter().any(|name| chunk.contains(name)) {
+                        continue;
+                    }
+                    let chunk = front(&chunk);
+                    if chunks.insert(chunk.clone()) {
+                        text += &chunk;
+                    }
+                }
+                functions.extend(new.into_iter().map(|function| Function {
+                    symbols: function.symbols.iter().map(|symbol| front(symbol)).collect(),
+                    ..function
+                }));
+            }
+        }
+    }
+    (text, functions)
+}
+
+/// The definitions at the top of a file, one after the other.
+fn chunks_of(file: &str) -> Vec<String> {
+    let (mut chunks, mut chunk) = (Vec::new(), String::new());
+    let (mut conditions, mut braces) = (0_i32, 0_i32);
+    for line in file.lines().filter(|line| !line.starts_with("#include \"")) {
+        chunk += line;
+        chunk.push('\n');
+        conditions += i32::from(line.starts_with("#if")) - i32::from(line.starts_with("#endif"));
+        for c in line.chars() {
+            braces += i32::from(c == '{') - i32::from(c == '}');
+        }
+        let is_end =
+            line.ends_with([';', '}']) || line.starts_with("#endif") || line.starts_with("#define");
+        if conditions == 0 && braces == 0 && is_end {
+            chunks.push(std::mem::take(&mut chunk));
+        }
+    }
+    chunks
+}
+
+/// As networks have it.
+const ARGMAX: &str = "int32_t argmax(const int8_t *output)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < 10; i++) {
+        best = output[i] > output[best] ? i : best;
+    }
+    return best;
+}
+";
+
+/// Functions that call others: `count` calls with arguments of one kind each, in registers and on the stack, and
+/// without.
+fn calls(cpu: Cpu) -> String {
+    let registers = registers(cpu);
+    let mut text =
+        format!("{ARGMAX}typedef union {{ uint64_t align; uint8_t bytes[9000]; }} arena_type;\n",);
+    for i in 0..16 {
+        let n = if i % 2 == 0 { 18 } else { 150 };
+        writeln!(text, "static const int32_t c{i}[{n}] = {{{i}, 1}};").expect("a string");
+    }
+    for n in [0, 1, registers, registers + 1] {
+        let types = if n == 0 { "void".to_owned() } else { vec!["intptr_t"; n].join(", ") };
+        writeln!(text, "extern void f{n}({types});").expect("a string");
+    }
+    let value = |argument: Argument, i: usize| match argument {
+        Argument::Small => (3 + 7 * i).to_string(),
+        Argument::Large => (300 + 37 * i).to_string(),
+        Argument::Constant => format!("(intptr_t)c{i}"),
+        Argument::Memory => format!("(intptr_t)(memory + {})", 8 + 208 * i),
+        Argument::Pointer => format!("(intptr_t){}", if i % 2 == 0 { "input" } else { "output" }),
+    };
+    let mut function = |name: &str, count: usize, call: &dyn Fn(usize) -> String| {
+        let body: String = (0..count).map(|i| format!("    {};\n", call(i))).collect();
+        let parameters = "const uint8_t *input, uint8_t *output, arena_type *arena";
+        writeln!(
+            text,
+            "void {name}_{count}({parameters})\n{{\n    uint8_t *memory = arena->bytes;\n    \
+             (void)memory; (void)input; (void)output;\n{body}}}"
+        )
+        .expect("a string");
+    };
+    let zeros = vec!["0"; registers].join(", ");
+    for count in [8, 16] {
+        function("none", count, &|_| "f0()".to_owned());
+        function("zeros", count, &|_| format!("f{registers}({zeros})"));
+        for argument in Argument::ALL {
+            let name = argument.name();
+            function(&format!("register_{name}"), count, &|i| {
+                format!("f1({})", value(argument, i))
+            });
+            function(&format!("stack_{name}"), count, &|i| {
+                format!("f{}({zeros}, {})", registers + 1, value(argument, i))
+            });
+        }
+    }
+    text
+}
+
+fn main() -> Result<()> {
+    for (core, _) in CORES {
+        if !core.is_available() {
+            bail!("there are no tools for {}", core.name());
+        }
+    }
+    let mut rows = Rows::default();
+    let measured = std::thread::scope(|scope| {
+        let threads: Vec<_> = CORES
+            .into_iter()
+            .zip(Cpu::ALL)
+            .map(|((core, best), cpu)| scope.spawn(move || measure(core, best, cpu)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("it does not panic"))
+            .collect::<Vec<_>>()
+    });
+    for (column, measured) in measured.into_iter().enumerate() {
+        for (i, kinds) in measured?.into_iter().enumerate() {
+            for (kind, bytes) in kinds {
+                match bytes {
+                    Bytes::Measured(bytes) => rows.add(&kind, 2 * column + i, bytes),
+                    Bytes::Counted { counted, measured } if counted != measured => {
+                        rows.contradictions.push(format!(
+                            "column {column}: `{kind}` has {measured} bytes, counted {counted}"
+                        ));
+                    }
+                    Bytes::Counted { .. } => {}
+                }
+            }
+        }
+    }
+    let text = print(&rows)?;
+    for contradiction in &rows.contradictions {
+        println!("# {contradiction}");
+    }
+    if std::env::args().any(|argument| argument == "--write") {
+        fs::write(project(TABLE), text)?;
+    } else {
+        println!("{text}");
+    }
+    Ok(())
+}
+
+/// The bytes of a function.
+enum Bytes {
+    Measured(usize),
+    /// Of assembly.
+    Counted {
+        counted: usize,
+        measured: usize,
+    },
+}
+
+/// The functions of everything that a core has code for, at `-Os` and `-O2`.
+fn measure(core: Core, best: c::Core, cpu: Cpu) -> Result<[Vec<(String, Bytes)>; 2]> {
+    let (networks, functions) = networks(best);
+    let text = format!("#include <stdint.h>\n{networks}{}", calls(cpu));
+    let mut measured = [Vec::new(), Vec::new()];
+    for (rows, optimization) in measured.iter_mut().zip(Optimization::ALL) {
+        let flags = [optimization.flag(), "-fkeep-static-functions", "-Wno-unused"];
+        let (symbols, _) = object_of_c(core, ("all.c", text.as_str()), &[], &flags)
+            .map_err(|error| anyhow!(error.chars().take(2000).collect::<String>()))?;
+        let of = |symbol: &str| symbols.get(symbol).copied().unwrap_or(0);
+        for function in &functions {
+            let measured: usize = function.symbols.iter().map(|symbol| of(symbol)).sum();
+            let bytes = match function.assembly_bytes {
+                None => Bytes::Measured(measured),
+                Some(counted) => Bytes::Counted { counted, measured },
+            };
+            rows.push((function.kind.clone(), bytes));
+        }
+        let mut row = |kind: &str, bytes| rows.push((kind.to_owned(), Bytes::Measured(bytes)));
+        // Tenths of bytes, of one call.
+        let tenths = |name: &str| 10 * (of(&format!("{name}_16")) - of(&format!("{name}_8"))) / 8;
+        row("call", tenths("none"));
+        for argument in Argument::ALL {
+            for (place, without) in [("register", "none"), ("stack", "zeros")] {
+                let name = argument.name();
+                let more = tenths(&format!("{place}_{name}")).saturating_sub(tenths(without));
+                row(&format!("argument_{place}_{name}"), more);
+            }
+        }
+        let frame = (of("register_pointer_8") * 10).saturating_sub(8 * tenths("register_pointer"));
+        row("run", frame);
+        row("argmax", of("argmax"));
+    }
+    Ok(measured)
+}
+
+/// The table as it is read.
+fn print(rows: &Rows) -> Result<String> {
+    let compiler = |core| compiler_of(core).map_err(|error| anyhow!(error));
+    let mut text = format!(
+        "# Bytes of the functions of printed C: written by `cargo xtask bench code --write`.\n\
+         # arm: {}\n# riscv: {}\n\
+         # Calls, their arguments and the frame of `run` in tenths of bytes.\n#",
+        compiler(Core::CortexM3)?,
+        compiler(Core::Rv32)?
+    );
+    for cpu in Cpu::ALL {
+        for optimization in Optimization::ALL {
+            write!(text, " {}{}", cpu.name(), optimization.flag())?;
+        }
+    }
+    text.push('\n');
+    for kind in &rows.kinds {
+        text += kind;
+        for bytes in rows.rows[kind] {
+            text += &bytes.map_or(" -".to_owned(), |bytes| format!(" {bytes}"));
+        }
+        text.push('\n');
+    }
+    Ok(text)
+}

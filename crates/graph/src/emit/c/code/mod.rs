@@ -1,0 +1,220 @@
+//! How many bytes of code a compiler makes of a printed network: the sum over its functions, each measured once for
+//! every core, or counted where it is assembly, and over the calls of the function that runs the network.
+
+mod table;
+pub(crate) mod thumb;
+
+use super::options::CodeStyle;
+use fixedwise_fixed::{Rounding, convert::count_to_u64};
+pub use table::compiler;
+
+/// A processor that code is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cpu {
+    /// Cortex-M0, M0+ and M1: Thumb without division.
+    CortexM0,
+    /// Cortex-M3: Thumb-2.
+    CortexM3,
+    /// Cortex-M4, M7 and M33: Thumb-2 with the DSP extension.
+    CortexM4,
+    /// Cortex-M55: with vectors too.
+    CortexM55,
+    /// RISC-V with multiplication and compressed instructions.
+    Rv32imc,
+}
+
+impl Cpu {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 5] =
+        [Self::CortexM0, Self::CortexM3, Self::CortexM4, Self::CortexM55, Self::Rv32imc];
+
+    /// As target profiles and the table call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CortexM0 => "cortex-m0",
+            Self::CortexM3 => "cortex-m3",
+            Self::CortexM4 => "cortex-m4",
+            Self::CortexM55 => "cortex-m55",
+            Self::Rv32imc => "rv32imc",
+        }
+    }
+}
+
+/// What a compiler is told to make small: time or bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Optimization {
+    /// `-O2`.
+    #[default]
+    Speed,
+    /// `-Os`.
+    Size,
+}
+
+impl Optimization {
+    /// Both, in the order of the table.
+    pub const ALL: [Self; 2] = [Self::Size, Self::Speed];
+
+    /// The flag of compilers.
+    pub const fn flag(self) -> &'static str {
+        match self {
+            Self::Speed => "-O2",
+            Self::Size => "-Os",
+        }
+    }
+}
+
+/// A part of the file whose functions are not inlined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// What its code depends on: words separated by `_`, the first one the kernel.
+    pub kind: String,
+    /// Names of its functions in the file.
+    pub symbols: Vec<String>,
+    /// Bytes, where it is assembly made for the layer.
+    pub assembly_bytes: Option<usize>,
+}
+
+impl Function {
+    /// Of an item of the file; `None` where it has only types and what is inlined.
+    pub(crate) fn of(
+        kind: &str,
+        text: &str,
+        rounding: Option<Rounding>,
+        style: CodeStyle,
+    ) -> Option<Self> {
+        let symbols: Vec<String> = text
+            .lines()
+            .filter(|line| line.contains("_FUNCTION ") || line.contains("_ASSEMBLY "))
+            .filter_map(|line| Some(line.split_once('(')?.0.rsplit_once(' ')?.1.to_owned()))
+            .collect();
+        if symbols.is_empty() {
+            return None;
+        }
+        // Rounding is part of what is inlined.
+        let rounds = ["_requantize(", "_requantize_each("].iter().any(|call| text.contains(call));
+        // A layer's own function calls others whose names end so.
+        let rounds = rounds && !kind.starts_with("layer");
+        let is_own = matches!(kind, "requantize" | "requantize_wide");
+        let kind = match rounding.filter(|_| rounds || is_own) {
+            None => kind.to_owned(),
+            Some(_) if style == CodeStyle::Small && !is_own => format!("{kind}-called"),
+            Some(rounding) => format!("{kind}-{}", rounding.name()),
+        };
+        Some(Self { kind, symbols, assembly_bytes: None })
+    }
+
+    /// Of a function in assembly.
+    pub(crate) fn assembly(kind: &str, symbol: String, bytes: usize) -> Self {
+        Self { kind: kind.to_owned(), symbols: vec![symbol], assembly_bytes: Some(bytes) }
+    }
+}
+
+/// What an argument of a call is, in a register or on the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Argument {
+    /// A number of one byte.
+    Small,
+    /// Any other number.
+    Large,
+    /// Address of a constant.
+    Constant,
+    /// Address in the arena.
+    Memory,
+    /// A pointer that the caller gave.
+    Pointer,
+}
+
+impl Argument {
+    /// All kinds.
+    pub const ALL: [Self; 5] =
+        [Self::Small, Self::Large, Self::Constant, Self::Memory, Self::Pointer];
+
+    /// As the table calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Large => "large",
+            Self::Constant => "constant",
+            Self::Memory => "memory",
+            Self::Pointer => "pointer",
+        }
+    }
+
+    fn of(text: &str) -> Self {
+        // Without a cast.
+        let text = text.rsplit_once(" *)").map_or(text, |(_, rest)| rest).trim();
+        let text = text.trim_matches(['(', ')']);
+        if text.starts_with("memory") {
+            return Self::Memory;
+        }
+        if text.starts_with("input") || text.starts_with("output") {
+            return Self::Pointer;
+        }
+        match text.parse::<i64>() {
+            Ok(0..=255) => Self::Small,
+            Ok(_) => Self::Large,
+            Err(_) => Self::Constant,
+        }
+    }
+}
+
+/// What the code of a printed network is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Code {
+    /// Functions that layers share or that are a layer's own.
+    pub functions: Vec<Function>,
+    /// The arguments of each call in the function that runs the network.
+    pub calls: Vec<Vec<Argument>>,
+}
+
+/// Arguments that are passed in registers: of Arm, and of RISC-V.
+pub const fn registers(cpu: Cpu) -> usize {
+    if matches!(cpu, Cpu::Rv32imc) { 8 } else { 4 }
+}
+
+impl Code {
+    /// Of a network whose function has these statements.
+    pub(crate) fn new(functions: &[Function], body: &str) -> Self {
+        let statements = body.split(';').filter(|text| !text.contains("DUMP("));
+        let call = |text: &str| {
+            let (_, arguments) = text.trim().split_once('(')?;
+            let arguments = arguments.strip_suffix(')')?;
+            Some(arguments.split(',').map(|text| Argument::of(text.trim())).collect())
+        };
+        Self { functions: functions.to_vec(), calls: statements.filter_map(call).collect() }
+    }
+
+    /// Bytes of all functions of the file.
+    pub fn bytes(&self, cpu: Cpu, optimization: Optimization) -> u64 {
+        self.parts(cpu, optimization).into_iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Bytes by the kind of function; those that every network has come last.
+    pub fn parts(&self, cpu: Cpu, optimization: Optimization) -> Vec<(&str, u64)> {
+        let of = |kind: &str| table::bytes(kind, cpu, optimization).unwrap_or(0);
+        let functions = self.functions.iter().map(|function| {
+            let counted = function.assembly_bytes.map(count_to_u64);
+            let bytes = counted.unwrap_or_else(|| of(&function.kind)).next_multiple_of(4);
+            (function.kind.as_str(), bytes)
+        });
+        let call = |arguments: &Vec<Argument>| -> u64 {
+            let argument = |(i, argument): (usize, &Argument)| {
+                let place = if i < registers(cpu) { "register" } else { "stack" };
+                of(&format!("argument_{place}_{}", argument.name()))
+            };
+            of("call") + arguments.iter().enumerate().map(argument).sum::<u64>()
+        };
+        // In tenths of bytes: on the average they are no whole numbers.
+        let run = (of("run") + self.calls.iter().map(call).sum::<u64>()).div_ceil(10);
+        let own = [("run", run), ("argmax", of("argmax"))];
+        functions.chain(own.map(|(kind, bytes)| (kind, bytes.next_multiple_of(4)))).collect()
+    }
+
+    /// Functions that differ from all that were measured in a way that was not; their bytes are about right.
+    pub fn unknown(&self, cpu: Cpu) -> Vec<&str> {
+        let is_unknown = |function: &&Function| {
+            function.assembly_bytes.is_none() && !table::knows(&function.kind, cpu)
+        };
+        self.functions.iter().filter(is_unknown).map(|function| function.kind.as_str()).collect()
+    }
+}

@@ -1,0 +1,86 @@
+//! Any convolution in little code: one function for all layers whose values are stored alike, every number in a
+//! constant. Each filter is unpacked once and goes over the whole image.
+
+use super::{Printed, layer::ConvLayer, weights};
+use crate::emit::c::{
+    node::{requantize, window_loop, window_numbers},
+    source::{Source, bias_type, fill},
+};
+
+/// Bytes of a layer's description in C.
+const LAYER_BYTES: usize = 64;
+
+#[expect(clippy::unnecessary_wraps, reason = "a kernel as the others are")]
+pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
+    let name = layer.name;
+    source.once("window", include_str!("../text/window.c"));
+    let requantize = requantize(source, layer.requantization);
+    source.once("layer", include_str!("../text/conv_small.c"));
+    let bits = layer.weight_bits;
+    let (ctype, short, width) = if bits > 8 { ("int16_t", "i16", 16) } else { ("int8_t", "i8", 8) };
+    let values = [("P", "$P"), ("S", short), ("W", ctype)];
+    source.once(
+        &format!("unpack_{short}"),
+        fill(include_str!("../text/conv_small_unpack.c"), &values),
+    );
+    let kind = requantize.trim_start_matches("requantize_");
+    let function = format!("each_{}_{short}_{}_{kind}", layer.x.short(), layer.y.short());
+    let [begin, end] = window_loop(true);
+    let width_text = width.to_string();
+    let values = [
+        (begin.0, begin.1.as_str()),
+        (end.0, end.1.as_str()),
+        ("P", "$P"),
+        ("NAME", &function),
+        ("X", layer.x.ctype()),
+        ("X4", layer.x.short()),
+        ("Y", layer.y.ctype()),
+        ("Y4", layer.y.short()),
+        ("W", ctype),
+        ("W4", short),
+        ("WIDTH", &width_text),
+        ("REQUANTIZE", requantize),
+    ];
+    source.once(&function, fill(include_str!("../text/conv_small_each.c"), &values));
+
+    let stored = layer.weights.iter().copied();
+    weights::store(source, &format!("{name}_weights"), bits, stored);
+    // What `requantize` adds is not in the bias.
+    let bias = &layer.bias.values;
+    let of_bias = bias_type(bias);
+    source.array(of_bias, &format!("{name}_bias"), bias.iter().copied());
+    let classes = layer.has_classes().then(|| {
+        let classes = layer.bias.row_class.iter().chain(&layer.bias.column_class);
+        source.array("uint8_t", &format!("{name}_classes"), classes.map(|&class| i64::from(class)));
+        format!("{name}_classes")
+    });
+    let shifts = layer.is_by_channel().then(|| {
+        let shifts = (0..layer.channels).map(|channel| layer.requantization_of(channel).shift);
+        source.array("int8_t", &format!("{name}_shifts"), shifts.map(i64::from));
+        format!("{name}_shifts")
+    });
+    let none = || "0".to_owned();
+    let to = layer.requantization;
+    source.object(
+        LAYER_BYTES,
+        format!(
+            "static const $P_layer {name}_layer = {{\n    {{{}}}, {{{}, {}, {}, {}}},\n    \
+             {name}_weights, {name}_bias, {}, {}, {}, {}, {bits}, {}\n}};",
+            window_numbers(layer.window, layer.input, layer.output),
+            to.min,
+            to.max,
+            to.shift,
+            to.leaky.unwrap_or(0),
+            classes.unwrap_or_else(none),
+            shifts.unwrap_or_else(none),
+            layer.groups,
+            layer.bias.n_column_classes,
+            if of_bias == "int16_t" { 16 } else { 32 },
+        ),
+    );
+    let scratch_bytes = if bits == width { 0 } else { layer.depth() * usize::from(width / 8) };
+    Some(Printed {
+        call: format!("$P_{function}(&{name}_layer, $X0, $Y, $SCRATCH);"),
+        scratch_bytes,
+    })
+}
