@@ -35,6 +35,7 @@ EXAMPLES
 /// Measures the accuracy and the costs of a plan: memory, bit products, flash and RAM.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     network: ModelArguments,
