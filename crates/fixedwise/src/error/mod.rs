@@ -82,8 +82,9 @@ pub enum Error {
     /// A network that a memory of its target does not hold.
     #[error(
         "target `{target}` has {available} bytes of {memory}, the network needs {needed}; the \
-         largest part is `{largest}` with {largest_bytes}; reduce it (fewer bits; for code, \
-         --code small), or choose a target with more memory"
+         largest part is `{largest}` with {largest_bytes}; choose a target with more memory, or \
+         quantize with this target, which says what narrower widths would save (for code, --code \
+         small)"
     )]
     TooLarge {
         target: String,
