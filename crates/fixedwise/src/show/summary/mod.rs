@@ -205,6 +205,17 @@ mod tests {
         sure.accuracy.search =
             sure.accuracy.search.map(|set| SetResult { interval95: [0.001, 0.009], ..set });
         assert!(plain(&sure).contains("of the float accuracy: loss 0.85 %.\n"));
+        // An interval within the bound that is wider than it: the images are few.
+        let mut few = result();
+        few.accuracy.search = few.accuracy.search.map(|set| SetResult {
+            relative_loss: 0.002,
+            interval95: [-0.005, 0.009],
+            n: 300,
+            ..set
+        });
+        let text = plain(&few);
+        let expected = "loss 0.20 % (95 %\n  interval -0.50 to 0.90 %, 300 images).\n";
+        assert!(text.contains(expected), "{text}");
         let mut within = result();
         within.accuracy.test = within.accuracy.search;
         assert!(plain(&within).contains("meets it too"));

@@ -104,8 +104,8 @@ fn loss(max_loss: &MaxLossResult, set: &SetResult) -> f64 {
     }
 }
 
-/// `: loss 0.47 %`, with its interval where that reaches beyond the bound: the images are too few to be
-/// sure. Nothing for values, which have no interval.
+/// `: loss 0.47 %`, with its interval where that reaches beyond the bound or is wider than it: the images are
+/// few. Nothing for values, which have no interval.
 fn found(max_loss: &MaxLossResult, set: &SetResult, is_agreement: bool) -> String {
     let scale = match max_loss.kind.as_str() {
         "points" => set.float,
@@ -116,7 +116,8 @@ fn found(max_loss: &MaxLossResult, set: &SetResult, is_agreement: bool) -> Strin
     let least = if is_agreement { 0.0 } else { -1.0 };
     let interval = set.interval95.map(|end| (end * scale).max(least));
     let loss = percent(loss(max_loss, set));
-    if interval[1] <= max_loss.value {
+    let [low, high] = interval;
+    if high <= max_loss.value && high - low <= max_loss.value {
         return format!(": loss {loss}");
     }
     let (interval, images) = (interval_text(interval), grouped(set.n));
