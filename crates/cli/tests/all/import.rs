@@ -1,10 +1,7 @@
 //! Models whose file leaves extents open, and models that are refused.
 
-use crate::common::{brightest, fixedwise, images};
-use fixedwise_codec::{
-    npz::encode_npz,
-    onnx::{Dim, ElementType, ModelBuilder, Node, ValueInfo, encode_model},
-};
+use crate::common::{brightest, fixedwise, write_inputs};
+use fixedwise_codec::onnx::{Dim, ElementType, ModelBuilder, Node, ValueInfo, encode_model};
 use std::{fs, path::Path};
 
 fn json(bytes: &[u8]) -> serde_json::Value {
@@ -29,9 +26,7 @@ fn open_sizes_are_given_to_every_command() {
     let open = |name: &str| Dim::Named(name.to_owned());
     model.graph.inputs[0].dims = vec![open("N"), Dim::Known(1), open("rows"), open("columns")];
     fs::write(folder.join("open.onnx"), encode_model(&model)).unwrap();
-    let (x, y) = images(3, 60);
-    let arrays = [("x_train", &x), ("y_train", &y), ("x_test", &x), ("y_test", &y)];
-    fs::write(folder.join("images.npz"), encode_npz(&arrays)).unwrap();
+    write_inputs(folder);
 
     let error = failed(folder, &["inspect", "open.onnx"]);
     assert!(error.contains("`image` has the shape [N, 1, rows, columns], of which"), "{error}");
@@ -48,24 +43,11 @@ fn open_sizes_are_given_to_every_command() {
         output.get_output().stdout.clone()
     };
     succeeds(&["inspect", "open.onnx"]);
-    let result = succeeds(&[
-        "quantize",
-        "open.onnx",
-        "--calibration",
-        "images.npz@0..20",
-        "--search",
-        "images.npz@20..40",
-        "--test",
-        "images.npz:test",
-        "--strategy",
-        "fixed",
-        "-o",
-        "out",
-        "--json",
-    ]);
+    let quantize = ["quantize", "open.onnx", "--data", "images.npz", "--strategy", "fixed"];
+    let result = succeeds(&[&quantize[..], &["-o", "out", "--json"]].concat());
     assert_eq!(json(&result)["model"]["input_shapes"], serde_json::json!(["image=1x1x4x4"]));
     let plan = ["open.onnx", "--plan", "out/plan.toml"];
-    let evaluate = [&["evaluate"], &plan[..], &["--data", "images.npz"]].concat();
+    let evaluate = [&["evaluate"], &plan[..], &["--test", "images.npz"]].concat();
     succeeds(&evaluate);
     succeeds(&[&["export", "npz"], &plan[..], &["-o", "network.npz"]].concat());
     succeeds(&[&["export", "c"], &plan[..], &["-o", "c"]].concat());
@@ -108,9 +90,7 @@ fn a_refused_model_is_explained_to_people_and_programs() {
     fs::write(folder.join("inner.onnx"), encode_model(&softmax)).unwrap();
     let expected =
         "node `inner` (Softmax): has no integer form: softmax is supported only at the end";
-    let (x, y) = images(3, 60);
-    let arrays = [("x_train", &x), ("y_train", &y), ("x_test", &x), ("y_test", &y)];
-    fs::write(folder.join("images.npz"), encode_npz(&arrays)).unwrap();
+    write_inputs(folder);
     let quantize = ["quantize", "inner.onnx", "--data", "images.npz", "-o", "out"];
     for arguments in [&["inspect", "inner.onnx"][..], &quantize] {
         let error = failed(folder, arguments);
