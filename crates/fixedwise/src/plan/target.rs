@@ -421,7 +421,7 @@ mod tests {
                 "`granularity` is \"row\"; it must be one of tensor, channel",
             ),
             ("multiplication = 1.5", "`multiplication` is 1.5; it must be one of bits, each"),
-            ("flash_bytes = \"64k\"", "`flash_bytes` is \"64k\"; it must be a whole number"),
+            ("flash_bytes = \"64 kbit\"", "`flash_bytes` is \"64 kbit\": expected bytes"),
             ("ram_bytes = -1", "`ram_bytes` is -1; it must not be negative"),
             ("ram_bytes = 1\nram_bytes = 2", "duplicate key"),
             ("[rules]\nshift = [0, 8]", "`rules` is not a key"),
