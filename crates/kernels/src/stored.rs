@@ -21,8 +21,14 @@ pub struct StoredResult {
     pub high: f32,
 }
 
+/// Shifts of a bias.
+pub(crate) type Shifts = [f32; SHIFT_LANES];
+
 /// For each of some shifts a sum over results.
 pub(crate) type ShiftSums = [f64; SHIFT_LANES];
+
+/// Sums, the biases that are added to them, and the results in float.
+pub(crate) type Results<'a> = [&'a [f32]; 3];
 
 /// For each of `shifts` that is added to `sums[i] + biases[i]`: the sum of `stored - float[i]`, and that
 /// of their squares.
@@ -45,8 +51,8 @@ pub fn stored_errors(
 #[inline(always)]
 pub(crate) fn errors(
     result: &StoredResult,
-    [sums, biases, float]: [&[f32]; 3],
-    shifts: &[f32; SHIFT_LANES],
+    [sums, biases, float]: Results,
+    shifts: &Shifts,
     errors: &mut (ShiftSums, ShiftSums),
 ) {
     let &StoredResult { slope, step, steps_per_unit, low, high } = result;

@@ -8,7 +8,7 @@ use crate::geometry::PoolGeometry;
 use crate::layout::{Block, Tile};
 use crate::products::Row;
 use crate::quantize::Scale;
-use crate::stored::{SHIFT_LANES, ShiftSums, StoredResult};
+use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
 use crate::{Activation, IntegersMut};
 
 /// The kernels of one instruction set.
@@ -68,7 +68,7 @@ macro_rules! plain_kernels {
             add_products_f32(factors: &[Vec<f32>], first: usize, x: &[Row], sums: &mut [Row])
                 = crate::products::rows;
             stored_errors_f32(
-                result: &StoredResult, values: [&[f32]; 3], shifts: &[f32; SHIFT_LANES],
+                result: &StoredResult, values: Results, shifts: &Shifts,
                 errors: &mut (ShiftSums, ShiftSums)
             ) = crate::stored::errors;
             max_pool_u8(geometry: &PoolGeometry, minimum: &[bool], x: &[u8], y: &mut [u8])

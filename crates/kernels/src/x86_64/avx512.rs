@@ -6,7 +6,7 @@ use crate::finish::{BiasView, NarrowRule, WideRule, for_each_pixel, narrow_by_ch
 use crate::layout::{Block, Run};
 use crate::products::Row;
 use crate::quantize::Scale;
-use crate::stored::{SHIFT_LANES, ShiftSums, StoredResult};
+use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
 use crate::table::{Plain, Tiles, plain_kernels};
 use crate::{Activation, IntegersMut, Kernels, PoolGeometry};
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]
