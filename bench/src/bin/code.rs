@@ -136,7 +136,7 @@ fn forms(core: c::Core, style: CodeStyle) -> Vec<Form> {
     for rounding in Rounding::ALL {
         for by_channel in [false, true] {
             for is_left in [false, true] {
-                let form = Form { rounding, by_channel, is_left, ..usual.clone() };
+                let form = Form { by_channel, rounding, is_left, ..usual.clone() };
                 forms.push(form);
             }
         }
@@ -237,17 +237,17 @@ type Row = [Option<usize>; 10];
 #[derive(Default)]
 struct Rows {
     kinds: Vec<String>,
-    rows: BTreeMap<String, Row>,
+    measured: BTreeMap<String, Row>,
     /// What contradicts that code depends on its kind alone, or that instructions are counted rightly.
     contradictions: Vec<String>,
 }
 
 impl Rows {
     fn add(&mut self, kind: &str, column: usize, bytes: usize) {
-        if !self.rows.contains_key(kind) {
+        if !self.measured.contains_key(kind) {
             self.kinds.push(kind.to_owned());
         }
-        let known = &mut self.rows.entry(kind.to_owned()).or_default()[column];
+        let known = &mut self.measured.entry(kind.to_owned()).or_default()[column];
         if let Some(known) = known.filter(|&known| known != bytes) {
             let text = format!("column {column}: `{kind}` has {known} and {bytes} bytes");
             self.contradictions.push(text);
@@ -341,7 +341,7 @@ const ARGMAX: &str = "int32_t argmax(const int8_t *output)
 fn calls(cpu: Cpu) -> String {
     let registers = registers(cpu);
     let mut text =
-        format!("{ARGMAX}typedef union {{ uint64_t align; uint8_t bytes[9000]; }} arena_type;\n",);
+        format!("{ARGMAX}typedef union {{ uint64_t align; uint8_t bytes[9000]; }} arena_type;\n");
     for i in 0..16 {
         let n = if i % 2 == 0 { 18 } else { 150 };
         writeln!(text, "static const int32_t c{i}[{n}] = {{{i}, 1}};").expect("a string");
@@ -355,10 +355,12 @@ fn calls(cpu: Cpu) -> String {
         Argument::Large => (300 + 37 * i).to_string(),
         Argument::Constant => format!("(intptr_t)c{i}"),
         Argument::Memory => format!("(intptr_t)(memory + {})", 8 + 208 * i),
-        Argument::Pointer => format!("(intptr_t){}", if i % 2 == 0 { "input" } else { "output" }),
+        Argument::Pointer => {
+            format!("(intptr_t){}", if i.is_multiple_of(2) { "input" } else { "output" })
+        }
     };
     let mut function = |name: &str, count: usize, call: &dyn Fn(usize) -> String| {
-        let body: String = (0..count).map(|i| format!("    {};\n", call(i))).collect();
+        let body = (0..count).fold(String::new(), |text, i| text + "    " + &call(i) + ";\n");
         let parameters = "const uint8_t *input, uint8_t *output, arena_type *arena";
         writeln!(
             text,
@@ -493,7 +495,7 @@ fn print(rows: &Rows) -> Result<String> {
     text.push('\n');
     for kind in &rows.kinds {
         text += kind;
-        for bytes in rows.rows[kind] {
+        for bytes in rows.measured[kind] {
             text += &bytes.map_or(" -".to_owned(), |bytes| format!(" {bytes}"));
         }
         text.push('\n');

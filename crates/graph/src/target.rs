@@ -2,7 +2,7 @@
 
 use crate::{
     emit::c::{
-        code::Cpu,
+        cpu::Cpu,
         options::{COptions, CodeStyle, Core, WeightStorage},
     },
     error::LowerError,

@@ -49,7 +49,7 @@ pub(crate) fn take(
     fixed: &FixedGraph,
     target: &Target,
     limits: Limits,
-) -> Result<(), Error> {
+) {
     let footprint = Footprint::new(fixed, target);
     result.target = Some(target.name.clone());
     result.flash_bytes = footprint.flash_bytes;
@@ -73,7 +73,6 @@ pub(crate) fn take(
             .filter(|packed| budget.least_bytes.is_some_and(|least| *packed < least));
     }
     result.budgets = budgets;
-    Ok(())
 }
 
 fn budget(memory: &str, limit_bytes: u64, bytes: u64, shares: &[Share]) -> BudgetResult {
@@ -278,7 +277,7 @@ mod tests {
         let fixed = lower_for(&graph, &plan, AccumulatorPolicy::Prove32, target).unwrap();
         let limits = Limits { flash_bytes: Some(1), ram_bytes: Some(1) };
         let mut result = RunResult::default();
-        take(&mut result, &graph, &plan, &fixed, target, limits).unwrap();
+        take(&mut result, &graph, &plan, &fixed, target, limits);
         result.budgets.try_into().unwrap()
     }
 

@@ -214,7 +214,7 @@ fn run(
     if let Some(fixed) = &fixed {
         let limits = budget::limits(None, None, target);
         let target = target.cloned().unwrap_or_default();
-        budget::take(&mut result, &graph, &plan, fixed, &target, limits)?;
+        budget::take(&mut result, &graph, &plan, fixed, &target, limits);
     }
     result.seconds = start.elapsed().as_secs_f64();
     Ok(result)

@@ -46,7 +46,7 @@ impl Job<'_> {
         result.describe(graph, plan, fixed.as_ref())?;
         if let Some(fixed) = &fixed {
             let target = target.cloned().unwrap_or_default();
-            budget::take(&mut result, graph, plan, fixed, &target, self.limits())?;
+            budget::take(&mut result, graph, plan, fixed, &target, self.limits());
         }
         result.balance = ready.balance();
         result.seconds = self.start.elapsed().as_secs_f64();

@@ -5,13 +5,15 @@
 
 pub mod code;
 pub(crate) mod conv;
+pub(crate) mod cpu;
 mod files;
 pub(crate) mod fold_reshape;
 pub(crate) mod node;
 pub(crate) mod options;
 pub(crate) mod source;
 
-pub use code::{Code, Cpu, Optimization};
+pub use code::Code;
+pub use cpu::{Cpu, Optimization};
 pub use node::{CNode, CStep, CValue};
 pub use options::{Arena, COptions, CodeStyle, Core, WeightStorage};
 pub use source::{Source, Storage};

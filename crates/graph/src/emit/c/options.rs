@@ -1,6 +1,6 @@
 //! How a network is printed.
 
-use super::code::{Cpu, Optimization};
+use super::cpu::{Cpu, Optimization};
 
 /// What code may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

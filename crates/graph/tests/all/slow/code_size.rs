@@ -22,49 +22,45 @@ const M7: (Core, Cpu, c::Core) = (Core::CortexM7, Cpu::CortexM4, c::Core::Dsp);
 const M55: (Core, Cpu, c::Core) = (Core::CortexM55, Cpu::CortexM55, c::Core::Mve);
 const RV32: (Core, Cpu, c::Core) = (Core::Rv32, Cpu::Rv32imc, c::Core::Portable);
 
-/// Compiles the network; gives what `size` says of code and constants, and what was stated.
+/// Bytes of code and constants, and which functions make them.
+struct Sizes {
+    /// By the compiler's own `size`.
+    compiled: u64,
+    stated: u64,
+    /// A line for each function.
+    functions: String,
+}
+
+/// Compiles the network; `None` where the compiler is not available.
 fn sizes(
     fixed: &FixedGraph,
     (core, cpu, code): (Core, Cpu, c::Core),
     style: CodeStyle,
     optimization: Optimization,
-) -> Option<(usize, u64)> {
+) -> Option<Sizes> {
     if !core.is_available() {
         return None;
     }
     let options =
         COptions { core: code, style, packs_activations: true, ..COptions::new("network") };
     let project = emit(fixed, &options, &[]).unwrap();
-    println!("{}, only about right: {:?}", cpu.name(), project.code.unknown(cpu));
     let [(header, declarations), (name, text)] = &project.files[..] else {
         panic!("a header and a source")
     };
     let headers = [(header.as_str(), declarations.as_str())];
     let (symbols, sections) =
         object_of_c(core, (name, text), &headers, &[optimization.flag(), "-std=c99"]).unwrap();
-    let code = project.code.bytes(cpu, optimization);
-    println!(
-        "{} {} {}: code {} ({code} stated), constants {} ({} stated)",
-        cpu.name(),
-        style.name(),
-        optimization.flag(),
-        sections.code,
-        sections.constants,
-        project.constant_bytes
-    );
-    for (function, (_, stated)) in
-        project.code.functions.iter().zip(project.code.parts(cpu, optimization))
-    {
-        let bytes: usize =
-            function.symbols.iter().map(|symbol| symbols.get(symbol).unwrap_or(&0)).sum();
-        println!("    {}: {bytes} ({stated} stated)", function.kind);
+    let bytes_of = |symbol: &str| symbols.get(symbol).unwrap_or(&0);
+    let parts = project.code.parts(cpu, optimization);
+    let mut functions =
+        format!("run {}, argmax {}", bytes_of("network_run"), bytes_of("network_argmax"));
+    for (function, (_, stated)) in project.code.functions.iter().zip(parts) {
+        let bytes: usize = function.symbols.iter().map(|symbol| bytes_of(symbol)).sum();
+        functions += &format!("\n{}: {bytes} ({stated} stated)", function.kind);
     }
-    println!(
-        "    run: {:?}, argmax: {:?}",
-        symbols.get("network_run"),
-        symbols.get("network_argmax")
-    );
-    Some((sections.code + sections.constants, code + count_to_u64(project.constant_bytes)))
+    let stated = project.code.bytes(cpu, optimization) + count_to_u64(project.constant_bytes);
+    let compiled = count_to_u64(sections.code + sections.constants);
+    Some(Sizes { compiled, stated, functions })
 }
 
 /// Stated bytes are at most 5 % off.
@@ -75,11 +71,11 @@ fn check(
     style: CodeStyle,
     optimization: Optimization,
 ) {
-    let Some((compiled, stated)) = sizes(fixed, core, style, optimization) else { return };
-    let compiled = count_to_u64(compiled);
+    let Some(sizes) = sizes(fixed, core, style, optimization) else { return };
+    let Sizes { compiled, stated, functions } = sizes;
     assert!(
         compiled.abs_diff(stated) * 20 <= compiled,
-        "{}, {} kernels, {}: {stated} bytes are stated, `size` says {compiled}",
+        "{}, {} kernels, {}: {stated} bytes are stated, `size` says {compiled}\n{functions}",
         core.0.name(),
         style.name(),
         optimization.flag()
@@ -130,7 +126,7 @@ fn mixed(weights: u8, activations: u8, points: bool, rounding: Rounding) -> Fixe
     let x = b.gemm("hidden", x, 17);
     let x = b.push("relu_hidden", Relu, vec![x]);
     b.gemm("dense", x, 6);
-    lowered(b.finish(), weights, activations, points, rounding)
+    lowered(&b.finish(), weights, activations, points, rounding)
 }
 
 /// Every operator, after which its two branches become a class.
@@ -140,17 +136,17 @@ fn operators(weights: u8, activations: u8, points: bool, rounding: Rounding) -> 
     let m = b.push("global_max", GlobalMaxPool { minimum: vec![] }, vec![x]);
     let x = b.push("both", Add, vec![a, m]);
     b.gemm("dense", x, 5);
-    lowered(b.finish(), weights, activations, points, rounding)
+    lowered(&b.finish(), weights, activations, points, rounding)
 }
 
 fn lowered(
-    graph: Graph,
+    graph: &Graph,
     weights: u8,
     activations: u8,
     points: bool,
     rounding: Rounding,
 ) -> FixedGraph {
-    let graph = passes::prepare(&graph, Semantics::Integer).unwrap();
+    let graph = passes::prepare(graph, Semantics::Integer).unwrap();
     let frac = |bits: u8| i8::try_from(bits).unwrap() - 4;
     let signs = graph.nonnegative(true);
     let activation = |id: usize| {

@@ -1,6 +1,6 @@
 //! The bytes of functions, as `cargo xtask bench code` has measured them.
 
-use super::{Cpu, Optimization};
+use crate::emit::c::cpu::{Cpu, Optimization};
 use std::{collections::BTreeMap, sync::OnceLock};
 
 /// Lines that begin with `#` say what it is; then there is a line for each function: its kind, and its bytes at

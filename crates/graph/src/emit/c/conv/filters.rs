@@ -2,8 +2,8 @@
 //! see all input channels, or each one of its own (depthwise).
 
 use super::{
-    Printed,
     layer::{Common, ConvLayer, layer_function},
+    printed::Printed,
     weights::Weights,
 };
 use crate::emit::c::{

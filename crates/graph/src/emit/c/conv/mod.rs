@@ -6,10 +6,13 @@ mod general;
 mod layer;
 mod m4;
 mod m55;
+mod printed;
 mod small;
 mod weights;
 
 pub(crate) use layer::ConvLayer;
+
+use printed::Printed;
 
 use super::{
     node::{CNode, CStep},
@@ -30,12 +33,6 @@ fn kernels(core: Core, style: CodeStyle) -> &'static [(&'static str, Kernel)] {
 
 /// Puts what a layer needs into the file; `None` where it cannot do the layer.
 type Kernel = fn(&ConvLayer, &mut Source) -> Option<Printed>;
-
-/// What runs a layer: statements as in [`CStep::call`], and bytes of working memory.
-struct Printed {
-    call: String,
-    scratch_bytes: usize,
-}
 
 /// Prints a convolution with the first kernel of the core that takes it.
 pub(crate) fn emit_conv(layer: &ConvLayer, node: &mut CNode) -> Result<CStep, EmitError> {

@@ -1,7 +1,7 @@
 //! Any convolution in little code: one function for all layers whose values are stored alike, every number in a
 //! constant. Each filter is unpacked once and goes over the whole image.
 
-use super::{Printed, layer::ConvLayer, weights};
+use super::{layer::ConvLayer, printed::Printed, weights};
 use crate::emit::c::{
     node::{requantize, window_loop, window_numbers},
     source::{Source, bias_type, fill},

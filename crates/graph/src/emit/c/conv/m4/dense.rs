@@ -6,7 +6,7 @@ use super::{
     pack::{Four, Unpack, pack, per_word, points},
 };
 use crate::emit::c::{
-    conv::{Printed, layer::ConvLayer},
+    conv::{layer::ConvLayer, printed::Printed},
     source::{Source, Storage, fill},
 };
 use fixedwise_kernels::Element;

@@ -8,7 +8,7 @@ mod pack;
 mod slide;
 mod strip;
 
-use super::{Printed, layer::ConvLayer};
+use super::{layer::ConvLayer, printed::Printed};
 use crate::emit::c::source::{Source, Storage};
 use asm::Assembly;
 use fixedwise_kernels::Element;

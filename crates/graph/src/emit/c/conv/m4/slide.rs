@@ -4,7 +4,7 @@
 use super::{Arithmetic, depthwise::Depthwise, strip::Strip};
 use crate::{
     emit::c::{
-        conv::{Printed, layer::ConvLayer},
+        conv::{layer::ConvLayer, printed::Printed},
         source::{Source, Storage, fill},
     },
     shape::Shape,

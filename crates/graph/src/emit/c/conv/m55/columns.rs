@@ -9,7 +9,7 @@ mod row;
 
 use super::{Geometry, SLACK, biases, offset, strip::VECTOR};
 use crate::emit::c::{
-    conv::{Printed, layer::ConvLayer},
+    conv::{layer::ConvLayer, printed::Printed},
     source::Source,
 };
 use copy::{Copy, ROWS};

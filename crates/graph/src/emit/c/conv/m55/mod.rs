@@ -5,7 +5,7 @@ mod columns;
 mod function;
 mod strip;
 
-use super::{Printed, layer::ConvLayer};
+use super::{layer::ConvLayer, printed::Printed};
 use crate::{
     emit::c::source::{Source, Storage, fill},
     shape::Shape,
