@@ -142,6 +142,7 @@ fn forms(core: c::Core, style: CodeStyle) -> Vec<Form> {
         }
     }
     forms.extend((1..=16).map(|weights| Form { weights, ..usual.clone() }));
+    forms.push(Form { weights: 4, by_channel: true, ..usual.clone() });
     forms
 }
 
@@ -285,9 +286,9 @@ fn networks(best: c::Core) -> (String, Vec<Function>) {
                 // Every network has its own `front`.
                 let front = |text: &str| text.replace("_1_front", &format!("_1_front{n}_{j}"));
                 for chunk in chunks_of(&project.files[1].1) {
-                    let of_network =
-                        ["_run(const", "_argmax(const", "_SIZE", "_arena", "_INPUT", "_OUTPUT"];
-                    if of_network.iter().any(|name| chunk.contains(name)) {
+                    let of_network = ["_argmax(const", "_SIZE", "_arena", "_INPUT", "_OUTPUT"];
+                    let run = format!("{prefix}_run(const");
+                    if chunk.contains(&run) || of_network.iter().any(|name| chunk.contains(name)) {
                         continue;
                     }
                     let chunk = front(&chunk);

@@ -2,7 +2,7 @@
 
 use crate::arguments::DirectionName;
 use clap::{Args, ValueEnum};
-use fixedwise::{Budget, Kind, LayerOrder, Objective, SearchOptions, StartBits, Target};
+use fixedwise::{Budget, Kind, LayerOrder, Objective, SearchOptions, StartBits, Strategy, Target};
 use std::path::PathBuf;
 
 /// Options of the layer-by-layer strategies; the defaults are the values of the paper.
@@ -89,10 +89,13 @@ impl From<ObjectiveName> for Objective {
 type Budgets = [Budget; 3];
 
 impl SearchArguments {
-    /// What is made small: what is asked for, or what there is least of on a target.
-    pub(crate) fn objective(&self, target: Option<&Target>) -> Objective {
+    /// What is made small: what is asked for, or what there is least of on a target, where the strategy can make
+    /// that small.
+    pub(crate) fn objective(&self, target: Option<&Target>, strategy: Strategy) -> Objective {
         let is_microcontroller = target.is_some_and(Target::is_microcontroller);
-        let usual = if is_microcontroller { Objective::Flash } else { Objective::Memory };
+        let has_choice = !matches!(strategy, Strategy::Fixed { .. } | Strategy::BruteForce);
+        let usual =
+            if is_microcontroller && has_choice { Objective::Flash } else { Objective::Memory };
         self.objective.map_or(usual, Objective::from)
     }
 
@@ -211,12 +214,12 @@ mod tests {
             ("ram", Objective::Ram),
         ] {
             let walk = walk(&["--objective", name]);
-            let objective = walk.objective(None);
+            let objective = walk.objective(None, Strategy::Joint);
             assert_eq!(objective, expected);
             assert_eq!(walk.options(objective), SearchOptions::of(objective));
         }
         let asked = walk(&["--objective", "flash", "--start-bits", "12,8,12"]);
-        assert_eq!(asked.options(asked.objective(None)), SearchOptions::default());
+        assert_eq!(asked.options(asked.objective(None, Strategy::Joint)), SearchOptions::default());
     }
 
     #[test]
@@ -233,10 +236,15 @@ mod tests {
             let target = fixedwise::read_target(name).expect("it comes along");
             let is_small = !["generic", "fpga"].contains(&name);
             let expected = if is_small { Objective::Flash } else { Objective::Memory };
-            assert_eq!(usual.objective(Some(&target)), expected, "{name}");
-            assert_eq!(asked.objective(Some(&target)), Objective::Memory, "{name}");
+            for strategy in [Strategy::Pareto, Strategy::Joint] {
+                assert_eq!(usual.objective(Some(&target), strategy), expected, "{name}");
+                assert_eq!(asked.objective(Some(&target), strategy), Objective::Memory, "{name}");
+            }
+            // It gives all layers the same bits.
+            let fixed = usual.objective(Some(&target), Strategy::Fixed { bits: 8 });
+            assert_eq!(fixed, Objective::Memory, "{name}");
         }
-        assert_eq!(usual.objective(None), Objective::Memory);
+        assert_eq!(usual.objective(None, Strategy::Pareto), Objective::Memory);
     }
 
     #[test]

@@ -253,7 +253,17 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
     let test = arguments.test.as_deref().filter(|_| !data.untested);
     data.test = arguments::source(test)?;
     let mut target = arguments.target.as_deref().map(fixedwise::read_target).transpose()?;
-    let objective = arguments.walk.objective(target.as_ref());
+    let named = |name| match name {
+        StrategyName::Pareto => Strategy::Pareto,
+        StrategyName::Joint => Strategy::Joint,
+        StrategyName::LayerDependent => Strategy::LayerDependent,
+        StrategyName::LayerIndependent => Strategy::LayerIndependent,
+        StrategyName::BruteForce => Strategy::BruteForce,
+        StrategyName::Fixed => Strategy::Fixed { bits: arguments.bits },
+    };
+    let asked = arguments.strategy.map(named);
+    let objective = arguments.walk.objective(target.as_ref(), asked.unwrap_or(Strategy::Pareto));
+    let strategy = asked.unwrap_or_else(|| named(usual_strategy(arguments, objective)));
     if let Some(target) = &mut target {
         target.kernels = arguments.code.choice(target.kernels, objective == Objective::Flash);
         // What there is decides which kernels fit.
@@ -262,14 +272,7 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
     let options = QuantizeOptions {
         max_loss: bound(arguments)?,
         confidence: arguments.confidence,
-        strategy: match arguments.strategy.unwrap_or_else(|| usual_strategy(arguments, objective)) {
-            StrategyName::Pareto => Strategy::Pareto,
-            StrategyName::Joint => Strategy::Joint,
-            StrategyName::LayerDependent => Strategy::LayerDependent,
-            StrategyName::LayerIndependent => Strategy::LayerIndependent,
-            StrategyName::BruteForce => Strategy::BruteForce,
-            StrategyName::Fixed => Strategy::Fixed { bits: arguments.bits },
-        },
+        strategy,
         search: arguments.walk.options(objective),
         start: arguments.walk.start.clone(),
         objective,

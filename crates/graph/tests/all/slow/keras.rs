@@ -180,7 +180,7 @@ fn options_that_are_not_supported_are_refused_by_name() {
     for (file, layer, option, value, expected) in [
         ("branches", "image", "batch_shape", "[null, null, 12, 2]", "`batch_shape`"),
         ("branches", "image", "batch_shape", "[null, 1048576, 1048576, 2]", "2^28"),
-        ("branches", "image", "dtype", "\"uint8\"", "`dtype` = \"uint8\""),
+        ("branches", "image", "dtype", "\"int32\"", "`dtype` = \"int32\""),
         ("branches", "image", "sparse", "true", "`sparse`"),
         ("branches", "dilated", "data_format", "\"channels_first\"", "channels_last"),
         ("branches", "dilated", "padding", "\"causal\"", "`padding` = \"causal\""),

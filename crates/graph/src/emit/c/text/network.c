@@ -5,11 +5,8 @@
 typedef char $P_needs_arithmetic_shift[(-1 >> 1) == -1 ? 1 : -1];
 
 /* What the compiler makes of a function depends on its text alone, so that its bytes are known. */
-#if defined(__clang__)
-#define $P_FUNCTION static __attribute__((noinline))
-#define $P_INLINE static inline __attribute__((always_inline))
-#elif defined(__GNUC__) && __GNUC__ >= 8
-#define $P_FUNCTION static __attribute__((noipa))
+#if defined(__GNUC__) && !defined(__clang__)
+#define $P_FUNCTION static __attribute__((noinline, noclone))
 #define $P_INLINE static inline __attribute__((always_inline))
 #else
 #define $P_FUNCTION static
