@@ -259,13 +259,14 @@ mod tests {
     #[test]
     fn steps_that_get_slower_are_believed() {
         let mut told = search(15, [0.1, 0.1, 1.0]);
+        // Of the end, which takes 1.5 seconds then, nothing was seen.
         let half = told[50].0;
         for (now, ..) in &mut told[50..] {
             *now = half + (*now - half) * 3.0;
         }
         let all = estimates(&told);
         for &(estimate, real) in &all[57..] {
-            assert!(estimate >= 0.8 * real - 1.0, "{estimate} instead of {real}");
+            assert!(estimate >= 0.8 * real - 1.5, "{estimate} instead of {real}");
         }
     }
 

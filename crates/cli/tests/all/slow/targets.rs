@@ -75,20 +75,16 @@ fn a_budget_that_cannot_be_met_ends_in_2_with_the_nearest_answer() {
     let run = fixedwise(folder).args(arguments("tight")).args(eight).args(tight).assert().code(2);
     let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
     assert!(text.contains("✗ Flash needs "), "{text}");
-    assert!(
-        text.contains(
-            "conv2d_4: weights with 4 bits would save 18,432 bytes; its loss is not measured"
-        ),
-        "{text}"
-    );
+    let unfolded = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let step = "conv2d_4: weights with 4 bits would save 18,424 bytes; its loss is not measured";
+    assert!(unfolded.contains(step), "{text}");
     assert!(text.contains("The narrowest widths of cortex-m0 need 40,064 bytes"), "{text}");
     assert!(text.contains("at the peak: conv2d_1, 21,632 bytes"), "{text}");
     let tight = result(folder, "tight");
     assert!(tight.bound_met && !tight.fits());
-    assert_eq!(
-        (tight.flash_bytes, tight.peak_ram_bytes),
-        (roomy.flash_bytes, roomy.peak_ram_bytes)
-    );
+    // Small kernels come nearer.
+    assert_eq!(tight.peak_ram_bytes, roomy.peak_ram_bytes);
+    assert!(tight.flash_bytes < roomy.flash_bytes, "{text}");
     assert!(folder.join("tight/plan.toml").is_file());
 
     // A budget of the profile's own.
