@@ -291,7 +291,9 @@ mod tests {
         let widths = |budget: &BudgetResult| -> Vec<u8> {
             budget.steps.iter().map(|step| step.next_bits).collect()
         };
-        assert_eq!((widths(&flash), widths(&ram)), (vec![4, 4], vec![]));
+        // In a layer of few weights the code that unpacks them takes what they save.
+        assert_eq!((widths(&flash), widths(&ram)), (vec![4], vec![]));
+        assert!(flash.steps.iter().all(|step| step.saved_bytes > 0));
         // What the narrowest plan takes is what budgets count of it.
         let [narrow, _] = budgets(&generic, [2, 8]);
         assert_eq!(flash.least_bytes, Some(narrow.bytes));
