@@ -42,7 +42,15 @@ pub(super) fn gather(fold: &mut Fold) -> Outputs {
 
 pub(super) fn gather_elements(fold: &mut Fold) -> Outputs {
     let axis = fold.attributes.int("axis", 0)?;
-    let (x, indices, at) = (fold.input(0)?, fold.ints(1)?, fold.input(1)?);
+    let x = fold.input(0)?;
+    let places = places_along(fold, x, axis)?;
+    Ok(vec![x.pick(fold.input(1)?.dims.clone(), places.into_iter())])
+}
+
+/// The places in `x` of the elements that the indices, the second input, name one by one: their own place, but
+/// for the axis.
+fn places_along(fold: &Fold, x: &Constant, axis: i64) -> Result<Vec<usize>, ImportError> {
+    let (indices, at) = (fold.ints(1)?, fold.input(1)?);
     let axis = fold.axis(axis, x.dims.len())?;
     let inside = at.dims.len() == x.dims.len()
         && (0..x.dims.len()).all(|a| a == axis || at.dims[a] <= x.dims[a]);
@@ -52,11 +60,10 @@ pub(super) fn gather_elements(fold: &mut Fold) -> Outputs {
     let own = strides(&x.dims);
     let mut others = own.clone();
     others[axis] = 0;
-    let chosen = walk(&at.dims, &others, 0)
+    walk(&at.dims, &others, 0)
         .zip(&indices)
-        .map(|(place, &i)| Ok(place + index(fold, i, x.dims[axis])? * own[axis]));
-    let places: Vec<usize> = chosen.collect::<Result<_, ImportError>>()?;
-    Ok(vec![x.pick(at.dims.clone(), places.into_iter())])
+        .map(|(place, &i)| Ok(place + index(fold, i, x.dims[axis])? * own[axis]))
+        .collect()
 }
 
 /// The places that index tuples point at, each of a run of elements; and the extents of a run.
@@ -106,20 +113,7 @@ pub(super) fn scatter_elements(fold: &mut Fold) -> Outputs {
     let axis = fold.attributes.int("axis", 0)?;
     only_replaces(fold)?;
     let (x, updates) = (fold.input(0)?, fold.input(2)?);
-    let (indices, at) = (fold.ints(1)?, fold.input(1)?);
-    let axis = fold.axis(axis, x.dims.len())?;
-    let inside = at.dims.len() == x.dims.len()
-        && (0..x.dims.len()).all(|a| a == axis || at.dims[a] <= x.dims[a]);
-    if !inside {
-        return Err(fold.error("its indices do not fit its input"));
-    }
-    let own = strides(&x.dims);
-    let mut others = own.clone();
-    others[axis] = 0;
-    let places = walk(&at.dims, &others, 0)
-        .zip(&indices)
-        .map(|(place, &i)| Ok(place + index(fold, i, x.dims[axis])? * own[axis]))
-        .collect::<Result<Vec<usize>, ImportError>>()?;
+    let places = places_along(fold, x, axis)?;
     replaced(fold, x, &places, updates)
 }
 
