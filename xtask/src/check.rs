@@ -18,8 +18,6 @@ const SLOW: &str = "slow::";
 pub(crate) enum Extent {
     /// What a change must pass.
     All,
-    /// The same, and comparisons that take minutes each.
-    Heavy,
     /// What is worth running after every edit.
     Quick,
 }
@@ -99,7 +97,7 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<(), String> {
     let start = Instant::now();
     let strict = is_ci();
     let mut steps = Steps { passed: Vec::new(), failed: Vec::new(), skipped: Vec::new(), strict };
-    let all = extent != Extent::Quick;
+    let all = extent == Extent::All;
 
     let mut interpreter = None;
     thread::scope(|scope| {
@@ -178,21 +176,13 @@ impl Tests<'_> {
     fn run(&self, extent: Extent) -> Result<(), String> {
         if !is_there(self.root, "nextest") {
             let all = ["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"];
-            let rest: &[&str] = match extent {
-                Extent::All => &[],
-                Extent::Heavy => &["--", "--include-ignored"],
-                Extent::Quick => &["--", "--skip", SLOW],
-            };
+            let rest: &[&str] = if extent == Extent::Quick { &["--", "--skip", SLOW] } else { &[] };
             return self.cargo(&[&all, rest].concat());
         }
         let report = self.root.join("target/nextest/default/junit.xml");
         let _ = fs::remove_file(&report);
         let not_slow = format!("not test({SLOW})");
-        let rest: &[&str] = match extent {
-            Extent::All => &[],
-            Extent::Heavy => &["--run-ignored", "all"],
-            Extent::Quick => &["-E", &not_slow],
-        };
+        let rest: &[&str] = if extent == Extent::Quick { &["-E", &not_slow] } else { &[] };
         let all = ["nextest", "run", "--workspace", "--no-fail-fast"];
         let result = self.cargo(&[&all, rest].concat());
         print_slowest(&fs::read_to_string(&report).unwrap_or_default());

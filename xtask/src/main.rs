@@ -20,9 +20,8 @@ use std::{
 const USAGE: &str = "\
 cargo xtask <command>
 
-  test [--quick | --heavy]
-                     runs all checks that a change must pass; --quick omits slow tests, Python,
-                     doctests and docs; --heavy adds comparisons that take minutes each
+  test [--quick]     runs all checks that a change must pass; --quick omits slow tests, Python,
+                     doctests and docs
   tidy [--rooms]     checks dependencies, circles between folders, use of files and clock, unsafe
                      code, paths of one machine; --rooms counts the files and folders of each crate
   codegen [--check]  writes the operator table of README.md; --check fails if it is out of date
@@ -42,7 +41,6 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["test" | "ci"] => check::run(&root, check::Extent::All),
         ["test" | "ci", "--quick"] => check::run(&root, check::Extent::Quick),
-        ["test" | "ci", "--heavy"] => check::run(&root, check::Extent::Heavy),
         ["tidy"] => all_tidy(&root),
         ["tidy", "--rooms"] => tidy::print_rooms(&root),
         ["codegen"] => codegen::write(&root),
