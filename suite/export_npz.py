@@ -8,6 +8,9 @@ import json
 import numpy as np
 
 LEAKY_FRAC = 7
+PAIRS = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "max": np.maximum, "min": np.minimum,
+}
 
 
 def load(path):
@@ -79,8 +82,9 @@ def compute(node, arrays, inputs):
             how = node["requantization"]
             hows = [{**how, "shift": how["shift"] - bits} for bits in node["coarser"]]
             return np.stack([requantize(y[:, :, c], how) for c, how in enumerate(hows)], axis=2)
-    elif op == "add":
-        y = sum(x << shift for x, shift in zip(inputs, node["shifts"]))
+    elif op in PAIRS:
+        a, b = (x << shift for x, shift in zip(inputs, node["shifts"]))
+        y = PAIRS[op](a, b)
     elif op == "average_pool":
         sums = taps(x, node["window"], node["shape"], 0).sum(axis=(0, 1))
         y = sums * arrays[node["reciprocals"]].astype(np.int64)[:, :, None]

@@ -22,6 +22,7 @@
 
 mod aligned;
 mod bias;
+mod combine;
 mod conv_f32;
 mod conv_int;
 mod depthwise;
@@ -42,6 +43,7 @@ mod table;
 mod x86_64;
 
 pub use bias::{Bias, BorderBias, FloatBias};
+pub use combine::{Broadcast, Combination, Function, combine_floats};
 pub use conv_f32::{Activation, ConvF32};
 pub use conv_int::{Accumulate, ConvInt};
 pub use element::{Element, Integers, IntegersMut};
@@ -50,6 +52,6 @@ pub use geometry::{ConvGeometry, ConvKind, PoolGeometry};
 pub use pool::{PoolElement, max_pool};
 pub use products::{PRODUCT_LANES, add_products};
 pub use quantize::quantize;
-pub use rescale::{add, rescale};
+pub use rescale::rescale;
 pub use stored::{SHIFT_LANES, StoredResult, stored_errors};
 pub use table::{Kernels, Scratch};

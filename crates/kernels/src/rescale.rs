@@ -1,4 +1,4 @@
-//! Integers from one format to another, element by element, and the sum of two values.
+//! Integers from one format to another, element by element.
 //!
 //! [`Epilogue::apply`] is the specification; where no intermediate can leave `i32` the compiler
 //! vectorizes the same arithmetic on `i32`.
@@ -8,7 +8,7 @@ use fixedwise_fixed::Rounding;
 
 /// The arithmetic of an epilogue in `i32`.
 #[derive(Clone, Copy)]
-struct Narrow {
+pub(crate) struct Narrow {
     half: i32,
     right: u32,
     left: u32,
@@ -18,7 +18,7 @@ struct Narrow {
 
 impl Narrow {
     /// Where a magnitude of `bound` cannot overflow on its way.
-    fn new(epilogue: &Epilogue, bound: u64) -> Option<Self> {
+    pub(crate) fn new(epilogue: &Epilogue, bound: u64) -> Option<Self> {
         let half = match epilogue.rounding {
             Rounding::TiesUp if epilogue.shift > 0 => {
                 1_u64.checked_shl(epilogue.shift as u32 - 1)?
@@ -38,14 +38,14 @@ impl Narrow {
         })
     }
 
-    #[inline]
-    fn apply(self, x: i32) -> i32 {
+    #[inline(always)]
+    pub(crate) fn apply(self, x: i32) -> i32 {
         (((x << self.left) + self.half) >> self.right).clamp(self.min, self.max)
     }
 }
 
 /// An element that fits `i32`.
-trait Narrowed: Copy {
+pub(crate) trait Narrowed: Copy {
     fn widen(self) -> i32;
     fn narrow(x: i32) -> Self;
 }
@@ -53,11 +53,11 @@ trait Narrowed: Copy {
 macro_rules! narrowed {
     ($($element:ty),*) => {
         $(impl Narrowed for $element {
-            #[inline]
+            #[inline(always)]
             fn widen(self) -> i32 {
                 i32::from(self)
             }
-            #[inline]
+            #[inline(always)]
             fn narrow(x: i32) -> Self {
                 x as $element
             }
@@ -76,6 +76,7 @@ macro_rules! with_slice {
         }
     };
 }
+pub(crate) use with_slice;
 
 /// Writes the outputs for `x`: its first `run` elements to `y[offset ..]`, the next to
 /// `y[offset + row ..]`, and so on; with `run` and `row` the length of both, `x` to `y` as it is.
@@ -117,50 +118,14 @@ pub fn rescale(
     }
 }
 
-/// Writes the outputs for `(a << shifts[0]) + (b << shifts[1])`.
-///
-/// # Panics
-/// If the lengths differ, or a shift is more than 40.
-pub fn add(epilogue: &Epilogue, shifts: [u32; 2], a: Integers, b: Integers, mut y: IntegersMut) {
-    assert!(a.len() == b.len() && a.len() == y.len(), "the lengths differ");
-    assert!(shifts.iter().all(|&shift| shift <= 40), "a shift is more than 40");
-    let bound =
-        |x: Integers, shift: u32| (x.element().max().max(-x.element().min()) as u64) << shift;
-    if let Some(narrow) = Narrow::new(epilogue, bound(a, shifts[0]) + bound(b, shifts[1])) {
-        with_slice!(Integers, a, |a| with_slice!(Integers, b, |b| with_slice!(
-            IntegersMut,
-            y,
-            |y| {
-                fn sums<A: Narrowed, B: Narrowed, Y: Narrowed>(
-                    (a, b): (&[A], &[B]),
-                    y: &mut [Y],
-                    shifts: [u32; 2],
-                    narrow: Narrow,
-                ) {
-                    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
-                        let sum = (a.widen() << shifts[0]) + (b.widen() << shifts[1]);
-                        *y = Y::narrow(narrow.apply(sum));
-                    }
-                }
-                sums((a, b), y, shifts, narrow);
-            }
-        )));
-        return;
-    }
-    for i in 0..a.len() {
-        let sum = (a.get(i) << shifts[0]) + (b.get(i) << shifts[1]);
-        y.set(i, epilogue.apply(sum));
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::Element;
 
-    const ELEMENTS: [Element; 3] = [Element::U8, Element::I8, Element::I16];
+    pub(crate) const ELEMENTS: [Element; 3] = [Element::U8, Element::I8, Element::I16];
 
-    fn epilogues(output: Element) -> Vec<Epilogue> {
+    pub(crate) fn epilogues(output: Element) -> Vec<Epilogue> {
         let mut epilogues = Vec::new();
         for shift in [-20, -9, -1, 0, 1, 5, 12, 30, 40] {
             for rounding in [Rounding::TiesUp, Rounding::TiesEven, Rounding::Floor] {
@@ -174,12 +139,12 @@ mod tests {
     }
 
     /// Every 8-bit integer, and 16-bit ones with both ends.
-    fn values(element: Element) -> Vec<i64> {
+    pub(crate) fn values(element: Element) -> Vec<i64> {
         let (min, max) = (element.min(), element.max());
         (0..256).map(|i| (min + i * ((max - min) / 255)).min(max)).collect()
     }
 
-    fn with<R>(element: Element, values: &[i64], f: impl FnOnce(Integers) -> R) -> R {
+    pub(crate) fn with<R>(element: Element, values: &[i64], f: impl FnOnce(Integers) -> R) -> R {
         match element {
             Element::U8 => f(Integers::U8(&values.iter().map(|&x| x as u8).collect::<Vec<_>>())),
             Element::I8 => f(Integers::I8(&values.iter().map(|&x| x as i8).collect::<Vec<_>>())),
@@ -187,7 +152,7 @@ mod tests {
         }
     }
 
-    fn written(element: Element, len: usize, f: impl FnOnce(IntegersMut)) -> Vec<i64> {
+    pub(crate) fn written(element: Element, len: usize, f: impl FnOnce(IntegersMut)) -> Vec<i64> {
         let (mut u8s, mut i8s, mut i16s) = (vec![0_u8; len], vec![0_i8; len], vec![0_i16; len]);
         match element {
             Element::U8 => f(IntegersMut::U8(&mut u8s)),
@@ -216,30 +181,6 @@ mod tests {
                         expected[i / run * row + offset + i % run] = epilogue.apply(x);
                     }
                     assert_eq!(got, expected, "{input:?} {epilogue:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn adding_is_the_epilogue_of_the_sum() {
-        for a in ELEMENTS {
-            for b in ELEMENTS {
-                for shifts in [[0, 0], [3, 0], [0, 17]] {
-                    for epilogue in epilogues(Element::I16) {
-                        let (x, mut z) = (values(a), values(b));
-                        z.reverse();
-                        z.rotate_left(100);
-                        let got = with(a, &x, |x| {
-                            with(b, &z, |z| {
-                                written(Element::I16, 256, |y| add(&epilogue, shifts, x, z, y))
-                            })
-                        });
-                        for i in 0..256 {
-                            let sum = (x[i] << shifts[0]) + (z[i] << shifts[1]);
-                            assert_eq!(got[i], epilogue.apply(sum), "{a:?} {b:?} {epilogue:?}");
-                        }
-                    }
                 }
             }
         }

@@ -2,6 +2,7 @@
 //! loops that tables are made of.
 
 use crate::aligned::Aligned;
+use crate::combine::{Broadcast, Function, PairRule};
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::geometry::PoolGeometry;
@@ -9,7 +10,7 @@ use crate::layout::{Block, Tile};
 use crate::products::Row;
 use crate::quantize::Scale;
 use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
-use crate::{Activation, IntegersMut};
+use crate::{Activation, Integers, IntegersMut};
 
 /// The kernels of one instruction set.
 pub struct Kernels {
@@ -65,6 +66,12 @@ macro_rules! plain_kernels {
                 block: &Block, sums: &[f32], bias: BiasView<f32>, activation: Activation,
                 y: &mut [f32]
             ) = crate::finish::float;
+            combine_i32(
+                rule: PairRule, broadcast: &Broadcast, a: Integers, b: Integers, y: IntegersMut
+            ) = crate::combine::narrow;
+            combine_f32(
+                function: Function, broadcast: &Broadcast, a: &[f32], b: &[f32], y: &mut [f32]
+            ) = crate::combine::float;
             add_products_f32(factors: &[Vec<f32>], first: usize, x: &[Row], sums: &mut [Row])
                 = crate::products::rows;
             stored_errors_f32(

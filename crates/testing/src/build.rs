@@ -4,8 +4,8 @@ use crate::Random;
 use fixedwise_graph::{
     Activation, Graph, Node, NodeId, Op, Shape,
     ops::{
-        Add, Affine, AveragePool, Clip, Concat, Conv, Gemm, Input, LeakyRelu, MaxPool, Pad, Relu,
-        Window,
+        Add, Affine, AveragePool, Clip, Concat, Conv, Gemm, GlobalAveragePool, Input, LeakyRelu,
+        Max, MaxPool, Min, Mul, Pad, Relu, Sub, Window,
     },
 };
 
@@ -115,6 +115,42 @@ impl Build {
         let m = b.push("max_2", MaxPool { window: window(3, 2, 1), minimum: vec![] }, vec![x]);
         let x = b.push("concat", Concat { axis: 2 }, vec![a, m]);
         (b, x)
+    }
+
+    /// An image of 6 x 5 x 3 through every function of two values, alike and with extents of one on either
+    /// side: a gate of channels, a map, one value, a row and a column; gives the last node, a vector.
+    pub fn pairs() -> (Self, NodeId) {
+        let mean = |kernel: [usize; 2]| AveragePool {
+            window: Window { kernel, ..Window::pixel() },
+            include_pad: false,
+        };
+        let mut b = Self::new(Shape::new(6, 5, 3), 31);
+        let x = b.conv("left", 0, 4, &window(3, 1, 1), 1);
+        let x = b.push("relu", Relu, vec![x]);
+        let y = b.conv("right", 0, 4, &window(1, 1, 0), 1);
+        let pooled = b.push("pooled", GlobalAveragePool, vec![x]);
+        let gate = b.gemm("gate", pooled, 4);
+        let gate = b.push("hard_gate", Clip { min: 0.0, max: 1.0 }, vec![gate]);
+        let one = b.gemm("one", pooled, 1);
+        let map = b.conv("map", x, 1, &window(1, 1, 0), 1);
+        let row = b.push("row", mean([6, 1]), vec![y]);
+        let column = b.push("column", mean([1, 5]), vec![y]);
+        let z = b.push("mul_gate", Mul, vec![x, gate]);
+        let z = b.push("mul_map", Mul, vec![map, z]);
+        let z = b.push("sub", Sub, vec![z, y]);
+        let z = b.push("max_one", Max, vec![one, z]);
+        let z = b.push("min_row", Min, vec![z, row]);
+        let z = b.push("clip", Clip { min: -1.0, max: 1.0 }, vec![z]);
+        let cross = b.push("cross", Add, vec![row, column]);
+        let cross = b.push("add", Add, vec![cross, y]);
+        let z = b.push("mul", Mul, vec![z, cross]);
+        let z = b.push("max", Max, vec![z, y]);
+        let z = b.push("min", Min, vec![x, z]);
+        let z = b.push("sub_gate", Sub, vec![gate, z]);
+        let z = b.push("leaky", LeakyRelu { alpha: 0.1 }, vec![z]);
+        let z = b.push("last_pool", GlobalAveragePool, vec![z]);
+        let z = b.push("vectors", Mul, vec![z, gate]);
+        (b, z)
     }
 
     /// The graph whose result is the last node's value.

@@ -138,6 +138,13 @@ impl View {
         self.axes.iter().map(ViewAxis::extent).collect()
     }
 
+    /// Whether its axes run through the value inside as those of another view do.
+    pub(crate) fn runs_as(&self, other: &Self) -> bool {
+        let pieces = |axis: &ViewAxis| merged(axis.pieces.iter());
+        self.axes.len() == other.axes.len()
+            && self.axes.iter().zip(&other.axes).all(|(a, b)| pieces(a) == pieces(b))
+    }
+
     /// The same elements, with a batch of one image on the first axis where that has one element.
     pub(crate) fn with_batch_first(&self, batch: Option<usize>) -> Self {
         let mut view = self.clone();

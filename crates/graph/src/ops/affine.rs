@@ -84,6 +84,13 @@ pub(super) fn import_mul(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
 
 /// Source: ONNX `Div`, opset 14, by a constant.
 pub(super) fn import_div(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    if !reader.is_constant(node, 1) && !reader.is_constant(node, 0) {
+        return Err(node_error(
+            node,
+            "divides by a computed value; supported is the division by a constant: let the network end \
+             before it (`--output`), or multiply by what a layer learns instead",
+        ));
+    }
     let (position, constant) = by_constant(reader, node)?;
     if position == 1 {
         return Err(node_error(node, "a constant divided by a value is not supported"));

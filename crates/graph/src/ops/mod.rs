@@ -17,6 +17,7 @@ mod cast;
 mod clip;
 mod concat;
 mod conv;
+mod element_wise;
 mod gemm;
 mod global_average_pool;
 mod global_max_pool;
@@ -24,12 +25,16 @@ mod identity;
 mod input;
 mod leaky_relu;
 mod log_softmax;
+mod max;
 mod max_pool;
+mod min;
+mod mul;
 mod pad;
 mod relu;
 mod reshape;
 mod sigmoid;
 mod softmax;
+mod sub;
 mod transpose;
 
 pub use add::Add;
@@ -44,18 +49,22 @@ pub use global_max_pool::GlobalMaxPool;
 pub use input::Input;
 pub use leaky_relu::LeakyRelu;
 pub use log_softmax::LogSoftmax;
+pub use max::Max;
 pub use max_pool::MaxPool;
+pub use min::Min;
+pub use mul::Mul;
 pub use pad::Pad;
 pub use relu::Relu;
 pub use reshape::Reshape;
 pub use sigmoid::Sigmoid;
 pub use softmax::Softmax;
+pub use sub::Sub;
 
 pub use crate::window::Window;
-pub use add::FixedAdd;
 pub use average_pool::FixedAveragePool;
 pub use concat::FixedConcat;
 pub use conv::FixedConv;
+pub use element_wise::FixedElementWise;
 pub use input::FixedInput;
 pub use max_pool::FixedMaxPool;
 pub use pad::FixedPad;
@@ -81,8 +90,10 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("LeakyRelu", leaky_relu::import),
     ("LogSoftmax", log_softmax::import),
     ("MatMul", gemm::import_matmul),
+    ("Max", max::import),
     ("MaxPool", max_pool::import),
-    ("Mul", affine::import_mul),
+    ("Min", min::import),
+    ("Mul", mul::import),
     ("Pad", pad::import),
     ("ReduceMean", global_average_pool::import_reduce_mean),
     ("Relu", relu::import),
@@ -90,7 +101,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Sigmoid", sigmoid::import),
     ("Softmax", softmax::import),
     ("Squeeze", reshape::import_squeeze),
-    ("Sub", affine::import_sub),
+    ("Sub", sub::import),
     ("Sum", add::import_sum),
     ("Transpose", transpose::import),
     ("Unsqueeze", reshape::import_unsqueeze),
@@ -117,12 +128,16 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("InputLayer", input::from_keras),
     ("LeakyReLU", leaky_relu::from_keras),
     ("MaxPooling2D", max_pool::from_keras),
+    ("Maximum", max::from_keras),
+    ("Minimum", min::from_keras),
+    ("Multiply", mul::from_keras),
     ("ReLU", relu::from_keras),
     ("Rescaling", affine::from_keras),
     ("Reshape", reshape::from_keras),
     ("SeparableConv2D", conv::from_keras_separable),
     ("Softmax", softmax::from_keras),
     ("SpatialDropout2D", identity::from_keras),
+    ("Subtract", sub::from_keras),
     ("ZeroPadding2D", pad::from_keras),
 ];
 

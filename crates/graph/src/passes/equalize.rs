@@ -86,7 +86,7 @@ fn factors_into(graph: &Graph, id: NodeId, carried: &[Vec<f32>]) -> Vec<f32> {
             Factor::Carried(from) => {
                 for (factor, from) in factors.iter_mut().zip(from) {
                     if let Some(from) = from {
-                        *factor = carried[input][from];
+                        *factor *= carried[input][from];
                     }
                 }
             }

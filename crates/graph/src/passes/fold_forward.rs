@@ -132,8 +132,9 @@ fn behind(node: &Node, inputs: &[Moved], factors: &[Factor]) -> Option<Pending> 
         let (Some(pending), Factor::Carried(from)) = (&input.pending, factor) else { continue };
         for (to, from) in from.iter().enumerate() {
             if let Some(from) = *from {
-                affine.scale[to] = pending.affine.scale[from];
-                affine.shift[to] = pending.affine.shift[from];
+                // A channel has one origin, or is a product.
+                affine.scale[to] *= pending.affine.scale[from];
+                affine.shift[to] += pending.affine.shift[from];
             }
         }
         name = Some(match inputs {

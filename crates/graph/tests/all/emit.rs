@@ -11,9 +11,7 @@ use fixedwise_fixed::{
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape, emit,
     from_onnx, lower,
-    ops::{
-        Add, AveragePool, Concat, FixedConv, GlobalAveragePool, LeakyRelu, MaxPool, Relu, Window,
-    },
+    ops::{AveragePool, Concat, FixedConv, GlobalAveragePool, LeakyRelu, MaxPool, Relu, Window},
     passes,
 };
 use fixedwise_testing::{
@@ -33,6 +31,13 @@ fn everything() -> Graph {
     let m = b.push("again", Relu, vec![a]);
     let x = b.push("join", Concat { axis: 2 }, vec![a, m]);
     b.gemm("dense", x, 7);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+/// Functions of two values.
+fn pairs() -> Graph {
+    let (mut b, x) = Build::pairs();
+    b.gemm("dense", x, 5);
     passes::prepare(&b.finish(), Semantics::Integer).unwrap()
 }
 
@@ -173,7 +178,8 @@ fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
     }
     let mut others = std::collections::BTreeMap::new();
     for node in &graph.nodes {
-        if node.op.is::<Add>() || node.name == "concat" {
+        let is_own = node.op.has_own_format() && !node.op.is_layer();
+        if is_own || node.name == "concat" {
             others.insert(
                 node.name.clone(),
                 if node.name == "result" { Format::signed(16, 8) } else { Format::signed(6, 1) },
@@ -202,6 +208,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (network, graph) in [
         ("everything", everything()),
+        ("pairs", pairs()),
         ("windows", windows()),
         ("orders", orders()),
         ("branches", branches()),
@@ -370,6 +377,7 @@ fn hls4ml_computes_the_same() {
         "branches_up_0: 24 of 24 equal, 24 the same class",
         "everything_up_0: types as expected",
         "orders_up_0: types as expected",
+        "pairs_up_0: types as expected",
         "windows_up_0: types as expected",
     ];
     assert_eq!(lines, wanted);

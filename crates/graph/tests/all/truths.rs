@@ -102,8 +102,20 @@ fn inception() -> Graph {
     prepared(b)
 }
 
-fn networks() -> [(&'static str, Graph); 3] {
-    [("sequential", sequential()), ("residual", residual()), ("inception", inception())]
+/// Functions of two values.
+fn pairs() -> Graph {
+    let (mut b, x) = Build::pairs();
+    b.gemm("dense", x, 4);
+    prepared(b)
+}
+
+fn networks() -> [(&'static str, Graph); 4] {
+    [
+        ("sequential", sequential()),
+        ("residual", residual()),
+        ("inception", inception()),
+        ("pairs", pairs()),
+    ]
 }
 
 /// A C target with the default's rules, for a core, and the widths of its activations.
@@ -310,8 +322,9 @@ fn an_operation_reads_the_rows_it_says() {
             }
         }
     }
-    let all = ["add", "average_pool", "concat", "conv", "input", "max_pool", "pad", "rescale"];
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [&all[..], &["reshape"]].concat());
+    let all = ["add", "average_pool", "concat", "conv", "input", "max", "max_pool", "min", "mul"];
+    let rest = ["pad", "rescale", "reshape", "sub"];
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [&all[..], &rest].concat());
 }
 
 /// An operation that says only what it must.

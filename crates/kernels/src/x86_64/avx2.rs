@@ -2,6 +2,7 @@
 //! byte products of this instruction set saturate.
 
 use super::{compiled_for, detected, tile_kernel, wide_tile_kernel};
+use crate::combine::PairRule;
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::layout::{Block, Run};
@@ -9,7 +10,7 @@ use crate::products::Row;
 use crate::quantize::Scale;
 use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
 use crate::table::{Plain, Tiles, plain_kernels};
-use crate::{Activation, IntegersMut, Kernels, PoolGeometry};
+use crate::{Activation, Broadcast, Function, Integers, IntegersMut, Kernels, PoolGeometry};
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]
 use core::arch::x86_64::*;
 

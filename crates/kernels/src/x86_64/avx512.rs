@@ -1,6 +1,7 @@
 //! AVX-512 with VNNI: 16 sums in a vector, 32 vectors.
 
 use super::{compiled_for, detected, tile_kernel, wide_tile_kernel};
+use crate::combine::PairRule;
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule, for_each_pixel, narrow_by_channel};
 use crate::layout::{Block, Run};
@@ -8,7 +9,7 @@ use crate::products::Row;
 use crate::quantize::Scale;
 use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
 use crate::table::{Plain, Tiles, plain_kernels};
-use crate::{Activation, IntegersMut, Kernels, PoolGeometry};
+use crate::{Activation, Broadcast, Function, Integers, IntegersMut, Kernels, PoolGeometry};
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]
 use core::arch::x86_64::*;
 

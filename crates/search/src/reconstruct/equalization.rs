@@ -82,7 +82,8 @@ fn sources(graph: &Graph) -> Vec<Vec<Source>> {
         for (position, &input) in node.inputs.iter().enumerate() {
             let Factor::Carried(from) = graph.factor(id, position) else { continue };
             for (own, from) in own.iter_mut().zip(from) {
-                *own = from.map_or(*own, |from| sources[input][from]);
+                // Of a product it is that of the first factor that has one.
+                *own = own.or_else(|| from.and_then(|from| sources[input][from]));
             }
         }
         sources.push(own);

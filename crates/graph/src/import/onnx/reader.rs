@@ -422,6 +422,44 @@ impl Reader {
         self.push(node, op, vec![value.node], value.axes.clone())
     }
 
+    /// Adds a node that computes each element from a pair, with the name given; an extent of one goes with
+    /// every other, and missing axes are the first ones.
+    pub(crate) fn pairs(
+        &mut self,
+        node: &onnx::Node,
+        name: &str,
+        op: Op,
+        values: [&View; 2],
+    ) -> Result<View, ImportError> {
+        let [a, b] = values;
+        if self.builder.shape(a.node) == self.builder.shape(b.node) && a.runs_as(b) {
+            let id = self.builder.push(name, op, vec![a.node, b.node])?;
+            return Ok(View { node: id, ..a.clone() });
+        }
+        let rank = a.axes.len().max(b.axes.len());
+        let batch = self.batch;
+        let values = values.map(|view| {
+            let missing: Vec<usize> = (0..rank - view.axes.len()).collect();
+            view.unsqueezed(&missing).with_batch_first(batch)
+        });
+        let elements = |view: &View| -> usize {
+            view.extents().iter().map(|extent| extent.of_image).product()
+        };
+        let first = usize::from(elements(&values[1]) > elements(&values[0]));
+        let labels = values[first].labels(self.builder.shape(values[first].node));
+        let Some(axes) = labels.or_else(|| channels_first(rank)) else {
+            return Err(node_error(
+                node,
+                &format!("takes values of {rank} axes; 1 to 4 are supported"),
+            ));
+        };
+        let a = self.arranged(node, &values[0], axes.clone())?;
+        let b = self.arranged(node, &values[1], axes.clone())?;
+        let id = self.builder.push(name, op, vec![a.node, b.node])?;
+        let value = Value { node: id, axes };
+        Ok(View::of(&value, self.shape(&value)))
+    }
+
     /// Adds a node that computes each element from the one at its place in input 0, whatever its axes
     /// are.
     pub(crate) fn push_each(

@@ -6,7 +6,7 @@ use fixedwise_graph::{
     AccumulatorPolicy, EmitError, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
     emit::c::{self, Arena, COptions, WeightStorage, emit},
     lower,
-    ops::{Add, AveragePool, Concat, GlobalAveragePool, GlobalMaxPool, Relu, Reshape, Window},
+    ops::{AveragePool, Concat, GlobalAveragePool, GlobalMaxPool, Relu, Reshape, Window},
     passes,
 };
 use fixedwise_testing::{Build, Core, Emitted, Random, by_channel, window};
@@ -57,7 +57,7 @@ fn plan(
         others: graph
             .nodes
             .iter()
-            .filter(|node| node.op.is::<Add>())
+            .filter(|node| node.op.has_own_format() && !node.op.is_layer())
             .map(|node| (node.name.clone(), activation))
             .collect(),
     }
@@ -113,6 +113,28 @@ fn every_operator_and_width_equals_the_executor_on_the_host() {
             options.packs_activations = true;
             check(Core::Host, &fixed, &options);
         }
+    }
+}
+
+/// Alike or with extents of one, one over the other in memory, two to a byte, on every kind of core.
+#[test]
+fn functions_of_two_values_equal_the_executor() {
+    let (mut b, x) = Build::pairs();
+    b.gemm("dense", x, 4);
+    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+    for (core, activations, is_unsigned, rounding, style) in [
+        (Core::Host, 8, true, Rounding::TiesUp, c::CodeStyle::Fast),
+        (Core::Host, 4, false, Rounding::Floor, c::CodeStyle::Fast),
+        (Core::Host, 12, false, Rounding::TiesEven, c::CodeStyle::Small),
+        (Core::CortexM55, 8, false, Rounding::TiesUp, c::CodeStyle::Small),
+    ] {
+        if !core.is_available() {
+            continue;
+        }
+        let fixed = lowered(&graph, &plan(&graph, 6, activations, is_unsigned, rounding));
+        let options =
+            COptions { style, packs_activations: activations == 4, ..COptions::new("net") };
+        check(core, &fixed, &options);
     }
 }
 

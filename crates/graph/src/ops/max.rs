@@ -1,0 +1,74 @@
+use super::{Clip, element_wise};
+use crate::{
+    error::{ImportError, LowerError},
+    fixed_operator::FixedOp,
+    import::{
+        builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
+    },
+    lower::context::LowerContext,
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
+    shape::Shape,
+};
+use fixedwise_codec::onnx;
+use fixedwise_kernels::{Function, Kernels};
+
+/// The larger of two elements; an extent of one goes with every other.
+///
+/// Fixed point: both are shifted left to the finer binary point; the larger is shifted to the output's
+/// with rounding, saturated.
+///
+/// Source: ONNX `Max`, opset 13.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Max;
+
+impl Operator for Max {
+    fn name(&self) -> &'static str {
+        "Max"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        element_wise::infer(inputs)
+    }
+
+    fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep {
+        element_wise::prepare_float(Function::Max, context, kernels)
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        element_wise::lower(Function::Max, context)
+    }
+
+    fn takes_activation(&self) -> bool {
+        true
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Own
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        inputs
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
+        Factor::Refused
+    }
+}
+
+/// Source: ONNX `Max`, opset 13, of one or more values; with one number it is a [`Clip`].
+pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    Attributes::new(node).finish()?;
+    element_wise::import_extremum(reader, node, Max, |bound| Clip {
+        min: bound,
+        max: f32::INFINITY,
+    })
+}
+
+/// Source: Keras `Maximum`, of two or more values.
+pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
+    element_wise::from_keras(layer, Max)
+}

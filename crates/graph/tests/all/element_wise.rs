@@ -1,0 +1,232 @@
+//! Functions of two values: integers, factors of channels, and what ONNX files say.
+
+use fixedwise_codec::onnx::{self, ModelBuilder, Node, Tensor};
+use fixedwise_fixed::{Format, Rounding, convert::f64_to_f32, shift_round};
+use fixedwise_graph::{
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, LowerError, NodeId, Plan, Quantizer,
+    Semantics, Shape, from_onnx, lower,
+    ops::{Affine, Conv, FixedElementWise, Mul, Relu},
+    passes,
+};
+use fixedwise_kernels::Function;
+use fixedwise_testing::{Build, Random, assert_close, run_fixed, run_float, window};
+
+fn pairs() -> Graph {
+    let (mut b, x) = Build::pairs();
+    b.gemm("dense", x, 4);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+/// Formats of all widths; those of operators alternate between binary points.
+fn plan(graph: &Graph, bits: u8, rounding: Rounding) -> Plan {
+    let frac = i8::try_from(bits).unwrap() - 5;
+    let layers = graph.layers().map(|(_, node)| LayerPlan {
+        name: node.name.clone(),
+        weights: Some(Format::signed(8, 7)),
+        bias: None,
+        activation: Some(Format::signed(bits, frac)),
+    });
+    let own = graph.nodes.iter().filter(|node| node.op.has_own_format() && !node.op.is_layer());
+    let own = own.enumerate().map(|(i, node)| {
+        let format = match i % 3 {
+            0 => Format::signed(bits, frac + 1),
+            1 => Format::full(bits, frac - 2),
+            _ => Format::signed(bits - 1, frac),
+        };
+        (node.name.clone(), format)
+    });
+    Plan {
+        semantics: Semantics::Integer,
+        quantizer: Quantizer::Uniform,
+        rounding,
+        input: Format::unsigned(8, 6),
+        layers: layers.collect(),
+        rounded: std::collections::BTreeMap::new(),
+        others: own.collect(),
+    }
+}
+
+/// The index of the element that one of the result meets in a value.
+fn at(i: usize, from: Shape, to: Shape) -> usize {
+    let (row, column, channel) = (i / to.c / to.w, i / to.c % to.w, i % to.c);
+    let own = |extent: usize, i: usize| if extent == 1 { 0 } else { i };
+    (own(from.h, row) * from.w + own(from.w, column)) * from.c + own(from.c, channel)
+}
+
+/// Page "Number formats", section 7, element by element.
+fn naive(fixed: &FixedGraph, id: NodeId, values: &[Vec<i64>]) -> Vec<i64> {
+    let node = &fixed.nodes[id];
+    let op = node.op.get::<FixedElementWise>().unwrap();
+    let inputs = [node.inputs[0], node.inputs[1]];
+    let fracs = inputs.map(|id| i32::from(fixed.nodes[id].format.frac));
+    let finer = fracs[0].max(fracs[1]);
+    let result = |i: usize| {
+        let stored = |k: usize| values[inputs[k]][at(i, fixed.nodes[inputs[k]].shape, node.shape)];
+        let aligned = |k: usize| stored(k) * (1_i64 << (finer - fracs[k]));
+        let (acc, frac) = match op.function {
+            Function::Add => (aligned(0) + aligned(1), finer),
+            Function::Sub => (aligned(0) - aligned(1), finer),
+            Function::Mul => (stored(0) * stored(1), fracs[0] + fracs[1]),
+            Function::Max => (aligned(0).max(aligned(1)), finer),
+            Function::Min => (aligned(0).min(aligned(1)), finer),
+        };
+        let to = &op.requantization;
+        let shift = frac - i32::from(node.format.frac);
+        let shifted = match to.leaky {
+            Some(alpha) if acc < 0 => shift_round(acc * alpha, shift + 7, to.rounding),
+            _ => shift_round(acc, shift, to.rounding),
+        };
+        shifted.clamp(to.min, to.max)
+    };
+    (0..node.shape.len()).map(result).collect()
+}
+
+#[test]
+fn integers_are_those_of_the_specification() {
+    let graph = pairs();
+    let mut seen = std::collections::BTreeSet::new();
+    for rounding in [Rounding::TiesUp, Rounding::TiesEven, Rounding::Floor] {
+        for bits in [4, 8, 12] {
+            let plan = plan(&graph, bits, rounding);
+            let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+            for seed in 0..3 {
+                let image = Random::new(seed).floats(graph.input_shape().len(), 0.0, 4.0);
+                let values = run_fixed(&fixed, &image);
+                for (id, node) in fixed.nodes.iter().enumerate() {
+                    let Some(op) = node.op.get::<FixedElementWise>() else { continue };
+                    let what = format!("{}: {bits} bits, {rounding:?}", node.name);
+                    assert_eq!(values[id], naive(&fixed, id, &values), "{what}");
+                    seen.insert((node.op.name(), op.is_whole == [true, true]));
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), 10, "functions alike, and with an extent of one: {seen:?}");
+}
+
+#[test]
+fn integers_follow_the_float_network() {
+    let graph = pairs();
+    let fixed =
+        lower(&graph, &plan(&graph, 15, Rounding::TiesUp), AccumulatorPolicy::Widen).unwrap();
+    let image: Vec<f32> = Random::new(8)
+        .floats(graph.input_shape().len(), 0.0, 3.9)
+        .iter()
+        .map(|&x| f64_to_f32(Format::unsigned(8, 6).round(f64::from(x))))
+        .collect();
+    let values = run_fixed(&fixed, &image);
+    let format = fixed.nodes[fixed.output].format;
+    let got: Vec<f32> =
+        values[fixed.output].iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
+    assert_close("15 bits", &got, &run_float(&graph, &image), 0.01);
+}
+
+#[test]
+fn a_product_of_16_by_16_bits_is_proved_and_a_sum_far_apart_is_not() {
+    let mut b = Build::new(Shape::new(3, 3, 2), 1);
+    let x = b.conv("a", 0, 2, &window(1, 1, 0), 1);
+    let y = b.conv("b", 0, 2, &window(1, 1, 0), 1);
+    b.push("result", Mul, vec![x, y]);
+    let graph = b.finish();
+    let mut plan = plan(&graph, 16, Rounding::TiesUp);
+    let full = Format::full(16, 15);
+    plan.layers.iter_mut().for_each(|layer| layer.activation = Some(full));
+    plan.others.insert("result".to_owned(), full);
+    let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+    assert_eq!(fixed.nodes[3].accumulator_bits, 32);
+    run_fixed(&fixed, &[4.0; 18]);
+
+    let mut b = Build::new(Shape::new(3, 3, 2), 1);
+    let x = b.conv("a", 0, 2, &window(1, 1, 0), 1);
+    let y = b.conv("b", 0, 2, &window(1, 1, 0), 1);
+    b.push("result", fixedwise_graph::ops::Max, vec![x, y]);
+    let graph = b.finish();
+    plan.layers[0].activation = Some(Format::signed(16, -2));
+    let error = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap_err();
+    assert!(matches!(&error, LowerError::Accumulator { node, .. } if node == "result"), "{error}");
+}
+
+/// Scales go through a product on both sides, shifts do not.
+#[test]
+fn a_product_carries_factors_of_channels() {
+    for shift in [0.0, 0.5] {
+        let mut b = Build::new(Shape::new(4, 3, 3), 17);
+        let sides = ["a", "b"].map(|name| {
+            let x = b.conv(name, 0, 4, &window(1, 1, 0), 1);
+            let x = b.push(&format!("{name}_relu"), Relu, vec![x]);
+            let scale = b.random.floats(4, 0.5, 2.0).into_iter().map(f64::from).collect();
+            b.push(&format!("{name}_scale"), Affine { scale, shift: vec![shift; 4] }, vec![x])
+        });
+        let x = b.push("product", Mul, sides.to_vec());
+        b.conv("last", x, 2, &window(3, 1, 1), 1);
+        let float = b.finish();
+        let graph = passes::prepare(&float, Semantics::Integer).unwrap();
+        let image = Random::new(3).floats(36, -1.0, 1.0);
+        assert_close("passes", &run_float(&graph, &image), &run_float(&float, &image), 1e-5);
+        let convs = graph.nodes.iter().filter(|node| node.op.is::<Conv>()).count();
+        assert_eq!(convs, if shift == 0.0 { 3 } else { 5 });
+        // Factors of two leave no trace, also where one value is both factors of a product.
+        let free = passes::equalizable(&graph);
+        let scales = graph.nodes.iter().zip(free).map(|(node, is_free)| {
+            let channels = if is_free { node.shape.c } else { 0 };
+            (0..channels).map(|c| [0.5, 2.0, 4.0][c % 3]).collect()
+        });
+        let scales: Vec<Vec<f32>> = scales.collect();
+        let first = graph.find("a").unwrap();
+        assert!(!scales[first].is_empty());
+        let equalized = passes::equalize(&graph, &scales);
+        assert_eq!(run_float(&equalized, &image), run_float(&graph, &image));
+    }
+    let mut b = Build::new(Shape::new(4, 3, 3), 17);
+    let x = b.conv("a", 0, 4, &window(1, 1, 0), 1);
+    let x = b.push("square", Mul, vec![x, x]);
+    b.conv("last", x, 2, &window(1, 1, 0), 1);
+    let graph = b.finish();
+    assert!(passes::equalizable(&graph)[1]);
+    let scales = vec![vec![], vec![0.5, 2.0, 4.0, 8.0], vec![], vec![]];
+    let image = Random::new(3).floats(36, -1.0, 1.0);
+    let equalized = passes::equalize(&graph, &scales);
+    assert_eq!(run_float(&equalized, &image), run_float(&graph, &image));
+}
+
+fn read(nodes: Vec<Node>, constants: &[(&str, Tensor)]) -> Result<Graph, String> {
+    let mut model = ModelBuilder::new("pairs").input("x", &[1, 3, 4, 5]);
+    for (name, tensor) in constants {
+        model = model.initializer(name, tensor.clone());
+    }
+    let bytes = nodes.into_iter().fold(model, ModelBuilder::node).output("y", &[1]).encode();
+    let file = onnx::parse_model(&bytes, &|_| Err("none".to_owned())).unwrap();
+    from_onnx(&file, "pairs").map_err(|error| error.to_string())
+}
+
+#[test]
+fn numbers_among_the_values_of_an_extremum_are_bounds() {
+    let number = |x: f32| Tensor::floats(&[], vec![x]);
+    let constants = [("low", number(-0.5)), ("high", number(0.25)), ("two", number(2.0))];
+    let graph = read(
+        vec![
+            Node::new("Mul", "double", &["x", "two"], &["d"]),
+            Node::new("Max", "max", &["x", "low", "d"], &["m"]),
+            Node::new("Min", "min", &["m", "high"], &["y"]),
+        ],
+        &constants,
+    )
+    .unwrap();
+    let image: Vec<f32> = (0..60_u8).map(|i| (f32::from(i) - 30.0) / 30.0).collect();
+    let expected: Vec<f32> = image.iter().map(|x| x.max(2.0 * x).clamp(-0.5, 0.25)).collect();
+    assert_eq!(run_float(&graph, &image), expected);
+}
+
+#[test]
+fn extents_that_do_not_meet_are_refused_by_name() {
+    let cut = Node::new("MaxPool", "pool", &["x"], &["p"])
+        .with("kernel_shape", vec![2_i64, 2])
+        .with("strides", vec![2_i64, 2]);
+    let error = read(vec![cut, Node::new("Sub", "less", &["x", "p"], &["y"])], &[]).unwrap_err();
+    assert!(
+        error.contains("less") && error.contains("4x5x3") && error.contains("2x2x3"),
+        "{error}"
+    );
+    let error = read(vec![Node::new("Div", "part", &["x", "x"], &["y"])], &[]).unwrap_err();
+    assert!(error.contains("divides by a computed value"), "{error}");
+}
