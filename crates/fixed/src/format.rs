@@ -176,7 +176,7 @@ impl Format {
 }
 
 /// Nearest integer, ties to even; exact, and available without `std`.
-fn round_ties_even(x: f64) -> f64 {
+pub(crate) fn round_ties_even(x: f64) -> f64 {
     /// From 2^52 on every `f64` is an integer.
     const INTEGERS: f64 = 4_503_599_627_370_496.0;
     let magnitude = if x < 0.0 { -x } else { x };

@@ -8,10 +8,12 @@
 mod accumulator;
 pub mod convert;
 mod format;
+mod multiplier;
 mod requantize;
 
 pub use accumulator::{AccumulatorBound, bits_for};
 pub use format::{Format, FormatError, MAX_BITS, Range};
+pub use multiplier::Multiplier;
 pub use requantize::{Rounding, align, saturate, shift_round};
 
 /// The examples of the specification, as doctests.

@@ -1,6 +1,6 @@
 //! What an operator sees of a plan while it becomes integers, and what it may ask.
 
-use super::requantization::{LEAKY_ALPHA, Requantization};
+use super::requantization::{PRODUCT_SHIFT, Requantization, factor_bits};
 use crate::{
     error::LowerError,
     plan::{LayerPlan, Rounded},
@@ -8,7 +8,7 @@ use crate::{
     target::{Code, Granularity, Target},
 };
 use fixedwise_fixed::{
-    AccumulatorBound, Format, Rounding, align, bits_for,
+    AccumulatorBound, Format, Multiplier, Rounding, align, bits_for,
     convert::{exp2, f64_to_i64, saturating_i16},
     shift_round,
 };
@@ -229,11 +229,40 @@ impl LowerContext<'_> {
                 min = self.output.quantize(f64::from(low)).min(max);
             }
             Activation::LeakyRelu { alpha } => {
-                leaky = Some(LEAKY_ALPHA.quantize(f64::from(alpha)));
+                leaky = Some(self.multiplier(f64::from(alpha), shift)?);
             }
         }
         let rounding = self.rounding;
         Ok(Requantization { shift, rounding, min, max, leaky, format: self.output })
+    }
+
+    /// A factor of sums that are then shifted to the output by that much, and by its own fractional bits.
+    ///
+    /// # Errors
+    /// Where it is so large that the shift is out of reach.
+    fn multiplier(&self, factor: f64, shift: i32) -> Result<Multiplier, LowerError> {
+        let most = self.most_factor_frac(shift);
+        let multiplier = Multiplier::nearest(factor, factor_bits(self.output), most);
+        self.check_product_shift(shift + multiplier.frac)?;
+        Ok(multiplier)
+    }
+
+    /// From the product of a sum at `scale` and one of some factors to the output, and how many fractional bits
+    /// the factors have: as many as the smallest needs.
+    ///
+    /// # Errors
+    /// Where a shift is out of reach.
+    pub fn product_requantization(
+        &self,
+        scale: i32,
+        factors: impl IntoIterator<Item = f64>,
+    ) -> Result<(Requantization, i32), LowerError> {
+        let mut requantization = self.requantization(scale)?;
+        let most = self.most_factor_frac(requantization.shift);
+        let frac = Multiplier::common_frac(factors, factor_bits(self.output), most);
+        requantization.shift += frac;
+        self.check_product_shift(requantization.shift)?;
+        Ok((requantization, frac))
     }
 
     /// Refuses a shift that is out of reach.
@@ -247,6 +276,27 @@ impl LowerContext<'_> {
             (AccumulatorPolicy::Widen, _) => Target::MAX_SHIFT,
         };
         if reach.contains(&shift) { Ok(()) } else { Err(self.shift_error(shift)) }
+    }
+
+    /// The most fractional bits of a factor of sums that are then shifted by that much to the output.
+    fn most_factor_frac(&self, shift: i32) -> i32 {
+        match self.policy {
+            AccumulatorPolicy::Prove32 => PRODUCT_SHIFT - shift,
+            // Sums of 64 bits have more to drop.
+            AccumulatorPolicy::Widen => PRODUCT_SHIFT,
+        }
+    }
+
+    /// Refuses a shift of a product in 64 bits that is out of reach: what can shift sums as C does can shift these
+    /// further.
+    fn check_product_shift(&self, shift: i32) -> Result<(), LowerError> {
+        let most = Target::MAX_C_SHIFT.end();
+        match (self.policy, self.target) {
+            (AccumulatorPolicy::Prove32, Some(target)) if target.shift.end() < most => {
+                self.check_shift(shift)
+            }
+            _ => self.check_shift(shift.min(*most)),
+        }
     }
 
     /// A left shift that aligns an input.

@@ -1,10 +1,16 @@
 //! From a sum to the integers that are stored.
 
-use fixedwise_fixed::{Format, Range, Rounding, shift_round};
+use fixedwise_fixed::{Format, Multiplier, Rounding, shift_round};
 use fixedwise_kernels::{Element, Epilogue};
 
-/// The slope of a leaky ReLU: a signed 8-bit integer with 7 fractional bits.
-pub(crate) const LEAKY_ALPHA: Format = Format { bits: 8, frac: 7, range: Range::Full };
+/// The most fractional bits that a shift after a product has: what lies below moves no output.
+pub(crate) const PRODUCT_SHIFT: i32 = 48;
+
+/// Significant bits of a factor, so that its error moves no value of that format by more than a quarter of a
+/// step.
+pub(crate) fn factor_bits(output: Format) -> u8 {
+    output.bits + 2
+}
 
 /// The stored element of an activation's format.
 pub(crate) fn element(format: Format) -> Element {
@@ -26,8 +32,8 @@ pub struct Requantization {
     pub min: i64,
     /// Upper bound of the output, activation included.
     pub max: i64,
-    /// Slope below zero, as a signed 8-bit integer with 7 fractional bits.
-    pub leaky: Option<i64>,
+    /// Slope below zero.
+    pub leaky: Option<Multiplier>,
     /// Of the output.
     pub format: Format,
 }
@@ -37,10 +43,7 @@ impl Requantization {
     #[inline]
     pub fn apply(&self, acc: i64) -> i64 {
         let shifted = match self.leaky {
-            Some(alpha) if acc < 0 => {
-                let shift = self.shift + i32::from(LEAKY_ALPHA.frac);
-                shift_round(acc.saturating_mul(alpha), shift, self.rounding)
-            }
+            Some(slope) if acc < 0 => slope.apply(acc, self.shift, self.rounding),
             _ => shift_round(acc, self.shift, self.rounding),
         };
         shifted.clamp(self.min, self.max)
@@ -67,7 +70,7 @@ impl Requantization {
             rounding: self.rounding,
             min: self.min,
             max: self.max,
-            leaky: self.leaky.map(|alpha| (alpha, i32::from(LEAKY_ALPHA.frac))),
+            leaky: self.leaky.map(|slope| (slope.mantissa, slope.frac)),
             output: element(self.format),
         }
     }

@@ -29,8 +29,8 @@ use std::ops::Range;
 
 /// Mean of a sliding window, per channel.
 ///
-/// Fixed point: the exact sum times `round(2^16 / n)` for a window of `n` elements (a power of two
-/// shifts alone), one rounding shift, saturation.
+/// Fixed point: the exact sum times the reciprocal of the window's `n` elements, with two significant bits more than
+/// the output (a power of two shifts alone), one rounding shift, saturation.
 ///
 /// Source: ONNX `AveragePool`, opset 19.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +40,6 @@ pub struct AveragePool {
     /// Whether padded elements count, as zeros.
     pub include_pad: bool,
 }
-
-/// Fractional bits of the reciprocal of a window's area.
-pub(super) const RECIPROCAL_FRAC: u8 = 16;
 
 impl AveragePool {
     /// How many elements the window at each position of one axis divides by.
@@ -108,23 +105,17 @@ impl Operator for AveragePool {
             && rows.iter().all(|r| *r == rows[0])
             && columns.iter().all(|c| *c == columns[0]);
         let frac = i32::from(context.formats[0].frac);
-        let (requantization, reciprocal_frac) = if power_of_two {
+        let counts = || rows.iter().flat_map(|r| columns.iter().map(move |c| count_to_f64(r * c)));
+        let (requantization, reciprocals, reciprocal_frac) = if power_of_two {
             let shift = (rows[0] * columns[0]).trailing_zeros();
             let shift = i32::try_from(shift).expect("a shift of usize is small");
-            (context.requantization(frac + shift)?, 0)
+            (context.requantization(frac + shift)?, vec![1; rows.len() * columns.len()], 0)
         } else {
-            (context.requantization(frac + i32::from(RECIPROCAL_FRAC))?, RECIPROCAL_FRAC)
+            let (requantization, frac) =
+                context.product_requantization(frac, counts().map(|n| 1.0 / n))?;
+            let reciprocal = |n: f64| f64_to_i64((exp2(frac) / n).round_ties_even());
+            (requantization, counts().map(reciprocal).collect(), frac)
         };
-        let reciprocal = |n: usize| {
-            if reciprocal_frac == 0 {
-                1
-            } else {
-                let one = count_to_f64(1_usize << reciprocal_frac);
-                f64_to_i64((one / count_to_f64(n)).round_ties_even())
-            }
-        };
-        let reciprocals =
-            rows.iter().flat_map(|r| columns.iter().map(move |c| reciprocal(r * c))).collect();
         let taps = self.window.kernel[0] * self.window.kernel[1];
         let bound =
             count_to_u64(taps).saturating_mul(context.formats[0].max_magnitude().unsigned_abs());
@@ -199,7 +190,7 @@ pub struct FixedAveragePool {
     /// What each position's sum is multiplied by, `[row, column]`.
     pub reciprocals: Vec<i64>,
     /// Fractional bits of the reciprocals; 0 where the area is a power of two.
-    pub reciprocal_frac: u8,
+    pub reciprocal_frac: i32,
     /// Bits the sum needs.
     pub accumulator_bits: u8,
     /// From the product to the output.
@@ -310,7 +301,7 @@ impl FixedOperator for FixedAveragePool {
             return Ok(node.value(name, false));
         }
         // The sum times the reciprocal; in 64 bits where 32 are not exact.
-        let reciprocal_frac = i32::from(self.reciprocal_frac);
+        let reciprocal_frac = self.reciprocal_frac;
         let most = self.reciprocals.iter().map(|r| r.unsigned_abs()).max().unwrap_or(1);
         let bound = largest.saturating_mul(most).saturating_add(requantization.half());
         let frac = i32::from(x.format.frac) + reciprocal_frac;

@@ -3,7 +3,10 @@ use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
-        builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
+        builder::Value,
+        keras::layer::Layer,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
     },
     lower::context::LowerContext,
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
@@ -15,7 +18,7 @@ use fixedwise_kernels::Kernels;
 
 /// `y = x` where `x >= 0`, else `alpha * x`; any shape.
 ///
-/// Fixed point: `alpha` is an 8-bit integer with 7 fractional bits; the product has 64 bits.
+/// Fixed point: `alpha` has two significant bits more than the output, and a shift; the product has 64 bits.
 ///
 /// Source: ONNX `LeakyRelu`, opset 16.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +70,9 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     let mut attributes = Attributes::new(node);
     let alpha = attributes.float("alpha", 0.01)?;
     attributes.finish()?;
+    if !alpha.is_finite() {
+        return Err(node_error(node, "its slope `alpha` must be a finite number"));
+    }
     reader.push_each(node, LeakyRelu { alpha })
 }
 

@@ -6,6 +6,7 @@
 //! instead), means, reshapes to vectors and concatenations. Where it cannot go on it becomes a depthwise
 //! 1x1 convolution.
 
+use super::balance_channels::{are_alike, bits};
 use crate::{
     graph::{Graph, Node, NodeId},
     operator::{Factor, Op},
@@ -13,7 +14,7 @@ use crate::{
     scale_shift::ScaleShift,
     shape::{Activation, Shape},
 };
-use fixedwise_fixed::convert::f64_to_f32;
+use fixedwise_fixed::convert::{count_to_f64, f64_to_f32};
 
 /// What stands for a value of the old graph: a node of the new one, and what is still to be
 /// applied to it.
@@ -83,6 +84,31 @@ impl Rewrite {
         self.nodes.len() - 1
     }
 
+    /// Values that would meet in one far from each other in size become what they are, the farthest first.
+    fn settle_unlike(&mut self, inputs: &mut [Moved], factors: &[Factor]) {
+        let size = |moved: &Moved| {
+            let Some(pending) = &moved.pending else { return 0.0 };
+            let sizes: Vec<f64> = pending.affine.scale.iter().filter_map(|&s| bits(s)).collect();
+            sizes.iter().sum::<f64>() / count_to_f64(sizes.len().max(1))
+        };
+        if inputs.len() < 2 || !factors.iter().all(|factor| matches!(factor, Factor::Carried(_))) {
+            return;
+        }
+        loop {
+            let sizes: Vec<f64> = inputs.iter().map(size).collect();
+            let farthest = (0..inputs.len())
+                .filter(|&input| inputs[input].pending.is_some())
+                .max_by(|&a, &b| sizes[a].abs().total_cmp(&sizes[b].abs()));
+            match farthest {
+                Some(input) if !are_alike(&sizes) => {
+                    inputs[input] =
+                        Moved { node: self.settle(inputs[input].clone()), pending: None };
+                }
+                _ => return,
+            }
+        }
+    }
+
     /// The new form of one node.
     fn node(&mut self, node: &Node, mut inputs: Vec<Moved>, graph: &Graph) -> Moved {
         let plain = |node| Moved { node, pending: None };
@@ -111,6 +137,7 @@ impl Rewrite {
                 *input = plain(self.settle(input.clone()));
             }
         }
+        self.settle_unlike(&mut inputs, &factors);
         let is_pending = inputs.iter().any(|input| input.pending.is_some());
         let before: Vec<Option<&ScaleShift>> =
             inputs.iter().map(|input| input.pending.as_ref().map(|own| &own.affine)).collect();

@@ -1,5 +1,6 @@
 //! Rewrites of a graph, one file each. Every pass leaves a valid graph that computes the same.
 
+mod balance_channels;
 mod drop_ending;
 mod equalize;
 mod fold_back;
@@ -22,7 +23,8 @@ use crate::{
 ///
 /// Both: no final softmax or sigmoid of a classifier, pads inside their convolution, normalization *before* an activation
 /// folded back into its layer, activations fused, dead nodes gone. Integer: normalization *after*
-/// an activation folded forward as well, so that no [`crate::ops::Affine`] is left.
+/// an activation folded forward as well, so that no [`crate::ops::Affine`] is left; factors that would make the channels
+/// of one value unlike move back into the layer before it, or stay where they are.
 ///
 /// # Errors
 /// [`GraphError`] only where a pass is wrong.
@@ -34,6 +36,7 @@ pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError>
     fuse_activation::run(&mut graph);
     remove_dead::run(&mut graph);
     if semantics == Semantics::Integer {
+        balance_channels::run(&mut graph);
         graph = fold_forward::run(&graph);
         fuse_activation::run(&mut graph);
         remove_dead::run(&mut graph);

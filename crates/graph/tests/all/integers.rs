@@ -1,15 +1,21 @@
 //! The integer network follows the float network to within its resolution, is the same for every
 //! table of kernels, and refuses what it cannot prove.
 
-use fixedwise_fixed::{Format, Rounding};
+use fixedwise_fixed::{
+    Format, Rounding,
+    convert::{exp2, i64_to_f64},
+};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, LowerError, Plan, Quantizer, Rounded,
     Semantics, Shape, lower,
-    ops::{Add, Concat, FixedConv, Gemm, GlobalAveragePool, GlobalMaxPool, Relu},
+    ops::{
+        Add, AveragePool, Concat, FixedConv, Gemm, GlobalAveragePool, GlobalMaxPool, LeakyRelu,
+        Relu,
+    },
     passes,
 };
 use fixedwise_testing::{
-    Build, Random, assert_close, by_channel, run_fixed, run_fixed_on, run_float,
+    Build, Random, assert_close, by_channel, run_fixed, run_fixed_on, run_float, window,
 };
 use std::sync::Arc;
 
@@ -253,4 +259,63 @@ fn integers_of_the_plan_stand_for_the_weights() {
     Arc::make_mut(rounded).weights[0] = 128;
     let error = lower(&graph, &moved, AccumulatorPolicy::Prove32).unwrap_err();
     assert!(matches!(&error, LowerError::Rounded { node, .. } if *node == name), "{error}");
+}
+
+/// The largest error of one operator behind an image of so many bits, in steps of its result.
+fn largest_error(shape: Shape, bits: u8, op: impl Into<fixedwise_graph::Op>) -> f64 {
+    let mut b = Build::new(shape, 1);
+    b.push("op", op, vec![0]);
+    let graph = b.finish();
+    let input = Format::signed(bits, 3);
+    let plan = Plan { input, layers: vec![], ..plan(&graph, 8) };
+    let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+    let reach = fixedwise_fixed::convert::f64_to_f32(input.dequantize(input.max()));
+    let mut worst = 0.0_f64;
+    for low in [-reach, 0.97 * reach, -0.1 * reach] {
+        let high = if low > 0.0 { reach } else { -0.9 * reach * f32::from(low < -0.5 * reach) };
+        let image: Vec<f32> = Random::new(3)
+            .floats(shape.len(), low, high)
+            .iter()
+            .map(|&x| fixedwise_fixed::convert::f64_to_f32(input.round(f64::from(x))))
+            .collect();
+        let output = fixed.nodes[fixed.output].format;
+        let float = run_float(&graph, &image);
+        for (&got, want) in run_fixed(&fixed, &image)[fixed.output].iter().zip(float) {
+            let steps = f64::from(want) * exp2(i32::from(output.frac));
+            let clamped = steps.clamp(i64_to_f64(output.min()), i64_to_f64(output.max()));
+            worst = worst.max((i64_to_f64(got) - clamped).abs());
+        }
+    }
+    worst
+}
+
+/// Half a step by rounding, a quarter by the factor.
+#[test]
+fn factors_that_are_no_weights_keep_the_precision_of_their_results() {
+    for bits in [4, 8, 12, 16] {
+        for alpha in [0.01_f32, 0.1, 0.3, 1e-3, 1e-6, -0.25, 0.999] {
+            let error = largest_error(Shape::new(4, 8, 2), bits, LeakyRelu { alpha });
+            assert!(error <= 0.751, "slope {alpha}, {bits} bits: off by {error} steps");
+        }
+        for (h, w) in [(7, 7), (49, 49), (200, 200), (370, 371)] {
+            if bits > 8 && h > 200 {
+                continue; // Its sum needs more than 32 bits.
+            }
+            let error = largest_error(Shape::new(h, w, 1), bits, GlobalAveragePool);
+            assert!(error <= 0.751, "mean of {h}x{w}, {bits} bits: off by {error} steps");
+        }
+        let pool = AveragePool { window: window(5, 2, 2), include_pad: false };
+        let error = largest_error(Shape::new(11, 9, 3), bits, pool);
+        assert!(error <= 0.751, "5x5 windows, {bits} bits: off by {error} steps");
+    }
+}
+
+#[test]
+fn a_slope_above_one_is_kept() {
+    let mut b = Build::new(Shape::vector(1), 1);
+    b.push("op", LeakyRelu { alpha: 1.5 }, vec![0]);
+    let graph = b.finish();
+    let plan = Plan { input: Format::signed(8, 3), layers: vec![], ..plan(&graph, 8) };
+    let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+    assert_eq!(run_fixed(&fixed, &[-4.0])[fixed.output], [-48]);
 }

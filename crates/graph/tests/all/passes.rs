@@ -265,3 +265,79 @@ fn powers_of_two_move_between_channels_without_a_trace() {
         scales.iter().map(|scales| scales.iter().map(|s| s.recip()).collect()).collect();
     assert_eq!(passes::equalize(&equalized, &back), graph);
 }
+
+/// The largest weight of each input channel of a layer, the largest of all channels by the smallest.
+fn spread(graph: &Graph, name: &str) -> f32 {
+    let op = &graph.nodes[graph.find(name).unwrap()].op;
+    let parameters = op.parameters().unwrap();
+    let mut largest = vec![0.0_f32; parameters.input_channels()];
+    for (i, w) in parameters.weights.iter().enumerate() {
+        let channel = parameters.channels_of(i).1;
+        largest[channel] = largest[channel].max(w.abs());
+    }
+    largest.iter().fold(0.0_f32, |a, &b| a.max(b))
+        / largest.iter().fold(f32::INFINITY, |a, &b| a.min(b))
+}
+
+/// A normalization after the activation, with these factors of its channels.
+fn normalized(scale: &[f64], pool: bool) -> Graph {
+    let channels = scale.len();
+    let mut b = Build::new(Shape::new(6, 5, 2), 9);
+    let mut x = b.conv("conv_1", 0, channels, &window(3, 1, 1, 1), 1);
+    x = b.push("relu_1", Relu, vec![x]);
+    if pool {
+        x = b.push("pool", MaxPool { window: window(2, 2, 0, 0), minimum: vec![] }, vec![x]);
+    }
+    let shift = (0..channels).map(|i| if i % 2 == 0 { 0.5 } else { -0.25 }).collect();
+    x = b.push("bn_1", Affine { scale: scale.to_vec(), shift }, vec![x]);
+    b.conv("conv_2", x, 3, &window(3, 1, 1, 1), 1);
+    b.finish()
+}
+
+#[test]
+fn factors_of_unlike_channels_move_back_over_the_activation() {
+    // One channel whose variance was zero, then layers whose channels were of other sizes.
+    for scale in
+        [vec![1.2, 0.9, 316.0, 1.0], vec![1e-3, 0.02, 40.0, -7.0], vec![1.0, 0.0, 1e6, 2.0]]
+    {
+        for pool in [false, true] {
+            let graph = normalized(&scale, pool);
+            let prepared = check(&graph, Semantics::Integer);
+            assert!(spread(&prepared, "conv_2") < 12.0 || scale.contains(&0.0), "{scale:?}");
+            let weights = |graph: &Graph| {
+                graph.nodes[graph.find("conv_2").unwrap()].op.weights().unwrap().to_vec()
+            };
+            let largest = |w: Vec<f32>| w.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+            let middle = if scale[0] < 0.01 { 7.0 } else { 2.0 };
+            let bound = 1.5 * middle * largest(weights(&graph));
+            assert!(largest(weights(&prepared)) <= bound, "{scale:?}, pool {pool}");
+        }
+    }
+    // Like ones stay: the layer's own weights are as before.
+    let graph = normalized(&[1.2, 0.9, 3.0, 0.5], false);
+    let prepared = check(&graph, Semantics::Integer);
+    let first = |graph: &Graph| graph.nodes[1].op.weights().unwrap().to_vec();
+    assert_eq!(first(&graph), first(&prepared));
+}
+
+#[test]
+fn an_image_that_is_joined_to_features_is_scaled_where_it_enters() {
+    let network = |scale: f64| {
+        let mut b = Build::new(Shape::new(6, 5, 2), 9);
+        let image = Affine { scale: vec![scale; 2], shift: vec![0.0; 2] };
+        let image = b.push("pixels", image, vec![0]);
+        let x = b.conv("conv_1", image, 4, &window(3, 1, 1, 1), 1);
+        let x = b.push("relu_1", Relu, vec![x]);
+        let x = b.push("join", Concat { axis: 2 }, vec![x, image]);
+        b.conv("conv_2", x, 3, &window(3, 1, 1, 1), 1);
+        b.finish()
+    };
+    let layers = |graph: &Graph| -> Vec<String> {
+        graph.layers().map(|(_, node)| node.name.clone()).collect()
+    };
+    let prepared = check(&network(1.0 / 255.0), Semantics::Integer);
+    assert_eq!(layers(&prepared), ["conv_1", "pixels", "conv_2"]);
+    assert!(spread(&prepared, "conv_2") < 8.0);
+    let prepared = check(&network(0.5), Semantics::Integer);
+    assert_eq!(layers(&prepared), ["conv_1", "conv_2"]);
+}

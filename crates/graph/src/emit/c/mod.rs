@@ -29,7 +29,7 @@ use crate::{
 };
 use fixedwise_fixed::Format;
 pub(crate) use fold_reshape::fold_reshapes;
-use source::fill;
+use source::{Slopes, fill};
 
 /// The kernel of a value that is its input's memory, read in another shape.
 const ANOTHER_NAME: &str = "alias";
@@ -95,7 +95,27 @@ pub fn emit(
         return Err(EmitError::Empty);
     }
     let fixed = &fold_reshapes(fixed);
-    let mut source = Source::new(&options.name, options.style);
+    let project = print(fixed, options, golden, Slopes::None)?;
+    if !project.misses_slopes {
+        return Ok(project.c);
+    }
+    Ok(print(fixed, options, golden, Slopes::Printed)?.c)
+}
+
+/// What was printed, and whether slopes are missing in it.
+struct Print {
+    c: CProject,
+    misses_slopes: bool,
+}
+
+/// Prints a network with or without slopes in its requantizations.
+fn print(
+    fixed: &FixedGraph,
+    options: &COptions,
+    golden: &[Golden],
+    slopes: Slopes,
+) -> Result<Print, EmitError> {
+    let mut source = Source::new(&options.name, options.style, slopes);
     let names = identifiers(fixed, &options.name);
     let values = values(fixed, options);
     let (mut steps, mut layers) = (Vec::new(), Vec::new());
@@ -145,7 +165,8 @@ pub fn emit(
     };
     let files = printed.files();
     let (constant_bytes, arena_bytes) = (source.constant_bytes(), memory.bytes);
-    Ok(CProject { files, constant_bytes, code, arena_bytes, layers, memory })
+    let c = CProject { files, constant_bytes, code, arena_bytes, layers, memory };
+    Ok(Print { c, misses_slopes: source.misses_slopes() })
 }
 
 /// Values as C has them.

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     error::EmitError, lower::requantization::Requantization, shape::Shape, window::Window,
 };
-use fixedwise_fixed::{Format, Rounding};
+use fixedwise_fixed::{Format, Multiplier, Rounding};
 
 /// A value of the network as C has it.
 #[derive(Clone, Copy, Debug)]
@@ -192,18 +192,43 @@ pub(super) fn window_loop(is_dilated: bool) -> [(&'static str, String); 2] {
 
 /// A requantization as a constant; gives its address.
 pub(super) fn requantization(source: &mut Source, name: &str, to: &Requantization) -> String {
-    source.once("to", include_str!("text/requantize.c"));
-    let Requantization { min, max, shift, .. } = to;
-    let slope = to.leaky.unwrap_or(0);
-    let text = format!("static const $P_to {name} = {{{min}, {max}, {shift}, {slope}}};");
-    source.object(6, text);
+    let text = requantization_numbers(source, to);
+    let bytes = requantization_bytes(source);
+    source.object(bytes, format!("static const $P_to {name} = {{{text}}};"));
     format!("&{name}")
+}
+
+/// The initializers of a `$P_to`.
+pub(super) fn requantization_numbers(source: &mut Source, to: &Requantization) -> String {
+    declare_requantization(source);
+    let Requantization { min, max, shift, .. } = to;
+    let mut numbers = format!("{min}, {max}, {shift}");
+    if to.leaky.is_some() {
+        source.needs_slopes();
+    }
+    if source.has_slopes() {
+        let Multiplier { mantissa, frac } = to.leaky.unwrap_or(Multiplier { mantissa: 0, frac: 0 });
+        numbers.push_str(&format!(", {frac}, {mantissa}"));
+    }
+    numbers
+}
+
+/// Bytes of a `$P_to` on a 32-bit machine.
+pub(super) fn requantization_bytes(source: &Source) -> usize {
+    if source.has_slopes() { 12 } else { 6 }
+}
+
+/// The type `$P_to`; its slope only in networks that have one.
+pub(super) fn declare_requantization(source: &mut Source) {
+    let slope = if source.has_slopes() { include_str!("text/requantize_slope.c") } else { "" };
+    let values = [("P", "$P"), ("SLOPE", slope)];
+    source.once("to", fill(include_str!("text/requantize.c"), &values));
 }
 
 /// The function that brings a sum of at most 32 bits to the output: its name without prefix.
 pub(super) fn requantize(source: &mut Source, to: &Requantization) -> &'static str {
     source.rounds(to.rounding);
-    source.once("to", include_str!("text/requantize.c"));
+    declare_requantization(source);
     // Shared where code must be small.
     let declaration = if source.is_small() { "$P_FUNCTION" } else { "$P_INLINE" };
     let round = round(to.rounding, false);
@@ -220,7 +245,7 @@ pub(super) fn requantize(source: &mut Source, to: &Requantization) -> &'static s
 /// The function that brings a product of at most 64 bits to the output.
 fn requantize_wide(source: &mut Source, to: &Requantization) {
     source.rounds(to.rounding);
-    source.once("to", include_str!("text/requantize.c"));
+    declare_requantization(source);
     let values = [("P", "$P"), ("ROUND", round(to.rounding, true))];
     source.once("requantize_wide", fill(include_str!("text/requantize_wide.c"), &values));
 }

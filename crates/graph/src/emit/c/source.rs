@@ -129,19 +129,48 @@ pub struct Source {
     /// How the network rounds, once an item depends on it.
     rounding: Option<Rounding>,
     style: CodeStyle,
+    slopes: Slopes,
+}
+
+/// Whether requantizations have a slope below zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slopes {
+    /// None was met.
+    None,
+    /// One was met after the type was printed without: the file must be printed with them.
+    Missed,
+    /// They have.
+    Printed,
 }
 
 impl Source {
-    pub(crate) fn new(prefix: &str, style: CodeStyle) -> Self {
+    pub(crate) fn new(prefix: &str, style: CodeStyle, slopes: Slopes) -> Self {
         let (items, known, helpers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let (prefix, functions) = (prefix.to_owned(), Vec::new());
         let (constant_bytes, rounding) = (0, None);
-        Self { prefix, items, known, helpers, constant_bytes, functions, rounding, style }
+        Self { prefix, items, known, helpers, constant_bytes, functions, rounding, style, slopes }
     }
 
     /// Whether code is made small rather than fast.
     pub(crate) fn is_small(&self) -> bool {
         self.style == CodeStyle::Small
+    }
+
+    /// Whether requantizations are printed with a slope.
+    pub(crate) fn has_slopes(&self) -> bool {
+        self.slopes == Slopes::Printed
+    }
+
+    /// Says that a requantization has one.
+    pub(crate) fn needs_slopes(&mut self) {
+        if self.slopes == Slopes::None {
+            self.slopes = Slopes::Missed;
+        }
+    }
+
+    /// Whether slopes were needed and not printed.
+    pub(crate) fn misses_slopes(&self) -> bool {
+        self.slopes == Slopes::Missed
     }
 
     /// What every name of the file begins with.
@@ -290,7 +319,7 @@ mod tests {
 
     #[test]
     fn an_item_is_printed_once_and_constants_are_counted() {
-        let mut source = Source::new("net", CodeStyle::Fast);
+        let mut source = Source::new("net", CodeStyle::Fast, Slopes::None);
         source.once("clamp", "int $P_clamp;");
         source.once("clamp", "int $P_clamp;");
         source.array("int16_t", "net_bias", [1, -2, 3]);
@@ -302,7 +331,7 @@ mod tests {
 
     #[test]
     fn access_is_printed_where_it_is_needed() {
-        let mut source = Source::new("net", CodeStyle::Fast);
+        let mut source = Source::new("net", CodeStyle::Fast, Slopes::None);
         source.access(Storage::Whole(Element::U8));
         source.item("int f(void) { return net_at_u8(0, 0); }");
         let text = source.text();

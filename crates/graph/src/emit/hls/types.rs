@@ -1,7 +1,7 @@
 //! What an operation sees when it says its types, and types in the terms of HLS.
 
 use crate::{lower::requantization::Requantization, shape::Shape};
-use fixedwise_fixed::{Format, Range, Rounding};
+use fixedwise_fixed::{Format, Multiplier, Range, Rounding};
 
 /// A node whose types are asked for.
 #[derive(Clone, Debug)]
@@ -64,9 +64,10 @@ pub(crate) fn clamp_note(requantization: &Requantization) -> String {
             format.dequantize(max)
         ));
     }
-    if let Some(alpha) = leaky {
+    if let Some(Multiplier { mantissa, frac }) = leaky {
         text.push_str(&format!(
-            " Below 0 the sum is multiplied by {alpha}/128 before it is rounded."
+            " Below 0 the sum is multiplied by {mantissa} * 2^{} before it is rounded.",
+            -frac
         ));
     }
     text.trim().to_owned()

@@ -67,11 +67,13 @@ impl File {
     ) -> String {
         let (mut sum, mut frac, mut bound) = (sum, frac, bound);
         let mut form_now = form(self.dialect, requantization, frac, bound);
-        if let Some(alpha) = requantization.leaky {
-            let slope = i32::from(crate::lower::requantization::LEAKY_ALPHA.frac);
-            let alpha = crate::lower::requantization::LEAKY_ALPHA.dequantize(alpha);
-            frac += slope;
-            bound = bound.saturating_mul(1 << slope);
+        if let Some(slope) = requantization.leaky {
+            let alpha = slope.value();
+            // Above zero the sum stays what it is, below it is a multiple of the finer step.
+            let below = bound.saturating_mul(slope.mantissa.unsigned_abs());
+            let finer = slope.frac.max(0);
+            frac += finer;
+            bound = bound.saturating_mul(1 << finer).max(below);
             form_now = form(self.dialect, requantization, frac, bound);
             if form_now == (Form::Explicit { wide: true }) {
                 sum = self.wide(name, &sum);

@@ -59,6 +59,8 @@ pub(crate) fn json_requantization(requantization: &Requantization) -> Value {
         "rounding": rounding,
         "min": requantization.min,
         "max": requantization.max,
-        "leaky": requantization.leaky,
+        "leaky": requantization
+            .leaky
+            .map(|slope| json!({ "mantissa": slope.mantissa, "frac": slope.frac })),
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     emit::c::{
-        node::{requantization, requantize, window},
+        node::{declare_requantization, requantization, requantize, window},
         source::{Source, Storage, bias_type, fill},
     },
     lower::requantization::Requantization,
@@ -129,7 +129,7 @@ impl ConvLayer<'_> {
     pub(super) fn result(&self, source: &mut Source, acc: &str, channel: &str) -> String {
         let prefix = source.prefix().to_owned();
         if self.is_plain() {
-            source.once("to", include_str!("../text/requantize.c"));
+            declare_requantization(source);
             if self.is_by_channel() {
                 return format!("{prefix}_clamp({acc} >> shifts[{channel}], to)");
             }

@@ -3,12 +3,12 @@
 
 use super::{layer::ConvLayer, printed::Printed, weights};
 use crate::emit::c::{
-    node::{requantize, window_loop, window_numbers},
+    node::{requantization_bytes, requantization_numbers, requantize, window_loop, window_numbers},
     source::{Source, bias_type, fill},
 };
 
-/// Bytes of a layer's description in C.
-const LAYER_BYTES: usize = 64;
+/// Bytes of a layer's description in C without its requantization.
+const LAYER_BYTES: usize = 56;
 
 #[expect(clippy::unnecessary_wraps, reason = "a kernel as the others are")]
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
@@ -60,17 +60,14 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         format!("{name}_shifts")
     });
     let none = || "0".to_owned();
-    let to = layer.requantization;
+    let to = requantization_numbers(source, layer.requantization);
+    let bytes = LAYER_BYTES + requantization_bytes(source);
     source.object(
-        LAYER_BYTES,
+        bytes.next_multiple_of(4),
         format!(
-            "static const $P_layer {name}_layer = {{\n    {{{}}}, {{{}, {}, {}, {}}},\n    \
+            "static const $P_layer {name}_layer = {{\n    {{{}}}, {{{to}}},\n    \
              {name}_weights, {name}_bias, {}, {}, {}, {}, {bits}, {}\n}};",
             window_numbers(layer.window, layer.input, layer.output),
-            to.min,
-            to.max,
-            to.shift,
-            to.leaky.unwrap_or(0),
             classes.unwrap_or_else(none),
             shifts.unwrap_or_else(none),
             layer.groups,

@@ -2,8 +2,7 @@
 typedef struct {
     int16_t min, max; /* of the output, including the activation */
     int8_t shift;     /* right shift; left shift if negative */
-    int8_t slope;     /* slope below zero of a leaky ReLU, in 128ths */
-} $P_to;
+$SLOPE} $P_to;
 
 $P_INLINE int32_t $P_clamp(int32_t value, const $P_to *to)
 {

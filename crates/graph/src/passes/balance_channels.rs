@@ -1,0 +1,92 @@
+//! Before a scale and shift moves forward over an activation: where it makes the channels of a value alike, and they
+//! are far from alike before it, powers of two of its factors move back over the activation into the layer.
+//!
+//! What a network was trained to multiply by weights is the normalized value. A channel whose variance was near zero,
+//! or whose layer's weights are of another size, would otherwise decide the binary point of all the others: that of the
+//! value, or that of the weights behind it.
+
+use super::only_consumer;
+use crate::{
+    graph::{Graph, NodeId},
+    operator::Factor,
+    ops::Affine,
+};
+use fixedwise_fixed::convert::{exp2, f64_to_f32, f64_to_i64};
+
+/// Factors of channels that differ by fewer bits stay where they are: half of the bits of an 8-bit value.
+const ALIKE_BITS: f64 = 4.0;
+
+pub(super) fn run(graph: &mut Graph) {
+    for id in 0..graph.nodes.len() {
+        let Some(affine) = graph.nodes[id].op.get::<Affine>() else { continue };
+        let Some(moved) = powers(&affine.scale) else { continue };
+        let Some(layer) = layer_before(graph, id) else { continue };
+        scale_outputs(graph, layer, &moved);
+        let affine = graph.nodes[id].op.get_mut::<Affine>().expect("it was one");
+        for (scale, power) in affine.scale.iter_mut().zip(moved) {
+            *scale *= exp2(-power);
+        }
+    }
+}
+
+/// The exponents of two that make factors alike; nothing where they are.
+pub(super) fn powers(factors: &[f64]) -> Option<Vec<i32>> {
+    let mut sizes: Vec<f64> = factors.iter().filter_map(|&factor| bits(factor)).collect();
+    sizes.sort_by(f64::total_cmp);
+    let (least, most) = (sizes.first()?, sizes.last()?);
+    if most - least <= ALIKE_BITS {
+        return None;
+    }
+    let middle = sizes[sizes.len() / 2];
+    let power = |&factor: &f64| bits(factor).map_or(0, |size| whole((size - middle).round()));
+    Some(factors.iter().map(power).collect())
+}
+
+/// Whether such factors on the channels of one value, beside channels without one, leave it alike.
+pub(super) fn are_alike(means: &[f64]) -> bool {
+    let (least, most) = means
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &mean| (a.min(mean), b.max(mean)));
+    most - least <= ALIKE_BITS
+}
+
+/// The size of a factor in bits; none of zero.
+pub(super) fn bits(factor: f64) -> Option<f64> {
+    (factor != 0.0 && factor.is_finite()).then(|| factor.abs().log2())
+}
+
+fn whole(x: f64) -> i32 {
+    i32::try_from(f64_to_i64(x)).unwrap_or(0).clamp(-60, 60)
+}
+
+/// The layer whose output channels are those of the value before `id`, and nothing else takes them.
+fn layer_before(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let (mut user, mut before) = (id, graph.nodes[id].inputs[0]);
+    loop {
+        let node = &graph.nodes[before];
+        if only_consumer(graph, before) != Some(user) || !node.activation.is_homogeneous() {
+            return None;
+        }
+        if node.op.is_layer() {
+            return (!node.has_residual()).then_some(before);
+        }
+        let &[input] = &node.inputs[..] else { return None };
+        let Factor::Carried(from) = graph.factor(before, 0) else { return None };
+        let same = from.iter().enumerate().all(|(to, from)| *from == Some(to));
+        if !same || from.len() != graph.nodes[input].shape.c {
+            return None;
+        }
+        (user, before) = (before, input);
+    }
+}
+
+/// Multiplies every output channel of a layer by a power of two.
+fn scale_outputs(graph: &mut Graph, layer: NodeId, powers: &[i32]) {
+    let parameters = graph.nodes[layer].op.parameters_mut().expect("it is a layer");
+    for numbers in [parameters.weights, parameters.bias, parameters.tap_bias] {
+        let each = (numbers.len() / powers.len()).max(1);
+        for (numbers, &power) in numbers.chunks_exact_mut(each).zip(powers) {
+            numbers.iter_mut().for_each(|x| *x = f64_to_f32(f64::from(*x) * exp2(power)));
+        }
+    }
+}
