@@ -13,7 +13,7 @@ use crate::{
 };
 use fixedwise_fixed::convert::{exp2, f64_to_f32, f64_to_i64};
 
-/// Factors of channels that differ by fewer bits stay where they are: half of the bits of an 8-bit value.
+/// Factors that differ by fewer bits are alike: half of the bits of an 8-bit value.
 const ALIKE_BITS: f64 = 4.0;
 
 pub(super) fn run(graph: &mut Graph) {
@@ -29,17 +29,17 @@ pub(super) fn run(graph: &mut Graph) {
     }
 }
 
-/// The exponents of two that make factors alike; nothing where they are.
-pub(super) fn powers(factors: &[f64]) -> Option<Vec<i32>> {
+/// The exponents of two that bring factors far from the median to it; nothing where none is.
+fn powers(factors: &[f64]) -> Option<Vec<i32>> {
     let mut sizes: Vec<f64> = factors.iter().filter_map(|&factor| bits(factor)).collect();
     sizes.sort_by(f64::total_cmp);
-    let (least, most) = (sizes.first()?, sizes.last()?);
-    if most - least <= ALIKE_BITS {
-        return None;
-    }
-    let middle = sizes[sizes.len() / 2];
-    let power = |&factor: &f64| bits(factor).map_or(0, |size| whole((size - middle).round()));
-    Some(factors.iter().map(power).collect())
+    let median = *sizes.get(sizes.len() / 2)?;
+    let power = |&factor: &f64| {
+        let far = bits(factor).map_or(0.0, |size| size - median);
+        if far.abs() > ALIKE_BITS { whole(far.round()) } else { 0 }
+    };
+    let powers: Vec<i32> = factors.iter().map(power).collect();
+    powers.iter().any(|&power| power != 0).then_some(powers)
 }
 
 /// Whether such factors on the channels of one value, beside channels without one, leave it alike.
