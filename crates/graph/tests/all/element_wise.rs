@@ -73,7 +73,9 @@ fn naive(fixed: &FixedGraph, id: NodeId, values: &[Vec<i64>]) -> Vec<i64> {
         let to = &op.requantization;
         let shift = frac - i32::from(node.format.frac);
         let shifted = match to.leaky {
-            Some(alpha) if acc < 0 => shift_round(acc * alpha, shift + 7, to.rounding),
+            Some(slope) if acc < 0 => {
+                shift_round(acc * slope.mantissa, shift + slope.frac, to.rounding)
+            }
             _ => shift_round(acc, shift, to.rounding),
         };
         shifted.clamp(to.min, to.max)
