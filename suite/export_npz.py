@@ -85,6 +85,10 @@ def compute(node, arrays, inputs):
     elif op in PAIRS:
         a, b = (x << shift for x, shift in zip(inputs, node["shifts"]))
         y = PAIRS[op](a, b)
+    elif op.removesuffix("_constant") in PAIRS:
+        pair = [x, arrays[node["constant"]].astype(np.int64)]
+        a, b = (x << shift for x, shift in zip(pair[:: -1 if node["is_first"] else 1], node["shifts"]))
+        y = PAIRS[op.removesuffix("_constant")](a, b)
     elif op == "average_pool":
         sums = taps(x, node["window"], node["shape"], 0).sum(axis=(0, 1))
         y = sums * arrays[node["reciprocals"]].astype(np.int64)[:, :, None]

@@ -5,9 +5,10 @@ use fixedwise_graph::{
     Activation, Graph, Node, NodeId, Op, Shape,
     ops::{
         Add, Affine, AveragePool, Clip, Concat, Conv, Gemm, GlobalAveragePool, Input, LeakyRelu,
-        Max, MaxPool, Min, Mul, Pad, Relu, Sub, Window,
+        Max, MaxPool, Min, Mul, Pad, Relu, Sub, Window, WithConstant,
     },
 };
+use fixedwise_kernels::Function;
 
 /// A square window, the same padding on every side.
 pub fn window(kernel: usize, stride: usize, pad: usize) -> Window {
@@ -86,6 +87,19 @@ impl Build {
         self.push(name, op, vec![input])
     }
 
+    /// A function of a value and random numbers.
+    fn constant(
+        &mut self,
+        name: &str,
+        function: Function,
+        extents: Shape,
+        is_first: bool,
+        input: NodeId,
+    ) -> NodeId {
+        let constant = self.random.floats(extents.len(), -1.2, 1.5).into();
+        self.push(name, WithConstant { function, constant, extents, is_first }, vec![input])
+    }
+
     /// A dense layer with random weights.
     pub fn gemm(&mut self, name: &str, input: NodeId, outputs: usize) -> NodeId {
         let inputs = self.shape(input).c;
@@ -118,7 +132,8 @@ impl Build {
     }
 
     /// An image of 6 x 5 x 3 through every function of two values, alike and with extents of one on either
-    /// side: a gate of channels, a map, one value, a row and a column; gives the last node, a vector.
+    /// side: a gate of channels, a map, one value, a row and a column, and constants; gives the last node, a
+    /// vector.
     pub fn pairs() -> (Self, NodeId) {
         let mean = |kernel: [usize; 2]| AveragePool {
             window: Window { kernel, ..Window::pixel() },
@@ -146,10 +161,15 @@ impl Build {
         let z = b.push("mul", Mul, vec![z, cross]);
         let z = b.push("max", Max, vec![z, y]);
         let z = b.push("min", Min, vec![x, z]);
+        let z = b.constant("mul_constant", Function::Mul, Shape::new(6, 5, 1), false, z);
+        let z = b.constant("sub_constant", Function::Sub, Shape::new(6, 5, 4), true, z);
+        let z = b.constant("max_constant", Function::Max, Shape::new(1, 5, 4), false, z);
+        let z = b.constant("min_constant", Function::Min, Shape::new(6, 1, 4), true, z);
         let z = b.push("sub_gate", Sub, vec![gate, z]);
         let z = b.push("leaky", LeakyRelu { alpha: 0.1 }, vec![z]);
         let z = b.push("last_pool", GlobalAveragePool, vec![z]);
         let z = b.push("vectors", Mul, vec![z, gate]);
+        let z = b.constant("add_constant", Function::Add, Shape::vector(4), false, z);
         (b, z)
     }
 

@@ -1,15 +1,17 @@
-use super::{affine, element_wise};
+use super::{Affine, affine, element_wise};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
+        view::View,
     },
     lower::context::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
     shape::Shape,
 };
 use fixedwise_codec::onnx;
+use fixedwise_fixed::convert::count_to_f64;
 use fixedwise_kernels::{Function, Kernels};
 
 /// `y = a + b`, element by element; an extent of one goes with every other.
@@ -75,6 +77,29 @@ pub(super) fn import_sum(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
         2 => import(reader, node),
         _ => element_wise::import(reader, node, Add),
     }
+}
+
+/// Source: ONNX `Mean`, opset 13: the sum, divided by how many there are.
+pub(super) fn import_mean(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    Attributes::new(node).finish()?;
+    let views = element_wise::views(reader, node)?;
+    let sum = onnx::Node { name: format!("{}_sum", node.name), ..node.clone() };
+    let view = element_wise::chain(reader, &sum, &views, Add)?;
+    let channels = reader.builder.shape(view.node).c;
+    let scale = vec![1.0 / count_to_f64(views.len()); channels];
+    let mean = Affine { scale, shift: vec![0.0; channels] };
+    let id = reader.builder.push(&node.name, mean, vec![view.node])?;
+    reader.set_view(node, View { node: id, ..view })
+}
+
+/// Source: Keras `Average`, of two or more values: the sum, divided by how many there are.
+pub(super) fn from_keras_average(layer: &mut Layer) -> Result<Value, ImportError> {
+    let n = layer.values()?.len();
+    let name = format!("{}_sum", layer.name());
+    let sum = element_wise::keras_chain(layer, &name, Add)?;
+    let channels = layer.shape(&sum).c;
+    let scale = vec![1.0 / count_to_f64(n); channels];
+    layer.push_like(Affine { scale, shift: vec![0.0; channels] }, &sum)
 }
 
 /// Source: Keras `Add`, of two or more values.

@@ -1,3 +1,4 @@
+use super::with_constant;
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
@@ -13,7 +14,7 @@ use crate::{
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
-use fixedwise_kernels::Kernels;
+use fixedwise_kernels::{Function, Kernels};
 
 /// `y = scale * x + shift` per channel, in double precision; any shape.
 ///
@@ -77,7 +78,9 @@ impl Operator for Affine {
 
 /// Source: ONNX `Mul`, opset 14, by a constant.
 pub(super) fn import_mul(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let (position, constant) = by_constant(reader, node)?;
+    let Some((position, constant)) = by_constant(reader, node)? else {
+        return with_constant::import_other(reader, node, Function::Mul);
+    };
     let shift = vec![0.0; constant.len()];
     push(reader, node, position, Affine { scale: constant, shift })
 }
@@ -91,13 +94,15 @@ pub(super) fn import_div(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
              before it (`--output`), or multiply by what a layer learns instead",
         ));
     }
-    let (position, constant) = by_constant(reader, node)?;
-    if position == 1 {
+    if reader.is_constant(node, 0) {
         return Err(node_error(node, "a constant divided by a value is not supported"));
     }
-    if constant.contains(&0.0) {
+    if reader.float_constant(node, 1)?.1.contains(&0.0) {
         return Err(node_error(node, "divides by zero"));
     }
+    let Some((position, constant)) = by_constant(reader, node)? else {
+        return with_constant::import_div(reader, node);
+    };
     let shift = vec![0.0; constant.len()];
     push(
         reader,
@@ -109,7 +114,9 @@ pub(super) fn import_div(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
 
 /// Source: ONNX `Sub`, opset 14, of or from a constant.
 pub(super) fn import_sub(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let (position, constant) = by_constant(reader, node)?;
+    let Some((position, constant)) = by_constant(reader, node)? else {
+        return with_constant::import_other(reader, node, Function::Sub);
+    };
     let op = if position == 0 {
         Affine { scale: vec![1.0; constant.len()], shift: constant.iter().map(|x| -x).collect() }
     } else {
@@ -120,26 +127,26 @@ pub(super) fn import_sub(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
 
 /// Source: ONNX `Add`, opset 14, of a constant.
 pub(super) fn import_add(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let (position, constant) = by_constant(reader, node)?;
+    let Some((position, constant)) = by_constant(reader, node)? else {
+        return with_constant::import_other(reader, node, Function::Add);
+    };
     push(reader, node, position, Affine { scale: vec![1.0; constant.len()], shift: constant })
 }
 
-/// Which input is the value, and the other one's elements, one for each of its channels.
-fn by_constant(reader: &mut Reader, node: &onnx::Node) -> Result<(usize, Vec<f64>), ImportError> {
+/// Which input is the value, and the other one's elements, one for each of its channels; `None` where there
+/// are others.
+fn by_constant(
+    reader: &mut Reader,
+    node: &onnx::Node,
+) -> Result<Option<(usize, Vec<f64>)>, ImportError> {
     Attributes::new(node).finish()?;
-    let position = match (reader.is_constant(node, 0), reader.is_constant(node, 1)) {
-        (false, true) => 0,
-        (true, false) => 1,
-        (false, false) => {
-            return Err(node_error(node, "one of its inputs must be a constant"));
-        }
-        (true, true) => {
-            return Err(node_error(node, "has constant inputs only; simplify the model"));
-        }
-    };
+    let position = usize::from(reader.is_constant(node, 0));
+    if reader.is_constant(node, position) {
+        return Err(node_error(node, "has constant inputs only; simplify the model"));
+    }
     let value = reader.value(node, position)?;
     let constant = reader.channel_constant(node, 1 - position, &value)?;
-    Ok((position, constant.into_iter().map(f64::from).collect()))
+    Ok(constant.map(|constant| (position, constant.into_iter().map(f64::from).collect())))
 }
 
 fn push(

@@ -1,7 +1,7 @@
 //! What the operators on two values share: where an extent is one, that element goes with all of the other
 //! value's axis.
 
-use super::Clip;
+use super::{Clip, with_constant};
 use crate::{
     emit::{
         c::node::{CNode, CStep, CValue},
@@ -40,7 +40,7 @@ pub(super) fn infer(inputs: &[Shape]) -> Result<Shape, String> {
     Ok(Shape::new(h, w, c))
 }
 
-fn broadcast(inputs: &[Shape]) -> Broadcast {
+pub(super) fn broadcast(inputs: &[Shape]) -> Broadcast {
     Broadcast::new(inputs[0].dims(), inputs[1].dims()).expect("the extents were checked")
 }
 
@@ -59,8 +59,20 @@ pub(super) fn prepare_float(
 
 /// The function of each pair, exactly, then the requantization.
 pub(super) fn lower(function: Function, context: &LowerContext) -> Result<FixedOp, LowerError> {
-    let fracs = [context.formats[0].frac, context.formats[1].frac].map(i32::from);
-    let magnitudes = [0, 1].map(|i| context.formats[i].max_magnitude().unsigned_abs());
+    let formats = [context.formats[0], context.formats[1]];
+    let is_whole = [0, 1].map(|i| context.inputs[i] == context.shape);
+    Ok(lower_pair(function, context, formats, is_whole)?.into())
+}
+
+/// The same for values of these formats, and whether each has the extents of the result.
+pub(super) fn lower_pair(
+    function: Function,
+    context: &LowerContext,
+    formats: [Format; 2],
+    is_whole: [bool; 2],
+) -> Result<FixedElementWise, LowerError> {
+    let fracs = formats.map(|format| i32::from(format.frac));
+    let magnitudes = formats.map(|format| format.max_magnitude().unsigned_abs());
     let (shifts, frac) = if function == Function::Mul {
         ([0, 0], fracs[0] + fracs[1])
     } else {
@@ -71,8 +83,7 @@ pub(super) fn lower(function: Function, context: &LowerContext) -> Result<FixedO
     let requantization = context.requantization(frac)?;
     let result = function.bound(magnitudes[0] << shifts[0], magnitudes[1] << shifts[1]);
     let accumulator_bits = context.prove_bound(result.saturating_add(requantization.half()))?;
-    let is_whole = [0, 1].map(|i| context.inputs[i] == context.shape);
-    Ok(FixedElementWise { function, shifts, is_whole, accumulator_bits, requantization }.into())
+    Ok(FixedElementWise { function, shifts, is_whole, accumulator_bits, requantization })
 }
 
 /// What becomes of a factor of one channel of a factor: the product has it.
@@ -156,7 +167,44 @@ impl FixedOperator for FixedElementWise {
     }
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
-        let [a, b] = [node.inputs[0], node.inputs[1]];
+        let operands = [0, 1].map(|i| COperand { value: node.inputs[i], name: format!("$X{i}") });
+        Ok(self.c_step(node, &operands))
+    }
+
+    fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        let requantization = json_requantization(&self.requantization);
+        Ok(json!({ "shifts": self.shifts, "requantization": requantization }))
+    }
+
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let inputs = node.alike();
+        let names = [0, 1].map(|i| inputs[i].name.clone());
+        Ok(self.network_value(
+            node,
+            [inputs[0].format, inputs[1].format],
+            names,
+            inputs[0].is_vector,
+        ))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        let result = exact_type(self.accumulator_bits.max(1), self.frac());
+        let kinds = vec![("accum", result), node.result(rounding_mode(&self.requantization))];
+        Ok(HlsTypes { note: clamp_note(&self.requantization), kinds, ..HlsTypes::default() })
+    }
+}
+
+/// What an operation in C takes: an input or a constant.
+pub(super) struct COperand {
+    pub(super) value: CValue,
+    /// As the call has it.
+    pub(super) name: String,
+}
+
+impl FixedElementWise {
+    /// The operation in C.
+    pub(super) fn c_step(&self, node: &mut CNode, operands: &[COperand; 2]) -> CStep {
+        let [a, b] = [operands[0].value, operands[1].value];
         let requantize = node.requantize(&self.requantization);
         let kind = requantize.trim_start_matches("requantize_");
         let types = format!("{}_{}_{}_{kind}", a.short(), b.short(), node.output.short());
@@ -198,38 +246,38 @@ impl FixedOperator for FixedElementWise {
             _ => format!("{left}, {right}, "),
         };
         let kernel = self.name();
+        let [x, z] = [&operands[0].name, &operands[1].name];
+        [a, b].iter().for_each(|value| node.source.access(value.storage));
         if is_plain {
             let text = include_str!("../emit/c/text/element_wise.c");
             node.once(&format!("{name}_{types}"), text, &values);
             let n = node.output.shape.len();
-            let call = format!("$P_{name}_{types}($X0, $X1, $Y, {n}, {shifts}{to});");
-            return Ok(CStep::call(kernel, call));
+            let call = format!("$P_{name}_{types}({x}, {z}, $Y, {n}, {shifts}{to});");
+            return CStep::call(kernel, call);
         }
         node.source.once("broadcast", include_str!("../emit/c/text/broadcast.c"));
         let text = include_str!("../emit/c/text/element_wise_broadcast.c");
         node.once(&format!("broadcast_{name}_{types}"), text, &values);
         let [loops, meet] = [format!("{}_loops", node.name), broadcast_numbers(&broadcast)];
         node.source.object(36, format!("static const $P_broadcast {loops} = {{{meet}}};"));
-        let call = format!("$P_broadcast_{name}_{types}($X0, $X1, $Y, &{loops}, {shifts}{to});");
-        Ok(CStep::call(kernel, call))
+        let call = format!("$P_broadcast_{name}_{types}({x}, {z}, $Y, &{loops}, {shifts}{to});");
+        CStep::call(kernel, call)
     }
 
-    fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
-        let requantization = json_requantization(&self.requantization);
-        Ok(json!({ "shifts": self.shifts, "requantization": requantization }))
-    }
-
-    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
-        let inputs = node.alike();
-        let bound = self.bound([inputs[0].format, inputs[1].format]);
-        let mut names = [inputs[0].name.clone(), inputs[1].name.clone()];
+    /// The operation in ONNX nodes, on values of these formats and names.
+    pub(super) fn network_value(
+        &self,
+        node: &mut NetworkNode,
+        formats: [Format; 2],
+        mut names: [String; 2],
+        is_vector: bool,
+    ) -> NetworkValue {
+        let bound = self.bound(formats);
         // Where no bit is dropped, what 32-bit floats round is beyond every format.
         if bound > F32_EXACT && self.requantization.shift > 0 {
-            let wide = |(i, name): (usize, &String)| {
-                node.file.wide(&format!("{}_input_{}", node.name, i + 1), name)
-            };
-            let wide: Vec<String> = names.iter().enumerate().map(wide).collect();
-            names.clone_from_slice(&wide);
+            for (i, name) in names.iter_mut().enumerate() {
+                *name = node.file.wide(&format!("{}_input_{}", node.name, i + 1), name);
+            }
         }
         let op_type = match self.function {
             Function::Add => "Add",
@@ -241,13 +289,7 @@ impl FixedOperator for FixedElementWise {
         let result = node.file.node(op_type, node.name, &[&names[0], &names[1]], vec![]);
         let requantization = &self.requantization;
         let name = node.file.requantize(node.name, result, self.frac(), bound, requantization);
-        Ok(node.value(name, inputs[0].is_vector))
-    }
-
-    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
-        let result = exact_type(self.accumulator_bits.max(1), self.frac());
-        let kinds = vec![("accum", result), node.result(rounding_mode(&self.requantization))];
-        Ok(HlsTypes { note: clamp_note(&self.requantization), kinds, ..HlsTypes::default() })
+        node.value(name, is_vector)
     }
 }
 
@@ -291,10 +333,14 @@ pub(super) fn import(
     node: &onnx::Node,
     op: impl Into<Op>,
 ) -> Result<(), ImportError> {
-    let views = (0..node.inputs.len()).map(|i| reader.view(node, i));
-    let views = views.collect::<Result<Vec<View>, ImportError>>()?;
+    let views = views(reader, node)?;
     let view = chain(reader, node, &views, op)?;
     reader.set_view(node, view)
+}
+
+/// The inputs of a node, one or more, all of them computed.
+pub(super) fn views(reader: &Reader, node: &onnx::Node) -> Result<Vec<View>, ImportError> {
+    (0..node.inputs.len().max(1)).map(|i| reader.view(node, i)).collect()
 }
 
 /// An ONNX node that takes the largest or smallest of values and numbers: what is computed first, then all
@@ -303,25 +349,37 @@ pub(super) fn import_extremum(
     reader: &mut Reader,
     node: &onnx::Node,
     op: impl Into<Op>,
+    function: Function,
     clip: impl Fn(f32) -> Clip,
 ) -> Result<(), ImportError> {
-    let (mut views, mut bounds) = (Vec::new(), Vec::new());
+    let (mut views, mut bounds, mut maps) = (Vec::new(), Vec::new(), Vec::new());
     for position in 0..node.inputs.len() {
         if !reader.is_constant(node, position) {
             views.push(reader.view(node, position)?);
             continue;
         }
-        let (_, bound) = reader.float_constant(node, position)?;
+        let (dims, bound) = reader.float_constant(node, position)?;
         match bound {
+            _ if dims.len() > 1 && bound.len() == 1 => maps.push(position),
             [first, rest @ ..] if rest.iter().all(|x| x.to_bits() == first.to_bits()) => {
                 bounds.push(clip(*first));
             }
-            _ => return Err(node_error(node, "its constant must be one number")),
+            _ => maps.push(position),
         }
     }
     let Some(first) = views.first().cloned() else {
         return Err(node_error(node, "has constant inputs only; simplify the model"));
     };
+    match (&maps[..], node.inputs.len()) {
+        ([], _) => {}
+        (&[constant], 2) => return with_constant::import(reader, node, function, constant),
+        _ => {
+            return Err(node_error(
+                node,
+                "takes a constant of many numbers and several other values",
+            ));
+        }
+    }
     let mut view = if bounds.is_empty() && views.len() > 1 {
         chain(reader, node, &views, op)?
     } else if views.len() > 1 {
@@ -356,6 +414,16 @@ pub(super) fn chain(
 
 /// A Keras layer on two or more values, one after the other.
 pub(super) fn from_keras(layer: &mut Layer, op: impl Into<Op>) -> Result<Value, ImportError> {
+    let name = layer.name();
+    keras_chain(layer, name, op)
+}
+
+/// The same where the last result has another name than the layer.
+pub(super) fn keras_chain(
+    layer: &mut Layer,
+    name: &str,
+    op: impl Into<Op>,
+) -> Result<Value, ImportError> {
     let (values, op) = (layer.values()?, op.into());
     if values.len() < 2 {
         return Err(layer.error("takes one value instead of two or more"));
@@ -379,12 +447,9 @@ pub(super) fn from_keras(layer: &mut Layer, op: impl Into<Op>) -> Result<Value, 
                 shapes[0], shapes[1]
             )));
         }
-        result = if i + 1 == values.len() {
-            layer.push(op.clone(), vec![result, value.node])?
-        } else {
-            let name = format!("{}_{i}", layer.name());
-            layer.builder.push(&name, op.clone(), vec![result, value.node])?
-        };
+        let name =
+            if i + 1 == values.len() { name.to_owned() } else { format!("{}_{i}", layer.name()) };
+        result = layer.builder.push(&name, op.clone(), vec![result, value.node])?;
     }
     Ok(Value { node: result, axes })
 }

@@ -3,11 +3,8 @@ use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
-        axes::{Axis, axis_index},
-        builder::Value,
-        keras::layer::Layer,
-        onnx::attributes::Attributes,
-        onnx::reader::{Reader, node_error},
+        axes::Axis, builder::Value, keras::layer::Layer, onnx::attributes::Attributes,
+        onnx::reader::Reader,
     },
     lower::context::LowerContext,
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
@@ -21,7 +18,7 @@ use fixedwise_kernels::Kernels;
 ///
 /// Fixed point: as [`AveragePool`] over the whole image.
 ///
-/// Source: ONNX `GlobalAveragePool`, opset 1; `ReduceMean` over space, opset 18.
+/// Source: ONNX `GlobalAveragePool`, opset 1; `ReduceMean` over all rows and columns, opset 18.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GlobalAveragePool;
 
@@ -73,39 +70,6 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     Attributes::new(node).finish()?;
     let value = reader.image(node, 0)?;
     reader.push_like(node, GlobalAveragePool, &value)
-}
-
-/// Source: ONNX `ReduceMean`, opset 18 (and 11 to 17, with `axes` as an attribute), over space.
-pub(super) fn import_reduce_mean(
-    reader: &mut Reader,
-    node: &onnx::Node,
-) -> Result<(), ImportError> {
-    let mut attributes = Attributes::new(node);
-    let axes = reader.ints_of(node, &mut attributes, "axes", 1)?;
-    let keep = attributes.int("keepdims", 1)? != 0;
-    attributes.int_must_be("noop_with_empty_axes", 0, "name the axes")?;
-    attributes.finish()?;
-    let Some(axes) = axes.filter(|axes| !axes.is_empty()) else {
-        return Err(node_error(node, "averages over all axes, including the batch"));
-    };
-    let mut value = reader.value(node, 0)?;
-    let rank = value.axes.len();
-    let reduced: Option<Vec<Axis>> =
-        axes.iter().map(|&axis| axis_index(axis, rank).map(|axis| value.axes[axis])).collect();
-    let shape = reader.shape(&value);
-    let over_space = reduced.as_ref().is_some_and(|reduced| {
-        let covers = |axis, extent| extent == 1 || reduced.contains(&axis);
-        let only_space = reduced.iter().all(|axis| matches!(axis, Axis::Row | Axis::Column));
-        only_space && covers(Axis::Row, shape.h) && covers(Axis::Column, shape.w)
-    });
-    let Some(reduced) = reduced.filter(|_| over_space) else {
-        return Err(node_error(node, "only the mean over all rows and columns is supported"));
-    };
-    let inputs = vec![value.node];
-    if !keep {
-        value.axes.retain(|axis| !reduced.contains(axis));
-    }
-    reader.push(node, GlobalAveragePool, inputs, value.axes)
 }
 
 /// Source: Keras `GlobalAveragePooling2D`.

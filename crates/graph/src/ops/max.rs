@@ -62,7 +62,7 @@ impl Operator for Max {
 /// Source: ONNX `Max`, opset 13, of one or more values; with one number it is a [`Clip`].
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    element_wise::import_extremum(reader, node, Max, |bound| Clip {
+    element_wise::import_extremum(reader, node, Max, Function::Max, |bound| Clip {
         min: bound,
         max: f32::INFINITY,
     })

@@ -62,7 +62,7 @@ impl Operator for Min {
 /// Source: ONNX `Min`, opset 13, of one or more values; with one number it is a [`Clip`].
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    element_wise::import_extremum(reader, node, Min, |bound| Clip {
+    element_wise::import_extremum(reader, node, Min, Function::Min, |bound| Clip {
         min: f32::NEG_INFINITY,
         max: bound,
     })

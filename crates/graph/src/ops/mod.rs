@@ -30,12 +30,14 @@ mod max_pool;
 mod min;
 mod mul;
 mod pad;
+mod reduce;
 mod relu;
 mod reshape;
 mod sigmoid;
 mod softmax;
 mod sub;
 mod transpose;
+mod with_constant;
 
 pub use add::Add;
 pub use affine::Affine;
@@ -59,6 +61,7 @@ pub use reshape::Reshape;
 pub use sigmoid::Sigmoid;
 pub use softmax::Softmax;
 pub use sub::Sub;
+pub use with_constant::WithConstant;
 
 pub use crate::window::Window;
 pub use average_pool::FixedAveragePool;
@@ -70,6 +73,7 @@ pub use max_pool::FixedMaxPool;
 pub use pad::FixedPad;
 pub use relu::FixedRescale;
 pub use reshape::FixedReshape;
+pub use with_constant::FixedWithConstant;
 
 /// ONNX operators and who reads them, in alphabetical order.
 pub(crate) const ONNX: &[(&str, ImportNode)] = &[
@@ -92,10 +96,14 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("MatMul", gemm::import_matmul),
     ("Max", max::import),
     ("MaxPool", max_pool::import),
+    ("Mean", add::import_mean),
     ("Min", min::import),
     ("Mul", mul::import),
     ("Pad", pad::import),
-    ("ReduceMean", global_average_pool::import_reduce_mean),
+    ("ReduceMax", reduce::import_max),
+    ("ReduceMean", reduce::import_mean),
+    ("ReduceMin", reduce::import_min),
+    ("ReduceSum", reduce::import_sum),
     ("Relu", relu::import),
     ("Reshape", reshape::import),
     ("Sigmoid", sigmoid::import),
@@ -113,6 +121,7 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("ActivityRegularization", identity::from_keras),
     ("Add", add::from_keras),
     ("AlphaDropout", identity::from_keras),
+    ("Average", add::from_keras_average),
     ("AveragePooling2D", average_pool::from_keras),
     ("BatchNormalization", batch_normalization::from_keras),
     ("Concatenate", concat::from_keras),

@@ -3,9 +3,9 @@
 use fixedwise_codec::onnx::{self, ModelBuilder, Node, Tensor};
 use fixedwise_fixed::{Format, Rounding, convert::f64_to_f32, shift_round};
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, LowerError, NodeId, Plan, Quantizer,
-    Semantics, Shape, from_onnx, lower,
-    ops::{Affine, Conv, FixedElementWise, Mul, Relu},
+    AccumulatorPolicy, FixedGraph, FixedNode, Graph, LayerPlan, LowerError, NodeId, Plan,
+    Quantizer, Semantics, Shape, from_onnx, lower,
+    ops::{Affine, Conv, FixedElementWise, FixedWithConstant, Mul, Relu, WithConstant},
     passes,
 };
 use fixedwise_kernels::Function;
@@ -53,20 +53,40 @@ fn at(i: usize, from: Shape, to: Shape) -> usize {
     (own(from.h, row) * from.w + own(from.w, column)) * from.c + own(from.c, channel)
 }
 
-/// Page "Number formats", section 7, element by element.
-fn naive(fixed: &FixedGraph, id: NodeId, values: &[Vec<i64>]) -> Vec<i64> {
+/// What meets in a node: extents, binary point and integers of each side.
+type Side = (Shape, i32, Vec<i64>);
+
+fn sides(fixed: &FixedGraph, id: NodeId, values: &[Vec<i64>]) -> Option<[Side; 2]> {
     let node = &fixed.nodes[id];
-    let op = node.op.get::<FixedElementWise>().unwrap();
-    let inputs = [node.inputs[0], node.inputs[1]];
-    let fracs = inputs.map(|id| i32::from(fixed.nodes[id].format.frac));
-    let finer = fracs[0].max(fracs[1]);
+    let side = |id: NodeId| {
+        (fixed.nodes[id].shape, i32::from(fixed.nodes[id].format.frac), values[id].clone())
+    };
+    if node.op.is::<FixedElementWise>() {
+        return Some([side(node.inputs[0]), side(node.inputs[1])]);
+    }
+    let op = node.op.get::<FixedWithConstant>()?;
+    let constant = op.constant.iter().map(|&x| i64::from(x)).collect();
+    let constant = (op.extents, i32::from(op.format.frac), constant);
+    let value = side(node.inputs[0]);
+    Some(if op.is_first { [constant, value] } else { [value, constant] })
+}
+
+fn pair(node: &FixedNode) -> &FixedElementWise {
+    let with_constant = || &node.op.get::<FixedWithConstant>().unwrap().pair;
+    node.op.get::<FixedElementWise>().unwrap_or_else(with_constant)
+}
+
+/// Page "Number formats", section 7, element by element.
+fn naive(node: &FixedNode, sides: &[Side; 2]) -> Vec<i64> {
+    let op = pair(node);
+    let finer = sides[0].1.max(sides[1].1);
     let result = |i: usize| {
-        let stored = |k: usize| values[inputs[k]][at(i, fixed.nodes[inputs[k]].shape, node.shape)];
-        let aligned = |k: usize| stored(k) * (1_i64 << (finer - fracs[k]));
+        let stored = |k: usize| sides[k].2[at(i, sides[k].0, node.shape)];
+        let aligned = |k: usize| stored(k) * (1_i64 << (finer - sides[k].1));
         let (acc, frac) = match op.function {
             Function::Add => (aligned(0) + aligned(1), finer),
             Function::Sub => (aligned(0) - aligned(1), finer),
-            Function::Mul => (stored(0) * stored(1), fracs[0] + fracs[1]),
+            Function::Mul => (stored(0) * stored(1), sides[0].1 + sides[1].1),
             Function::Max => (aligned(0).max(aligned(1)), finer),
             Function::Min => (aligned(0).min(aligned(1)), finer),
         };
@@ -95,15 +115,47 @@ fn integers_are_those_of_the_specification() {
                 let image = Random::new(seed).floats(graph.input_shape().len(), 0.0, 4.0);
                 let values = run_fixed(&fixed, &image);
                 for (id, node) in fixed.nodes.iter().enumerate() {
-                    let Some(op) = node.op.get::<FixedElementWise>() else { continue };
+                    let Some(sides) = sides(&fixed, id, &values) else { continue };
                     let what = format!("{}: {bits} bits, {rounding:?}", node.name);
-                    assert_eq!(values[id], naive(&fixed, id, &values), "{what}");
-                    seen.insert((node.op.name(), op.is_whole == [true, true]));
+                    assert_eq!(values[id], naive(node, &sides), "{what}");
+                    seen.insert((node.op.name(), pair(node).is_whole == [true, true]));
                 }
             }
         }
     }
-    assert_eq!(seen.len(), 10, "functions alike, and with an extent of one: {seen:?}");
+    assert_eq!(seen.len(), 15, "alike, with an extent of one, with constants: {seen:?}");
+}
+
+/// The integers of constants are the nearest; those that are whole take few bits.
+#[test]
+fn constants_take_the_bits_that_they_need() {
+    for (numbers, bits, frac) in [
+        (vec![8.0, 16.0, 32.0, -8.0], 4, -3),
+        (vec![0.5, -0.25, 0.75, 0.0], 3, 2),
+        (vec![0.3, -0.7, 0.1, 0.9], 16, 15),
+        (vec![0.0; 4], 2, 100),
+    ] {
+        let mut b = Build::new(Shape::new(2, 2, 3), 1);
+        let x = b.conv("a", 0, 2, &window(1, 1, 0), 1);
+        let op = WithConstant {
+            function: Function::Mul,
+            constant: numbers.clone().into(),
+            extents: Shape::new(2, 2, 1),
+            is_first: true,
+        };
+        b.push("result", op, vec![x]);
+        let graph = b.finish();
+        let mut plan = plan(&graph, 8, Rounding::TiesUp);
+        if numbers[0] == 0.0 {
+            plan.others.insert("result".to_owned(), Format::signed(8, 90));
+        }
+        let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+        let op = fixed.nodes[2].op.get::<FixedWithConstant>().unwrap();
+        assert_eq!(op.format, Format::signed(bits, frac), "{numbers:?}");
+        for (&q, &x) in op.constant.iter().zip(&numbers) {
+            assert_eq!(i64::from(q), op.format.quantize(f64::from(x)), "{numbers:?}");
+        }
+    }
 }
 
 #[test]

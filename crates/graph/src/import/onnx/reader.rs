@@ -373,13 +373,13 @@ impl Reader {
         }
     }
 
-    /// A constant broadcast against `value`, one element for each channel.
+    /// A constant broadcast against `value`, one element for each channel; `None` where it has others.
     pub(crate) fn channel_constant(
         &self,
         node: &onnx::Node,
         position: usize,
         value: &Value,
-    ) -> Result<Vec<f32>, ImportError> {
+    ) -> Result<Option<Vec<f32>>, ImportError> {
         let (dims, data) = self.float_constant(node, position)?;
         let channels = self.shape(value).c;
         let rank = value.axes.len();
@@ -389,15 +389,9 @@ impl Reader {
                     extent == 1 || axis == Axis::Channel && extent == channels
                 });
         if !per_channel {
-            return Err(node_error(
-                node,
-                &format!(
-                    "its constant with shape {dims:?} is neither one number nor one per channel \
-                     ({channels})"
-                ),
-            ));
+            return Ok(None);
         }
-        Ok(if data.len() == 1 { vec![data[0]; channels] } else { data.to_vec() })
+        Ok(Some(if data.len() == 1 { vec![data[0]; channels] } else { data.to_vec() }))
     }
 
     /// Adds the graph's node for `node`, with the axes of its result.

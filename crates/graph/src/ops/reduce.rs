@@ -1,0 +1,121 @@
+//! Reductions over axes: pools whose window is as large as these axes. Where the channels are among them, the
+//! value is read as an image of one channel, whose columns are the columns and channels of before.
+
+use super::{Affine, AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool, Reshape, Window};
+use crate::{
+    error::ImportError,
+    import::{
+        axes::{Axis, axis_index},
+        builder::Value,
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+        view::Run,
+    },
+    operator::Op,
+    shape::Shape,
+};
+use fixedwise_codec::onnx;
+use fixedwise_fixed::convert::count_to_f64;
+
+/// What is made of the elements along the axes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reduction {
+    Mean,
+    Sum,
+    Max,
+    Min,
+}
+
+/// Source: ONNX `ReduceMean`, opset 18 (and 11 to 17, with `axes` as an attribute).
+pub(super) fn import_mean(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    import(reader, node, Reduction::Mean)
+}
+
+/// Source: ONNX `ReduceSum`, opset 13 (and 11, with `axes` as an attribute).
+pub(super) fn import_sum(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    import(reader, node, Reduction::Sum)
+}
+
+/// Source: ONNX `ReduceMax`, opset 18 (and 11 to 17, with `axes` as an attribute).
+pub(super) fn import_max(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    import(reader, node, Reduction::Max)
+}
+
+/// Source: ONNX `ReduceMin`, opset 18 (and 11 to 17, with `axes` as an attribute).
+pub(super) fn import_min(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    import(reader, node, Reduction::Min)
+}
+
+fn import(reader: &mut Reader, node: &onnx::Node, reduction: Reduction) -> Result<(), ImportError> {
+    let mut attributes = Attributes::new(node);
+    let axes = reader.ints_of(node, &mut attributes, "axes", 1)?.unwrap_or_default();
+    let keep = attributes.int("keepdims", 1)? != 0;
+    let is_identity = attributes.int("noop_with_empty_axes", 0)? != 0 && axes.is_empty();
+    attributes.finish()?;
+    if is_identity {
+        return reader.alias(node, 0);
+    }
+    let value = reader.value(node, 0)?;
+    let rank = value.axes.len();
+    let reduced: Option<Vec<Axis>> =
+        axes.iter().map(|&axis| axis_index(axis, rank).map(|axis| value.axes[axis])).collect();
+    let Some(reduced) = reduced else {
+        return Err(node_error(node, &format!("has axes {axes:?} for a value of {rank} axes")));
+    };
+    if axes.is_empty() || reduced.contains(&Axis::Batch) {
+        return Err(node_error(
+            node,
+            "reduces the batch axis; re-export the model with `axes` that leave the first one out",
+        ));
+    }
+    let id = push(reader, node, &value, &reduced, reduction)?;
+    let mut axes = value.axes;
+    if !keep {
+        axes.retain(|axis| !reduced.contains(axis));
+    }
+    reader.set_value(node, &Value { node: id, axes })
+}
+
+/// Adds the nodes; gives the last one.
+fn push(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    value: &Value,
+    reduced: &[Axis],
+    reduction: Reduction,
+) -> Result<usize, ImportError> {
+    let shape = reader.shape(value);
+    let part = |axis: Axis, extent: usize| if reduced.contains(&axis) { extent } else { 1 };
+    let [rows, columns] = [part(Axis::Row, shape.h), part(Axis::Column, shape.w)];
+    let channels = part(Axis::Channel, shape.c);
+    let (mut input, mut image, mut kernel) = (value.node, shape, [rows, columns]);
+    if channels > 1 {
+        image = Shape::new(shape.h, shape.w * shape.c, 1);
+        let run = |extent: usize, stride: usize| {
+            if extent > 1 { vec![Run { extent, stride }] } else { vec![] }
+        };
+        let from = [run(image.h, image.w), run(image.w, 1), vec![]];
+        let name = format!("{}_columns", node.name);
+        input = reader.builder.push(&name, Reshape { shape: image, from }, vec![input])?;
+        kernel = [rows, columns * channels];
+    }
+    let is_global = kernel == [image.h, image.w];
+    let window = Window { kernel, stride: kernel, ..Window::pixel() };
+    let minimum = |minimum: bool| if minimum { vec![true; image.c] } else { vec![] };
+    let is_min = reduction == Reduction::Min;
+    let op: Op = match reduction {
+        Reduction::Mean | Reduction::Sum if is_global => GlobalAveragePool.into(),
+        Reduction::Mean | Reduction::Sum => AveragePool { window, include_pad: false }.into(),
+        Reduction::Max | Reduction::Min if is_global => {
+            GlobalMaxPool { minimum: minimum(is_min) }.into()
+        }
+        Reduction::Max | Reduction::Min => MaxPool { window, minimum: minimum(is_min) }.into(),
+    };
+    if reduction != Reduction::Sum {
+        return reader.builder.push(&node.name, op, vec![input]);
+    }
+    let mean = reader.builder.push(&format!("{}_mean", node.name), op, vec![input])?;
+    let n = count_to_f64(kernel[0] * kernel[1]);
+    let times = Affine { scale: vec![n; image.c], shift: vec![0.0; image.c] };
+    reader.builder.push(&node.name, times, vec![mean])
+}

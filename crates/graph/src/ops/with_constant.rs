@@ -1,0 +1,365 @@
+use super::element_wise::{self, COperand, FixedElementWise, broadcast, carried};
+use crate::{
+    emit::{
+        c::node::{CNode, CStep, CValue},
+        c::source::Storage,
+        hls::types::{HlsNode, HlsTypes, format_type},
+        network::node::{NetworkNode, NetworkValue},
+        npz::node::{NpzNode, json_format, json_requantization},
+    },
+    error::{EmitError, ImportError, LowerError},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
+    import::{
+        axes::{Axis, extent},
+        onnx::attributes::Attributes,
+        onnx::reader::{Reader, node_error},
+    },
+    lower::{context::LowerContext, requantization::element},
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
+    scale_shift::ScaleShift,
+    shape::Shape,
+};
+use fixedwise_codec::onnx;
+use fixedwise_fixed::{
+    Format,
+    convert::{exp2, i64_to_f64, saturating_i16},
+};
+use fixedwise_kernels::{Combination, Element, Function, Integers, Kernels, combine_floats};
+use serde_json::json;
+use std::{ops::Range, sync::Arc};
+
+/// `y = f(x, c)` with the numbers `c` of the model, element by element; an extent of one goes with every
+/// other. One number for each channel is an [`Affine`](super::Affine).
+///
+/// Fixed point: as [`Mul`](super::Mul) and [`Add`](super::Add); the numbers have up to 16 bits.
+///
+/// Source: ONNX `Add`, `Sub`, `Mul`, `Div`, opset 14, `Max`, `Min`, opset 13, with a constant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WithConstant {
+    /// What is computed.
+    pub function: Function,
+    /// The numbers, `[h, w, c]`.
+    pub constant: Arc<[f32]>,
+    /// Their extents.
+    pub extents: Shape,
+    /// Whether they come before the value.
+    pub is_first: bool,
+}
+
+/// Widest numbers.
+const MAX_BITS: u8 = 16;
+
+impl WithConstant {
+    /// What comes first and what second.
+    fn in_order<T>(&self, value: T, constant: T) -> [T; 2] {
+        if self.is_first { [constant, value] } else { [value, constant] }
+    }
+
+    fn is_always(&self, test: impl Fn(f32) -> bool) -> bool {
+        self.constant.iter().all(|&x| test(x))
+    }
+
+    /// The finest signed format of so many bits that holds the numbers.
+    fn format(&self, bits: u8, finest: i32) -> Format {
+        let largest = self.constant.iter().fold(0.0_f64, |m, &x| m.max(f64::from(x).abs()));
+        let holds = |frac: &i8| {
+            (largest * exp2(i32::from(*frac))).round_ties_even()
+                <= i64_to_f64(Format::signed(bits, 0).max())
+        };
+        let frac = (-100..=100_i8).rev().filter(|&frac| i32::from(frac) <= finest).find(holds);
+        Format::signed(bits, frac.unwrap_or(-100))
+    }
+
+    /// The numbers in that format; in the narrowest one that has them too.
+    fn quantized(&self, format: Format) -> (Format, Vec<i16>) {
+        let stored: Vec<i64> =
+            self.constant.iter().map(|&x| format.quantize(f64::from(x))).collect();
+        let zeros = stored.iter().filter(|&&x| x != 0).map(|x| x.trailing_zeros()).min();
+        let zeros = zeros.unwrap_or(0);
+        let stored: Vec<i64> = stored.iter().map(|x| x >> zeros).collect();
+        let largest = stored.iter().map(|x| x.unsigned_abs()).max().unwrap_or(0);
+        let bits = fixedwise_fixed::bits_for(largest).max(2);
+        let frac = format.frac - i8::try_from(zeros).unwrap_or(0);
+        let stored = stored.into_iter().map(saturating_i16).collect();
+        (Format::signed(bits, frac), stored)
+    }
+}
+
+impl Operator for WithConstant {
+    fn name(&self) -> &'static str {
+        match self.function {
+            Function::Add => "AddConstant",
+            Function::Sub => "SubConstant",
+            Function::Mul => "MulConstant",
+            Function::Max => "MaxConstant",
+            Function::Min => "MinConstant",
+        }
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs {
+            [x] if self.constant.len() == self.extents.len() => {
+                element_wise::infer(&[*x, self.extents])
+            }
+            _ => Err(format!("must be one value and {} numbers", self.extents.len())),
+        }
+    }
+
+    fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep {
+        let (op, activation) = (self.clone(), context.activation);
+        let broadcast = broadcast(&self.in_order(context.inputs[0], self.extents));
+        Box::new(move |inputs, y, _| {
+            let [a, b] = op.in_order(inputs[0], &op.constant);
+            combine_floats(kernels, op.function, &broadcast, a, b, y);
+            activation.apply_all(y);
+        })
+    }
+
+    fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
+        let x = context.formats[0];
+        // Finer numbers would not be seen in the output of a sum.
+        let finest = match self.function {
+            Function::Mul => i32::from(i8::MAX),
+            _ => i32::from(x.frac.max(context.output.frac)) + 2,
+        };
+        let is_whole =
+            self.in_order(context.inputs[0] == context.shape, self.extents == context.shape);
+        let mut result = None;
+        for bits in (2..=MAX_BITS).rev() {
+            let (format, constant) = self.quantized(self.format(bits, finest));
+            let formats = self.in_order(x, format);
+            match element_wise::lower_pair(self.function, context, formats, is_whole) {
+                Ok(pair) => {
+                    let (extents, is_first) = (self.extents, self.is_first);
+                    let constant = Arc::new(constant);
+                    return Ok(
+                        FixedWithConstant { pair, constant, format, extents, is_first }.into()
+                    );
+                }
+                // The error of the widest numbers says most.
+                Err(error) => _ = result.get_or_insert(error),
+            }
+        }
+        Err(result.expect("there is a width"))
+    }
+
+    fn takes_activation(&self) -> bool {
+        true
+    }
+
+    fn format_rule(&self) -> FormatRule {
+        FormatRule::Own
+    }
+
+    fn is_nonnegative(&self, inputs: bool) -> bool {
+        match self.function {
+            Function::Add | Function::Mul | Function::Min => inputs && self.is_always(|x| x >= 0.0),
+            Function::Sub => inputs && !self.is_first && self.is_always(|x| x <= 0.0),
+            Function::Max => inputs || self.is_always(|x| x >= 0.0),
+        }
+    }
+
+    fn edge(&self, _: usize) -> Edge {
+        Edge::Main
+    }
+
+    fn factor(&self, _: usize, inputs: &[Shape], output: Shape) -> Factor {
+        match self.function {
+            Function::Mul => carried(0, inputs, output),
+            _ => Factor::Refused,
+        }
+    }
+
+    fn unscaled(&self, before: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
+        let scales = before[0].is_some_and(|own| own.shift.iter().all(|&shift| shift == 0.0));
+        scales.then(|| self.clone().into())
+    }
+}
+
+/// A function of an integer value and of constant integers, element by element.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedWithConstant {
+    /// What is computed of each pair.
+    pub pair: FixedElementWise,
+    /// The constant integers, `[h, w, c]`.
+    pub constant: Arc<Vec<i16>>,
+    /// Their format.
+    pub format: Format,
+    /// Their extents.
+    pub extents: Shape,
+    /// Whether they come before the value.
+    pub is_first: bool,
+}
+
+impl FixedWithConstant {
+    fn in_order<T>(&self, value: T, constant: T) -> [T; 2] {
+        if self.is_first { [constant, value] } else { [value, constant] }
+    }
+
+    fn integers(&self) -> impl Iterator<Item = i64> {
+        self.constant.iter().map(|&x| i64::from(x))
+    }
+}
+
+impl FixedOperator for FixedWithConstant {
+    fn prepare(&self, inputs: &[Shape], _: Shape, kernels: &'static Kernels) -> FixedStep {
+        let combination = Combination {
+            function: self.pair.function,
+            shifts: self.pair.shifts,
+            epilogue: self.pair.requantization.epilogue(),
+            broadcast: broadcast(&self.in_order(inputs[0], self.extents)),
+        };
+        let op = self.clone();
+        step(move |inputs, y, _| {
+            let [a, b] = op.in_order(inputs[0], Integers::I16(&op.constant));
+            combination.combine(kernels, a, b, y);
+        })
+    }
+
+    fn accumulator_bits(&self) -> u8 {
+        self.pair.accumulator_bits
+    }
+
+    fn name(&self) -> &'static str {
+        match self.pair.function {
+            Function::Add => "add_constant",
+            Function::Sub => "sub_constant",
+            Function::Mul => "mul_constant",
+            Function::Max => "max_constant",
+            Function::Min => "min_constant",
+        }
+    }
+
+    fn place(&self) -> Place {
+        let is_whole = self.pair.is_whole[usize::from(self.is_first)];
+        if is_whole { Place::Over(&[0]) } else { Place::Apart }
+    }
+
+    fn rows(&self, rows: Range<usize>, inputs: &[Shape], output: Shape) -> Vec<Range<usize>> {
+        self.pair.rows(rows, inputs, output)
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        vec![Constant::Weights { count: self.constant.len(), bits: self.format.bits }]
+    }
+
+    fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
+        let name = format!("{}_constant", node.name);
+        let value = CValue::new(self.extents, self.format, false);
+        let constant = COperand { value, name: name.clone() };
+        let input = COperand { value: node.inputs[0], name: "$X0".to_owned() };
+        let ctype = match element(self.format) {
+            Element::I8 => "int8_t",
+            _ => "int16_t",
+        };
+        debug_assert!(matches!(value.storage, Storage::Whole(_)));
+        node.source.array(ctype, &name, self.integers());
+        Ok(self.pair.c_step(node, &self.in_order(input, constant)))
+    }
+
+    fn emit_npz(&self, node: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
+        let integers: Vec<i64> = self.integers().collect();
+        Ok(json!({
+            "constant": node.array("constant", &self.extents.dims(), &integers),
+            "constant_format": json_format(self.format),
+            "is_first": self.is_first,
+            "shifts": self.pair.shifts,
+            "requantization": json_requantization(&self.pair.requantization),
+        }))
+    }
+
+    fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
+        let Shape { h, w, c } = self.extents;
+        let is_vector = node.inputs[0].is_vector && h * w == 1;
+        let x = if is_vector { node.inputs[0].clone() } else { node.image(0) };
+        // Channels first.
+        let dims = if is_vector { vec![1, c] } else { vec![1, c, h, w] };
+        let pixels = h * w;
+        let at = |i: usize| i64::from(self.constant[i % pixels * c + i / pixels]);
+        let stored: Vec<i64> = (0..self.constant.len()).map(at).collect();
+        let name = format!("{}_constant", node.name);
+        let constant = node.file.constant(&name, &dims, stored, self.format, (0, &[]));
+        let names = self.in_order(x.name, constant);
+        let formats = self.in_order(x.format, self.format);
+        Ok(self.pair.network_value(node, formats, names, is_vector))
+    }
+
+    fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
+        let mut types = self.pair.emit_hls(node)?;
+        types.kinds.insert(0, ("constant", format_type(self.format, "AP_TRN")));
+        Ok(types)
+    }
+}
+
+/// A node on one value and a constant that has more than one number for each channel.
+pub(super) fn import_other(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    function: Function,
+) -> Result<(), ImportError> {
+    let constant = usize::from(!reader.is_constant(node, 0));
+    import(reader, node, function, constant)
+}
+
+/// The division by such a constant, which is the multiplication by the inverses.
+pub(super) fn import_div(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    push(reader, node, Function::Mul, 1, |x| 1.0 / x)
+}
+
+/// A node of two inputs, one of them the constant at that position.
+pub(super) fn import(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    function: Function,
+    constant: usize,
+) -> Result<(), ImportError> {
+    push(reader, node, function, constant, |x| x)
+}
+
+fn push(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    function: Function,
+    position: usize,
+    number: impl Fn(f32) -> f32,
+) -> Result<(), ImportError> {
+    Attributes::new(node).finish()?;
+    let value = reader.value(node, 1 - position)?;
+    let shape = reader.shape(&value);
+    let (dims, data) = reader.float_constant(node, position)?;
+    let rank = value.axes.len();
+    // Axes that are missing are the first ones and have one element.
+    let mut extents = vec![1; rank.saturating_sub(dims.len())];
+    extents.extend(dims);
+    let meets = |(&own, &axis): (&usize, &Axis)| {
+        let other = extent(shape, axis);
+        own == other || own == 1 || other == 1 && axis != Axis::Batch
+    };
+    if extents.len() != rank || !extents.iter().zip(&value.axes).all(meets) {
+        return Err(node_error(
+            node,
+            &format!("its constant with shape {dims:?} does not go with a value of {shape}"),
+        ));
+    }
+    // How far one step along each axis goes in the file.
+    let (mut own, mut strides, mut stride) = (Shape::new(1, 1, 1), [0; 3], 1);
+    for (&axis, &extent) in value.axes.iter().zip(&extents).rev() {
+        let place = match axis {
+            Axis::Batch => continue,
+            Axis::Row => (&mut own.h, 0),
+            Axis::Column => (&mut own.w, 1),
+            Axis::Channel => (&mut own.c, 2),
+        };
+        *place.0 = extent;
+        strides[place.1] = stride;
+        stride *= extent;
+    }
+    let at = |i: usize| {
+        let place = [i / (own.w * own.c), i / own.c % own.w, i % own.c];
+        number(data[place.iter().zip(strides).map(|(i, stride)| i * stride).sum::<usize>()])
+    };
+    let constant: Vec<f32> = (0..own.len()).map(at).collect();
+    let op =
+        WithConstant { function, constant: constant.into(), extents: own, is_first: position == 0 };
+    reader.push_like(node, op, &value)
+}
