@@ -95,6 +95,15 @@ def compute(node, arrays, inputs):
     elif op == "concat":
         parts = zip(inputs, node["requantizations"], node["runs"])
         return np.concatenate([requantize(x, how).reshape(-1, run) for x, how, run in parts], axis=1)
+    elif op == "function":
+        table, lines = arrays[node["table"]].astype(np.int64), node["lines"]
+        if lines is None:
+            return table[x - node["first"]]
+        k, g, start = lines["shift"], lines["guard"], x - node["first"]
+        i, r = start >> k, start & ((1 << k) - 1)
+        between = ((table[i + 1] - table[i]) * r + (1 << (k - 1))) >> k
+        y = (table[i] + between + (1 << (g - 1))) >> g
+        return np.clip(y, lines["min"], lines["max"])
     elif op == "max_pool":
         return max_pool(node, x)
     elif op == "pad":
@@ -102,6 +111,15 @@ def compute(node, arrays, inputs):
         (top, left), (h, w, _) = node["begin"], x.shape
         y[top : top + h, left : left + w] = x
         return y
+    elif op == "prelu":
+        how = node["requantization"]
+        slopes, fracs = (arrays[node[kind]].astype(np.int64) for kind in ("mantissas", "fracs"))
+        slopes, fracs = (np.tile(v, x.size // v.size).reshape(x.shape) for v in (slopes, fracs))
+        below = np.zeros_like(x)
+        for frac in np.unique(fracs):
+            own = requantize(x * slopes, {**how, "shift": how["shift"] + int(frac)})
+            below = np.where(fracs == frac, own, below)
+        return np.where(x < 0, below, requantize(x, how))
     elif op == "reshape":
         return x.reshape(-1)[arrays[node["source"]]]
     elif op == "rescale":

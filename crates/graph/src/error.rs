@@ -260,6 +260,13 @@ pub enum LowerError {
          accumulator has {available}; reduce the bits of its weights, bias or input"
     )]
     Accumulator { node: String, channel: usize, needed: u8, available: u8 },
+    /// A function without value for integers that its input may hold.
+    #[error(
+        "node `{node}`: {formula} has no value for inputs from {from} to {to}, which the format of \
+         its input, {format}, contains; put a ReLU or a Clip before it in the model, or, where the \
+         input is never negative, give it a format without sign"
+    )]
+    Undefined { node: String, formula: String, from: f64, to: f64, format: fixedwise_fixed::Format },
     /// A rounding that a target has no form of.
     #[error(
         "the plan has the rounding mode `{rounding}`; change `rounding` in the plan, or the \

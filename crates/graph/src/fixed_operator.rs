@@ -77,6 +77,13 @@ pub enum Constant {
         /// How many.
         count: usize,
     },
+    /// Values of a function.
+    Table {
+        /// How many.
+        count: usize,
+        /// Bits that the largest needs.
+        bits: u8,
+    },
 }
 
 /// The rows of a value from the first to the last that hold these of its elements.

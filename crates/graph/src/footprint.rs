@@ -273,6 +273,8 @@ fn constant_bytes(target: &Target, op: &FixedOp) -> u64 {
                 (target.bias_bits.stored(own).unwrap_or(own).into(), count)
             }
             Constant::Points { count } => (POINT_BITS, count),
+            // In the narrowest integers that memory addresses.
+            Constant::Table { count, bits } => (u64::from(bits.next_power_of_two().max(8)), count),
         };
         (bits * count_to_u64(count)).div_ceil(8)
     };

@@ -7,6 +7,7 @@
 pub mod cost;
 pub mod emit;
 mod error;
+mod expression;
 mod fixed_graph;
 mod fixed_operator;
 pub mod footprint;
@@ -28,6 +29,7 @@ pub mod target;
 mod window;
 
 pub use error::{EmitError, GraphError, ImportError, LowerError, Refusal};
+pub use expression::{Binary, Expression, Unary};
 pub use fixed_graph::{FixedGraph, FixedNode};
 pub use fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, Step};
 pub use graph::{Graph, Node, NodeId};

@@ -3,6 +3,7 @@
 
 use crate::{
     error::LowerError,
+    expression::Expression,
     fixed_operator::FixedOp,
     lower::context::LowerContext,
     object::Object,
@@ -87,6 +88,12 @@ pub trait Operator: OperatorObject {
 
     /// The function of one element it is, where it may be computed inside the node before it.
     fn as_activation(&self) -> Option<Activation> {
+        None
+    }
+
+    /// The function of the elements at one place of its inputs, where it computes nothing else as long as
+    /// all have the extents of its value.
+    fn as_element_function(&self) -> Option<Expression> {
         None
     }
 

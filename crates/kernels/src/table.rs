@@ -5,6 +5,7 @@ use crate::aligned::Aligned;
 use crate::combine::{Broadcast, Function, PairRule};
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule};
+use crate::functions::FloatFunction;
 use crate::geometry::PoolGeometry;
 use crate::layout::{Block, Tile};
 use crate::products::Row;
@@ -72,6 +73,7 @@ macro_rules! plain_kernels {
             combine_f32(
                 function: Function, broadcast: &Broadcast, a: &[f32], b: &[f32], y: &mut [f32]
             ) = crate::combine::float;
+            function_f32(function: FloatFunction, y: &mut [f32]) = crate::functions::all;
             add_products_f32(factors: &[Vec<f32>], first: usize, x: &[Row], sums: &mut [Row])
                 = crate::products::rows;
             stored_errors_f32(

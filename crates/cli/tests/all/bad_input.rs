@@ -65,8 +65,8 @@ fn broken_models_are_refused() {
         ),
         (
             "operator.onnx",
-            one_node(Node::new("Erf", "strange", &["x"], &["y"])).encode(),
-            &["operator.onnx", "strange", "Erf"],
+            one_node(Node::new("Hardmax", "strange", &["x"], &["y"])).encode(),
+            &["operator.onnx", "strange", "Hardmax"],
         ),
         (
             "attribute.onnx",

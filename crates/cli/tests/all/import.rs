@@ -59,8 +59,8 @@ fn a_refused_model_is_explained_to_people_and_programs() {
     let folder = folder.path();
     let model = ModelBuilder::new("g")
         .input("x", &[1, 1, 4, 4])
-        .node(Node::new("Erf", "first", &["x"], &["a"]))
-        .node(Node::new("Erf", "second", &["x"], &["b"]))
+        .node(Node::new("Hardmax", "first", &["x"], &["a"]))
+        .node(Node::new("Hardmax", "second", &["x"], &["b"]))
         .node(Node::new("Add", "sum", &["a", "b"], &["y"]))
         .output_value(ValueInfo {
             name: "y".to_owned(),
@@ -68,14 +68,14 @@ fn a_refused_model_is_explained_to_people_and_programs() {
             dims: vec![],
         });
     write(folder, "erf.onnx", model);
-    let line = "error: model `erf.onnx`: 1 thing is not supported: Erf, 2 nodes (`first`, `second`): \
-                the operator is not supported; supported operators: Add,";
+    let line = "error: model `erf.onnx`: 1 thing is not supported: Hardmax, 2 nodes (`first`, `second`): \
+                the operator is not supported; supported operators: Abs,";
     let error = failed(folder, &["inspect", "erf.onnx"]);
     assert!(error.contains(line), "{error}");
     let output = fixedwise(folder).args(["inspect", "erf.onnx", "--json"]).assert().code(1);
     let refused = json(&output.get_output().stdout);
     assert_eq!(refused["refusals"].as_array().unwrap().len(), 1);
-    assert_eq!(refused["refusals"][0]["operator"], "Erf");
+    assert_eq!(refused["refusals"][0]["operator"], "Hardmax");
     assert_eq!(refused["refusals"][0]["count"], 2);
     assert_eq!(refused["refusals"][0]["nodes"], serde_json::json!(["first", "second"]));
     // Another error is not about the model, and gives no JSON.

@@ -38,7 +38,7 @@ pub fn read_architecture(json: &[u8]) -> Result<Model, KerasError> {
     let file: Value = serde_json::from_slice(json).map_err(|source| KerasError::Json { source })?;
     let class = file.get("class_name").and_then(Value::as_str).unwrap_or_default();
     let config = file.get("config").ok_or_else(|| wrong("has no `config`"))?;
-    let model = match (class, config) {
+    let mut model = match (class, config) {
         ("Sequential", Value::Object(config)) => {
             check_keys(config)?;
             sequential(config, layers(config)?)?
@@ -57,11 +57,25 @@ pub fn read_architecture(json: &[u8]) -> Result<Model, KerasError> {
             )));
         }
     };
+    model.version = version_of(&file);
     let mut names = BTreeSet::new();
     match model.layers.iter().find(|layer| !names.insert(layer.name.as_str())) {
         Some(layer) => Err(layer_error(&layer.name, "another layer has the same name")),
         None => Ok(model),
     }
+}
+
+/// The version of Keras that JSON of a file names.
+///
+/// # Errors
+/// [`KerasError::Json`] where it is none.
+pub(super) fn version(json: &[u8]) -> Result<Option<String>, KerasError> {
+    let file = serde_json::from_slice(json).map_err(|source| KerasError::Json { source })?;
+    Ok(version_of(&file))
+}
+
+fn version_of(file: &Value) -> Option<String> {
+    file.get("keras_version").and_then(Value::as_str).map(str::to_owned)
 }
 
 fn check_keys(config: &Object) -> Result<(), KerasError> {
@@ -148,6 +162,7 @@ fn sequential(config: &Object, layers: Vec<Called<'_>>) -> Result<Model, KerasEr
     }
     Ok(Model {
         name: model_name(config),
+        version: None,
         inputs: layers.first().map(|layer| layer.name.clone()).into_iter().collect(),
         outputs: layers.last().map(|layer| layer.name.clone()).into_iter().collect(),
         layers,
@@ -179,6 +194,7 @@ fn functional(config: &Object) -> Result<Model, KerasError> {
     };
     Ok(Model {
         name: model_name(config),
+        version: None,
         layers: list,
         inputs: named("input_layers")?,
         outputs: named("output_layers")?,

@@ -17,6 +17,8 @@ use zip::{ZipArchive, result::ZipError};
 pub struct Model {
     /// Its name.
     pub name: String,
+    /// The version of Keras that saved it, where the file says it.
+    pub version: Option<String>,
     /// Layers in the order of the file; names are unique.
     pub layers: Vec<Layer>,
     /// Names of the layers that take what goes in.
@@ -143,7 +145,9 @@ pub fn read_h5(bytes: &[u8], limit: usize) -> Result<Hdf5Model, KerasError> {
     match config {
         None => Ok(Hdf5Model::Weights(weights::read(&mut file, "/")?)),
         Some(config) => {
-            let model = read_architecture(config.as_bytes())?;
+            let mut model = read_architecture(config.as_bytes())?;
+            let version = weights::at("/", file.text("/", "keras_version"))?;
+            model.version = version.or(model.version);
             let weights = weights::read(&mut file, "model_weights")?;
             model.with_weights(weights).map(Hdf5Model::Model)
         }
@@ -171,8 +175,12 @@ pub fn read_archive(bytes: &[u8], limit: usize) -> Result<Model, KerasError> {
             });
         }
     }
-    let [config, _, weights] = MEMBERS;
-    let model = read_architecture(&member(&mut archive, config, limit)?)?;
+    let [config, metadata, weights] = MEMBERS;
+    let mut model = read_architecture(&member(&mut archive, config, limit)?)?;
+    if archive.index_for_name(metadata).is_some() {
+        let metadata = member(&mut archive, metadata, limit)?;
+        model.version = architecture::version(&metadata)?.or(model.version);
+    }
     let bytes = member(&mut archive, weights, limit)?;
     let mut file: Hdf5 = weights::open(&bytes, limit)?;
     model.with_weights(weights::read(&mut file, "/")?)

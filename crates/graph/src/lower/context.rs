@@ -50,6 +50,8 @@ pub struct LowerContext<'a> {
     pub(super) rounding: Rounding,
     /// What happens to sums that are not proved.
     pub(super) policy: AccumulatorPolicy,
+    /// Whether its main input is never negative.
+    pub(super) is_nonnegative: bool,
     /// Whose rules must be kept.
     pub(super) target: Option<&'a Target>,
     /// Extents of its inputs.
@@ -101,6 +103,17 @@ impl LowerContext<'_> {
     /// The error for an operator of that name without integer form here.
     pub fn not_legal(&self, op: &'static str, help: &'static str) -> LowerError {
         LowerError::NotLegal { node: self.node.to_owned(), op, help }
+    }
+
+    /// Whether its main input is never negative, whatever its format holds.
+    pub fn is_nonnegative(&self) -> bool {
+        self.is_nonnegative
+    }
+
+    /// The error for a function that has no value between two real numbers which its input may have.
+    pub fn undefined(&self, formula: String, from: f64, to: f64) -> LowerError {
+        let node = self.node.to_owned();
+        LowerError::Undefined { node, formula, from, to, format: self.formats[0] }
     }
 
     /// The layer's weights as integers of the plan's format: the plan's own, else rounded half to
@@ -240,7 +253,7 @@ impl LowerContext<'_> {
     ///
     /// # Errors
     /// Where it is so large that the shift is out of reach.
-    fn multiplier(&self, factor: f64, shift: i32) -> Result<Multiplier, LowerError> {
+    pub fn multiplier(&self, factor: f64, shift: i32) -> Result<Multiplier, LowerError> {
         let most = self.most_factor_frac(shift);
         let multiplier = Multiplier::nearest(factor, factor_bits(self.output), most);
         self.check_product_shift(shift + multiplier.frac)?;

@@ -55,9 +55,11 @@ pub(crate) fn lower_by(
     mut lower_node: impl FnMut(NodeId, LowerContext) -> Result<FixedOp, LowerError>,
 ) -> Result<FixedGraph, LowerError> {
     let formats = output_formats(graph, plan)?;
+    let nonnegative = graph.nonnegative(!plan.input.is_signed());
     let lower_node = |id: NodeId| {
         let node = &graph.nodes[id];
-        let op = lower_node(id, context_of(graph, id, plan, policy, &formats, target))?;
+        let op =
+            lower_node(id, context_of(graph, id, plan, policy, (&formats, &nonnegative), target))?;
         Ok(FixedNode {
             name: node.name.clone(),
             accumulator_bits: op.accumulator_bits(),
@@ -114,13 +116,14 @@ fn check(
     Ok(())
 }
 
-/// What the integers of one node depend on; `formats` are those of all nodes' values.
+/// What the integers of one node depend on; `formats` are those of all nodes' values, `nonnegative` whether
+/// they are.
 fn context_of<'a>(
     graph: &'a Graph,
     id: NodeId,
     plan: &'a Plan,
     policy: AccumulatorPolicy,
-    formats: &[Format],
+    (formats, nonnegative): (&[Format], &[bool]),
     target: Option<&'a Target>,
 ) -> LowerContext<'a> {
     let node = &graph.nodes[id];
@@ -131,6 +134,7 @@ fn context_of<'a>(
         rounded: plan.rounded.get(&node.name),
         rounding: plan.rounding,
         policy,
+        is_nonnegative: node.inputs.first().is_some_and(|&input| nonnegative[input]),
         target,
         inputs: graph.input_shapes(id),
         shape: node.shape,

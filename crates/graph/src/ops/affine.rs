@@ -1,6 +1,7 @@
 use super::with_constant;
 use crate::{
     error::{ImportError, LowerError},
+    expression::Expression,
     fixed_operator::FixedOp,
     import::{
         builder::Value,
@@ -71,6 +72,26 @@ impl Operator for Affine {
         Edge::Main
     }
 
+    fn as_element_function(&self) -> Option<Expression> {
+        let same = |values: &[f64]| {
+            let first = *values.first()?;
+            values.iter().all(|x| x.to_bits() == first.to_bits()).then_some(first)
+        };
+        let (scale, shift) = (same(&self.scale)?, same(&self.shift)?);
+        // The files hold 32-bit floats: what is none is one over such a divisor.
+        let divisor = 1.0 / scale;
+        let is_float = |x: f64| f64::from(f64_to_f32(x)).to_bits() == x.to_bits();
+        let x = Expression::x();
+        let scaled = if scale.to_bits() == 1.0_f64.to_bits() {
+            x
+        } else if !is_float(scale) && is_float(divisor) {
+            x / divisor
+        } else {
+            x * scale
+        };
+        Some(if shift == 0.0 { scaled } else { scaled + shift })
+    }
+
     fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
         Factor::Refused
     }
@@ -87,16 +108,6 @@ pub(super) fn import_mul(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
 
 /// Source: ONNX `Div`, opset 14, by a constant.
 pub(super) fn import_div(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    if !reader.is_constant(node, 1) && !reader.is_constant(node, 0) {
-        return Err(node_error(
-            node,
-            "divides by a computed value; supported is the division by a constant: let the network end \
-             before it (`--output`), or multiply by what a layer learns instead",
-        ));
-    }
-    if reader.is_constant(node, 0) {
-        return Err(node_error(node, "a constant divided by a value is not supported"));
-    }
     if reader.float_constant(node, 1)?.1.contains(&0.0) {
         return Err(node_error(node, "divides by zero"));
     }

@@ -1,6 +1,7 @@
 use super::relu::{alone, element_wise, one};
 use crate::{
     error::{ImportError, LowerError},
+    expression::Expression,
     fixed_operator::FixedOp,
     import::{
         onnx::attributes::Attributes,
@@ -59,6 +60,10 @@ impl Operator for Clip {
 
     fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
         Factor::Refused
+    }
+
+    fn as_element_function(&self) -> Option<Expression> {
+        self.as_activation().map(Expression::from)
     }
 
     fn as_activation(&self) -> Option<Activation> {

@@ -1,6 +1,7 @@
 use super::relu::{alone, element_wise, one};
 use crate::{
     error::{ImportError, LowerError},
+    expression::Expression,
     fixed_operator::FixedOp,
     import::{
         builder::Value,
@@ -58,6 +59,10 @@ impl Operator for LeakyRelu {
 
     fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
         Factor::carried(output)
+    }
+
+    fn as_element_function(&self) -> Option<Expression> {
+        self.as_activation().map(Expression::from)
     }
 
     fn as_activation(&self) -> Option<Activation> {

@@ -1,6 +1,7 @@
 use super::{Clip, element_wise};
 use crate::{
     error::{ImportError, LowerError},
+    expression::Expression,
     fixed_operator::FixedOp,
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
@@ -40,6 +41,10 @@ impl Operator for Max {
 
     fn takes_activation(&self) -> bool {
         true
+    }
+
+    fn as_element_function(&self) -> Option<Expression> {
+        Some(Expression::x().max(Expression::Argument(1)))
     }
 
     fn format_rule(&self) -> FormatRule {

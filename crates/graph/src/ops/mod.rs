@@ -8,6 +8,11 @@ use crate::import::{
     },
     onnx::reader::ImportNode,
 };
+use crate::{
+    expression::{Expression, Unary},
+    operator::Op,
+};
+use function::definitions as define;
 
 mod add;
 mod affine;
@@ -17,7 +22,9 @@ mod cast;
 mod clip;
 mod concat;
 mod conv;
+mod div;
 mod element_wise;
+mod function;
 mod gemm;
 mod global_average_pool;
 mod global_max_pool;
@@ -30,6 +37,7 @@ mod max_pool;
 mod min;
 mod mul;
 mod pad;
+mod prelu;
 mod reduce;
 mod relu;
 mod reshape;
@@ -45,6 +53,8 @@ pub use average_pool::AveragePool;
 pub use clip::Clip;
 pub use concat::Concat;
 pub use conv::Conv;
+pub use div::Div;
+pub use function::Function;
 pub use gemm::Gemm;
 pub use global_average_pool::GlobalAveragePool;
 pub use global_max_pool::GlobalMaxPool;
@@ -56,6 +66,7 @@ pub use max_pool::MaxPool;
 pub use min::Min;
 pub use mul::Mul;
 pub use pad::Pad;
+pub use prelu::PRelu;
 pub use relu::Relu;
 pub use reshape::Reshape;
 pub use sigmoid::Sigmoid;
@@ -68,49 +79,88 @@ pub use average_pool::FixedAveragePool;
 pub use concat::FixedConcat;
 pub use conv::FixedConv;
 pub use element_wise::FixedElementWise;
+pub use function::{FixedFunction, Table};
 pub use input::FixedInput;
 pub use max_pool::FixedMaxPool;
 pub use pad::FixedPad;
+pub use prelu::FixedPRelu;
 pub use relu::FixedRescale;
 pub use reshape::FixedReshape;
 pub use with_constant::FixedWithConstant;
 
 /// ONNX operators and who reads them, in alphabetical order.
 pub(crate) const ONNX: &[(&str, ImportNode)] = &[
+    ("Abs", function::import),
+    ("Acos", function::import),
+    ("Acosh", function::import),
     ("Add", add::import),
+    ("Asin", function::import),
+    ("Asinh", function::import),
+    ("Atan", function::import),
+    ("Atanh", function::import),
     ("AveragePool", average_pool::import),
     ("BatchNormalization", batch_normalization::import),
     ("Cast", cast::import),
+    ("Ceil", function::import),
+    ("Celu", function::import),
     ("Clip", clip::import),
     ("Concat", concat::import),
     ("Conv", conv::import),
-    ("Div", affine::import_div),
+    ("Cos", function::import),
+    ("Cosh", function::import),
+    ("Div", div::import),
     ("Dropout", identity::import_dropout),
+    ("Elu", function::import),
+    ("Erf", function::import),
+    ("Exp", function::import),
     ("Flatten", reshape::import_flatten),
+    ("Floor", function::import),
+    ("Gelu", function::import),
     ("Gemm", gemm::import),
     ("GlobalAveragePool", global_average_pool::import),
     ("GlobalMaxPool", global_max_pool::import),
+    ("HardSigmoid", function::import),
+    ("HardSwish", function::import),
     ("Identity", identity::import),
     ("LeakyRelu", leaky_relu::import),
+    ("Log", function::import),
     ("LogSoftmax", log_softmax::import),
     ("MatMul", gemm::import_matmul),
     ("Max", max::import),
     ("MaxPool", max_pool::import),
     ("Mean", add::import_mean),
     ("Min", min::import),
+    ("Mish", function::import),
     ("Mul", mul::import),
+    ("Neg", function::import),
+    ("PRelu", prelu::import),
     ("Pad", pad::import),
+    ("Pow", function::import_pow),
+    ("Reciprocal", function::import),
     ("ReduceMax", reduce::import_max),
     ("ReduceMean", reduce::import_mean),
     ("ReduceMin", reduce::import_min),
     ("ReduceSum", reduce::import_sum),
     ("Relu", relu::import),
     ("Reshape", reshape::import),
+    ("Round", function::import),
+    ("Selu", function::import),
+    ("Shrink", function::import),
     ("Sigmoid", sigmoid::import),
+    ("Sign", function::import),
+    ("Sin", function::import),
+    ("Sinh", function::import),
     ("Softmax", softmax::import),
+    ("Softplus", function::import),
+    ("Softsign", function::import),
+    ("Sqrt", function::import),
     ("Squeeze", reshape::import_squeeze),
     ("Sub", sub::import),
     ("Sum", add::import_sum),
+    ("Swish", function::import),
+    ("Tan", function::import),
+    ("Tanh", function::import),
+    ("ThresholdedRelu", function::import),
     ("Transpose", transpose::import),
     ("Unsqueeze", reshape::import_unsqueeze),
 ];
@@ -129,6 +179,7 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("Dense", gemm::from_keras),
     ("DepthwiseConv2D", conv::from_keras_depthwise),
     ("Dropout", identity::from_keras),
+    ("ELU", function::from_keras_elu),
     ("Flatten", reshape::from_keras_flatten),
     ("GaussianDropout", identity::from_keras),
     ("GaussianNoise", identity::from_keras),
@@ -140,6 +191,7 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("Maximum", max::from_keras),
     ("Minimum", min::from_keras),
     ("Multiply", mul::from_keras),
+    ("PReLU", prelu::from_keras),
     ("ReLU", relu::from_keras),
     ("Rescaling", affine::from_keras),
     ("Reshape", reshape::from_keras),
@@ -147,17 +199,51 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("Softmax", softmax::from_keras),
     ("SpatialDropout2D", identity::from_keras),
     ("Subtract", sub::from_keras),
+    ("ThresholdedReLU", function::from_keras_thresholded),
     ("ZeroPadding2D", pad::from_keras),
 ];
 
+/// `alpha` and `gamma` of the scaled exponential linear unit.
+const KERAS_SELU: [f64; 2] = [1.673_263_242_354_377_2, 1.050_700_987_355_480_5];
+
+fn function(expression: Expression) -> Op {
+    Function { expression }.into()
+}
+
+/// Those of [`KERAS_FUNCTIONS`] that were others before Keras 3.
+pub(crate) const KERAS_2_FUNCTIONS: &[(&str, MakeOp)] =
+    &[("hard_sigmoid", || Some(function(define::hard_sigmoid(0.2, 0.5))))];
+
 /// The activation functions of Keras by name; `None` is the identity.
 pub(crate) const KERAS_FUNCTIONS: &[(&str, MakeOp)] = &[
-    ("linear", || None),
-    ("relu", || Some(Relu.into())),
-    ("relu6", || Some(Clip { min: 0.0, max: 6.0 }.into())),
+    ("celu", || Some(function(define::celu(1.0)))),
+    ("elu", || Some(function(define::elu(1.0)))),
+    ("exponential", || Some(function(Expression::x().then(Unary::Exp)))),
+    ("gelu", || Some(function(define::gelu()))),
+    ("hard_shrink", || Some(function(define::shrink(0.5, 0.0)))),
+    ("hard_sigmoid", || Some(function(define::hard_sigmoid_by_six()))),
+    ("hard_silu", || Some(function(define::hard_swish()))),
+    ("hard_swish", || Some(function(define::hard_swish()))),
+    ("hard_tanh", || Some(Clip { min: -1.0, max: 1.0 }.into())),
     // The slope that Keras takes where only the name is given.
     ("leaky_relu", || Some(LeakyRelu { alpha: 0.2 }.into())),
-    ("sigmoid", || Some(Sigmoid.into())),
-    ("softmax", || Some(Softmax.into())),
+    ("linear", || None),
+    ("log_sigmoid", || Some(function(define::log_sigmoid()))),
     ("log_softmax", || Some(LogSoftmax.into())),
+    ("mish", || Some(function(define::mish()))),
+    ("relu", || Some(Relu.into())),
+    ("relu6", || Some(Clip { min: 0.0, max: 6.0 }.into())),
+    ("selu", || Some(function(define::selu(KERAS_SELU[0], KERAS_SELU[1])))),
+    ("sigmoid", || Some(Sigmoid.into())),
+    ("silu", || Some(function(define::silu()))),
+    ("soft_shrink", || Some(function(define::shrink(0.5, 0.5)))),
+    ("softmax", || Some(Softmax.into())),
+    ("softplus", || Some(function(Expression::x().then(Unary::Softplus)))),
+    ("softsign", || Some(function(define::softsign()))),
+    ("sparse_plus", || Some(function(define::sparse_plus()))),
+    ("sparse_sigmoid", || Some(function(define::sparse_sigmoid()))),
+    ("squareplus", || Some(function(define::squareplus()))),
+    ("swish", || Some(function(define::silu()))),
+    ("tanh", || Some(function(Expression::x().then(Unary::Tanh)))),
+    ("tanh_shrink", || Some(function(define::tanh_shrink()))),
 ];

@@ -7,6 +7,7 @@ use crate::{
         npz::node::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
+    expression::Expression,
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
@@ -60,6 +61,10 @@ impl Operator for Relu {
 
     fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
         Factor::carried(output)
+    }
+
+    fn as_element_function(&self) -> Option<Expression> {
+        self.as_activation().map(Expression::from)
     }
 
     fn as_activation(&self) -> Option<Activation> {

@@ -1,6 +1,7 @@
-use super::relu::one;
+use super::{function, relu::one};
 use crate::{
     error::{ImportError, LowerError},
+    expression::{Expression, Unary},
     fixed_operator::FixedOp,
     import::{onnx::attributes::Attributes, onnx::reader::Reader},
     lower::context::LowerContext,
@@ -8,13 +9,12 @@ use crate::{
     shape::Shape,
 };
 use fixedwise_codec::onnx;
-use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::Kernels;
 
 /// `y = 1 / (1 + exp(-x))`; any shape.
 ///
-/// Fixed point: dropped at the end of a classifier, where it does not change the largest; elsewhere it
-/// is refused.
+/// Fixed point: dropped at the end of a classifier, where it does not change the largest; elsewhere a table,
+/// as any function of each element.
 ///
 /// Source: ONNX `Sigmoid`, opset 13.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,21 +29,16 @@ impl Operator for Sigmoid {
         one(inputs)
     }
 
-    fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
-        let activation = context.activation;
-        Box::new(move |inputs, y, _| {
-            for (y, &x) in y.iter_mut().zip(inputs[0]) {
-                *y = activation.apply(f64_to_f32(1.0 / (1.0 + f64::from(-x).exp())));
-            }
-        })
+    fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep {
+        function::float_step(&expression(), context, kernels)
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        Err(context.not_legal(self.name(), HELP))
+        function::lower(context, &expression())
     }
 
     fn format_rule(&self) -> FormatRule {
-        FormatRule::Input
+        FormatRule::Own
     }
 
     fn is_nonnegative(&self, _: bool) -> bool {
@@ -58,8 +53,8 @@ impl Operator for Sigmoid {
         Factor::Refused
     }
 
-    fn no_integer_form(&self) -> Option<&'static str> {
-        Some(HELP)
+    fn as_element_function(&self) -> Option<Expression> {
+        Some(expression())
     }
 
     fn ends_classifier(&self, image: Shape, value: Shape) -> bool {
@@ -68,7 +63,9 @@ impl Operator for Sigmoid {
     }
 }
 
-const HELP: &str = "a sigmoid is supported only at the end of a classifier";
+fn expression() -> Expression {
+    Expression::x().then(Unary::Sigmoid)
+}
 
 /// Source: ONNX `Sigmoid`, opset 13.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {

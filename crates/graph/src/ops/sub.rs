@@ -1,6 +1,7 @@
 use super::{affine, element_wise};
 use crate::{
     error::{ImportError, LowerError},
+    expression::Expression,
     fixed_operator::FixedOp,
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
@@ -39,6 +40,10 @@ impl Operator for Sub {
 
     fn takes_activation(&self) -> bool {
         true
+    }
+
+    fn as_element_function(&self) -> Option<Expression> {
+        Some(Expression::x() - Expression::Argument(1))
     }
 
     fn format_rule(&self) -> FormatRule {

@@ -7,6 +7,7 @@ mod fold_back;
 mod fold_forward;
 mod fold_pad;
 mod fuse_activation;
+mod fuse_function;
 mod insert_preprocessing;
 pub(crate) mod remove_dead;
 
@@ -22,9 +23,9 @@ use crate::{
 /// The graph that a plan of these semantics speaks of.
 ///
 /// Both: no final softmax or sigmoid of a classifier, pads inside their convolution, normalization *before* an activation
-/// folded back into its layer, activations fused, dead nodes gone. Integer: normalization *after*
-/// an activation folded forward as well, so that no [`crate::ops::Affine`] is left; factors that would make the channels
-/// of one value unlike move back into the layer before it, or stay where they are.
+/// folded back into its layer, activations fused, functions of one value in one node, dead nodes gone. Integer:
+/// normalization *after* an activation folded forward as well, so that no [`crate::ops::Affine`] is left; factors that
+/// would make the channels of one value unlike move back into the layer before it, or stay where they are.
 ///
 /// # Errors
 /// [`GraphError`] only where a pass is wrong.
@@ -33,6 +34,8 @@ pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError>
     drop_ending::run(&mut graph);
     fold_pad::run(&mut graph);
     fold_back::run(&mut graph);
+    fuse_activation::run(&mut graph);
+    fuse_function::run(&mut graph);
     fuse_activation::run(&mut graph);
     remove_dead::run(&mut graph);
     if semantics == Semantics::Integer {

@@ -4,7 +4,7 @@ use fixedwise_codec::onnx::{self, ModelBuilder, Node, Tensor};
 use fixedwise_fixed::{Format, Rounding, convert::f64_to_f32, shift_round};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, FixedNode, Graph, LayerPlan, LowerError, NodeId, Plan,
-    Quantizer, Semantics, Shape, from_onnx, lower,
+    Quantizer, Semantics, Shape, check_integer_forms, from_onnx, lower,
     ops::{Affine, Conv, FixedElementWise, FixedWithConstant, Mul, Relu, WithConstant},
     passes,
 };
@@ -281,6 +281,11 @@ fn extents_that_do_not_meet_are_refused_by_name() {
         error.contains("less") && error.contains("4x5x3") && error.contains("2x2x3"),
         "{error}"
     );
-    let error = read(vec![Node::new("Div", "part", &["x", "x"], &["y"])], &[]).unwrap_err();
-    assert!(error.contains("divides by a computed value"), "{error}");
+    // A division by another value is read, and has no integers.
+    let other = Node::new("MaxPool", "same", &["x"], &["s"]).with("kernel_shape", vec![1_i64, 1]);
+    let graph = read(vec![other, Node::new("Div", "part", &["x", "s"], &["y"])], &[]).unwrap();
+    assert_close("a part", &run_float(&graph, &[0.5; 60]), &[1.0; 60], 1e-6);
+    let graph = passes::prepare(&graph, Semantics::Integer).unwrap();
+    let error = check_integer_forms(&graph).unwrap_err().to_string();
+    assert!(error.contains("`part` (Div): has no integer form: divides by a computed"), "{error}");
 }

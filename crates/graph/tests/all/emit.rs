@@ -9,9 +9,12 @@ use fixedwise_fixed::{
     convert::{exp2, f64_to_f32, i64_to_f64},
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape, emit,
-    from_onnx, lower,
-    ops::{AveragePool, Concat, FixedConv, GlobalAveragePool, LeakyRelu, MaxPool, Relu, Window},
+    AccumulatorPolicy, Expression, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
+    Unary, emit, from_onnx, lower,
+    ops::{
+        AveragePool, Concat, FixedConv, Function, GlobalAveragePool, LeakyRelu, MaxPool, PRelu,
+        Relu, Sigmoid, Window,
+    },
     passes,
 };
 use fixedwise_testing::{
@@ -204,6 +207,23 @@ struct Case {
     images: Vec<Vec<f32>>,
 }
 
+/// Functions by tables: of narrow and of wide values, with and without sign.
+fn functions() -> Graph {
+    let x = Expression::x;
+    let mut b = Build::new(Shape::new(5, 4, 2), 6);
+    let y = b.conv("first", 0, 4, &window(3, 1, 1), 1);
+    let silu = Function { expression: x() * x().then(Unary::Sigmoid) };
+    let y = b.push("silu", silu, vec![y]);
+    let y = b.conv("second", y, 3, &window(1, 1, 0), 1);
+    let y = b.push("prelu", PRelu { slopes: vec![0.3, -0.01, 1.7] }, vec![y]);
+    let y = b.push("relu", Relu, vec![y]);
+    let y = b.push("root", Function { expression: x().then(Unary::Sqrt) }, vec![y]);
+    let y = b.push("mean", GlobalAveragePool, vec![y]);
+    let y = b.push("gate", Sigmoid, vec![y]);
+    b.gemm("dense", y, 6);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (network, graph) in [
@@ -212,6 +232,7 @@ fn cases() -> Vec<Case> {
         ("windows", windows()),
         ("orders", orders()),
         ("branches", branches()),
+        ("functions", functions()),
     ] {
         for (name, rounding) in
             [("up", Rounding::TiesUp), ("even", Rounding::TiesEven), ("floor", Rounding::Floor)]
@@ -362,7 +383,10 @@ fn hls4ml_computes_the_same() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for case in cases().iter().filter(|case| case.name.ends_with("up_0")) {
+    // HLS has no tables of functions.
+    let is_typed =
+        |case: &&Case| case.name.ends_with("up_0") && !case.name.starts_with("functions");
+    for case in cases().iter().filter(is_typed) {
         let folder = write(folder.path(), case);
         let files = emit::hls::emit(&case.fixed, "network").unwrap();
         std::fs::write(folder.join("network.yml"), files.config).unwrap();

@@ -3,6 +3,7 @@
 
 mod element_wise;
 mod emit;
+mod functions;
 mod import;
 mod integers;
 mod onnx_node;

@@ -5,6 +5,7 @@ use super::{compiled_for, detected, tile_kernel, wide_tile_kernel};
 use crate::combine::PairRule;
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule};
+use crate::functions::FloatFunction;
 use crate::layout::{Block, Run};
 use crate::products::Row;
 use crate::quantize::Scale;

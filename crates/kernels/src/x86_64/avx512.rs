@@ -4,6 +4,7 @@ use super::{compiled_for, detected, tile_kernel, wide_tile_kernel};
 use crate::combine::PairRule;
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule, for_each_pixel, narrow_by_channel};
+use crate::functions::FloatFunction;
 use crate::layout::{Block, Run};
 use crate::products::Row;
 use crate::quantize::Scale;

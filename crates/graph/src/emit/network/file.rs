@@ -267,6 +267,33 @@ impl File {
         self.node("Reshape", name, &[value, &dims], vec![])
     }
 
+    /// The place of each element of a value among the integers of its format, from the smallest on.
+    pub(crate) fn index(&mut self, name: &str, value: &str, format: Format) -> String {
+        let per_unit = self.scalar(exp2(format.frac.into()));
+        let stored = format!("{name}_integer");
+        let mut place = self.node("Mul", &stored, &[value, &per_unit], vec![]);
+        if format.min() != 0 {
+            let first = self.scalar(i64_to_f64(format.min()));
+            place = self.node("Sub", &format!("{name}_place"), &[&place, &first], vec![]);
+        }
+        let index = vec![("to", i64::from(ElementType::I64.code()).into())];
+        self.node("Cast", &format!("{name}_index"), &[&place], index)
+    }
+
+    /// Those of some integers of a format that stand at the places of `index`, as real values.
+    pub(crate) fn gather(
+        &mut self,
+        name: &str,
+        index: &str,
+        values: Vec<i64>,
+        format: Format,
+    ) -> String {
+        let frac = format.frac.into();
+        let values: Vec<f32> = values.into_iter().map(|value| real(value, frac)).collect();
+        let table = self.floats(&format!("{name}_table"), &[values.len()], values);
+        self.node("Gather", &format!("{name}_value"), &[&table, index], vec![])
+    }
+
     /// Gives a value that a node computes another name.
     pub(crate) fn rename(&mut self, value: &str, wanted: &str) -> String {
         let new = self.names.unique(wanted);

@@ -163,7 +163,7 @@ impl File {
     }
 
     /// A number of 64 bits; all that are needed are exact in 32.
-    fn wide_scalar(&mut self, x: f64) -> String {
+    pub(crate) fn wide_scalar(&mut self, x: f64) -> String {
         let narrow = self.scalar(x);
         self.shared(format!("wide {x}"), &format!("{narrow}_wide"), |file, name| {
             file.cast(name, &narrow, 11)

@@ -55,7 +55,8 @@ impl Layer<'_> {
             }
             _ => None,
         };
-        let known = self.tables.functions.iter().find(|(known, _)| function == Some(known));
+        let functions = || self.tables.older.iter().chain(self.tables.functions);
+        let known = functions().find(|(known, _)| function == Some(known));
         let Some((_, op)) = known else {
             let names = self.tables.functions.iter().map(|(name, _)| *name);
             let names = names.collect::<Vec<_>>().join(", ");

@@ -44,6 +44,8 @@ pub(crate) struct Tables {
     pub(super) layers: &'static [(&'static str, ImportLayer)],
     /// Activation functions by name.
     pub(super) functions: &'static [(&'static str, MakeOp)],
+    /// Those that were others in the version that saved the model.
+    pub(super) older: &'static [(&'static str, MakeOp)],
 }
 
 /// A layer and the state of the import; [`Layer::finish`] refuses what is left unread.

@@ -50,7 +50,11 @@ pub fn from_keras_with_shape(
             model.outputs.len()
         )));
     };
-    let tables = Tables { layers: ops::KERAS, functions: ops::KERAS_FUNCTIONS };
+    let is_older = model.version.as_ref().is_some_and(|version| {
+        version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|n: u32| n < 3)
+    });
+    let older = if is_older { ops::KERAS_2_FUNCTIONS } else { &[] };
+    let tables = Tables { layers: ops::KERAS, functions: ops::KERAS_FUNCTIONS, older };
     let mut builder = Builder::default();
     builder.given = shapes.first().map(|shape| shape.extents.clone());
     // `None` for what follows from a layer that could not be read.

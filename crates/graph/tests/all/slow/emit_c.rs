@@ -3,10 +3,14 @@
 
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
-    AccumulatorPolicy, EmitError, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
+    AccumulatorPolicy, EmitError, Expression, FixedGraph, Graph, LayerPlan, Plan, Quantizer,
+    Semantics, Shape, Unary,
     emit::c::{self, Arena, COptions, WeightStorage, emit},
     lower,
-    ops::{AveragePool, Concat, GlobalAveragePool, GlobalMaxPool, Relu, Reshape, Window},
+    ops::{
+        AveragePool, Concat, Function, GlobalAveragePool, GlobalMaxPool, PRelu, Relu, Reshape,
+        Window,
+    },
     passes,
 };
 use fixedwise_testing::{Build, Core, Emitted, Random, by_channel, window};
@@ -23,6 +27,10 @@ fn everything() -> Graph {
     let a = b.push("global_average", GlobalAveragePool, vec![x]);
     let m = b.push("global_max", GlobalMaxPool { minimum: vec![] }, vec![x]);
     let x = b.push("join", Concat { axis: 2 }, vec![a, m]);
+    let silu = Expression::x() * Expression::x().then(Unary::Sigmoid);
+    let x = b.push("silu", Function { expression: silu }, vec![x]);
+    let slopes = (0..b.shape(x).c).map(|i| if i % 3 == 0 { -0.3 } else { 0.01 }).collect();
+    let x = b.push("prelu", PRelu { slopes }, vec![x]);
     b.gemm("dense", x, 5);
     passes::prepare(&b.finish(), Semantics::Integer).unwrap()
 }

@@ -1,0 +1,109 @@
+//! Functions of one integer from tables: an entry for each integer, or straight lines between entries.
+
+use crate::rescale::{Narrowed, with_slice};
+use crate::{Integers, IntegersMut};
+use fixedwise_fixed::{Rounding, shift_round};
+
+/// The value of every integer from `first` on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entries {
+    /// The smallest integer.
+    pub first: i64,
+    /// Its value, and those of the next.
+    pub values: Vec<i16>,
+}
+
+impl Entries {
+    /// Writes the value of each `x`.
+    ///
+    /// # Panics
+    /// If the lengths differ, or an `x` has no entry.
+    pub fn apply(&self, x: Integers, y: IntegersMut) {
+        assert_eq!(x.len(), y.len(), "the lengths differ");
+        let first = self.first as i32;
+        with_slice!(Integers, x, |x| with_slice!(IntegersMut, y, |y| {
+            fn look_up<X: Narrowed, Y: Narrowed>(values: &[i16], first: i32, x: &[X], y: &mut [Y]) {
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = Y::narrow(i32::from(values[(x.widen() - first) as usize]));
+                }
+            }
+            look_up(&self.values, first, x, y);
+        }));
+    }
+}
+
+/// Straight lines between the values of integers that are `2^shift` apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// The smallest integer.
+    pub first: i64,
+    /// Its value and those of each `2^shift` further on, with `guard` more fractional bits than the result:
+    /// one more than there are lines.
+    pub values: Vec<i32>,
+    /// Bits of the distance.
+    pub shift: u32,
+    /// Fractional bits that are dropped at last.
+    pub guard: u32,
+    /// The smallest result.
+    pub min: i64,
+    /// The largest result.
+    pub max: i64,
+}
+
+impl Lines {
+    /// The specification: the two values around `x`, weighted and rounded, then rounded to the result's
+    /// step, halves up, and saturated.
+    ///
+    /// # Panics
+    /// If `x` is not between two of the values.
+    #[inline]
+    pub fn value(&self, x: i64) -> i64 {
+        let from = x - self.first;
+        let (line, rest) = ((from >> self.shift) as usize, from & ((1 << self.shift) - 1));
+        let [low, high] = [self.values[line], self.values[line + 1]].map(i64::from);
+        let between = shift_round((high - low) * rest, self.shift as i32, Rounding::TiesUp);
+        shift_round(low + between, self.guard as i32, Rounding::TiesUp).clamp(self.min, self.max)
+    }
+
+    /// Writes the value of each `x`.
+    ///
+    /// # Panics
+    /// If the lengths differ, or an `x` is not between two of the values.
+    pub fn apply(&self, x: Integers, mut y: IntegersMut) {
+        assert_eq!(x.len(), y.len(), "the lengths differ");
+        for i in 0..x.len() {
+            y.set(i, self.value(x.get(i)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_whatever_the_types() {
+        let values: Vec<i16> = (-127..128).map(|x| (x * x) % 101).collect();
+        let table = Entries { first: -127, values };
+        let x: Vec<i8> = (-127..=127).collect();
+        let (mut bytes, mut words) = (vec![0_u8; x.len()], vec![0_i16; x.len()]);
+        table.apply(Integers::I8(&x), IntegersMut::U8(&mut bytes));
+        table.apply(Integers::I8(&x), IntegersMut::I16(&mut words));
+        for (i, x) in x.iter().enumerate() {
+            let expected = (i16::from(*x) * i16::from(*x)) % 101;
+            assert_eq!((i16::from(bytes[i]), words[i]), (expected, expected), "{x}");
+        }
+    }
+
+    #[test]
+    fn lines_join_their_values() {
+        let lines =
+            Lines { first: -8, values: vec![0, 40, -24], shift: 3, guard: 2, min: -4, max: 9 };
+        // 0, 5, ... 40, then down by 8; in quarters, halves up.
+        let expected = [0, 1, 3, 4, 5, 6, 8, 9, 9, 8, 6, 4, 2, 0, -2, -4];
+        let x: Vec<i8> = (-8..8).collect();
+        let mut y = vec![0_i8; 16];
+        lines.apply(Integers::I8(&x), IntegersMut::I8(&mut y));
+        assert_eq!(y, expected);
+    }
+}
