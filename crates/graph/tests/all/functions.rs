@@ -22,7 +22,7 @@ use fixedwise_graph::{
     passes,
 };
 use fixedwise_testing::{Build, Random, assert_close, project, run_fixed, run_float, window};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A plan that gives each node with a format of its own that format, and weights 8 bits.
 fn plan(graph: &Graph, input: Format, own: Format) -> Plan {
@@ -336,12 +336,13 @@ fn spelled(nodes: &[(&str, &[&str])]) -> Graph {
         .initializer("w", Tensor::floats(&[2, 2, 1, 1], vec![0.9, -0.4, 0.3, 1.7]))
         .initializer("v", Tensor::floats(&[2, 2, 1, 1], vec![0.5, 0.25, -1.0, 0.75]))
         .node(Node::new("Conv", "first", &["image", "w"], &["x"]));
-    for (i, (operator, inputs)) in nodes.iter().enumerate() {
-        for input in *inputs {
-            if let Ok(number) = input.parse::<f32>() {
-                model = model.initializer(input, Tensor::floats(&[], vec![number]));
-            }
+    let numbers: BTreeSet<&str> = nodes.iter().flat_map(|(_, inputs)| *inputs).copied().collect();
+    for name in numbers {
+        if let Ok(number) = name.parse::<f32>() {
+            model = model.initializer(name, Tensor::floats(&[], vec![number]));
         }
+    }
+    for (i, (operator, inputs)) in nodes.iter().enumerate() {
         let output = if i + 1 == nodes.len() { "y".to_owned() } else { format!("t{i}") };
         model = model.node(Node::new(operator, &format!("{operator}_{i}"), inputs, &[&output]));
     }
