@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 
-LEAKY_FRAC = 7
 PAIRS = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "max": np.maximum, "min": np.minimum,
 }
@@ -34,8 +33,9 @@ def shift_round(x, shift, rounding):
 
 def requantize(x, how):
     y = shift_round(x, how["shift"], how["rounding"])
-    if how["leaky"] is not None:
-        below = shift_round(x * how["leaky"], how["shift"] + LEAKY_FRAC, how["rounding"])
+    slope = how["leaky"]
+    if slope is not None:
+        below = shift_round(x * slope["mantissa"], how["shift"] + slope["frac"], how["rounding"])
         y = np.where(x < 0, below, y)
     return y.clip(how["min"], how["max"])
 

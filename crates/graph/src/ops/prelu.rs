@@ -177,8 +177,7 @@ impl FixedOperator for FixedPRelu {
         let (name, Shape { h, w, c }) = (node.name, node.shape);
         node.check_step(x.format.frac.into())?;
         let file = &mut *node.file;
-        let real =
-            |i: usize| f64_to_f32(self.slopes[i % self.slopes.len()].real(&self.requantization));
+        let real = |i: usize| f64_to_f32(self.slopes[i % self.slopes.len()].value());
         let is_by_channel = self.slopes.len() == c;
         let (rows, columns) = if is_by_channel { (1, 1) } else { (h, w) };
         let slopes: Vec<f32> = (0..c * rows * columns)
