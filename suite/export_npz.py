@@ -120,6 +120,19 @@ def compute(node, arrays, inputs):
             own = requantize(x * slopes, {**how, "shift": how["shift"] + int(frac)})
             below = np.where(fracs == frac, own, below)
         return np.where(x < 0, below, requantize(x, how))
+    elif op == "index_map":
+        rows, columns, channels = (arrays[node[axis]] for axis in ("rows", "columns", "channels"))
+        parts = np.meshgrid(rows, columns, channels, indexing="ij")
+        source, is_zero = sum(parts), np.any([part < 0 for part in parts], axis=0)
+        return np.where(is_zero, 0, x.reshape(-1)[np.where(is_zero, 0, source)])
+    elif op == "resize":
+        for axis, bits in zip(("rows", "columns"), node["weight_bits"]):
+            first, weight = (arrays[node[axis]][:, i].astype(np.int64) for i in (0, 1))
+            at = 0 if axis == "rows" else 1
+            weight = weight.reshape(-1, *[1] * (2 - at))
+            last = first + (weight.reshape(-1) > 0)
+            x = np.take(x, first, at) * (2**bits - weight) + np.take(x, last, at) * weight
+        return requantize(x, node["requantization"])
     elif op == "reshape":
         return x.reshape(-1)[arrays[node["source"]]]
     elif op == "rescale":

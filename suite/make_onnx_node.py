@@ -26,13 +26,20 @@ from onnx.backend.test.case.node import collect_testcases
 from onnx.backend.test.loader import load_model_tests
 
 import cases
+import map_cases
 import own_cases
 import pair_cases
 
 OPERATORS = set(
-    "Add AveragePool BatchNormalization Clip Concat Constant Conv Div Dropout Flatten Gemm "
-    "GlobalAveragePool GlobalMaxPool Identity LeakyRelu MatMul Max MaxPool Mean Min Mul Pad ReduceMax "
-    "ReduceMean ReduceMin ReduceSum Relu Reshape Softmax Squeeze Sub Sum Transpose Unsqueeze".split()
+    "Add AveragePool BatchNormalization Clip Concat Constant Conv ConvTranspose DepthToSpace Div "
+    "Dropout Expand Flatten Gather GatherND Gemm GlobalAveragePool GlobalMaxPool Identity LeakyRelu "
+    "MatMul Max MaxPool Mean Min Mul Pad ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape "
+    "Resize Slice Softmax SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze Upsample".split()
+)
+# They only choose and order elements, so that their values may have any number of axes.
+MOVES = set(
+    "DepthToSpace Expand Flatten Gather GatherND Identity Pad Reshape Slice SpaceToDepth Split "
+    "Squeeze Tile Transpose Unsqueeze".split()
 )
 # Their inputs may all be values.
 MANY_VALUES = {"Add", "Concat", "Max", "Mean", "Min", "Mul", "Sub", "Sum"}
@@ -174,7 +181,7 @@ def check_nodes(model, x):
         if all(i in constants for i in node.input):
             constants.update(node.output)
         for name in node.output:
-            if name in ranks and name not in constants:
+            if name in ranks and name not in constants and node.op_type not in MOVES:
                 check_rank(ranks[name])
     for node in model.graph.node:
         if node.op_type in BY_CONSTANT:
@@ -196,8 +203,12 @@ def check_nodes(model, x):
         # A second input that is no initializer is one that other nodes made of an initializer.
         if node.op_type == "MatMul" and (x.ndim != 2 or len(shapes.get(node.input[1], (1, 1))) != 2):
             raise Refused("is not a product of [batch, features] and a constant matrix")
-        if node.op_type == "Pad" and attribute(node, "mode", b"constant") != b"constant":
-            raise Refused("pads otherwise than by a constant")
+        if node.op_type == "Resize":
+            for name, refused in (("mode", b"cubic"), ("antialias", 1)):
+                if attribute(node, name, None) == refused:
+                    raise Refused(f"resizes with {name} = {refused}")
+            if attribute(node, "coordinate_transformation_mode", b"") == b"tf_crop_and_resize":
+                raise Refused("crops while it resizes")
         if node.op_type == "Softmax":
             if attribute(node, "axis", -1) % x.ndim != 1:
                 raise Refused("softmax over another axis than the channels")
@@ -239,7 +250,7 @@ def main():
             continue
         files |= cases.case_files(name, model, x, y)
         claimed.append(name)
-    for name, model, x in [*own_cases.all_cases(), *pair_cases.all_cases()]:
+    for name, model, x in [*own_cases.all_cases(), *pair_cases.all_cases(), *map_cases.all_cases()]:
         onnx.checker.check_model(model, full_check=True)
         y = cases.run(model, x)
         declared = [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim]

@@ -1,20 +1,27 @@
 //! A file's value as a view of a value inside: any number of axes, each of which runs through elements
-//! that lie at equal distances. Reshapes and transposes change the view and move nothing.
+//! at equal distances, or through those that a table lists. What only chooses and orders elements (reshapes,
+//! transposes, slices, repetitions) changes the view and moves nothing.
 
 use super::{
     axes::{Axis, channels_first, extent, shape_of},
     builder::Value,
 };
 use crate::{graph::NodeId, shape::Shape};
+use std::sync::Arc;
 
 /// Part of an axis of a view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// The images of a batch.
     Batch,
     /// Elements of one image.
     Run(Run),
+    /// Elements of one image at these distances from the first of the view; `None` is a zero.
+    Table(Table),
 }
+
+/// Where elements lie in the `[h, w, c]` order inside; `None` for a zero that lies nowhere.
+pub(crate) type Table = Arc<[Option<usize>]>;
 
 /// So many elements, that far from each other in the `[h, w, c]` order inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +42,8 @@ pub(crate) struct ViewAxis {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct View {
     pub(crate) node: NodeId,
+    /// Where the element lies from which the axes run.
+    pub(crate) start: usize,
     pub(crate) axes: Vec<ViewAxis>,
     /// The file's node that changed the axes last.
     pub(crate) name: Option<String>,
@@ -63,6 +72,133 @@ pub(crate) enum Target {
 /// What the images of one value are, in order, for each axis `[h, w, c]`.
 pub(crate) type Arrangement = [Vec<Run>; 3];
 
+/// The elements of a value by its axes `[h, w, c]`: where each lies in another one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Layout {
+    /// Extents of the other value.
+    pub(crate) from: Shape,
+    /// Extents of the value.
+    pub(crate) shape: Shape,
+    start: usize,
+    axes: [Vec<Piece>; 3],
+}
+
+impl Layout {
+    /// Where the elements lie as runs along each axis, where each element of the other value is taken once
+    /// and nothing else.
+    pub(crate) fn permutation(&self) -> Option<Arrangement> {
+        let mut arrangement = Arrangement::default();
+        for (runs, pieces) in arrangement.iter_mut().zip(&self.axes) {
+            *runs = runs_of(pieces)?;
+        }
+        let mut all: Vec<Run> = arrangement.iter().flatten().copied().collect();
+        all.sort_unstable_by_key(|run| run.stride);
+        let next = all
+            .iter()
+            .try_fold(1, |stride, run| (run.stride == stride).then_some(stride * run.extent));
+        (next == Some(self.from.len()) && self.start == 0).then_some(arrangement)
+    }
+
+    /// Whether every element lies at its own place.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let own = View::of(
+            &Value { node: 0, axes: vec![Axis::Row, Axis::Column, Axis::Channel] },
+            self.shape,
+        );
+        let own = own.axes.iter().map(|axis| &axis.pieces);
+        self.from == self.shape && self.start == 0 && own.eq(self.axes.iter())
+    }
+
+    /// For each axis, where its elements lie; an element's place is the sum over the axes, and it is a zero
+    /// where one of them is.
+    pub(crate) fn tables(&self) -> [Vec<Option<usize>>; 3] {
+        let [mut rows, columns, channels] = self.axes.each_ref().map(|pieces| listed(pieces));
+        rows.iter_mut().flatten().for_each(|place| *place += self.start);
+        [rows, columns, channels]
+    }
+}
+
+/// The runs that pieces of one image are; `None` where one is a table or the batch.
+fn runs_of(pieces: &[Piece]) -> Option<Vec<Run>> {
+    let run = |piece: &Piece| match piece {
+        Piece::Run(run) => Some(*run),
+        Piece::Batch | Piece::Table(_) => None,
+    };
+    pieces.iter().map(run).collect()
+}
+
+/// Where the elements of nested pieces lie, the batch left out.
+fn listed(pieces: &[Piece]) -> Vec<Option<usize>> {
+    let mut places = vec![Some(0)];
+    for piece in pieces {
+        let inner: Vec<Option<usize>> = match piece {
+            Piece::Batch => continue,
+            Piece::Run(run) => (0..run.extent).map(|i| Some(i * run.stride)).collect(),
+            Piece::Table(table) => table.to_vec(),
+        };
+        let sum = |outer: Option<usize>| inner.iter().map(move |&place| Some(outer? + place?));
+        places = places.into_iter().flat_map(sum).collect();
+    }
+    places
+}
+
+/// A list of places as nested runs from a first one, where it is that; else a table.
+fn nested(places: &[Option<usize>]) -> (usize, Vec<Piece>) {
+    let runs = || -> Option<(usize, Vec<Piece>)> {
+        let (mut places, mut runs) =
+            (places.iter().copied().collect::<Option<Vec<usize>>>()?, vec![]);
+        while places.len() > 1 {
+            let stride = places[1].checked_sub(places[0])?;
+            let is_next = |pair: &&[usize]| pair[1].checked_sub(pair[0]) == Some(stride);
+            let extent = 1 + places.windows(2).take_while(is_next).count();
+            if !places.len().is_multiple_of(extent) {
+                return None;
+            }
+            let is_alike = |own: &[usize]| (0..extent).all(|i| own[i] == own[0] + i * stride);
+            if !places.chunks_exact(extent).all(is_alike) {
+                return None;
+            }
+            runs.insert(0, Piece::Run(Run { extent, stride }));
+            places = places.into_iter().step_by(extent).collect();
+        }
+        Some((*places.first()?, runs))
+    };
+    runs().unwrap_or_else(|| (0, vec![Piece::Table(places.into())]))
+}
+
+/// A table as two nested ones, the outer of so many elements.
+fn split(table: &[Option<usize>], outer: usize) -> Option<(Table, Table)> {
+    let inner = table.len() / outer;
+    let first = table.iter().position(Option::is_some)?;
+    let (row, column) = (first / inner * inner, first % inner);
+    let base = table[first]?;
+    let inside: Vec<Option<usize>> = table[row..row + inner].to_vec();
+    let least = inside.iter().flatten().min().copied()?;
+    let inside: Vec<Option<usize>> = inside.iter().map(|place| Some((*place)? - least)).collect();
+    let outside = |own: &[Option<usize>]| (own[column]? + least).checked_sub(base);
+    let outside: Vec<Option<usize>> = table.chunks_exact(inner).map(outside).collect();
+    let sum = outside.iter().flat_map(|&o| inside.iter().map(move |&i| Some(o? + i?)));
+    sum.eq(table.iter().copied()).then(|| (outside.into(), inside.into()))
+}
+
+impl Piece {
+    /// Two nested pieces with the same elements, the outer one of so many; `None` where there are none.
+    fn split(&self, outer: usize) -> Option<(Self, Self)> {
+        match self {
+            Self::Batch => None,
+            Self::Run(run) => {
+                let inner = Run { extent: run.extent / outer, stride: run.stride };
+                let outer = Run { extent: outer, stride: run.stride * inner.extent };
+                Some((Self::Run(outer), Self::Run(inner)))
+            }
+            Self::Table(table) => {
+                let (outer, inner) = split(table, outer)?;
+                Some((Self::Table(outer), Self::Table(inner)))
+            }
+        }
+    }
+}
+
 impl Run {
     /// The run over one axis of a value inside.
     fn of(shape: Shape, axis: Axis) -> Option<Self> {
@@ -84,6 +220,7 @@ impl ViewAxis {
             match piece {
                 Piece::Batch => extent.has_batch = true,
                 Piece::Run(run) => extent.of_image *= run.extent,
+                Piece::Table(table) => extent.of_image *= table.len(),
             }
         }
         extent
@@ -93,31 +230,62 @@ impl ViewAxis {
         self.pieces == [Piece::Batch]
     }
 
-    /// Its runs, those that continue each other as one.
-    pub(crate) fn runs(&self) -> Vec<Run> {
-        merged(self.pieces.iter())
-            .into_iter()
-            .filter_map(|piece| match piece {
-                Piece::Batch => None,
-                Piece::Run(run) => Some(run),
-            })
-            .collect()
+    /// Its pieces within an image, those that continue each other as one.
+    fn of_image(&self) -> Vec<Piece> {
+        merged(self.pieces.iter().filter(|piece| **piece != Piece::Batch))
     }
+
+    /// Its runs, those that continue each other as one; `None` where there is a table.
+    pub(crate) fn runs(&self) -> Option<Vec<Run>> {
+        runs_of(&self.of_image())
+    }
+
+    /// The axis inside along which its elements lie, the farthest apart counted.
+    fn label_inside(&self, shape: Shape) -> Option<Axis> {
+        let (row, column) = (shape.w * shape.c, shape.c);
+        let of = |distance: usize, span: usize| match () {
+            () if distance.is_multiple_of(row) => Axis::Row,
+            () if distance.is_multiple_of(column) && span < row => Axis::Column,
+            () => Axis::Channel,
+        };
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Batch => None,
+            Piece::Run(run) => (run.stride > 0).then(|| of(run.stride, run.stride)),
+            Piece::Table(table) => {
+                let least = table.iter().flatten().min()?;
+                let far = table.iter().flatten().map(|place| place - least);
+                let span = far.clone().max().filter(|&span| span > 0)?;
+                let common = far.fold(0, greatest_common_divisor);
+                Some(of(common, span))
+            }
+        })
+    }
+}
+
+fn greatest_common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 /// The pieces, those that continue each other as one.
 fn merged<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Vec<Piece> {
     let mut all: Vec<Piece> = Vec::new();
-    for &piece in pieces {
+    for piece in pieces {
         if let (Some(Piece::Run(outer)), Piece::Run(inner)) = (all.last_mut(), piece)
             && outer.stride == inner.stride * inner.extent
         {
             *outer = Run { extent: outer.extent * inner.extent, stride: inner.stride };
             continue;
         }
-        all.push(piece);
+        all.push(piece.clone());
     }
     all
+}
+
+impl Extent {
+    /// What keeps it in a reshape.
+    pub(crate) fn kept(self) -> Target {
+        if self.has_batch { Target::Batch(self.of_image) } else { Target::Known(self.of_image) }
+    }
 }
 
 impl View {
@@ -130,7 +298,8 @@ impl View {
             },
             label: Some(axis),
         };
-        Self { node: value.node, axes: value.axes.iter().map(axis).collect(), name: None }
+        let axes = value.axes.iter().map(axis).collect();
+        Self { node: value.node, start: 0, axes, name: None }
     }
 
     /// The extents of its axes.
@@ -151,20 +320,54 @@ impl View {
         let first_is_free = view.axes.first().is_some_and(|axis| axis.pieces.is_empty());
         if batch == Some(1) && first_is_free {
             for axis in &mut view.axes {
-                axis.pieces.retain(|&piece| piece != Piece::Batch);
+                axis.pieces.retain(|piece| *piece != Piece::Batch);
             }
             view.axes[0].pieces.push(Piece::Batch);
         }
         view
     }
 
-    /// What its axes are inside, where nothing must be moved for them to be just that.
+    /// What its axes are inside: those along which their elements lie.
     pub(crate) fn labels(&self, shape: Shape) -> Option<Vec<Axis>> {
+        let labels = self.labels_in_place(shape).filter(|_| self.start == 0);
+        labels.or_else(|| self.labels_elsewhere(shape))
+    }
+
+    /// What its axes are in the value that is made of a view which does not hold each element once.
+    fn labels_elsewhere(&self, shape: Shape) -> Option<Vec<Axis>> {
+        let usual = channels_first(self.axes.len()).filter(|usual| usual.len() > 2)?;
+        let layout = self.layout(shape, &usual).ok()?;
+        if layout.permutation().is_some_and(|runs| runs.iter().all(|runs| runs.len() <= 1)) {
+            return None;
+        }
+        let mut labels = vec![None; self.axes.len()];
+        labels[0] = Some(Axis::Batch);
+        for (axis, label) in self.axes.iter().zip(&mut labels).skip(1) {
+            *label = axis.label_inside(shape);
+        }
+        let is_repeated = |label: &Option<Axis>| {
+            label.is_some() && labels.iter().filter(|other| *other == label).count() > 1
+        };
+        if labels.iter().any(is_repeated) {
+            return None;
+        }
+        for i in 1..labels.len() {
+            let inside = [Axis::Channel, Axis::Row, Axis::Column];
+            let wanted = [self.axes[i].label, Some(usual[i])].into_iter().flatten().chain(inside);
+            if labels[i].is_none() {
+                labels[i] = wanted.into_iter().find(|axis| !labels.contains(&Some(*axis)));
+            }
+        }
+        labels.into_iter().collect()
+    }
+
+    /// What its axes are inside, where nothing must be moved for them to be just that.
+    fn labels_in_place(&self, shape: Shape) -> Option<Vec<Axis>> {
         let usual = channels_first(self.axes.len())?;
         let inside = [Axis::Channel, Axis::Row, Axis::Column];
         let mut labels: Vec<Option<Axis>> = vec![None; self.axes.len()];
         for (i, (axis, label)) in self.axes.iter().zip(&mut labels).enumerate() {
-            let run = match axis.runs()[..] {
+            let run = match axis.runs()?[..] {
                 _ if axis.is_batch() && i == 0 => {
                     *label = Some(Axis::Batch);
                     continue;
@@ -196,12 +399,12 @@ impl View {
         labels.into_iter().collect()
     }
 
-    /// The shape and the elements of a value inside whose axes are these of the view.
+    /// The value inside whose axes are these of the view, of one with extents `from`.
     ///
     /// # Errors
     /// Where the batch is not an axis of its own, the first one.
-    pub(crate) fn arranged(&self, labels: &[Axis]) -> Result<(Shape, Arrangement), String> {
-        let mut arrangement = Arrangement::default();
+    pub(crate) fn layout(&self, from: Shape, labels: &[Axis]) -> Result<Layout, String> {
+        let mut axes = <[Vec<Piece>; 3]>::default();
         let extents = self.extents();
         for ((axis, extent), label) in self.axes.iter().zip(&extents).zip(labels) {
             let place = match label {
@@ -215,10 +418,80 @@ impl View {
                         .to_owned());
                 }
             };
-            arrangement[place] = axis.runs();
+            axes[place] = axis.of_image();
         }
         let extents: Vec<usize> = extents.iter().map(|extent| extent.of_image).collect();
-        Ok((shape_of(labels, &extents), arrangement))
+        Ok(Layout { from, shape: shape_of(labels, &extents), start: self.start, axes })
+    }
+
+    /// Elements of one image.
+    pub(crate) fn len(&self) -> usize {
+        self.extents().iter().map(|extent| extent.of_image).product()
+    }
+
+    /// Whether it holds each element of a value of that shape once, and nothing else.
+    pub(crate) fn is_permutation(&self, shape: Shape) -> bool {
+        let pieces = self.axes.iter().flat_map(ViewAxis::of_image).collect();
+        let axes = [pieces, vec![], vec![]];
+        Layout { from: shape, shape, start: self.start, axes }.permutation().is_some()
+    }
+
+    /// Along one axis, those of its elements in that order; `None` is a zero.
+    ///
+    /// # Errors
+    /// Where that is the batch.
+    pub(crate) fn taken(&self, axis: usize, indices: &[Option<usize>]) -> Result<Self, String> {
+        let own = &self.axes[axis];
+        let extent = own.extent();
+        if (0..extent.of_image).map(Some).eq(indices.iter().copied()) {
+            return Ok(self.clone());
+        }
+        if extent.has_batch {
+            return Err("takes elements along the batch axis; export it with a batch of one image"
+                .to_owned());
+        }
+        if indices.is_empty() {
+            return Err("takes no element".to_owned());
+        }
+        let all = listed(&own.pieces);
+        let places: Vec<Option<usize>> = indices.iter().map(|&i| all[i?]).collect();
+        let mut view = self.clone();
+        let (start, pieces) = nested(&places);
+        view.start += start;
+        view.axes[axis] = ViewAxis { pieces, label: own.label };
+        Ok(view)
+    }
+
+    /// Each axis so many times over.
+    ///
+    /// # Errors
+    /// Where one is the batch.
+    pub(crate) fn tiled(&self, repeats: &[usize]) -> Result<Self, String> {
+        let mut view = self.clone();
+        for (axis, &extent) in view.axes.iter_mut().zip(repeats).filter(|(_, n)| **n != 1) {
+            if axis.extent().has_batch {
+                return Err("repeats the images of the batch".to_owned());
+            }
+            axis.pieces.insert(0, Piece::Run(Run { extent, stride: 0 }));
+        }
+        Ok(view)
+    }
+
+    /// The same elements; a batch of one image is no longer part of that axis.
+    pub(crate) fn without_batch(&self, axis: usize, batch: Option<usize>) -> Self {
+        let mut view = self.clone();
+        if batch == Some(1) {
+            view.axes[axis].pieces.retain(|piece| *piece != Piece::Batch);
+        }
+        view
+    }
+
+    /// The first so many axes as one.
+    pub(crate) fn joined(&self, n: usize) -> Self {
+        let mut view = self.clone();
+        let pieces = view.axes.drain(..n).flat_map(|axis| axis.pieces).collect();
+        view.axes.insert(0, ViewAxis { pieces, label: None });
+        view
     }
 
     /// The axes in another order.
@@ -254,7 +527,7 @@ impl View {
     pub(crate) fn flat_order(&self) -> Option<Self> {
         let mut pieces: Vec<Piece> =
             self.axes.iter().flat_map(|axis| axis.pieces.clone()).collect();
-        if let Some(batch) = pieces.iter().position(|&piece| piece == Piece::Batch) {
+        if let Some(batch) = pieces.iter().position(|piece| *piece == Piece::Batch) {
             if batch != 0 {
                 return None;
             }
@@ -366,31 +639,36 @@ fn goals(
 /// The pieces in their order, divided among the goals.
 fn divided(pieces: &[Piece], goals: &[Goal], batch: usize) -> Option<Vec<ViewAxis>> {
     let is_named = goals.iter().any(|goal| goal.has_batch);
-    let mut left: Vec<Piece> = pieces.iter().rev().copied().collect();
+    let mut left: Vec<Piece> = pieces.iter().rev().cloned().collect();
     let mut axes = Vec::with_capacity(goals.len());
     for goal in goals {
         let (mut rest, mut needs_batch) = (goal.rest, goal.has_batch);
         let mut own = Vec::new();
-        while let Some(&piece) = left.last() {
-            match piece {
-                Piece::Batch if needs_batch => needs_batch = false,
-                Piece::Batch if !is_named && rest.is_multiple_of(batch) => rest /= batch,
-                Piece::Run(run) if rest > 1 && rest.is_multiple_of(run.extent) => {
-                    rest /= run.extent;
+        while let Some(piece) = left.last() {
+            let extent = match piece {
+                Piece::Batch if needs_batch => {
+                    needs_batch = false;
+                    1
                 }
-                Piece::Run(run) if rest > 1 && run.extent.is_multiple_of(rest) => {
-                    let inner = run.extent / rest;
-                    left.pop();
-                    left.push(Piece::Run(Run { extent: inner, stride: run.stride }));
-                    let stride = run.stride * inner;
-                    own.push(Piece::Run(Run { extent: rest, stride }));
-                    rest = 1;
-                    continue;
-                }
-                _ => break,
+                Piece::Batch if !is_named && rest.is_multiple_of(batch) => batch,
+                Piece::Batch => break,
+                Piece::Run(run) => run.extent,
+                Piece::Table(table) => table.len(),
+            };
+            let is_batch = *piece == Piece::Batch;
+            if is_batch || rest > 1 && rest.is_multiple_of(extent) {
+                rest /= extent;
+                own.extend(left.pop());
+                continue;
             }
-            own.push(piece);
+            if rest <= 1 || !extent.is_multiple_of(rest) {
+                break;
+            }
+            let (outer, inner) = piece.split(rest)?;
             left.pop();
+            left.push(inner);
+            own.push(outer);
+            rest = 1;
         }
         // A value without a batch has one image.
         let has_none = !pieces.contains(&Piece::Batch);

@@ -16,19 +16,24 @@ use function::definitions as define;
 
 mod add;
 mod affine;
+mod arrange;
 mod average_pool;
 mod batch_normalization;
 mod cast;
 mod clip;
 mod concat;
 mod conv;
+mod conv_transpose;
+mod depth_to_space;
 mod div;
 mod element_wise;
 mod function;
+mod gather;
 mod gemm;
 mod global_average_pool;
 mod global_max_pool;
 mod identity;
+mod index_map;
 mod input;
 mod leaky_relu;
 mod log_softmax;
@@ -41,9 +46,12 @@ mod prelu;
 mod reduce;
 mod relu;
 mod reshape;
+mod resize;
 mod sigmoid;
+mod slice;
 mod softmax;
 mod sub;
+mod tile;
 mod transpose;
 mod with_constant;
 
@@ -58,6 +66,7 @@ pub use function::Function;
 pub use gemm::Gemm;
 pub use global_average_pool::GlobalAveragePool;
 pub use global_max_pool::GlobalMaxPool;
+pub use index_map::IndexMap;
 pub use input::Input;
 pub use leaky_relu::LeakyRelu;
 pub use log_softmax::LogSoftmax;
@@ -69,6 +78,7 @@ pub use pad::Pad;
 pub use prelu::PRelu;
 pub use relu::Relu;
 pub use reshape::Reshape;
+pub use resize::{Between, Resize};
 pub use sigmoid::Sigmoid;
 pub use softmax::Softmax;
 pub use sub::Sub;
@@ -80,13 +90,17 @@ pub use concat::FixedConcat;
 pub use conv::FixedConv;
 pub use element_wise::FixedElementWise;
 pub use function::{FixedFunction, Table};
+pub use index_map::FixedIndexMap;
 pub use input::FixedInput;
 pub use max_pool::FixedMaxPool;
 pub use pad::FixedPad;
 pub use prelu::FixedPRelu;
 pub use relu::FixedRescale;
 pub use reshape::FixedReshape;
+pub use resize::FixedResize;
 pub use with_constant::FixedWithConstant;
+
+pub(crate) use arrange::moved;
 
 /// ONNX operators and who reads them, in alphabetical order.
 pub(crate) const ONNX: &[(&str, ImportNode)] = &[
@@ -106,15 +120,20 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Clip", clip::import),
     ("Concat", concat::import),
     ("Conv", conv::import),
+    ("ConvTranspose", conv_transpose::import),
     ("Cos", function::import),
     ("Cosh", function::import),
+    ("DepthToSpace", depth_to_space::import),
     ("Div", div::import),
     ("Dropout", identity::import_dropout),
     ("Elu", function::import),
     ("Erf", function::import),
     ("Exp", function::import),
+    ("Expand", tile::import_expand),
     ("Flatten", reshape::import_flatten),
     ("Floor", function::import),
+    ("Gather", gather::import),
+    ("GatherND", gather::import_nd),
     ("Gelu", function::import),
     ("Gemm", gemm::import),
     ("GlobalAveragePool", global_average_pool::import),
@@ -143,6 +162,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("ReduceSum", reduce::import_sum),
     ("Relu", relu::import),
     ("Reshape", reshape::import),
+    ("Resize", resize::import),
     ("Round", function::import),
     ("Selu", function::import),
     ("Shrink", function::import),
@@ -150,9 +170,12 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Sign", function::import),
     ("Sin", function::import),
     ("Sinh", function::import),
+    ("Slice", slice::import),
     ("Softmax", softmax::import),
     ("Softplus", function::import),
     ("Softsign", function::import),
+    ("SpaceToDepth", depth_to_space::import_space_to_depth),
+    ("Split", slice::import_split),
     ("Sqrt", function::import),
     ("Squeeze", reshape::import_squeeze),
     ("Sub", sub::import),
@@ -161,8 +184,10 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Tan", function::import),
     ("Tanh", function::import),
     ("ThresholdedRelu", function::import),
+    ("Tile", tile::import),
     ("Transpose", transpose::import),
     ("Unsqueeze", reshape::import_unsqueeze),
+    ("Upsample", resize::import_upsample),
 ];
 
 /// Keras layers and who reads them, in alphabetical order.
@@ -175,7 +200,11 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("AveragePooling2D", average_pool::from_keras),
     ("BatchNormalization", batch_normalization::from_keras),
     ("Concatenate", concat::from_keras),
+    ("Conv1DTranspose", conv_transpose::from_keras_1d),
     ("Conv2D", conv::from_keras),
+    ("Conv2DTranspose", conv_transpose::from_keras_2d),
+    ("Cropping1D", slice::from_keras_1d),
+    ("Cropping2D", slice::from_keras_2d),
     ("Dense", gemm::from_keras),
     ("DepthwiseConv2D", conv::from_keras_depthwise),
     ("Dropout", identity::from_keras),
@@ -192,7 +221,9 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("Minimum", min::from_keras),
     ("Multiply", mul::from_keras),
     ("PReLU", prelu::from_keras),
+    ("Permute", transpose::from_keras),
     ("ReLU", relu::from_keras),
+    ("RepeatVector", tile::from_keras_repeat_vector),
     ("Rescaling", affine::from_keras),
     ("Reshape", reshape::from_keras),
     ("SeparableConv2D", conv::from_keras_separable),
@@ -200,6 +231,9 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("SpatialDropout2D", identity::from_keras),
     ("Subtract", sub::from_keras),
     ("ThresholdedReLU", function::from_keras_thresholded),
+    ("UpSampling1D", resize::from_keras_1d),
+    ("UpSampling2D", resize::from_keras_2d),
+    ("ZeroPadding1D", pad::from_keras_1d),
     ("ZeroPadding2D", pad::from_keras),
 ];
 

@@ -1,3 +1,4 @@
+use super::Affine;
 use crate::{
     emit::{
         c::node::{CNode, CStep},
@@ -8,11 +9,13 @@ use crate::{
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
-        axes::{Axis, axis_index},
+        axes::{Axis, channels_first},
         builder::Value,
         keras::layer::{Layer, read_pair},
         onnx::attributes::Attributes,
+        onnx::indices::{padded, pads as pads_of},
         onnx::reader::{Reader, node_error},
+        view::View,
     },
     lower::context::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
@@ -23,7 +26,8 @@ use fixedwise_kernels::Kernels;
 use serde_json::json;
 use std::ops::Range;
 
-/// Constant rows and columns around an image.
+/// Constant rows and columns around an image. What other modes and axes pad is an
+/// [`IndexMap`](super::IndexMap).
 ///
 /// Fixed point: the constant is rounded to the input's format, which stays; a zero pad joins the
 /// convolution that follows.
@@ -160,14 +164,10 @@ impl FixedOperator for FixedPad {
     }
 }
 
-/// Source: ONNX `Pad`, opset 13.
+/// Source: ONNX `Pad`, opset 21.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let mode = attributes.string("mode", "constant")?;
-    if mode != "constant" {
-        return Err(attributes.refuse("mode", &mode, "only `constant` is supported"));
-    }
-    let value = reader.value(node, 0)?;
     let Some(pads) = reader.ints_of(node, &mut attributes, "pads", 1)? else {
         return Err(node_error(node, "its pads are missing"));
     };
@@ -183,57 +183,92 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     } else {
         0.0
     };
-    let axes: Vec<Axis> = if Reader::has_input(node, 3) {
-        let listed = reader.int_constant(node, 3)?;
-        let axes: Option<Vec<Axis>> = listed
-            .iter()
-            .map(|&a| axis_index(a, value.axes.len()).map(|a| value.axes[a]))
-            .collect();
-        axes.ok_or_else(|| node_error(node, "`axes` names an axis its input does not have"))?
-    } else {
-        value.axes.clone()
+    let axes = if Reader::has_input(node, 3) { Some(reader.int_constant(node, 3)?) } else { None };
+    let wrong = |problem: String| node_error(node, &problem);
+    let mut view = reader.view(node, 0)?;
+    let mut pads = pads_of(&pads, axes.as_deref(), view.axes.len()).map_err(wrong)?;
+    view.name = Some(node.name.clone());
+    let padded = |view: &View, axis: usize, pads: [i64; 2]| {
+        let taken = padded(&mode, pads, view.extents()[axis].of_image)?;
+        view.taken(axis, &taken)
     };
-    if pads.len() != 2 * axes.len() {
-        return Err(node_error(node, &format!("{} pads for {} axes", pads.len(), axes.len())));
+    for (axis, own) in pads.iter_mut().enumerate() {
+        // What a constant puts around comes after what is left out, all else at once.
+        let now = if mode == "constant" { own.map(|pad| pad.min(0)) } else { *own };
+        view = padded(&view, axis, now).map_err(wrong)?;
+        *own = own.map(|pad| if mode == "constant" { pad.max(0) } else { 0 });
     }
+    if pads.iter().all(|own| *own == [0, 0]) {
+        return reader.set_view(node, view);
+    }
+    let is_spatial = |axes: &[Axis]| {
+        axes.iter()
+            .zip(&pads)
+            .all(|(axis, own)| matches!(axis, Axis::Row | Axis::Column) || *own == [0, 0])
+    };
+    let labels = view.labels(reader.builder.shape(view.node));
+    let labels = labels.or_else(|| channels_first(view.axes.len()));
+    if constant == 0.0 && !labels.is_some_and(|labels| is_spatial(&labels)) {
+        for (axis, own) in pads.iter().enumerate() {
+            view = padded(&view, axis, *own).map_err(wrong)?;
+        }
+        return reader.set_view(node, view);
+    }
+    let value = reader.value_of(node, &view)?;
     let mut op = Pad { begin: [0, 0], end: [0, 0], value: constant };
-    for (i, axis) in axes.iter().enumerate() {
-        let pair = [pads[i], pads[axes.len() + i]].map(usize::try_from);
-        let [Ok(begin), Ok(end)] = pair else {
-            return Err(node_error(node, "negative pads (cropping) are not supported"));
-        };
+    let mut channels = None;
+    for (i, (axis, own)) in value.axes.iter().zip(&pads).enumerate() {
+        let [begin, end] = own.map(|pad| usize::try_from(pad).unwrap_or(0));
+        if begin.max(end) > 1 << 16 {
+            return Err(node_error(node, "pads by more than 65536"));
+        }
         match axis {
             Axis::Row => (op.begin[0], op.end[0]) = (begin, end),
             Axis::Column => (op.begin[1], op.end[1]) = (begin, end),
             Axis::Batch | Axis::Channel if begin == 0 && end == 0 => {}
-            Axis::Batch | Axis::Channel => {
-                return Err(node_error(node, "only rows and columns can be padded"));
-            }
+            Axis::Batch => return Err(node_error(node, "pads the batch axis")),
+            Axis::Channel => channels = Some((i, *own)),
         }
     }
-    if op.begin.iter().chain(&op.end).any(|&p| p > 1 << 16) {
-        return Err(node_error(node, "pads by more than 65536"));
-    }
+    let Some((axis, own)) = channels else { return reader.push_like(node, op, &value) };
+    // Channels of the constant: zeros, to which it is added.
+    let is_pad = op.begin != [0, 0] || op.end != [0, 0];
+    let pixels = if is_pad {
+        let name = format!("{}_pixels", node.name);
+        Value { node: reader.builder.push(&name, op, vec![value.node])?, axes: value.axes }
+    } else {
+        value
+    };
+    let view = View::of(&pixels, reader.shape(&pixels));
+    let mut view = padded(&view, axis, own).map_err(wrong)?;
+    view.name = Some(format!("{}_channels", node.name));
+    let value = reader.arranged(node, &view, pixels.axes)?;
+    let n = reader.shape(&value).c;
+    let [begin, end] = own.map(|pad| usize::try_from(pad).unwrap_or(0));
+    let is_constant = |c: usize| c < begin || c >= n - end;
+    let shift = |c: usize| if is_constant(c) { f64::from(constant) } else { 0.0 };
+    let op = Affine { scale: vec![1.0; n], shift: (0..n).map(shift).collect() };
     reader.push_like(node, op, &value)
 }
 
 /// Source: Keras `ZeroPadding2D`.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.image()?;
-    let mut op = Pad { begin: [1, 1], end: [1, 1], value: 0.0 };
-    if let Some(padding) = layer.take("padding") {
-        // One extent for all sides, one for each axis, or `[[top, bottom], [left, right]]`.
-        let sides = match padding.as_array().map(Vec::as_slice) {
-            Some([rows, columns]) => read_pair(rows, 0).zip(read_pair(columns, 0)),
-            Some(_) => None,
-            None => read_pair(padding, 0).map(|sides| (sides, sides)),
-        };
-        let Some((rows, columns)) = sides else {
-            let help = "it must be [[top, bottom], [left, right]]";
-            return Err(layer.refuse("padding", padding, help));
-        };
-        op.begin = [rows[0], columns[0]];
-        op.end = [rows[1], columns[1]];
-    }
+    let [rows, columns] = layer.sides("padding")?.unwrap_or([[1, 1], [1, 1]]);
+    let op = Pad { begin: [rows[0], columns[0]], end: [rows[1], columns[1]], value: 0.0 };
     layer.push_like(op, &value)
+}
+
+/// Source: Keras `ZeroPadding1D`.
+pub(super) fn from_keras_1d(layer: &mut Layer) -> Result<Value, ImportError> {
+    layer.channels_last()?;
+    let value = layer.value()?;
+    if value.axes.len() != 3 {
+        return Err(layer.error("its input must be a signal: steps and channels"));
+    }
+    let option = layer.take("padding").cloned().unwrap_or_else(|| 1.into());
+    let Some([begin, end]) = read_pair(&option, 0) else {
+        return Err(layer.refuse("padding", &option, "it must be [first, last]"));
+    };
+    layer.push_like(Pad { begin: [0, begin], end: [0, end], value: 0.0 }, &value)
 }

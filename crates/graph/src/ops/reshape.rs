@@ -2,6 +2,7 @@ mod fixed;
 
 pub use fixed::FixedReshape;
 
+use super::arrange::value_of;
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
@@ -130,13 +131,7 @@ fn reshaped(
     // Channels last is the order inside: every view runs at equal distances.
     let view = View::of(value, from).reshaped(&targets, None).map_err(wrong)?;
     let Some(view) = view else { return Err(wrong("divides the batch".to_owned())) };
-    let (shape, arrangement) = view.arranged(&axes).map_err(wrong)?;
-    let op = Reshape { shape, from: arrangement };
-    if from == shape && op.is_identity() {
-        return Ok(Value { node: value.node, axes });
-    }
-    let node = builder.push(name, op, vec![value.node])?;
-    Ok(Value { node, axes })
+    value_of(builder, name, &view, axes)
 }
 
 /// Source: ONNX `Reshape`, opset 14.

@@ -4,7 +4,7 @@
 use super::{only_consumer, remove_dead, replace_uses};
 use crate::{
     graph::{Graph, NodeId},
-    ops::Reshape,
+    ops::{IndexMap, Reshape},
     shape::Shape,
 };
 
@@ -30,15 +30,19 @@ fn ending(graph: &Graph, output: NodeId) -> Option<NodeId> {
         if node.op.ends_classifier(graph.input_shape(), node.shape) {
             return Some(id);
         }
-        let ([before], Some(reshape)) = (&node.inputs[..], node.op.get::<Reshape>()) else {
-            return None;
+        let [before] = node.inputs[..] else { return None };
+        let from = graph.nodes[before].shape;
+        let keeps_classes = match (node.op.get::<Reshape>(), node.op.get::<IndexMap>()) {
+            (Some(reshape), _) => keeps_classes(reshape, from),
+            (_, Some(map)) => {
+                from.h * from.w > 1 && node.shape.h * node.shape.w > 1 && map.is_permutation(from)
+            }
+            _ => false,
         };
-        if only_consumer(graph, *before) != Some(id)
-            || !keeps_classes(reshape, graph.nodes[*before].shape)
-        {
+        if only_consumer(graph, before) != Some(id) || !keeps_classes {
             return None;
         }
-        id = *before;
+        id = before;
     }
 }
 

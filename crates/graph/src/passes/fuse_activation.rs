@@ -1,6 +1,6 @@
-//! An activation that alone takes a layer's value is computed inside the layer.
+//! An activation that alone takes a layer's value, or elements of it, is computed inside the layer.
 
-use super::{only_consumer, replace_uses};
+use super::{consumer_behind_maps, have_zeros, replace_uses};
 use crate::{graph::Graph, shape::Activation};
 
 pub(super) fn run(graph: &mut Graph) {
@@ -9,11 +9,12 @@ pub(super) fn run(graph: &mut Graph) {
         if !node.op.takes_activation() || node.activation != Activation::None {
             continue;
         }
-        let Some(user) = only_consumer(graph, id) else { continue };
+        let Some((maps, user)) = consumer_behind_maps(graph, id) else { continue };
         let Some(activation) = graph.nodes[user].op.as_activation() else { continue };
-        if graph.nodes[user].activation == Activation::None {
+        let keeps_zeros = activation.apply(0.0) == 0.0 || !have_zeros(graph, &maps);
+        if graph.nodes[user].activation == Activation::None && keeps_zeros {
             graph.nodes[id].activation = activation;
-            replace_uses(graph, user, id);
+            replace_uses(graph, user, maps.last().copied().unwrap_or(id));
             // Dead now; it must not count as a user.
             graph.nodes[user].inputs = vec![0];
         }

@@ -1,6 +1,7 @@
 //! Rewrites of a graph, one file each. Every pass leaves a valid graph that computes the same.
 
 mod balance_channels;
+mod compose_maps;
 mod drop_ending;
 mod equalize;
 mod fold_back;
@@ -17,15 +18,18 @@ pub use insert_preprocessing::insert_preprocessing;
 use crate::{
     error::GraphError,
     graph::{Graph, NodeId},
+    ops::IndexMap,
     plan::Semantics,
+    shape::Activation,
 };
 
 /// The graph that a plan of these semantics speaks of.
 ///
 /// Both: no final softmax or sigmoid of a classifier, pads inside their convolution, normalization *before* an activation
-/// folded back into its layer, activations fused, functions of one value in one node, dead nodes gone. Integer:
-/// normalization *after* an activation folded forward as well, so that no [`crate::ops::Affine`] is left; factors that
-/// would make the channels of one value unlike move back into the layer before it, or stay where they are.
+/// folded back into its layer, activations fused, both also through index maps behind the layer, functions of one value in
+/// one node, one map for several that follow each other, dead nodes gone. Integer: normalization *after* an activation
+/// folded forward as well, so that no [`crate::ops::Affine`] is left; factors that would make the channels of one value
+/// unlike move back into the layer before it, or stay where they are.
 ///
 /// # Errors
 /// [`GraphError`] only where a pass is wrong.
@@ -42,8 +46,9 @@ pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError>
         balance_channels::run(&mut graph);
         graph = fold_forward::run(&graph);
         fuse_activation::run(&mut graph);
-        remove_dead::run(&mut graph);
     }
+    compose_maps::run(&mut graph);
+    remove_dead::run(&mut graph);
     graph.infer()?;
     Ok(graph)
 }
@@ -58,6 +63,25 @@ fn replace_uses(graph: &mut Graph, from: NodeId, to: NodeId) {
         }
     }
     graph.outputs.iter_mut().filter(|output| **output == from).for_each(|output| *output = to);
+}
+
+/// The only node that takes the value of `id`, where that is what maps make of it, behind them: the maps, and
+/// that node.
+fn consumer_behind_maps(graph: &Graph, id: NodeId) -> Option<(Vec<NodeId>, NodeId)> {
+    let mut maps = Vec::new();
+    loop {
+        let user = only_consumer(graph, maps.last().copied().unwrap_or(id))?;
+        let node = &graph.nodes[user];
+        if !node.op.is::<IndexMap>() || node.activation != Activation::None {
+            return Some((maps, user));
+        }
+        maps.push(user);
+    }
+}
+
+/// Whether one of those maps puts zeros in.
+fn have_zeros(graph: &Graph, maps: &[NodeId]) -> bool {
+    maps.iter().any(|&map| graph.nodes[map].op.get::<IndexMap>().is_some_and(IndexMap::has_zeros))
 }
 
 /// The only node that takes the value of `id`, if it is not the result too.

@@ -6,6 +6,7 @@ mod emit;
 mod functions;
 mod import;
 mod integers;
+mod maps;
 mod onnx_node;
 mod onnxruntime;
 mod operator;

@@ -272,6 +272,21 @@ impl<'a> Layer<'a> {
         }
     }
 
+    /// Extents on the sides of an image, `[[top, bottom], [left, right]]`: one for all, one for each axis, or
+    /// one for each side; `None` where they are left out.
+    pub(crate) fn sides(&mut self, option: &str) -> Result<Option<[[usize; 2]; 2]>, ImportError> {
+        let Some(value) = self.take(option) else { return Ok(None) };
+        let sides = match value.as_array().map(Vec::as_slice) {
+            Some([rows, columns]) => read_pair(rows, 0).zip(read_pair(columns, 0)),
+            Some(_) => None,
+            None => read_pair(value, 0).map(|sides| (sides, sides)),
+        };
+        match sides {
+            Some((rows, columns)) => Ok(Some([rows, columns])),
+            None => Err(self.refuse(option, value, "it must be [[top, bottom], [left, right]]")),
+        }
+    }
+
     /// A window of that option's extents over `image`, with its strides and padding.
     pub(crate) fn window(
         &mut self,

@@ -5,6 +5,7 @@ pub(crate) mod attributes;
 pub(crate) mod constant;
 mod ending;
 mod fold;
+pub(crate) mod indices;
 mod inside;
 mod interface;
 mod read;
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     error::ImportError,
     graph::Graph,
-    ops::{self, Input, Reshape},
+    ops::{self, Input},
 };
 use ending::Ending;
 use fixedwise_codec::onnx;
@@ -70,9 +71,8 @@ fn import<'a>(
     ending: &Ending,
     axes: fn(usize) -> Option<Vec<Axis>>,
 ) -> Import<'a> {
-    let arrange = |shape, from| Reshape { shape, from }.into();
     let image = |shape| Input { shape }.into();
-    let mut import = Import::new(model, arrange, ops::ONNX);
+    let mut import = Import::new(model, ops::moved, ops::ONNX);
     for input in &model.graph.inputs {
         import.input(input, shapes, axes, image);
     }

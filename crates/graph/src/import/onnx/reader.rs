@@ -10,7 +10,7 @@ use crate::{
     import::{
         axes::{Axis, channels_first},
         builder::{Builder, Value},
-        view::{Arrangement, Extent, Run, Target, View, ViewAxis},
+        view::{Extent, Layout, Run, Target, View, ViewAxis},
     },
     operator::Op,
     shape::Shape,
@@ -40,16 +40,16 @@ pub(crate) struct Reader {
     pub(super) image: Option<Value>,
     /// The number of images in a batch, where the file fixes it.
     pub(super) batch: Option<usize>,
-    /// The operator that gives a value of that shape its elements in that order.
+    /// The operator that makes a value of elements of another one.
     arrange: Arrange,
-    /// Values in another order that there are already.
-    arranged: Vec<(NodeId, Shape, Arrangement, NodeId)>,
+    /// Values made of elements of others that there are already.
+    arranged: Vec<(NodeId, Layout, NodeId)>,
     /// Whether operators take the last axis of the image, or the first after the batch, for its channels.
     pub(super) votes: Votes,
 }
 
-/// Makes the operator that gives a value its elements in another order.
-pub(super) type Arrange = fn(Shape, Arrangement) -> Op;
+/// Makes the operator that gives the value with such elements of another one.
+pub(super) type Arrange = fn(&Layout) -> Op;
 
 /// How often an operator of images takes the last axis of the model's input for its channels, and how
 /// often the first after the batch.
@@ -138,9 +138,18 @@ impl Reader {
         position: usize,
     ) -> Result<Value, ImportError> {
         let view = self.view(node, position)?;
+        self.value_of(node, &view)
+    }
+
+    /// A view as a value with the axes of the file.
+    pub(crate) fn value_of(
+        &mut self,
+        node: &onnx::Node,
+        view: &View,
+    ) -> Result<Value, ImportError> {
         match view.labels(self.builder.shape(view.node)) {
-            Some(axes) => Ok(Value { node: view.node, axes }),
-            None => self.channels_first(node, position),
+            Some(axes) => self.arranged(node, view, axes),
+            None => self.channels_first_of(node, view),
         }
     }
 
@@ -151,6 +160,10 @@ impl Reader {
         position: usize,
     ) -> Result<Value, ImportError> {
         let view = self.view(node, position)?;
+        self.channels_first_of(node, &view)
+    }
+
+    fn channels_first_of(&mut self, node: &onnx::Node, view: &View) -> Result<Value, ImportError> {
         let rank = view.axes.len();
         let Some(axes) = channels_first(rank) else {
             return Err(node_error(
@@ -158,8 +171,8 @@ impl Reader {
                 &format!("its input has {rank} axes; 1 to 4 are supported"),
             ));
         };
-        self.vote(&view);
-        self.arranged(node, &view, axes)
+        self.vote(view);
+        self.arranged(node, view, axes)
     }
 
     /// An input as an image, its second axis the channels.
@@ -186,7 +199,7 @@ impl Reader {
     }
 
     /// A view as a value with those axes.
-    pub(super) fn arranged(
+    pub(crate) fn arranged(
         &mut self,
         node: &onnx::Node,
         view: &View,
@@ -200,20 +213,19 @@ impl Reader {
     }
 
     fn settle(&mut self, name: &str, view: &View, axes: Vec<Axis>) -> Result<Value, Problem> {
-        let (shape, arrangement) = view.arranged(&axes).map_err(Problem::View)?;
         let from = self.builder.shape(view.node);
-        if from == shape && arrangement == in_place(shape) {
+        let layout = view.layout(from, &axes).map_err(Problem::View)?;
+        if layout.is_in_place() {
             return Ok(Value { node: view.node, axes });
         }
-        let made = self.arranged.iter().find(|(node, to, order, _)| {
-            (*node, *to) == (view.node, shape) && *order == arrangement
-        });
+        let made =
+            self.arranged.iter().find(|(node, other, _)| *node == view.node && *other == layout);
         if let Some(&(.., node)) = made {
             return Ok(Value { node, axes });
         }
-        let op = (self.arrange)(shape, arrangement.clone());
+        let op = (self.arrange)(&layout);
         let node = self.builder.push(name, op, vec![view.node]).map_err(Problem::Graph)?;
-        self.arranged.push((view.node, shape, arrangement, node));
+        self.arranged.push((view.node, layout, node));
         Ok(Value { node, axes })
     }
 
@@ -247,6 +259,17 @@ impl Reader {
         if let Some(view) = view.reshaped(targets, self.batch).map_err(wrong)? {
             return Ok(View { name: Some(node.name.clone()), ..view });
         }
+        self.flattened(node, view, targets)
+    }
+
+    /// The elements of a view with other extents, of a value where they lie in the order of the view.
+    fn flattened(
+        &mut self,
+        node: &onnx::Node,
+        view: &View,
+        targets: &[Target],
+    ) -> Result<View, ImportError> {
+        let wrong = |problem: String| node_error(node, &problem);
         // What does not run at equal distances does so where it lies in the order of the file.
         let apart = || wrong("divides the batch, or moves it from the first axis".to_owned());
         let flat = view.flat_order().ok_or_else(apart)?;
@@ -264,8 +287,10 @@ impl Reader {
             return;
         }
         let own = View::of(image, self.builder.shape(image.node));
-        let runs = |view: &View| view.axes[1..].iter().map(ViewAxis::runs).collect::<Vec<_>>();
-        let (own, seen) = (runs(&own), runs(view));
+        let runs = |view: &View| -> Option<Vec<Vec<Run>>> {
+            view.axes[1..].iter().map(ViewAxis::runs).collect()
+        };
+        let Some((own, seen)) = runs(&own).zip(runs(view)) else { return };
         let (Some((channels, space)), Some(last)) = (seen.split_first(), own.last()) else {
             return;
         };
@@ -472,8 +497,27 @@ impl Reader {
         op: impl Into<Op>,
         view: View,
     ) -> Result<(), ImportError> {
+        let view = self.materialized(node, &view)?;
         let id = self.builder.push(&node.name, op, vec![view.node])?;
         self.set_view(node, View { node: id, ..view })
+    }
+
+    /// The same view of a value that holds its elements once each, and nothing else.
+    pub(crate) fn materialized(
+        &mut self,
+        node: &onnx::Node,
+        view: &View,
+    ) -> Result<View, ImportError> {
+        let shape = self.builder.shape(view.node);
+        if view.is_permutation(shape) {
+            return Ok(view.clone());
+        }
+        if let Some(axes) = view.labels(shape).or_else(|| channels_first(view.axes.len())) {
+            let value = self.arranged(node, view, axes)?;
+            return Ok(View::of(&value, self.shape(&value)));
+        }
+        let targets: Vec<Target> = view.extents().into_iter().map(Extent::kept).collect();
+        self.flattened(node, view, &targets)
     }
 
     /// The node's result is `value`.
@@ -488,7 +532,17 @@ impl Reader {
 
     /// The node's result is `view`.
     pub(crate) fn set_view(&mut self, node: &onnx::Node, view: View) -> Result<(), ImportError> {
-        self.set(node, 0, Known::View(view))
+        self.set_view_at(node, 0, view)
+    }
+
+    /// The node's result at that position is `view`.
+    pub(crate) fn set_view_at(
+        &mut self,
+        node: &onnx::Node,
+        position: usize,
+        view: View,
+    ) -> Result<(), ImportError> {
+        self.set(node, position, Known::View(view))
     }
 
     /// The node's result is its input `position`, whatever that is.
@@ -517,11 +571,4 @@ impl Reader {
 enum Problem {
     View(String),
     Graph(ImportError),
-}
-
-/// The elements of a value of that shape where they are.
-fn in_place(shape: Shape) -> Arrangement {
-    let value = Value { node: 0, axes: vec![Axis::Row, Axis::Column, Axis::Channel] };
-    let view = View::of(&value, shape);
-    [0, 1, 2].map(|axis| view.axes[axis].runs())
 }

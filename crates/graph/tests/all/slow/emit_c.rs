@@ -8,8 +8,8 @@ use fixedwise_graph::{
     emit::c::{self, Arena, COptions, WeightStorage, emit},
     lower,
     ops::{
-        AveragePool, Concat, Function, GlobalAveragePool, GlobalMaxPool, PRelu, Relu, Reshape,
-        Window,
+        AveragePool, Between, Concat, Function, GlobalAveragePool, GlobalMaxPool, IndexMap, PRelu,
+        Relu, Reshape, Resize, Window,
     },
     passes,
 };
@@ -24,6 +24,31 @@ fn everything() -> Graph {
     let x = b.push("tall", Concat { axis: 0 }, vec![x, x]);
     let mean = AveragePool { window: window(2, 2, 0), include_pad: false };
     let x = b.push("quarter", mean, vec![x]);
+    // Rows turned round with zeros behind, columns twice, channels in another order with zeros among them.
+    let from = b.shape(x);
+    let rows = (0..from.h).rev().map(|i| Some(i * from.w * from.c)).chain([None]).collect();
+    let columns = (0..2 * from.w).map(|j| Some(j / 2 * from.c)).collect();
+    let x =
+        b.push("map", IndexMap { rows, columns, channels: vec![Some(5), None, Some(0)] }, vec![x]);
+    let from = b.shape(x);
+    let between = |n: usize| -> Vec<Between> {
+        let all = [0.0, 0.3, 0.75].into_iter();
+        (0..n - 1)
+            .flat_map(|first| all.clone().map(move |weight| Between { first, weight }))
+            .collect()
+    };
+    let resize = Resize { rows: between(from.h), columns: between(from.w) };
+    let x = b.push("resize", resize, vec![x]);
+    // All of each pixel's channels together.
+    let from = b.shape(x);
+    let places = |n: usize, step: usize| (0..n).map(|i| Some(i / 2 * 2 * step)).collect();
+    let channels = (0..from.c).map(Some).collect();
+    let map = IndexMap {
+        rows: places(from.h, from.w * from.c),
+        columns: places(from.w, from.c),
+        channels,
+    };
+    let x = b.push("coarse", map, vec![x]);
     let a = b.push("global_average", GlobalAveragePool, vec![x]);
     let m = b.push("global_max", GlobalMaxPool { minimum: vec![] }, vec![x]);
     let x = b.push("join", Concat { axis: 2 }, vec![a, m]);

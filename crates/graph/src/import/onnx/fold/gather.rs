@@ -1,10 +1,13 @@
 //! Elements taken from, or put into, places that indices name.
 
 use super::{
-    super::constant::{Constant, Elements, strides, walk},
+    super::{
+        constant::{Constant, Elements, strides, walk},
+        indices::index_of,
+    },
     Fold,
 };
-use crate::{error::ImportError, import::axes::axis_index};
+use crate::error::ImportError;
 
 type Outputs = Result<Vec<Constant>, ImportError>;
 
@@ -22,9 +25,7 @@ pub(super) fn indexed(indices: &[Vec<usize>], strides: &[usize]) -> Vec<usize> {
 
 /// An index that may count from the end.
 fn index(fold: &Fold, i: i64, extent: usize) -> Result<usize, ImportError> {
-    axis_index(i, extent).ok_or_else(|| {
-        fold.error(format!("index {i} is outside the {extent} elements of its axis"))
-    })
+    index_of(i, extent).map_err(|problem| fold.error(problem))
 }
 
 pub(super) fn gather(fold: &mut Fold) -> Outputs {
@@ -125,7 +126,7 @@ fn only_replaces(fold: &mut Fold) -> Result<(), ImportError> {
 }
 
 /// The elements with those at some places replaced.
-pub(super) fn replaced(fold: &Fold, x: &Constant, places: &[usize], updates: &Constant) -> Outputs {
+fn replaced(fold: &Fold, x: &Constant, places: &[usize], updates: &Constant) -> Outputs {
     if updates.elements.len() != places.len() {
         return Err(fold.error("its updates do not fit its indices"));
     }

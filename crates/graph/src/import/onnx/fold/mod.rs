@@ -11,6 +11,7 @@ mod reduce;
 use super::{
     attributes::Attributes,
     constant::{Constant, Elements, Int, count},
+    indices::axis_of,
     reader::node_error,
 };
 use crate::error::ImportError;
@@ -211,9 +212,7 @@ impl<'a> Fold<'a> {
 
     /// The index of an axis that may count from the end.
     fn axis(&self, axis: i64, rank: usize) -> Result<usize, ImportError> {
-        crate::import::axes::axis_index(axis, rank).ok_or_else(|| {
-            self.error(format!("axis {axis} is outside the {rank} axes of its input"))
-        })
+        axis_of(axis, rank).map_err(|problem| self.error(problem))
     }
 }
 

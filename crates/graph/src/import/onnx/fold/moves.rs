@@ -1,9 +1,12 @@
 //! Elements in another order, some of them, or more of them.
 
 use super::{
-    super::constant::{Constant, Elements, Int, broadcast, broadcast_places, strides, walk},
+    super::{
+        constant::{Constant, Elements, Int, broadcast, broadcast_places, strides, walk},
+        indices::{self, padded, parts, sliced},
+    },
     Fold,
-    gather::{indexed, replaced},
+    gather::indexed,
 };
 use crate::error::ImportError;
 
@@ -185,28 +188,13 @@ pub(super) fn concat(fold: &mut Fold) -> Outputs {
 
 pub(super) fn split(fold: &mut Fold) -> Outputs {
     let axis = fold.attributes.int("axis", 0)?;
-    let parts = fold.attributes.optional_int("num_outputs")?;
+    let num_outputs = fold.attributes.optional_int("num_outputs")?;
     let sizes = fold.ints_of("split", 1)?;
     let x = fold.input(0)?;
     let axis = fold.axis(axis, x.dims.len())?;
-    let extent = x.dims[axis];
     let n = fold.node.outputs.len();
-    if parts.is_some_and(|parts| usize::try_from(parts) != Ok(n)) {
-        return Err(fold.error("`num_outputs` is not its number of outputs"));
-    }
-    let sizes: Option<Vec<usize>> = if let Some(sizes) = sizes {
-        sizes.iter().map(|&s| usize::try_from(s).ok()).collect()
-    } else {
-        // Equal parts; the last one may be smaller where their number is given.
-        let part = extent.div_ceil(n.max(1));
-        let sizes: Vec<usize> = (0..n).map(|i| part.min(extent.saturating_sub(i * part))).collect();
-        Some(sizes).filter(|sizes| parts.is_some() || sizes.iter().all(|&s| s == part))
-    };
-    let total = |sizes: &Vec<usize>| sizes.iter().try_fold(0_usize, |n, &s| n.checked_add(s));
-    let fits = |sizes: &Vec<usize>| sizes.len() == n && total(sizes) == Some(extent);
-    let Some(sizes) = sizes.filter(fits) else {
-        return Err(fold.error(format!("does not split {extent} elements into {n} parts")));
-    };
+    let sizes =
+        parts(x.dims[axis], n, sizes, num_outputs).map_err(|problem| fold.error(problem))?;
     let own = strides(&x.dims);
     let mut start = 0;
     let part = |size: usize| {
@@ -219,22 +207,6 @@ pub(super) fn split(fold: &mut Fold) -> Outputs {
     Ok(sizes.into_iter().map(part).collect())
 }
 
-/// Where slices begin, how many elements they take, and their step, which may be negative.
-fn slice_axis(start: i64, end: i64, step: i64, extent: usize) -> Option<(usize, usize)> {
-    let n = i64::try_from(extent).ok().filter(|&n| n > 0);
-    let Some(n) = n else { return Some((0, 0)) };
-    let from_end = |i: i64| if i < 0 { i.saturating_add(n) } else { i };
-    let (start, end) = if step > 0 {
-        (from_end(start).clamp(0, n), from_end(end).clamp(0, n))
-    } else {
-        (from_end(start).clamp(0, n - 1), from_end(end).clamp(-1, n - 1))
-    };
-    let distance = if step > 0 { end - start } else { start - end };
-    let count =
-        if distance <= 0 { 0 } else { u64::try_from(distance).ok()?.div_ceil(step.unsigned_abs()) };
-    Some((usize::try_from(start).unwrap_or(0), usize::try_from(count).ok()?))
-}
-
 pub(super) fn slice(fold: &mut Fold) -> Outputs {
     let starts = fold.ints_of("starts", 1)?;
     let ends = fold.ints_of("ends", 2)?;
@@ -242,33 +214,15 @@ pub(super) fn slice(fold: &mut Fold) -> Outputs {
     let (Some(starts), Some(ends)) = (starts, ends) else {
         return Err(fold.error("its starts or ends are missing"));
     };
-    let steps = if fold.optional(4).is_some() { fold.ints(4)? } else { vec![1; starts.len()] };
+    let steps = if fold.optional(4).is_some() { Some(fold.ints(4)?) } else { None };
     let x = fold.input(0)?;
-    let count = i64::try_from(starts.len()).unwrap_or(i64::MAX);
-    let axes = axes.unwrap_or_else(|| (0..count).collect());
-    if [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != starts.len()) {
-        return Err(fold.error("its starts, ends, axes and steps differ in number"));
-    }
-    let rank = x.dims.len();
     let (mut dims, own) = (x.dims.clone(), strides(&x.dims));
     let mut indices: Vec<Vec<usize>> = dims.iter().map(|&d| (0..d).collect()).collect();
-    let mut seen = vec![false; rank];
-    for i in 0..starts.len() {
-        let axis = fold.axis(axes[i], rank)?;
-        if std::mem::replace(&mut seen[axis], true) || steps[i] == 0 {
-            return Err(fold.error("its axes repeat, or a step is zero"));
-        }
-        let taken = slice_axis(starts[i], ends[i], steps[i], dims[axis]);
-        let (start, count) =
-            taken.ok_or_else(|| fold.error("its starts or ends are out of range"))?;
-        let step = usize::try_from(steps[i].unsigned_abs()).unwrap_or(usize::MAX);
-        indices[axis] = (0..count)
-            .map(|k| {
-                let far = k.saturating_mul(step);
-                if steps[i] > 0 { start + far } else { start - far }
-            })
-            .collect();
-        dims[axis] = count;
+    let taken =
+        sliced(&dims, &starts, &ends, axes, steps).map_err(|problem| fold.error(problem))?;
+    for (axis, taken) in taken {
+        dims[axis] = taken.len();
+        indices[axis] = taken;
     }
     Ok(vec![x.pick(dims, indexed(&indices, &own).into_iter())])
 }
@@ -299,70 +253,41 @@ pub(super) fn choose(fold: &mut Fold) -> Outputs {
     Ok(vec![Constant { dims, elements, element: a.element }])
 }
 
-/// By a constant; the pads are attributes up to opset 10.
+/// The pads are attributes up to opset 10.
 pub(super) fn pad(fold: &mut Fold) -> Outputs {
     let mode = fold.attributes.string("mode", "constant")?;
-    if mode != "constant" {
-        return Err(fold.error(format!("pads a constant by the mode `{mode}`")));
-    }
     let pads = fold.ints_of("pads", 1)?;
     let attribute = fold.attributes.optional_float("value")?;
     let x = fold.input(0)?;
-    let rank = x.dims.len();
-    let axes: Vec<usize> = if fold.optional(3).is_some() {
-        fold.ints(3)?.iter().map(|&a| fold.axis(a, rank)).collect::<Result<_, _>>()?
-    } else {
-        (0..rank).collect()
-    };
-    let pads: Option<Vec<usize>> =
-        pads.unwrap_or_default().iter().map(|&p| usize::try_from(p).ok()).collect();
-    let Some(pads) = pads.filter(|pads| pads.len() == 2 * axes.len()) else {
-        return Err(fold.error("its pads are negative, or not two for each axis"));
-    };
-    let (mut dims, mut begins) = (x.dims.clone(), vec![0; rank]);
-    for (i, &axis) in axes.iter().enumerate() {
-        begins[axis] = pads[i];
-        let sum = dims[axis].checked_add(pads[i]).and_then(|n| n.checked_add(pads[axes.len() + i]));
-        dims[axis] = sum.ok_or_else(|| fold.error("its pads are too large"))?;
-    }
-    let n = fold.check_size(&dims)?;
+    let axes = if fold.optional(3).is_some() { Some(fold.ints(3)?) } else { None };
+    let pads = indices::pads(&pads.unwrap_or_default(), axes.as_deref(), x.dims.len());
+    let pads = pads.map_err(|problem| fold.error(problem))?;
+    let padded = |(&pads, &extent): (&[i64; 2], &usize)| padded(&mode, pads, extent);
+    let taken = pads.iter().zip(&x.dims).map(padded).collect::<Result<Vec<_>, String>>();
+    let taken = taken.map_err(|problem| fold.error(problem))?;
+    let dims: Vec<usize> = taken.iter().map(Vec::len).collect();
+    fold.check_size(&dims)?;
     let fill = match (fold.optional(2), &x.elements) {
         (Some(value), _) if value.elements.len() == 1 => value.elements.clone(),
         (Some(_), _) => return Err(fold.error("its constant must be one number")),
         (None, Elements::Floats(_)) => Elements::Floats(vec![attribute.unwrap_or(0.0)]),
         (None, Elements::Ints(_)) => Elements::Ints(vec![Int::from(0)]),
     };
-    let filled = fill.pick(std::iter::repeat_n(0, n));
-    let own = strides(&dims);
-    let start: usize = begins.iter().zip(&own).map(|(begin, stride)| begin * stride).sum();
-    let places: Vec<usize> = walk(&x.dims, &own, start).collect();
-    replaced(fold, &Constant { dims, elements: filled, element: x.element }, &places, x)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::slice_axis;
-
-    #[test]
-    fn slices_follow_the_rules_of_onnx() {
-        let (least, most) = (i64::MIN, i64::MAX);
-        for ((start, end, step, extent), expected) in [
-            ((0, most, 1, 5), (0, 5)),
-            ((-2, most, 1, 5), (3, 2)),
-            ((1, -1, 2, 6), (1, 2)),
-            ((4, least, -1, 5), (4, 5)),
-            ((-1, 0, -2, 5), (4, 2)),
-            ((most, least, -1, 5), (4, 5)),
-            ((9, 12, 1, 5), (5, 0)),
-            ((3, 2, 1, 5), (3, 0)),
-            ((0, most, most, 5), (0, 1)),
-            ((0, 4, 1, 0), (0, 0)),
-            ((0, 4, -1, 0), (0, 0)),
-        ] {
-            let found = slice_axis(start, end, step, extent).unwrap();
-            assert_eq!(found.1, expected.1, "{start} {end} {step} of {extent}");
-            assert!(found.1 == 0 || found == expected, "{start} {end} {step} of {extent}");
-        }
-        assert_eq!(slice_axis(4, least, least, 5), Some((4, 1)));
+    let mut places = vec![Some(0)];
+    for (indices, stride) in taken.iter().zip(strides(&x.dims)) {
+        let next = |before: Option<usize>| {
+            indices.iter().map(move |&index| Some(before? + index? * stride))
+        };
+        places = places.into_iter().flat_map(next).collect();
     }
+    let elements = match (&x.elements, &fill) {
+        (Elements::Floats(x), Elements::Floats(fill)) => {
+            Elements::Floats(places.iter().map(|place| place.map_or(fill[0], |i| x[i])).collect())
+        }
+        (Elements::Ints(x), Elements::Ints(fill)) => {
+            Elements::Ints(places.iter().map(|place| place.map_or(fill[0], |i| x[i])).collect())
+        }
+        _ => return Err(fold.error("mixes floats and integers")),
+    };
+    Ok(vec![Constant { dims, elements, element: x.element }])
 }
