@@ -388,6 +388,9 @@ pub(super) fn import_extremum(
     } else {
         first
     };
+    if !bounds.is_empty() {
+        view = reader.materialized(node, &view)?;
+    }
     for bound in bounds {
         let id = reader.builder.push(&node.name, bound, vec![view.node])?;
         view = View { node: id, ..view };

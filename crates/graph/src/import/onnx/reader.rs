@@ -451,7 +451,9 @@ impl Reader {
         values: [&View; 2],
     ) -> Result<View, ImportError> {
         let [a, b] = values;
-        if self.builder.shape(a.node) == self.builder.shape(b.node) && a.runs_as(b) {
+        let shape = self.builder.shape(a.node);
+        let is_whole = shape == self.builder.shape(b.node) && a.is_permutation(shape);
+        if is_whole && a.runs_as(b) {
             let id = self.builder.push(name, op, vec![a.node, b.node])?;
             return Ok(View { node: id, ..a.clone() });
         }
