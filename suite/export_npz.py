@@ -165,9 +165,13 @@ def run_image(description, arrays, image):
 
 
 def run(path, images):
-    """The real values of the classes, `[n, classes]`."""
+    """The real values of the classes, `[n, classes]`; of several outputs, one after the other."""
     description, arrays = load(path)
-    output = description["output"]
-    step = 2.0 ** -description["nodes"][output]["format"]["frac"]
-    results = [run_image(description, arrays, image)[output].reshape(-1) for image in images]
-    return np.array(results) * step
+
+    def results(image):
+        values = run_image(description, arrays, image)
+        for output in description["outputs"]:
+            step = 2.0 ** -description["nodes"][output["node"]]["format"]["frac"]
+            yield values[output["node"]].reshape(-1) * step
+
+    return np.array([np.concatenate(list(results(image))) for image in images])

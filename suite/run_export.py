@@ -7,7 +7,7 @@
 
 FOLDER holds a folder for each case: the exported file `network.onnx`, `network.qonnx.onnx` or
 `network.npz` (for hls4ml `network.yml`, and `network_types.h` with a program `check.cpp` that uses it), the images `images.npy` `[n, h, w, c]` and what fixedwise computes, `expected.npy`
-`[n, classes]`, as real values. Prints `CASE: EQUAL of IMAGES equal, SAME the same class` a line for
+`[n, classes]` (of several outputs, one after the other), as real values. Prints `CASE: EQUAL of IMAGES equal, SAME the same class` a line for
 each setting of the tool; whether that is enough is for the caller to say.
 """
 
@@ -33,6 +33,11 @@ def report(name, got, expected):
     print(f"{name}: {equal} of {len(expected)} equal, {same} the same class", flush=True)
 
 
+def joined(outputs):
+    """All outputs as one, `[n, elements]`."""
+    return np.concatenate([output.reshape(len(output), -1) for output in outputs], axis=1)
+
+
 def run_onnx(case, images, expected):
     import onnx
     import onnxruntime
@@ -52,7 +57,7 @@ def run_onnx(case, images, expected):
         kind = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[value.type]
         x = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(kind)
         parts = [x[i : i + BATCH] for i in range(0, len(x), BATCH)]
-        got = np.concatenate([session.run(None, {value.name: part})[0] for part in parts])
+        got = np.concatenate([joined(session.run(None, {value.name: part})) for part in parts])
         report(f"{case.name} {setting}", got, expected)
 
 
@@ -65,9 +70,10 @@ def run_qonnx(case, images, expected):
     model = ModelWrapper(str(case / "network.qonnx.onnx"))
     model = model.transform(InferShapes()).transform(InferDataTypes())
     (name,) = [value.name for value in model.graph.input]
-    (output,) = [value.name for value in model.graph.output]
+    outputs = [value.name for value in model.graph.output]
     x = images.transpose(0, 3, 1, 2).astype(np.float32)
-    got = [execute_onnx(model, {name: x[i : i + 1]})[output] for i in range(len(x))]
+    results = [execute_onnx(model, {name: x[i : i + 1]}) for i in range(len(x))]
+    got = [joined([result[output] for output in outputs]) for result in results]
     report(case.name, np.concatenate(got), expected)
 
 

@@ -88,7 +88,7 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
 fn report(what: &str, kernels: &Kernels, program: &Program, threads: usize) {
     let n = program.image_len();
     let image: Vec<f32> = (0..n).map(|i| (i * 7919 % 256) as f32).collect();
-    let schedule = program.schedule(&[], &[program.output()]);
+    let schedule = program.schedule(&[], program.outputs());
     let n_images = if kernels.name == "scalar" { IMAGES / 40 } else { IMAGES };
     let seconds = (0..PASSES).map(|_| {
         let start = Instant::now();

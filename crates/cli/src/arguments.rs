@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use fixedwise::{
-    DataOptions, DataSource, Direction, InputShape, Layout, MaxLoss, Preprocess, Quantizer,
-    Semantics,
+    DataOptions, DataSource, Direction, InputShape, Interface, Layout, MaxLoss, Preprocess,
+    Quantizer, Semantics,
 };
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -21,6 +21,18 @@ pub(crate) struct ModelArguments {
     /// first, e.g. `1x3x224x224`, or `NAME=1x3x224x224`.
     #[arg(long = "input-shape", value_name = "SHAPE")]
     pub(crate) input_shapes: Vec<InputShape>,
+    /// The outputs of the network, by name and in this order: values that a node of the ONNX file computes,
+    /// or Keras layers; only what leads to them is read. Default: the outputs of the file, or of the plan
+    /// that is given.
+    #[arg(long = "output", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) outputs: Vec<String>,
+}
+
+impl ModelArguments {
+    /// What is said of its inputs and outputs beside its file.
+    pub(crate) fn interface(&self) -> Interface {
+        Interface { input_shapes: self.input_shapes.clone(), outputs: self.outputs.clone() }
+    }
 }
 
 /// Where images come from and how they become the network's input.

@@ -5,8 +5,7 @@ use fixedwise::RunResult;
 use std::{ffi::OsString, fs, path::Path};
 
 /// Options with a value that belong to one run alone.
-const OWN: [&str; 7] =
-    ["-o", "--output", "--from", "--plan", "--time-budget", "--emit", "--threads"];
+const OWN: [&str; 7] = ["-o", "--out", "--from", "--plan", "--time-budget", "--emit", "--threads"];
 /// The same without a value.
 const OWN_FLAGS: [&str; 6] = ["--resume", "--json", "-q", "--quiet", "-v", "--verbose"];
 /// Where the answer goes, beside what the earlier run has written.
@@ -134,7 +133,7 @@ mod tests {
     #[test]
     fn what_belongs_to_one_run_is_left_out() {
         let line = "fixedwise quantize a.onnx --data d -o out --seed 3 -q --time-budget=3m --resume \
-                    -oother --output there --max-loss 2% --from x";
+                    -oother --out there --max-loss 2% --from x";
         let kept = words(line.split_whitespace().map(OsString::from));
         assert_eq!(kept.join(" "), "a.onnx --data d --seed 3 --max-loss 2%");
     }

@@ -31,7 +31,7 @@ pub use error::{DataError, Error};
 pub use files::write_file;
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
-    InputShape, LayerPlan, Plan, Quantizer, Refusal, Rounded, Semantics, Shape, Target,
+    InputShape, Interface, LayerPlan, Plan, Quantizer, Refusal, Rounded, Semantics, Shape, Target,
     emit::c::Cpu,
     target::{Code, KernelChoice, MultiplicationCost, Widths},
 };
@@ -54,16 +54,16 @@ pub use jobs::{
 };
 pub use model::Model;
 pub use plan::{
-    plan_kernels, plan_preprocess, plan_target, plan_to_toml, plan_to_toml_for, read_plan,
-    read_target, target_names,
+    plan_interface, plan_kernels, plan_preprocess, plan_target, plan_to_toml, plan_to_toml_for,
+    read_plan, read_target, target_names,
 };
 pub use preprocess::{DeclaredBy, Layout, Preprocess};
 pub use result::{
     AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, CodeResult, Ended,
     FloatResult, FormatResult, Generalization, HolderResult, ImagesResult, Inspection, LayerResult,
     MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, NodeInspection, OtherResult,
-    PartResult, PreprocessingResult, RESULT_SCHEMA, RefusalResult, RefusedModel, RunResult,
-    SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
+    OutputInspection, OutputResult, PartResult, PreprocessingResult, RESULT_SCHEMA, RefusalResult,
+    RefusedModel, RunResult, SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
     FormatMap, Picture, PlanBits, TextOptions, first_result, plot_bits, plot_costs, plot_drop,

@@ -7,8 +7,11 @@ use thiserror::Error;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are named as in the text")]
 pub enum GraphError {
-    /// Not one input and one output.
-    #[error("the network has {inputs} inputs and {outputs} outputs; one of each is supported")]
+    /// Not one input, or no output.
+    #[error(
+        "the network has {inputs} inputs and {outputs} outputs; one input is supported, and at least one \
+             output is needed"
+    )]
     Interface { inputs: usize, outputs: usize },
     /// Extents an operator cannot work with.
     #[error("node `{node}` ({op}): input {shapes}: {problem}")]

@@ -1,6 +1,6 @@
 //! The integer network as plain data: the executor runs it, an emitter prints it, neither decides.
 
-use crate::{fixed_operator::FixedOp, graph::NodeId, shape::Shape};
+use crate::{fixed_operator::FixedOp, graph::NodeId, output::Output, shape::Shape};
 use fixedwise_fixed::Format;
 
 /// One integer operation and the value it produces.
@@ -27,6 +27,18 @@ pub struct FixedGraph {
     pub name: String,
     /// In topological order; the first is the input.
     pub nodes: Vec<FixedNode>,
-    /// The node whose value is the result.
-    pub output: NodeId,
+    /// The results, as the graph has them.
+    pub outputs: Vec<Output>,
+}
+
+impl FixedGraph {
+    /// The node whose value is the first result.
+    pub fn output(&self) -> NodeId {
+        self.outputs[0].node
+    }
+
+    /// The nodes whose values are results; a node that is two of them comes twice.
+    pub fn output_nodes(&self) -> Vec<NodeId> {
+        self.outputs.iter().map(|output| output.node).collect()
+    }
 }

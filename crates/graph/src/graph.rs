@@ -1,8 +1,9 @@
-//! The graph: nodes in topological order, each with one output.
+//! The graph: nodes in topological order, each with one value.
 
 use crate::{
     error::GraphError,
     operator::{Edge, Factor, Op},
+    output::Output,
     shape::{Activation, Shape},
 };
 use fixedwise_kernels::Bias;
@@ -60,8 +61,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// Those that are an [`Input`](crate::ops::Input).
     pub(crate) inputs: Vec<NodeId>,
-    /// Those whose values are results.
-    pub(crate) outputs: Vec<NodeId>,
+    /// The results, in the order of the file or of who chose them.
+    pub(crate) outputs: Vec<Output>,
     /// Whether the model's file says that the image holds integers from 0 to 255.
     pub(crate) takes_bytes: bool,
 }
@@ -69,13 +70,9 @@ pub struct Graph {
 impl Graph {
     /// A network of those nodes, the first its only input, with the value of one as its result.
     pub fn new(name: impl Into<String>, nodes: Vec<Node>, output: NodeId) -> Self {
-        Self {
-            name: name.into(),
-            nodes,
-            inputs: vec![0],
-            outputs: vec![output],
-            takes_bytes: false,
-        }
+        let result = nodes.get(output).map_or("", |node| node.name.as_str());
+        let outputs = vec![Output::new(result, output)];
+        Self { name: name.into(), nodes, inputs: vec![0], outputs, takes_bytes: false }
     }
 
     /// Whether the model's file says that the image holds integers from 0 to 255, so that nothing may stand
@@ -89,14 +86,25 @@ impl Graph {
         self.inputs[0]
     }
 
-    /// The node whose value is the result.
-    pub fn output(&self) -> NodeId {
-        self.outputs[0]
+    /// The results, in the order of the file or of who chose them.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
     }
 
-    /// Takes the value of another node as the result.
-    pub fn set_output(&mut self, output: NodeId) {
-        self.outputs = vec![output];
+    /// The nodes whose values are results; a node that is two of them comes twice.
+    pub fn output_nodes(&self) -> Vec<NodeId> {
+        self.outputs.iter().map(|output| output.node).collect()
+    }
+
+    /// The node whose value is the first result.
+    pub fn output(&self) -> NodeId {
+        self.outputs[0].node
+    }
+
+    /// Takes the values of other nodes as the results, each under the name of its node.
+    pub fn set_outputs(&mut self, outputs: &[NodeId]) {
+        let output = |&id: &NodeId| Output::new(self.nodes[id].name.clone(), id);
+        self.outputs = outputs.iter().map(output).collect();
     }
 
     /// Whether a node is an image that goes in.
@@ -106,7 +114,7 @@ impl Graph {
 
     /// Whether a node's value is a result.
     pub fn is_output(&self, id: NodeId) -> bool {
-        self.outputs.contains(&id)
+        self.outputs.iter().any(|output| output.node == id)
     }
 
     /// Extents of the input image.
@@ -114,7 +122,7 @@ impl Graph {
         self.nodes[self.input()].shape
     }
 
-    /// Extents of the result.
+    /// Extents of the first result.
     pub fn output_shape(&self) -> Shape {
         self.nodes[self.output()].shape
     }
@@ -223,7 +231,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError`] for the first node whose inputs come later, are of the wrong number, or have
-    /// extents its operator refuses; also for a name that stands twice, and for more than one input or
+    /// extents its operator refuses; also for a name that stands twice, for more than one input, and for no
     /// output.
     pub fn infer(&mut self) -> Result<(), GraphError> {
         let mut names = std::collections::BTreeSet::new();
@@ -247,9 +255,11 @@ impl Graph {
             self.nodes[id].shape = shape;
         }
         let [_] = self.inputs[..] else { return Err(self.interface_error()) };
-        let [output] = self.outputs[..] else { return Err(self.interface_error()) };
-        if output >= self.nodes.len() {
-            return Err(GraphError::Order { node: "output".to_owned() });
+        if self.outputs.is_empty() {
+            return Err(self.interface_error());
+        }
+        if let Some(output) = self.outputs.iter().find(|output| output.node >= self.nodes.len()) {
+            return Err(GraphError::Order { node: output.name.clone() });
         }
         Ok(())
     }

@@ -9,11 +9,11 @@ use crate::{
 };
 
 /// The values of an integer network as far as memory is concerned. The caller's buffers hold the image and the
-/// result.
+/// results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     values: Vec<Value>,
-    output: NodeId,
+    outputs: Vec<NodeId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Layout {
             elements: node.shape.len(),
             place: node.op.place(),
         };
-        Self { values: fixed.nodes.iter().map(value).collect(), output: fixed.output }
+        Self { values: fixed.nodes.iter().map(value).collect(), outputs: fixed.output_nodes() }
     }
 
     /// The node whose memory holds the value of a node: another where it is an alias.
@@ -55,7 +55,7 @@ impl Layout {
     pub(crate) fn plan(&self, element_bits: &[usize], scratch_bytes: &[usize]) -> MemoryPlan {
         let n = self.values.len();
         assert!(element_bits.len() == n && scratch_bytes.len() == n, "one for each node");
-        let result = self.holder(self.output);
+        let results: Vec<NodeId> = self.outputs.iter().map(|&id| self.holder(id)).collect();
         let node = |(id, value): (NodeId, &Value)| {
             // Elements are written in order: wider ones would reach those that are still to be read.
             let fits = |position: &usize| element_bits[id] <= element_bits[value.inputs[*position]];
@@ -68,12 +68,12 @@ impl Layout {
                 inputs: value.inputs.clone(),
                 bytes: self.value_bytes(id, element_bits[id]),
                 scratch_bytes: scratch_bytes[id],
-                is_external: id == 0 || id == result,
+                is_external: id == 0 || results.contains(&id),
                 alias,
                 in_place: over.iter().copied().filter(fits).collect(),
             }
         };
         let nodes: Vec<MemoryNode> = self.values.iter().enumerate().map(node).collect();
-        MemoryPlan::new(&nodes, self.output)
+        MemoryPlan::new(&nodes, &self.outputs)
     }
 }

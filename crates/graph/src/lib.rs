@@ -19,6 +19,7 @@ pub mod memory;
 mod object;
 mod operator;
 pub mod ops;
+mod output;
 mod parameters;
 pub mod passes;
 mod plan;
@@ -34,7 +35,7 @@ pub use fixed_graph::{FixedGraph, FixedNode};
 pub use fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, Step};
 pub use graph::{Graph, Node, NodeId};
 pub use import::{
-    InputShape, from_keras, from_keras_with_shape, from_onnx, from_onnx_with_shape,
+    InputShape, Interface, from_keras, from_keras_with, from_onnx, from_onnx_with,
     from_onnx_with_weights,
 };
 pub use lower::{
@@ -45,6 +46,7 @@ pub use operator::{
     Context, Derivation, Edge, Factor, FloatStep, FormatRule, Likelihood, Op, Operator,
     OperatorObject,
 };
+pub use output::Output;
 pub use parameters::{Parameters, ParametersMut};
 pub use plan::{LayerPlan, Plan, Quantizer, Rounded, Semantics};
 pub use scale_shift::ScaleShift;

@@ -107,9 +107,15 @@ impl Digest {
         digests
     }
 
-    /// Of a whole plan: that of the output.
+    /// Of a whole plan.
     pub fn of_plan(graph: &Graph, plan: &Plan) -> Self {
-        Self::of_nodes(graph, plan)[graph.output()]
+        Self::of_outputs(graph, &Self::of_nodes(graph, plan))
+    }
+
+    /// Of the outputs, by the digests of all nodes: of one that of its node.
+    pub(crate) fn of_outputs(graph: &Graph, digests: &[Self]) -> Self {
+        let outputs = graph.output_nodes().into_iter().map(|id| digests[id]);
+        outputs.reduce(Self::join).unwrap_or(Self::new())
     }
 
     /// The digest that [`fmt::Display`] printed.

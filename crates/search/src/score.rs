@@ -101,6 +101,26 @@ impl Score {
         if float == 0.0 { [0.0, 0.0] } else { self.interval95().map(|bound| bound / float) }
     }
 
+    /// Of one image that the float network and a plan get right or wrong; `expected` is as the field.
+    pub(crate) fn of_image(float: bool, fixed: bool, expected: i64) -> Self {
+        Self {
+            correct: usize::from(fixed),
+            lost: usize::from(float && !fixed),
+            gained: usize::from(fixed && !float),
+            n: 1,
+            float_correct: usize::from(float),
+            expected,
+            ..Self::default()
+        }
+    }
+
+    /// Of one image by two of its outputs: it is right where both are.
+    pub(crate) fn of_worse(self, other: Self) -> Self {
+        let [float, fixed] =
+            [self.float_correct + other.float_correct == 2, self.correct + other.correct == 2];
+        Self::of_image(float, fixed, self.expected.max(other.expected))
+    }
+
     /// The same of one image whose output is so far from the float network's.
     pub(crate) fn with_distortion(self, distortion: f64) -> Self {
         let distortion = f64_to_i64((distortion * exp2(32)).round());

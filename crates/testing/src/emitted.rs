@@ -160,7 +160,7 @@ impl Emitted {
                 let node = number(take(4));
                 let size = number(take(4));
                 let Ok(id) = usize::try_from(node) else {
-                    let output = &values[fixed.output];
+                    let output = &values[fixed.output()];
                     let largest = output.iter().max().expect("the result has elements");
                     let class = output.iter().position(|v| v == largest);
                     assert_eq!(usize::try_from(size).ok(), class, "input {i}: the class");
@@ -182,7 +182,7 @@ impl Emitted {
                     want.len()
                 );
             }
-            let want = bytes(fixed.output, &values[fixed.output]);
+            let want = bytes(fixed.output(), &values[fixed.output()]);
             let got = take(want.len());
             assert_eq!(got, want, "{}, input {i}: the result", self.core.name());
         }

@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         target,
         threads: arguments.images.threads(),
         architecture: arguments.network.architecture.clone(),
-        input_shapes: arguments.network.input_shapes.clone(),
+        interface: arguments.network.interface(),
     };
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);

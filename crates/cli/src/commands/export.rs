@@ -87,7 +87,7 @@ struct ToFile {
     #[command(flatten)]
     network: Network,
     /// Output file. An earlier export is overwritten, any other file is an error.
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    #[arg(short, long = "out", value_name = "FILE", help_heading = "Output")]
     output: PathBuf,
 }
 
@@ -96,7 +96,7 @@ struct ToFolder {
     #[command(flatten)]
     network: Network,
     /// Output folder. Files of an earlier export are overwritten, any other file is an error.
-    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    #[arg(short, long = "out", value_name = "DIR", help_heading = "Output")]
     output: PathBuf,
     /// Prefix of the file names, a C identifier; default: the name of the model.
     #[arg(long, value_name = "NAME", help_heading = "Output")]
@@ -150,7 +150,7 @@ fn options(network: &Network, name: Option<String>) -> Result<ExportOptions> {
         target: network.target.as_deref().map(fixedwise::read_target).transpose()?,
         preprocess: network.preprocess.as_deref().map(arguments::preprocess).transpose()?,
         architecture: network.model.architecture.clone(),
-        input_shapes: network.model.input_shapes.clone(),
+        interface: network.model.interface(),
         name,
     })
 }

@@ -46,8 +46,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let observer = |progress: &fixedwise::Progress| display.show(progress);
     let network = &arguments.network;
     let architecture = network.architecture.as_deref();
-    let inspection = Model::load_shaped(&network.model, architecture, &network.input_shapes)
-        .and_then(|model| {
+    let inspection =
+        Model::load_as(&network.model, architecture, &network.interface()).and_then(|model| {
             fixedwise::inspect_model(&model, data, arguments.images.threads(), &observer)
         });
     display.finish();

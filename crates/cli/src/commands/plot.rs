@@ -125,7 +125,7 @@ enum PictureName {
 #[derive(Args)]
 struct Output {
     /// Output file, .svg or .png.
-    #[arg(short, long, value_name = "FILE", value_parser = picture_name)]
+    #[arg(short, long = "out", value_name = "FILE", value_parser = picture_name)]
     #[arg(help_heading = "Output")]
     output: PathBuf,
 }
@@ -135,7 +135,7 @@ struct All {
     /// Folder of a run, with result.json (and plan.toml for the distributions), sweep.json, or both.
     folder: PathBuf,
     /// Output folder; default: FOLDER/plots.
-    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    #[arg(short, long = "out", value_name = "DIR", help_heading = "Output")]
     output: Option<PathBuf>,
     /// File types.
     #[arg(long, value_name = "KIND", value_delimiter = ',', default_value = "svg,png")]

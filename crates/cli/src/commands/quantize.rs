@@ -112,9 +112,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DB", value_parser = arguments::decibels, help_heading = "Search")]
     #[arg(conflicts_with = "metric_command")]
     min_sqnr: Option<f64>,
-    /// Your own command to measure the quality of the outputs. Its arguments are two .npy files, the
-    /// outputs (float32, [image, ...]) and the image indices (int64). It prints a number; larger is better.
-    /// --max-loss is then relative to this number.
+    /// Your own command to measure the quality of the outputs. Its arguments are .npy files: one for each
+    /// output (float32, [image, ...], with the model's axes), the last one the image indices (int64). It
+    /// prints a number; larger is better. --max-loss is then relative to this number.
     #[arg(long, value_name = "COMMAND", help_heading = "Search")]
     metric_command: Option<String>,
     /// Probability with which the loss bound holds on unseen images, for example 0.95; repeated use of the
@@ -179,7 +179,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
     max_ram: Option<usize>,
     /// Output folder; default: fixedwise-out.
-    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    #[arg(short, long = "out", value_name = "DIR", help_heading = "Output")]
     output: Option<PathBuf>,
     /// Also exports the integer network in these formats, into the output folder; see `fixedwise export`.
     #[arg(long, value_name = "FORMAT,...", value_delimiter = ',', help_heading = "Output")]
@@ -293,7 +293,7 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         output: Some(arguments.output()),
         resume: arguments.resume,
         architecture: arguments.network.architecture.clone(),
-        input_shapes: arguments.network.input_shapes.clone(),
+        interface: arguments.network.interface(),
         from: arguments.from.clone(),
         metric_command: arguments.metric_command.clone(),
         tuning: fixedwise::Tuning::default(),
@@ -351,7 +351,7 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> 
 pub(crate) fn warn_of_earlier(arguments: &Arguments, folder: &Path) {
     let Some(earlier) = earlier(folder).filter(|_| !arguments.quiet) else { return };
     terminal::note(&format!(
-        "! {} contains an earlier answer ({earlier}); this run will replace it. Another --output keeps it.",
+        "! {} contains an earlier answer ({earlier}); this run will replace it. Another -o keeps it.",
         folder.display()
     ));
 }
@@ -389,7 +389,7 @@ pub(crate) fn finish(
     let export = ExportOptions {
         preprocess: data.preprocess.clone(),
         architecture: options.architecture.clone(),
-        input_shapes: options.input_shapes.clone(),
+        interface: options.interface.clone(),
         target: options.target.clone(),
         name: None,
     };

@@ -97,7 +97,7 @@ pub(crate) struct Arguments {
     #[arg(help_heading = "Sweep")]
     cache: usize,
     /// Folder for sweep.json.
-    #[arg(short, long, value_name = "DIR", default_value = "fixedwise-sweep")]
+    #[arg(short, long = "out", value_name = "DIR", default_value = "fixedwise-sweep")]
     #[arg(help_heading = "Output")]
     output: PathBuf,
     /// Prints sweep.json instead of tables.
@@ -180,7 +180,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         cache_bytes: arguments.cache,
         output: Some(arguments.output.clone()),
         architecture: arguments.network.architecture.clone(),
-        input_shapes: arguments.network.input_shapes.clone(),
+        interface: arguments.network.interface(),
     };
     let stop = stop_on_interrupt()?;
     let display = Display::new(arguments.quiet);

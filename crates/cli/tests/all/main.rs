@@ -7,6 +7,7 @@ mod export;
 mod first_result;
 mod help;
 mod import;
+mod outputs;
 mod preprocess;
 mod refit;
 mod slow;

@@ -93,6 +93,27 @@ fn values_keep_their_distance_from_noise() {
     refused(folder, &[&model[..], &["--min-sqnr", "300"]].concat(), "decibels from 1 to 90");
 }
 
+/// No figure of a metric that was not asked, however soon the search ends.
+#[test]
+#[cfg(unix)]
+fn a_command_that_says_one_number_is_told_by_that_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_smoother(folder);
+    let command = ["--metric-command", "echo asked >> log; echo 100 #", "--time-budget", "0.001s"];
+    let run = ["quantize", "smoother.onnx", "--data", "pixels.npz", "--quiet", "-o"];
+    for (out, more) in [("budget", &[][..]), ("fixed", &["--strategy", "fixed"])] {
+        fs::write(folder.join("log"), "").unwrap();
+        fixedwise(folder).args(run).arg(out).args(command).args(more).assert().success();
+        let accuracy = result(folder, out)["accuracy"].clone();
+        for set in ["search", "test"] {
+            assert_eq!(accuracy[set]["metric"], serde_json::json!([100.0, 100.0]), "{out}");
+        }
+        // The float network and the plan, on both sets.
+        assert_eq!(fs::read_to_string(folder.join("log")).unwrap().lines().count(), 4, "{out}");
+    }
+}
+
 #[test]
 fn without_labels_agreement_counts() {
     let folder = tempfile::tempdir().unwrap();

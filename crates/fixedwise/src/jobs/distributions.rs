@@ -7,12 +7,13 @@ use super::{
 use crate::{
     data::{DataOptions, Sets},
     error::Error,
-    model::Model,
-    plan::{PlanSource, in_scale_of, read_own_plan, read_plan},
+    model::ModelSource,
+    plan::{PlanSource, in_scale_of, open_model, read_own_plan, read_plan},
     show::{Distribution, Picture, draw_distributions, grouped},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::{Format, convert::count_to_u64};
+use fixedwise_graph::Interface;
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Histogram, Predictions, calibrate, strategies::Kind};
 use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
@@ -58,7 +59,9 @@ fn run(
         observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
     };
     tell(Step::Loading);
-    let mut model = Model::load(model)?;
+    let interface = Interface::default();
+    let model = ModelSource::File(model, None, &interface);
+    let mut model = open_model(model, Some(PlanSource::File(plan)))?;
     let none = DataOptions::default();
     let declared = data.unwrap_or(&none).declared(&model, Some(PlanSource::File(plan)))?;
     // Without data nothing but a plan tells of preprocessing.

@@ -13,12 +13,12 @@ use crate::{
     data::{DataOptions, Declared, Preprocessed as _, Sets},
     error::Error,
     model::{Model, ModelSource},
-    plan::PlanSource,
-    result::{AGREEMENT, ImagesResult, RunResult, SetResult},
+    plan::{PlanSource, open_model},
+    result::{AGREEMENT, ImagesResult, OutputResult, RunResult, SetResult},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{InputShape, Plan, Semantics, Target};
+use fixedwise_graph::{Interface, Plan, Semantics, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Images as _, MaxLoss, calibrate};
 use std::{
@@ -45,8 +45,8 @@ pub struct EvaluateOptions {
     pub threads: Option<usize>,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
     pub architecture: Option<PathBuf>,
-    /// Extents of an input whose file leaves some open.
-    pub input_shapes: Vec<InputShape>,
+    /// Extents of an input whose file leaves some open, and the values that are the outputs.
+    pub interface: Interface,
 }
 
 /// Measures a plan on the test images of `data`, and says what it costs.
@@ -82,7 +82,7 @@ pub fn evaluate(
     options: &EvaluateOptions,
     observer: &dyn Observer,
 ) -> Result<RunResult, Error> {
-    let model = ModelSource::File(model, options.architecture.as_deref(), &options.input_shapes);
+    let model = ModelSource::File(model, options.architecture.as_deref(), &options.interface);
     let plan = PlanSource::File(plan);
     pool(options.threads)?.install(|| run(model, plan, data, options, observer))
 }
@@ -151,7 +151,7 @@ fn run(
         observer.progress(&Progress { seconds: start.elapsed().as_secs_f64(), step });
     };
     tell(Step::Loading);
-    let model = model.open()?;
+    let model = open_model(model, Some(given))?;
     let declared = data.declared(&model, Some(given))?;
     let reported = Sets::load_test(data, &model, declared)?;
     let model = model.with_preprocessing(&reported)?;
@@ -192,7 +192,7 @@ fn run(
         fixed = integers(&graph, &plan, target)?;
     }
     tell(Step::Testing { images: reported.len() });
-    let score = measure_with(predictions, &graph, &plan, images, target, kernels)?;
+    let measured = measure_with(predictions, &graph, &plan, images, target, kernels)?;
     let n = count_to_u64(reported.len());
     let mut result = RunResult {
         strategy: "given".to_owned(),
@@ -209,7 +209,8 @@ fn run(
     if images.label(0).is_none() {
         AGREEMENT.clone_into(&mut result.metric);
     }
-    result.accuracy.test = Some(SetResult::from(score));
+    result.accuracy.test = Some(SetResult::from(measured.score));
+    result.outputs = OutputResult::all(&model.outputs(), &[], &measured.outputs);
     result.describe(&graph, &plan, fixed.as_ref())?;
     if let Some(fixed) = &fixed {
         let limits = budget::limits(None, None, target);

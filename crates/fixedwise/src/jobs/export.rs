@@ -6,11 +6,11 @@ use crate::{
     error::Error,
     files::{OutputFolder, io_error, write_files},
     model::{Model, ModelSource},
-    plan::{PlanSource, RAW_PIXELS},
+    plan::{PlanSource, RAW_PIXELS, open_model},
     preprocess::Preprocess,
     result::PreprocessingResult,
 };
-use fixedwise_graph::{FixedGraph, InputShape, Plan, Target, emit};
+use fixedwise_graph::{FixedGraph, Interface, Plan, Target, emit};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -39,8 +39,8 @@ pub struct ExportOptions {
     pub preprocess: Option<Preprocess>,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
     pub architecture: Option<PathBuf>,
-    /// Extents of an input whose file leaves some open.
-    pub input_shapes: Vec<InputShape>,
+    /// Extents of an input whose file leaves some open, and the values that are the outputs.
+    pub interface: Interface,
     /// Whose rules the plan keeps, for [`export`]; by default the target that the plan names, where
     /// that comes with fixedwise.
     pub target: Option<Target>,
@@ -99,7 +99,7 @@ pub fn export(
     output: &Path,
     options: &ExportOptions,
 ) -> Result<Exported, Error> {
-    let model = ModelSource::File(model, options.architecture.as_deref(), &options.input_shapes);
+    let model = ModelSource::File(model, options.architecture.as_deref(), &options.interface);
     run(model, PlanSource::File(plan), form, output, options)
 }
 
@@ -154,7 +154,7 @@ fn run(
     let sources = sources(model, plan);
     let target = options.target.clone();
     let target = target.map_or_else(|| plan.target(), |target| Ok(Some(target)))?;
-    let Network { fixed, declared, is_u8 } =
+    let Network { fixed, declared, is_u8, .. } =
         integer_network(model, plan, options, target.as_ref())?;
     let mut inexact = Vec::new();
     let mut onnx = |file: emit::onnx::OnnxFile| {
@@ -192,6 +192,8 @@ fn run(
 /// An integer network for raw pixels.
 pub(crate) struct Network {
     pub(crate) fixed: FixedGraph,
+    /// As its file has it.
+    pub(crate) model: Model,
     /// What it is fed, and whether pixels are taken as 8-bit integers.
     pub(crate) declared: Declared,
     pub(crate) is_u8: bool,
@@ -204,7 +206,7 @@ pub(crate) fn integer_network(
     options: &ExportOptions,
     target: Option<&Target>,
 ) -> Result<Network, Error> {
-    let loaded = model.open()?;
+    let loaded = open_model(model, Some(plan))?;
     let data = DataOptions { preprocess: options.preprocess.clone(), ..DataOptions::default() };
     let declared = data.declared(&loaded, Some(plan))?;
     let for_pixels = |is_u8: bool| {
@@ -229,7 +231,7 @@ pub(crate) fn integer_network(
                   `--semantics integer`"
             .to_owned(),
     })?;
-    Ok(Network { fixed, declared, is_u8 })
+    Ok(Network { fixed, model: loaded, declared, is_u8 })
 }
 
 /// The files that an export is made from.

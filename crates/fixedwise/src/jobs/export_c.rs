@@ -78,7 +78,7 @@ pub fn export_c(
     options: &ExportOptions,
     c: &CExport,
 ) -> Result<CExported, Error> {
-    let model = ModelSource::File(model, options.architecture.as_deref(), &options.input_shapes);
+    let model = ModelSource::File(model, options.architecture.as_deref(), &options.interface);
     run(model, PlanSource::File(plan), output, options, c)
 }
 
@@ -129,7 +129,7 @@ fn run(
 ) -> Result<CExported, Error> {
     let name = options.name.as_deref().map(checked_name).transpose()?;
     let sources = sources(model, plan);
-    let Network { fixed, declared, is_u8 } =
+    let Network { fixed, model, declared, is_u8 } =
         integer_network(model, plan, options, Some(&c.target))?;
     let name = name.map_or_else(|| c::default_name(&fixed.name), str::to_owned);
     let arena = if c.static_arena { Arena::Static } else { Arena::Caller };
@@ -142,7 +142,7 @@ fn run(
         );
         return Err(Error::Option { option: "target", problem });
     };
-    let images = inputs(model, &fixed, declared.clone(), c)?;
+    let images = inputs(&model, &fixed, declared.clone(), c)?;
     let misses = misses(fixed.nodes[0].format, &images);
     let golden = goldens(&fixed, &images);
     let style = code.map_or(printed.style, |code| code.style);
@@ -215,7 +215,7 @@ fn refuse_too_large(exported: &CExported, target: &Target) -> Result<(), Error> 
 
 /// Images of the printed test, as the network takes them.
 fn inputs(
-    model: ModelSource,
+    model: &Model,
     fixed: &FixedGraph,
     declared: Declared,
     c: &CExport,
@@ -223,9 +223,8 @@ fn inputs(
     let input = &fixed.nodes[0];
     let n = input.shape.len();
     if let Some(source) = &c.images {
-        let model = model.open()?;
         let data = DataOptions { test: Some(source.clone()), ..DataOptions::default() };
-        let images = Sets::load_test(&data, &model, declared)?.images;
+        let images = Sets::load_test(&data, model, declared)?.images;
         let image = |i: usize| {
             let mut image = vec![0.0; n];
             images.image(i, &mut image);
@@ -256,12 +255,13 @@ fn inputs(
 /// What the executor makes of the images.
 fn goldens(fixed: &FixedGraph, images: &[Vec<f32>]) -> Vec<Golden> {
     let program = Program::fixed(fixed, Kernels::best());
-    let schedule = program.schedule(&[], &[0, fixed.output]);
+    let schedule = program.schedule(&[], &[&[0], &fixed.output_nodes()[..]].concat());
     let mut workspace = Workspace::new();
     let golden = |image: &Vec<f32>| {
         program.run(&schedule, &mut workspace, image, &[]);
         let integers = |id| program.value(&schedule, &workspace, id).integers();
-        Golden { input: integers(0), output: integers(fixed.output) }
+        let outputs = fixed.output_nodes().into_iter().map(integers).collect();
+        Golden { input: integers(0), outputs }
     };
     images.iter().map(golden).collect()
 }

@@ -14,8 +14,8 @@ use crate::{
     data::{DataOptions, DataSource, Declared, Reported, Sets, Split},
     error::{DataError, Error},
     files::{OutputFolder, write_file},
-    model::Model,
-    plan::{PlanSource, read_own_plan},
+    model::{Model, ModelSource},
+    plan::{PlanSource, open_model, read_own_plan},
     result::{AGREEMENT, Generalization, PartResult},
     watch::{Observer, Progress, Step},
 };
@@ -143,15 +143,13 @@ pub fn generalize_observed(
     check(data, options)?;
     tell(Step::Loading);
     let source = test_source(data)?;
-    let mut loaded = Model::open(
-        model,
-        options.quantize.architecture.as_deref(),
-        &options.quantize.input_shapes,
-    )?;
     let named =
         DataOptions { test: Some(source.clone()), search: None, data: None, ..data.clone() };
     let earlier = options.quantize.earlier_plan();
     let given = options.plan.as_deref().or(earlier.as_deref()).map(PlanSource::File);
+    let (architecture, interface) =
+        (options.quantize.architecture.as_deref(), &options.quantize.interface);
+    let mut loaded = open_model(ModelSource::File(model, architecture, interface), given)?;
     let declared = data.declared(&loaded, given)?;
     let images = Sets::load_test(&named, &loaded, declared.clone())?;
     loaded = loaded.with_preprocessing(&images)?;
@@ -321,7 +319,9 @@ fn scores(
     let kernels = Kernels::best();
     let score = |range: &Range<usize>| {
         let part = Part { images: &images.images, range: range.clone() };
-        measure(MaxLoss::default(), model.graph(), &graph, plan, &part, target, kernels)
+        let bound = MaxLoss::default();
+        measure(bound, model.graph(), &graph, plan, &part, target, kernels)
+            .map(|measured| measured.score)
     };
     ranges.iter().map(score).collect()
 }

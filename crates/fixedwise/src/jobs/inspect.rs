@@ -8,11 +8,11 @@ use crate::{
     data::{DataOptions, Sets},
     error::Error,
     model::{Model, ModelSource},
-    result::{Inspection, NodeInspection, TOOL},
+    result::{Inspection, NodeInspection, OutputInspection, TOOL},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{Graph, NodeId, Semantics};
+use fixedwise_graph::{Graph, Interface, NodeId, Semantics};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Predictions, Statistics, calibrate};
 use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
@@ -40,7 +40,8 @@ pub fn inspect(
     threads: Option<usize>,
     observer: &dyn Observer,
 ) -> Result<Inspection, Error> {
-    let model = ModelSource::File(model, architecture, &[]);
+    let interface = Interface::default();
+    let model = ModelSource::File(model, architecture, &interface);
     pool(threads)?.install(|| run(model, data, observer))
 }
 
@@ -68,6 +69,18 @@ pub fn inspect_model(
     observer: &dyn Observer,
 ) -> Result<Inspection, Error> {
     pool(threads)?.install(|| run(ModelSource::Loaded(model, None), data, observer))
+}
+
+fn outputs(graph: &Graph) -> Vec<OutputInspection> {
+    let outputs = graph.outputs().iter().map(|output| OutputInspection {
+        name: output.name.clone(),
+        shape: output
+            .extents(graph.nodes[output.node].shape)
+            .into_iter()
+            .map(count_to_u64)
+            .collect(),
+    });
+    outputs.collect()
 }
 
 fn run(
@@ -108,6 +121,7 @@ fn run(
         tool: TOOL.to_owned(),
         model: model.result(),
         input_shape: graph.input_shape().dims().map(count_to_u64),
+        outputs: outputs(model.graph()),
         images,
         preprocessing: found.as_ref().map(|first| first.preprocessing.clone()),
         float_network: found.map(|first| first.float),

@@ -43,7 +43,12 @@ pub(crate) fn integers(
 /// Hash of everything that a measured score depends on, beside the plan.
 pub(crate) fn measured_on(options: &QuantizeOptions, model: &Model, sets: &Sets) -> String {
     let (preprocessing, images) = (sets.preprocessing_text(), sets.fingerprint());
+    let interface = model.interface();
+    let shapes: Vec<String> = interface.input_shapes.iter().map(ToString::to_string).collect();
+    let (shapes, chosen) = (shapes.join(","), interface.outputs.join(","));
     let mut parts = vec![model.sha256(), &preprocessing, &images];
+    // Another network is one with other inputs or outputs.
+    parts.extend([shapes.as_str(), &chosen].into_iter().filter(|said| !said.is_empty()));
     if options.max_loss.is_of_values() {
         parts.push(options.metric_command.as_deref().unwrap_or("values"));
     }
@@ -79,13 +84,25 @@ pub(crate) fn outputs(
     plan: &Plan,
     images: &dyn Images,
     kernels: &'static Kernels,
-) -> Result<[Vec<f32>; 2], Error> {
+) -> Result<[Vec<Vec<f32>>; 2], Error> {
     let go_on = AtomicBool::new(false);
     let predictions = Predictions::new(float, images, kernels, &go_on)?;
     let of_float = predictions.outputs();
     let once = EvaluatorOptions { cache_bytes: 0, ..EvaluatorOptions::default() };
     let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
     Ok([of_float, evaluator.outputs(plan)?])
+}
+
+/// What a plan gives on images.
+pub(crate) struct Measured {
+    pub(crate) score: Score,
+    /// Of each output, where there are several.
+    pub(crate) outputs: Vec<Score>,
+}
+
+/// The score of each output of a plan, where there are several.
+pub(crate) fn by_output(evaluator: &mut Evaluator, plan: &Plan) -> Result<Vec<Score>, SearchError> {
+    if evaluator.predictions().n_outputs() > 1 { evaluator.scores(plan) } else { Ok(Vec::new()) }
 }
 
 /// Runs a plan once on images.
@@ -97,7 +114,7 @@ pub(crate) fn measure(
     images: &dyn Images,
     target: Option<&Target>,
     kernels: &'static Kernels,
-) -> Result<Score, Error> {
+) -> Result<Measured, Error> {
     let go_on = AtomicBool::new(false);
     let predictions = predictions(max_loss, float, images, kernels, &go_on)?;
     measure_with(predictions, graph, plan, images, target, kernels)
@@ -111,13 +128,14 @@ pub(crate) fn measure_with(
     images: &dyn Images,
     target: Option<&Target>,
     kernels: &'static Kernels,
-) -> Result<Score, Error> {
+) -> Result<Measured, Error> {
     let go_on = AtomicBool::new(false);
     // One plan, once: nothing is worth keeping.
     let target = target.cloned();
     let once = EvaluatorOptions { cache_bytes: 0, target, ..EvaluatorOptions::default() };
     let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
-    Ok(evaluator.evaluate(plan, None, None)?.score)
+    let score = evaluator.evaluate(plan, None, None)?.score;
+    Ok(Measured { score, outputs: by_output(&mut evaluator, plan)? })
 }
 
 /// Bytes of the executor's buffers for one image.
@@ -130,5 +148,5 @@ pub(crate) fn peak_ram(
         Some(fixed) => Program::fixed(fixed, kernels),
         None => Program::float(graph, kernels),
     };
-    count_to_u64(program.schedule(&[], &[graph.output()]).bytes())
+    count_to_u64(program.schedule(&[], program.outputs()).bytes())
 }

@@ -3,32 +3,40 @@
 use crate::error::Error;
 use fixedwise_codec::npz::{Array, ArrayData, encode_npy};
 use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_graph::{Graph, Output, Shape};
 use std::{fs, process::Command};
 
 /// A command that is given outputs and prints a number, greater for better ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Metric {
     command: String,
-    /// Extents of one output.
-    shape: Vec<usize>,
+    /// The outputs of the network, and their extents inside.
+    outputs: Vec<(Output, Shape)>,
     /// Which images the outputs are of, by their places in the data set.
     images: Vec<usize>,
 }
 
 impl Metric {
-    pub(crate) fn new(command: &str, shape: Vec<usize>, images: Vec<usize>) -> Self {
-        Self { command: command.to_owned(), shape, images }
+    pub(crate) fn new(command: &str, graph: &Graph, images: Vec<usize>) -> Self {
+        let outputs = graph.outputs().iter();
+        let outputs = outputs.map(|output| (output.clone(), graph.nodes[output.node].shape));
+        Self { command: command.to_owned(), outputs: outputs.collect(), images }
     }
 
-    /// Runs the command on the outputs of all images, `[image, ...]`.
+    /// Runs the command on the outputs of all images, each `[image, h, w, c]`. The command is handed a file for
+    /// each, in the order and with the axes of the model's file, and one of the places of the images.
     ///
     /// # Errors
     /// [`Error::Metric`] where it fails or prints no number, [`Error::Io`] where there is no place for the
     /// outputs.
-    pub(crate) fn of(&self, outputs: Vec<f32>) -> Result<f64, Error> {
+    pub(crate) fn of(&self, values: &[Vec<f32>]) -> Result<f64, Error> {
         let refuse = |problem| Error::Metric { command: self.command.clone(), problem };
-        let shape = [&[self.images.len()], &self.shape[..]].concat();
-        let outputs = encode_npy(&Array { shape, data: ArrayData::F32(outputs) });
+        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+        for (i, ((output, shape), values)) in self.outputs.iter().zip(values).enumerate() {
+            let data = ArrayData::F32(output.in_order_of_file(*shape, values));
+            let shape = [&[self.images.len()], &output.extents(*shape)[..]].concat();
+            files.push((format!("predictions_{i}.npy"), encode_npy(&Array { shape, data })));
+        }
         let indices: Vec<i64> = self
             .images
             .iter()
@@ -36,16 +44,18 @@ impl Metric {
             .collect();
         let shape = vec![indices.len()];
         let indices = encode_npy(&Array { shape, data: ArrayData::I64(indices) });
+        files.push(("images.npy".to_owned(), indices));
         let folder = tempfile::tempdir().map_err(|source| Error::Io {
             action: "create a folder for outputs in",
             path: std::env::temp_dir(),
             source,
         })?;
-        let [predictions, images] =
-            ["predictions.npy", "images.npy"].map(|n| folder.path().join(n));
-        for (path, bytes) in [(&predictions, outputs), (&images, indices)] {
+        let mut paths = Vec::with_capacity(files.len());
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
             let failed = |source| Error::Io { action: "write", path: path.clone(), source };
-            fs::write(path, bytes).map_err(failed)?;
+            fs::write(&path, bytes).map_err(failed)?;
+            paths.push(path);
         }
         let mut shell = if cfg!(windows) {
             let mut shell = Command::new("cmd");
@@ -56,7 +66,7 @@ impl Metric {
             shell.arg("-c").arg(format!("{} \"$@\"", self.command)).arg("metric");
             shell
         };
-        let done = shell.arg(&predictions).arg(&images).output();
+        let done = shell.args(&paths).output();
         let done = done.map_err(|error| refuse(format!("cannot be run: {error}")))?;
         let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
         if !done.status.success() {
@@ -78,9 +88,12 @@ impl Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fixedwise_graph::{Node, ops::Input};
 
     fn metric(command: &str) -> Result<f64, Error> {
-        Metric::new(command, vec![2], vec![7, 9, 11]).of(vec![0.5; 6])
+        let input = Node::new("x", Input { shape: Shape::vector(2) }, vec![], Shape::vector(2));
+        let graph = Graph::new("test", vec![input], 0);
+        Metric::new(command, &graph, vec![7, 9, 11]).of(&[vec![0.5; 6]])
     }
 
     #[test]

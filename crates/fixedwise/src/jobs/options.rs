@@ -2,7 +2,7 @@
 
 use super::keep::Keep;
 use crate::error::Error;
-use fixedwise_graph::{InputShape, Quantizer, Semantics, Target};
+use fixedwise_graph::{Interface, Quantizer, Semantics, Target};
 use fixedwise_search::{
     EvaluatorOptions, MaxLoss, Offset, Tuning,
     strategies::{Objective, SearchOptions},
@@ -96,14 +96,15 @@ pub struct QuantizeOptions {
     pub resume: bool,
     /// What a model of weights alone is the weights of; see [`Model::load_with`](crate::Model::load_with).
     pub architecture: Option<PathBuf>,
-    /// Extents of an input whose file leaves some open.
-    pub input_shapes: Vec<InputShape>,
+    /// Extents of an input whose file leaves some open, and the values that are the outputs.
+    pub interface: Interface,
     /// The folder of an earlier run of `pareto` on the same network and images: what it measured is not
     /// measured again, whatever the bound, the objective or the budgets are now.
     pub from: Option<PathBuf>,
-    /// A command that says how good outputs are, with [`MaxLoss::Metric`]: it is run by the shell with two
-    /// files as arguments, the outputs as `float32` `[image, ...]` and the places of their images in the data
-    /// set as `int64`, both `.npy`, and prints a number, greater for better ones.
+    /// A command that says how good outputs are, with [`MaxLoss::Metric`]: it is run by the shell with files as
+    /// arguments, one for each output as `float32` `[image, ...]` with the axes and the order of the model's file,
+    /// the last the places of their images in the data set as `int64`, all `.npy`, and prints a number, greater
+    /// for better ones.
     pub metric_command: Option<String>,
     /// The constants of `pareto`, of calibration and of rounding.
     pub tuning: Tuning,
@@ -144,7 +145,7 @@ impl Default for QuantizeOptions {
             output: None,
             resume: false,
             architecture: None,
-            input_shapes: Vec::new(),
+            interface: Interface::default(),
             from: None,
             metric_command: None,
             tuning: Tuning::default(),
@@ -202,10 +203,11 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
     if options.strategy == Strategy::Pareto {
         return check_pareto(options);
     }
-    if options.max_loss.is_of_values() {
+    let is_fixed = matches!(options.strategy, Strategy::Fixed { .. });
+    if options.max_loss.is_of_values() && !is_fixed {
         let option = if is_command { "metric-command" } else { "min-sqnr" };
         let problem = format!(
-            "needs the strategy pareto; {} supports only classification",
+            "needs the strategy pareto or fixed; {} supports only classification",
             options.strategy.name()
         );
         return Err(Error::Option { option, problem });

@@ -1,9 +1,10 @@
 //! What a search asks: the evaluator, with every evaluation written down and, where there is one, the user's metric.
 
-use super::metric::Metric;
+use super::{measure::by_output, metric::Metric};
 use crate::{error::Error, watch::Journal};
 use fixedwise_graph::{LowerError, NodeId, Plan};
-use fixedwise_search::{Evaluation, Evaluator, Oracle, Score, SearchError};
+use fixedwise_search::{Digest, Evaluation, Evaluator, Oracle, Score, SearchError};
+use std::collections::BTreeMap;
 
 /// An evaluator that writes down what it finds.
 pub(crate) struct Journaling<'a> {
@@ -11,6 +12,8 @@ pub(crate) struct Journaling<'a> {
     pub(crate) journal: Option<Journal>,
     /// A command of the user's that says how good outputs are, and what it says of the float network's.
     pub(crate) metric: Option<(Metric, f64)>,
+    /// What it says of plans, by what they are.
+    pub(crate) said: BTreeMap<Digest, f64>,
     /// Why the journal could not be written; the search sees only that it ends.
     pub(crate) failure: Option<Error>,
 }
@@ -33,8 +36,9 @@ impl Journaling<'_> {
             return Ok(known);
         }
         let outputs = self.evaluator.outputs(plan)?;
-        match metric.of(outputs) {
+        match metric.of(&outputs) {
             Ok(value) => {
+                self.said.insert(self.evaluator.digest(plan), value);
                 let loss = (float - value) / float.abs().max(f64::MIN_POSITIVE);
                 let score = Score::of_loss(loss, self.evaluator.predictions().len());
                 Ok(self.evaluator.teach(plan, score))
@@ -44,6 +48,20 @@ impl Journaling<'_> {
                 Err(SearchError::Stopped)
             }
         }
+    }
+
+    /// What the user's command says of the float network and of a plan, which is asked now where it was not
+    /// before, and the score of each output, where there are several.
+    pub(crate) fn account(&mut self, plan: &Plan) -> Result<(Option<[f64; 2]>, Vec<Score>), Error> {
+        let metric = match self.metric.clone() {
+            Some((metric, float)) => {
+                let said = self.said.get(&self.evaluator.digest(plan)).copied();
+                let ask = || metric.of(&self.evaluator.outputs(plan)?);
+                Some([float, said.map_or_else(ask, Ok)?])
+            }
+            None => None,
+        };
+        Ok((metric, by_output(&mut self.evaluator, plan)?))
     }
 
     /// What was found, unless the journal failed on the way.
@@ -62,7 +80,10 @@ impl Oracle for Journaling<'_> {
         focus: Option<NodeId>,
         at_least: Option<usize>,
     ) -> Result<Evaluation, SearchError> {
-        let evaluation = self.evaluator.evaluate(plan, focus, at_least)?;
+        let evaluation = match self.metric.clone() {
+            Some((metric, float)) => self.ask(&metric, float, plan)?,
+            None => self.evaluator.evaluate(plan, focus, at_least)?,
+        };
         self.write(evaluation)
     }
 

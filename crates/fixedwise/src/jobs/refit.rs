@@ -42,7 +42,8 @@ pub(crate) fn check_target(plan: PlanSource, is_known: bool) -> Result<(), Error
 pub(crate) fn known(plan: PlanSource, model: &Model) -> Option<Known> {
     let path = plan.files().into_iter().next()?.with_file_name("result.json");
     let result = RunResult::read(&path).ok()?;
-    let is_of_model = result.model.sha256 == model.sha256();
+    let is_of_model =
+        result.model.sha256 == model.sha256() && result.model.outputs == model.interface().outputs;
     is_of_model.then(|| Known { sensitivity: result.sensitivity, front: Vec::new() })
 }
 

@@ -10,14 +10,14 @@ use crate::{
     data::{DataOptions, Preprocessed, Sets, View},
     error::{DataError, Error},
     files::{OutputFolder, write_file},
-    model::Model,
+    model::{Model, ModelSource},
     names::ShortNames,
-    plan::{PlanSource, formats_alone, read_plan, write_plan},
+    plan::{PlanSource, formats_alone, open_model, read_plan, write_plan},
     result::{AGREEMENT, Ended, SweepHold, SweepResult, layers},
     watch::{Candidate, Halt, Observer, Progress, Step, TimeLeft},
 };
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
-use fixedwise_graph::{InputShape, Plan, Quantizer, Semantics};
+use fixedwise_graph::{Interface, Plan, Quantizer, Semantics};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluation, Evaluator, EvaluatorOptions, Images, Offset, Oracle as _, Predictions, calibrate,
@@ -66,8 +66,8 @@ pub struct SweepOptions {
     pub output: Option<PathBuf>,
     /// What a model of weights alone is the weights of; see [`Model::load_with`].
     pub architecture: Option<PathBuf>,
-    /// Extents of an input whose file leaves some open.
-    pub input_shapes: Vec<InputShape>,
+    /// Extents of an input whose file leaves some open, and the values that are the outputs.
+    pub interface: Interface,
 }
 
 impl SweepOptions {
@@ -87,7 +87,7 @@ impl SweepOptions {
             cache_bytes: EvaluatorOptions::default().cache_bytes,
             output: None,
             architecture: None,
-            input_shapes: Vec::new(),
+            interface: Interface::default(),
         }
     }
 }
@@ -183,9 +183,10 @@ impl Job<'_> {
             return Err(Error::Option { option: "tolerance", problem });
         }
         self.tell(Step::Loading);
-        let model =
-            Model::open(path, self.options.architecture.as_deref(), &self.options.input_shapes)?;
+        let (architecture, interface) =
+            (self.options.architecture.as_deref(), &self.options.interface);
         let plan = self.options.plan.as_deref().map(PlanSource::File);
+        let model = open_model(ModelSource::File(path, architecture, interface), plan)?;
         let declared = self.data.declared(&model, plan)?;
         if self.data.data.is_some() {
             let sets = Sets::load(self.data, &model, declared, self.options.seed)?;
@@ -309,7 +310,8 @@ impl Job<'_> {
             write_file(&path("sweep.json"), result.to_json().as_bytes())?;
             if options.hold.is_some() {
                 let preprocess = declared.preprocess.resolved(is_u8);
-                write_plan(&path("plan.toml"), &outcome.plan, &graph, None, &preprocess)?;
+                let fed = (&preprocess, model.interface());
+                write_plan(&path("plan.toml"), &outcome.plan, &graph, None, fed)?;
             }
         }
         Ok(result)

@@ -7,8 +7,7 @@ use fixedwise_codec::{
     onnx,
 };
 use fixedwise_graph::{
-    Graph, ImportError, InputShape, from_keras_with_shape, from_onnx_with_shape,
-    from_onnx_with_weights,
+    Graph, ImportError, Interface, from_keras_with, from_onnx_with, from_onnx_with_weights,
 };
 use std::path::Path;
 
@@ -22,8 +21,8 @@ pub(crate) struct File<'a> {
     pub(crate) has_path: bool,
     pub(crate) bytes: &'a [u8],
     pub(crate) architecture: Option<&'a Architecture>,
-    /// Extents that the file leaves open.
-    pub(crate) shapes: &'a [InputShape],
+    /// Extents that the file leaves open, and outputs that are chosen.
+    pub(crate) interface: &'a Interface,
 }
 
 /// A file that gives an architecture, and its bytes.
@@ -130,7 +129,7 @@ fn parse_bytes(place: &Path, bytes: &[u8]) -> Result<onnx::Model, Error> {
 fn load_onnx(file: &File, name: &str) -> Result<Graph, Error> {
     has_its_own(file)?;
     let parse = if file.has_path { parse_onnx } else { parse_bytes };
-    from_onnx_with_shape(&parse(file.place, file.bytes)?, name, file.shapes)
+    from_onnx_with(&parse(file.place, file.bytes)?, name, file.interface)
         .map_err(not_taken_in(file.place))
 }
 
@@ -138,7 +137,7 @@ fn load_keras(file: &File, name: &str) -> Result<Graph, Error> {
     has_its_own(file)?;
     let model =
         keras::read_archive(file.bytes, LIMIT).map_err(|error| broken(file.place, error))?;
-    from_keras_with_shape(&model, name, file.shapes).map_err(not_taken_in(file.place))
+    from_keras_with(&model, name, file.interface).map_err(not_taken_in(file.place))
 }
 
 fn load_h5(file: &File, name: &str) -> Result<Graph, Error> {
@@ -146,8 +145,7 @@ fn load_h5(file: &File, name: &str) -> Result<Graph, Error> {
     let weights = match found {
         Hdf5Model::Model(model) => {
             has_its_own(file)?;
-            return from_keras_with_shape(&model, name, file.shapes)
-                .map_err(not_taken_in(file.place));
+            return from_keras_with(&model, name, file.interface).map_err(not_taken_in(file.place));
         }
         Hdf5Model::Weights(weights) => weights,
     };
@@ -158,11 +156,12 @@ fn load_h5(file: &File, name: &str) -> Result<Graph, Error> {
     if has_extension(path, "onnx") {
         let model = parse_onnx(path, bytes)?;
         let weights = weights.by_layer_name().map_err(|error| broken(file.place, error))?;
-        from_onnx_with_weights(model, &weights, name, file.shapes).map_err(not_taken_in(file.place))
+        from_onnx_with_weights(model, &weights, name, file.interface)
+            .map_err(not_taken_in(file.place))
     } else if has_extension(path, "json") {
         let model = keras::read_architecture(bytes).map_err(|error| broken(path, error))?;
         let model = model.with_weights(weights).map_err(|error| broken(file.place, error))?;
-        from_keras_with_shape(&model, name, file.shapes).map_err(not_taken_in(file.place))
+        from_keras_with(&model, name, file.interface).map_err(not_taken_in(file.place))
     } else {
         Err(Error::Option {
             option: "architecture",

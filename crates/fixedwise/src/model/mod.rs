@@ -5,7 +5,9 @@ mod loaders;
 
 use crate::{error::Error, files::read, fingerprint::sha256, result::ModelResult};
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{Graph, InputShape, Semantics, Shape, check_integer_forms, passes};
+use fixedwise_graph::{
+    Graph, InputShape, Interface, Semantics, Shape, check_integer_forms, passes,
+};
 use loaders::{Architecture, File};
 use std::path::{Path, PathBuf};
 
@@ -31,8 +33,8 @@ pub struct Model {
     sha256: String,
     graph: Graph,
     parameters: u64,
-    /// What extents of its input were given.
-    shapes: Vec<String>,
+    /// What was said of its inputs and outputs.
+    interface: Interface,
 }
 
 impl Model {
@@ -42,7 +44,7 @@ impl Model {
     /// # Errors
     /// [`Error`] naming the file, and the node or layer where one is not supported.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        Self::open(path, None, &[])
+        Self::open(path, None, &Interface::default())
     }
 
     /// Reads an `.h5` file in which Keras saved weights alone, for the network that `architecture`
@@ -64,35 +66,36 @@ impl Model {
     /// # }
     /// ```
     pub fn load_with(path: &Path, architecture: &Path) -> Result<Self, Error> {
-        Self::open(path, Some(architecture), &[])
+        Self::open(path, Some(architecture), &Interface::default())
     }
 
-    /// Reads a model whose file leaves extents of its input open, as [`Model::load`] or
-    /// [`Model::load_with`].
+    /// Reads a model whose file leaves extents of its input open, or of which other values are the outputs, as
+    /// [`Model::load`] or [`Model::load_with`].
     ///
     /// # Errors
-    /// [`Error`] naming the file, and the shape where it does not fit.
+    /// [`Error`] naming the file, and the shape where it does not fit, or the output that does not exist.
     ///
     /// ```
     /// # fn main() -> Result<(), fixedwise::Error> {
     /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    /// use fixedwise::Model;
+    /// use fixedwise::{Interface, Model};
     ///
     /// let path = format!("{root}/models/fashion_small.onnx");
     /// // A shape that the file fixes may be given again, but no other one.
-    /// let shapes = ["1x1x28x28".parse().expect("a shape")];
-    /// assert!(Model::load_shaped(path.as_ref(), None, &shapes).is_ok());
-    /// let shapes = ["1x1x32x32".parse().expect("a shape")];
-    /// assert!(Model::load_shaped(path.as_ref(), None, &shapes).is_err());
+    /// let mut interface = Interface::default();
+    /// interface.input_shapes = vec!["1x1x28x28".parse().expect("a shape")];
+    /// assert!(Model::load_as(path.as_ref(), None, &interface).is_ok());
+    /// interface.outputs = vec!["no_such_value".to_owned()];
+    /// assert!(Model::load_as(path.as_ref(), None, &interface).is_err());
     /// # Ok(())
     /// # }
     /// ```
-    pub fn load_shaped(
+    pub fn load_as(
         path: &Path,
         architecture: Option<&Path>,
-        shapes: &[InputShape],
+        interface: &Interface,
     ) -> Result<Self, Error> {
-        Self::open(path, architecture, shapes)
+        Self::open(path, architecture, interface)
     }
 
     /// Reads a model from the bytes of a file: ONNX with all its tensors inside, or what Keras saved with
@@ -118,10 +121,32 @@ impl Model {
     /// # }
     /// ```
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+        Self::from_bytes_as(name, bytes, &Interface::default())
+    }
+
+    /// As [`Model::from_bytes`], with what [`Model::load_as`] is told.
+    ///
+    /// # Errors
+    /// As [`Model::from_bytes`] and [`Model::load_as`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::Error> {
+    /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    /// # let path = format!("{root}/models/fashion_small.onnx");
+    /// # let bytes = std::fs::read(&path).expect("readable");
+    /// use fixedwise::{Interface, Model};
+    ///
+    /// let whole = Model::from_bytes("fashion_small", &bytes)?;
+    /// let interface = Interface { outputs: whole.outputs(), ..Interface::default() };
+    /// assert_eq!(Model::from_bytes_as("fashion_small", &bytes, &interface)?.outputs(), whole.outputs());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_bytes_as(name: &str, bytes: &[u8], interface: &Interface) -> Result<Self, Error> {
         let place = Path::new(name);
         let stem = loaders::is_known(place).then(|| place.file_stem()).flatten();
         let stem = stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-        let file = File { place, bytes, has_path: false, architecture: None, shapes: &[] };
+        let file = File { place, bytes, has_path: false, architecture: None, interface };
         Self::new(&file, stem)
     }
 
@@ -129,14 +154,14 @@ impl Model {
     pub(crate) fn open(
         path: &Path,
         architecture: Option<&Path>,
-        shapes: &[InputShape],
+        interface: &Interface,
     ) -> Result<Self, Error> {
         foreign::check_folder(path)?;
         let bytes = read(path)?;
         let architecture = architecture.map(Architecture::read).transpose()?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let architecture = architecture.as_ref();
-        let file = File { place: path, bytes: &bytes, has_path: true, architecture, shapes };
+        let file = File { place: path, bytes: &bytes, has_path: true, architecture, interface };
         Self::new(&file, name)
     }
 
@@ -151,8 +176,8 @@ impl Model {
             None => sha256(file.bytes),
             Some(architecture) => sha256(&[file.bytes, &architecture.bytes].concat()),
         };
-        let shapes = file.shapes.iter().map(InputShape::to_string).collect();
-        Ok(Self { place, is_file: file.has_path, name, sha256, graph, parameters, shapes })
+        let interface = file.interface.clone();
+        Ok(Self { place, is_file: file.has_path, name, sha256, graph, parameters, interface })
     }
 
     /// The file's name without its extension.
@@ -184,6 +209,16 @@ impl Model {
     /// Whether its file says that the image holds integers from 0 to 255.
     pub(crate) fn takes_bytes(&self) -> bool {
         self.graph.takes_bytes()
+    }
+
+    /// The names of its outputs: those that were chosen, else those of the file, in its order.
+    pub fn outputs(&self) -> Vec<String> {
+        self.graph.outputs().iter().map(|output| output.name.clone()).collect()
+    }
+
+    /// What was said of its inputs and outputs beside its file.
+    pub(crate) fn interface(&self) -> &Interface {
+        &self.interface
     }
 
     /// How many classes it tells apart.
@@ -223,7 +258,8 @@ impl Model {
             sha256: self.sha256.clone(),
             parameters: self.parameters,
             macs: self.graph.macs(),
-            input_shapes: self.shapes.clone(),
+            input_shapes: self.interface.input_shapes.iter().map(InputShape::to_string).collect(),
+            outputs: self.interface.outputs.clone(),
         }
     }
 }
@@ -231,8 +267,8 @@ impl Model {
 /// A model that a job is given.
 #[derive(Clone, Copy)]
 pub(crate) enum ModelSource<'a> {
-    /// A file, that of its architecture, and extents that it leaves open.
-    File(&'a Path, Option<&'a Path>, &'a [InputShape]),
+    /// A file, that of its architecture, and what is said of its inputs and outputs.
+    File(&'a Path, Option<&'a Path>, &'a Interface),
     /// In memory; it has its architecture, so that none may be given beside it.
     Loaded(&'a Model, Option<&'a Path>),
 }
@@ -240,7 +276,7 @@ pub(crate) enum ModelSource<'a> {
 impl ModelSource<'_> {
     pub(crate) fn open(self) -> Result<Model, Error> {
         match self {
-            Self::File(path, architecture, shapes) => Model::open(path, architecture, shapes),
+            Self::File(path, architecture, interface) => Model::open(path, architecture, interface),
             Self::Loaded(model, None) => Ok(model.clone()),
             Self::Loaded(model, Some(_)) => Err(Error::Option {
                 option: "architecture",

@@ -10,7 +10,7 @@ use crate::{
     error::Error, files, fingerprint::sha256, model::Model, preprocess::Preprocess,
     result::RunResult,
 };
-use fixedwise_graph::{Graph, Plan, Semantics, target::KernelChoice};
+use fixedwise_graph::{Graph, ImportError, Interface, Plan, Semantics, target::KernelChoice};
 use std::{collections::BTreeMap, path::Path};
 
 /// What makes plans that have integers of their own.
@@ -181,6 +181,7 @@ struct Head {
     target: Option<String>,
     kernels: Option<KernelChoice>,
     preprocess: Option<Preprocess>,
+    interface: Interface,
 }
 
 fn head(path: &Path) -> Result<Head, Error> {
@@ -192,12 +193,42 @@ fn head(path: &Path) -> Result<Head, Error> {
         let result = RunResult::read(path)?;
         let preprocess = result.preprocessing.map(|fed| fed.preprocess);
         let kernels = result.code.map(|code| code.choice());
-        return Ok(Head { target: result.target, kernels, preprocess });
+        let shape = |shape: &String| {
+            shape.parse().map_err(|error: ImportError| Error::Plan {
+                path: path.to_owned(),
+                line: None,
+                problem: error.to_string(),
+            })
+        };
+        let input_shapes = result.model.input_shapes.iter().map(shape).collect::<Result<_, _>>()?;
+        let interface = Interface { input_shapes, outputs: result.model.outputs };
+        return Ok(Head { target: result.target, kernels, preprocess, interface });
     }
     let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
     let file = toml::read(&text).map_err(refuse)?;
     let preprocess = file.preprocess(&text).map_err(refuse)?;
-    Ok(Head { target: file.target, kernels: file.kernels.map(Into::into), preprocess })
+    let interface = file.interface(&text).map_err(refuse)?;
+    Ok(Head { target: file.target, kernels: file.kernels.map(Into::into), preprocess, interface })
+}
+
+/// The extents of inputs and the outputs that were chosen for the network of a plan, where the file says so:
+/// `plan.toml` or `result.json`.
+///
+/// # Errors
+/// [`Error`] naming the file, for one that cannot be read or says what is no shape.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("plan.toml");
+/// let text = "schema = 1\noutputs = [\"boxes\"]\nsemantics = \"integer\"\n[layers]\n";
+/// std::fs::write(&path, text).expect("writable");
+/// assert_eq!(fixedwise::plan_interface(&path)?.outputs, ["boxes"]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn plan_interface(path: &Path) -> Result<Interface, Error> {
+    Ok(head(path)?.interface)
 }
 
 /// The kernels that the code of a plan was counted with, where the file says so: `plan.toml` or `result.json`.
@@ -242,18 +273,18 @@ pub(crate) fn write_plan(
     plan: &Plan,
     graph: &Graph,
     target: Option<(&str, Option<&str>)>,
-    preprocess: &Preprocess,
+    (preprocess, interface): (&Preprocess, &Interface),
 ) -> Result<(), Error> {
-    let preprocess = Some(preprocess);
+    let toml = |integers| plan_toml(plan, target, Some(preprocess), interface, integers);
     if plan.rounded.is_empty() {
-        return files::write_file(path, plan_toml(plan, target, preprocess, None).as_bytes());
+        return files::write_file(path, toml(None).as_bytes());
     }
     let bytes = integers::encode(plan, graph);
     let beside = path.with_extension("npz");
     let name = beside.file_name().unwrap_or_default().to_string_lossy();
     // First, so that a plan never names what is not there.
     files::write_file(&beside, &bytes)?;
-    let text = plan_toml(plan, target, preprocess, Some((&name, &sha256(&bytes))));
+    let text = toml(Some((&name, &sha256(&bytes))));
     files::write_file(path, text.as_bytes())
 }
 
@@ -320,12 +351,20 @@ mod tests {
         let graph = model.prepared(Semantics::Integer).unwrap();
         let plan = plan(folder.path(), &model);
         let path = folder.path().join("plan.toml");
-        write_plan(&path, &plan, &graph, Some(("fpga", None)), &fed()).unwrap();
+        write_plan(&path, &plan, &graph, Some(("fpga", None)), (&fed(), &Interface::default()))
+            .unwrap();
         assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
         assert_eq!(plan_target(&path).unwrap().as_deref(), Some("fpga"));
         assert_eq!(plan_preprocess(&path).unwrap(), Some(fed()));
         let first = fs::read(folder.path().join("plan.npz")).unwrap();
-        write_plan(&path, &plan, &graph, Some(("fpga", Some("small"))), &fed()).unwrap();
+        write_plan(
+            &path,
+            &plan,
+            &graph,
+            Some(("fpga", Some("small"))),
+            (&fed(), &Interface::default()),
+        )
+        .unwrap();
         assert_eq!(plan_kernels(&path).unwrap(), Some(KernelChoice::Small));
         assert_eq!(fs::read(folder.path().join("plan.npz")).unwrap(), first);
         assert!(formats_alone(plan.clone(), &path).unwrap().rounded.is_empty());
@@ -333,7 +372,7 @@ mod tests {
         let mut plan = plan;
         let rounded = Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap());
         rounded.coarser = (0..rounded.scales.len()).map(|c| u8::try_from(c % 3).unwrap()).collect();
-        write_plan(&path, &plan, &graph, None, &fed()).unwrap();
+        write_plan(&path, &plan, &graph, None, (&fed(), &Interface::default())).unwrap();
         assert_eq!(read_plan(&path, &model, None).unwrap(), plan);
     }
 
@@ -363,7 +402,7 @@ mod tests {
         let change = |change: &dyn Fn(&mut Rounded)| {
             let mut plan = good.clone();
             change(Arc::make_mut(plan.rounded.get_mut(LAYER).unwrap()));
-            write_plan(&path, &plan, &graph, None, &fed()).unwrap();
+            write_plan(&path, &plan, &graph, None, (&fed(), &Interface::default())).unwrap();
             read_plan(&path, &model, None).unwrap_err().to_string()
         };
         for (problem, error) in [
@@ -376,7 +415,7 @@ mod tests {
             assert!(error.contains(problem) && error.contains("plan.npz"), "{error}");
             assert!(error.contains(LAYER), "{error}");
         }
-        write_plan(&path, &good, &graph, None, &fed()).unwrap();
+        write_plan(&path, &good, &graph, None, (&fed(), &Interface::default())).unwrap();
         let other = model.clone().with_affine(vec![0.5], vec![0.25]).unwrap();
         let error = read_own_plan(&path, &other, None).unwrap_err().to_string();
         assert!(error.contains("other preprocessing") && error.contains(LAYER), "{error}");

@@ -1,13 +1,17 @@
 //! A plan that a job is given: a file, or a plan in memory.
 
 use super::{
-    file::{Edited, plan_preprocess, plan_target, read_edited, read_own_plan},
+    file::{Edited, plan_interface, plan_preprocess, plan_target, read_edited, read_own_plan},
     integers::{self, Made},
     target::named_target,
     toml,
 };
-use crate::{error::Error, model::Model, preprocess::Preprocess};
-use fixedwise_graph::{Plan, Semantics, Target};
+use crate::{
+    error::Error,
+    model::{Model, ModelSource},
+    preprocess::Preprocess,
+};
+use fixedwise_graph::{Interface, Plan, Semantics, Target};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -70,6 +74,14 @@ impl PlanSource<'_> {
         }
     }
 
+    /// What it says of the inputs and outputs of its model: a plan in memory says nothing.
+    fn interface(self) -> Result<Interface, Error> {
+        match self {
+            Self::File(path) => plan_interface(path),
+            Self::Loaded(_) => Ok(Interface::default()),
+        }
+    }
+
     /// How messages call it.
     pub(crate) fn place(&self) -> &Path {
         match self {
@@ -85,6 +97,48 @@ impl PlanSource<'_> {
             Self::Loaded(_) => Vec::new(),
         }
     }
+}
+
+/// The model of a job, with the inputs and outputs of the plan that is given for it.
+///
+/// # Errors
+/// Where others are asked for than those of the plan.
+pub(crate) fn open_model(model: ModelSource, plan: Option<PlanSource>) -> Result<Model, Error> {
+    let (ModelSource::File(path, architecture, asked), Some(plan)) = (model, plan) else {
+        return model.open();
+    };
+    let of_plan = plan.interface()?;
+    let list = |names: &[String]| names.join(",");
+    let shapes = |interface: &Interface| -> Vec<String> {
+        interface.input_shapes.iter().map(ToString::to_string).collect()
+    };
+    let pairs = [
+        ("input shapes", "--input-shape", shapes(&of_plan), shapes(asked)),
+        ("outputs", "--output", of_plan.outputs.clone(), asked.outputs.clone()),
+    ];
+    for (what, option, of_plan, asked) in pairs {
+        if !of_plan.is_empty() && !asked.is_empty() && of_plan != asked {
+            let (of_plan, asked) = (list(&of_plan), list(&asked));
+            return Err(Error::Plan {
+                path: plan.place().to_owned(),
+                line: None,
+                problem: format!(
+                    "was made for the {what} `{of_plan}`, but {option} says `{asked}`; omit {option}, or \
+                     quantize again"
+                ),
+            });
+        }
+    }
+    let both = Interface {
+        input_shapes: or(&of_plan.input_shapes, &asked.input_shapes),
+        outputs: or(&of_plan.outputs, &asked.outputs),
+    };
+    ModelSource::File(path, architecture, &both).open()
+}
+
+/// The first list, where it has anything.
+fn or<T: Clone>(first: &[T], second: &[T]) -> Vec<T> {
+    if first.is_empty() { second.to_vec() } else { first.to_vec() }
 }
 
 /// A plan in memory, checked as its file would be.

@@ -32,4 +32,7 @@ pub struct ModelResult {
     /// The extents that were given for its input, where its file leaves some open: `NAME=1x3x224x224`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub input_shapes: Vec<String>,
+    /// The values of the model that were chosen as its outputs, where they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
 }

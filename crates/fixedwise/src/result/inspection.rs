@@ -19,6 +19,9 @@ pub struct Inspection {
     pub model: ModelResult,
     /// Extents of one image, `[h, w, c]`.
     pub input_shape: [u64; 3],
+    /// The outputs.
+    #[serde(default)]
+    pub outputs: Vec<OutputInspection>,
     /// Images the ranges are of; 0 without data.
     pub images: u64,
     /// What the network is fed; absent without data.
@@ -31,6 +34,15 @@ pub struct Inspection {
     pub nodes: Vec<NodeInspection>,
     /// Bits of weights, biases and activations at 8 bits each.
     pub uniform8_bits: u64,
+}
+
+/// An output of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputInspection {
+    /// Its name in the file.
+    pub name: String,
+    /// Extents for one image, with the axes of the file, without the batch.
+    pub shape: Vec<u64>,
 }
 
 /// A model that cannot be quantized, and all reasons why.
@@ -63,11 +75,12 @@ impl RefusedModel {
     /// ```
     /// # fn main() -> Result<(), fixedwise::Error> {
     /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    /// use fixedwise::{Model, RefusedModel};
+    /// use fixedwise::{Interface, Model, RefusedModel};
     ///
     /// let path = format!("{root}/models/fashion_small.onnx");
-    /// let shapes = ["1x1x32x32".parse().expect("a shape")];
-    /// let error = Model::load_shaped(path.as_ref(), None, &shapes).unwrap_err();
+    /// let mut interface = Interface::default();
+    /// interface.input_shapes = vec!["1x1x32x32".parse().expect("a shape")];
+    /// let error = Model::load_as(path.as_ref(), None, &interface).unwrap_err();
     /// let refused = RefusedModel::of(&error).expect("the model is refused");
     /// assert!(refused.refusals[0].problem.contains("fixed size 28"));
     /// # Ok(())

@@ -12,13 +12,13 @@ pub use exported::{CExported, CExportedLayer};
 pub use generalization::{Generalization, PartResult};
 pub(crate) use head::TOOL;
 pub use head::{Ended, ModelResult};
-pub use inspection::{Inspection, NodeInspection, RefusalResult, RefusedModel};
+pub use inspection::{Inspection, NodeInspection, OutputInspection, RefusalResult, RefusedModel};
 pub use preprocessing::{FloatResult, PreprocessingResult};
 pub(crate) use run::AGREEMENT;
 pub use run::{
     AccuracyResult, BudgetResult, BudgetStep, CodeResult, FormatResult, HolderResult, ImagesResult,
-    LayerResult, MaxLossResult, MemoryResult, MultiplicationResult, OtherResult, RESULT_SCHEMA,
-    RunResult, SetResult, TraceStep,
+    LayerResult, MaxLossResult, MemoryResult, MultiplicationResult, OtherResult, OutputResult,
+    RESULT_SCHEMA, RunResult, SetResult, TraceStep,
 };
 pub(crate) use sweep::layers;
 #[cfg(test)]

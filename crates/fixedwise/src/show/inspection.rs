@@ -18,8 +18,17 @@ impl Inspection {
         let [h, w, c] = self.input_shape;
         let mut first = statements(self.preprocessing.as_ref(), self.float_network.as_ref());
         first.extend(self.preprocessing.as_ref().map(range));
+        let outputs = self.outputs.iter().map(|output| {
+            let shape: Vec<String> = output.shape.iter().map(u64::to_string).collect();
+            format!("{} {}", output.name, shape.join("x"))
+        });
+        let outputs = match self.outputs.len() {
+            0 | 1 if self.model.outputs.is_empty() => String::new(),
+            1 => format!("output {}, ", outputs.collect::<String>()),
+            _ => format!("outputs {}, ", outputs.collect::<Vec<_>>().join(", ")),
+        };
         let about = format!(
-            "input {h}x{w}x{c}, {} parameters, {} MACs an image",
+            "input {h}x{w}x{c}, {outputs}{} parameters, {} MACs an image",
             grouped(self.model.parameters),
             rounded(self.model.macs),
         );

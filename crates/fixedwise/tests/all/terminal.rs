@@ -183,6 +183,7 @@ fn inspection(model: &str, names: &[String]) -> Inspection {
         tool: String::new(),
         model,
         input_shape: [1024, 1024, 3],
+        outputs: Vec::new(),
         images: 2000,
         preprocessing: Some(fed()),
         float_network: Some(float()),

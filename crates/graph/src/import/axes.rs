@@ -3,14 +3,7 @@
 
 use crate::shape::Shape;
 
-/// What an axis of a file's value is inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Axis {
-    Batch,
-    Row,
-    Column,
-    Channel,
-}
+pub(crate) use crate::output::{Axis, extent};
 
 /// Axes of an ONNX value of that rank, channels first.
 pub(crate) fn channels_first(rank: usize) -> Option<Vec<Axis>> {
@@ -29,16 +22,6 @@ pub(crate) fn axis_index(axis: i64, rank: usize) -> Option<usize> {
     let rank = i64::try_from(rank).ok()?;
     let axis = if axis < 0 { axis.checked_add(rank)? } else { axis };
     usize::try_from(axis).ok().filter(|_| axis < rank)
-}
-
-/// The extent of `axis` in `shape`.
-pub(crate) fn extent(shape: Shape, axis: Axis) -> usize {
-    match axis {
-        Axis::Batch => 1,
-        Axis::Row => shape.h,
-        Axis::Column => shape.w,
-        Axis::Channel => shape.c,
-    }
 }
 
 /// The shape with those extents along those axes.

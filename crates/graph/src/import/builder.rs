@@ -5,6 +5,7 @@ use crate::{
     error::{GraphError, ImportError},
     graph::{Graph, Node, NodeId},
     operator::Op,
+    output::Output,
     passes::remove_dead,
     shape::Shape,
 };
@@ -80,9 +81,19 @@ impl Builder {
         Ok(self.nodes.len() - 1)
     }
 
-    /// The graph whose result is that value.
-    pub(crate) fn finish(self, name: &str, result: &Value) -> Result<Graph, ImportError> {
-        let mut graph = Graph::new(name, self.nodes, result.node);
+    /// The graph whose results are those values, under those names.
+    pub(crate) fn finish(
+        self,
+        name: &str,
+        results: Vec<(&str, Value)>,
+    ) -> Result<Graph, ImportError> {
+        let mut graph = Graph::new(name, self.nodes, 0);
+        let output = |(name, value): (&str, Value)| Output {
+            name: name.to_owned(),
+            node: value.node,
+            axes: value.axes,
+        };
+        graph.outputs = results.into_iter().map(output).collect();
         remove_dead::run(&mut graph);
         graph.infer()?;
         Ok(graph)

@@ -4,10 +4,12 @@
 pub(crate) mod axes;
 pub(crate) mod builder;
 mod input_shape;
+mod interface;
 pub(crate) mod keras;
 pub(crate) mod onnx;
 pub(crate) mod view;
 
 pub use input_shape::InputShape;
-pub use keras::{from_keras, from_keras_with_shape, from_onnx_with_weights};
-pub use onnx::{from_onnx, from_onnx_with_shape};
+pub use interface::Interface;
+pub use keras::{from_keras, from_keras_with, from_onnx_with_weights};
+pub use onnx::{from_onnx, from_onnx_with};

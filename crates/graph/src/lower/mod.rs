@@ -76,7 +76,7 @@ pub(crate) fn lower_by(
             .and_then(|()| nodes())
             .map_err(|error| target.refusal(error)),
     };
-    Ok(FixedGraph { name: graph.name.clone(), nodes: nodes?, output: graph.output() })
+    Ok(FixedGraph { name: graph.name.clone(), nodes: nodes?, outputs: graph.outputs().to_vec() })
 }
 
 /// Refuses a graph with operators that have no form in integers, all of them at once.

@@ -42,19 +42,19 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    /// Plans the block for nodes in topological order; `output` stays until the end.
+    /// Plans the block for nodes in topological order; `outputs` stay until the end.
     ///
     /// The same nodes always give the same plan.
     ///
     /// # Panics
     /// Where a node reads a later one, or an alias or an in-place input is not among its inputs.
-    pub fn new(nodes: &[MemoryNode], output: NodeId) -> Self {
+    pub fn new(nodes: &[MemoryNode], outputs: &[NodeId]) -> Self {
         for (id, node) in nodes.iter().enumerate() {
             assert!(node.inputs.iter().all(|&input| input < id), "node {id} reads a later one");
             let mut positions = node.in_place.iter().chain(&node.alias);
             assert!(positions.all(|&p| p < node.inputs.len()), "node {id} shares with no input");
         }
-        let Buffers { all: buffers, of_value, of_scratch } = Buffers::new(nodes, output);
+        let Buffers { all: buffers, of_value, of_scratch } = Buffers::new(nodes, outputs);
         let arrangement = arrange(&buffers, nodes.len());
         let places = &arrangement.offsets;
         let offset = |buffer: &Option<usize>| buffer.map(|buffer| places[buffer]);
@@ -109,7 +109,7 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn new(nodes: &[MemoryNode], output: NodeId) -> Self {
+    pub(super) fn new(nodes: &[MemoryNode], outputs: &[NodeId]) -> Self {
         let mut buffers: Vec<Buffer> = Vec::new();
         let mut of_value: Vec<Option<usize>> = Vec::with_capacity(nodes.len());
         for (id, node) in nodes.iter().enumerate() {
@@ -133,8 +133,10 @@ impl Buffers {
                 }
             });
         }
-        if let Some(buffer) = of_value.get(output).copied().flatten() {
-            buffers[buffer].last = nodes.len();
+        for &output in outputs {
+            if let Some(buffer) = of_value.get(output).copied().flatten() {
+                buffers[buffer].last = nodes.len();
+            }
         }
         let mut of_scratch = vec![None; nodes.len()];
         for (id, node) in nodes.iter().enumerate() {

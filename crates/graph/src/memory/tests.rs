@@ -81,7 +81,7 @@ fn run(nodes: &[MemoryNode], output: NodeId, plan: &MemoryPlan) {
 }
 
 fn check(nodes: &[MemoryNode], output: NodeId) -> MemoryPlan {
-    let plan = MemoryPlan::new(nodes, output);
+    let plan = MemoryPlan::new(nodes, &[output]);
     run(nodes, output, &plan);
     let round = |bytes: usize| bytes.next_multiple_of(ALIGNMENT);
     let sum: usize = nodes
@@ -241,7 +241,7 @@ proptest! {
                 prop_assert_eq!(plan.alive(step).contains(&id), plan.offsets[id].is_some());
             }
         }
-        prop_assert_eq!(plan, MemoryPlan::new(&nodes, output));
+        prop_assert_eq!(plan, MemoryPlan::new(&nodes, &[output]));
     }
 
     #[test]
@@ -254,7 +254,7 @@ proptest! {
     #[test]
     fn small_networks_come_near_the_best_of_all_orders(nodes in any_nodes(6)) {
         let output = nodes.len() - 1;
-        let buffers = Buffers::new(&nodes, output).all;
+        let buffers = Buffers::new(&nodes, &[output]).all;
         prop_assume!(buffers.len() <= 6);
         let mut best = usize::MAX;
         exhaustive(&buffers, &mut Vec::new(), &mut best);

@@ -10,10 +10,10 @@ use crate::{
 
 pub(super) fn run(graph: &mut Graph) {
     for i in 0..graph.outputs.len() {
-        while let Some(ending) = ending(graph, graph.outputs[i]) {
+        while let Some(ending) = ending(graph, graph.outputs[i].node) {
             let before = graph.nodes[ending].inputs[0];
-            if ending == graph.outputs[i] {
-                graph.outputs[i] = before;
+            if ending == graph.outputs[i].node {
+                graph.outputs[i].node = before;
             } else {
                 replace_uses(graph, ending, before);
             }

@@ -16,7 +16,7 @@ use fixedwise_fixed::convert::f64_to_f32;
 pub fn equalizable(graph: &Graph) -> Vec<bool> {
     // Whether every way from the node's value ends in a layer's weights.
     let mut ends = vec![true; graph.nodes.len()];
-    graph.outputs.iter().for_each(|&output| ends[output] = false);
+    graph.outputs.iter().for_each(|output| ends[output.node] = false);
     for id in (0..graph.nodes.len()).rev() {
         for (position, &input) in graph.nodes[id].inputs.iter().enumerate() {
             ends[input] &= match graph.factor(id, position) {

@@ -11,6 +11,7 @@ use crate::{
     graph::{Graph, Node, NodeId},
     operator::{Factor, Op},
     ops::{Affine, Conv, Window},
+    output::Output,
     scale_shift::ScaleShift,
     shape::{Activation, Shape},
 };
@@ -43,8 +44,11 @@ pub(super) fn run(graph: &Graph) -> Graph {
         moved.push(result);
     }
     let inputs = graph.inputs.iter().map(|&input| moved[input].node).collect();
-    let outputs =
-        graph.outputs.iter().map(|&output| rewrite.settle(moved[output].clone())).collect();
+    let outputs = graph.outputs.iter().map(|output| {
+        let node = rewrite.settle(moved[output.node].clone());
+        Output { node, ..output.clone() }
+    });
+    let outputs = outputs.collect();
     Graph {
         name: graph.name.clone(),
         nodes: rewrite.nodes,

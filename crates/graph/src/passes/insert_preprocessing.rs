@@ -19,7 +19,7 @@ pub fn insert_preprocessing(
     for node in &mut graph.nodes {
         node.inputs.iter_mut().for_each(|input| *input += 1);
     }
-    graph.outputs.iter_mut().for_each(|output| *output += 1);
+    graph.outputs.iter_mut().for_each(|output| output.node += 1);
     for node in &mut graph.nodes[1..] {
         node.inputs.iter_mut().for_each(|input| *input = (*input).max(1));
     }

@@ -62,7 +62,9 @@ fn replace_uses(graph: &mut Graph, from: NodeId, to: NodeId) {
             }
         }
     }
-    graph.outputs.iter_mut().filter(|output| **output == from).for_each(|output| *output = to);
+    for output in graph.outputs.iter_mut().filter(|output| output.node == from) {
+        output.node = to;
+    }
 }
 
 /// The only node that takes the value of `id`, where that is what maps make of it, behind them: the maps, and

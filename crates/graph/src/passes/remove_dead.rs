@@ -4,7 +4,7 @@ use crate::graph::Graph;
 
 pub(crate) fn run(graph: &mut Graph) {
     let mut alive = vec![false; graph.nodes.len()];
-    graph.inputs.iter().chain(&graph.outputs).for_each(|&id| alive[id] = true);
+    graph.inputs.iter().copied().chain(graph.output_nodes()).for_each(|id| alive[id] = true);
     for id in (0..graph.nodes.len()).rev() {
         if alive[id] {
             graph.nodes[id].inputs.iter().for_each(|&input| alive[input] = true);
@@ -21,5 +21,6 @@ pub(crate) fn run(graph: &mut Graph) {
     for node in &mut graph.nodes {
         node.inputs.iter_mut().for_each(|input| *input = renamed[*input]);
     }
-    graph.inputs.iter_mut().chain(&mut graph.outputs).for_each(|id| *id = renamed[*id]);
+    graph.inputs.iter_mut().for_each(|id| *id = renamed[*id]);
+    graph.outputs.iter_mut().for_each(|output| output.node = renamed[output.node]);
 }

@@ -35,7 +35,7 @@ pub struct Program {
     inputs: Vec<Vec<NodeId>>,
     shapes: Vec<Shape>,
     kinds: Vec<Kind>,
-    output: NodeId,
+    outputs: Vec<NodeId>,
 }
 
 impl std::fmt::Debug for Program {
@@ -87,7 +87,7 @@ impl Program {
             inputs: graph.nodes.iter().map(|node| node.inputs.clone()).collect(),
             shapes: graph.nodes.iter().map(|node| node.shape).collect(),
             kinds: vec![Kind::F32; graph.nodes.len()],
-            output: graph.output(),
+            outputs: graph.output_nodes(),
         }
     }
 
@@ -118,13 +118,13 @@ impl Program {
             inputs: fixed.nodes.iter().map(|node| node.inputs.clone()).collect(),
             shapes: fixed.nodes.iter().map(|node| node.shape).collect(),
             kinds: fixed.nodes.iter().map(|node| Kind::Integer(element(node.format))).collect(),
-            output: fixed.output,
+            outputs: fixed.output_nodes(),
         }
     }
 
-    /// The node whose value is the result.
-    pub fn output(&self) -> NodeId {
-        self.output
+    /// The nodes whose values are the results, in the order of the graph's outputs.
+    pub fn outputs(&self) -> &[NodeId] {
+        &self.outputs
     }
 
     /// Elements of the image.

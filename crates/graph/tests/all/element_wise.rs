@@ -169,9 +169,9 @@ fn integers_follow_the_float_network() {
         .map(|&x| f64_to_f32(Format::unsigned(8, 6).round(f64::from(x))))
         .collect();
     let values = run_fixed(&fixed, &image);
-    let format = fixed.nodes[fixed.output].format;
+    let format = fixed.nodes[fixed.output()].format;
     let got: Vec<f32> =
-        values[fixed.output].iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
+        values[fixed.output()].iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
     assert_close("15 bits", &got, &run_float(&graph, &image), 0.01);
 }
 

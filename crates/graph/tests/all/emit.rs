@@ -152,6 +152,14 @@ fn branches() -> Graph {
     passes::prepare(&from_onnx(&file, "branches").unwrap(), Semantics::Integer).unwrap()
 }
 
+/// The same with several outputs, one of them inside, one twice.
+fn heads() -> Graph {
+    let mut graph = branches();
+    let [inside, last] = ["conv_2", "dense"].map(|name| graph.find(name).unwrap());
+    graph.set_outputs(&[last, inside, last]);
+    graph
+}
+
 /// Widths of all kinds; the last layer has 16 bits, so that every difference shows.
 fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
     let mut random = Random::new(seed);
@@ -233,11 +241,15 @@ fn cases() -> Vec<Case> {
         ("orders", orders()),
         ("branches", branches()),
         ("functions", functions()),
+        ("heads", heads()),
     ] {
         for (name, rounding) in
             [("up", Rounding::TiesUp), ("even", Rounding::TiesEven), ("floor", Rounding::Floor)]
         {
             for seed in 0..=WIDE {
+                if network == "heads" && name != "up" {
+                    continue;
+                }
                 // Bytes, floats with and without sign.
                 let input = [
                     Format::unsigned(8, 0),
@@ -291,15 +303,19 @@ fn write(folder: &Path, case: &Case) -> std::path::PathBuf {
         data: ArrayData::F32(case.images.concat()),
     };
     std::fs::write(folder.join("images.npy"), encode_npy(&images)).unwrap();
-    let output = &case.fixed.nodes[case.fixed.output];
+    let outputs = case.fixed.output_nodes();
     let kernels = fixedwise_kernels::Kernels::best();
     let expected = case.images.iter().flat_map(|image| {
         let values = run_fixed_on(&case.fixed, image, kernels);
-        let real = |&q: &i64| f64_to_f32(output.format.dequantize(q));
-        values[case.fixed.output].iter().map(real).collect::<Vec<f32>>()
+        let of_output = |&id: &usize| {
+            let format = case.fixed.nodes[id].format;
+            values[id].iter().map(move |&q| f64_to_f32(format.dequantize(q))).collect::<Vec<f32>>()
+        };
+        outputs.iter().flat_map(of_output).collect::<Vec<f32>>()
     });
+    let elements = outputs.iter().map(|&id| case.fixed.nodes[id].shape.len()).sum();
     let expected = Array {
-        shape: vec![case.images.len(), output.shape.len()],
+        shape: vec![case.images.len(), elements],
         data: ArrayData::F32(expected.collect()),
     };
     std::fs::write(folder.join("expected.npy"), encode_npy(&expected)).unwrap();
@@ -400,6 +416,7 @@ fn hls4ml_computes_the_same() {
         "branches_up_0: types as expected",
         "branches_up_0: 24 of 24 equal, 24 the same class",
         "everything_up_0: types as expected",
+        "heads_up_0: types as expected",
         "orders_up_0: types as expected",
         "pairs_up_0: types as expected",
         "windows_up_0: types as expected",

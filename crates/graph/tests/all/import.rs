@@ -8,8 +8,8 @@ use fixedwise_codec::{
     },
 };
 use fixedwise_graph::{
-    Graph, ImportError, InputShape, Semantics, from_keras_with_shape, from_onnx,
-    from_onnx_with_shape, passes,
+    Graph, ImportError, InputShape, Interface, Semantics, from_keras_with, from_onnx,
+    from_onnx_with, passes,
 };
 use fixedwise_testing::{Random, assert_close, project, run_float};
 
@@ -19,6 +19,15 @@ fn network() -> ModelBuilder {
         .input("x", &[1, 2, 4, 4])
         .initializer("w", Tensor::floats(&[3, 2, 1, 1], vec![1.0, -1.0, 0.5, 2.0, 1.0, 1.0]))
         .node(Node::new("Conv", "conv", &["x", "w"], &["a"]))
+}
+
+fn shaped(input_shapes: Vec<InputShape>) -> Interface {
+    Interface { input_shapes, ..Interface::default() }
+}
+
+fn chosen(outputs: &[&str]) -> Interface {
+    let outputs = outputs.iter().map(|name| (*name).to_owned()).collect();
+    Interface { outputs, ..Interface::default() }
 }
 
 fn named(name: &str) -> ValueInfo {
@@ -109,14 +118,14 @@ fn all_that_stands_in_the_way_is_listed_at_once() {
         .node(node("Reshape", &["f", "n"], "y"))
         .initializer("index", Tensor::ints(&[1], vec![0]))
         .output_value(named("y"))
-        .output_value(named("c"))
+        .output_value(named("lost"))
         .build();
     model.graph.values = ["b", "c", "d", "e"].map(alike).to_vec();
     let error = from_onnx(&model, "g").unwrap_err();
     let text = error.to_string();
     for expected in [
         "5 things are not supported:\n",
-        "  the model has 2 outputs (y, c); one is supported;\n",
+        "  the model's output `lost` is not computed from its input; `--output` chooses others",
         "  Hardmax, 2 nodes (`hardmax_b`, `hardmax_d`):\n    the operator is not",
         "  Pow, 1 node (`pow_c`):\n    one of its inputs must be a constant;\n",
         "  Relu, 1 node (`relu_e`):\n    attribute `beta` is not supported;\n",
@@ -182,6 +191,46 @@ fn a_way_out_is_named() {
 }
 
 #[test]
+fn outputs_are_chosen_by_name_and_only_what_leads_to_them_is_judged() {
+    let model = network()
+        .node(node("Relu", &["a"], "features"))
+        .node(node("GlobalAveragePool", &["features"], "p"))
+        .node(node("Flatten", &["p"], "scores"))
+        .node(node("Transpose", &["features"], "t").with("perm", vec![0_i64, 2, 3, 1]))
+        .node(node("Reshape", &["t", "places"], "boxes"))
+        .node(node("NonMaxSuppression", &["boxes"], "kept"))
+        .initializer("places", Tensor::ints(&[3], vec![0, -1, 3]))
+        .output_value(named("kept"))
+        .output_value(named("scores"))
+        .build();
+    let told = |graph: &Graph| -> Vec<(String, Vec<usize>)> {
+        let outputs = graph.outputs().iter();
+        let told = outputs.map(|output| {
+            let shape = graph.nodes[output.node].shape;
+            (output.name.clone(), output.extents(shape))
+        });
+        told.collect()
+    };
+    assert!(from_onnx(&model, "g").unwrap_err().to_string().contains("NonMaxSuppression"));
+    let graph = from_onnx_with(&model, "g", &chosen(&["scores", "boxes"])).unwrap();
+    // As the file has them, whatever their order inside.
+    let expected = [("scores".to_owned(), vec![3]), ("boxes".to_owned(), vec![16, 3])];
+    assert_eq!(told(&graph), expected);
+    let graph = from_onnx_with(&model, "g", &chosen(&["features"])).unwrap();
+    assert_eq!(told(&graph), [("features".to_owned(), vec![3, 4, 4])]);
+    assert!(graph.find("p").is_none() && graph.outputs()[0].node == graph.output());
+    for (outputs, expected) in [
+        (&["feature"][..], "no value `feature` to be an output; the nearest names are `features`"),
+        (&["feature"], "the outputs of the file are `kept`, `scores`"),
+        (&["scores", "scores"], "the output `scores` is given twice"),
+        (&["scores", "boxes", "kept"], "NonMaxSuppression"),
+    ] {
+        let error = from_onnx_with(&model, "g", &chosen(outputs)).unwrap_err().to_string();
+        assert!(error.contains(expected), "expected {expected} in: {error}");
+    }
+}
+
+#[test]
 fn open_sizes_are_given() {
     let open = |dims: Vec<Dim>| {
         ModelBuilder::new("g")
@@ -202,7 +251,7 @@ fn open_sizes_are_given() {
     assert!(error.contains("has the shape [N, 2, height, ?], of which"), "{error}");
     assert!(error.contains("`--input-shape 1x2x224x224`"), "{error}");
     for given in [shape(None, &[1, 2, 5, 6]), shape(Some("x"), &[8, 2, 5, 6])] {
-        let graph = from_onnx_with_shape(&model, "g", &[given]).unwrap();
+        let graph = from_onnx_with(&model, "g", &shaped(vec![given])).unwrap();
         assert_eq!(graph.input_shape().dims(), [5, 6, 2]);
         assert_eq!(graph.output_shape().dims(), [1, 1, 90]);
     }
@@ -213,13 +262,13 @@ fn open_sizes_are_given() {
         (shape(None, &[1, 2, 1 << 20, 1 << 20]), "has more than 2^28 elements"),
         (shape(Some("z"), &[1, 2, 5, 6]), "has no input `z` to give a shape; its inputs: x"),
     ] {
-        let error = from_onnx_with_shape(&model, "g", &[given]).unwrap_err().to_string();
+        let error = from_onnx_with(&model, "g", &shaped(vec![given])).unwrap_err().to_string();
         assert!(error.contains(expected), "expected {expected} in: {error}");
     }
     // A file that says nothing of its input.
     let nothing = open(vec![]);
     assert!(from_onnx(&nothing, "g").unwrap_err().to_string().contains("has 0 axes"));
-    let graph = from_onnx_with_shape(&nothing, "g", &[shape(None, &[1, 2, 5, 6])]).unwrap();
+    let graph = from_onnx_with(&nothing, "g", &shaped(vec![shape(None, &[1, 2, 5, 6])])).unwrap();
     assert_eq!(graph.input_shape().dims(), [5, 6, 2]);
 }
 
@@ -542,13 +591,13 @@ fn open_sizes_of_keras_are_given() {
         let model = keras::read_architecture(json.as_bytes()).unwrap();
         let model = model.with_weights(weights).unwrap();
         let given: Vec<InputShape> = given.iter().map(|shape| shape.parse().unwrap()).collect();
-        from_keras_with_shape(&model, "plain", &given)
+        from_keras_with(&model, "plain", &shaped(given))
     };
     let fixed = read("[null, 11, 8, 2]", &[]).unwrap();
     let damaged =
         text.replace("MaxPooling2D", "MinPooling2D").replace("\"BatchNormalization\"", "\"B\"");
     let model = keras::read_architecture(damaged.as_bytes()).unwrap();
-    let error = from_keras_with_shape(&model, "plain", &[]).unwrap_err();
+    let error = from_keras_with(&model, "plain", &Interface::default()).unwrap_err();
     let found: Vec<_> = error.refusals().iter().filter_map(|r| r.operator.clone()).collect();
     assert!(
         found.contains(&"MinPooling2D".to_owned()) && found.contains(&"B".to_owned()),

@@ -73,8 +73,8 @@ fn integers_follow_the_float_network() {
                 .map(|&x| fixedwise_fixed::convert::f64_to_f32(format.round(f64::from(x))))
                 .collect();
             let values = run_fixed(&fixed, &image);
-            let output = fixed.nodes[fixed.output].format;
-            let got: Vec<f32> = values[fixed.output]
+            let output = fixed.nodes[fixed.output()].format;
+            let got: Vec<f32> = values[fixed.output()]
                 .iter()
                 .map(|&q| fixedwise_fixed::convert::f64_to_f32(output.dequantize(q)))
                 .collect();
@@ -278,9 +278,9 @@ fn largest_error(shape: Shape, bits: u8, op: impl Into<fixedwise_graph::Op>) -> 
             .iter()
             .map(|&x| fixedwise_fixed::convert::f64_to_f32(input.round(f64::from(x))))
             .collect();
-        let output = fixed.nodes[fixed.output].format;
+        let output = fixed.nodes[fixed.output()].format;
         let float = run_float(&graph, &image);
-        for (&got, want) in run_fixed(&fixed, &image)[fixed.output].iter().zip(float) {
+        for (&got, want) in run_fixed(&fixed, &image)[fixed.output()].iter().zip(float) {
             let steps = f64::from(want) * exp2(i32::from(output.frac));
             let clamped = steps.clamp(i64_to_f64(output.min()), i64_to_f64(output.max()));
             worst = worst.max((i64_to_f64(got) - clamped).abs());
@@ -317,5 +317,5 @@ fn a_slope_above_one_is_kept() {
     let graph = b.finish();
     let plan = Plan { input: Format::signed(8, 3), layers: vec![], ..plan(&graph, 8) };
     let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
-    assert_eq!(run_fixed(&fixed, &[-4.0])[fixed.output], [-48]);
+    assert_eq!(run_fixed(&fixed, &[-4.0])[fixed.output()], [-48]);
 }

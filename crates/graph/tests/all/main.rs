@@ -10,6 +10,7 @@ mod maps;
 mod onnx_node;
 mod onnxruntime;
 mod operator;
+mod outputs;
 mod passes;
 mod published_costs;
 mod slow;

@@ -91,8 +91,8 @@ fn an_operator_that_no_other_file_knows_goes_the_whole_way() {
         let integers = run_fixed(&fixed, image);
         let pairs = integers[a].iter().zip(&integers[b]);
         assert_eq!(integers[mean], pairs.map(|(&a, &b)| operation.of(a, b)).collect::<Vec<_>>());
-        let step = fixed.nodes[fixed.output].format.resolution();
-        let result = integers[fixed.output].iter().map(|&q| f64::from(i32::try_from(q).unwrap()));
+        let step = fixed.nodes[fixed.output()].format.resolution();
+        let result = integers[fixed.output()].iter().map(|&q| f64::from(i32::try_from(q).unwrap()));
         let result: Vec<f32> = result.map(|q| f64_to_f32(q * step)).collect();
         assert_close("integers", &result, &run_float(&graph, image), 0.1);
     }

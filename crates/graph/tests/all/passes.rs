@@ -125,7 +125,7 @@ fn normalization_after_the_activation_folds_forward_through_padding_pools_and_co
         b.push("softmax", Softmax, vec![x]);
         let mut graph = b.finish();
         // Compare the logits: softmax hides differences, and the prepared graph has none.
-        graph.set_output(graph.find("dense").unwrap());
+        graph.set_outputs(&[graph.find("dense").unwrap()]);
         let prepared = check(&graph, Semantics::Integer);
         assert!(!prepared.nodes.iter().any(|node| node.op.is::<Affine>()));
         let layers: Vec<&str> = prepared.layers().map(|(_, node)| node.name.as_str()).collect();

@@ -126,8 +126,9 @@ impl<'a> Evaluator<'a> {
         &self.predictions
     }
 
-    fn digest(&mut self, plan: &Plan) -> Digest {
-        self.digester.of_nodes(self.graph, plan)[self.graph.output()]
+    /// What a plan is remembered by.
+    pub fn digest(&mut self, plan: &Plan) -> Digest {
+        Digest::of_outputs(self.graph, &self.digester.of_nodes(self.graph, plan))
     }
 
     fn learn(&mut self, digest: Digest, score: Score) {
@@ -175,14 +176,24 @@ impl<'a> Evaluator<'a> {
         Ok(part.divergence() / count_to_f64(self.predictions.len().max(1)))
     }
 
-    /// What a plan says of all images, `[image, ...]`, in their own order: after the softmax where the float
-    /// network has one.
+    /// What a plan says of all images, each output `[image, ...]`, in their own order: after the softmax where
+    /// the float network has one.
     ///
     /// # Errors
     /// As [`Oracle::evaluate`].
-    pub fn outputs(&mut self, plan: &Plan) -> Result<Vec<f32>, SearchError> {
+    pub fn outputs(&mut self, plan: &Plan) -> Result<Vec<Vec<f32>>, SearchError> {
         let part = self.all(&Request { plan, question: Question::Outputs, focus: None })?;
-        Ok(part.outputs.into_values().flatten().collect())
+        let said: Vec<Vec<f32>> = part.outputs.into_values().collect();
+        Ok(self.predictions.by_output(&said))
+    }
+
+    /// The score of each output of a plan on all images: as classes, and as values.
+    ///
+    /// # Errors
+    /// As [`Oracle::evaluate`].
+    pub fn scores(&mut self, plan: &Plan) -> Result<Vec<Score>, SearchError> {
+        let part = self.all(&Request { plan, question: Question::EachOutput, focus: None })?;
+        Ok(part.scores)
     }
 
     /// Measures the first `images`, from where `score` ends, or until `at_least` is out of reach.

@@ -63,8 +63,8 @@ pub struct Local<'a> {
 /// A plan that is ready to run.
 struct Ready {
     program: Program,
-    /// Of its output.
-    step: f64,
+    /// Of its outputs.
+    steps: Vec<f64>,
     /// By node, of its value.
     digests: Vec<Digest>,
 }
@@ -111,21 +111,28 @@ impl<'a> Local<'a> {
         if let Some(ready) = self.latest.take().filter(is_it) {
             return Ok(ready);
         }
-        let (program, step) = match plan.semantics {
+        let outputs = self.graph.output_nodes();
+        let (program, steps) = match plan.semantics {
             Semantics::Integer => {
                 let (fixed, program) = self.steps.program(plan, self.policy)?;
-                (program, exp2(-i32::from(fixed.nodes[fixed.output].format.frac)))
+                let step = |id: &NodeId| exp2(-i32::from(fixed.nodes[*id].format.frac));
+                (program, outputs.iter().map(step).collect())
             }
-            Semantics::Simulated => (Program::simulated(self.graph, plan, self.kernels)?, 1.0),
+            Semantics::Simulated => {
+                let program = Program::simulated(self.graph, plan, self.kernels)?;
+                (program, vec![1.0; outputs.len()])
+            }
         };
-        Ok(Ready { program, step, digests })
+        Ok(Ready { program, steps, digests })
     }
 
-    /// The values that the computation from `focus` on takes from before it.
+    /// The values that the computation from `focus` on takes from before it, and the outputs that do not depend
+    /// on it.
     fn frontier(&self, focus: NodeId) -> Vec<NodeId> {
         let later = self.graph.descendants(focus);
+        let is_taken = |id: NodeId| self.consumers[id].iter().any(|&user| later[user]);
         (0..self.graph.nodes.len())
-            .filter(|&id| !later[id] && self.consumers[id].iter().any(|&user| later[user]))
+            .filter(|&id| !later[id] && (is_taken(id) || self.graph.is_output(id)))
             .collect()
     }
 
@@ -203,33 +210,36 @@ impl<'a> Local<'a> {
     /// What the chunks give, from what is cached.
     fn measure(
         &mut self,
-        Ready { program, step, digests }: &Ready,
+        Ready { program, steps, digests }: &Ready,
         question: Question,
         chunks: Range<usize>,
     ) -> Result<Part, SearchError> {
-        let output = self.graph.output();
+        let outputs = self.graph.output_nodes();
         let of = (program, digests.as_slice());
-        let job = Job::from_cache(self.graph, of, &self.cache, chunks.clone(), |_| vec![output]);
+        let wanted = |_| outputs.clone();
+        let job = Job::from_cache(self.graph, of, &self.cache, chunks.clone(), wanted);
         let used: Vec<Key> = job
             .schedules()
             .iter()
             .flat_map(|schedule| schedule.provided().iter().map(|&id| digests[id].at(id)))
             .collect();
         self.cache.touch(&used);
-        let (predictions, step) = (&self.predictions, *step);
+        let predictions = &self.predictions;
         let see = |(chunk, part): &mut (usize, Part), seen: &Seen| {
-            let (idx, value) = (seen.idx, seen.value(output));
+            let ran = outputs.iter().zip(steps).map(|(&id, &step)| (seen.value(id), step));
+            let (idx, values) = (seen.idx, ran.collect::<Vec<_>>());
             match question {
                 Question::Score => {
-                    part.score = part.score.plus(&predictions.score(idx, value, step));
+                    part.score = part.score.plus(&predictions.score(idx, &values));
                 }
                 Question::Divergence => {
-                    let divergence = predictions.divergence(idx, value, step);
+                    let divergence = predictions.divergence(idx, &values);
                     *part.divergences.entry(*chunk).or_default() += divergence;
                 }
                 Question::Outputs => {
-                    part.outputs.insert(idx, predictions.output(value, step));
+                    part.outputs.insert(idx, predictions.said(&values));
                 }
+                Question::EachOutput => part.add_scores(&predictions.scores(idx, &values)),
             }
         };
         let new = |chunk| (chunk, Part::default());

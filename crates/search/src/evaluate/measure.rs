@@ -13,6 +13,8 @@ pub enum Question {
     Divergence,
     /// What its outputs are.
     Outputs,
+    /// Which images each of its outputs gets right, and how far it is from the float network's.
+    EachOutput,
 }
 
 /// A question about a plan.
@@ -57,8 +59,10 @@ pub struct Part {
     /// By chunk, the sum over its images, where that was asked: sums of floats depend on the order, so it is
     /// kept until all are there.
     pub divergences: BTreeMap<usize, f64>,
-    /// By image, where they were asked.
+    /// By image, where they were asked: the outputs one after the other.
     pub outputs: BTreeMap<usize, Vec<f32>>,
+    /// Over the images, of each output, where that was asked.
+    pub scores: Vec<Score>,
     /// Multiplications that were computed.
     pub macs: u64,
 }
@@ -72,7 +76,14 @@ impl Part {
     pub fn join(mut self, other: Self) -> Self {
         self.divergences.extend(other.divergences);
         self.outputs.extend(other.outputs);
+        self.add_scores(&other.scores);
         Self { score: self.score.plus(&other.score), macs: self.macs + other.macs, ..self }
+    }
+
+    /// Adds the scores of each output.
+    pub(super) fn add_scores(&mut self, scores: &[Score]) {
+        self.scores.resize(self.scores.len().max(scores.len()), Score::default());
+        self.scores.iter_mut().zip(scores).for_each(|(sum, score)| *sum = sum.plus(score));
     }
 
     /// The sum over all images, in the order of the chunks.

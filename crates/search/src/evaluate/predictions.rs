@@ -7,7 +7,7 @@ use super::{
 use crate::{error::SearchError, score::Score};
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64};
 use fixedwise_graph::{
-    Graph, Likelihood,
+    Graph, Likelihood, NodeId,
     run::{Program, ValueRef},
 };
 use fixedwise_kernels::Kernels;
@@ -15,8 +15,23 @@ use rayon::prelude::*;
 use std::sync::atomic::AtomicBool;
 
 /// What the float network says about a set of images.
+///
+/// Labels belong to its first output: where an image has one, this output alone decides whether the image is
+/// right. Without a label, it is right where every output names the float network's class. Where outputs count as
+/// values, an image is as far off as its worst output. So no output is worse than what a score says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
+    /// One for each output of the network.
+    outputs: Vec<OutputPredictions>,
+    /// By image: whether it has a label.
+    is_labelled: Vec<bool>,
+    /// Whether outputs count as values, not as classes.
+    is_of_values: bool,
+}
+
+/// What the float network says in one output.
+#[derive(Clone, Debug, PartialEq)]
+struct OutputPredictions {
     /// By image: the label, else the float network's class.
     targets: Vec<usize>,
     /// By image: whether the float network is right.
@@ -29,11 +44,14 @@ pub struct Predictions {
     /// What the float network ends in, where that is a softmax or its logarithm: the integer network leaves
     /// it out.
     end: Option<Likelihood>,
-    /// Where outputs count as values, not as classes: the mean over images of the sum of their squares.
-    signal: Option<f64>,
+    /// The mean over images of the sum of the squares of its values.
+    signal: f64,
     /// What the logits are divided by for probabilities under which the labels are likeliest.
     temperature: f64,
 }
+
+/// An output of a network that runs, in steps of that size.
+pub(super) type Ran<'v> = (ValueRef<'v>, f64);
 
 impl Predictions {
     /// Runs the float network over all images.
@@ -51,52 +69,202 @@ impl Predictions {
             return Err(SearchError::NoImages { purpose: "measure the accuracy" });
         }
         let program = Program::float(float, kernels);
-        let end = float.nodes[float.output()].op.as_likelihood();
         let runner = Runner::new(images, n, CHUNK, stop);
+        let nodes = float.output_nodes();
+        let ends: Vec<_> = nodes.iter().map(|&id| float.nodes[id].op.as_likelihood()).collect();
         let rows = runner.each_chunk(
-            &Job::whole(&program, float.output()),
+            &Job::whole(&program),
             None,
             runner.chunks(),
-            |_| Vec::with_capacity(CHUNK),
+            |_| vec![Vec::with_capacity(CHUNK); nodes.len()],
             |rows, seen| {
-                let value = seen.value(float.output());
-                let class = value.argmax();
-                let target = images.label(seen.idx).unwrap_or(class);
-                rows.push((target, class == target, margin(value), logits(value, end)));
+                for (i, rows) in rows.iter_mut().enumerate() {
+                    let value = seen.value(nodes[i]);
+                    let class = value.argmax();
+                    let label = images.label(seen.idx).filter(|_| i == 0);
+                    let target = label.unwrap_or(class);
+                    rows.push((target, class == target, margin(value), logits(value, ends[i])));
+                }
             },
         )?;
-        let rows = rows.concat();
-        let mut predictions = Self {
-            targets: rows.iter().map(|row| row.0).collect(),
-            right: rows.iter().map(|row| row.1).collect(),
-            margins: rows.iter().map(|row| row.2).collect(),
-            logits: rows.iter().flat_map(|row| row.3.iter().copied()).collect(),
-            classes: float.output_shape().len(),
-            end,
-            signal: None,
-            temperature: 1.0,
+        let is_labelled: Vec<bool> = (0..n).map(|idx| images.label(idx).is_some()).collect();
+        let output = |(i, &id): (usize, &NodeId)| {
+            let rows: Vec<_> = rows.iter().flat_map(|chunk| &chunk[i]).collect();
+            let mut output = OutputPredictions {
+                targets: rows.iter().map(|row| row.0).collect(),
+                right: rows.iter().map(|row| row.1).collect(),
+                margins: rows.iter().map(|row| row.2).collect(),
+                logits: rows.iter().flat_map(|row| row.3.iter().copied()).collect(),
+                classes: float.nodes[id].shape.len(),
+                end: ends[i],
+                signal: 1.0,
+                temperature: 1.0,
+            };
+            output.signal = output.mean_square();
+            let labelled: Vec<usize> = (0..n).filter(|&idx| i == 0 && is_labelled[idx]).collect();
+            if !labelled.is_empty() {
+                output.temperature = output.likeliest_temperature(&labelled);
+            }
+            output
         };
-        let labelled: Vec<usize> = (0..n).filter(|&idx| images.label(idx).is_some()).collect();
-        if !labelled.is_empty() {
-            predictions.temperature = predictions.likeliest_temperature(&labelled);
-        }
-        Ok(predictions)
+        let outputs = nodes.iter().enumerate().map(output).collect();
+        Ok(Self { outputs, is_labelled, is_of_values: false })
     }
 
     /// Compares outputs as values, not as classes: each score has the distortion, and the divergence of a plan
     /// is that.
     #[must_use]
     pub fn of_values(mut self) -> Self {
-        let squares = |idx| self.reference(idx).iter().map(|x| x * x).sum::<f64>();
-        let sum: f64 = (0..self.len()).map(squares).sum();
-        let mean = sum / count_to_f64(self.len().max(1));
-        self.signal = Some(if mean > 0.0 { mean } else { 1.0 });
+        self.is_of_values = true;
         self
     }
 
-    /// Whether outputs count as values.
-    const fn is_of_values(&self) -> bool {
-        self.signal.is_some()
+    fn first(&self) -> &OutputPredictions {
+        &self.outputs[0]
+    }
+
+    /// Outputs of the network.
+    pub fn n_outputs(&self) -> usize {
+        self.outputs.len()
+    }
+
+    /// The outputs of the float network, each `[image, ...]`: after the softmax or its logarithm where there is
+    /// one.
+    pub fn outputs(&self) -> Vec<Vec<f32>> {
+        self.outputs.iter().map(OutputPredictions::outputs).collect()
+    }
+
+    /// What outputs say of one image, one after the other, as [`Predictions::outputs`] has them.
+    pub(super) fn said(&self, values: &[Ran]) -> Vec<f32> {
+        self.outputs.iter().zip(values).flat_map(|(output, ran)| output.said(*ran)).collect()
+    }
+
+    /// What [`Predictions::said`] gave of all images, output by output.
+    pub(super) fn by_output(&self, said: &[Vec<f32>]) -> Vec<Vec<f32>> {
+        let mut begin = 0;
+        let of_output = |output: &OutputPredictions| {
+            let own = begin..begin + output.classes;
+            begin = own.end;
+            said.iter().flat_map(|image| image[own.clone()].iter().copied()).collect()
+        };
+        self.outputs.iter().map(of_output).collect()
+    }
+
+    /// Images the float network gets right.
+    pub fn correct(&self) -> usize {
+        self.first().right.iter().filter(|&&right| right).count()
+    }
+
+    /// For how many images the float network names each class, in its first output.
+    pub fn named(&self) -> Vec<usize> {
+        let first = self.first();
+        let mut named = vec![0; first.classes];
+        for row in first.logits.chunks_exact(first.classes.max(1)) {
+            let first =
+                |best: usize, class: usize| if row[class] > row[best] { class } else { best };
+            named[(0..row.len()).fold(0, first)] += 1;
+        }
+        named
+    }
+
+    /// The mean probability of the class that the float network names, in its first output.
+    pub fn mean_confidence(&self) -> f64 {
+        let most = |idx| {
+            let likely = log_softmax(self.first().logits(idx));
+            likely.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x)).exp()
+        };
+        (0..self.len()).map(most).sum::<f64>() / count_to_f64(self.len().max(1))
+    }
+
+    /// Smallest and largest element of the outputs of the float network.
+    pub fn output_range(&self) -> [f32; 2] {
+        let first = [f32::INFINITY, f32::NEG_INFINITY];
+        let widen = |[low, high]: [f32; 2], &x: &f32| [low.min(x), high.max(x)];
+        self.outputs().iter().flatten().fold(first, widen)
+    }
+
+    /// Elements of the first output for one image: classes, where they count as such.
+    pub fn classes(&self) -> usize {
+        self.first().classes
+    }
+
+    /// Images.
+    pub fn len(&self) -> usize {
+        self.is_labelled.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.is_labelled.is_empty()
+    }
+
+    /// The outputs that decide whether an image is right.
+    fn deciding(&self, idx: usize) -> &[OutputPredictions] {
+        if self.is_labelled[idx] { &self.outputs[..1] } else { &self.outputs }
+    }
+
+    /// The score of one image, by its outputs.
+    pub(super) fn score(&self, idx: usize, values: &[Ran]) -> Score {
+        let deciding = self.deciding(idx).iter().zip(values);
+        let scores = deciding.map(|(output, &(value, _))| output.score(idx, value));
+        let score = scores.reduce(Score::of_worse).unwrap_or_default();
+        score.with_distortion(self.distortion(idx, values))
+    }
+
+    /// The score of each output for one image, as classes and as values.
+    pub(super) fn scores(&self, idx: usize, values: &[Ran]) -> Vec<Score> {
+        let score = |(output, &ran): (&OutputPredictions, &Ran)| {
+            output.score(idx, ran.0).with_distortion(output.distortion(idx, ran))
+        };
+        self.outputs.iter().zip(values).map(score).collect()
+    }
+
+    /// Of the output that is farthest off; nothing where outputs count as classes.
+    fn distortion(&self, idx: usize, values: &[Ran]) -> f64 {
+        if !self.is_of_values {
+            return 0.0;
+        }
+        let all = self.outputs.iter().zip(values).map(|(output, &ran)| output.distortion(idx, ran));
+        all.fold(0.0, f64::max)
+    }
+
+    /// The divergence of the classes' probabilities, from the float network's to those of a plan, summed over
+    /// the outputs.
+    ///
+    /// Of outputs that count as values it is the distortion.
+    pub(super) fn divergence(&self, idx: usize, values: &[Ran]) -> f64 {
+        if self.is_of_values {
+            return self.distortion(idx, values);
+        }
+        let of_output = |(output, &ran): (&OutputPredictions, &Ran)| output.divergence(idx, ran);
+        self.outputs.iter().zip(values).map(of_output).sum()
+    }
+
+    /// The images in the order that decides soonest: those the float network gets wrong, which
+    /// alone can be gained, then those it is least sure of.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let right = &self.first().right;
+        let margin = |idx: usize| {
+            let margins = self.deciding(idx).iter().map(|output| output.margins[idx]);
+            margins.fold(f32::INFINITY, f32::min)
+        };
+        let margins: Vec<f32> = (0..self.len()).map(margin).collect();
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by(|&a, &b| {
+            let by_right = right[a].cmp(&right[b]);
+            by_right.then(margins[a].total_cmp(&margins[b])).then(a.cmp(&b))
+        });
+        order
+    }
+}
+
+impl OutputPredictions {
+    /// The mean over images of the sum of the squares of the values that others are compared with.
+    fn mean_square(&self) -> f64 {
+        let n = self.targets.len();
+        let squares = |idx| self.reference(idx).iter().map(|x| x * x).sum::<f64>();
+        let mean = (0..n).map(squares).sum::<f64>() / count_to_f64(n.max(1));
+        if mean > 0.0 { mean } else { 1.0 }
     }
 
     /// What the float network says of an image, to be compared with: logits up to what softmax leaves open.
@@ -112,20 +280,17 @@ impl Predictions {
         values
     }
 
-    /// How far an output in steps of that size is from the float network's, against what that holds on
-    /// average: the squared difference over the mean sum of squares; at most [`MOST`].
-    fn distortion(&self, idx: usize, value: ValueRef, step: f64) -> f64 {
-        let Some(signal) = self.signal else { return 0.0 };
+    /// How far an output is from the float network's, against what that holds on average: the squared difference
+    /// over the mean sum of squares; at most [`MOST`].
+    fn distortion(&self, idx: usize, (value, step): Ran) -> f64 {
         let values = self.centered(floats(value, step).collect());
         let pairs = values.iter().zip(self.reference(idx));
         let noise: f64 = pairs.map(|(a, b)| (a - b) * (a - b)).sum();
         // Also where a simulated value is not finite.
-        if noise < MOST * signal { noise / signal } else { MOST }
+        if noise < MOST * self.signal { noise / self.signal } else { MOST }
     }
 
-    /// The outputs of the float network, `[image, ...]`: after the softmax or its logarithm where there is
-    /// one.
-    pub fn outputs(&self) -> Vec<f32> {
+    fn outputs(&self) -> Vec<f32> {
         let mut outputs = self.logits.clone();
         if self.end == Some(Likelihood::Probability) {
             outputs.iter_mut().for_each(|x| *x = x.exp());
@@ -133,58 +298,11 @@ impl Predictions {
         outputs
     }
 
-    /// What an output in steps of that size says, as [`Predictions::outputs`] has it.
-    pub(super) fn output(&self, value: ValueRef, step: f64) -> Vec<f32> {
+    fn said(&self, (value, step): Ran) -> Vec<f32> {
         let values = floats(value, step);
         let Some(end) = self.end else { return values.map(f64_to_f32).collect() };
         let of_likely = |x: f64| if end == Likelihood::Probability { x.exp() } else { x };
         log_softmax(values).into_iter().map(|x| f64_to_f32(of_likely(x))).collect()
-    }
-
-    /// Images the float network gets right.
-    pub fn correct(&self) -> usize {
-        self.right.iter().filter(|&&right| right).count()
-    }
-
-    /// For how many images the float network names each class.
-    pub fn named(&self) -> Vec<usize> {
-        let mut named = vec![0; self.classes];
-        for row in self.logits.chunks_exact(self.classes.max(1)) {
-            let first =
-                |best: usize, class: usize| if row[class] > row[best] { class } else { best };
-            named[(0..row.len()).fold(0, first)] += 1;
-        }
-        named
-    }
-
-    /// The mean probability of the class that the float network names.
-    pub fn mean_confidence(&self) -> f64 {
-        let most = |idx| {
-            let likely = log_softmax(self.logits(idx));
-            likely.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x)).exp()
-        };
-        (0..self.len()).map(most).sum::<f64>() / count_to_f64(self.len().max(1))
-    }
-
-    /// Smallest and largest output of the float network.
-    pub fn output_range(&self) -> [f32; 2] {
-        let first = [f32::INFINITY, f32::NEG_INFINITY];
-        self.outputs().iter().fold(first, |[low, high], &x| [low.min(x), high.max(x)])
-    }
-
-    /// Outputs of one image: classes, where they count as such.
-    pub const fn classes(&self) -> usize {
-        self.classes
-    }
-
-    /// Images.
-    pub fn len(&self) -> usize {
-        self.targets.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
     }
 
     fn logits(&self, idx: usize) -> impl Iterator<Item = f64> + Clone {
@@ -209,20 +327,10 @@ impl Predictions {
         all.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |best| best.0)
     }
 
-    /// The score of one image, by an output in steps of that size.
-    pub(super) fn score(&self, idx: usize, value: ValueRef, step: f64) -> Score {
+    /// The score of one image as classes.
+    fn score(&self, idx: usize, value: ValueRef) -> Score {
         let class = value.argmax();
-        let (float, fixed) = (self.right[idx], class == self.targets[idx]);
-        let score = Score {
-            correct: usize::from(fixed),
-            lost: usize::from(float && !fixed),
-            gained: usize::from(fixed && !float),
-            n: 1,
-            float_correct: usize::from(float),
-            expected: self.preference(idx, class),
-            ..Score::default()
-        };
-        score.with_distortion(self.distortion(idx, value, step))
+        Score::of_image(self.right[idx], class == self.targets[idx], self.preference(idx, class))
     }
 
     /// How much likelier the float network holds its own class than another, in units of 2^-32.
@@ -232,28 +340,11 @@ impl Predictions {
         f64_to_i64(((most.exp() - likely[class].exp()) * exp2(32)).round())
     }
 
-    /// The divergence of the classes' probabilities, from the float network's to those of integers of
-    /// that step: `sum p ln(p / q)`.
-    ///
-    /// Of outputs that count as values it is the distortion.
-    pub(super) fn divergence(&self, idx: usize, value: ValueRef, step: f64) -> f64 {
-        if self.is_of_values() {
-            return self.distortion(idx, value, step);
-        }
+    /// `sum p ln(p / q)`.
+    fn divergence(&self, idx: usize, (value, step): Ran) -> f64 {
         let p = log_softmax(self.logits(idx));
         let q = log_softmax(floats(value, step));
         p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
-    }
-
-    /// The images in the order that decides soonest: those the float network gets wrong, which
-    /// alone can be gained, then those it is least sure of.
-    pub(super) fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        order.sort_by(|&a, &b| {
-            let by_right = self.right[a].cmp(&self.right[b]);
-            by_right.then(self.margins[a].total_cmp(&self.margins[b])).then(a.cmp(&b))
-        });
-        order
     }
 }
 

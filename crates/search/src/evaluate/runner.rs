@@ -168,9 +168,9 @@ pub(crate) struct Job<'p> {
 }
 
 impl<'p> Job<'p> {
-    /// The whole network, for one of its values.
-    pub(crate) fn whole(program: &'p Program, wanted: NodeId) -> Self {
-        let schedules = vec![program.schedule(&[], &[wanted])];
+    /// The whole network, for its outputs.
+    pub(crate) fn whole(program: &'p Program) -> Self {
+        let schedules = vec![program.schedule(&[], program.outputs())];
         Self { program, digests: &[], schedules, first: 0, of_chunk: Vec::new() }
     }
 

@@ -43,7 +43,7 @@ pub fn channel_ranges(
     // One image a chunk: what is kept of each is small.
     let runner = Runner::new(images, n, 1, stop);
     let all = runner.each_chunk_observed(
-        &Job::whole(&program, graph.output()),
+        &Job::whole(&program),
         runner.chunks(),
         |_| vec![Vec::new(); graph.nodes.len()],
         |reach: &mut Vec<Vec<f32>>, _, (id, value)| {

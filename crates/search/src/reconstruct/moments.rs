@@ -226,7 +226,7 @@ impl<'a> Calibration<'a> {
         images: Range<usize>,
     ) -> Result<Vec<Vec<f32>>, SearchError> {
         let images = runner.each_chunk_observed(
-            &Job::whole(program, self.graph.output()),
+            &Job::whole(program),
             images,
             |_| vec![Vec::new(); layers.len()],
             |rows: &mut Vec<Vec<f32>>, idx, (id, value)| {

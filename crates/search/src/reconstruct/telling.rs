@@ -10,14 +10,14 @@ use crate::{
 };
 use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
 use fixedwise_graph::{
-    Graph, Likelihood,
+    Graph, Likelihood, NodeId,
     run::{Program, ValueRef},
 };
 use fixedwise_kernels::Kernels;
 use std::sync::atomic::AtomicBool;
 
 /// `count` of the images, drawn with weights: how far class probabilities `p` move with the logits, the
-/// trace of `diag(p) - p p'`. An image of which the network is certain tells little of what a rounding
+/// trace of `diag(p) - p p'`, summed over the outputs. An image of which the network is certain tells little of what a rounding
 /// does to them.
 ///
 /// # Errors
@@ -31,19 +31,23 @@ pub fn telling_images(
     tuning: &Tuning,
 ) -> Result<Vec<usize>, SearchError> {
     let program = Program::float(graph, kernels);
-    let end = graph.nodes[graph.output()].op.as_likelihood();
-    let is_softmax = end == Some(Likelihood::Probability);
+    let outputs = graph.output_nodes().into_iter().map(|id| {
+        let end = graph.nodes[id].op.as_likelihood();
+        (id, end == Some(Likelihood::Probability))
+    });
+    let outputs: Vec<(NodeId, bool)> = outputs.collect();
     let runner = Runner::new(images, images.len(), CHUNK, stop);
     let weights = runner.each_chunk(
-        &Job::whole(&program, graph.output()),
+        &Job::whole(&program),
         None,
         runner.chunks(),
         |_| Vec::with_capacity(CHUNK),
         |weights, seen| {
-            weights.push(match seen.value(graph.output()) {
+            let of_output = |&(id, is_softmax): &(NodeId, bool)| match seen.value(id) {
                 ValueRef::F32(values) => spread(values, is_softmax),
                 ValueRef::Integers(_) => 0.0,
-            });
+            };
+            weights.push(outputs.iter().map(of_output).sum::<f64>());
         },
     )?;
     let weights = weights.concat();

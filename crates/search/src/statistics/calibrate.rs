@@ -54,7 +54,7 @@ pub fn calibrate(
     let part = n.div_ceil(rayon::current_num_threads());
     let runner = Runner::new(images, n, part, stop);
     let parts = runner.each_chunk_observed(
-        &Job::whole(&program, graph.output()),
+        &Job::whole(&program),
         runner.chunks(),
         |_| empty(),
         |values, _, (id, value)| {

@@ -222,6 +222,47 @@ fn plans_that_share_operations_are_lowered_as_alone() {
     }
 }
 
+/// Labels belong to the first output; without one all outputs decide, and of values the worst.
+#[test]
+fn no_output_is_worse_than_the_score() {
+    let mut graph = network();
+    let [right, dense] = ["right", "dense"].map(|name| graph.find(name).unwrap());
+    graph.set_outputs(&[dense, right]);
+    let (images, statistics) = (images(&graph, 70), statistics(&graph));
+    let plan = plan(&graph, &statistics, Semantics::Integer, 3);
+    let mut found = evaluator(&graph, &images, 1 << 20);
+    let score = found.evaluate(&plan, Some(dense), None).unwrap().score;
+    let said = [found.predictions().outputs(), found.outputs(&plan).unwrap()];
+    let class = |who: usize, output: usize, idx: usize| {
+        let classes = graph.nodes[graph.output_nodes()[output]].shape.len();
+        let row = &said[who][output][idx * classes..][..classes];
+        (0..classes).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap()
+    };
+    let agrees = |output: usize, idx: usize| class(0, output, idx) == class(1, output, idx);
+    let is_right = |idx: usize| match images.label(idx) {
+        Some(label) => class(1, 0, idx) == label,
+        None => agrees(0, idx) && agrees(1, idx),
+    };
+    assert_eq!(score.correct, (0..70).filter(|&idx| is_right(idx)).count());
+    let scores = found.scores(&plan).unwrap();
+    assert_eq!(scores[1].correct, (0..70).filter(|&idx| agrees(1, idx)).count());
+    assert!(scores[1].correct < 70 && scores[1].float_correct == 70, "{scores:?}");
+    assert_eq!(scores[0].correct, direct(&graph, &images, &plan).correct);
+    // As values, an image is as far off as its worst output.
+    let options = EvaluatorOptions::default();
+    let predictions = found.predictions().clone().of_values();
+    let mut values = Evaluator::new(&graph, &images, predictions, Kernels::best(), &GO, options);
+    let of_values = values.evaluate(&plan, None, None).unwrap().score;
+    let worst = scores.iter().map(Score::mean_distortion).fold(0.0, f64::max);
+    let sum: f64 = scores.iter().map(Score::mean_distortion).sum();
+    assert!((worst..=sum).contains(&of_values.mean_distortion()), "{of_values:?} {scores:?}");
+    // A change of one head alone is another plan.
+    let mut other = plan.clone();
+    other.layer_mut("right").unwrap().weights.as_mut().unwrap().bits = 2;
+    assert!(found.known(&other).is_none());
+    assert_ne!(Digest::of_plan(&graph, &plan), Digest::of_plan(&graph, &other));
+}
+
 #[test]
 fn what_comes_before_the_focus_runs_once() {
     let graph = network();

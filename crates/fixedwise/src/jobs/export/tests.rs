@@ -8,6 +8,7 @@ use fixedwise_codec::{
     npz::{Array, ArrayData, Npz, encode_npy},
 };
 use fixedwise_fixed::convert::{count_to_u64, f64_to_f32};
+use fixedwise_graph::Interface;
 use fixedwise_graph::Shape;
 use fixedwise_graph::run::{Program, ValueRef, Workspace};
 use fixedwise_kernels::Kernels;
@@ -143,11 +144,11 @@ impl Pixels {
 /// The real values of the classes for all images, by the integer network.
 fn classes(fixed: &FixedGraph, images: &[Vec<f32>]) -> Array {
     let program = Program::fixed(fixed, Kernels::best());
-    let schedule = program.schedule(&[], &[fixed.output]);
-    let output = &fixed.nodes[fixed.output];
+    let schedule = program.schedule(&[], &[fixed.output()]);
+    let output = &fixed.nodes[fixed.output()];
     let run = |workspace: &mut Workspace, image: &Vec<f32>| {
         program.run(&schedule, workspace, image, &[]);
-        let ValueRef::Integers(x) = program.value(&schedule, workspace, fixed.output) else {
+        let ValueRef::Integers(x) = program.value(&schedule, workspace, fixed.output()) else {
             panic!("an integer program has integer values")
         };
         (0..x.len()).map(|i| f64_to_f32(output.format.dequantize(x.get(i)))).collect::<Vec<f32>>()
@@ -165,7 +166,8 @@ fn compare(python: &Path, model: &Path, plan: &Path, pixels: &Pixels, n: usize) 
     let options = ExportOptions::default();
     let output = case.join("network.onnx");
     let exported = export(model, plan, ExportForm::Onnx, &output, &options).unwrap();
-    let source = ModelSource::File(model, None, &[]);
+    let interface = Interface::default();
+    let source = ModelSource::File(model, None, &interface);
     let fixed = integer_network(source, PlanSource::File(plan), &options, None).unwrap().fixed;
     let (array, images) = pixels.first(n);
     fs::write(case.join("images.npy"), encode_npy(&array)).unwrap();
@@ -232,7 +234,7 @@ fn qonnx_and_numpy_compute_the_same_with_the_embedded_network() {
     export_small(ExportForm::Npz, &plan, &case.join("network.npz")).unwrap();
     let model = project("models/fashion_small.onnx");
     let fixed = integer_network(
-        ModelSource::File(&model, None, &[]),
+        ModelSource::File(&model, None, &Interface::default()),
         PlanSource::File(&plan),
         &ExportOptions::default(),
         None,

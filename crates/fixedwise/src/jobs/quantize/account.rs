@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     files::write_file,
     plan::write_plan,
-    result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult},
+    result::{Ended, ImagesResult, MaxLossResult, OutputResult, RunResult, SetResult},
     watch::Step,
 };
 use fixedwise_fixed::convert::count_to_u64;
@@ -38,11 +38,12 @@ impl Job<'_> {
         let mut result = self.result(loaded, &found);
         result.peak_ram_bytes = peak_ram(graph, fixed.as_ref(), Kernels::best());
         let mut search = self.set_result(found.score);
-        search.metric = found
-            .float_metric
-            .map(|float| [float, float - found.score.mean_distortion() * float.abs()]);
+        search.metric = found.metric;
         result.accuracy.search = Some(search);
+        let (test, of_test) = test.unzip();
         result.accuracy.test = test;
+        let names = loaded.model.outputs();
+        result.outputs = OutputResult::all(&names, &found.outputs, &of_test.unwrap_or_default());
         result.describe(graph, plan, fixed.as_ref())?;
         if let Some(fixed) = &fixed {
             let target = target.cloned().unwrap_or_default();
@@ -62,7 +63,8 @@ impl Job<'_> {
         let target = self.options.target.as_ref().map(|target| (target.name.as_str(), kernels));
         let (declared, is_u8) = loaded.sets.declared();
         let preprocess = declared.preprocess.resolved(is_u8);
-        write_plan(&path("plan.toml"), &outcome.plan, &loaded.graph, target, &preprocess)?;
+        let fed = (&preprocess, loaded.model.interface());
+        write_plan(&path("plan.toml"), &outcome.plan, &loaded.graph, target, fed)?;
         write_file(&path("result.json"), outcome.result.to_json().as_bytes())
     }
 
@@ -73,19 +75,19 @@ impl Job<'_> {
     }
 
     /// The plan on the test images, where some are kept.
-    fn test(&self, loaded: &Loaded, plan: &Plan) -> Result<Option<SetResult>, Error> {
+    fn test(&self, loaded: &Loaded, plan: &Plan) -> Result<Option<(SetResult, Vec<Score>)>, Error> {
         let Some(images) = &loaded.sets.test else { return Ok(None) };
         self.tell(Step::Testing { images: images.len() });
         let (float, graph, kernels) = (loaded.model.graph(), &loaded.graph, Kernels::best());
         let (max_loss, target) = (self.options.max_loss, self.options.target.as_ref());
-        let score = measure(max_loss, float, graph, plan, images, target, kernels)?;
-        let mut test = self.set_result(score);
+        let measured = measure(max_loss, float, graph, plan, images, target, kernels)?;
+        let mut test = self.set_result(measured.score);
         if let Some(metric) = self.metric(loaded, images) {
             let both = outputs(float, graph, plan, images, kernels)?;
-            let [float, fixed] = both.map(|outputs| metric.of(outputs));
+            let [float, fixed] = both.map(|outputs| metric.of(&outputs));
             test.metric = Some([float?, fixed?]);
         }
-        Ok(Some(test))
+        Ok(Some((test, measured.outputs)))
     }
 
     /// What is known of a run without its plan.

@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     files::OutputFolder,
     model::{Model, ModelSource},
-    plan::{PlanSource, read_plan},
+    plan::{PlanSource, open_model, read_plan},
     watch::Step,
 };
 use fixedwise_graph::{Graph, Plan};
@@ -120,7 +120,7 @@ impl Job<'_> {
     ) -> Result<Loaded, Error> {
         let options = self.options;
         self.tell(Step::Loading);
-        let model = model.open()?;
+        let model = open_model(model, plan)?;
         let declared = self.data.declared(&model, plan)?;
         let sets = Sets::load(self.data, &model, declared, options.seed)?;
         let model = model.with_preprocessing(&sets)?;
@@ -165,16 +165,14 @@ impl Job<'_> {
         self.tell(first.step());
         let metric = self.metric(loaded, images);
         let metric = metric
-            .map(|metric| metric.of(predictions.outputs()).map(|float| (metric, float)))
+            .map(|metric| metric.of(&predictions.outputs()).map(|float| (metric, float)))
             .transpose()?;
         Ok(Float { predictions, first, metric, seconds: begin.elapsed().as_secs_f64() })
     }
 
     /// The user's command for those images, where there is one.
     pub(super) fn metric(&self, loaded: &Loaded, images: &View) -> Option<Metric> {
-        let shape = loaded.model.graph().output_shape();
-        let shape = if shape.h * shape.w == 1 { vec![shape.c] } else { shape.dims().to_vec() };
         let command = self.options.metric_command.as_deref()?;
-        Some(Metric::new(command, shape, images.places().to_vec()))
+        Some(Metric::new(command, loaded.model.graph(), images.places().to_vec()))
     }
 }

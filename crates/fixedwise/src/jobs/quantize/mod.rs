@@ -108,7 +108,7 @@ pub fn quantize_observed(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, Error> {
-    let model = ModelSource::File(model, options.architecture.as_deref(), &options.input_shapes);
+    let model = ModelSource::File(model, options.architecture.as_deref(), &options.interface);
     run(model, data, options, observer, stop)
 }
 

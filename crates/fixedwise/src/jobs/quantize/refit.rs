@@ -75,7 +75,7 @@ pub fn refit(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, Error> {
-    let model = ModelSource::File(model, options.architecture.as_deref(), &options.input_shapes);
+    let model = ModelSource::File(model, options.architecture.as_deref(), &options.interface);
     let given = Given { plan: PlanSource::File(plan), origin: None };
     run(model, given, data, options, observer, stop)
 }
@@ -233,6 +233,7 @@ impl Job<'_> {
         let mut oracle = self.oracle(loaded, float, None);
         let evaluation = oracle.evaluate_first(&plan, usize::MAX);
         let score = oracle.finish(evaluation)?.score;
+        let (metric, outputs) = oracle.account(&plan)?;
         Ok(Found {
             outcome: strategies::Outcome { is_finished: true, ..strategies::Outcome::new(plan) },
             score,
@@ -240,7 +241,8 @@ impl Job<'_> {
             steps: Vec::new(),
             evaluations: oracle.evaluator.evaluations(),
             images: oracle.evaluator.images_evaluated() + ready.images,
-            float_metric: oracle.metric.as_ref().map(|metric| metric.1),
+            metric,
+            outputs,
         })
     }
 }

@@ -30,6 +30,7 @@ use fixedwise_search::{
         pareto::Prepared,
     },
 };
+use std::collections::BTreeMap;
 
 /// What a strategy works with.
 pub(super) struct Ready {
@@ -54,11 +55,13 @@ pub(super) struct Found {
     pub(super) outcome: Outcome,
     /// Of the outcome's plan, on the search images.
     pub(super) score: Score,
+    /// Of each output, where there are several.
+    pub(super) outputs: Vec<Score>,
     pub(super) steps: Vec<TraceStep>,
     pub(super) evaluations: u64,
     pub(super) images: u64,
-    /// What the user's command says of the float network on the search images.
-    pub(super) float_metric: Option<f64>,
+    /// What the user's command says of the float network and of the plan on the search images.
+    pub(super) metric: Option<[f64; 2]>,
     pub(super) first: First,
 }
 
@@ -134,14 +137,16 @@ impl Job<'_> {
             let measured = oracle.evaluate(&outcome.plan, None, None);
             oracle.finish(measured)?.score
         };
+        let (metric, outputs) = oracle.account(&outcome.plan)?;
         Ok(Found {
             outcome,
             score,
+            outputs,
+            metric,
             steps,
             evaluations: oracle.evaluator.evaluations(),
             images: oracle.evaluator.images_evaluated() + probed + ready.images,
             first,
-            float_metric: oracle.metric.as_ref().map(|metric| metric.1),
         })
     }
 
@@ -164,7 +169,13 @@ impl Job<'_> {
                 target: self.options.target.clone(),
             },
         );
-        Journaling { evaluator, journal, metric: float.metric, failure: None }
+        Journaling {
+            evaluator,
+            journal,
+            metric: float.metric,
+            said: BTreeMap::new(),
+            failure: None,
+        }
     }
 
     /// The journal of this run where it writes files, and what an earlier part of it has measured.

@@ -6,7 +6,9 @@ use super::super::terms::{
 use super::SCHEMA;
 use crate::{error::DataError, preprocess::Preprocess};
 use fixedwise_fixed::{Format, Range, Rounding};
-use fixedwise_graph::{Graph, LayerPlan, Plan, Quantizer, Semantics, target::KernelChoice};
+use fixedwise_graph::{
+    Graph, ImportError, Interface, LayerPlan, Plan, Quantizer, Semantics, target::KernelChoice,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -17,6 +19,10 @@ pub(crate) struct PlanToml {
     schema: Spanned<u32>,
     pub(crate) target: Option<String>,
     preprocess: Option<Spanned<String>>,
+    #[serde(default)]
+    input_shapes: Vec<Spanned<String>>,
+    #[serde(default)]
+    outputs: Vec<String>,
     pub(crate) kernels: Option<KernelsName>,
     pub(crate) semantics: SemanticsName,
     #[serde(default)]
@@ -142,6 +148,16 @@ impl PlanToml {
         let Some(line) = &self.preprocess else { return Ok(None) };
         let at = |error: DataError| Problem::at(text, line.span().start, error.to_string());
         line.get_ref().parse().map(Some).map_err(at)
+    }
+
+    /// What it says of the inputs and outputs of its model.
+    pub(crate) fn interface(&self, text: &str) -> Result<Interface, Problem> {
+        let shape = |shape: &Spanned<String>| {
+            let at = |error: ImportError| Problem::at(text, shape.span().start, error.to_string());
+            shape.get_ref().parse().map_err(at)
+        };
+        let input_shapes = self.input_shapes.iter().map(shape).collect::<Result<_, _>>()?;
+        Ok(Interface { input_shapes, outputs: self.outputs.clone() })
     }
 
     /// The bits of each layer, then of other nodes' activations, in the order of the file; the network is not needed.

@@ -3,7 +3,7 @@
 use super::SCHEMA;
 use crate::preprocess::Preprocess;
 use fixedwise_fixed::{Format, Range};
-use fixedwise_graph::{Plan, Quantizer, Semantics};
+use fixedwise_graph::{Interface, Plan, Quantizer, Semantics};
 
 const HEADER: &str = "# A plan: the fixed-point format of every quantized tensor. After a change of bit widths, round the weights
 # anew for them and measure the plan with
@@ -18,6 +18,10 @@ const HEADER: &str = "# A plan: the fixed-point format of every quantized tensor
 
 const PREPROCESS_NOTE: &str =
     "# What the network is fed of a pixel; every command that reads this plan uses it.";
+
+const SHAPES_NOTE: &str = "# The extents of the input, which the model's file leaves open.";
+
+const OUTPUTS_NOTE: &str = "# The values of the model that are its outputs.";
 
 const INTEGERS_NOTE: &str = "# The weights are not rounded to nearest: this file contains their integers, made for the formats
 # below. After a change of a format they no longer belong to the plan; `fixedwise refit` makes new ones.
@@ -53,10 +57,11 @@ const BIAS_NOTE: &str =
 /// assert!(text.contains("activation = { bits = 6, frac = 3, signed = false }\n"));
 /// ```
 pub fn plan_to_toml(plan: &Plan) -> String {
-    plan_to_toml_for(plan, None, None)
+    plan_to_toml_for(plan, None, None, &Interface::default())
 }
 
-/// As [`plan_to_toml`], with the name of the target that the plan is for, and what the network is fed.
+/// As [`plan_to_toml`], with the name of the target that the plan is for, what the network is fed, and what is
+/// said of its inputs and outputs beside its file.
 ///
 /// ```
 /// # fn main() -> Result<(), fixedwise::Error> {
@@ -76,13 +81,15 @@ pub fn plan_to_toml(plan: &Plan) -> String {
 /// #     rounded: Default::default(),
 /// #     others: Default::default(),
 /// # };
-/// use fixedwise::{Preprocess, plan_preprocess, plan_target, plan_to_toml_for};
+/// use fixedwise::{Interface, Preprocess, plan_preprocess, plan_target, plan_to_toml_for};
 ///
 /// let preprocess: Preprocess = "scale=1/255,mean=0.286".parse()?;
-/// let text = plan_to_toml_for(&plan, Some("cortex-m4"), Some(&preprocess));
+/// let interface = Interface { outputs: vec!["scores".to_owned()], ..Interface::default() };
+/// let text = plan_to_toml_for(&plan, Some("cortex-m4"), Some(&preprocess), &interface);
 /// std::fs::write(&path, text).expect("writable");
 /// assert_eq!(plan_target(&path)?.as_deref(), Some("cortex-m4"));
 /// assert_eq!(plan_preprocess(&path)?, Some(preprocess));
+/// assert_eq!(fixedwise::plan_interface(&path)?, interface);
 /// # Ok(())
 /// # }
 /// ```
@@ -90,8 +97,9 @@ pub fn plan_to_toml_for(
     plan: &Plan,
     target: Option<&str>,
     preprocess: Option<&Preprocess>,
+    interface: &Interface,
 ) -> String {
-    plan_toml(plan, target.map(|name| (name, None)), preprocess, None)
+    plan_toml(plan, target.map(|name| (name, None)), preprocess, interface, None)
 }
 
 /// As [`plan_to_toml_for`], with the file of the plan's integers and its SHA-256.
@@ -101,6 +109,7 @@ pub(crate) fn plan_toml(
     plan: &Plan,
     target: Option<(&str, Option<&str>)>,
     preprocess: Option<&Preprocess>,
+    interface: &Interface,
     integers: Option<(&str, &str)>,
 ) -> String {
     let mut text = HEADER.to_owned();
@@ -121,6 +130,17 @@ pub(crate) fn plan_toml(
     if let Some(preprocess) = preprocess {
         line(format_args!("{PREPROCESS_NOTE}"));
         line(format_args!("preprocess = \"{preprocess}\""));
+    }
+    if !interface.input_shapes.is_empty() {
+        let shapes: Vec<String> =
+            interface.input_shapes.iter().map(|shape| quoted(&shape.to_string())).collect();
+        line(format_args!("{SHAPES_NOTE}"));
+        line(format_args!("input_shapes = [{}]", shapes.join(", ")));
+    }
+    if !interface.outputs.is_empty() {
+        let outputs: Vec<String> = interface.outputs.iter().map(|output| quoted(output)).collect();
+        line(format_args!("{OUTPUTS_NOTE}"));
+        line(format_args!("outputs = [{}]", outputs.join(", ")));
     }
     line(format_args!("semantics = \"{}\"", plan.semantics.name()));
     if plan.quantizer == Quantizer::SquareRoot {

@@ -75,6 +75,31 @@ pub struct SetResult {
     pub metric: Option<[f64; 2]>,
 }
 
+/// One of several outputs of a network: what the plan makes of it.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct OutputResult {
+    /// As the model's file calls it.
+    pub name: String,
+    /// On the search images, as classes and as values; absent where a plan was only evaluated. Labels belong to
+    /// the first output, others are compared with the class of the float network.
+    pub search: Option<SetResult>,
+    /// On the test images.
+    pub test: Option<SetResult>,
+}
+
+impl OutputResult {
+    /// Of a network with those outputs, by their scores; nothing of one output.
+    pub(crate) fn all(names: &[String], search: &[Score], test: &[Score]) -> Vec<Self> {
+        let set = |score: &Score| SetResult { sqnr_db: Some(score.sqnr_db()), ..(*score).into() };
+        let outputs = names.iter().enumerate().map(|(i, name)| Self {
+            name: name.clone(),
+            search: search.get(i).map(set),
+            test: test.get(i).map(set),
+        });
+        if names.len() > 1 { outputs.collect() } else { Vec::new() }
+    }
+}
+
 impl From<Score> for SetResult {
     fn from(score: Score) -> Self {
         Self {

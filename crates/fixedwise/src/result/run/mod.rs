@@ -4,7 +4,7 @@ mod accuracy;
 mod costs;
 mod layers;
 
-pub use accuracy::{AccuracyResult, ImagesResult, MaxLossResult, SetResult};
+pub use accuracy::{AccuracyResult, ImagesResult, MaxLossResult, OutputResult, SetResult};
 pub use costs::{
     BudgetResult, BudgetStep, CodeResult, HolderResult, MemoryResult, MultiplicationResult,
 };
@@ -84,6 +84,9 @@ pub struct RunResult {
     pub images: ImagesResult,
     /// Accuracy on the two labeled sets.
     pub accuracy: AccuracyResult,
+    /// The outputs of a network that has several, in the order of the model's file or of who chose them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputResult>,
     /// What counts: `accuracy`; `agreement` with the float network's classes where images have no labels;
     /// `sqnr`; or `command`, what the user's says.
     #[serde(default = "accuracy")]
@@ -195,6 +198,7 @@ impl Default for RunResult {
             ended: Ended::default(),
             images: ImagesResult::default(),
             accuracy: AccuracyResult::default(),
+            outputs: Vec::new(),
             metric: accuracy(),
             memory_bits: MemoryResult::default(),
             multiplication_cost: MultiplicationResult::default(),

@@ -3,6 +3,7 @@
 mod accuracy;
 mod costs;
 mod layers;
+mod outputs;
 mod verdict;
 
 use super::{
@@ -25,13 +26,15 @@ use crate::result::RunResult;
 /// assert_eq!(titles, ["fashion_small", "Layers", "Costs", "Accuracy", ""]);
 /// ```
 pub fn sections(result: &RunResult, is_verbose: bool) -> Vec<Section> {
-    vec![
+    let mut sections = vec![
         head(result),
         layers::section(result),
         costs::section(result, is_verbose),
         accuracy::section(result),
-        verdict::section(result),
-    ]
+    ];
+    sections.extend(outputs::section(result));
+    sections.push(verdict::section(result));
+    sections
 }
 
 /// The whole result as text for a terminal: layers, costs, accuracy, verdict.

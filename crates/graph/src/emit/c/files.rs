@@ -4,6 +4,7 @@
 use super::{
     Arena, CLayer, COptions, CValue, Golden,
     code::{Code, compiler},
+    outputs::{COutput, each},
     source::fill,
 };
 use crate::fixed_graph::FixedGraph;
@@ -15,7 +16,7 @@ pub(super) struct Printed<'a> {
     pub(super) fixed: &'a FixedGraph,
     pub(super) options: &'a COptions,
     pub(super) input: CValue,
-    pub(super) output: CValue,
+    pub(super) outputs: &'a [COutput],
     pub(super) items: String,
     pub(super) body: String,
     pub(super) arena_bytes: usize,
@@ -28,7 +29,7 @@ pub(super) struct Printed<'a> {
 impl Printed<'_> {
     pub(super) fn files(&self) -> Vec<(String, String)> {
         let (name, options) = (&self.options.name, self.options);
-        let (input, output) = (self.input, self.output);
+        let input = self.input;
         let is_callers = options.arena == Arena::Caller;
         let upper = name.to_uppercase();
         // What stands in a comment must not end it.
@@ -56,9 +57,6 @@ impl Printed<'_> {
                 ("INPUT_H", input.shape.h),
                 ("INPUT_W", input.shape.w),
                 ("INPUT_C", input.shape.c),
-                ("OUTPUT_H", output.shape.h),
-                ("OUTPUT_W", output.shape.w),
-                ("OUTPUT_C", output.shape.c),
                 // C has no object of no bytes.
                 ("ARENA", self.arena_bytes.max(1)),
                 ("CONSTANTS", self.constant_bytes),
@@ -73,20 +71,22 @@ impl Printed<'_> {
         values.extend([
             ("MODEL", model),
             ("X", input.ctype().to_owned()),
-            ("Y", output.ctype().to_owned()),
             ("INPUT_FORMAT", format!("{:#}", input.format)),
-            ("OUTPUT_FORMAT", format!("{:#}", output.format)),
             ("INPUT_BITS", input.format.bits.to_string()),
             ("INPUT_FRAC", input.format.frac.to_string()),
-            ("OUTPUT_BITS", output.format.bits.to_string()),
-            ("OUTPUT_FRAC", output.format.frac.to_string()),
             (
                 "OVERLAP",
-                if is_callers {
-                    "Input, output and arena must not overlap."
-                } else {
-                    "Input and output must not overlap. The working memory is one\n * static array: \
-                     one run at a time."
+                match (is_callers, self.outputs) {
+                    (true, [_]) => "Input, output and arena must not overlap.",
+                    (true, _) => "Input, outputs and arena must not overlap.",
+                    (false, [_]) => {
+                        "Input and output must not overlap. The working memory is one\n * static array: \
+                         one run at a time."
+                    }
+                    (false, _) => {
+                        "Input and outputs must not overlap. The working memory is one\n * static \
+                         array: one run at a time."
+                    }
                 }
                 .to_owned(),
             ),
@@ -103,8 +103,9 @@ impl Printed<'_> {
             ("ITEMS", self.items.clone()),
             ("BODY", fill_names(&self.body)),
             ("VECTORS", self.vectors()),
-            ("PAGE", self.page()),
         ]);
+        values.extend(self.output_texts());
+        values.extend([("PAGE", self.page())]);
         let values: Vec<(&str, &str)> =
             values.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let text = |template: &str| fill(template, &values).trim_end().to_owned() + "\n";
@@ -123,6 +124,61 @@ impl Printed<'_> {
         files
     }
 
+    /// What the files say of the results.
+    fn output_texts(&self) -> Vec<(&'static str, String)> {
+        let name = &self.options.name;
+        let all = |template: &str, between: &str| each(self.outputs, template, name, between);
+        let is_one = self.outputs.len() == 1;
+        let lines = |template: &str| all(template.trim_end(), "\n");
+        let blocks = |template: &str| all(template.trim_end(), "\n\n");
+        let report = if is_one {
+            lines(
+                "        printf(\"input %d: class %d, %d of %d integers differ\\n\", test, \
+                 (int)$P_argmax(output), wrong,\n            $N_OUTPUT_SIZE);",
+            )
+        } else {
+            format!(
+                "        printf(\"input %d: %d of %d integers differ\\n\", test, wrong,\n            {});",
+                all("$N_$U_SIZE", " + ")
+            )
+        };
+        vec![
+            (
+                "OUTPUT_LINES",
+                lines(
+                    " * Output$OF: $OUTPUT_H x $OUTPUT_W x $OUTPUT_C integers in the same order; \
+                     $OUTPUT_FORMAT.",
+                ),
+            ),
+            ("OUTPUT_SIZES", blocks(include_str!("text/output_sizes.h"))),
+            ("OUTPUT_TYPES", lines("typedef $Y $P_$L;")),
+            ("OUTPUT_PARAMETERS", all("$P_$L *$L", ", ")),
+            ("OUTPUT_ARGUMENTS", all("$L", ", ")),
+            ("ARGMAX_DECLARATIONS", lines("int32_t $P_argmax$SUFFIX(const $P_$L *output);")),
+            ("ARGMAX_FUNCTIONS", blocks(include_str!("text/argmax.c"))),
+            ("OUTPUT_BUFFERS", lines("    static $P_$L $L[$N_$U_SIZE];")),
+            ("OUTPUT_CHECKS", lines(include_str!("text/output_check.c"))),
+            ("OUTPUT_REPORT", report),
+            (
+                "OUTPUT_PAGE",
+                lines(
+                    "- Output$OF: $OUTPUT_H x $OUTPUT_W x $OUTPUT_C `$Y`, `$OUTPUT_FORMAT`; real value = \
+                     integer *\n  2^-($OUTPUT_FRAC).",
+                ),
+            ),
+            ("OUTPUT_SCORES", lines("static $P_$L scores$SUFFIX[$N_$U_SIZE];")),
+            ("OUTPUT_SCORE_NAMES", all("scores$SUFFIX", ", ")),
+            (
+                "OUTPUT_CLASSES",
+                if is_one {
+                    lines("int32_t class_index = $P_argmax(scores);")
+                } else {
+                    lines("int32_t class$SUFFIX = $P_argmax$SUFFIX(scores$SUFFIX);")
+                },
+            ),
+        ]
+    }
+
     /// Inputs and results of the test as C arrays.
     fn vectors(&self) -> String {
         let rows = |values: &dyn Fn(&Golden) -> &[i64]| -> String {
@@ -139,12 +195,19 @@ impl Printed<'_> {
             text
         };
         let (name, upper) = (&self.options.name, self.options.name.to_uppercase());
-        format!(
-            "static const {name}_input inputs[TESTS][{upper}_INPUT_SIZE] = {{\n{}}};\n\n\
-             static const {name}_output results[TESTS][{upper}_OUTPUT_SIZE] = {{\n{}}};",
-            rows(&|golden| &golden.input),
-            rows(&|golden| &golden.output)
-        )
+        let mut text = format!(
+            "static const {name}_input inputs[TESTS][{upper}_INPUT_SIZE] = {{\n{}}};",
+            rows(&|golden| &golden.input)
+        );
+        for (i, output) in self.outputs.iter().enumerate() {
+            text.push_str(
+                &output
+                    .fill("\n\nstatic const $P_$L results$SUFFIX[TESTS][$N_$U_SIZE] = {\n", name),
+            );
+            text.push_str(&rows(&|golden| &golden.outputs[i]));
+            text.push_str("};");
+        }
+        text
     }
 
     /// The table of layers.

@@ -22,7 +22,10 @@ pub(crate) fn fold_reshapes(fixed: &FixedGraph) -> FixedGraph {
             let (vector, output) = (fixed.nodes[id].shape, fixed.nodes[other].shape);
             conv.is_some_and(|conv| reads_all_at_once(conv, vector, output))
         };
-        if id == fixed.output || reshape.is_identity() || !consumers.iter().all(is_dense) {
+        if fixed.output_nodes().contains(&id)
+            || reshape.is_identity()
+            || !consumers.iter().all(is_dense)
+        {
             continue;
         }
         for &consumer in &consumers {

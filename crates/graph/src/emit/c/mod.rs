@@ -10,6 +10,7 @@ mod files;
 pub(crate) mod fold_reshape;
 pub(crate) mod node;
 pub(crate) mod options;
+mod outputs;
 pub(crate) mod source;
 
 pub use code::Code;
@@ -29,6 +30,7 @@ use crate::{
 };
 use fixedwise_fixed::Format;
 pub(crate) use fold_reshape::fold_reshapes;
+use outputs::COutput;
 use source::{Slopes, fill};
 
 /// The kernel of a value that is its input's memory, read in another shape.
@@ -39,8 +41,8 @@ const ANOTHER_NAME: &str = "alias";
 pub struct Golden {
     /// The input's integers.
     pub input: Vec<i64>,
-    /// The result's integers.
-    pub output: Vec<i64>,
+    /// The integers of each result, in the order of the network's outputs.
+    pub outputs: Vec<Vec<i64>>,
 }
 
 /// What a node became.
@@ -91,7 +93,7 @@ pub fn emit(
     golden: &[Golden],
 ) -> Result<CProject, EmitError> {
     check_name(&options.name)?;
-    if fixed.output == 0 {
+    if fixed.output_nodes().iter().all(|&id| id == 0) {
         return Err(EmitError::Empty);
     }
     let fixed = &fold_reshapes(fixed);
@@ -148,13 +150,14 @@ fn print(
     let element_bits: Vec<usize> = values.iter().map(|value| value.storage.bits()).collect();
     let scratch_bytes: Vec<usize> = steps.iter().map(|step| step.scratch_bytes).collect();
     let memory = layout.plan(&element_bits, &scratch_bytes);
-    let body = run_body(fixed, &names, &values, &steps, (&layout, &memory));
-    let code = Code::new(source.functions(), &body);
+    let outputs = COutput::all(fixed, &values);
+    let body = run_body(fixed, &names, &values, &steps, (&layout, &memory), &outputs);
+    let code = Code::new(source.functions(), &body, outputs.len());
     let printed = files::Printed {
         fixed,
         options,
         input: values[0],
-        output: values[fixed.output],
+        outputs: &outputs,
         items: source.text(),
         body,
         arena_bytes: memory.bytes,
@@ -181,7 +184,7 @@ fn values(fixed: &FixedGraph, options: &COptions) -> Vec<CValue> {
 pub(crate) fn packs(fixed: &FixedGraph, options: &COptions) -> Vec<bool> {
     let mut packs = vec![options.packs_activations; fixed.nodes.len()];
     packs[0] = false;
-    packs[fixed.output] = false;
+    fixed.output_nodes().into_iter().for_each(|id| packs[id] = false);
     for (id, node) in fixed.nodes.iter().enumerate().rev() {
         if node.op.is::<FixedReshape>() {
             packs[node.inputs[0]] &= packs[id];
@@ -202,14 +205,18 @@ fn run_body(
     values: &[CValue],
     steps: &[CStep],
     (layout, memory): (&Layout, &MemoryPlan),
+    outputs: &[COutput],
 ) -> String {
+    // The first of the results that share a memory is computed there.
+    let holders: Vec<usize> = fixed.output_nodes().iter().map(|&id| layout.holder(id)).collect();
+    let first = |root: usize| holders.iter().position(|&holder| holder == root);
     let place = |id: usize, is_read: bool| -> String {
         let constant = if is_read { "const " } else { "" };
         let root = layout.holder(id);
         if root == 0 {
             "input".to_owned()
-        } else if root == layout.holder(fixed.output) {
-            "output".to_owned()
+        } else if let Some(output) = first(root) {
+            outputs[output].parameter()
         } else {
             let offset = memory.offsets[root].expect("what is not the caller's has a place");
             format!("({constant}{} *)(memory + {offset})", values[id].ctype())
@@ -238,6 +245,11 @@ fn run_body(
             place(id, true),
             names[id]
         ));
+    }
+    for (i, (output, &root)) in outputs.iter().zip(&holders).enumerate() {
+        if root == 0 || first(root) != Some(i) {
+            body.push_str(&output.copy(&place(root, true)));
+        }
     }
     body
 }

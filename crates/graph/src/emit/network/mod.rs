@@ -14,6 +14,7 @@ pub use node::{NetworkNode, NetworkValue};
 use crate::{
     error::EmitError,
     fixed_graph::{FixedGraph, FixedNode},
+    graph::NodeId,
     shape::Shape,
 };
 use file::{File, port};
@@ -47,7 +48,7 @@ pub(super) fn emit(fixed: &FixedGraph, dialect: Dialect) -> Result<OnnxFile, Emi
     for node in &fixed.nodes[1..] {
         network.add(node)?;
     }
-    let output = network.output();
+    let outputs = network.outputs();
     let Network { file, notes, .. } = network;
     let batch = match dialect {
         Dialect::Standard => Dim::Named("batch".to_owned()),
@@ -56,11 +57,11 @@ pub(super) fn emit(fixed: &FixedGraph, dialect: Dialect) -> Result<OnnxFile, Emi
     let shape = fixed.nodes[0].shape;
     let mut dims = vec![batch.clone()];
     dims.extend([shape.c, shape.h, shape.w].map(Dim::Known));
-    let classes = Dim::Known(fixed.nodes[fixed.output].shape.len());
-    let model = file
-        .finish(&fixed.name)
-        .input_value(port(&input.0, input.1, dims))
-        .output_value(port(&output, ElementType::F32, vec![batch, classes]));
+    let model = file.finish(&fixed.name).input_value(port(&input.0, input.1, dims));
+    let output = |(name, elements): (String, usize)| {
+        port(&name, ElementType::F32, vec![batch.clone(), Dim::Known(elements)])
+    };
+    let model = outputs.into_iter().map(output).fold(model, ModelBuilder::output_value);
     let bytes = describe(model, fixed, input.1, &notes).encode();
     Ok(OnnxFile { bytes, inexact: notes.inexact })
 }
@@ -85,9 +86,13 @@ fn describe(
     };
     let inexact = &notes.inexact;
     let inexact = if inexact.is_empty() { "none".to_owned() } else { inexact.join(", ") };
+    let results = match fixed.outputs[..] {
+        [_] => "one real value per class, float32 [n, classes]",
+        _ => "each one real value per element, float32 [n, elements], in the order [h, w, c]",
+    };
     model
         .metadata("fixedwise.input", &format!("raw pixels, {pixels} [n, c, h, w]"))
-        .metadata("fixedwise.output", "one real value per class, float32 [n, classes]")
+        .metadata("fixedwise.output", results)
         .metadata("fixedwise.rounding", rounding)
         .metadata("fixedwise.formats", &formats.to_string())
         .metadata("fixedwise.inexact_sums", &inexact)
@@ -141,18 +146,31 @@ impl Network<'_> {
         Ok(())
     }
 
-    /// The result as `[n, classes]`; gives its name.
-    fn output(&mut self) -> String {
-        let value = self.values[self.fixed.output].clone();
+    /// The results, each as `[n, elements]`; gives their names and elements. The only one is named `output`,
+    /// several have the names of the model's file.
+    fn outputs(&mut self) -> Vec<(String, usize)> {
+        let fixed = self.fixed;
+        let [_] = fixed.outputs[..] else {
+            let outputs = fixed.outputs.iter();
+            return outputs.map(|output| self.output(output.node, &output.name, true)).collect();
+        };
+        vec![self.output(fixed.output(), "output", false)]
+    }
+
+    fn output(&mut self, node: NodeId, wanted: &str, is_shared: bool) -> (String, usize) {
+        let value = self.values[node].clone();
         let Shape { h, w, .. } = value.shape;
-        let mut name = value.name;
+        let (elements, mut name) = (value.shape.len(), value.name);
         if !value.is_vector {
             if h * w > 1 {
                 let order = vec![("perm", vec![0_i64, 2, 3, 1].into())];
-                name = self.file.node("Transpose", "output_order", &[&name], order);
+                name = self.file.node("Transpose", &format!("{wanted}_order"), &[&name], order);
             }
-            name = self.file.reshape("output_vector", &name, &[value.shape.len()]);
+            name = self.file.reshape(&format!("{wanted}_vector"), &name, &[elements]);
+        } else if is_shared {
+            // Another result may be the same value.
+            name = self.file.node("Identity", &format!("{wanted}_vector"), &[&name], vec![]);
         }
-        self.file.rename(&name, "output")
+        (self.file.rename(&name, wanted), elements)
     }
 }

@@ -33,11 +33,14 @@ pub fn emit(fixed: &FixedGraph) -> Result<Vec<u8>, EmitError> {
     for node in &fixed.nodes {
         nodes.push(describe(node, names.unique(&node.name), &mut arrays)?);
     }
+    let outputs =
+        fixed.outputs.iter().map(|output| json!({"name": output.name, "node": output.node}));
     let description = json!({
         "schema": SCHEMA,
         "name": fixed.name,
         "nodes": nodes,
-        "output": fixed.output,
+        "output": fixed.output(),
+        "outputs": outputs.collect::<Vec<_>>(),
     });
     let description = (DESCRIPTION, encode_text(&description.to_string()));
     let arrays = arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.clone()));

@@ -11,30 +11,33 @@ pub use onnx_weights::from_onnx_with_weights;
 
 use super::{
     builder::{Builder, Value},
-    input_shape::InputShape,
+    interface::{Interface, several_inputs},
 };
 use crate::{error::ImportError, graph::Graph, ops};
 use fixedwise_codec::keras;
 use layer::{Layer, Tables};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The graph of a Keras model with one input and one output.
+/// The graph of a Keras model with one input.
 ///
 /// # Errors
 /// [`ImportError`] naming the layer for whatever is not supported.
 pub fn from_keras(model: &keras::Model, name: &str) -> Result<Graph, ImportError> {
-    from_keras_with_shape(model, name, &[])
+    from_keras_with(model, name, &Interface::default())
 }
 
-/// The graph of a Keras model that leaves extents of its input open.
+/// The graph of a Keras model that leaves extents of its input open, or of which other layers than its last ones
+/// are the outputs.
 ///
 /// # Errors
-/// [`ImportError`] naming the layer for whatever is not supported, or a shape that does not fit.
-pub fn from_keras_with_shape(
+/// [`ImportError`] naming the layer for whatever is not supported, a shape that does not fit, or an output
+/// that is no layer.
+pub fn from_keras_with(
     model: &keras::Model,
     name: &str,
-    shapes: &[InputShape],
+    interface: &Interface,
 ) -> Result<Graph, ImportError> {
+    let shapes = &interface.input_shapes;
     if let Some(shape) = shapes.iter().find_map(|shape| shape.name.as_ref())
         && !model.inputs.contains(shape)
     {
@@ -43,13 +46,15 @@ pub fn from_keras_with_shape(
             model.inputs.join(", ")
         )));
     }
-    let ([_], [output]) = (model.inputs.as_slice(), model.outputs.as_slice()) else {
-        return Err(ImportError::Interface(format!(
-            "the model has {} inputs and {} outputs; one of each is supported",
-            model.inputs.len(),
-            model.outputs.len()
-        )));
-    };
+    let layers: Vec<&str> = model.layers.iter().map(|layer| layer.name.as_str()).collect();
+    let outputs = interface.chosen(&model.outputs, &layers)?;
+    let reached = reached(model, &outputs);
+    let is_reached = |name: &String| reached.contains(name.as_str());
+    let inputs: Vec<&str> =
+        model.inputs.iter().filter(|name| is_reached(name)).map(String::as_str).collect();
+    if inputs.len() > 1 {
+        return Err(several_inputs(&inputs));
+    }
     let is_older = model.version.as_ref().is_some_and(|version| {
         version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|n: u32| n < 3)
     });
@@ -60,7 +65,7 @@ pub fn from_keras_with_shape(
     // `None` for what follows from a layer that could not be read.
     let mut known: BTreeMap<&str, Option<Value>> = BTreeMap::new();
     let mut errors = Vec::new();
-    for layer in &model.layers {
+    for layer in model.layers.iter().filter(|layer| is_reached(&layer.name)) {
         let value_of = |input: &String| {
             known.get(input.as_str()).cloned().ok_or_else(|| ImportError::UnknownValue {
                 node: layer.name.clone(),
@@ -84,13 +89,26 @@ pub fn from_keras_with_shape(
     if let Some(error) = ImportError::all(errors) {
         return Err(error);
     }
-    let Some(Some(result)) = known.get(output.as_str()) else {
-        return Err(ImportError::Interface(format!(
-            "the output `{output}` of the model is not a \
-                                                   layer"
-        )));
-    };
-    let mut graph = builder.finish(name, result)?;
+    let mut results = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        let Some(Some(value)) = known.get(output) else {
+            let problem = format!("the output `{output}` of the model is not a layer");
+            return Err(ImportError::Interface(problem));
+        };
+        results.push((output, value.clone()));
+    }
+    let mut graph = builder.finish(name, results)?;
     graph.takes_bytes = model.layers.iter().any(layer::takes_bytes);
     Ok(graph)
+}
+
+/// The layers that lead to the outputs.
+fn reached<'a>(model: &'a keras::Model, outputs: &[&'a str]) -> BTreeSet<&'a str> {
+    let mut reached: BTreeSet<&str> = outputs.iter().copied().collect();
+    for layer in model.layers.iter().rev() {
+        if reached.contains(layer.name.as_str()) {
+            reached.extend(layer.inputs.iter().map(String::as_str));
+        }
+    }
+    reached
 }

@@ -3,7 +3,7 @@
 use crate::{
     error::ImportError,
     graph::Graph,
-    import::{input_shape::InputShape, onnx::from_onnx_with_shape},
+    import::{interface::Interface, onnx::from_onnx_with},
     ops::{Gemm, Reshape},
 };
 use fixedwise_codec::{
@@ -22,10 +22,10 @@ pub fn from_onnx_with_weights(
     mut model: onnx::Model,
     weights: &BTreeMap<String, Vec<keras::Tensor>>,
     name: &str,
-    shapes: &[InputShape],
+    interface: &Interface,
 ) -> Result<Graph, ImportError> {
     replace_weights(&mut model, weights)?;
-    let graph = from_onnx_with_shape(&model, name, shapes)?;
+    let graph = from_onnx_with(&model, name, interface)?;
     // Keras flattens an image channels last: a dense layer that follows a flattening in another
     // order would take its weights in the wrong order.
     for (_, layer) in graph.layers().filter(|(_, node)| node.op.is::<Gemm>()) {

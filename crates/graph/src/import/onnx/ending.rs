@@ -11,18 +11,21 @@ use crate::{
 };
 use fixedwise_codec::onnx::{Attribute, Graph, Node};
 
-/// The last operator of a file, where it is left out.
+/// How an output of a network ends.
 #[derive(Debug)]
 pub(super) struct Ending {
-    /// The index of the largest element, and of which value.
-    arg_max: Option<(Node, String)>,
+    /// The name of the output.
+    pub(super) output: String,
+    /// The value that the network must compute.
+    pub(super) value: String,
+    /// The index of the largest element of this value, where it is left out.
+    arg_max: Option<Node>,
 }
 
 impl Ending {
-    /// How the graph ends: behind an `ArgMax`, only its axes may change.
-    pub(super) fn of(graph: &Graph) -> Self {
-        let [output] = graph.outputs.as_slice() else { return Self { arg_max: None } };
-        let mut name = output.name.as_str();
+    /// How the graph ends in an output: behind an `ArgMax`, only its axes may change.
+    pub(super) fn of(graph: &Graph, output: &str) -> Self {
+        let mut name = output;
         // Every step is to another node, as none is met twice.
         for _ in 0..=graph.nodes.len() {
             let Some(node) = graph.nodes.iter().find(|n| n.outputs.iter().any(|o| o == name))
@@ -32,7 +35,11 @@ impl Ending {
             let Some(input) = node.inputs.first() else { break };
             match node.op_type.as_str() {
                 "ArgMax" if node.domain.is_empty() => {
-                    return Self { arg_max: Some((node.clone(), input.clone())) };
+                    return Self {
+                        output: output.to_owned(),
+                        value: input.clone(),
+                        arg_max: Some(node.clone()),
+                    };
                 }
                 "Identity" | "Cast" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
                     name = input;
@@ -40,24 +47,19 @@ impl Ending {
                 _ => break,
             }
         }
-        Self { arg_max: None }
-    }
-
-    /// The values that the network must compute.
-    pub(super) fn results<'a>(&'a self, graph: &'a Graph) -> Vec<&'a str> {
-        match &self.arg_max {
-            Some((_, value)) => vec![value],
-            None => graph.outputs.iter().map(|output| output.name.as_str()).collect(),
-        }
+        Self { output: output.to_owned(), value: output.to_owned(), arg_max: None }
     }
 
     /// The axes of the result. That of the index must be the channels, as the values are inside; without
     /// an index, they are those of the file, read as channels first.
     pub(super) fn axes(&self, view: &View, shape: Shape) -> Result<Vec<Axis>, ImportError> {
         let rank = view.axes.len();
-        let Some((node, value)) = &self.arg_max else {
+        let Some(node) = &self.arg_max else {
             return channels_first(rank).ok_or_else(|| {
-                ImportError::Interface(format!("the output has {rank} axes; 1 to 4 are supported"))
+                ImportError::Interface(format!(
+                    "the output `{}` has {rank} axes; 1 to 4 are supported",
+                    self.output
+                ))
             });
         };
         let int = |name: &str, default| match node.attributes.get(name) {
@@ -72,7 +74,10 @@ impl Ending {
         Err(ImportError::Node {
             node: node.name.clone(),
             op_type: node.op_type.clone(),
-            problem: format!("only the index of the largest channel of `{value}` is supported"),
+            problem: format!(
+                "only the index of the largest channel of `{}` is supported",
+                self.value
+            ),
         })
     }
 }

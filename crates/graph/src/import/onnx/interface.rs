@@ -28,18 +28,10 @@ pub(super) fn check_names(graph: &Graph, shapes: &[InputShape]) -> Result<(), Im
     Ok(())
 }
 
-/// Refuses more outputs than one.
-pub(super) fn check_outputs(graph: &Graph) -> Result<(), ImportError> {
-    match graph.outputs.len() {
-        1 => Ok(()),
-        n => {
-            let names: Vec<&str> = graph.outputs.iter().map(|o| o.name.as_str()).collect();
-            Err(ImportError::Interface(format!(
-                "the model has {n} outputs ({}); one is supported",
-                names.join(", ")
-            )))
-        }
-    }
+/// The names of all values that a node computes.
+pub(super) fn values(graph: &Graph) -> Vec<&str> {
+    let names = graph.nodes.iter().flat_map(|node| &node.outputs);
+    names.map(String::as_str).filter(|name| !name.is_empty()).collect()
 }
 
 /// Whether the file has an image whose channels could be its last axis.

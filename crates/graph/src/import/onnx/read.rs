@@ -8,7 +8,10 @@ use super::{
     reader::{Arrange, ImportNode, Known, Reader, node_error},
     rename::{defined, taken},
 };
-use crate::{error::ImportError, import::view::Extent};
+use crate::{
+    error::ImportError,
+    import::{interface::several_inputs, view::Extent},
+};
 use fixedwise_codec::onnx::{self, Function, Model, Node, Tensor};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -136,11 +139,7 @@ impl<'a> Import<'a> {
             .collect();
         let mut errors = Vec::new();
         if inputs.len() > 1 {
-            errors.push(ImportError::Interface(format!(
-                "the model has {} inputs ({}); one image is supported",
-                inputs.len(),
-                inputs.join(", ")
-            )));
+            errors.push(several_inputs(&inputs));
         }
         let reached = self.records.into_iter().zip(is_reached);
         errors.extend(reached.filter(|(_, is)| *is).filter_map(|(record, _)| record.error));

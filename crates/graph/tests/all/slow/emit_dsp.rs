@@ -382,7 +382,7 @@ int main(void)
                 (0..shape.len()).map(|i| u8::try_from(i * 97 % 256).unwrap()).collect();
             let output = program.run(&image.repeat(4)).unwrap().output;
             let image: Vec<f32> = image.into_iter().map(f32::from).collect();
-            let expected = &run_fixed(&fixed, &image)[fixed.output];
+            let expected = &run_fixed(&fixed, &image)[fixed.output()];
             let expected: Vec<u8> = expected.iter().map(|y| y.to_le_bytes()[0]).collect();
             assert_eq!(output, expected.repeat(4), "{}, {shape:?}", core.name());
         }

@@ -7,7 +7,7 @@ use fixedwise_codec::{
 };
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
-    Graph, from_keras, from_onnx, from_onnx_with_weights,
+    Graph, Interface, from_keras, from_onnx, from_onnx_with_weights,
     run::{Program, ValueRef, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -100,20 +100,27 @@ fn weights_alone_take_the_architecture_of_an_onnx_file() {
     let Hdf5Model::Weights(weights) = read_h5(&path) else { panic!("it has weights alone") };
     let weights = weights.by_layer_name().unwrap();
     let twin = parse_onnx(&twin);
-    let network = from_onnx_with_weights(twin.clone(), &weights, "weights", &[]).unwrap();
+    let network =
+        from_onnx_with_weights(twin.clone(), &weights, "weights", &Interface::default()).unwrap();
     check("weights", &network, &from_onnx(&twin, "twin").unwrap(), &images(&data, 200));
 
     let mut fewer = weights.clone();
     let conv = fewer.remove("conv2d_3").unwrap();
-    let error = from_onnx_with_weights(twin.clone(), &fewer, "fewer", &[]).unwrap_err().to_string();
+    let error = from_onnx_with_weights(twin.clone(), &fewer, "fewer", &Interface::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("`conv2d_3` (Conv): the weights file has no layer"), "{error}");
     let mut more = weights.clone();
     more.insert("conv2d_99".to_owned(), conv.clone());
-    let error = from_onnx_with_weights(twin.clone(), &more, "more", &[]).unwrap_err().to_string();
+    let error = from_onnx_with_weights(twin.clone(), &more, "more", &Interface::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("`conv2d_99`"), "{error}");
     let mut other = weights;
     other.insert("conv2d_1".to_owned(), conv);
-    let error = from_onnx_with_weights(twin, &other, "other", &[]).unwrap_err().to_string();
+    let error = from_onnx_with_weights(twin, &other, "other", &Interface::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("`conv2d_1` (Conv): `/conv2d_3/conv2d_3/kernel:0`"), "{error}");
 }
 

@@ -83,8 +83,10 @@ impl<'a> Network<'a> {
             takers.sort_unstable();
             takers.dedup();
         }
-        let output =
-            Tensor::all(graph, options.head.semantics, Kind::Activations, &[graph.output()]);
+        let mut outputs = graph.output_nodes();
+        outputs.sort_unstable();
+        outputs.dedup();
+        let output = Tensor::all(graph, options.head.semantics, Kind::Activations, &outputs);
         let is_derived =
             |tensor: &Tensor| options.kept(&tensor.name, tensor.kind) == Some(Keep::Derived);
         let output = output

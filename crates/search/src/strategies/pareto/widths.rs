@@ -56,9 +56,9 @@ impl Items {
                     _ => node.shape.len(),
                 };
                 total += count;
-                // The result of all is what classes are read from: it is small, and stays wide.
+                // The results are what classes are read from: they are small, and stay wide.
                 let kept = options.kept(&tensor.name, kind);
-                let is_result = kind == Kind::Activations && tensor.node == graph.output();
+                let is_result = kind == Kind::Activations && graph.is_output(tensor.node);
                 if is_result || kept == Some(Keep::Derived) {
                     continue;
                 }

@@ -113,6 +113,8 @@ pub struct Code {
     pub functions: Vec<Function>,
     /// The arguments of each call in the function that runs the network.
     pub calls: Vec<Vec<Argument>>,
+    /// The results: each has a function that tells its class.
+    pub results: usize,
 }
 
 /// Arguments that are passed in registers: of Arm, and of RISC-V.
@@ -121,15 +123,16 @@ pub const fn registers(cpu: Cpu) -> usize {
 }
 
 impl Code {
-    /// Of a network whose function has these statements.
-    pub(crate) fn new(functions: &[Function], body: &str) -> Self {
+    /// Of a network with so many results whose function has these statements.
+    pub(crate) fn new(functions: &[Function], body: &str, results: usize) -> Self {
         let statements = body.split(';').filter(|text| !text.contains("DUMP("));
         let call = |text: &str| {
             let (_, arguments) = text.trim().split_once('(')?;
             let arguments = arguments.strip_suffix(')')?;
             Some(arguments.split(',').map(|text| Argument::of(text.trim())).collect())
         };
-        Self { functions: functions.to_vec(), calls: statements.filter_map(call).collect() }
+        let calls = statements.filter_map(call).collect();
+        Self { functions: functions.to_vec(), calls, results }
     }
 
     /// Bytes of all functions of the file.
@@ -154,7 +157,8 @@ impl Code {
         };
         // In tenths of bytes: on the average they are no whole numbers.
         let run = (of("run") + self.calls.iter().map(call).sum::<u64>()).div_ceil(10);
-        let own = [("run", run), ("argmax", of("argmax"))];
+        let argmax = count_to_u64(self.results) * of("argmax").next_multiple_of(4);
+        let own = [("run", run), ("argmax", argmax)];
         functions.chain(own.map(|(kind, bytes)| (kind, bytes.next_multiple_of(4)))).collect()
     }
 

@@ -21,17 +21,10 @@ typedef char $P_needs_arithmetic_shift[(-1 >> 1) == -1 ? 1 : -1];
 
 $ITEMS
 $ARENA_ITEM
-void $P_run(const $P_input *input, $P_output *output$PARAMETER)
+void $P_run(const $P_input *input, $OUTPUT_PARAMETERS$PARAMETER)
 {
     uint8_t *memory = arena->bytes;
     (void)memory;
 $BODY}
 
-int32_t $P_argmax(const $P_output *output)
-{
-    int32_t best = 0;
-    for (int32_t i = 1; i < $N_OUTPUT_SIZE; i++) {
-        best = output[i] > output[best] ? i : best;
-    }
-    return best;
-}
+$ARGMAX_FUNCTIONS

@@ -13,18 +13,15 @@ $VECTORS
 $DECLARATION
 int main(void)
 {
-    static $P_output output[$N_OUTPUT_SIZE];
+$OUTPUT_BUFFERS
     int failed = 0;
     for (int test = 0; test < TESTS; test++) {
         int wrong = 0;
-        $P_run(inputs[test], output$ARGUMENT);
-        for (int i = 0; i < $N_OUTPUT_SIZE; i++) {
-            wrong += output[i] != results[test][i];
-        }
+        $P_run(inputs[test], $OUTPUT_ARGUMENTS$ARGUMENT);
+$OUTPUT_CHECKS
         failed += wrong != 0;
 #ifndef $N_TEST_SILENT
-        printf("input %d: class %d, %d of %d integers differ\n", test, (int)$P_argmax(output), wrong,
-            $N_OUTPUT_SIZE);
+$OUTPUT_REPORT
 #endif
     }
 #ifndef $N_TEST_SILENT
