@@ -128,8 +128,8 @@ fn integers_are_those_of_the_definition() {
             }
         }
         if bits == 15 {
-            let step = fixed.nodes[fixed.output].format.resolution();
-            let result: Vec<f32> = values[fixed.output]
+            let step = fixed.nodes[fixed.output()].format.resolution();
+            let result: Vec<f32> = values[fixed.output()]
                 .iter()
                 .map(|&q| {
                     fixedwise_fixed::convert::f64_to_f32(
