@@ -7,7 +7,7 @@ use fixedwise_codec::{
     keras::{self, Hdf5Model, Tensor},
     list, mat,
     npz::{self, Array},
-    onnx,
+    onnx, tflite,
 };
 
 /// Most bytes, elements or pixels that are asked for.
@@ -106,6 +106,17 @@ pub fn keras(bytes: &[u8]) {
     }
     if let Ok(model) = keras::read_archive(bytes, LIMIT) {
         check_tensors(model.layers.iter().flat_map(|l| &l.weights));
+    }
+}
+
+/// A TensorFlow Lite file is refused, or its constants have as many elements as their extents need.
+pub fn tflite(bytes: &[u8]) {
+    let Ok(model) = tflite::parse_model(bytes) else { return };
+    for tensor in &model.tensors {
+        if let Some(data) = &tensor.data {
+            let extents = tensor.shape.iter().map(|extent| extent.expect("it is known"));
+            assert_eq!(data.len(), extents.product::<usize>());
+        }
     }
 }
 

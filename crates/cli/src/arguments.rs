@@ -11,7 +11,7 @@ use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 /// The network.
 #[derive(Args, Debug)]
 pub(crate) struct ModelArguments {
-    /// The trained network: an ONNX file, or an .h5 or .keras file from Keras.
+    /// The trained network: an ONNX file, an .h5 or .keras file from Keras, or a .tflite file.
     pub(crate) model: PathBuf,
     /// The architecture for an .h5 file that contains only weights: the .json that Keras writes, or an
     /// ONNX file whose nodes have the names of the layers.

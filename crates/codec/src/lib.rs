@@ -1,4 +1,4 @@
-//! Bytes to plain structs: ONNX and Keras models, NumPy arrays, IDX, CIFAR, MATLAB and image files,
+//! Bytes to plain structs: ONNX, Keras and TensorFlow Lite models, NumPy arrays, IDX, CIFAR, MATLAB and image files,
 //! lists of files.
 //!
 //! Functions take byte slices and return values; no file is opened here, and nothing here knows
@@ -17,3 +17,4 @@ pub mod mat;
 pub mod npz;
 pub mod onnx;
 mod pickle;
+pub mod tflite;

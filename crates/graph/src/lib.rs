@@ -36,7 +36,7 @@ pub use fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, Ste
 pub use graph::{Graph, Node, NodeId};
 pub use import::{
     InputShape, Interface, from_keras, from_keras_with, from_onnx, from_onnx_with,
-    from_onnx_with_weights,
+    from_onnx_with_weights, from_tflite,
 };
 pub use lower::{
     AccumulatorPolicy, LowerContext, Requantization, check_integer_forms, lower, lower_for,

@@ -10,7 +10,7 @@ type Reader = fn(&[u8]);
 
 #[test]
 fn what_was_found_stays_fixed() {
-    let readers: [(&str, Reader); 8] = [
+    let readers: [(&str, Reader); 9] = [
         ("onnx_model", properties::onnx_model),
         ("npz", properties::npz),
         ("idx", properties::idx),
@@ -19,6 +19,7 @@ fn what_was_found_stays_fixed() {
         ("image", properties::image),
         ("list", properties::list),
         ("keras", properties::keras),
+        ("tflite", properties::tflite),
     ];
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
     for (name, read) in readers {

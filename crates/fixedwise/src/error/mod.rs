@@ -18,13 +18,13 @@ pub enum Error {
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
     /// A model of another kind.
     #[error(
-        "`{}` is not a model file by its name; supported are .onnx, .h5 and .keras: export the \
+        "`{}` is not a model file by its name; supported are .onnx, .h5, .keras and .tflite: export the \
          model to ONNX",
         path.display()
     )]
     ModelKind { path: PathBuf },
     /// A model of another tool, and what converts it.
-    #[error("`{}` is {kind}; supported are .onnx, .h5 and .keras: {remedy}", path.display())]
+    #[error("`{}` is {kind}; supported are .onnx, .h5, .keras and .tflite: {remedy}", path.display())]
     ForeignModel { path: PathBuf, kind: String, remedy: String },
     /// A model of 8-bit integers that is to be fed others.
     #[error(

@@ -40,7 +40,7 @@ macro_rules! torch_export {
 }
 
 /// Every kind that is known; of several that fit by their content, the first.
-const KINDS: [Foreign; 11] = [
+const KINDS: [Foreign; 10] = [
     Foreign {
         extensions: &["pt2"],
         is_content: |bytes| is_archive_with(bytes, &["exported_program.json", "archive_format"]),
@@ -64,13 +64,6 @@ const KINDS: [Foreign; 11] = [
         remedy: torch_export!(
             "build the network as for the training; `net.load_state_dict(torch.load(\"{file}\"))`"
         ),
-    },
-    Foreign {
-        extensions: &["tflite"],
-        is_content: |bytes| has_identifier(bytes, *b"TFL3"),
-        kind: "a TensorFlow Lite file",
-        remedy: "convert the float model (not one that is quantized already) with \
-                 `python -m tf2onnx.convert --tflite {file} --output {name}.onnx`",
     },
     Foreign {
         extensions: &["safetensors"],
@@ -232,11 +225,6 @@ mod tests {
             ("script.pt", script, "torch.jit.load(\"DIR/script.pt\")"),
             ("net.pt2", archive(&["models/model.json", "archive_format"]), "torch.export.load("),
             (
-                "net.tflite",
-                b"\x1c\0\0\0TFL3....".to_vec(),
-                "--tflite DIR/net.tflite --output DIR/net.onnx",
-            ),
-            (
                 "net.safetensors",
                 safetensors,
                 "safetensors.torch.load_file(\"DIR/net.safetensors\")",
@@ -244,7 +232,6 @@ mod tests {
             ("net.ort", b"\x1c\0\0\0ORTM....".to_vec(), "give the .onnx file"),
             // The content decides, whatever the name.
             ("torch.onnx", archive(&["a/data.pkl"]), "`DIR/torch.onnx` is a PyTorch file;"),
-            ("lite.h5", b"\x1c\0\0\0TFL3....".to_vec(), "is a TensorFlow Lite file;"),
             ("torch", legacy, "is a PyTorch file;"),
             // The name, where the content tells nothing.
             ("weights.pt", b"weights".to_vec(), "is a PyTorch file by its name;"),
@@ -257,7 +244,7 @@ mod tests {
             fs::write(&path, bytes).unwrap();
             let error = refused(&path).replace(&folder.path().display().to_string(), "DIR");
             assert!(error.contains(expected), "{name}: no {expected} in: {error}");
-            for kind in [".onnx", ".h5", ".keras"] {
+            for kind in [".onnx", ".h5", ".keras", ".tflite"] {
                 assert!(error.contains(kind), "{name}: {error}");
             }
         }

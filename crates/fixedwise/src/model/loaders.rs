@@ -4,10 +4,11 @@ use super::foreign;
 use crate::{error::Error, files::read};
 use fixedwise_codec::{
     keras::{self, Hdf5Model},
-    onnx,
+    onnx, tflite,
 };
 use fixedwise_graph::{
     Graph, ImportError, Interface, from_keras_with, from_onnx_with, from_onnx_with_weights,
+    from_tflite,
 };
 use std::path::Path;
 
@@ -38,20 +39,22 @@ impl Architecture {
     }
 }
 
-/// One kind of file: how its name ends, how its bytes begin where that tells, who reads it.
+/// One kind of file: how its name ends, which bytes stand where in it if that tells, who reads it.
 struct Loader {
     extensions: &'static [&'static str],
-    magic: Option<&'static [u8]>,
+    magic: Option<(usize, &'static [u8])>,
     load: fn(&File, &str) -> Result<Graph, Error>,
 }
 
 const ONNX: Loader = Loader { extensions: &["onnx"], magic: None, load: load_onnx };
 const H5: Loader =
-    Loader { extensions: &["h5", "hdf5"], magic: Some(b"\x89HDF\r\n\x1a\n"), load: load_h5 };
+    Loader { extensions: &["h5", "hdf5"], magic: Some((0, b"\x89HDF\r\n\x1a\n")), load: load_h5 };
 const KERAS: Loader = Loader { extensions: &["keras"], magic: None, load: load_keras };
+const TFLITE: Loader =
+    Loader { extensions: &["tflite", "lite"], magic: Some((4, b"TFL3")), load: load_tflite };
 
 /// The kinds of file, the name deciding before the bytes.
-const LOADERS: [Loader; 3] = [ONNX, H5, KERAS];
+const LOADERS: [Loader; 4] = [ONNX, H5, KERAS, TFLITE];
 
 fn named(path: &Path) -> Option<&'static Loader> {
     let is = |loader: &&Loader| loader.extensions.iter().any(|end| has_extension(path, end));
@@ -64,9 +67,11 @@ pub(crate) fn is_known(path: &Path) -> bool {
 }
 
 fn loader(file: &File) -> Option<&'static Loader> {
-    let begins = |magic| file.bytes.starts_with(magic);
-    let by_bytes = || LOADERS.iter().find(|loader| loader.magic.is_some_and(begins));
-    let nameless = || if begins(foreign::ZIP) { &KERAS } else { &ONNX };
+    let has = |(at, magic): (usize, &[u8])| {
+        file.bytes.get(at..).is_some_and(|bytes| bytes.starts_with(magic))
+    };
+    let by_bytes = || LOADERS.iter().find(|loader| loader.magic.is_some_and(has));
+    let nameless = || if has((0, foreign::ZIP)) { &KERAS } else { &ONNX };
     let found = named(file.place).or_else(by_bytes);
     if file.has_path { found } else { found.or_else(|| Some(nameless())) }
 }
@@ -138,6 +143,12 @@ fn load_keras(file: &File, name: &str) -> Result<Graph, Error> {
     let model =
         keras::read_archive(file.bytes, LIMIT).map_err(|error| broken(file.place, error))?;
     from_keras_with(&model, name, file.interface).map_err(not_taken_in(file.place))
+}
+
+fn load_tflite(file: &File, name: &str) -> Result<Graph, Error> {
+    has_its_own(file)?;
+    let model = tflite::parse_model(file.bytes).map_err(|error| broken(file.place, error))?;
+    from_tflite(&model, name, file.interface).map_err(not_taken_in(file.place))
 }
 
 fn load_h5(file: &File, name: &str) -> Result<Graph, Error> {

@@ -39,7 +39,7 @@ pub struct Model {
 
 impl Model {
     /// Reads an ONNX file (tensors it keeps in other files must lie in its folder), or what Keras
-    /// saved: an `.h5` file or a `.keras` archive.
+    /// saved: an `.h5` file or a `.keras` archive, or a TensorFlow Lite file.
     ///
     /// # Errors
     /// [`Error`] naming the file, and the node or layer where one is not supported.
@@ -98,10 +98,10 @@ impl Model {
         Self::open(path, architecture, interface)
     }
 
-    /// Reads a model from the bytes of a file: ONNX with all its tensors inside, or what Keras saved with
-    /// its architecture.
+    /// Reads a model from the bytes of a file: ONNX with all its tensors inside, what Keras saved with its
+    /// architecture, or TensorFlow Lite.
     ///
-    /// An extension of `name` (`.onnx`, `.h5`, `.keras`) says of what kind they are; without one the bytes
+    /// An extension of `name` (`.onnx`, `.h5`, `.keras`, `.tflite`) says of what kind they are; without one the bytes
     /// do, and those of no other kind are ONNX.
     ///
     /// # Errors

@@ -7,9 +7,11 @@ mod input_shape;
 mod interface;
 pub(crate) mod keras;
 pub(crate) mod onnx;
+mod tflite;
 pub(crate) mod view;
 
 pub use input_shape::InputShape;
 pub use interface::Interface;
 pub use keras::{from_keras, from_keras_with, from_onnx_with_weights};
 pub use onnx::{from_onnx, from_onnx_with};
+pub use tflite::from_tflite;

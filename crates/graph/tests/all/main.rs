@@ -15,4 +15,5 @@ mod passes;
 mod published_costs;
 mod slow;
 mod targets;
+mod tflite;
 mod truths;

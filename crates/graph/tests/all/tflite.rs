@@ -1,0 +1,111 @@
+//! TensorFlow Lite files give what its interpreter gives, and damaged ones are refused.
+
+use fixedwise_codec::{
+    npz::{ArrayData, Npz},
+    tflite::{self, TfliteError},
+};
+use fixedwise_graph::{Graph, ImportError, Interface, from_tflite};
+use fixedwise_testing::{Random, project, run_float};
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(project(&format!("suite/tflite/{name}"))).unwrap()
+}
+
+fn read(name: &str) -> Graph {
+    let model = tflite::parse_model(&bytes(&format!("{name}.tflite"))).unwrap();
+    from_tflite(&model, name, &Interface::default())
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn floats(file: &[u8], name: &str) -> Vec<f32> {
+    match Npz::open(file, 1 << 28).unwrap().read(name).unwrap().data {
+        ArrayData::F32(data) => data,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+/// The largest difference to the interpreter's results, and the size of a step of these where they are integers.
+fn largest_difference(name: &str) -> (f32, f32) {
+    let graph = read(name);
+    let file = bytes(&format!("{name}.npz"));
+    let (x, y) = (floats(&file, "x"), floats(&file, "y"));
+    let images = x.chunks_exact(graph.input_shape().len());
+    let each = y.len() / images.len();
+    let mut largest = 0.0_f32;
+    for (image, expected) in images.zip(y.chunks_exact(each)) {
+        let found = run_float(&graph, image);
+        assert_eq!(found.len(), each, "{name}");
+        for (a, b) in found.iter().zip(expected) {
+            largest = largest.max((a - b).abs());
+        }
+    }
+    (largest, floats(&file, "step")[0])
+}
+
+#[test]
+fn files_give_what_the_interpreter_gives() {
+    for name in ["layers_float", "layers_f16", "branches_float"] {
+        let (difference, _) = largest_difference(name);
+        assert!(difference <= 1e-5, "{name}: {difference}");
+    }
+    // The interpreter rounds what the layers take to 8 bits.
+    let (difference, _) = largest_difference("layers_dynamic");
+    assert!(difference <= 0.01, "{difference}");
+    for name in ["layers_int8", "branches_int8"] {
+        let (difference, step) = largest_difference(name);
+        assert!(difference <= 3.0 * step, "{name}: {difference}, steps of {step}");
+    }
+}
+
+#[test]
+fn names_are_those_of_the_converter_without_what_it_fused() {
+    let graph = read("branches_float");
+    for node in &graph.nodes {
+        assert!(!node.name.contains(';') && !node.name.is_empty(), "{}", node.name);
+    }
+}
+
+#[test]
+fn damaged_files_are_refused_or_run() {
+    let good = bytes("branches_int8.tflite");
+    let mut random = Random::new(5);
+    let mut read = 0;
+    let mut check = |bytes: &[u8]| {
+        if let Ok(model) = tflite::parse_model(bytes)
+            && let Ok(graph) = from_tflite(&model, "g", &Interface::default())
+            && graph.input_shape().len() < 10_000
+        {
+            read += 1;
+        }
+    };
+    for end in (0..good.len()).step_by(7) {
+        check(&good[..end]);
+    }
+    for _ in 0..1500 {
+        let mut bytes = good.clone();
+        for _ in 0..=random.below(3) {
+            let at = random.below(bytes.len());
+            bytes[at] = u8::try_from(random.below(256)).unwrap();
+        }
+        check(&bytes);
+    }
+    assert!(read > 0, "some damage must leave a file readable");
+}
+
+#[test]
+fn what_a_file_is_not_is_said() {
+    let refused = |bytes: &[u8]| tflite::parse_model(bytes).unwrap_err();
+    assert!(matches!(refused(b""), TfliteError::Buffer { .. }));
+    assert!(matches!(refused(b"\x1c\0\0\0ORTM...."), TfliteError::NotAModel));
+    let good = bytes("branches_float.tflite");
+    assert!(matches!(refused(&good[..40]), TfliteError::Buffer { .. }));
+    let mut model = tflite::parse_model(&good).unwrap();
+    for (operator, name) in model.operators.iter_mut().zip(["TFLite_Detection", "SVDF", "RNN"]) {
+        name.clone_into(&mut operator.name);
+        operator.is_custom = name.starts_with("TFL");
+    }
+    let error = from_tflite(&model, "g", &Interface::default()).unwrap_err();
+    let ImportError::Several(errors) = &error else { panic!("{error}") };
+    assert_eq!(errors.len(), 3, "{error}");
+    assert!(error.to_string().contains("SVDF"), "{error}");
+}
