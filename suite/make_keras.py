@@ -1,15 +1,16 @@
 """Small networks that Keras itself saved, and what it computes with them.
 
     python3 -m venv venv && venv/bin/pip install -r suite/requirements-keras.txt
-    venv/bin/python suite/make_keras.py
+    venv/bin/python suite/make_keras.py [NAME ...]
 
-Writes `suite/keras`. Weights, inputs and outputs are the same in every run; dates in the files are
+Writes all networks, or those named, into `suite/keras`. Weights, inputs and outputs are the same in every run; dates in the files are
 not.
 """
 
 import json
 import os
 import pathlib
+import sys
 import zipfile
 
 os.environ["KERAS_BACKEND"] = "numpy"
@@ -82,11 +83,75 @@ def branches():
     return keras.Model(x, y, name="branches")
 
 
+def models():
+    """Models in models, layers called with constants, operations, what changes images in training only."""
+    ops = keras.ops
+    inner_x = keras.Input((8, 8, 3))
+    inner = L.Conv2D(3, 3, padding="same", name="conv")(inner_x)
+    inner = L.Add(name="inner_sum")([inner, L.Conv2D(3, 1, name="shortcut")(inner_x)])
+    inner = keras.Model(inner_x, inner, name="inner")
+    base = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            L.Conv2D(3, 1, name="conv"),
+            L.BatchNormalization(name="norm"),
+            inner,
+            L.ReLU(name="base_relu"),
+        ],
+        name="base",
+    )
+    base.trainable = False
+    x = keras.Input((8, 8, 3), name="image")
+    y = L.Normalization(name="adapted")(x)
+    y = L.Normalization(mean=[0.4, 0.5, 0.3], variance=[0.1, 0.2, 0.3], name="given")(y)
+    y = L.Normalization(mean=0.3, variance=0.5, invert=True, name="inverted")(y)
+    y = L.Normalization(axis=None, name="adapted_to_all")(y)
+    y = L.RandomFlip(name="flip")(y)
+    y = L.RandomRotation(0.1, name="rotation")(y)
+    y = L.Resizing(8, 8, name="resizing")(y)
+    y = base(y, training=False)
+    a = ops.subtract(ops.true_divide(1.0 - y * 2.0, 1.5), np.array([0.1, 0.2, 0.3], "float32"))
+    a = ops.negative(ops.maximum(ops.minimum(a, 0.9), -0.8))
+    a = a * np.linspace(-1, 1, 64).reshape(8, 8, 1).astype("float32")
+    gate = ops.relu(ops.mean(y, axis=[1, 2], keepdims=True))
+    b = L.Multiply(name="gated")([y, gate])
+    c = L.Maximum(name="larger")([a, b, y])
+    d = L.Average(name="average")([L.Minimum(name="smaller")([a, b]), L.Subtract(name="less")([c, y])])
+    d = ops.add(d, ops.max(y, axis=-1, keepdims=True))
+    y = L.Concatenate(name="all")([ops.sum(d, axis=1), ops.min(c, axis=2)])
+    y = L.Flatten(name="flat")(y)
+    return keras.Model(x, L.Dense(4, name="classes")(y), name="models")
+
+
+def signal():
+    """Layers of one dimension."""
+    return keras.Sequential(
+        [
+            keras.Input((40, 3)),
+            L.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="relu", name="causal"),
+            L.ZeroPadding1D((1, 2), name="padded"),
+            L.MaxPooling1D(2, padding="same", name="max"),
+            L.BatchNormalization(name="norm"),
+            L.SpatialDropout1D(0.1, name="drop"),
+            L.SeparableConv1D(6, 3, padding="same", depth_multiplier=2, name="separable"),
+            L.DepthwiseConv1D(3, strides=2, padding="same", activation="relu", name="depthwise"),
+            L.AveragePooling1D(3, strides=2, padding="same", name="mean"),
+            L.Conv1D(6, 2, strides=2, groups=2, name="grouped"),
+            L.GlobalAveragePooling1D(name="global"),
+            L.Dense(3, name="classes"),
+        ],
+        name="signal",
+    )
+
+
 def fill(model, random):
     """Weights such that every value matters."""
     for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            fill(layer, random)
+            continue
         for weight in layer.weights:
-            if "seed" in weight.path:
+            if "seed" in weight.path or weight.name == "count":
                 continue
             if "variance" in weight.path:
                 value = random.uniform(0.3, 2.0, weight.shape)
@@ -95,6 +160,8 @@ def fill(model, random):
             else:
                 value = random.normal(0, 0.4, weight.shape)
             weight.assign(value.astype("float32"))
+        if isinstance(layer, L.Normalization):
+            layer.finalize_state()
 
 
 def as_keras_2(model, path):
@@ -138,18 +205,21 @@ def deflate(path):
 
 def main():
     FOLDER.mkdir(exist_ok=True)
+    wanted = sys.argv[1:] or ["plain", "branches", "models", "signal"]
     random = np.random.default_rng(1)
-    for make in (plain, branches):
+    for make in (plain, branches, models, signal):
         model = make()
         fill(model, random)
         scale = 255 if make is branches else 1
         x = (random.uniform(-0.2, 1, (3, *model.input_shape[1:])) * scale).astype("float32")
         y = np.asarray(model(x, training=False)).astype("float32")
         name = model.name
+        if name not in wanted:
+            continue
         np.savez_compressed(FOLDER / f"{name}.npz", x=x, y=y)
         model.save(FOLDER / f"{name}.keras")
         model.save(FOLDER / f"{name}.h5")
-        if make is branches:
+        if make is not plain:
             deflate(FOLDER / f"{name}.keras")
         else:
             model.save_weights(FOLDER / f"{name}.weights.h5")

@@ -148,6 +148,11 @@ impl Hdf5 {
             Datatype::FloatingPoint { size: 8, .. } => {
                 dataset.read_array::<f64>().map_err(said)?.iter().map(|&x| f64_to_f32(x)).collect()
             }
+            // How many images were seen: nothing that is multiplied.
+            Datatype::FixedPoint { size: 4, signed: true, .. } => {
+                let numbers = dataset.read_array::<i32>().map_err(said)?;
+                numbers.iter().map(|&x| f64_to_f32(f64::from(x))).collect()
+            }
             other => return Err(format!("its elements are {other:?}, not 32- or 64-bit floats")),
         };
         if shape.iter().product::<usize>() != data.len() {

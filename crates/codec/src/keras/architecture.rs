@@ -1,8 +1,12 @@
 //! The architecture of a model, from the JSON of Keras 2 and of Keras 3.
 
-use super::{KerasError, Layer, Model};
+use super::{
+    KerasError, Layer, Model, Tensor,
+    weights::{MAX_DEPTH, snake_case},
+};
+use crate::convert::f64_to_f32;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Object = Map<String, Value>;
 
@@ -11,7 +15,7 @@ const MODEL_KEYS: [&str; 7] =
     ["name", "trainable", "dtype", "layers", "input_layers", "output_layers", "build_input_shape"];
 
 /// What is said of a layer beside its options.
-const LAYER_KEYS: [&str; 8] = [
+const LAYER_KEYS: [&str; 9] = [
     "class_name",
     "config",
     "name",
@@ -20,6 +24,7 @@ const LAYER_KEYS: [&str; 8] = [
     "registered_name",
     "build_config",
     "shared_object_id",
+    "compile_config",
 ];
 
 fn wrong(problem: impl Into<String>) -> KerasError {
@@ -30,6 +35,9 @@ fn layer_error(layer: &str, problem: impl Into<String>) -> KerasError {
     KerasError::Layer { layer: layer.to_owned(), problem: problem.into() }
 }
 
+/// Layers of a model, those of models inside included, at most.
+const MAX_LAYERS: usize = 1 << 16;
+
 /// Reads the JSON that `model.to_json()` writes, without weights.
 ///
 /// # Errors
@@ -38,25 +46,8 @@ pub fn read_architecture(json: &[u8]) -> Result<Model, KerasError> {
     let file: Value = serde_json::from_slice(json).map_err(|source| KerasError::Json { source })?;
     let class = file.get("class_name").and_then(Value::as_str).unwrap_or_default();
     let config = file.get("config").ok_or_else(|| wrong("has no `config`"))?;
-    let mut model = match (class, config) {
-        ("Sequential", Value::Object(config)) => {
-            check_keys(config)?;
-            sequential(config, layers(config)?)?
-        }
-        // As Keras before 2.2.3 wrote it.
-        ("Sequential", Value::Array(list)) => {
-            sequential(&Object::new(), list.iter().map(layer).collect::<Result<_, _>>()?)?
-        }
-        ("Functional" | "Model", Value::Object(config)) => {
-            check_keys(config)?;
-            functional(config)?
-        }
-        _ => {
-            return Err(wrong(format!(
-                "has the class `{class}`; supported are Sequential and Functional models"
-            )));
-        }
-    };
+    let mut model = read_model(class, config, &Scope::default())?;
+    name_shortly(&mut model);
     model.version = version_of(&file);
     let mut names = BTreeSet::new();
     match model.layers.iter().find(|layer| !names.insert(layer.name.as_str())) {
@@ -78,6 +69,71 @@ fn version_of(file: &Value) -> Option<String> {
     file.get("keras_version").and_then(Value::as_str).map(str::to_owned)
 }
 
+/// Where a model lies: the names of those around it, and what archives file its weights under.
+#[derive(Default)]
+struct Scope {
+    names: Vec<String>,
+    keys: String,
+}
+
+impl Scope {
+    /// The name of a layer that no layer of another model has.
+    fn path(&self, name: &str) -> String {
+        let mut path = self.names.join("/");
+        if !path.is_empty() {
+            path.push('/');
+        }
+        path + name
+    }
+}
+
+/// A model, its layers named by their paths.
+fn read_model(class: &str, config: &Value, scope: &Scope) -> Result<Model, KerasError> {
+    match (class, config) {
+        ("Sequential", Value::Object(config)) => {
+            check_keys(config)?;
+            sequential(config, layers(config, scope)?, scope)
+        }
+        // As Keras before 2.2.3 wrote it.
+        ("Sequential", Value::Array(list)) => {
+            sequential(&Object::new(), entries(list, scope)?, scope)
+        }
+        ("Functional" | "Model", Value::Object(config)) => {
+            check_keys(config)?;
+            functional(config, scope)
+        }
+        _ => Err(wrong(format!(
+            "has the class `{class}`; supported are Sequential and Functional models"
+        ))),
+    }
+}
+
+/// Gives layers of models inside their own names where no other layer has them.
+fn name_shortly(model: &mut Model) {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for layer in &model.layers {
+        *counts.entry(layer.path.last().cloned().unwrap_or_default()).or_default() += 1;
+    }
+    let short: BTreeMap<String, String> = model
+        .layers
+        .iter()
+        .filter_map(|layer| {
+            let own = layer.path.last()?;
+            (counts.get(own) == Some(&1)).then(|| (layer.name.clone(), own.clone()))
+        })
+        .collect();
+    let rename = |name: &mut String| {
+        if let Some(short) = short.get(name) {
+            name.clone_from(short);
+        }
+    };
+    for layer in &mut model.layers {
+        rename(&mut layer.name);
+        layer.inputs.iter_mut().for_each(rename);
+    }
+    model.inputs.iter_mut().chain(&mut model.outputs).for_each(rename);
+}
+
 fn check_keys(config: &Object) -> Result<(), KerasError> {
     match config.keys().find(|key| !MODEL_KEYS.contains(&key.as_str())) {
         Some(key) => Err(wrong(format!("the model's option `{key}` is not supported"))),
@@ -89,34 +145,109 @@ fn model_name(config: &Object) -> String {
     config.get("name").and_then(Value::as_str).unwrap_or("model").to_owned()
 }
 
-/// A layer and the JSON of how it is called.
-type Called<'a> = (Layer, Option<&'a Value>);
-
-fn layers(config: &Object) -> Result<Vec<Called<'_>>, KerasError> {
-    let list = config.get("layers").and_then(Value::as_array);
-    list.ok_or_else(|| wrong("has no list `layers`"))?.iter().map(layer).collect()
+/// A layer or a model inside, and the JSON of how it is called.
+struct Called<'a> {
+    name: String,
+    /// One layer, or those of a model.
+    what: What,
+    nodes: Option<&'a Value>,
 }
 
-/// One layer, its inputs not yet known.
-fn layer(value: &Value) -> Result<Called<'_>, KerasError> {
+enum What {
+    Layer(Box<Layer>),
+    Model(Model),
+}
+
+fn layers<'a>(config: &'a Object, scope: &Scope) -> Result<Vec<Called<'a>>, KerasError> {
+    let list = config.get("layers").and_then(Value::as_array);
+    entries(list.ok_or_else(|| wrong("has no list `layers`"))?, scope)
+}
+
+fn entries<'a>(list: &'a [Value], scope: &Scope) -> Result<Vec<Called<'a>>, KerasError> {
+    let mut counts = BTreeMap::<String, usize>::new();
+    list.iter().map(|value| entry(value, scope, &mut counts)).collect()
+}
+
+/// One layer or model inside, its inputs not yet known; `counts` has how many of each class came before.
+fn entry<'a>(
+    value: &'a Value,
+    scope: &Scope,
+    counts: &mut BTreeMap<String, usize>,
+) -> Result<Called<'a>, KerasError> {
     let object = value.as_object().ok_or_else(|| wrong("a layer is not a JSON object"))?;
     let text = |key: &str| object.get(key).and_then(Value::as_str);
     let class = text("class_name").ok_or_else(|| wrong("a layer has no `class_name`"))?;
-    let config = object.get("config").and_then(Value::as_object);
+    let options = object.get("config");
+    let config = options.and_then(Value::as_object);
     let name = text("name").or_else(|| config?.get("name")?.as_str());
     let name = name.ok_or_else(|| wrong(format!("a layer of class `{class}` has no name")))?;
-    if ["Sequential", "Functional", "Model"].contains(&class) {
-        return Err(layer_error(
-            name,
-            "it is a nested model, which is not supported; build one flat model of all layers",
-        ));
-    }
-    let config = config.ok_or_else(|| layer_error(name, "has no `config`"))?;
     if let Some(key) = object.keys().find(|key| !LAYER_KEYS.contains(&key.as_str())) {
         return Err(layer_error(name, format!("its entry `{key}` is not supported")));
     }
-    // A layer of somebody else may have the name of one of Keras' own.
-    let class = match (text("module"), text("registered_name")) {
+    let nodes = object.get("inbound_nodes");
+    let is_model = ["Sequential", "Functional", "Model"].contains(&class);
+    let mut class = class_of(class, text("module"), text("registered_name"));
+    // HDF5 files do not say where a class is from, but operations cannot be trained.
+    let is_operation = |config: &Object| {
+        !["trainable", "dtype", "batch_shape", "layers"].iter().any(|key| config.contains_key(*key))
+    };
+    let is_called = nodes.and_then(Value::as_array).and_then(|nodes| nodes.first());
+    if text("module").is_none()
+        && is_called.is_some_and(|node| node.get("args").is_some())
+        && config.is_some_and(is_operation)
+    {
+        class = format!("{OPERATIONS}{class}");
+    }
+    let mut key = scope.keys.clone();
+    if !class.starts_with(OPERATIONS) {
+        let class = snake_case(&class);
+        let count = counts.entry(class.clone()).or_default();
+        *count += 1;
+        key += &if *count == 1 { class } else { format!("{class}_{}", *count - 1) };
+    }
+    let mut path = scope.names.clone();
+    path.push(name.to_owned());
+    if is_model {
+        if path.len() > MAX_DEPTH {
+            let problem = format!("it lies in more than {MAX_DEPTH} models");
+            return Err(layer_error(name, problem));
+        }
+        let options = options.ok_or_else(|| layer_error(name, "has no `config`"))?;
+        let inside = Scope { names: path, keys: key + "/" };
+        let kind = text("class_name").unwrap_or_default();
+        let model = read_model(kind, options, &inside)?;
+        return Ok(Called { name: name.to_owned(), what: What::Model(model), nodes });
+    }
+    let config = config.ok_or_else(|| layer_error(name, "has no `config`"))?;
+    let mut layer = Layer {
+        name: scope.path(name),
+        class,
+        config: config.clone(),
+        path,
+        key,
+        ..Layer::default()
+    };
+    if layer.class == "TFOpLambda" {
+        layer.class = tensorflow_operation(&mut layer.config);
+    }
+    Ok(Called { name: name.to_owned(), what: What::Layer(Box::new(layer)), nodes })
+}
+
+/// What the classes of operations begin with.
+const OPERATIONS: &str = "keras.ops.";
+
+/// The class with the module before it where that is not Keras' own: a layer of somebody else may have the
+/// name of one of Keras.
+fn class_of(class: &str, module: Option<&str>, registered: Option<&str>) -> String {
+    match (module, registered) {
+        (Some(module), None) if module.starts_with("keras.src.ops.") => {
+            format!("{OPERATIONS}{class}")
+        }
+        (Some(module), Some(registered))
+            if registered == class && module.starts_with("keras.src.ops.") =>
+        {
+            format!("{OPERATIONS}{class}")
+        }
         (None | Some("keras.layers"), None) => class.to_owned(),
         (None | Some("keras.layers"), Some(registered)) if registered == class => class.to_owned(),
         (module, registered) => match registered.or(module) {
@@ -124,61 +255,155 @@ fn layer(value: &Value) -> Result<Called<'_>, KerasError> {
             Some(path) => format!("{path}.{class}"),
             None => class.to_owned(),
         },
+    }
+}
+
+/// An operation of TensorFlow in a model of Keras 2 under the name that Keras 3 has for it.
+fn tensorflow_operation(config: &mut Object) -> String {
+    let function = config.remove("function");
+    let function = function.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let class = match function {
+        "math.add" | "__operators__.add" => "Add",
+        "math.subtract" | "__operators__.sub" => "Subtract",
+        "math.multiply" | "__operators__.mul" => "Multiply",
+        "math.truediv" | "math.divide" | "__operators__.truediv" => "TrueDivide",
+        "math.maximum" => "Maximum",
+        "math.minimum" => "Minimum",
+        "math.negative" => "Negative",
+        "math.reduce_mean" => "Mean",
+        "math.reduce_sum" => "Sum",
+        "math.reduce_max" => "Max",
+        "math.reduce_min" => "Min",
+        "nn.relu" => "Relu",
+        "nn.relu6" => "Relu6",
+        "math.sigmoid" | "nn.sigmoid" => "Sigmoid",
+        other => return format!("tf.{other}"),
     };
-    let layer = Layer {
-        name: name.to_owned(),
-        class,
-        config: config.clone(),
-        inputs: Vec::new(),
-        weights: Vec::new(),
-    };
-    Ok((layer, object.get("inbound_nodes")))
+    format!("{OPERATIONS}{class}")
+}
+
+/// What takes the values of a model's layers: a layer with its inputs, or the layers of a model inside.
+struct Flat {
+    layers: Vec<Layer>,
+    /// What stands for the value of a name: another one where it is a model inside, or the input of one.
+    values: BTreeMap<String, String>,
+}
+
+impl Flat {
+    /// The layer whose value is that of a name.
+    fn value(&self, path: &str) -> String {
+        self.values.get(path).cloned().unwrap_or_else(|| path.to_owned())
+    }
+
+    /// Adds a layer, or those of a model, with what it takes.
+    fn push(&mut self, called: Called, taken: Taken, scope: &Scope) -> Result<(), KerasError> {
+        let inputs: Vec<String> =
+            taken.inputs.iter().map(|name| self.value(&scope.path(name))).collect();
+        match called.what {
+            What::Layer(mut layer) => {
+                layer.inputs = inputs;
+                layer.constants = taken.constants;
+                layer.config.extend(taken.options);
+                self.layers.push(*layer);
+            }
+            What::Model(model) => {
+                if !taken.constants.is_empty() || inputs.len() != model.inputs.len() {
+                    let (n, m) = (inputs.len(), model.inputs.len());
+                    let problem = format!("it is a model with {m} inputs and takes {n} values");
+                    return Err(layer_error(&called.name, problem));
+                }
+                let [output] = &model.outputs[..] else {
+                    let problem = "it is a model with several outputs, which is not supported \
+                                   inside another; build one flat model of all layers";
+                    return Err(layer_error(&called.name, problem));
+                };
+                self.values.extend(model.inputs.iter().cloned().zip(inputs));
+                for mut layer in model.layers {
+                    if model.inputs.contains(&layer.name) {
+                        continue;
+                    }
+                    for input in &mut layer.inputs {
+                        *input = self.value(input);
+                    }
+                    self.layers.push(layer);
+                }
+                let output = self.value(output);
+                self.values.insert(scope.path(&called.name), output);
+            }
+        }
+        if self.layers.len() > MAX_LAYERS {
+            return Err(wrong(format!("has more than {MAX_LAYERS} layers")));
+        }
+        Ok(())
+    }
 }
 
 /// Layers in a row; where none is an `InputLayer`, the first says what goes in.
-fn sequential(config: &Object, layers: Vec<Called<'_>>) -> Result<Model, KerasError> {
-    let mut layers: Vec<Layer> = layers.into_iter().map(|(layer, _)| layer).collect();
-    let first = layers.first().ok_or_else(|| wrong("has no layer"))?;
-    if first.class != "InputLayer" {
-        let shape =
-            ["batch_input_shape", "batch_shape"].iter().find_map(|key| first.config.get(*key));
-        let shape = shape.or_else(|| config.get("build_input_shape")).ok_or_else(|| {
+fn sequential(
+    config: &Object,
+    entries: Vec<Called<'_>>,
+    scope: &Scope,
+) -> Result<Model, KerasError> {
+    let mut flat = Flat { layers: Vec::new(), values: BTreeMap::new() };
+    let first = entries.first().ok_or_else(|| wrong("has no layer"))?;
+    let own = match &first.what {
+        What::Layer(layer) if layer.class == "InputLayer" => None,
+        What::Layer(layer) => {
+            let keys = ["batch_input_shape", "batch_shape"];
+            Some(keys.iter().find_map(|key| layer.config.get(*key)).cloned())
+        }
+        What::Model(model) => {
+            let input = model.layers.iter().find(|layer| model.inputs.contains(&layer.name));
+            Some(input.and_then(|input| input.config.get("batch_shape")).cloned())
+        }
+    };
+    let mut before = None;
+    if let Some(own) = own {
+        let shape = own.or_else(|| config.get("build_input_shape").cloned());
+        let shape = shape.ok_or_else(|| {
             layer_error(
                 &first.name,
                 "its input is not defined; start the model with `keras.Input(shape)`",
             )
         })?;
-        let input = Layer {
-            name: format!("{}_input", first.name),
+        let name = format!("{}_input", first.name);
+        let mut path = scope.names.clone();
+        path.push(name.clone());
+        flat.layers.push(Layer {
+            name: scope.path(&name),
             class: "InputLayer".to_owned(),
-            config: Object::from_iter([("batch_shape".to_owned(), shape.clone())]),
-            inputs: Vec::new(),
-            weights: Vec::new(),
-        };
-        layers.insert(0, input);
+            config: Object::from_iter([("batch_shape".to_owned(), shape)]),
+            path,
+            ..Layer::default()
+        });
+        before = Some(name);
     }
-    for i in 1..layers.len() {
-        layers[i].inputs = vec![layers[i - 1].name.clone()];
+    let input = scope.path(before.as_deref().unwrap_or(&first.name));
+    for called in entries {
+        let inputs = before.into_iter().collect();
+        before = Some(called.name.clone());
+        flat.push(called, Taken { inputs, ..Taken::default() }, scope)?;
     }
+    let output = flat.value(&scope.path(&before.unwrap_or_default()));
     Ok(Model {
         name: model_name(config),
         version: None,
-        inputs: layers.first().map(|layer| layer.name.clone()).into_iter().collect(),
-        outputs: layers.last().map(|layer| layer.name.clone()).into_iter().collect(),
-        layers,
+        inputs: vec![input],
+        outputs: vec![output],
+        layers: flat.layers,
     })
 }
 
-fn functional(config: &Object) -> Result<Model, KerasError> {
-    let mut list = Vec::new();
-    for (mut layer, nodes) in layers(config)? {
-        let nodes = nodes.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        layer.inputs = match nodes {
-            [] => Vec::new(),
-            [node] => node_inputs(&layer.name, node)?,
+fn functional(config: &Object, scope: &Scope) -> Result<Model, KerasError> {
+    let mut flat = Flat { layers: Vec::new(), values: BTreeMap::new() };
+    for called in layers(config, scope)? {
+        let nodes = called.nodes.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let taken = match nodes {
+            [] => Taken::default(),
+            [node] => node_inputs(&called, node)?,
             _ => {
                 return Err(layer_error(
-                    &layer.name,
+                    &called.name,
                     format!(
                         "it is used {} times; only layers used once are supported",
                         nodes.len()
@@ -186,18 +411,19 @@ fn functional(config: &Object) -> Result<Model, KerasError> {
                 ));
             }
         };
-        list.push(layer);
+        flat.push(called, taken, scope)?;
     }
     let named = |key: &str| {
         let names = config.get(key).and_then(ends);
-        names.ok_or_else(|| wrong(format!("its `{key}` are not understood")))
+        let names = names.ok_or_else(|| wrong(format!("its `{key}` are not understood")))?;
+        Ok(names.iter().map(|name| flat.value(&scope.path(name))).collect())
     };
     Ok(Model {
         name: model_name(config),
         version: None,
-        layers: list,
         inputs: named("input_layers")?,
         outputs: named("output_layers")?,
+        layers: flat.layers,
     })
 }
 
@@ -218,54 +444,132 @@ fn end(value: &Value) -> Option<String> {
     }
 }
 
-/// The layers that one use of a layer takes.
-fn node_inputs(layer: &str, node: &Value) -> Result<Vec<String>, KerasError> {
+/// What one use of a layer takes.
+#[derive(Default)]
+struct Taken {
+    inputs: Vec<String>,
+    constants: Vec<(usize, Tensor)>,
+    /// Further arguments of an operation.
+    options: Object,
+}
+
+impl Taken {
+    /// Adds the next argument: a tensor's place, numbers, or a list of both.
+    fn push(&mut self, place: Option<String>, value: &Value) -> Option<()> {
+        let position = self.inputs.len() + self.constants.len();
+        if let Some(name) = place {
+            self.inputs.push(name);
+        } else {
+            self.constants.push((position, numbers(value)?));
+        }
+        Some(())
+    }
+}
+
+/// A number, or numbers in lists of equal lengths.
+fn numbers(value: &Value) -> Option<Tensor> {
+    let mut tensor =
+        Tensor { path: "a constant".to_owned(), name: None, shape: vec![], data: vec![] };
+    let mut level = vec![value];
+    while let Some(Value::Array(first)) = level.first() {
+        tensor.shape.push(first.len());
+        let mut inside = Vec::new();
+        for list in level {
+            let list = list.as_array().filter(|list| list.len() == first.len())?;
+            inside.extend(list);
+        }
+        level = inside;
+    }
+    for number in level {
+        tensor.data.push(f64_to_f32(number.as_f64()?));
+    }
+    Some(tensor)
+}
+
+/// What one use of a layer takes.
+fn node_inputs(called: &Called, node: &Value) -> Result<Taken, KerasError> {
+    let layer = &called.name;
+    let is_operation =
+        matches!(&called.what, What::Layer(layer) if layer.class.starts_with(OPERATIONS));
     let unclear = || layer_error(layer, "its inputs (`inbound_nodes`) are not understood");
+    let mut taken = Taken::default();
     match node {
-        // Keras 3: `{"args": [tensor or list of tensors], "kwargs": {…}}`.
+        // Keras 3: `{"args": [tensor, number or list of tensors, ...], "kwargs": {…}}`.
         Value::Object(node) => {
-            check_call(layer, node.get("kwargs"))?;
-            let Some([argument]) = node.get("args").and_then(Value::as_array).map(Vec::as_slice)
-            else {
+            check_call(called, node.get("kwargs"))?;
+            let arguments = node.get("args").and_then(Value::as_array).ok_or_else(unclear)?;
+            if arguments.is_empty() || arguments.len() > 1 && !is_operation {
                 return Err(unclear());
+            }
+            let is_list = |argument: &Value| {
+                argument.as_array().is_some_and(|list| list.iter().any(Value::is_object))
             };
-            let list = match argument {
-                Value::Array(list) => list.as_slice(),
-                one => std::slice::from_ref(one),
-            };
-            list.iter()
-                .map(|tensor| {
-                    let history = tensor.get("config").and_then(|c| c.get("keras_history"));
-                    history.and_then(end).ok_or_else(unclear)
-                })
-                .collect()
+            for argument in arguments {
+                let list = match argument {
+                    Value::Array(list) if is_list(argument) => list.as_slice(),
+                    one => std::slice::from_ref(one),
+                };
+                for one in list {
+                    let config = one.get("config");
+                    let history = config.and_then(|config| config.get("keras_history"));
+                    let place = match history {
+                        Some(history) => Some(end(history).ok_or_else(unclear)?),
+                        None => None,
+                    };
+                    let value = config.and_then(|config| config.get("value")).unwrap_or(one);
+                    taken.push(place, value).ok_or_else(unclear)?;
+                }
+            }
         }
         // Keras 2: a list of `[name, 0, 0, {…}]`, or one of them.
         Value::Array(list) => {
             let one = list.first().is_some_and(Value::is_string);
             let list = if one { std::slice::from_ref(node) } else { list.as_slice() };
-            list.iter()
-                .map(|input| {
-                    let input = input.as_array().map(Vec::as_slice).ok_or_else(unclear)?;
-                    let (place, arguments) = input.split_at(input.len().min(3));
-                    if arguments.len() > 1 {
-                        return Err(unclear());
+            for input in list {
+                let input = input.as_array().map(Vec::as_slice).ok_or_else(unclear)?;
+                let (place, arguments) = input.split_at(input.len().min(3));
+                if arguments.len() > 1 {
+                    return Err(unclear());
+                }
+                match place {
+                    [Value::String(name), index, value]
+                        if name == "_CONSTANT_VALUE" && *index == -1 =>
+                    {
+                        taken.push(None, value).ok_or_else(unclear)?;
                     }
-                    check_call(layer, arguments.first())?;
-                    end(&Value::Array(place.to_vec())).ok_or_else(unclear)
-                })
-                .collect()
+                    _ => {
+                        let place = end(&Value::Array(place.to_vec())).ok_or_else(unclear)?;
+                        taken.push(Some(place), &Value::Null).ok_or_else(unclear)?;
+                    }
+                }
+                if !is_operation {
+                    check_call(called, arguments.first())?;
+                    continue;
+                }
+                let arguments = arguments.first().and_then(Value::as_object);
+                for (key, value) in arguments.into_iter().flatten() {
+                    match key.as_str() {
+                        "name" if value.is_null() => {}
+                        "y" => taken.push(end(value), value).ok_or_else(unclear)?,
+                        _ => _ = taken.options.insert(key.clone(), value.clone()),
+                    }
+                }
+            }
         }
-        _ => Err(unclear()),
+        _ => return Err(unclear()),
     }
+    Ok(taken)
 }
 
 /// Refuses arguments of a call that would change what the layer computes.
-fn check_call(layer: &str, arguments: Option<&Value>) -> Result<(), KerasError> {
+fn check_call(called: &Called, arguments: Option<&Value>) -> Result<(), KerasError> {
     let Some(Value::Object(arguments)) = arguments else { return Ok(()) };
+    // Layers that prepare images are called so by default, and otherwise by whoever predicts.
+    let prepares = |class: &str| class.starts_with("Random") || class == "Resizing";
+    let is_free = matches!(&called.what, What::Layer(layer) if prepares(&layer.class));
     for (key, value) in arguments {
         let is_default = match key.as_str() {
-            "training" => matches!(value, Value::Null | Value::Bool(false)),
+            "training" => is_free || matches!(value, Value::Null | Value::Bool(false)),
             "mask" => match value {
                 Value::Null => true,
                 Value::Array(masks) => masks.iter().all(Value::is_null),
@@ -275,7 +579,7 @@ fn check_call(layer: &str, arguments: Option<&Value>) -> Result<(), KerasError> 
         };
         if !is_default {
             return Err(layer_error(
-                layer,
+                &called.name,
                 format!("it is called with `{key}` = {value}, which is not supported"),
             ));
         }
@@ -324,7 +628,7 @@ mod tests {
             (functional(&relu(r#"[[["x", 0, 0]]]"#, r#", "odd": 1"#), output), "`odd`"),
             (functional(&relu(r#"[[["x", 0, 0]]]"#, ""), "{}"), "`output_layers`"),
             (functional(&relu("[3]", ""), output), "not understood"),
-            (functional(&relu("[]", "").replace("ReLU", "Functional"), output), "nested model"),
+            (functional(&relu("[]", "").replace("ReLU", "Functional"), output), "no list `layers`"),
             (functional(&relu("[]", "").replace("\"r\"", "\"x\""), output), "same name"),
         ];
         for (json, expected) in cases {

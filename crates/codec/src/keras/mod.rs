@@ -12,7 +12,7 @@ use crate::hdf5::Hdf5;
 use std::io::{Cursor, Read};
 use zip::{ZipArchive, result::ZipError};
 
-/// A Keras model: Sequential, or Functional without models inside.
+/// A Keras model, Sequential or Functional; models inside are their layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// Its name.
@@ -28,18 +28,25 @@ pub struct Model {
 }
 
 /// A layer of a Keras model.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layer {
-    /// Its name.
+    /// Its name; after the names of the models it is in where others have it too.
     pub name: String,
-    /// Its class, such as `Conv2D`; with the module before it where that is not Keras' own.
+    /// Its class, such as `Conv2D`; with the module before it where that is not Keras' own. An operation
+    /// such as `keras.ops.add` is `keras.ops.Add`.
     pub class: String,
     /// Its options.
     pub config: serde_json::Map<String, serde_json::Value>,
     /// Names of the layers whose values it takes.
     pub inputs: Vec<String>,
+    /// What else it takes: numbers, and at which position among all that it takes.
+    pub constants: Vec<(usize, Tensor)>,
     /// Its weights in the order of the file.
     pub weights: Vec<Tensor>,
+    /// Its name, after the names of the models it is in.
+    pub path: Vec<String>,
+    /// What `.keras` archives file its weights under.
+    pub key: String,
 }
 
 /// A weight of a layer.

@@ -1,8 +1,11 @@
 //! Weights from HDF5, by layer.
 
-use super::{KerasError, LayerWeights, Model, Tensor, Weights};
+use super::{KerasError, Layer, LayerWeights, Model, Tensor, Weights};
 use crate::hdf5::Hdf5;
 use std::collections::BTreeMap;
+
+/// Models in models, at most.
+pub(super) const MAX_DEPTH: usize = 16;
 
 /// Opens an HDF5 file.
 pub(super) fn open(bytes: &[u8], limit: usize) -> Result<Hdf5, KerasError> {
@@ -71,9 +74,28 @@ fn by_name(file: &mut Hdf5, root: &str, names: Vec<String>) -> Result<Weights, K
 /// `vars` with the weights, counted too. What else a layer owns is the state of random numbers.
 fn by_class(file: &mut Hdf5, root: &str) -> Result<Weights, KerasError> {
     let mut layers = Vec::new();
+    collect_by_class(file, root, "", 0, &mut layers)?;
+    Ok(Weights { layers, by_name: false })
+}
+
+/// Models inside have a group `layers` of their own.
+fn collect_by_class(
+    file: &mut Hdf5,
+    root: &str,
+    prefix: &str,
+    depth: usize,
+    layers: &mut Vec<LayerWeights>,
+) -> Result<(), KerasError> {
     for key in at(root, file.members(root))?.groups {
         let layer = join(root, &key);
-        if !at(&layer, file.members(&layer))?.groups.iter().any(|group| group == "vars") {
+        let groups = at(&layer, file.members(&layer))?.groups;
+        let has = |name: &str| groups.iter().any(|group| group == name);
+        let key = format!("{prefix}{key}");
+        if has("layers") && depth < MAX_DEPTH {
+            let inside = format!("{key}/");
+            collect_by_class(file, &join(&layer, "layers"), &inside, depth + 1, layers)?;
+        }
+        if !has("vars") {
             continue;
         }
         let group = join(&layer, "vars");
@@ -87,7 +109,7 @@ fn by_class(file: &mut Hdf5, root: &str) -> Result<Weights, KerasError> {
         }
         layers.push(LayerWeights { key, name, tensors });
     }
-    Ok(Weights { layers, by_name: false })
+    Ok(())
 }
 
 impl Weights {
@@ -137,17 +159,15 @@ impl Model {
             }
             found.insert(key, tensors);
         }
-        let mut counts = BTreeMap::<String, usize>::new();
         for layer in &mut self.layers {
-            let key = if weights.by_name {
-                layer.name.clone()
-            } else {
-                let class = snake_case(&layer.class);
-                let count = counts.entry(class.clone()).or_default();
-                *count += 1;
-                if *count == 1 { class } else { format!("{class}_{}", *count - 1) }
+            let key = if weights.by_name { &layer.name } else { &layer.key };
+            layer.weights = match &layer.path[..] {
+                [_, _, ..] if weights.by_name => Vec::new(),
+                _ => found.remove(key).unwrap_or_default(),
             };
-            layer.weights = found.remove(&key).unwrap_or_default();
+        }
+        if weights.by_name {
+            self.share_out(&mut found);
         }
         match found.first_key_value() {
             None => Ok(self),
@@ -158,8 +178,43 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Gives the layers of models inside their weights, which lie together in the file, those that are trained
+    /// first.
+    fn share_out(&mut self, found: &mut BTreeMap<String, Vec<Tensor>>) {
+        for (model, tensors) in found.iter_mut() {
+            let left = std::mem::take(tensors);
+            let folder = format!("{model}/");
+            // How many of the last folders of a weight are the last names of a layer's path.
+            let agreeing = |layer: &Layer, tensor: &Tensor| {
+                if layer.path.len() < 2 || layer.path[0] != *model {
+                    return 0;
+                }
+                let inside = tensor.path.split_once(&folder).map_or("", |(_, inside)| inside);
+                let folders = inside.rsplit('/').skip(1);
+                folders.zip(layer.path.iter().rev()).take_while(|(a, b)| a == b).count()
+            };
+            let most = |layer: &Layer| left.iter().map(|tensor| agreeing(layer, tensor)).max();
+            let most: Vec<usize> = self.layers.iter().map(|l| most(l).unwrap_or(0)).collect();
+            for tensor in &left {
+                // Of layers with one name, that whose other weights do not lie in more of its folders.
+                let candidates = self.layers.iter().zip(&most).enumerate();
+                let best = candidates
+                    .map(|(i, (layer, most))| (i, agreeing(layer, tensor), *most))
+                    .filter(|&(_, own, most)| own > 0 && own == most)
+                    .max_by_key(|&(_, own, _)| own);
+                match best {
+                    Some((i, ..)) => self.layers[i].weights.push(tensor.clone()),
+                    None => tensors.push(tensor.clone()),
+                }
+            }
+        }
+        found.retain(|_, tensors| !tensors.is_empty());
+    }
+}
+
 /// How Keras turns the name of a class into a key: `SeparableConv2D` is `separable_conv2d`.
-fn snake_case(class: &str) -> String {
+pub(super) fn snake_case(class: &str) -> String {
     let letters: Vec<char> = class.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
     let mut key = String::with_capacity(class.len() + 4);
     for (i, &letter) in letters.iter().enumerate() {

@@ -100,6 +100,9 @@ pub(super) fn import_mean(reader: &mut Reader, node: &onnx::Node) -> Result<(), 
 /// Source: Keras `Average`, of two or more values: the sum, divided by how many there are.
 pub(super) fn from_keras_average(layer: &mut Layer) -> Result<Value, ImportError> {
     let n = layer.values()?.len();
+    if !layer.constants().is_empty() {
+        return Err(layer.error("averages with a constant, which is not supported"));
+    }
     let name = format!("{}_sum", layer.name());
     let sum = element_wise::keras_chain(layer, &name, Add)?;
     let channels = layer.shape(&sum).c;
@@ -109,5 +112,5 @@ pub(super) fn from_keras_average(layer: &mut Layer) -> Result<Value, ImportError
 
 /// Source: Keras `Add`, of two or more values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
-    element_wise::from_keras(layer, Add)
+    element_wise::from_keras(layer, Add, Function::Add)
 }

@@ -170,6 +170,74 @@ fn push(
     reader.push_like(node, op, &value)
 }
 
+/// Source: Keras `keras.ops.true_divide`, by a constant.
+pub(super) fn from_keras_divide(layer: &mut Layer) -> Result<Value, ImportError> {
+    let value = layer.value().map_err(|_| {
+        layer.error("divides by a computed value; supported is the division by a constant")
+    })?;
+    let channels = layer.shape(&value).c;
+    match layer.constants() {
+        [(1, by)] if matches!(by.data.len(), 1) || by.shape == [channels] => {
+            if by.data.iter().any(|&x| x == 0.0 || !x.is_finite()) {
+                return Err(layer.error("divides by zero, or by what is no finite number"));
+            }
+            let inverse = by.data.iter().cycle().take(channels).map(|&x| 1.0 / f64::from(x));
+            let scale = inverse.collect();
+            layer.push_like(Affine { scale, shift: vec![0.0; channels] }, &value)
+        }
+        _ => Err(layer.error("divides by what is neither one number nor one per channel")),
+    }
+}
+
+/// Source: Keras `keras.ops.negative`.
+pub(super) fn from_keras_negative(layer: &mut Layer) -> Result<Value, ImportError> {
+    let value = layer.value()?;
+    let channels = layer.shape(&value).c;
+    layer.push_like(Affine { scale: vec![-1.0; channels], shift: vec![0.0; channels] }, &value)
+}
+
+/// Source: Keras `Normalization`, with `mean` and `variance`, or adapted to data.
+pub(super) fn from_keras_normalization(layer: &mut Layer) -> Result<Value, ImportError> {
+    let value = layer.value()?;
+    let (channels, rank) = (layer.shape(&value).c, value.axes.len());
+    let is_one = layer.take("axis").is_none_or(|axis| {
+        let is_empty = axis.as_array().is_some_and(Vec::is_empty);
+        if !is_empty {
+            layer.give_back("axis", axis);
+        }
+        is_empty
+    });
+    layer.last_axis("axis", rank)?;
+    let inverts = layer.flag("invert", false)?;
+    let given =
+        [channel_numbers(layer, "mean", channels)?, channel_numbers(layer, "variance", channels)?];
+    let [mean, variance] = match given {
+        [Some(mean), Some(variance)] => [mean, variance],
+        [None, None] => {
+            let extents = [channels];
+            let extents = if is_one { &extents[..0] } else { &extents[..] };
+            let mut stored = |name: &str| -> Result<Vec<f64>, ImportError> {
+                let numbers = layer.weight(name, extents)?;
+                Ok(numbers.iter().cycle().take(channels).map(|&x| f64::from(x)).collect())
+            };
+            let stored = [stored("mean")?, stored("variance")?];
+            layer.weight("count", &[])?;
+            stored
+        }
+        _ => return Err(layer.error("has one of its options `mean` and `variance` only")),
+    };
+    // The smallest deviation, as Keras has it.
+    let deviation = variance.iter().map(|x| x.max(0.0).sqrt().max(1e-7));
+    let (scale, shift) = if inverts {
+        (deviation.collect(), mean)
+    } else {
+        let scale: Vec<f64> = deviation.map(|x| 1.0 / x).collect();
+        let shift = mean.iter().zip(&scale).map(|(mean, scale)| -mean * scale).collect();
+        (scale, shift)
+    };
+    layer.push_like(Affine { scale, shift }, &value)
+}
+
 /// Source: Keras `Rescaling`.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.value()?;

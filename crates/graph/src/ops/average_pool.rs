@@ -365,7 +365,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     reader.push_like(node, AveragePool { window, include_pad }, &value)
 }
 
-/// Source: Keras `AveragePooling2D`; padding does not count.
+/// Source: Keras `AveragePooling1D`, `AveragePooling2D`; padding does not count.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.image()?;
     let window = layer.window("pool_size", None, layer.shape(&value))?;

@@ -330,10 +330,10 @@ fn depthwise(
     window: &Window,
     channels: usize,
 ) -> Result<(Vec<f32>, usize), ImportError> {
-    let [kh, kw] = window.kernel;
     let multiple = layer.count("depth_multiplier")?.unwrap_or(1);
     let names = ["depthwise_kernel", "kernel"];
-    let kernel = layer.weight_named(&names, &[kh, kw, channels, multiple])?;
+    let extents = [&layer.kernel_extents(window)[..], &[channels, multiple]].concat();
+    let kernel = layer.weight_named(&names, &extents)?;
     Ok((last_axis_first(kernel, channels * multiple), channels * multiple))
 }
 
@@ -342,7 +342,7 @@ pub(super) fn last_axis_first(kernel: &[f32], n: usize) -> Vec<f32> {
     (0..n).flat_map(|o| kernel.iter().skip(o).step_by(n).copied()).collect()
 }
 
-/// Source: Keras `Conv2D`.
+/// Source: Keras `Conv2D`, `Conv1D`.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let (value, window) = keras_window(layer)?;
     let Some(channels) = layer.count("filters")? else {
@@ -356,8 +356,8 @@ pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
              channels"
         )));
     }
-    let [kh, kw] = window.kernel;
-    let kernel = layer.weight("kernel", &[kh, kw, input / groups, channels])?;
+    let extents = [&layer.kernel_extents(&window)[..], &[input / groups, channels]].concat();
+    let kernel = layer.weight("kernel", &extents)?;
     let weights = last_axis_first(kernel, channels);
     let bias = layer.bias(channels)?;
     let op = Conv { window, groups, channels, weights, bias, tap_bias: vec![] };
@@ -365,7 +365,7 @@ pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.activation(value)
 }
 
-/// Source: Keras `DepthwiseConv2D`.
+/// Source: Keras `DepthwiseConv2D`, `DepthwiseConv1D`.
 pub(super) fn from_keras_depthwise(layer: &mut Layer) -> Result<Value, ImportError> {
     // What an older Keras writes of the layer it derives this one from.
     layer.must_be("groups", &1.into(), "the channels are the groups")?;
@@ -379,7 +379,7 @@ pub(super) fn from_keras_depthwise(layer: &mut Layer) -> Result<Value, ImportErr
     layer.activation(value)
 }
 
-/// Source: Keras `SeparableConv2D`: a depthwise convolution, then a 1x1 convolution.
+/// Source: Keras `SeparableConv2D`, `SeparableConv1D`: a depthwise convolution, then a 1x1 convolution.
 pub(super) fn from_keras_separable(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.must_be("groups", &1.into(), "the channels are the groups")?;
     let (value, window) = keras_window(layer)?;
@@ -392,10 +392,11 @@ pub(super) fn from_keras_separable(layer: &mut Layer) -> Result<Value, ImportErr
     let Some(channels) = layer.count("filters")? else {
         return Err(layer.error("its option `filters` is missing"));
     };
-    let kernel = layer.weight("pointwise_kernel", &[1, 1, between, channels])?;
+    let window = Window::pixel();
+    let extents = [&layer.kernel_extents(&window)[..], &[between, channels]].concat();
+    let kernel = layer.weight("pointwise_kernel", &extents)?;
     let weights = last_axis_first(kernel, channels);
     let bias = layer.bias(channels)?;
-    let window = Window::pixel();
     let op = Conv { window, groups: 1, channels, weights, bias, tap_bias: vec![] };
     let value = layer.push_like(op, &Value { node, axes: value.axes })?;
     layer.activation(value)

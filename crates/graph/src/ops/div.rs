@@ -90,7 +90,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
             };
             let expression = Expression::from(number) / Expression::x();
             let view = reader.view(node, 1)?;
-            reader.push_each_of(node, Function { expression }, view)
+            reader.push_each_of(node, Function { expression }, &view)
         }
         _ => affine::import_div(reader, node),
     }

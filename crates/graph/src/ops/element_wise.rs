@@ -1,7 +1,7 @@
 //! What the operators on two values share: where an extent is one, that element goes with all of the other
 //! value's axis.
 
-use super::{Clip, with_constant};
+use super::with_constant;
 use crate::{
     emit::{
         c::node::{CNode, CStep, CValue},
@@ -350,7 +350,6 @@ pub(super) fn import_extremum(
     node: &onnx::Node,
     op: impl Into<Op>,
     function: Function,
-    clip: impl Fn(f32) -> Clip,
 ) -> Result<(), ImportError> {
     let (mut views, mut bounds, mut maps) = (Vec::new(), Vec::new(), Vec::new());
     for position in 0..node.inputs.len() {
@@ -362,7 +361,7 @@ pub(super) fn import_extremum(
         match bound {
             _ if dims.len() > 1 && bound.len() == 1 => maps.push(position),
             [first, rest @ ..] if rest.iter().all(|x| x.to_bits() == first.to_bits()) => {
-                bounds.push(clip(*first));
+                bounds.push(with_constant::bound(function, *first));
             }
             _ => maps.push(position),
         }
@@ -416,7 +415,14 @@ pub(super) fn chain(
 }
 
 /// A Keras layer on two or more values, one after the other.
-pub(super) fn from_keras(layer: &mut Layer, op: impl Into<Op>) -> Result<Value, ImportError> {
+pub(super) fn from_keras(
+    layer: &mut Layer,
+    op: impl Into<Op>,
+    function: Function,
+) -> Result<Value, ImportError> {
+    if !layer.constants().is_empty() {
+        return with_constant::from_keras(layer, function);
+    }
     let name = layer.name();
     keras_chain(layer, name, op)
 }

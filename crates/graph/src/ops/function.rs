@@ -162,7 +162,7 @@ pub(super) fn import_pow(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
         Expression::from(number).power(Expression::x())
     };
     let view = reader.view(node, position)?;
-    reader.push_each_of(node, Function { expression }, view)
+    reader.push_each_of(node, Function { expression }, &view)
 }
 
 /// Source: Keras `ELU`.

@@ -72,7 +72,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     reader.push_like(node, GlobalAveragePool, &value)
 }
 
-/// Source: Keras `GlobalAveragePooling2D`.
+/// Source: Keras `GlobalAveragePooling2D`, `GlobalAveragePooling1D`.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let image = layer.image()?;
     let value = layer.push_like(GlobalAveragePool, &image)?;

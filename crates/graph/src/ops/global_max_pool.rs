@@ -76,7 +76,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     reader.push_like(node, GlobalMaxPool { minimum: vec![] }, &value)
 }
 
-/// Source: Keras `GlobalMaxPooling2D`.
+/// Source: Keras `GlobalMaxPooling2D`, `GlobalMaxPooling1D`.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let image = layer.image()?;
     let value = layer.push_like(GlobalMaxPool { minimum: vec![] }, &image)?;

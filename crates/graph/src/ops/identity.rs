@@ -29,7 +29,29 @@ pub(super) fn import_dropout(reader: &mut Reader, node: &onnx::Node) -> Result<(
     reader.alias(node, 0)
 }
 
-/// Source: Keras `Dropout`, `SpatialDropout2D`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`,
+/// Source: Keras `RandomFlip`, `RandomRotation` and all others that change images at random; at inference the
+/// identity.
+pub(super) fn from_keras_random(layer: &mut Layer) -> Result<Value, ImportError> {
+    layer.ignore_all();
+    layer.value()
+}
+
+/// Source: Keras `Resizing`, `CenterCrop`, where images have that size already.
+pub(super) fn from_keras_sized(layer: &mut Layer) -> Result<Value, ImportError> {
+    let value = layer.image()?;
+    let shape = layer.shape(&value);
+    let wanted = [layer.count("height")?, layer.count("width")?];
+    if wanted != [Some(shape.h), Some(shape.w)] {
+        return Err(layer.error(&format!(
+            "changes images of {}x{}; build the model for images of its size, which fixedwise resizes",
+            shape.h, shape.w
+        )));
+    }
+    layer.ignore_all();
+    Ok(value)
+}
+
+/// Source: Keras `Dropout`, `SpatialDropout2D`, `SpatialDropout1D`, `AlphaDropout`, `GaussianDropout`, `GaussianNoise`,
 /// `ActivityRegularization`; at inference the identity.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.ignore(&["rate", "noise_shape", "stddev", "l1", "l2", "data_format"]);

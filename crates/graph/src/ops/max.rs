@@ -1,4 +1,4 @@
-use super::{Clip, element_wise};
+use super::element_wise;
 use crate::{
     error::{ImportError, LowerError},
     expression::Expression,
@@ -64,16 +64,13 @@ impl Operator for Max {
     }
 }
 
-/// Source: ONNX `Max`, opset 13, of one or more values; with one number it is a [`Clip`].
+/// Source: ONNX `Max`, opset 13, of one or more values; with one number it is a `Clip`.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    element_wise::import_extremum(reader, node, Max, Function::Max, |bound| Clip {
-        min: bound,
-        max: f32::INFINITY,
-    })
+    element_wise::import_extremum(reader, node, Max, Function::Max)
 }
 
 /// Source: Keras `Maximum`, of two or more values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
-    element_wise::from_keras(layer, Max)
+    element_wise::from_keras(layer, Max, Function::Max)
 }

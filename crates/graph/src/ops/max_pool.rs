@@ -242,7 +242,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     reader.push_like(node, MaxPool { window, minimum: vec![] }, &value)
 }
 
-/// Source: Keras `MaxPooling2D`.
+/// Source: Keras `MaxPooling2D`, `MaxPooling1D`.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.image()?;
     let window = layer.window("pool_size", None, layer.shape(&value))?;

@@ -1,4 +1,4 @@
-use super::{Clip, element_wise};
+use super::element_wise;
 use crate::{
     error::{ImportError, LowerError},
     expression::Expression,
@@ -64,16 +64,13 @@ impl Operator for Min {
     }
 }
 
-/// Source: ONNX `Min`, opset 13, of one or more values; with one number it is a [`Clip`].
+/// Source: ONNX `Min`, opset 13, of one or more values; with one number it is a `Clip`.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
-    element_wise::import_extremum(reader, node, Min, Function::Min, |bound| Clip {
-        min: f32::NEG_INFINITY,
-        max: bound,
-    })
+    element_wise::import_extremum(reader, node, Min, Function::Min)
 }
 
 /// Source: Keras `Minimum`, of two or more values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
-    element_wise::from_keras(layer, Min)
+    element_wise::from_keras(layer, Min, Function::Min)
 }

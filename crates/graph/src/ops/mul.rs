@@ -81,5 +81,5 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
 
 /// Source: Keras `Multiply`, of two or more values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
-    element_wise::from_keras(layer, Mul)
+    element_wise::from_keras(layer, Mul, Function::Mul)
 }

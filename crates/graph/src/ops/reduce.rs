@@ -5,8 +5,9 @@ use super::{Affine, AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool, Resh
 use crate::{
     error::ImportError,
     import::{
-        axes::{Axis, axis_index},
-        builder::Value,
+        axes::{Axis, axis_index, channels_last, extent, shape_of},
+        builder::{Builder, Value},
+        keras::layer::Layer,
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
         view::Run,
@@ -68,7 +69,7 @@ fn import(reader: &mut Reader, node: &onnx::Node, reduction: Reduction) -> Resul
             "reduces the batch axis; re-export the model with `axes` that leave the first one out",
         ));
     }
-    let id = push(reader, node, &value, &reduced, reduction)?;
+    let id = push(&mut reader.builder, &node.name, &value, &reduced, reduction)?;
     let mut axes = value.axes;
     if !keep {
         axes.retain(|axis| !reduced.contains(axis));
@@ -76,27 +77,92 @@ fn import(reader: &mut Reader, node: &onnx::Node, reduction: Reduction) -> Resul
     reader.set_value(node, &Value { node: id, axes })
 }
 
+/// Source: Keras `keras.ops.mean`.
+pub(super) fn from_keras_mean(layer: &mut Layer) -> Result<Value, ImportError> {
+    from_keras(layer, Reduction::Mean)
+}
+
+/// Source: Keras `keras.ops.sum`.
+pub(super) fn from_keras_sum(layer: &mut Layer) -> Result<Value, ImportError> {
+    from_keras(layer, Reduction::Sum)
+}
+
+/// Source: Keras `keras.ops.max`.
+pub(super) fn from_keras_max(layer: &mut Layer) -> Result<Value, ImportError> {
+    from_keras(layer, Reduction::Max)
+}
+
+/// Source: Keras `keras.ops.min`.
+pub(super) fn from_keras_min(layer: &mut Layer) -> Result<Value, ImportError> {
+    from_keras(layer, Reduction::Min)
+}
+
+fn from_keras(layer: &mut Layer, reduction: Reduction) -> Result<Value, ImportError> {
+    let mut value = layer.value()?;
+    let keep = layer.flag("keepdims", false)?;
+    layer.must_be(
+        "initial",
+        &serde_json::Value::Null,
+        "only the elements themselves are supported",
+    )?;
+    let rank = value.axes.len();
+    let Some(option) = layer.take("axis") else {
+        return Err(layer.error("reduces the batch axis; give `axis` without the first one"));
+    };
+    let listed = option.as_array().map_or(std::slice::from_ref(option), Vec::as_slice);
+    let axis = |axis: &serde_json::Value| Some(value.axes[axis_index(axis.as_i64()?, rank)?]);
+    let reduced: Option<Vec<Axis>> = listed.iter().map(axis).collect();
+    let reduced = reduced.filter(|axes| !axes.is_empty() && !axes.contains(&Axis::Batch));
+    let Some(reduced) = reduced else {
+        return Err(layer.refuse("axis", option, "it must be axes of an image, not the batch"));
+    };
+    let name = layer.name();
+    let node = push(layer.builder, name, &value, &reduced, reduction)?;
+    if !keep {
+        value.axes.retain(|axis| !reduced.contains(axis));
+    }
+    // What is left are the last axes of an image; nothing moves.
+    let shape = layer.builder.shape(node);
+    let Some(axes) = channels_last(value.axes.len()) else {
+        return Err(layer.error(
+            "reduces all axes but the batch; `keepdims` or a later `Reshape` \
+                                leaves one",
+        ));
+    };
+    let extents: Vec<usize> = value.axes.iter().map(|&axis| extent(shape, axis)).collect();
+    let last = shape_of(&axes, &extents);
+    if last == shape {
+        return Ok(Value { node, axes });
+    }
+    let node = layer.builder.push(&format!("{name}_axes"), in_order(last), vec![node])?;
+    Ok(Value { node, axes })
+}
+
+/// The elements in their order as a value of that shape.
+fn in_order(shape: Shape) -> Reshape {
+    let run = |extent: usize, stride: usize| {
+        if extent > 1 { vec![Run { extent, stride }] } else { vec![] }
+    };
+    let row = shape.w * shape.c;
+    Reshape { shape, from: [run(shape.h, row), run(shape.w, shape.c), run(shape.c, 1)] }
+}
+
 /// Adds the nodes; gives the last one.
 fn push(
-    reader: &mut Reader,
-    node: &onnx::Node,
+    builder: &mut Builder,
+    name: &str,
     value: &Value,
     reduced: &[Axis],
     reduction: Reduction,
 ) -> Result<usize, ImportError> {
-    let shape = reader.shape(value);
+    let shape = builder.shape(value.node);
     let part = |axis: Axis, extent: usize| if reduced.contains(&axis) { extent } else { 1 };
     let [rows, columns] = [part(Axis::Row, shape.h), part(Axis::Column, shape.w)];
     let channels = part(Axis::Channel, shape.c);
     let (mut input, mut image, mut kernel) = (value.node, shape, [rows, columns]);
     if channels > 1 {
         image = Shape::new(shape.h, shape.w * shape.c, 1);
-        let run = |extent: usize, stride: usize| {
-            if extent > 1 { vec![Run { extent, stride }] } else { vec![] }
-        };
-        let from = [run(image.h, image.w), run(image.w, 1), vec![]];
-        let name = format!("{}_columns", node.name);
-        input = reader.builder.push(&name, Reshape { shape: image, from }, vec![input])?;
+        input = builder.push(&format!("{name}_columns"), in_order(image), vec![input])?;
         kernel = [rows, columns * channels];
     }
     let is_global = kernel == [image.h, image.w];
@@ -112,10 +178,10 @@ fn push(
         Reduction::Max | Reduction::Min => MaxPool { window, minimum: minimum(is_min) }.into(),
     };
     if reduction != Reduction::Sum {
-        return reader.builder.push(&node.name, op, vec![input]);
+        return builder.push(name, op, vec![input]);
     }
-    let mean = reader.builder.push(&format!("{}_mean", node.name), op, vec![input])?;
+    let mean = builder.push(&format!("{name}_mean"), op, vec![input])?;
     let n = count_to_f64(kernel[0] * kernel[1]);
     let times = Affine { scale: vec![n; image.c], shift: vec![0.0; image.c] };
-    reader.builder.push(&node.name, times, vec![mean])
+    builder.push(name, times, vec![mean])
 }

@@ -74,5 +74,5 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
 
 /// Source: Keras `Subtract`, of two values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
-    element_wise::from_keras(layer, Sub)
+    element_wise::from_keras(layer, Sub, Function::Sub)
 }

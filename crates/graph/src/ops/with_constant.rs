@@ -1,4 +1,5 @@
 use super::element_wise::{self, COperand, FixedElementWise, broadcast, carried};
+use super::{Affine, Clip};
 use crate::{
     emit::{
         c::node::{CNode, CStep, CValue},
@@ -11,6 +12,8 @@ use crate::{
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     import::{
         axes::{Axis, extent},
+        builder::Value,
+        keras::layer::Layer,
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
     },
@@ -316,6 +319,57 @@ pub(super) fn import(
     push(reader, node, function, constant, |x| x)
 }
 
+/// A Keras layer on one value and one constant: a scale or a shift of channels, a bound, or a map.
+pub(super) fn from_keras(layer: &mut Layer, function: Function) -> Result<Value, ImportError> {
+    let value = layer.value()?;
+    let [(position, constant)] = layer.constants() else {
+        return Err(layer.error("takes several constants; one is supported"));
+    };
+    let is_first = *position == 0;
+    if let Some(x) = constant.data.iter().find(|x| !x.is_finite()) {
+        return Err(layer.error(&format!("takes a constant that holds {x}")));
+    }
+    let shape = layer.shape(&value);
+    if !constant.data.is_empty() && constant.shape.len() <= value.axes.len() {
+        let inner = constant.shape.last().copied().unwrap_or(1);
+        let is_of_channels = inner == constant.data.len() && (inner == 1 || inner == shape.c);
+        if is_of_channels {
+            let one = &constant.data[0];
+            if constant.data.len() == 1 && matches!(function, Function::Max | Function::Min) {
+                return layer.push_like(bound(function, *one), &value);
+            }
+            let numbers: Vec<f64> =
+                constant.data.iter().cycle().take(shape.c).map(|&x| f64::from(x)).collect();
+            let zeros = || vec![0.0; shape.c];
+            let ones = |x: f64| vec![x; shape.c];
+            let negative = || numbers.iter().map(|x| -x).collect();
+            let affine = match (function, is_first) {
+                (Function::Mul, _) => Some(Affine { scale: numbers, shift: zeros() }),
+                (Function::Add, _) => Some(Affine { scale: ones(1.0), shift: numbers }),
+                (Function::Sub, false) => Some(Affine { scale: ones(1.0), shift: negative() }),
+                (Function::Sub, true) => Some(Affine { scale: ones(-1.0), shift: numbers }),
+                (Function::Max | Function::Min, _) => None,
+            };
+            if let Some(affine) = affine {
+                return layer.push_like(affine, &value);
+            }
+        }
+    }
+    let (shape, value_axes) = (&constant.shape, value.axes.clone());
+    let view = (&shape[..], &constant.data[..]);
+    let op = of_file(layer.shape(&value), &value_axes, view, function, is_first, |x| x)
+        .map_err(|problem| layer.error(&problem))?;
+    layer.push_like(op, &value)
+}
+
+/// The largest or smallest of a value and one number.
+pub(super) fn bound(function: Function, x: f32) -> Clip {
+    match function {
+        Function::Max => Clip { min: x, max: f32::INFINITY },
+        _ => Clip { min: f32::NEG_INFINITY, max: x },
+    }
+}
+
 fn push(
     reader: &mut Reader,
     node: &onnx::Node,
@@ -326,8 +380,22 @@ fn push(
     Attributes::new(node).finish()?;
     let value = reader.value(node, 1 - position)?;
     let shape = reader.shape(&value);
-    let (dims, data) = reader.float_constant(node, position)?;
-    let rank = value.axes.len();
+    let constant = reader.float_constant(node, position)?;
+    let op = of_file(shape, &value.axes, constant, function, position == 0, number)
+        .map_err(|problem| node_error(node, &problem))?;
+    reader.push_like(node, op, &value)
+}
+
+/// The operator for a constant of a file, which goes with a value of that shape with those axes.
+fn of_file(
+    shape: Shape,
+    axes: &[Axis],
+    (dims, data): (&[usize], &[f32]),
+    function: Function,
+    is_first: bool,
+    number: impl Fn(f32) -> f32,
+) -> Result<WithConstant, String> {
+    let rank = axes.len();
     // Axes that are missing are the first ones and have one element.
     let mut extents = vec![1; rank.saturating_sub(dims.len())];
     extents.extend(dims);
@@ -335,15 +403,14 @@ fn push(
         let other = extent(shape, axis);
         own == other || own == 1 || other == 1 && axis != Axis::Batch
     };
-    if extents.len() != rank || !extents.iter().zip(&value.axes).all(meets) {
-        return Err(node_error(
-            node,
-            &format!("its constant with shape {dims:?} does not go with a value of {shape}"),
+    if extents.len() != rank || !extents.iter().zip(axes).all(meets) {
+        return Err(format!(
+            "its constant with shape {dims:?} does not go with a value of {shape}"
         ));
     }
     // How far one step along each axis goes in the file.
     let (mut own, mut strides, mut stride) = (Shape::new(1, 1, 1), [0; 3], 1);
-    for (&axis, &extent) in value.axes.iter().zip(&extents).rev() {
+    for (&axis, &extent) in axes.iter().zip(&extents).rev() {
         let place = match axis {
             Axis::Batch => continue,
             Axis::Row => (&mut own.h, 0),
@@ -359,7 +426,5 @@ fn push(
         number(data[place.iter().zip(strides).map(|(i, stride)| i * stride).sum::<usize>()])
     };
     let constant: Vec<f32> = (0..own.len()).map(at).collect();
-    let op =
-        WithConstant { function, constant: constant.into(), extents: own, is_first: position == 0 };
-    reader.push_like(node, op, &value)
+    Ok(WithConstant { function, constant: constant.into(), extents: own, is_first })
 }

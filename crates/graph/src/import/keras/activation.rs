@@ -48,8 +48,7 @@ impl Layer<'_> {
                     name: name.to_owned(),
                     class: class.to_owned(),
                     config: config.clone(),
-                    inputs: Vec::new(),
-                    weights: Vec::new(),
+                    ..keras::Layer::default()
                 };
                 return Layer::read(self.builder, self.tables, &layer, vec![value]);
             }

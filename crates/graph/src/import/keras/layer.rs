@@ -68,6 +68,15 @@ impl<'a> Layer<'a> {
         inputs: Vec<Value>,
     ) -> Result<Value, ImportError> {
         let read = Self::reader(tables, layer)?;
+        if !layer.constants.is_empty() && !takes_constants(&layer.class) {
+            return Err(ImportError::Node {
+                node: layer.name.clone(),
+                op_type: layer.class.clone(),
+                problem: "takes a constant, which is supported for sums, differences, products, \
+                          quotients, maxima and minima only"
+                    .to_owned(),
+            });
+        }
         let mut layer = Layer::new(builder, tables, layer, inputs)?;
         let value = read(&mut layer)?;
         layer.finish()?;
@@ -78,6 +87,7 @@ impl<'a> Layer<'a> {
     pub(super) fn reader(tables: Tables, layer: &keras::Layer) -> Result<ImportLayer, ImportError> {
         match tables.layers.iter().find(|(class, _)| *class == layer.class) {
             Some((_, read)) => Ok(*read),
+            None if function_of(tables, layer).is_some() => Ok(read_function),
             None => Err(ImportError::UnknownOperator {
                 node: layer.name.clone(),
                 op_type: layer.class.clone(),
@@ -181,15 +191,36 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// The one image `[rows, columns, channels]` it takes.
+    /// The numbers among what it takes, each with its position.
+    pub(crate) fn constants(&self) -> &'a [(usize, keras::Tensor)] {
+        &self.saved.constants
+    }
+
+    /// Whether it is a layer of one dimension, whose steps are the columns of one row.
+    pub(crate) fn is_signal(&self) -> bool {
+        self.saved.class.ends_with("1D")
+    }
+
+    /// The one image `[rows, columns, channels]` or, for a layer of one dimension, signal `[steps, channels]` that
+    /// it takes.
     pub(crate) fn image(&mut self) -> Result<Value, ImportError> {
         self.channels_last()?;
         let value = self.value()?;
-        if value.axes.len() == 4 {
+        let (rank, what) = if self.is_signal() {
+            (3, "a signal: steps and channels")
+        } else {
+            (4, "an image: rows, columns and channels")
+        };
+        if value.axes.len() == rank {
             Ok(value)
         } else {
-            Err(self.error("its input must be an image: rows, columns and channels"))
+            Err(self.error(&format!("its input must be {what}")))
         }
+    }
+
+    /// The extents of a kernel in the file.
+    pub(crate) fn kernel_extents(&self, window: &Window) -> Vec<usize> {
+        if self.is_signal() { window.kernel[1..].to_vec() } else { window.kernel.to_vec() }
     }
 
     /// Extents of a value.
@@ -207,11 +238,21 @@ impl<'a> Layer<'a> {
         self.unread.remove(option).filter(|value| !value.is_null())
     }
 
+    /// Leaves an option that was taken to others.
+    pub(crate) fn give_back(&mut self, option: &'static str, value: &'a Json) {
+        self.unread.insert(option, value);
+    }
+
     /// Takes options that have no effect at inference.
     pub(crate) fn ignore(&mut self, options: &[&'static str]) {
         for option in options {
             self.unread.remove(option);
         }
+    }
+
+    /// Takes all options, which have no effect at inference.
+    pub(crate) fn ignore_all(&mut self) {
+        self.unread.clear();
     }
 
     /// Refuses any value but `expected`, which is also the default.
@@ -266,6 +307,16 @@ impl<'a> Layer<'a> {
     /// One extent for rows and columns, or one each; `None` where it is left out.
     pub(crate) fn pair(&mut self, option: &str) -> Result<Option<[usize; 2]>, ImportError> {
         let Some(value) = self.take(option) else { return Ok(None) };
+        if self.is_signal() {
+            let number = match value.as_array().map(Vec::as_slice) {
+                Some([number]) => number,
+                _ => value,
+            };
+            return match read_extent(number, 1) {
+                Some(number) => Ok(Some([1, number])),
+                None => Err(self.refuse(option, value, "it must be an integer of at least 1")),
+            };
+        }
         match read_pair(value, 1) {
             Some(pair) => Ok(Some(pair)),
             None => Err(self.refuse(option, value, "it must be two integers of at least 1")),
@@ -305,6 +356,10 @@ impl<'a> Layer<'a> {
             Some(Json::String(padding)) if padding == "valid" => {}
             Some(Json::String(padding)) if padding == "same" => {
                 window.pad_same([image.h, image.w]);
+            }
+            // No step sees a later one.
+            Some(Json::String(padding)) if padding == "causal" && self.is_signal() => {
+                window.pad_begin[1] = window.dilation[1] * (window.kernel[1] - 1);
             }
             Some(value) => {
                 return Err(self.refuse("padding", value, "supported are `valid` and `same`"));
@@ -391,6 +446,29 @@ impl<'a> Layer<'a> {
     ) -> Result<Value, ImportError> {
         let node = self.push(op, vec![value.node])?;
         Ok(Value { node, axes: value.axes.clone() })
+    }
+}
+
+/// Whether layers of that class may take numbers beside values.
+fn takes_constants(class: &str) -> bool {
+    const CLASSES: [&str; 8] =
+        ["Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum", "Average"];
+    CLASSES.contains(&class.strip_prefix("keras.ops.").unwrap_or(class))
+}
+
+/// The activation function that an operation such as `keras.ops.Relu6` is.
+fn function_of(tables: Tables, layer: &keras::Layer) -> Option<MakeOp> {
+    let class = layer.class.strip_prefix("keras.ops.")?.replace('_', "");
+    let is_it = |name: &str| name.replace('_', "").eq_ignore_ascii_case(&class);
+    tables.functions.iter().find(|(name, _)| is_it(name)).map(|(_, make)| *make)
+}
+
+fn read_function(layer: &mut Layer) -> Result<Value, ImportError> {
+    let value = layer.value()?;
+    let make = function_of(layer.tables, layer.saved);
+    match make.and_then(|make| make()) {
+        Some(op) => layer.push_like(op, &value),
+        None => Ok(value),
     }
 }
 
