@@ -185,6 +185,7 @@ fn entry<'a>(
         return Err(layer_error(name, format!("its entry `{key}` is not supported")));
     }
     let nodes = object.get("inbound_nodes");
+    let kind = class;
     let is_model = ["Sequential", "Functional", "Model"].contains(&class);
     let mut class = class_of(class, text("module"), text("registered_name"));
     // HDF5 files do not say where a class is from, but operations cannot be trained.
@@ -200,7 +201,7 @@ fn entry<'a>(
     }
     let mut key = scope.keys.clone();
     if !class.starts_with(OPERATIONS) {
-        let class = snake_case(&class);
+        let class = snake_case(if is_model { kind } else { &class });
         let count = counts.entry(class.clone()).or_default();
         *count += 1;
         key += &if *count == 1 { class } else { format!("{class}_{}", *count - 1) };
@@ -214,7 +215,6 @@ fn entry<'a>(
         }
         let options = options.ok_or_else(|| layer_error(name, "has no `config`"))?;
         let inside = Scope { names: path, keys: key + "/" };
-        let kind = text("class_name").unwrap_or_default();
         let model = read_model(kind, options, &inside)?;
         return Ok(Called { name: name.to_owned(), what: What::Model(model), nodes });
     }

@@ -110,7 +110,7 @@ pub(super) fn from_keras_average(layer: &mut Layer) -> Result<Value, ImportError
     layer.push_like(Affine { scale, shift: vec![0.0; channels] }, &sum)
 }
 
-/// Source: Keras `Add`, of two or more values.
+/// Source: Keras `Add`, `keras.ops.Add`, of two or more values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     element_wise::from_keras(layer, Add, Function::Add)
 }

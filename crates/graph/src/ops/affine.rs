@@ -170,7 +170,7 @@ fn push(
     reader.push_like(node, op, &value)
 }
 
-/// Source: Keras `keras.ops.true_divide`, by a constant.
+/// Source: Keras `keras.ops.TrueDivide`, `keras.ops.Divide`, by a constant.
 pub(super) fn from_keras_divide(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.value().map_err(|_| {
         layer.error("divides by a computed value; supported is the division by a constant")
@@ -189,7 +189,7 @@ pub(super) fn from_keras_divide(layer: &mut Layer) -> Result<Value, ImportError>
     }
 }
 
-/// Source: Keras `keras.ops.negative`.
+/// Source: Keras `keras.ops.Negative`.
 pub(super) fn from_keras_negative(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.value()?;
     let channels = layer.shape(&value).c;

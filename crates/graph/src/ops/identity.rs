@@ -29,8 +29,11 @@ pub(super) fn import_dropout(reader: &mut Reader, node: &onnx::Node) -> Result<(
     reader.alias(node, 0)
 }
 
-/// Source: Keras `RandomFlip`, `RandomRotation` and all others that change images at random; at inference the
-/// identity.
+/// Source: Keras `RandomBrightness`, `RandomColorDegeneration`, `RandomColorJitter`,
+/// `RandomContrast`, `RandomElasticTransform`, `RandomErasing`, `RandomFlip`, `RandomGaussianBlur`,
+/// `RandomGrayscale`, `RandomHeight`, `RandomHue`, `RandomInvert`, `RandomPerspective`,
+/// `RandomPosterization`, `RandomRotation`, `RandomSaturation`, `RandomSharpness`, `RandomShear`,
+/// `RandomTranslation`, `RandomWidth`, `RandomZoom`; at inference the identity.
 pub(super) fn from_keras_random(layer: &mut Layer) -> Result<Value, ImportError> {
     layer.ignore_all();
     layer.value()

@@ -70,7 +70,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     element_wise::import_extremum(reader, node, Max, Function::Max)
 }
 
-/// Source: Keras `Maximum`, of two or more values.
+/// Source: Keras `Maximum`, `keras.ops.Maximum`, of two or more values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     element_wise::from_keras(layer, Max, Function::Max)
 }

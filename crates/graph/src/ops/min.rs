@@ -70,7 +70,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     element_wise::import_extremum(reader, node, Min, Function::Min)
 }
 
-/// Source: Keras `Minimum`, of two or more values.
+/// Source: Keras `Minimum`, `keras.ops.Minimum`, of two or more values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     element_wise::from_keras(layer, Min, Function::Min)
 }

@@ -79,7 +79,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     element_wise::import(reader, node, Mul)
 }
 
-/// Source: Keras `Multiply`, of two or more values.
+/// Source: Keras `Multiply`, `keras.ops.Multiply`, of two or more values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     element_wise::from_keras(layer, Mul, Function::Mul)
 }

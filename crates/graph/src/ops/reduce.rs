@@ -77,22 +77,22 @@ fn import(reader: &mut Reader, node: &onnx::Node, reduction: Reduction) -> Resul
     reader.set_value(node, &Value { node: id, axes })
 }
 
-/// Source: Keras `keras.ops.mean`.
+/// Source: Keras `keras.ops.Mean`.
 pub(super) fn from_keras_mean(layer: &mut Layer) -> Result<Value, ImportError> {
     from_keras(layer, Reduction::Mean)
 }
 
-/// Source: Keras `keras.ops.sum`.
+/// Source: Keras `keras.ops.Sum`.
 pub(super) fn from_keras_sum(layer: &mut Layer) -> Result<Value, ImportError> {
     from_keras(layer, Reduction::Sum)
 }
 
-/// Source: Keras `keras.ops.max`.
+/// Source: Keras `keras.ops.Max`.
 pub(super) fn from_keras_max(layer: &mut Layer) -> Result<Value, ImportError> {
     from_keras(layer, Reduction::Max)
 }
 
-/// Source: Keras `keras.ops.min`.
+/// Source: Keras `keras.ops.Min`.
 pub(super) fn from_keras_min(layer: &mut Layer) -> Result<Value, ImportError> {
     from_keras(layer, Reduction::Min)
 }

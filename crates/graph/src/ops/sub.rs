@@ -72,7 +72,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     element_wise::import(reader, node, Sub)
 }
 
-/// Source: Keras `Subtract`, of two values.
+/// Source: Keras `Subtract`, `keras.ops.Subtract`, of two values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     element_wise::from_keras(layer, Sub, Function::Sub)
 }

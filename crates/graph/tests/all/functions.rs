@@ -90,7 +90,7 @@ fn keras_activation(function: &str, version: Option<&str>) -> Graph {
         class: class.to_owned(),
         config: config.as_object().unwrap().clone(),
         inputs: inputs.iter().map(|&input| input.to_owned()).collect(),
-        weights: vec![],
+        ..keras::Layer::default()
     };
     let model = keras::Model {
         name: "model".to_owned(),

@@ -132,7 +132,7 @@ fn check_fixture(file: &str, cases: &str, graph: &Graph) {
     let (ArrayData::F32(inputs), ArrayData::F32(outputs)) = (x.data, y.data) else {
         panic!("{file}: they are floats")
     };
-    assert_eq!(graph.input_shape().dims(), x.shape[1..], "{file}");
+    assert!(graph.input_shape().dims().ends_with(&x.shape[1..]), "{file}");
     assert_eq!(graph.output_shape().len(), y.shape[1], "{file}");
     let n = x.shape[0];
     for (x, y) in inputs.chunks_exact(inputs.len() / n).zip(outputs.chunks_exact(y.shape[1])) {
@@ -245,7 +245,7 @@ fn layers_and_weights_that_do_not_fit_are_refused_by_name() {
         let error = changed("plain", "conv", change).unwrap_err();
         assert!(error.contains("`conv`") && error.contains(expected), "{error}");
     };
-    refused(|layer| layer.class = "Conv2DTranspose".to_owned(), "`Conv2DTranspose` is not");
+    refused(|layer| layer.class = "Conv3D".to_owned(), "`Conv3D` is not");
     refused(|layer| layer.class = "mine>Conv2D".to_owned(), "`mine>Conv2D` is not");
     refused(|layer| layer.inputs = vec!["nowhere".to_owned()], "`nowhere`");
     refused(|layer| layer.inputs.clear(), "takes 0 values");
