@@ -128,6 +128,8 @@ pub enum Likelihood {
     Probability,
     /// As its logarithm.
     Logarithm,
+    /// That of each class alone, from 0 to 1: `1 / (1 + exp(-x))`.
+    Each,
 }
 
 /// Where the format of a value comes from in integer semantics.

@@ -2,7 +2,7 @@
 
 use crate::common::{array, brightest, fixedwise, images, write_inputs};
 use fixedwise_codec::{
-    npz::encode_npz,
+    npz::{ArrayData, encode_npz},
     onnx::{ModelBuilder, Node, Tensor},
 };
 use serde_json::Value;
@@ -112,6 +112,45 @@ fn a_command_that_says_one_number_is_told_by_that_number() {
         // The float network and the plan, on both sets.
         assert_eq!(fs::read_to_string(folder.join("log")).unwrap().lines().count(), 4, "{out}");
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn one_logit_has_labels_of_two_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Whether the brightest quadrant is one of the upper two.
+    let mut model = brightest().build().graph;
+    model.initializers.retain(|(name, _)| name == "kernel");
+    model.nodes.truncate(3);
+    let mut network = ModelBuilder::new("upper").input("image", &[1, 1, 4, 4]);
+    for (name, tensor) in model.initializers {
+        network = network.initializer(&name, tensor);
+    }
+    let network = model.nodes.into_iter().fold(network, ModelBuilder::node);
+    let network = network
+        .initializer("upper", Tensor::floats(&[4, 1], vec![0.1, 0.1, -0.1, -0.1]))
+        .node(Node::new("MatMul", "logit", &["c", "upper"], &["x"]))
+        .node(Node::new("Sigmoid", "sigmoid", &["x"], &["p"]))
+        .output("p", &[1, 1]);
+    fs::write(folder.join("upper.onnx"), network.encode()).unwrap();
+    let ((x_train, _), (x_test, y)) = (images(1, 50), images(2, 80));
+    let ArrayData::U8(quadrants) = &y.data else { panic!("labels are bytes") };
+    let upper = array(&[80], quadrants.iter().map(|&q| u8::from(q < 2)).collect());
+    for (file, labels) in [("two.npz", &upper), ("four.npz", &y)] {
+        let arrays = [("x_train", &x_train), ("x_test", &x_test), ("y_test", labels)];
+        fs::write(folder.join(file), encode_npz(&arrays)).unwrap();
+    }
+    let run = ["quantize", "upper.onnx", "--data"];
+    fixedwise(folder).args(run).args(["two.npz", "-o", "out", "--quiet"]).assert().success();
+    let found = result(folder, "out");
+    assert_eq!(found["metric"], "accuracy");
+    assert_eq!(found["float_network"]["classes"], 2);
+    assert_eq!(found["accuracy"]["test"]["float"], 1.0);
+    assert!(found["accuracy"]["search"]["fixed"].as_f64().unwrap() >= 0.99, "{found}");
+    let more = fixedwise(folder).args(run).arg("four.npz").assert().code(1);
+    let said = String::from_utf8_lossy(&more.get_output().stderr).into_owned();
+    assert!(said.contains("2 classes"), "{said}");
 }
 
 #[test]

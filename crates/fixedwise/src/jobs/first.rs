@@ -77,12 +77,13 @@ pub(crate) fn first(
     let entering = entering(model.graph(), &raw);
     let preprocessing = PreprocessingResult { range: told(&entering[0]), ..declared.result(is_u8) };
     let output = model.graph().output_shape();
-    // Where there is more than one place, outputs are images.
-    let is_classes = !asked.is_of_values && output.h * output.w == 1 && output.c > 1;
+    let is_labeled = images.label(0).is_some();
+    // Where there is more than one place, outputs are images; one number is a logit if there are labels.
+    let is_classes =
+        !asked.is_of_values && output.h * output.w == 1 && (output.c > 1 || is_labeled);
     let n = predictions.len();
     let float =
         FloatResult { images: count_to_u64(n), expected: asked.expect, ..FloatResult::default() };
-    let is_labeled = images.label(0).is_some();
     if asked.expect.is_some() && !(is_classes && is_labeled) {
         let problem =
             "states an accuracy, which needs labels and a network that tells classes apart";

@@ -221,9 +221,12 @@ impl Model {
         &self.interface
     }
 
-    /// How many classes it tells apart.
+    /// How many classes its first output tells apart; two where it is one logit.
     pub fn classes(&self) -> usize {
-        self.graph.output_shape().len()
+        match self.graph.output_shape().len() {
+            1 => 2,
+            n => n,
+        }
     }
 
     /// The network in float.

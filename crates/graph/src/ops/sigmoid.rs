@@ -5,7 +5,7 @@ use crate::{
     fixed_operator::FixedOp,
     import::{onnx::attributes::Attributes, onnx::reader::Reader},
     lower::context::LowerContext,
-    operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Likelihood, Operator},
     shape::Shape,
 };
 use fixedwise_codec::onnx;
@@ -55,6 +55,10 @@ impl Operator for Sigmoid {
 
     fn as_element_function(&self) -> Option<Expression> {
         Some(expression())
+    }
+
+    fn as_likelihood(&self) -> Option<Likelihood> {
+        Some(Likelihood::Each)
     }
 
     fn ends_classifier(&self, image: Shape, value: Shape) -> bool {

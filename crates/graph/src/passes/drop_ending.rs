@@ -23,7 +23,7 @@ pub(super) fn run(graph: &mut Graph) {
 }
 
 /// The node to leave out in front of an output.
-fn ending(graph: &Graph, output: NodeId) -> Option<NodeId> {
+pub(super) fn ending(graph: &Graph, output: NodeId) -> Option<NodeId> {
     let mut id = output;
     loop {
         let node = &graph.nodes[id];

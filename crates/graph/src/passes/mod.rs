@@ -18,9 +18,10 @@ pub use insert_preprocessing::insert_preprocessing;
 use crate::{
     error::GraphError,
     graph::{Graph, NodeId},
+    operator::Likelihood,
     ops::IndexMap,
     plan::Semantics,
-    shape::Activation,
+    shape::{Activation, Shape},
 };
 
 /// The graph that a plan of these semantics speaks of.
@@ -51,6 +52,15 @@ pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError>
     remove_dead::run(&mut graph);
     graph.infer()?;
     Ok(graph)
+}
+
+/// The node at the end of an output that [`prepare`] leaves out, and what it makes of the scores of classes; where
+/// only their order changes behind it, not where they become another image.
+pub fn left_out(graph: &Graph, output: NodeId) -> Option<(NodeId, Likelihood)> {
+    let ending = drop_ending::ending(graph, output)?;
+    let Shape { h, w, .. } = graph.nodes[output].shape;
+    let likelihood = graph.nodes[ending].op.as_likelihood()?;
+    (ending == output || h * w == 1).then_some((ending, likelihood))
 }
 
 /// Every node that takes `from` takes `to` instead.

@@ -7,7 +7,7 @@ use super::{
 use crate::{error::SearchError, score::Score};
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64};
 use fixedwise_graph::{
-    Graph, Likelihood, NodeId,
+    Graph, Likelihood, NodeId, passes,
     run::{Program, ValueRef},
 };
 use fixedwise_kernels::Kernels;
@@ -38,11 +38,13 @@ struct OutputPredictions {
     right: Vec<bool>,
     /// By image: how far its first class is before the second.
     margins: Vec<f32>,
-    /// Before any softmax, `[image, class]`.
+    /// Before any softmax or sigmoid at the end, `[image, element]`.
     logits: Vec<f32>,
-    classes: usize,
-    /// What the float network ends in, where that is a softmax or its logarithm: the integer network leaves
-    /// it out.
+    /// Elements for one image: classes; one is the logit of the second of two.
+    elements: usize,
+    /// The channels of an image, over which a softmax goes.
+    channels: usize,
+    /// What the float network ends in, where that is a likelihood of classes: the integer network leaves it out.
     end: Option<Likelihood>,
     /// The mean over images of the sum of the squares of its values.
     signal: f64,
@@ -71,16 +73,24 @@ impl Predictions {
         let program = Program::float(float, kernels);
         let runner = Runner::new(images, n, CHUNK, stop);
         let nodes = float.output_nodes();
-        let ends: Vec<_> = nodes.iter().map(|&id| float.nodes[id].op.as_likelihood()).collect();
+        let end = |&id: &NodeId| match passes::left_out(float, id) {
+            // A probability near one does not tell its logit.
+            Some((sigmoid, Likelihood::Each)) => {
+                (float.nodes[sigmoid].main_input(), Some(Likelihood::Each))
+            }
+            Some((_, end)) => (id, Some(end)),
+            None => (id, None),
+        };
+        let (seen_nodes, ends): (Vec<NodeId>, Vec<_>) = nodes.iter().map(end).unzip();
         let rows = runner.each_chunk(
-            &Job::whole(&program),
+            &Job::of(&program, &seen_nodes),
             None,
             runner.chunks(),
             |_| vec![Vec::with_capacity(CHUNK); nodes.len()],
             |rows, seen| {
                 for (i, rows) in rows.iter_mut().enumerate() {
-                    let value = seen.value(nodes[i]);
-                    let class = value.argmax();
+                    let value = seen.value(seen_nodes[i]);
+                    let class = class(value);
                     let label = images.label(seen.idx).filter(|_| i == 0);
                     let target = label.unwrap_or(class);
                     rows.push((target, class == target, margin(value), logits(value, ends[i])));
@@ -95,7 +105,8 @@ impl Predictions {
                 right: rows.iter().map(|row| row.1).collect(),
                 margins: rows.iter().map(|row| row.2).collect(),
                 logits: rows.iter().flat_map(|row| row.3.iter().copied()).collect(),
-                classes: float.nodes[id].shape.len(),
+                elements: float.nodes[id].shape.len(),
+                channels: float.nodes[id].shape.c,
                 end: ends[i],
                 signal: 1.0,
                 temperature: 1.0,
@@ -143,7 +154,7 @@ impl Predictions {
     pub(super) fn by_output(&self, said: &[Vec<f32>]) -> Vec<Vec<f32>> {
         let mut begin = 0;
         let of_output = |output: &OutputPredictions| {
-            let own = begin..begin + output.classes;
+            let own = begin..begin + output.elements;
             begin = own.end;
             said.iter().flat_map(|image| image[own.clone()].iter().copied()).collect()
         };
@@ -158,11 +169,9 @@ impl Predictions {
     /// For how many images the float network names each class, in its first output.
     pub fn named(&self) -> Vec<usize> {
         let first = self.first();
-        let mut named = vec![0; first.classes];
-        for row in first.logits.chunks_exact(first.classes.max(1)) {
-            let first =
-                |best: usize, class: usize| if row[class] > row[best] { class } else { best };
-            named[(0..row.len()).fold(0, first)] += 1;
+        let mut named = vec![0; first.classes()];
+        for row in first.logits.chunks_exact(first.elements.max(1)) {
+            named[class(ValueRef::F32(row))] += 1;
         }
         named
     }
@@ -170,7 +179,7 @@ impl Predictions {
     /// The mean probability of the class that the float network names, in its first output.
     pub fn mean_confidence(&self) -> f64 {
         let most = |idx| {
-            let likely = log_softmax(self.first().logits(idx));
+            let likely = log_softmax(self.first().scores(idx, 1.0));
             likely.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x)).exp()
         };
         (0..self.len()).map(most).sum::<f64>() / count_to_f64(self.len().max(1))
@@ -183,9 +192,9 @@ impl Predictions {
         self.outputs().iter().flatten().fold(first, widen)
     }
 
-    /// Elements of the first output for one image: classes, where they count as such.
+    /// Classes of the first output: its elements for one image; two where it is one logit.
     pub fn classes(&self) -> usize {
-        self.first().classes
+        self.first().classes()
     }
 
     /// Images.
@@ -273,11 +282,21 @@ impl OutputPredictions {
     }
 
     fn centered(&self, mut values: Vec<f64>) -> Vec<f64> {
-        if self.end.is_some() {
-            let mean = values.iter().sum::<f64>() / count_to_f64(values.len().max(1));
-            values.iter_mut().for_each(|x| *x -= mean);
+        if self.ends_in_softmax() {
+            for pixel in values.chunks_mut(self.channels.max(1)) {
+                let mean = pixel.iter().sum::<f64>() / count_to_f64(pixel.len().max(1));
+                pixel.iter_mut().for_each(|x| *x -= mean);
+            }
         }
         values
+    }
+
+    fn ends_in_softmax(&self) -> bool {
+        matches!(self.end, Some(Likelihood::Probability | Likelihood::Logarithm))
+    }
+
+    fn classes(&self) -> usize {
+        if self.elements == 1 { 2 } else { self.elements }
     }
 
     /// How far an output is from the float network's, against what that holds on average: the squared difference
@@ -292,21 +311,39 @@ impl OutputPredictions {
 
     fn outputs(&self) -> Vec<f32> {
         let mut outputs = self.logits.clone();
-        if self.end == Some(Likelihood::Probability) {
-            outputs.iter_mut().for_each(|x| *x = x.exp());
+        match self.end {
+            Some(Likelihood::Probability) => outputs.iter_mut().for_each(|x| *x = x.exp()),
+            Some(Likelihood::Each) => {
+                outputs.iter_mut().for_each(|x| *x = f64_to_f32(sigmoid(f64::from(*x))));
+            }
+            Some(Likelihood::Logarithm) | None => {}
         }
         outputs
     }
 
     fn said(&self, (value, step): Ran) -> Vec<f32> {
-        let values = floats(value, step);
-        let Some(end) = self.end else { return values.map(f64_to_f32).collect() };
-        let of_likely = |x: f64| if end == Likelihood::Probability { x.exp() } else { x };
-        log_softmax(values).into_iter().map(|x| f64_to_f32(of_likely(x))).collect()
+        let mut values: Vec<f64> = floats(value, step).collect();
+        if self.ends_in_softmax() {
+            for pixel in values.chunks_mut(self.channels.max(1)) {
+                let likely = log_softmax(pixel.iter().copied());
+                pixel.copy_from_slice(&likely);
+            }
+        }
+        let told = |x: f64| match self.end {
+            Some(Likelihood::Probability) => x.exp(),
+            Some(Likelihood::Each) => sigmoid(x),
+            Some(Likelihood::Logarithm) | None => x,
+        };
+        values.into_iter().map(|x| f64_to_f32(told(x))).collect()
+    }
+
+    /// The scores of classes for an image, divided by a temperature.
+    fn scores(&self, idx: usize, temperature: f64) -> impl Iterator<Item = f64> {
+        of_classes(self.elements, self.logits(idx).map(move |x| x / temperature))
     }
 
     fn logits(&self, idx: usize) -> impl Iterator<Item = f64> + Clone {
-        self.logits[idx * self.classes..][..self.classes].iter().map(|&x| f64::from(x))
+        self.logits[idx * self.elements..][..self.elements].iter().map(|&x| f64::from(x))
     }
 
     /// The temperature at which the labels of these images are likeliest.
@@ -317,7 +354,7 @@ impl OutputPredictions {
         let surprise = |t: f64| -> f64 {
             images
                 .par_iter()
-                .map(|&idx| log_softmax(self.logits(idx).map(|x| x / t))[self.targets[idx]])
+                .map(|&idx| log_softmax(self.scores(idx, t))[self.targets[idx]])
                 .collect::<Vec<f64>>()
                 .iter()
                 .fold(0.0, |sum, likely| sum - likely)
@@ -329,27 +366,46 @@ impl OutputPredictions {
 
     /// The score of one image as classes.
     fn score(&self, idx: usize, value: ValueRef) -> Score {
-        let class = value.argmax();
+        let class = class(value);
         Score::of_image(self.right[idx], class == self.targets[idx], self.preference(idx, class))
     }
 
     /// How much likelier the float network holds its own class than another, in units of 2^-32.
     fn preference(&self, idx: usize, class: usize) -> i64 {
-        let likely = log_softmax(self.logits(idx).map(|x| x / self.temperature));
+        let likely = log_softmax(self.scores(idx, self.temperature));
         let most = likely.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
         f64_to_i64(((most.exp() - likely[class].exp()) * exp2(32)).round())
     }
 
     /// `sum p ln(p / q)`.
     fn divergence(&self, idx: usize, (value, step): Ran) -> f64 {
-        let p = log_softmax(self.logits(idx));
-        let q = log_softmax(floats(value, step));
+        let p = log_softmax(self.scores(idx, 1.0));
+        let q = log_softmax(of_classes(self.elements, floats(value, step)));
         p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
     }
 }
 
 /// Most distortion of one image that is told apart from more.
 const MOST: f64 = 100.0;
+
+/// The class that an output names: the largest element; of one logit the second class where it is above zero.
+fn class(value: ValueRef) -> usize {
+    match value {
+        ValueRef::F32([x]) => usize::from(*x > 0.0),
+        ValueRef::Integers(x) if x.len() == 1 => usize::from(x.get(0) > 0),
+        value => value.argmax(),
+    }
+}
+
+/// The scores of classes that so many elements stand for: one is the logit of the second class, that of the first is
+/// zero.
+fn of_classes<I: Iterator<Item = f64>>(elements: usize, values: I) -> impl Iterator<Item = f64> {
+    (elements == 1).then_some(0.0).into_iter().chain(values)
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
 
 /// The numbers that a value stands for.
 fn floats<'v>(value: ValueRef<'v>, step: f64) -> Box<dyn Iterator<Item = f64> + 'v> {
@@ -374,6 +430,9 @@ fn logits(value: ValueRef, end: Option<Likelihood>) -> Vec<f32> {
 /// The first value before the second.
 fn margin(value: ValueRef) -> f32 {
     let ValueRef::F32(values) = value else { return 0.0 };
+    if let [x] = values {
+        return x.abs();
+    }
     let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
     for &x in values {
         if x > first {

@@ -170,7 +170,12 @@ pub(crate) struct Job<'p> {
 impl<'p> Job<'p> {
     /// The whole network, for its outputs.
     pub(crate) fn whole(program: &'p Program) -> Self {
-        let schedules = vec![program.schedule(&[], program.outputs())];
+        Self::of(program, program.outputs())
+    }
+
+    /// As much of the network as some values take.
+    pub(crate) fn of(program: &'p Program, wanted: &[NodeId]) -> Self {
+        let schedules = vec![program.schedule(&[], wanted)];
         Self { program, digests: &[], schedules, first: 0, of_chunk: Vec::new() }
     }
 

@@ -3,7 +3,7 @@
 use fixedwise_fixed::{Format, Range, convert::f64_to_f32};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, NodeId, Plan, Rounded, Semantics, Shape, lower,
-    ops::{Add, Concat, GlobalMaxPool, Relu, Window},
+    ops::{Add, Concat, GlobalMaxPool, Relu, Sigmoid, Window},
     passes,
     run::{Program, StepCache, Workspace},
 };
@@ -261,6 +261,52 @@ fn no_output_is_worse_than_the_score() {
     other.layer_mut("right").unwrap().weights.as_mut().unwrap().bits = 2;
     assert!(found.known(&other).is_none());
     assert_ne!(Digest::of_plan(&graph, &plan), Digest::of_plan(&graph, &other));
+}
+
+/// Of two classes the second where the logit is above zero; a sigmoid at the end is left out of integers.
+#[test]
+fn one_logit_tells_two_classes() {
+    struct Two(Pixels);
+    impl Images for Two {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn image(&self, idx: usize, out: &mut [f32]) {
+            self.0.image(idx, out);
+        }
+        fn label(&self, idx: usize) -> Option<usize> {
+            Some(idx % 3 / 2)
+        }
+    }
+    let mut build = Build::new(Shape::new(4, 4, 2), 9);
+    let x = build.conv("conv", 0, 3, &Window { kernel: [2; 2], ..Window::pixel() }, 1);
+    let x = build.push("pooled", GlobalMaxPool { minimum: vec![] }, vec![x]);
+    let logit = build.gemm("logit", x, 1);
+    build.push("probability", Sigmoid, vec![logit]);
+    let float = build.finish();
+    let graph = passes::prepare(&float, Semantics::Integer).unwrap();
+    assert_eq!(graph.output(), graph.find("logit").unwrap());
+    let images = Two(images(&graph, 60));
+    let statistics = calibrate(&graph, &images, Kernels::best(), &GO, &|_| ()).unwrap();
+    let plan = plan(&graph, &statistics, Semantics::Integer, 4);
+    let kernels = Kernels::best();
+    let predictions = Predictions::new(&float, &images, kernels, &GO).unwrap();
+    let options = EvaluatorOptions::default();
+    let mut found = Evaluator::new(&graph, &images, predictions, kernels, &GO, options);
+    let score = found.evaluate(&plan, None, None).unwrap().score;
+    // Both as probabilities.
+    let said = [found.predictions().outputs(), found.outputs(&plan).unwrap()];
+    let [of_float, of_plan] = said.map(|outputs| outputs.concat());
+    assert!(of_float.iter().chain(&of_plan).all(|p| (0.0..=1.0).contains(p)), "{of_plan:?}");
+    let right = |said: &[f32]| {
+        let is_right = |&idx: &usize| images.label(idx) == Some(usize::from(said[idx] > 0.5));
+        (0..60).filter(is_right).count()
+    };
+    assert_eq!((score.float_correct, score.correct), (right(&of_float), right(&of_plan)));
+    assert_eq!((found.predictions().classes(), found.predictions().named().len()), (2, 2));
+    let named: Vec<usize> = found.predictions().named();
+    assert_eq!(named[1], of_float.iter().filter(|&&p| p > 0.5).count());
+    assert!(found.divergence(&plan, None).unwrap() > 0.0);
 }
 
 #[test]
