@@ -144,6 +144,31 @@ def signal():
     )
 
 
+def functions():
+    """Every activation function by name, and every layer that is one."""
+    x = keras.Input((4, 5, 2), name="image")
+    names = (
+        "celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu "
+        "log_sigmoid mish relu relu6 selu sigmoid silu soft_shrink softplus softsign sparse_plus "
+        "sparse_sigmoid squareplus swish tanh tanh_shrink"
+    ).split()
+    values = [L.Conv2D(2, 1, activation=name, name=name)(x) for name in names]
+    for name, layer in {
+        "elu_layer": L.ELU(0.7),
+        "leaky_layer": L.LeakyReLU(0.01),
+        "prelu_each": L.PReLU(),
+        "prelu_channels": L.PReLU(shared_axes=[1, 2]),
+        "prelu_columns": L.PReLU(shared_axes=[1, 3]),
+        "relu_threshold": L.ReLU(threshold=0.3),
+        "relu_all": L.ReLU(max_value=0.8, negative_slope=0.2, threshold=0.1),
+        "activation": L.Activation("tanh"),
+    }.items():
+        layer.name = name
+        values.append(layer(L.Conv2D(2, 1, name=f"{name}_conv")(x)))
+    y = L.Concatenate(name="all")(values)
+    return keras.Model(x, L.Flatten(name="flat")(y), name="functions")
+
+
 def fill(model, random):
     """Weights such that every value matters."""
     for layer in model.layers:
@@ -205,9 +230,9 @@ def deflate(path):
 
 def main():
     FOLDER.mkdir(exist_ok=True)
-    wanted = sys.argv[1:] or ["plain", "branches", "models", "signal"]
+    wanted = sys.argv[1:] or ["plain", "branches", "models", "signal", "functions"]
     random = np.random.default_rng(1)
-    for make in (plain, branches, models, signal):
+    for make in (plain, branches, models, signal, functions):
         model = make()
         fill(model, random)
         scale = 255 if make is branches else 1
@@ -218,7 +243,8 @@ def main():
             continue
         np.savez_compressed(FOLDER / f"{name}.npz", x=x, y=y)
         model.save(FOLDER / f"{name}.keras")
-        model.save(FOLDER / f"{name}.h5")
+        if make is not functions:
+            model.save(FOLDER / f"{name}.h5")
         if make is not plain:
             deflate(FOLDER / f"{name}.keras")
         else:

@@ -31,10 +31,13 @@ import own_cases
 import pair_cases
 
 OPERATORS = set(
-    "Add AveragePool BatchNormalization Clip Concat Constant Conv ConvTranspose DepthToSpace Div "
-    "Dropout Expand Flatten Gather GatherND Gemm GlobalAveragePool GlobalMaxPool Identity LeakyRelu "
-    "MatMul Max MaxPool Mean Min Mul Pad ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape "
-    "Resize Slice Softmax SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze Upsample".split()
+    "Abs Acos Acosh Add And Asin Asinh Atan Atanh AveragePool BatchNormalization Ceil Celu Clip "
+    "Concat Constant Conv ConvTranspose Cos Cosh DepthToSpace Div Dropout Elu Erf Exp Expand "
+    "Flatten Floor Gather GatherND Gelu Gemm Greater GreaterOrEqual GlobalAveragePool GlobalMaxPool HardSigmoid "
+    "HardSwish Identity LeakyRelu Less LessOrEqual Log MatMul Max MaxPool Mean Min Mish Mul Neg Not Or PRelu Pad "
+    "Pow Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize Round Selu "
+    "Shrink Sigmoid Sign Sin Sinh Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze "
+    "Sub Sum Swish Tan Tanh ThresholdedRelu Tile Transpose Unsqueeze Upsample Where".split()
 )
 # They only choose and order elements, so that their values may have any number of axes.
 MOVES = set(
@@ -209,6 +212,8 @@ def check_nodes(model, x):
                     raise Refused(f"resizes with {name} = {refused}")
             if attribute(node, "coordinate_transformation_mode", b"") == b"tf_crop_and_resize":
                 raise Refused("crops while it resizes")
+        if node.op_type == "Pow" and data.get(node.input[1], np.empty(1)).size > 1:
+            raise Refused("raises to several powers")
         if node.op_type == "Softmax":
             if attribute(node, "axis", -1) % x.ndim != 1:
                 raise Refused("softmax over another axis than the channels")
@@ -227,7 +232,10 @@ def check_batch(model, x, y):
     """Refuse a case whose first axis is not a batch of images that do not see each other."""
     if y.shape[0] != x.shape[0]:
         raise Refused("its first axis is not the batch: the output has another extent there")
-    expected = cases.run(model, x)
+    try:
+        expected = cases.run(model, x)
+    except Exception as error:
+        raise Refused("ONNX Runtime does not run it once it is rewritten") from error
     if expected.shape != y.shape or not np.allclose(expected, y, rtol=1e-3, atol=1e-5):
         raise Refused("ONNX Runtime disagrees with the expected output")
     alone = x.copy()

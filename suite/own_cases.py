@@ -643,6 +643,55 @@ def created(n):
 
 
 
+def functions():
+    """Every function of each element, side by side."""
+    n = Net("own_functions", [2, 3, 4], opset=20)
+    x = n.conv("input", 2, 2, kernel=1)
+    names = (
+        "Abs Asinh Atan Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish Mish Neg "
+        "Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Tan Tanh ThresholdedRelu"
+    ).split()
+    values = [n.node(name, x) for name in names]
+    inside = n.node("Sigmoid", x)
+    values += [n.node(name, inside) for name in "Acos Asin Atanh Log Reciprocal Sqrt".split()]
+    values.append(n.node("Acosh", n.node("Exp", n.node("Relu", x))))
+    values += [
+        n.node("Celu", x, alpha=0.6), n.node("Elu", x, alpha=0.6), n.node("Gelu", x, approximate="tanh"),
+        n.node("HardSigmoid", x, alpha=1 / 6, beta=0.4), n.node("Selu", x, alpha=1.5, gamma=0.9),
+        n.node("Shrink", x, lambd=0.4, bias=0.3), n.node("ThresholdedRelu", x, alpha=0.2),
+        n.node("Pow", x, np.float32(2)), n.node("Pow", inside, np.float32(-1.5)),
+        n.node("Pow", np.float32(2), x), n.node("Div", np.float32(0.5), inside),
+    ]
+    return n.done(n.node("Concat", *values, axis=1), [2 * len(values), 3, 4])
+
+
+def spelled_functions():
+    """Functions of one value as exporters spell them."""
+    n = Net("own_spelled_functions", [2, 3, 4])
+    x = n.conv("input", 2, 2, kernel=1)
+    one, half = np.float32(1), np.float32(0.5)
+    silu = n.node("Mul", x, n.node("Sigmoid", x))
+    swish = n.node("Mul", n.node("Clip", n.node("Add", x, np.float32(3)), np.float32(0), np.float32(6)), x)
+    swish = n.node("Div", swish, np.float32(6))
+    erf = n.node("Add", n.node("Erf", n.node("Div", x, np.float32(2**0.5))), one)
+    gelu = n.node("Mul", n.node("Mul", x, erf), half)
+    mish = n.node("Mul", x, n.node("Tanh", n.node("Softplus", x)))
+    leaky = n.node("Max", n.node("Mul", x, np.float32(0.2)), x)
+    soft = n.node("Div", x, n.node("Add", n.node("Abs", x), one))
+    clipped = n.node("Min", n.node("LeakyRelu", x, alpha=0.3), half)
+    values = [silu, swish, gelu, mish, leaky, soft, clipped]
+    return n.done(n.conv(n.node("Concat", *values, axis=1), 14, 3, kernel=1), [3, 3, 4])
+
+
+def slopes():
+    """Slopes below zero of any shape."""
+    n = Net("own_slopes", [3, 2, 3])
+    x = n.conv("input", 3, 3, kernel=1)
+    shapes = [(3, 1, 1), (1, 3, 1, 1), (1, 1, 1), (1,), (3, 2, 3), (2, 1), (3,)]
+    values = [n.node("PRelu", x, n.normal(*shape, scale=0.5)) for shape in shapes]
+    return n.done(n.node("Concat", *values, axis=1), [21, 2, 3])
+
+
 def all_cases():
     """Every case: name, model, input."""
     return [
@@ -661,5 +710,5 @@ def all_cases():
         nhwc_one_channel(), nhwc_normalized(), signal_channels_last(), signal_as_image(), opset_7(),
         stored_integers(), nested_functions(), constant_condition(), constants("moves", moves),
         constants("arithmetic", arithmetic), constants("reductions", reductions),
-        constants("created", created),
+        constants("created", created), functions(), spelled_functions(), slopes(),
     ]

@@ -98,6 +98,8 @@ impl Binary {
             Self::Minimum => each(y, |a| if a > b { b } else { a }),
             Self::Maximum => each(y, |a| if a < b { b } else { a }),
             Self::Greater => each(y, |a| if a > b { 1.0 } else { 0.0 }),
+            Self::If => each(y, |a| if a == 0.0 { 0.0 } else { b }),
+            Self::Unless => each(y, |a| if a == 0.0 { b } else { 0.0 }),
             Self::Power if constant.to_bits() == 2.0_f64.to_bits() => each(y, |a| a * a),
             Self::Power if constant.to_bits() == 3.0_f64.to_bits() => each(y, |a| a * a * a),
             Self::Power => each(y, |a| f64_to_f32(libm::pow(f64::from(a), constant))),
@@ -114,6 +116,8 @@ impl Binary {
             Self::Minimum => both(y, other, |a, b| if b.is_nan() || a > b { b } else { a }),
             Self::Maximum => both(y, other, |a, b| if b.is_nan() || a < b { b } else { a }),
             Self::Greater => both(y, other, |a, b| if a > b { 1.0 } else { 0.0 }),
+            Self::If => both(y, other, |a, b| if a == 0.0 { 0.0 } else { b }),
+            Self::Unless => both(y, other, |a, b| if a == 0.0 { b } else { 0.0 }),
             Self::Power => {
                 both(y, other, |a, b| f64_to_f32(libm::pow(f64::from(a), f64::from(b))));
             }

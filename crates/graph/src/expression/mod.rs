@@ -138,6 +138,10 @@ pub enum Binary {
     Power,
     /// 1 where the first one is larger, else 0.
     Greater,
+    /// The second one where the first is not 0, else 0.
+    If,
+    /// The second one where the first is 0, else 0.
+    Unless,
 }
 
 impl Binary {
@@ -151,9 +155,31 @@ impl Binary {
             Self::Minimum => -maximum(-a, -b),
             Self::Maximum => maximum(a, b),
             Self::Power => libm::pow(a, b),
+            Self::If | Self::Unless if a.is_nan() => a,
+            Self::If => {
+                if a == 0.0 {
+                    0.0
+                } else {
+                    b
+                }
+            }
+            Self::Unless => {
+                if a == 0.0 {
+                    b
+                } else {
+                    0.0
+                }
+            }
             Self::Greater if a.is_nan() || b.is_nan() => f64::NAN,
             Self::Greater => f64::from(u8::from(a > b)),
         }
+    }
+}
+
+impl Binary {
+    /// Its value of two floats, rounded once.
+    pub(crate) fn value_of_floats(self, a: f32, b: f32) -> f32 {
+        f64_to_f32(self.value(a.into(), b.into()))
     }
 }
 
@@ -208,7 +234,7 @@ impl Expression {
         if max == f64::INFINITY { above } else { above.min(max) }
     }
 
-    fn with(self, function: Binary, other: Self) -> Self {
+    pub(crate) fn with(self, function: Binary, other: Self) -> Self {
         Self::Binary(function, Box::new([self, other]))
     }
 
@@ -299,6 +325,7 @@ impl Expression {
                 };
                 match function {
                     Binary::Greater => (0.0, 1.0),
+                    Binary::If | Binary::Unless => (b.0.min(0.0), b.1.max(0.0)),
                     Binary::Divide if b.0 < 0.0 => ALL,
                     Binary::Divide if a.0 >= 0.0 => (0.0, f64::INFINITY),
                     Binary::Divide if b.0 == 0.0 => ALL,
@@ -437,12 +464,14 @@ impl fmt::Display for Expression {
                     Binary::Divide => "/",
                     Binary::Power => "^",
                     Binary::Greater => ">",
+                    Binary::If => return write!(f, "if({a}, {b})"),
+                    Binary::Unless => return write!(f, "unless({a}, {b})"),
                     Binary::Minimum => return write!(f, "min({a}, {b})"),
                     Binary::Maximum => return write!(f, "max({a}, {b})"),
                 };
                 let is_sum = |e: &Self| {
                     matches!(e, Self::Binary(function, _)
-                        if !matches!(function, Binary::Minimum | Binary::Maximum))
+                        if !matches!(function, Binary::Minimum | Binary::Maximum | Binary::If | Binary::Unless))
                 };
                 let part = |e: &Self| if is_sum(e) { format!("({e})") } else { e.to_string() };
                 write!(f, "{} {sign} {}", part(a), part(b))

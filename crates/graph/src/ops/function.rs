@@ -145,26 +145,6 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     reader.push_each(node, Function { expression })
 }
 
-/// Source: ONNX `Pow`, opset 15, by a constant or of one.
-pub(super) fn import_pow(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    Attributes::new(node).finish()?;
-    let position = match (reader.is_constant(node, 0), reader.is_constant(node, 1)) {
-        (false, true) => 0,
-        (true, false) => 1,
-        _ => return Err(node_error(node, "one of its inputs must be a constant")),
-    };
-    let [number] = reader.constant(node, 1 - position)?.numbers()[..] else {
-        return Err(node_error(node, "its constant must be one number"));
-    };
-    let expression = if position == 0 {
-        define::power(number)
-    } else {
-        Expression::from(number).power(Expression::x())
-    };
-    let view = reader.view(node, position)?;
-    reader.push_each_of(node, Function { expression }, &view)
-}
-
 /// Source: Keras `ELU`.
 pub(super) fn from_keras_elu(layer: &mut Layer) -> Result<Value, ImportError> {
     let value = layer.value()?;

@@ -25,7 +25,6 @@ mod concat;
 mod conv;
 mod conv_transpose;
 mod depth_to_space;
-mod div;
 mod element_wise;
 mod function;
 mod gather;
@@ -41,8 +40,9 @@ mod max;
 mod max_pool;
 mod min;
 mod mul;
+mod p_relu;
 mod pad;
-mod prelu;
+mod pair;
 mod reduce;
 mod relu;
 mod reshape;
@@ -61,7 +61,6 @@ pub use average_pool::AveragePool;
 pub use clip::Clip;
 pub use concat::Concat;
 pub use conv::Conv;
-pub use div::Div;
 pub use function::Function;
 pub use gemm::Gemm;
 pub use global_average_pool::GlobalAveragePool;
@@ -74,8 +73,9 @@ pub use max::Max;
 pub use max_pool::MaxPool;
 pub use min::Min;
 pub use mul::Mul;
+pub use p_relu::PRelu;
 pub use pad::Pad;
-pub use prelu::PRelu;
+pub use pair::Pair;
 pub use relu::Relu;
 pub use reshape::Reshape;
 pub use resize::{Between, Resize};
@@ -93,8 +93,8 @@ pub use function::{FixedFunction, Table};
 pub use index_map::FixedIndexMap;
 pub use input::FixedInput;
 pub use max_pool::FixedMaxPool;
+pub use p_relu::FixedPRelu;
 pub use pad::FixedPad;
-pub use prelu::FixedPRelu;
 pub use relu::FixedRescale;
 pub use reshape::FixedReshape;
 pub use resize::FixedResize;
@@ -108,6 +108,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Acos", function::import),
     ("Acosh", function::import),
     ("Add", add::import),
+    ("And", pair::import_and),
     ("Asin", function::import),
     ("Asinh", function::import),
     ("Atan", function::import),
@@ -124,7 +125,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Cos", function::import),
     ("Cosh", function::import),
     ("DepthToSpace", depth_to_space::import),
-    ("Div", div::import),
+    ("Div", pair::import_div),
     ("Dropout", identity::import_dropout),
     ("Elu", function::import),
     ("Erf", function::import),
@@ -138,10 +139,14 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Gemm", gemm::import),
     ("GlobalAveragePool", global_average_pool::import),
     ("GlobalMaxPool", global_max_pool::import),
+    ("Greater", pair::import_greater),
+    ("GreaterOrEqual", pair::import_greater_or_equal),
     ("HardSigmoid", function::import),
     ("HardSwish", function::import),
     ("Identity", identity::import),
     ("LeakyRelu", leaky_relu::import),
+    ("Less", pair::import_less),
+    ("LessOrEqual", pair::import_less_or_equal),
     ("Log", function::import),
     ("LogSoftmax", log_softmax::import),
     ("MatMul", gemm::import_matmul),
@@ -152,9 +157,11 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Mish", function::import),
     ("Mul", mul::import),
     ("Neg", function::import),
-    ("PRelu", prelu::import),
+    ("Not", pair::import_not),
+    ("Or", pair::import_or),
+    ("PRelu", p_relu::import),
     ("Pad", pad::import),
-    ("Pow", function::import_pow),
+    ("Pow", pair::import_pow),
     ("Reciprocal", function::import),
     ("ReduceMax", reduce::import_max),
     ("ReduceMean", reduce::import_mean),
@@ -188,6 +195,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Transpose", transpose::import),
     ("Unsqueeze", reshape::import_unsqueeze),
     ("Upsample", resize::import_upsample),
+    ("Where", pair::import_where),
 ];
 
 /// Keras layers and who reads them, in alphabetical order.
@@ -228,7 +236,7 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("Minimum", min::from_keras),
     ("Multiply", mul::from_keras),
     ("Normalization", affine::from_keras_normalization),
-    ("PReLU", prelu::from_keras),
+    ("PReLU", p_relu::from_keras),
     ("Permute", transpose::from_keras),
     ("RandomBrightness", identity::from_keras_random),
     ("RandomColorDegeneration", identity::from_keras_random),

@@ -1,4 +1,4 @@
-use super::{Clip, LeakyRelu};
+use super::{Clip, Function, LeakyRelu};
 use crate::{
     emit::{
         c::node::{CNode, CStep},
@@ -154,27 +154,35 @@ impl FixedOperator for FixedRescale {
     }
 }
 
+/// What Keras computes where the threshold is another than 0.
+fn thresholded(max: Option<f64>, slope: f64, threshold: f64) -> Expression {
+    let x = Expression::x;
+    let above = x() * x().greater(threshold);
+    let above = if let Some(max) = max { above.clip(0.0, max) } else { above };
+    if slope == 0.0 { above } else { above - (Expression::from(threshold) - x()).max(0.0) * slope }
+}
+
 /// Source: ONNX `Relu`, opset 14.
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
     reader.push_each(node, Relu)
 }
 
-/// Source: Keras `ReLU`, with `max_value` and `negative_slope`; `Activation`, as the option
-/// `activation` of any layer: linear, relu, relu6, `leaky_relu`, softmax, or a layer.
+/// Source: Keras `ReLU`, with `max_value`, `negative_slope` and `threshold`; `Activation`, as the option
+/// `activation` of any layer: the name of any activation function, or a layer.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     let mut value = layer.value()?;
     let max = layer.number("max_value")?;
     let slope = layer.number("negative_slope")?.unwrap_or(0.0);
-    if let Some(threshold) = layer.number("threshold")?
-        && threshold != 0.0
-    {
-        return Err(layer.refuse("threshold", &threshold.into(), "only 0 is supported"));
-    }
+    let threshold = layer.number("threshold")?.unwrap_or(0.0);
     if let Some(max) = max
         && max < 0.0
     {
         return Err(layer.refuse("max_value", &max.into(), "it must not be negative"));
+    }
+    if threshold != 0.0 {
+        let expression = thresholded(max, slope, threshold);
+        return layer.push_like(Function { expression }, &value);
     }
     let max = max.map_or(f32::INFINITY, f64_to_f32);
     if slope == 0.0 {

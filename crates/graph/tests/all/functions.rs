@@ -11,13 +11,13 @@ use fixedwise_fixed::{
     convert::{exp2, f64_to_f32, f64_to_i64, i64_to_f64},
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, Activation, Expression, FixedGraph, Graph, LayerPlan, LowerError, Plan,
-    Quantizer, Semantics, Shape, Target, Unary,
+    AccumulatorPolicy, Activation, Binary, Expression, FixedGraph, Graph, LayerPlan, LowerError,
+    Plan, Quantizer, Semantics, Shape, Target, Unary, check_integer_forms,
     footprint::Footprint,
     from_keras, from_onnx, lower,
     ops::{
         Clip, FixedFunction, FixedPRelu, Function, GlobalAveragePool, LeakyRelu, MaxPool, Mul,
-        PRelu, Relu, Sigmoid, Table,
+        PRelu, Pair, Relu, Sigmoid, Table,
     },
     passes,
 };
@@ -359,80 +359,113 @@ fn between(graph: &Graph) -> (Vec<&'static str>, Graph) {
     (names[2..names.len() - 1].to_vec(), fused)
 }
 
+/// Operators with their inputs, one after the other.
+type Spelling = &'static [(&'static str, &'static [&'static str])];
+
+/// Nodes on `x` and on one another (`t0` is the first) that are the function of a name.
+const SPELLINGS: &[(&str, Spelling)] = &[
+    ("Swish", &[("Sigmoid", &["x"]), ("Mul", &["x", "t0"])]),
+    ("Swish", &[("Sigmoid", &["x"]), ("Mul", &["t0", "x"])]),
+    (
+        "HardSwish",
+        &[
+            ("Add", &["x", "3"]),
+            ("Clip", &["t0", "0", "6"]),
+            ("Mul", &["x", "t1"]),
+            ("Div", &["t2", "6"]),
+        ],
+    ),
+    (
+        "HardSwish",
+        &[
+            ("Add", &["3", "x"]),
+            ("Clip", &["t0", "0", "6"]),
+            ("Div", &["t1", "6"]),
+            ("Mul", &["t2", "x"]),
+        ],
+    ),
+    ("Mish", &[("Softplus", &["x"]), ("Tanh", &["t0"]), ("Mul", &["x", "t1"])]),
+    (
+        "Mish",
+        &[
+            ("Exp", &["x"]),
+            ("Add", &["t0", "1"]),
+            ("Log", &["t1"]),
+            ("Tanh", &["t2"]),
+            ("Mul", &["x", "t3"]),
+        ],
+    ),
+    (
+        "Gelu",
+        &[
+            ("Div", &["x", "1.4142135381698608"]),
+            ("Erf", &["t0"]),
+            ("Add", &["t1", "1"]),
+            ("Mul", &["x", "t2"]),
+            ("Mul", &["t3", "0.5"]),
+        ],
+    ),
+    (
+        "Gelu",
+        &[
+            ("Mul", &["x", "0.5"]),
+            ("Mul", &["x", "0.7071067690849304"]),
+            ("Erf", &["t1"]),
+            ("Add", &["1", "t2"]),
+            ("Mul", &["t0", "t3"]),
+        ],
+    ),
+    (
+        "Gelu:approximate=tanh",
+        &[
+            ("Pow", &["x", "3"]),
+            ("Mul", &["t0", "0.044715"]),
+            ("Add", &["x", "t1"]),
+            ("Mul", &["t2", "0.7978845608"]),
+            ("Tanh", &["t3"]),
+            ("Add", &["t4", "1"]),
+            ("Mul", &["x", "t5"]),
+            ("Mul", &["t6", "0.5"]),
+        ],
+    ),
+    ("Softsign", &[("Abs", &["x"]), ("Add", &["t0", "1"]), ("Div", &["x", "t1"])]),
+    ("Pow:2", &[("Mul", &["x", "x"])]),
+    (
+        "Softplus",
+        &[
+            ("Exp", &["x"]),
+            ("Add", &["t0", "1"]),
+            ("Log", &["t1"]),
+            ("Greater", &["x", "20"]),
+            ("Where", &["t3", "x", "t2"]),
+        ],
+    ),
+    ("ThresholdedRelu", &[("LessOrEqual", &["x", "1"]), ("Where", &["t0", "0", "x"])]),
+    (
+        "Shrink",
+        &[
+            ("Greater", &["x", "0.5"]),
+            ("Less", &["x", "-0.5"]),
+            ("Or", &["t0", "t1"]),
+            ("Where", &["t2", "x", "0"]),
+        ],
+    ),
+    (
+        "Pow:2",
+        &[
+            ("GreaterOrEqual", &["x", "0"]),
+            ("Not", &["t0"]),
+            ("And", &["t0", "t1"]),
+            ("Where", &["t2", "x", "x"]),
+            ("Mul", &["t3", "x"]),
+        ],
+    ),
+];
+
 #[test]
 fn every_spelling_becomes_one_function() {
-    type Nodes<'a> = &'a [(&'a str, &'a [&'a str])];
-    let silu: Nodes = &[("Sigmoid", &["x"]), ("Mul", &["x", "t0"])];
-    let spellings: &[(&str, Nodes)] = &[
-        ("Swish", silu),
-        ("Swish", &[("Sigmoid", &["x"]), ("Mul", &["t0", "x"])]),
-        (
-            "HardSwish",
-            &[
-                ("Add", &["x", "3"]),
-                ("Clip", &["t0", "0", "6"]),
-                ("Mul", &["x", "t1"]),
-                ("Div", &["t2", "6"]),
-            ],
-        ),
-        (
-            "HardSwish",
-            &[
-                ("Add", &["3", "x"]),
-                ("Clip", &["t0", "0", "6"]),
-                ("Div", &["t1", "6"]),
-                ("Mul", &["t2", "x"]),
-            ],
-        ),
-        ("Mish", &[("Softplus", &["x"]), ("Tanh", &["t0"]), ("Mul", &["x", "t1"])]),
-        (
-            "Mish",
-            &[
-                ("Exp", &["x"]),
-                ("Add", &["t0", "1"]),
-                ("Log", &["t1"]),
-                ("Tanh", &["t2"]),
-                ("Mul", &["x", "t3"]),
-            ],
-        ),
-        (
-            "Gelu",
-            &[
-                ("Div", &["x", "1.4142135381698608"]),
-                ("Erf", &["t0"]),
-                ("Add", &["t1", "1"]),
-                ("Mul", &["x", "t2"]),
-                ("Mul", &["t3", "0.5"]),
-            ],
-        ),
-        (
-            "Gelu",
-            &[
-                ("Mul", &["x", "0.5"]),
-                ("Mul", &["x", "0.7071067690849304"]),
-                ("Erf", &["t1"]),
-                ("Add", &["1", "t2"]),
-                ("Mul", &["t0", "t3"]),
-            ],
-        ),
-        (
-            "Gelu:approximate=tanh",
-            &[
-                ("Pow", &["x", "3"]),
-                ("Mul", &["t0", "0.044715"]),
-                ("Add", &["x", "t1"]),
-                ("Mul", &["t2", "0.7978845608"]),
-                ("Tanh", &["t3"]),
-                ("Add", &["t4", "1"]),
-                ("Mul", &["x", "t5"]),
-                ("Mul", &["t6", "0.5"]),
-            ],
-        ),
-        ("Softsign", &[("Abs", &["x"]), ("Add", &["t0", "1"]), ("Div", &["x", "t1"])]),
-        ("Pow:2", &[("Mul", &["x", "x"])]),
-    ];
     let (from, to) = (Format::signed(8, 4), Format::signed(8, 4));
-    for (name, nodes) in spellings {
+    for (name, nodes) in SPELLINGS {
         let (operators, fused) = between(&spelled(nodes));
         assert_eq!(operators, ["Function"], "{nodes:?}");
         let fixed = lowered(&fused, from, to).unwrap();
@@ -499,4 +532,17 @@ fn what_needs_no_table_stays() {
     assert_eq!(fused.nodes.last().unwrap().name, "tanh");
     let table = fused.nodes.last().unwrap().op.get::<Function>().unwrap();
     assert_eq!(table.expression.to_string(), "tanh(x)");
+}
+
+/// A choice of two values that are no functions of one is computed in float, and has no integers.
+#[test]
+fn choices_of_two_values_have_floats_alone() {
+    let mut b = Build::new(Shape::new(2, 1, 2), 1);
+    let mean = b.push("mean", GlobalAveragePool, vec![0]);
+    let larger = b.push("larger", Pair { function: Binary::Greater }, vec![0, mean]);
+    b.push("chosen", Pair { function: Binary::If }, vec![larger, 0]);
+    let graph = prepared(&b.finish());
+    assert_eq!(run_float(&graph, &[1.0, 5.0, 3.0, -4.0]), [0.0, 5.0, 3.0, 0.0]);
+    let error = check_integer_forms(&graph).unwrap_err().to_string();
+    assert!(error.contains("`larger`") && error.contains("`chosen`"), "{error}");
 }

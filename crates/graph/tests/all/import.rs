@@ -109,7 +109,7 @@ fn all_that_stands_in_the_way_is_listed_at_once() {
         |name: &str| ValueInfo { dims: [1, 3, 4, 4].map(Dim::Known).to_vec(), ..named(name) };
     let mut model = network()
         .node(node("Hardmax", &["a"], "b"))
-        .node(node("Pow", &["a", "b"], "c"))
+        .node(node("Where", &["b", "a", "a"], "c").with("beta", 1.0_f32))
         .node(node("Hardmax", &["c"], "d"))
         .node(node("Shape", &["d"], "s"))
         .node(node("Gather", &["s", "index"], "n"))
@@ -127,7 +127,7 @@ fn all_that_stands_in_the_way_is_listed_at_once() {
         "5 things are not supported:\n",
         "  the model's output `lost` is not computed from its input; `--output` chooses others",
         "  Hardmax, 2 nodes (`hardmax_b`, `hardmax_d`):\n    the operator is not",
-        "  Pow, 1 node (`pow_c`):\n    one of its inputs must be a constant;\n",
+        "  Where, 1 node (`where_c`):\n    attribute `beta` is not supported;\n",
         "  Relu, 1 node (`relu_e`):\n    attribute `beta` is not supported;\n",
         "  Gelu, 1 node (`gelu_f`):\n    domain `com.microsoft` is not supported; re-export",
         "\n  supported operators: Abs, Acos",
@@ -137,7 +137,7 @@ fn all_that_stands_in_the_way_is_listed_at_once() {
     let refusals = error.refusals();
     let found: Vec<_> = refusals.iter().map(|r| (r.operator.as_deref(), r.nodes.len())).collect();
     let expected =
-        [(None, 0), (Some("Hardmax"), 2), (Some("Pow"), 1), (Some("Relu"), 1), (Some("Gelu"), 1)];
+        [(None, 0), (Some("Hardmax"), 2), (Some("Where"), 1), (Some("Relu"), 1), (Some("Gelu"), 1)];
     assert_eq!(found, expected);
     // What only follows from an unread node is no reason of its own, and one reason is one line.
     let model = network()

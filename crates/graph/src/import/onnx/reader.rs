@@ -489,17 +489,7 @@ impl Reader {
         op: impl Into<Op>,
     ) -> Result<(), ImportError> {
         let view = self.view(node, 0)?;
-        self.push_each_of(node, op, &view)
-    }
-
-    /// As [`Reader::push_each`], of any input.
-    pub(crate) fn push_each_of(
-        &mut self,
-        node: &onnx::Node,
-        op: impl Into<Op>,
-        view: &View,
-    ) -> Result<(), ImportError> {
-        let view = self.materialized(node, view)?;
+        let view = self.materialized(node, &view)?;
         let id = self.builder.push(&node.name, op, vec![view.node])?;
         self.set_view(node, View { node: id, ..view })
     }

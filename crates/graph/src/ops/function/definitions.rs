@@ -80,7 +80,7 @@ pub(in crate::ops) fn shrink(threshold: f64, bias: f64) -> Expression {
 }
 
 /// `x^exponent`: products where it is 2 or 3, a root where it is one half.
-pub(super) fn power(exponent: f64) -> Expression {
+pub(in crate::ops) fn power(exponent: f64) -> Expression {
     let is = |number: f64| exponent.to_bits() == number.to_bits();
     if is(1.0) {
         x()

@@ -156,6 +156,7 @@ fn every_layer_and_option_computes_what_keras_computes() {
         ("models.keras", "models"),
         ("signal.h5", "signal"),
         ("signal.keras", "signal"),
+        ("functions.keras", "functions"),
     ] {
         let path = project(&format!("suite/keras/{file}"));
         let model = if path.extension().is_some_and(|extension| extension == "h5") {
@@ -212,7 +213,7 @@ fn options_that_are_not_supported_are_refused_by_name() {
         ("branches", "dilated", "lora_rank", "4", "`lora_rank` is not supported"),
         ("branches", "grouped", "groups", "3", "`groups` = 3"),
         ("branches", "grouped", "use_bias", "false", "does not use the weight"),
-        ("branches", "relu_slope_6", "threshold", "1.0", "`threshold`"),
+        ("branches", "relu_slope_6", "threshold", "\"high\"", "`threshold`"),
         ("branches", "relu_slope_6", "max_value", "-1.0", "`max_value`"),
         ("branches", "leaky", "negative_slope", "\"steep\"", "`negative_slope`"),
         ("branches", "norm_no_scale", "axis", "1", "`axis` = 1"),
