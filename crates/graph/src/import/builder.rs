@@ -40,6 +40,12 @@ impl Builder {
         self.nodes[node].shape
     }
 
+    /// Whether the value of a node may be anything: it is neither the image, nor moved, nor a probability.
+    pub(crate) fn computes(&self, node: NodeId) -> bool {
+        let op = &self.nodes[node].op;
+        op.has_own_format() && op.as_likelihood().is_none()
+    }
+
     /// Whether each element of `to` is computed from elements of `from` at its own place, as far as
     /// extents tell.
     pub(crate) fn keeps_places(&self, from: NodeId, to: NodeId) -> bool {

@@ -43,6 +43,7 @@ mod mul;
 mod p_relu;
 mod pad;
 mod pair;
+mod quantize;
 mod reduce;
 mod relu;
 mod reshape;
@@ -124,6 +125,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("ConvTranspose", conv_transpose::import),
     ("Cos", function::import),
     ("Cosh", function::import),
+    ("DequantizeLinear", quantize::import_dequantize),
     ("DepthToSpace", depth_to_space::import),
     ("Div", pair::import_div),
     ("Dropout", identity::import_dropout),
@@ -162,6 +164,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("PRelu", p_relu::import),
     ("Pad", pad::import),
     ("Pow", pair::import_pow),
+    ("QuantizeLinear", quantize::import_quantize),
     ("Reciprocal", function::import),
     ("ReduceMax", reduce::import_max),
     ("ReduceMean", reduce::import_mean),

@@ -13,6 +13,7 @@ mod operator;
 mod outputs;
 mod passes;
 mod published_costs;
+mod quantized;
 mod slow;
 mod targets;
 mod tflite;

@@ -33,7 +33,9 @@ fn largest_difference(name: &str) -> (f32, f32) {
     let each = y.len() / images.len();
     let mut largest = 0.0_f32;
     for (image, expected) in images.zip(y.chunks_exact(each)) {
-        let found = run_float(&graph, image);
+        let output = &graph.outputs()[0];
+        let found =
+            output.in_order_of_file(graph.nodes[output.node].shape, &run_float(&graph, image));
         assert_eq!(found.len(), each, "{name}");
         for (a, b) in found.iter().zip(expected) {
             largest = largest.max((a - b).abs());
@@ -44,16 +46,16 @@ fn largest_difference(name: &str) -> (f32, f32) {
 
 #[test]
 fn files_give_what_the_interpreter_gives() {
-    for name in ["layers_float", "layers_f16", "branches_float"] {
+    for name in ["layers_float", "layers_f16", "branches_float", "gates_float"] {
         let (difference, _) = largest_difference(name);
         assert!(difference <= 1e-5, "{name}: {difference}");
     }
     // The interpreter rounds what the layers take to 8 bits.
     let (difference, _) = largest_difference("layers_dynamic");
     assert!(difference <= 0.01, "{difference}");
-    for name in ["layers_int8", "branches_int8"] {
+    for name in ["layers_int8", "branches_int8", "gates_int8"] {
         let (difference, step) = largest_difference(name);
-        assert!(difference <= 3.0 * step, "{name}: {difference}, steps of {step}");
+        assert!(difference <= 4.0 * step, "{name}: {difference}, steps of {step}");
     }
 }
 

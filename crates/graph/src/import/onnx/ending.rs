@@ -50,12 +50,13 @@ impl Ending {
         Self { output: output.to_owned(), value: output.to_owned(), arg_max: None }
     }
 
-    /// The axes of the result. That of the index must be the channels, as the values are inside; without
-    /// an index, they are those of the file, read as channels first.
+    /// The axes of the result: what they are inside, so that nothing moves at the end, and channels first where they
+    /// are no such axes. That of the index must be the channels.
     pub(super) fn axes(&self, view: &View, shape: Shape) -> Result<Vec<Axis>, ImportError> {
         let rank = view.axes.len();
+        let inside = || view.labels(shape).or_else(|| channels_first(rank));
         let Some(node) = &self.arg_max else {
-            return channels_first(rank).ok_or_else(|| {
+            return inside().ok_or_else(|| {
                 ImportError::Interface(format!(
                     "the output `{}` has {rank} axes; 1 to 4 are supported",
                     self.output
@@ -67,7 +68,7 @@ impl Ending {
             _ => default,
         };
         let axis = axis_index(int("axis", 0), rank);
-        let labels = view.labels(shape).or_else(|| channels_first(rank)).unwrap_or_default();
+        let labels = inside().unwrap_or_default();
         if axis.and_then(|axis| labels.get(axis)) == Some(&Axis::Channel) {
             return Ok(labels);
         }

@@ -8,6 +8,7 @@ mod fold;
 pub(crate) mod indices;
 mod inside;
 mod interface;
+mod quantized;
 mod read;
 pub(crate) mod reader;
 mod rename;
@@ -46,13 +47,9 @@ pub fn from_onnx_with(
     name: &str,
     asked: &Interface,
 ) -> Result<Graph, ImportError> {
+    let model = &*quantized::with_real_operators(model);
     let shapes = &asked.input_shapes;
-    interface::check_names(&model.graph, shapes)?;
-    let outputs: Vec<String> =
-        model.graph.outputs.iter().map(|output| output.name.clone()).collect();
-    let outputs = asked.chosen(&outputs, &interface::values(&model.graph))?;
-    let endings: Vec<Ending> =
-        outputs.iter().map(|output| Ending::of(&model.graph, output)).collect();
+    let endings = endings(model, asked)?;
     // A file does not say which axis of its image is the channels; its operators do.
     let first = import(model, shapes, &endings, channels_first);
     let votes = first.reader.votes;
@@ -70,6 +67,28 @@ pub fn from_onnx_with(
         interface::looks_channels_last(&model.graph)
     };
     graph(if is_last { last } else { first }, name, model, &endings)
+}
+
+/// The same of a model whose image is known to have its channels last.
+///
+/// # Errors
+/// As [`from_onnx_with`].
+pub(super) fn from_channels_last(
+    model: &onnx::Model,
+    name: &str,
+    asked: &Interface,
+) -> Result<Graph, ImportError> {
+    let endings = endings(model, asked)?;
+    graph(import(model, &asked.input_shapes, &endings, channels_last), name, model, &endings)
+}
+
+/// What the network must compute, and what is left out behind.
+fn endings(model: &onnx::Model, asked: &Interface) -> Result<Vec<Ending>, ImportError> {
+    interface::check_names(&model.graph, &asked.input_shapes)?;
+    let outputs: Vec<String> =
+        model.graph.outputs.iter().map(|output| output.name.clone()).collect();
+    let outputs = asked.chosen(&outputs, &interface::values(&model.graph))?;
+    Ok(outputs.iter().map(|output| Ending::of(&model.graph, output)).collect())
 }
 
 /// Reads the whole file, its image having those axes.

@@ -10,7 +10,7 @@ mod elements;
 mod layers;
 mod translation;
 
-use super::{interface::Interface, onnx::from_onnx_with};
+use super::{interface::Interface, onnx::from_channels_last};
 use crate::{error::ImportError, graph::Graph};
 use fixedwise_codec::{onnx::TensorData, tflite};
 use translation::{Operator, Translation, reals};
@@ -35,7 +35,7 @@ pub fn from_tflite(
     }
     match ImportError::all(errors) {
         Some(error) => Err(error),
-        None => from_onnx_with(&translation.finish(), name, interface),
+        None => from_channels_last(&translation.finish(), name, interface),
     }
 }
 
