@@ -169,6 +169,37 @@ def functions():
     return keras.Model(x, L.Flatten(name="flat")(y), name="functions")
 
 
+def maps():
+    """Layers that choose, repeat and order elements, that resize, and that convolve transposed."""
+    x = keras.Input((10, 8, 3), name="image")
+    y = L.Cropping2D(((1, 2), (0, 1)), name="cropped")(x)
+    a = L.Conv2DTranspose(4, 3, strides=2, padding="same", activation="relu", name="same")(y)
+    b = L.Conv2DTranspose(4, (2, 3), strides=(3, 2), name="valid")(y)
+    b = L.BatchNormalization(name="norm")(b)
+    b = L.Cropping2D((4, 1), name="inner")(b)
+    b = L.Cropping2D(((0, 0), (0, 0)), name="not_cropped")(L.ReLU(name="relu")(b))
+    c = L.UpSampling2D((2, 1), name="nearest")(y)
+    c = L.UpSampling2D((1, 2), interpolation="bilinear", name="bilinear")(c)
+    d = L.Conv2DTranspose(3, 4, dilation_rate=2, use_bias=False, name="dilated")(y)
+    d = L.Conv2DTranspose(3, 2, strides=2, output_padding=1, padding="same", name="more")(d)
+    d = L.Cropping2D(6, name="middle")(d)
+    c = L.Concatenate(axis=1, name="below")([c, c])
+    c = L.MaxPooling2D((2, 1), name="pool")(c)
+    y = L.Concatenate(name="channels")([a, c])
+    y = L.Permute((3, 1, 2), name="permuted")(y)
+    y = L.Reshape((-1, 14), name="steps")(y)
+    y = L.ZeroPadding1D((2, 1), name="longer")(y)
+    y = L.Conv1DTranspose(5, 3, strides=2, padding="same", activation="relu", name="signal")(y)
+    y = L.Cropping1D((3, 4), name="shorter")(y)
+    y = L.UpSampling1D(3, name="repeated")(y)
+    y = L.Flatten(name="flat")(y)
+    b = L.GlobalAveragePooling2D(name="mean")(b)
+    b = L.Flatten(name="flat_vector")(L.Permute((2, 1), name="turned")(L.RepeatVector(3, name="times")(b)))
+    d = L.Flatten(name="flat_image")(L.Permute((2, 3, 1), name="rolled")(d))
+    y = L.Rescaling(1 / 512, name="small")(L.Concatenate(name="vectors")([y, b, d]))
+    return keras.Model(x, L.Dense(4, name="values")(y), name="maps")
+
+
 def fill(model, random):
     """Weights such that every value matters."""
     for layer in model.layers:
@@ -230,9 +261,9 @@ def deflate(path):
 
 def main():
     FOLDER.mkdir(exist_ok=True)
-    wanted = sys.argv[1:] or ["plain", "branches", "models", "signal", "functions"]
+    wanted = sys.argv[1:] or ["plain", "branches", "models", "signal", "functions", "maps"]
     random = np.random.default_rng(1)
-    for make in (plain, branches, models, signal, functions):
+    for make in (plain, branches, models, signal, functions, maps):
         model = make()
         fill(model, random)
         scale = 255 if make is branches else 1

@@ -157,6 +157,8 @@ fn every_layer_and_option_computes_what_keras_computes() {
         ("signal.h5", "signal"),
         ("signal.keras", "signal"),
         ("functions.keras", "functions"),
+        ("maps.h5", "maps"),
+        ("maps.keras", "maps"),
     ] {
         let path = project(&format!("suite/keras/{file}"));
         let model = if path.extension().is_some_and(|extension| extension == "h5") {
@@ -191,6 +193,19 @@ fn changed(
 #[test]
 fn options_that_are_not_supported_are_refused_by_name() {
     for (file, layer, option, value, expected) in [
+        ("maps", "cropped", "cropping", "[5, 0]", "takes no element"),
+        ("maps", "cropped", "cropping", "[1, 2, 3]", "[[top, bottom], [left, right]]"),
+        ("maps", "cropped", "data_format", "\"channels_first\"", "channels_last"),
+        ("maps", "nearest", "interpolation", "\"bicubic\"", "`nearest` and `bilinear`"),
+        ("maps", "nearest", "size", "[0, 2]", "`size`"),
+        ("maps", "same", "padding", "\"causal\"", "supported are `valid` and `same`"),
+        ("maps", "same", "groups", "2", "`groups`"),
+        ("maps", "same", "strides", "[2, 2, 2]", "2 integers of at least 1"),
+        ("maps", "signal", "kernel_size", "null", "`kernel_size` is missing"),
+        ("maps", "permuted", "dims", "[3, 1, 1]", "each axis of its input once"),
+        ("maps", "times", "n", "0", "`n`"),
+        ("maps", "longer", "padding", "[1, -1]", "[first, last]"),
+        ("maps", "shorter", "cropping", "40", "takes no element"),
         ("branches", "image", "batch_shape", "[null, null, 12, 2]", "`batch_shape`"),
         ("branches", "image", "batch_shape", "[null, 1048576, 1048576, 2]", "2^28"),
         ("branches", "image", "dtype", "\"int32\"", "`dtype` = \"int32\""),
