@@ -197,6 +197,25 @@ def unet(up):
     return n.done(n.conv(x, 6, 2, 1), [2, 16, 16])
 
 
+def stacks():
+    """Values of five axes side by side, and zeros as constants before, between and behind."""
+    n = Net("own_stacks", [4, 5, 6])
+    a, b = split(n, n.conv("input", 4, 4, 1), 2, np.array([2, 2]), axis=1)
+    x = n.node("Concat", *(n.node("Unsqueeze", part, np.array([2])) for part in (a, b)), axis=2)
+    x = n.node("Concat", x, n.node("Relu", x), axis=-1)
+    x = n.node("Reshape", x, np.array([0, 4, 5, 12]))
+    x = n.node("Concat", n.node("Tile", x, np.array([1, 2, 1, 1])), x, axis=1)
+    return n.done(n.conv(x, 12, 3, 2), [3, 4, 11])
+
+
+def zero_channels():
+    n = Net("own_zero_channels", [3, 4, 4])
+    zeros = np.zeros((1, 2, 4, 4), np.float32)
+    x = n.node("Relu", n.conv("input", 3, 4, 1))
+    x = n.node("Concat", zeros, x, zeros, n.conv("input", 3, 2, 1), axis=1)
+    return n.done(n.conv(x, 10, 3, 3), [3, 2, 2], n=1)
+
+
 def conv_transpose_1d():
     n = Net("own_conv_transpose_1d", [4, 7])
     x = n.node("ConvTranspose", "input", n.normal(4, 3, 4), n.normal(3), strides=[2], pads=[1, 1])
@@ -211,6 +230,6 @@ def all_cases():
         gathers(), tiles(), views(), pixel_shuffles(), pads("reflect"), pads("edge"), pads("wrap"),
         pads("edge", True), pads("wrap", True), pad_channels(0), pad_channels(-0.4),
         resizes("nearest"), resizes("linear"), upsample(7), upsample(9), resize_10(),
-        *conv_transposes(), conv_transpose_1d(), unet("transposed"), unet("nearest"),
+        stacks(), zero_channels(), *conv_transposes(), conv_transpose_1d(), unet("transposed"), unet("nearest"),
         unet("linear"),
     ]

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod layer_order;
-mod maps;
 mod memory;
 mod report;
 mod slow;

@@ -12,7 +12,9 @@ use crate::{
         builder::Value,
         keras::layer::Layer,
         onnx::attributes::Attributes,
+        onnx::indices::padded,
         onnx::reader::{Reader, node_error},
+        view::{Extent, Target, View},
     },
     lower::{context::LowerContext, requantization::Requantization},
     operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
@@ -253,24 +255,110 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     let mut attributes = Attributes::new(node);
     let axis = attributes.optional_int("axis")?;
     attributes.finish()?;
-    let first = reader.value(node, 0)?;
-    let mut inputs = Vec::with_capacity(node.inputs.len());
-    for position in 0..node.inputs.len() {
-        let value = reader.value(node, position)?;
-        if value.axes.len() != first.axes.len() {
+    let positions = 0..node.inputs.len();
+    let Some(first) = positions.clone().find(|&position| !reader.is_constant(node, position))
+    else {
+        return Err(node_error(node, "has constant inputs only; simplify the model"));
+    };
+    let extents = reader.view(node, first)?.extents();
+    let rank = extents.len();
+    let Some(axis) = axis.and_then(|axis| axis_index(axis, rank)) else {
+        return Err(node_error(node, "`axis` is missing or outside its input's axes"));
+    };
+    let (mut views, mut zeros) = (Vec::new(), 0);
+    let more = |view: &View, before: i64, behind: i64| {
+        let taken = padded("constant", [before, behind], view.extents()[axis].of_image)?;
+        view.taken(axis, &taken)
+    };
+    let wrong = |problem: String| node_error(node, &problem);
+    for position in positions {
+        if reader.is_constant(node, position) {
+            let n = zeros_of(reader, node, position, &extents, axis)?;
+            match views.last_mut() {
+                Some(last) => *last = more(last, 0, n).map_err(wrong)?,
+                None => zeros += n,
+            }
+            continue;
+        }
+        let view = reader.view(node, position)?;
+        if view.axes.len() != rank {
             return Err(node_error(node, "concatenates values with different numbers of axes"));
         }
-        inputs.push(reader.relabeled(node, &value, first.axes.clone())?.node);
+        views.push(if zeros > 0 { more(&view, zeros, 0).map_err(wrong)? } else { view });
+        zeros = 0;
     }
-    let axis = axis.and_then(|axis| axis_index(axis, first.axes.len()));
-    let axis = match axis.map(|axis| first.axes[axis]) {
-        Some(Axis::Row) => 0,
-        Some(Axis::Column) => 1,
-        Some(Axis::Channel) => 2,
-        Some(Axis::Batch) => return Err(node_error(node, "concatenates along the batch axis")),
-        None => return Err(node_error(node, "`axis` is missing or outside its input's axes")),
+    if let [view] = &views[..] {
+        return reader.set_view(node, View { name: Some(node.name.clone()), ..view.clone() });
+    }
+    if rank <= 4 {
+        let value = joined(reader, node, &views, axis)?;
+        return reader.set_value(node, &value);
+    }
+    // All axes before and all behind as one each.
+    let total: usize = views.iter().map(|view| view.extents()[axis].of_image).sum();
+    let product = |extents: &[Extent]| extents.iter().map(|extent| extent.of_image).product();
+    let (before, behind): (usize, usize) =
+        (product(&extents[..axis]), product(&extents[axis + 1..]));
+    for view in &mut views {
+        let own = view.extents()[axis].of_image;
+        let targets =
+            [Target::Batch(1), Target::Known(before), Target::Known(own), Target::Known(behind)];
+        *view = reader.reshaped(node, view, &targets)?;
+    }
+    let value = joined(reader, node, &views, 2)?;
+    let mut targets: Vec<Target> = extents.into_iter().map(Extent::kept).collect();
+    targets[axis] = Target::Known(total);
+    let view = View::of(&value, reader.shape(&value));
+    let view = reader.reshaped(node, &view, &targets)?;
+    reader.set_view(node, view)
+}
+
+/// Views of at most four axes side by side along one of them.
+fn joined(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    views: &[View],
+    axis: usize,
+) -> Result<Value, ImportError> {
+    let axes = reader.value_of(node, &views[0])?.axes;
+    let mut inputs = Vec::with_capacity(views.len());
+    for view in views {
+        let value = reader.value_of(node, view)?;
+        inputs.push(reader.relabeled(node, &value, axes.clone())?.node);
+    }
+    let axis = match axes[axis] {
+        Axis::Row => 0,
+        Axis::Column => 1,
+        Axis::Channel => 2,
+        Axis::Batch => return Err(node_error(node, "concatenates along the batch axis")),
     };
-    reader.push(node, Concat { axis }, inputs, first.axes)
+    let node = reader.builder.push(&node.name, Concat { axis }, inputs)?;
+    Ok(Value { node, axes })
+}
+
+/// How many elements a constant of zeros has along `axis`, where it fits values of those extents.
+fn zeros_of(
+    reader: &Reader,
+    node: &onnx::Node,
+    position: usize,
+    extents: &[Extent],
+    axis: usize,
+) -> Result<i64, ImportError> {
+    let (dims, data) = reader.float_constant(node, position)?;
+    let fits = dims.len() == extents.len()
+        && dims
+            .iter()
+            .zip(extents)
+            .enumerate()
+            .all(|(i, (&own, extent))| i == axis || own == extent.of_image || extent.has_batch);
+    let n = dims.get(axis).and_then(|&n| i64::try_from(n).ok());
+    match n.filter(|_| fits && !extents[axis].has_batch && data.iter().all(|&x| x == 0.0)) {
+        Some(n) => Ok(n),
+        None => {
+            let problem = "concatenates a constant that is not all zeros of fitting extents";
+            Err(node_error(node, problem))
+        }
+    }
 }
 
 /// Source: Keras `Concatenate`.

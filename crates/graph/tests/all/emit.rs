@@ -12,8 +12,8 @@ use fixedwise_graph::{
     AccumulatorPolicy, Expression, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
     Unary, emit, from_onnx, lower,
     ops::{
-        AveragePool, Concat, FixedConv, Function, GlobalAveragePool, LeakyRelu, MaxPool, PRelu,
-        Relu, Sigmoid, Window,
+        AveragePool, Between, Concat, FixedConv, Function, GlobalAveragePool, IndexMap, LeakyRelu,
+        MaxPool, PRelu, Relu, Resize, Sigmoid, Window,
     },
     passes,
 };
@@ -232,6 +232,43 @@ fn functions() -> Graph {
     passes::prepare(&b.finish(), Semantics::Integer).unwrap()
 }
 
+/// Elements along their own axes with zeros among them, places between pixels, channels as pixels, some elements as
+/// a vector.
+fn maps() -> Graph {
+    let mut b = Build::new(Shape::new(5, 4, 2), 6);
+    let x = b.conv("first", 0, 4, &window(3, 1, 1), 1);
+    let along = |places: &[usize], step: usize| {
+        places.iter().map(|&i| Some(i * step)).collect::<Vec<Option<usize>>>()
+    };
+    let mut some = IndexMap {
+        rows: along(&[4, 2, 0, 1], 16),
+        columns: along(&[0, 0, 3], 4),
+        channels: along(&[3, 1, 2, 0], 1),
+    };
+    some.rows.push(None);
+    some.channels[1] = None;
+    let x = b.push("some", some, vec![x]);
+    let between = |first: usize, weight: f32| Between { first, weight };
+    let resize = Resize {
+        rows: vec![between(0, 0.5), between(1, 0.25), between(3, 0.75), between(4, 0.0)],
+        columns: vec![between(0, 0.0), between(0, 0.3), between(1, 0.9)],
+    };
+    let x = b.push("between", resize, vec![x]);
+    let pixels = IndexMap {
+        rows: (0..8).map(|i| Some(i / 2 * 12 + i % 2 * 2)).collect(),
+        columns: along(&[0, 1, 2], 4),
+        channels: along(&[0, 1], 1),
+    };
+    let x = b.push("pixels", pixels, vec![x]);
+    let x = b.conv("second", x, 3, &window(3, 1, 1), 1);
+    let mut vector = along(&[0, 5, 7, 71, 3, 30], 1);
+    vector[2] = None;
+    let vector = IndexMap { rows: vec![Some(0)], columns: vec![Some(0)], channels: vector };
+    let x = b.push("vector", vector, vec![x]);
+    b.gemm("dense", x, 6);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (network, graph) in [
@@ -242,6 +279,7 @@ fn cases() -> Vec<Case> {
         ("branches", branches()),
         ("functions", functions()),
         ("heads", heads()),
+        ("maps", maps()),
     ] {
         for (name, rounding) in
             [("up", Rounding::TiesUp), ("even", Rounding::TiesEven), ("floor", Rounding::Floor)]
@@ -399,9 +437,11 @@ fn hls4ml_computes_the_same() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // HLS has no tables of functions.
-    let is_typed =
-        |case: &&Case| case.name.ends_with("up_0") && !case.name.starts_with("functions");
+    // HLS has no tables of functions and no maps.
+    let is_typed = |case: &&Case| {
+        let refused = ["functions", "maps"];
+        case.name.ends_with("up_0") && !refused.iter().any(|name| case.name.starts_with(name))
+    };
     for case in cases().iter().filter(is_typed) {
         let folder = write(folder.path(), case);
         let files = emit::hls::emit(&case.fixed, "network").unwrap();

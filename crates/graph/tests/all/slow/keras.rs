@@ -205,7 +205,7 @@ fn options_that_are_not_supported_are_refused_by_name() {
         ("maps", "permuted", "dims", "[3, 1, 1]", "each axis of its input once"),
         ("maps", "times", "n", "0", "`n`"),
         ("maps", "longer", "padding", "[1, -1]", "[first, last]"),
-        ("maps", "shorter", "cropping", "40", "takes no element"),
+        ("maps", "shorter", "cropping", "400", "takes no element"),
         ("branches", "image", "batch_shape", "[null, null, 12, 2]", "`batch_shape`"),
         ("branches", "image", "batch_shape", "[null, 1048576, 1048576, 2]", "2^28"),
         ("branches", "image", "dtype", "\"int32\"", "`dtype` = \"int32\""),
