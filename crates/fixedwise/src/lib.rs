@@ -59,11 +59,12 @@ pub use plan::{
 };
 pub use preprocess::{DeclaredBy, Layout, Preprocess};
 pub use result::{
-    AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, CodeResult, Ended,
-    FloatResult, FormatResult, Generalization, HolderResult, ImagesResult, Inspection, LayerResult,
-    MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, NodeInspection, OtherResult,
-    OutputInspection, OutputResult, PartResult, PreprocessingResult, RESULT_SCHEMA, RefusalResult,
-    RefusedModel, RunResult, SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
+    AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, ClassResult, CodeResult,
+    Ended, FloatResult, FormatResult, Generalization, HolderResult, ImagesResult, Inspection,
+    LayerResult, MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, NodeInspection,
+    OtherResult, OutputInspection, OutputResult, PartResult, PreprocessingResult, RESULT_SCHEMA,
+    RecallResult, RefusalResult, RefusedModel, RunResult, SetResult, SweepHold, SweepLayer,
+    SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
     FormatMap, Picture, PlanBits, TextOptions, first_result, plot_bits, plot_costs, plot_drop,

@@ -2,6 +2,7 @@
 
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_i64, i64_to_f64, i128_to_f64};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Standard errors to either side that hold 95 % of a normal distribution.
 const Z95: f64 = 1.959_963_984_540_054;
@@ -193,6 +194,53 @@ pub(crate) fn least_correct(float_correct: usize, loss: f64) -> usize {
         if relative_loss(float_correct, middle) <= loss { high = middle } else { low = middle + 1 }
     }
     low
+}
+
+/// What a plan gives in detail, on all images of a set.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Details {
+    /// Of each output, as classes and as values.
+    pub outputs: Vec<Score>,
+    /// Of the images of each label.
+    pub classes: BTreeMap<usize, ClassScore>,
+}
+
+impl Details {
+    /// Both sets of images together.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.outputs.resize(self.outputs.len().max(other.outputs.len()), Score::default());
+        for (sum, score) in self.outputs.iter_mut().zip(&other.outputs) {
+            *sum = sum.plus(score);
+        }
+        for (&class, score) in &other.classes {
+            let sum = self.classes.entry(class).or_default();
+            *sum = sum.plus(score);
+        }
+    }
+}
+
+/// What the float network and a plan make of the images of one label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ClassScore {
+    /// Images.
+    pub n: usize,
+    /// Images that the float network and the plan name this class for.
+    pub right: [usize; 2],
+    /// Images that both have this class among the five likeliest for.
+    pub top5: [usize; 2],
+}
+
+impl ClassScore {
+    /// Both sets of images together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let both = |a: [usize; 2], b: [usize; 2]| [a[0] + b[0], a[1] + b[1]];
+        Self {
+            n: self.n + other.n,
+            right: both(self.right, other.right),
+            top5: both(self.top5, other.top5),
+        }
+    }
 }
 
 /// The loss of accuracy that is allowed.

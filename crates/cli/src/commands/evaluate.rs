@@ -67,7 +67,8 @@ pub(crate) struct Arguments {
     /// Prints the result as JSON, with the keys of result.json.
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Also prints the paper's count of bit products: weight bits x output bits.
+    /// Also prints the worst class, the top-5 accuracy, and the paper's count of bit products: weight bits x
+    /// output bits.
     #[arg(long, short, help_heading = "Output")]
     verbose: bool,
     /// Does not print progress.

@@ -187,7 +187,8 @@ pub(crate) struct Arguments {
     /// Prints result.json instead of a table.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
-    /// Also prints the paper's count of bit products: weight bits x output bits.
+    /// Also prints the worst class, the top-5 accuracy, and the paper's count of bit products: weight bits x
+    /// output bits.
     #[arg(long, short, help_heading = "Output")]
     pub(crate) verbose: bool,
     /// Does not print progress or table.

@@ -148,6 +148,15 @@ fn one_logit_has_labels_of_two_classes() {
     assert_eq!(found["float_network"]["classes"], 2);
     assert_eq!(found["accuracy"]["test"]["float"], 1.0);
     assert!(found["accuracy"]["search"]["fixed"].as_f64().unwrap() >= 0.99, "{found}");
+    // Class by class: 40 test images.
+    let classes = found["classes"].as_array().unwrap();
+    let n = |class: &Value| class["test"]["n"].as_u64().unwrap();
+    assert_eq!((classes.len(), classes.iter().map(n).sum::<u64>()), (2, 40));
+    assert_eq!(classes[1]["test"]["float"], 1.0);
+    let given = ["evaluate", "upper.onnx", "--plan", "out/plan.toml", "--test", "two.npz", "-v"];
+    let done = fixedwise(folder).args(given).assert().success();
+    let text = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+    assert!(text.contains("worst class: "), "{text}");
     let more = fixedwise(folder).args(run).arg("four.npz").assert().code(1);
     let said = String::from_utf8_lossy(&more.get_output().stderr).into_owned();
     assert!(said.contains("2 classes"), "{said}");

@@ -14,13 +14,13 @@ use crate::{
     error::Error,
     model::{Model, ModelSource},
     plan::{PlanSource, open_model},
-    result::{AGREEMENT, ImagesResult, OutputResult, RunResult, SetResult},
+    result::{AGREEMENT, ImagesResult, RunResult, SetResult},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Interface, Plan, Semantics, Target};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Images as _, MaxLoss, calibrate};
+use fixedwise_search::{Details, Images as _, MaxLoss, calibrate};
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
@@ -210,7 +210,7 @@ fn run(
         AGREEMENT.clone_into(&mut result.metric);
     }
     result.accuracy.test = Some(SetResult::from(measured.score));
-    result.outputs = OutputResult::all(&model.outputs(), &[], &measured.outputs);
+    result.tell_details(&model.outputs(), &Details::default(), &measured.details);
     result.describe(&graph, &plan, fixed.as_ref())?;
     if let Some(fixed) = &fixed {
         let limits = budget::limits(None, None, target);

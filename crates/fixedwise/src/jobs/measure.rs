@@ -11,8 +11,8 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle as _, Predictions, Score, SearchError,
-    Statistics, format_no_clip,
+    Details, Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle as _, Predictions, Score,
+    SearchError, Statistics, format_no_clip,
 };
 use std::sync::atomic::AtomicBool;
 
@@ -96,13 +96,18 @@ pub(crate) fn outputs(
 /// What a plan gives on images.
 pub(crate) struct Measured {
     pub(crate) score: Score,
-    /// Of each output, where there are several.
-    pub(crate) outputs: Vec<Score>,
+    /// Of each output and class.
+    pub(crate) details: Details,
 }
 
-/// The score of each output of a plan, where there are several.
-pub(crate) fn by_output(evaluator: &mut Evaluator, plan: &Plan) -> Result<Vec<Score>, SearchError> {
-    if evaluator.predictions().n_outputs() > 1 { evaluator.scores(plan) } else { Ok(Vec::new()) }
+/// What a plan gives output by output and class by class, where there are several outputs or labels.
+pub(crate) fn details(evaluator: &mut Evaluator, plan: &Plan) -> Result<Details, SearchError> {
+    let predictions = evaluator.predictions();
+    if predictions.n_outputs() > 1 || predictions.has_labels() {
+        evaluator.details(plan)
+    } else {
+        Ok(Details::default())
+    }
 }
 
 /// Runs a plan once on images.
@@ -135,7 +140,7 @@ pub(crate) fn measure_with(
     let once = EvaluatorOptions { cache_bytes: 0, target, ..EvaluatorOptions::default() };
     let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
     let score = evaluator.evaluate(plan, None, None)?.score;
-    Ok(Measured { score, outputs: by_output(&mut evaluator, plan)? })
+    Ok(Measured { score, details: details(&mut evaluator, plan)? })
 }
 
 /// Bytes of the executor's buffers for one image.

@@ -1,9 +1,9 @@
 //! What a search asks: the evaluator, with every evaluation written down and, where there is one, the user's metric.
 
-use super::{measure::by_output, metric::Metric};
+use super::{measure::details, metric::Metric};
 use crate::{error::Error, watch::Journal};
 use fixedwise_graph::{LowerError, NodeId, Plan};
-use fixedwise_search::{Digest, Evaluation, Evaluator, Oracle, Score, SearchError};
+use fixedwise_search::{Details, Digest, Evaluation, Evaluator, Oracle, Score, SearchError};
 use std::collections::BTreeMap;
 
 /// An evaluator that writes down what it finds.
@@ -51,8 +51,8 @@ impl Journaling<'_> {
     }
 
     /// What the user's command says of the float network and of a plan, which is asked now where it was not
-    /// before, and the score of each output, where there are several.
-    pub(crate) fn account(&mut self, plan: &Plan) -> Result<(Option<[f64; 2]>, Vec<Score>), Error> {
+    /// before, and what the plan gives in detail.
+    pub(crate) fn account(&mut self, plan: &Plan) -> Result<(Option<[f64; 2]>, Details), Error> {
         let metric = match self.metric.clone() {
             Some((metric, float)) => {
                 let said = self.said.get(&self.evaluator.digest(plan)).copied();
@@ -61,7 +61,7 @@ impl Journaling<'_> {
             }
             None => None,
         };
-        Ok((metric, by_output(&mut self.evaluator, plan)?))
+        Ok((metric, details(&mut self.evaluator, plan)?))
     }
 
     /// What was found, unless the journal failed on the way.

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     digest::{Digest, Digester},
     error::SearchError,
-    score::Score,
+    score::{Details, Score},
 };
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
 use fixedwise_graph::{Graph, LowerError, NodeId, Plan};
@@ -187,13 +187,12 @@ impl<'a> Evaluator<'a> {
         Ok(self.predictions.by_output(&said))
     }
 
-    /// The score of each output of a plan on all images: as classes, and as values.
+    /// What a plan gives on all images, output by output and class by class.
     ///
     /// # Errors
     /// As [`Oracle::evaluate`].
-    pub fn scores(&mut self, plan: &Plan) -> Result<Vec<Score>, SearchError> {
-        let part = self.all(&Request { plan, question: Question::EachOutput, focus: None })?;
-        Ok(part.scores)
+    pub fn details(&mut self, plan: &Plan) -> Result<Details, SearchError> {
+        Ok(self.all(&Request { plan, question: Question::Details, focus: None })?.details)
     }
 
     /// Measures the first `images`, from where `score` ends, or until `at_least` is out of reach.

@@ -239,7 +239,7 @@ impl<'a> Local<'a> {
                 Question::Outputs => {
                     part.outputs.insert(idx, predictions.said(&values));
                 }
-                Question::EachOutput => part.add_scores(&predictions.scores(idx, &values)),
+                Question::Details => part.details.add(&predictions.details(idx, &values)),
             }
         };
         let new = |chunk| (chunk, Part::default());

@@ -1,6 +1,9 @@
 //! Who measures plans: the question, what comes back, and how parts of it join.
 
-use crate::{error::SearchError, score::Score};
+use crate::{
+    error::SearchError,
+    score::{Details, Score},
+};
 use fixedwise_graph::{LowerError, NodeId, Plan};
 use std::{collections::BTreeMap, ops::Range};
 
@@ -13,8 +16,9 @@ pub enum Question {
     Divergence,
     /// What its outputs are.
     Outputs,
-    /// Which images each of its outputs gets right, and how far it is from the float network's.
-    EachOutput,
+    /// Which images each of its outputs gets right, and how far it is from the float network's; which images of each
+    /// class.
+    Details,
 }
 
 /// A question about a plan.
@@ -61,8 +65,8 @@ pub struct Part {
     pub divergences: BTreeMap<usize, f64>,
     /// By image, where they were asked: the outputs one after the other.
     pub outputs: BTreeMap<usize, Vec<f32>>,
-    /// Over the images, of each output, where that was asked.
-    pub scores: Vec<Score>,
+    /// Over the images, where that was asked.
+    pub details: Details,
     /// Multiplications that were computed.
     pub macs: u64,
 }
@@ -76,14 +80,8 @@ impl Part {
     pub fn join(mut self, other: Self) -> Self {
         self.divergences.extend(other.divergences);
         self.outputs.extend(other.outputs);
-        self.add_scores(&other.scores);
+        self.details.add(&other.details);
         Self { score: self.score.plus(&other.score), macs: self.macs + other.macs, ..self }
-    }
-
-    /// Adds the scores of each output.
-    pub(super) fn add_scores(&mut self, scores: &[Score]) {
-        self.scores.resize(self.scores.len().max(scores.len()), Score::default());
-        self.scores.iter_mut().zip(scores).for_each(|(sum, score)| *sum = sum.plus(score));
     }
 
     /// The sum over all images, in the order of the chunks.

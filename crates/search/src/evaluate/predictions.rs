@@ -4,7 +4,10 @@ use super::{
     images::Images,
     runner::{CHUNK, Job, Runner},
 };
-use crate::{error::SearchError, score::Score};
+use crate::{
+    error::SearchError,
+    score::{ClassScore, Details, Score},
+};
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64};
 use fixedwise_graph::{
     Graph, Likelihood, NodeId, passes,
@@ -12,7 +15,7 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
-use std::sync::atomic::AtomicBool;
+use std::{cmp::Ordering, collections::BTreeMap, sync::atomic::AtomicBool};
 
 /// What the float network says about a set of images.
 ///
@@ -220,12 +223,29 @@ impl Predictions {
         score.with_distortion(self.distortion(idx, values))
     }
 
-    /// The score of each output for one image, as classes and as values.
-    pub(super) fn scores(&self, idx: usize, values: &[Ran]) -> Vec<Score> {
+    /// The score of each output for one image, as classes and as values, and that of its label.
+    pub(super) fn details(&self, idx: usize, values: &[Ran]) -> Details {
         let score = |(output, &ran): (&OutputPredictions, &Ran)| {
             output.score(idx, ran.0).with_distortion(output.distortion(idx, ran))
         };
-        self.outputs.iter().zip(values).map(score).collect()
+        let outputs: Vec<Score> = self.outputs.iter().zip(values).map(score).collect();
+        let mut classes = BTreeMap::new();
+        if let (true, Some(score), Some(&(value, step))) =
+            (self.is_labelled[idx], outputs.first(), values.first())
+        {
+            let (first, label) = (self.first(), self.first().targets[idx]);
+            let of_plan: Vec<f64> = of_classes(first.elements, floats(value, step)).collect();
+            let of_float: Vec<f64> = first.scores(idx, 1.0).collect();
+            let top5 = [&of_float, &of_plan].map(|scores| usize::from(is_in_top5(scores, label)));
+            let right = [score.float_correct, score.correct];
+            classes.insert(label, ClassScore { n: 1, right, top5 });
+        }
+        Details { outputs, classes }
+    }
+
+    /// Whether images have labels.
+    pub fn has_labels(&self) -> bool {
+        self.is_labelled.first() == Some(&true)
     }
 
     /// Of the output that is farthest off; nothing where outputs count as classes.
@@ -403,6 +423,16 @@ fn of_classes<I: Iterator<Item = f64>>(elements: usize, values: I) -> impl Itera
     (elements == 1).then_some(0.0).into_iter().chain(values)
 }
 
+/// Whether fewer than five classes come before one: those with a higher score, and equal ones that come first.
+fn is_in_top5(scores: &[f64], class: usize) -> bool {
+    let before = |(i, x): (usize, &f64)| match x.total_cmp(&scores[class]) {
+        Ordering::Greater => true,
+        Ordering::Equal => i < class,
+        Ordering::Less => false,
+    };
+    scores.iter().enumerate().filter(|&(i, x)| before((i, x))).count() < 5
+}
+
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
@@ -450,4 +480,16 @@ fn log_softmax(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let sum: f64 = values.iter().map(|x| (x - max).exp()).sum();
     values.iter_mut().for_each(|x| *x -= max + sum.ln());
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_scores_stand_in_the_order_of_classes() {
+        let scores = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.9];
+        let first: Vec<usize> = (0..7).filter(|&class| is_in_top5(&scores, class)).collect();
+        assert_eq!(first, [0, 1, 2, 3, 6]);
+    }
 }

@@ -244,7 +244,17 @@ fn no_output_is_worse_than_the_score() {
         None => agrees(0, idx) && agrees(1, idx),
     };
     assert_eq!(score.correct, (0..70).filter(|&idx| is_right(idx)).count());
-    let scores = found.scores(&plan).unwrap();
+    let details = found.details(&plan).unwrap();
+    let labelled = (0..70).filter_map(|idx| Some((idx, images.label(idx)?)));
+    for label in 0..4 {
+        let own: Vec<usize> = labelled.clone().filter(|l| l.1 == label).map(|l| l.0).collect();
+        let right =
+            [0, 1].map(|who| own.iter().filter(|&&idx| class(who, 0, idx) == label).count());
+        let found = details.classes[&label];
+        // Among four classes all are among the first five.
+        assert_eq!((found.n, found.right, found.top5), (own.len(), right, [own.len(); 2]));
+    }
+    let scores = details.outputs;
     assert_eq!(scores[1].correct, (0..70).filter(|&idx| agrees(1, idx)).count());
     assert!(scores[1].correct < 70 && scores[1].float_correct == 70, "{scores:?}");
     assert_eq!(scores[0].correct, direct(&graph, &images, &plan).correct);

@@ -15,13 +15,13 @@ use crate::{
     error::Error,
     files::write_file,
     plan::write_plan,
-    result::{Ended, ImagesResult, MaxLossResult, OutputResult, RunResult, SetResult},
+    result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult},
     watch::Step,
 };
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::Plan;
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Images, MaxLoss, Score, strategies::pareto::Limits};
+use fixedwise_search::{Details, Images, MaxLoss, Score, strategies::pareto::Limits};
 
 impl Job<'_> {
     /// What the plan gives and costs; the test images are run here and nowhere else.
@@ -42,8 +42,8 @@ impl Job<'_> {
         result.accuracy.search = Some(search);
         let (test, of_test) = test.unzip();
         result.accuracy.test = test;
-        let names = loaded.model.outputs();
-        result.outputs = OutputResult::all(&names, &found.outputs, &of_test.unwrap_or_default());
+        let of_test = of_test.unwrap_or_default();
+        result.tell_details(&loaded.model.outputs(), &found.details, &of_test);
         result.describe(graph, plan, fixed.as_ref())?;
         if let Some(fixed) = &fixed {
             let target = target.cloned().unwrap_or_default();
@@ -75,7 +75,7 @@ impl Job<'_> {
     }
 
     /// The plan on the test images, where some are kept.
-    fn test(&self, loaded: &Loaded, plan: &Plan) -> Result<Option<(SetResult, Vec<Score>)>, Error> {
+    fn test(&self, loaded: &Loaded, plan: &Plan) -> Result<Option<(SetResult, Details)>, Error> {
         let Some(images) = &loaded.sets.test else { return Ok(None) };
         self.tell(Step::Testing { images: images.len() });
         let (float, graph, kernels) = (loaded.model.graph(), &loaded.graph, Kernels::best());
@@ -87,7 +87,7 @@ impl Job<'_> {
             let [float, fixed] = both.map(|outputs| metric.of(&outputs));
             test.metric = Some([float?, fixed?]);
         }
-        Ok(Some((test, measured.outputs)))
+        Ok(Some((test, measured.details)))
     }
 
     /// What is known of a run without its plan.

@@ -233,16 +233,17 @@ impl Job<'_> {
         let mut oracle = self.oracle(loaded, float, None);
         let evaluation = oracle.evaluate_first(&plan, usize::MAX);
         let score = oracle.finish(evaluation)?.score;
-        let (metric, outputs) = oracle.account(&plan)?;
+        let images = oracle.evaluator.images_evaluated() + ready.images;
+        let (metric, details) = oracle.account(&plan)?;
         Ok(Found {
             outcome: strategies::Outcome { is_finished: true, ..strategies::Outcome::new(plan) },
             score,
             first,
             steps: Vec::new(),
             evaluations: oracle.evaluator.evaluations(),
-            images: oracle.evaluator.images_evaluated() + ready.images,
+            images,
             metric,
-            outputs,
+            details,
         })
     }
 }

@@ -23,7 +23,7 @@ use fixedwise_fixed::convert::count_to_f64;
 use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluator, EvaluatorOptions, Images as _, JournalEntry, Offset, Oracle as _, Score,
+    Details, Evaluator, EvaluatorOptions, Images as _, JournalEntry, Offset, Oracle as _, Score,
     SearchError, Statistics,
     strategies::{
         self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, Outcome, PlanHead,
@@ -55,8 +55,8 @@ pub(super) struct Found {
     pub(super) outcome: Outcome,
     /// Of the outcome's plan, on the search images.
     pub(super) score: Score,
-    /// Of each output, where there are several.
-    pub(super) outputs: Vec<Score>,
+    /// Of each output and class.
+    pub(super) details: Details,
     pub(super) steps: Vec<TraceStep>,
     pub(super) evaluations: u64,
     pub(super) images: u64,
@@ -137,15 +137,16 @@ impl Job<'_> {
             let measured = oracle.evaluate(&outcome.plan, None, None);
             oracle.finish(measured)?.score
         };
-        let (metric, outputs) = oracle.account(&outcome.plan)?;
+        let images = oracle.evaluator.images_evaluated() + probed + ready.images;
+        let (metric, details) = oracle.account(&outcome.plan)?;
         Ok(Found {
             outcome,
             score,
-            outputs,
+            details,
             metric,
             steps,
             evaluations: oracle.evaluator.evaluations(),
-            images: oracle.evaluator.images_evaluated() + probed + ready.images,
+            images,
             first,
         })
     }

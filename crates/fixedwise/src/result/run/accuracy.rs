@@ -1,8 +1,9 @@
 //! What networks get right, and what may be lost.
 
-use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_search::{MaxLoss, Score};
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
+use fixedwise_search::{ClassScore, Details, MaxLoss, Score};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The loss that is allowed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +71,10 @@ pub struct SetResult {
     /// Where outputs count as values: signal to quantization noise there, in dB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqnr_db: Option<f64>,
+    /// Of more classes than ten: fractions of the images whose label is among the five likeliest classes of the
+    /// float network and of the fixed-point one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top5: Option<[f64; 2]>,
     /// What the user's command says of the float network and of the fixed-point one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<[f64; 2]>,
@@ -100,6 +105,62 @@ impl OutputResult {
     }
 }
 
+/// A class: what the float network and the plan make of the images with its label.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ClassResult {
+    /// The label.
+    pub class: u64,
+    /// On the search images; absent where none has the label, or a plan was only evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<RecallResult>,
+    /// On the test images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<RecallResult>,
+}
+
+/// The recall of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct RecallResult {
+    /// Images with the label.
+    pub n: u64,
+    /// Fraction of them that the float network names the class for.
+    pub float: f64,
+    /// Fraction of them that the fixed-point network names the class for.
+    pub fixed: f64,
+}
+
+impl From<&ClassScore> for RecallResult {
+    fn from(score: &ClassScore) -> Self {
+        let [float, fixed] = score.right.map(|right| share(right, score.n));
+        Self { n: count_to_u64(score.n), float, fixed }
+    }
+}
+
+impl ClassResult {
+    /// Of each label of the two sets.
+    pub(crate) fn all(search: &Details, test: &Details) -> Vec<Self> {
+        let labels: BTreeSet<usize> =
+            search.classes.keys().chain(test.classes.keys()).copied().collect();
+        let class = |label: usize| Self {
+            class: count_to_u64(label),
+            search: search.classes.get(&label).map(RecallResult::from),
+            test: test.classes.get(&label).map(RecallResult::from),
+        };
+        labels.into_iter().map(class).collect()
+    }
+}
+
+/// The fractions of top-5 classes in a set of more than ten classes.
+pub(super) fn top5(details: &Details) -> Option<[f64; 2]> {
+    const FEW: usize = 10;
+    let sum = details.classes.values().fold(ClassScore::default(), |sum, class| sum.plus(class));
+    (details.classes.len() > FEW).then(|| sum.top5.map(|right| share(right, sum.n)))
+}
+
+fn share(part: usize, n: usize) -> f64 {
+    count_to_f64(part) / count_to_f64(n.max(1))
+}
+
 impl From<Score> for SetResult {
     fn from(score: Score) -> Self {
         Self {
@@ -113,7 +174,27 @@ impl From<Score> for SetResult {
             gained: count_to_u64(score.gained),
             interval95: score.relative_interval95(),
             sqnr_db: None,
+            top5: None,
             metric: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recall_is_told_by_class_and_top_5_of_many_classes() {
+        let details = |classes: usize| {
+            let score = ClassScore { n: 4, right: [3, 2], top5: [4, 3] };
+            Details { classes: (0..classes).map(|class| (class, score)).collect(), outputs: vec![] }
+        };
+        let classes = ClassResult::all(&Details::default(), &details(2));
+        let recall = RecallResult { n: 4, float: 0.75, fixed: 0.5 };
+        let expected = ClassResult { class: 1, search: None, test: Some(recall) };
+        assert_eq!((classes.len(), &classes[1]), (2, &expected));
+        assert_eq!(top5(&details(10)), None);
+        assert_eq!(top5(&details(11)), Some([1.0, 0.75]));
     }
 }

@@ -4,7 +4,9 @@ mod accuracy;
 mod costs;
 mod layers;
 
-pub use accuracy::{AccuracyResult, ImagesResult, MaxLossResult, OutputResult, SetResult};
+pub use accuracy::{
+    AccuracyResult, ClassResult, ImagesResult, MaxLossResult, OutputResult, RecallResult, SetResult,
+};
 pub use costs::{
     BudgetResult, BudgetStep, CodeResult, HolderResult, MemoryResult, MultiplicationResult,
 };
@@ -16,9 +18,12 @@ use super::{
 };
 use crate::{error::Error, files::read_text};
 use fixedwise_graph::{FixedGraph, Graph, Plan, Semantics, cost};
-use fixedwise_search::strategies::{
-    SearchOptions, Sensitivity, TraceEntry,
-    pareto::{Explanation, FrontPlan, Held},
+use fixedwise_search::{
+    Details,
+    strategies::{
+        SearchOptions, Sensitivity, TraceEntry,
+        pareto::{Explanation, FrontPlan, Held},
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -87,6 +92,9 @@ pub struct RunResult {
     /// The outputs of a network that has several, in the order of the model's file or of who chose them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<OutputResult>,
+    /// The recall of each class, where images have labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassResult>,
     /// What counts: `accuracy`; `agreement` with the float network's classes where images have no labels;
     /// `sqnr`; or `command`, what the user's says.
     #[serde(default = "accuracy")]
@@ -199,6 +207,7 @@ impl Default for RunResult {
             images: ImagesResult::default(),
             accuracy: AccuracyResult::default(),
             outputs: Vec::new(),
+            classes: Vec::new(),
             metric: accuracy(),
             memory_bits: MemoryResult::default(),
             multiplication_cost: MultiplicationResult::default(),
@@ -260,6 +269,18 @@ impl RunResult {
         self.layers = layers::layers(graph, plan, fixed);
         self.others = layers::others(graph, plan);
         Ok(())
+    }
+
+    /// Fills in what a plan gives output by output and class by class.
+    pub(crate) fn tell_details(&mut self, names: &[String], search: &Details, test: &Details) {
+        self.outputs = OutputResult::all(names, &search.outputs, &test.outputs);
+        self.classes = ClassResult::all(search, test);
+        for (set, details) in [(&mut self.accuracy.search, search), (&mut self.accuracy.test, test)]
+        {
+            if let Some(set) = set {
+                set.top5 = accuracy::top5(details);
+            }
+        }
     }
 
     /// Whether no budget of memory is exceeded.

@@ -4,7 +4,7 @@ use super::super::{
     numbers::{grouped, interval_text, percent},
     report::{Align, Cell, Column, Section, Sentence, Style, Table},
 };
-use crate::result::{AGREEMENT, RunResult, SetResult};
+use crate::result::{AGREEMENT, ClassResult, RecallResult, RunResult, SetResult};
 
 const SET: Column = Column::new("", Align::Left, Style::Plain);
 const IMAGES: Column = Column::right("images", Style::Plain);
@@ -16,7 +16,7 @@ const INTERVAL: Column = Column::right("95 % interval", Style::Plain);
 /// What is said of a set beside its name and size; nothing where that was not measured.
 type Row = fn(&SetResult) -> Option<Vec<Cell>>;
 
-pub(super) fn section(result: &RunResult) -> Section {
+pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
     let calibration = match result.images.calibration {
         0 => String::new(),
         n => format!("{} other images for calibration; ", grouped(n)),
@@ -80,8 +80,39 @@ pub(super) fn section(result: &RunResult) -> Section {
         Some(cells)
     });
     let table = Table { columns, rows: rows.collect() };
-    let notes = vec![Sentence::from(note)];
+    let mut notes = vec![Sentence::from(note)];
+    if is_verbose && result.metric == "accuracy" {
+        notes.extend(worst_class(result).map(Sentence::from));
+        notes.extend(top5(result).map(Sentence::from));
+    }
     Section { title: title.to_owned(), table: Some(table), notes, ..Section::default() }
+}
+
+/// The class that the plan recognizes worst, on the test images where there are some.
+fn worst_class(result: &RunResult) -> Option<String> {
+    let of = |set: fn(&ClassResult) -> Option<RecallResult>| {
+        let classes = result.classes.iter().filter_map(|class| Some((class.class, set(class)?)));
+        classes.min_by(|a, b| a.1.fixed.total_cmp(&b.1.fixed))
+    };
+    let (set, (class, recall)) = match (of(|class| class.test), of(|class| class.search)) {
+        (Some(found), _) => ("test", found),
+        (None, found) => ("search", found?),
+    };
+    Some(format!(
+        "worst class: {class}, recall {} (float {}) of {} {set} images",
+        percent(recall.fixed),
+        percent(recall.float),
+        grouped(recall.n)
+    ))
+}
+
+fn top5(result: &RunResult) -> Option<String> {
+    let set = |set: &Option<SetResult>| set.as_ref().and_then(|set| set.top5);
+    let (set, [float, fixed]) = match (set(&result.accuracy.test), set(&result.accuracy.search)) {
+        (Some(found), _) => ("test", found),
+        (None, found) => ("search", found?),
+    };
+    Some(format!("top-5: {} (float {}) of the {set} images", percent(fixed), percent(float)))
 }
 
 fn sqnr(set: &SetResult) -> Option<Vec<Cell>> {
