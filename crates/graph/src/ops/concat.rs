@@ -352,13 +352,9 @@ fn zeros_of(
             .enumerate()
             .all(|(i, (&own, extent))| i == axis || own == extent.of_image || extent.has_batch);
     let n = dims.get(axis).and_then(|&n| i64::try_from(n).ok());
-    match n.filter(|_| fits && !extents[axis].has_batch && data.iter().all(|&x| x == 0.0)) {
-        Some(n) => Ok(n),
-        None => {
-            let problem = "concatenates a constant that is not all zeros of fitting extents";
-            Err(node_error(node, problem))
-        }
-    }
+    let is_zero = fits && !extents[axis].has_batch && data.iter().all(|&x| x == 0.0);
+    let problem = "concatenates a constant that is not all zeros of fitting extents";
+    n.filter(|_| is_zero).ok_or_else(|| node_error(node, problem))
 }
 
 /// Source: Keras `Concatenate`.
