@@ -546,3 +546,14 @@ fn choices_of_two_values_have_floats_alone() {
     let error = check_integer_forms(&graph).unwrap_err().to_string();
     assert!(error.contains("`larger`") && error.contains("`chosen`"), "{error}");
 }
+
+/// Keras 3 changed what `hard_sigmoid` is; a file says which version saved it.
+#[test]
+fn hard_sigmoids_are_those_of_their_version() {
+    for (version, expected) in
+        [(None, 4.0 / 6.0), (Some("3.15.1"), 4.0 / 6.0), (Some("2.15.0"), 0.7), (Some("1.2"), 0.7)]
+    {
+        let y = run_float(&keras_activation("hard_sigmoid", version), &[1.0; 32]);
+        assert_close(version.unwrap_or("no version"), &y, &[expected; 32], 1e-6);
+    }
+}
