@@ -30,7 +30,10 @@ pub enum GraphError {
 #[allow(missing_docs, reason = "the fields are named as in the text")]
 pub enum ImportError {
     /// No operator of that name.
-    #[error("node `{node}`: operator `{op_type}` is not supported; supported are {supported}")]
+    #[error(
+        "node `{node}`: operator `{op_type}` is not supported; {}",
+        instead(op_type, supported)
+    )]
     UnknownOperator { node: String, op_type: String, supported: String },
     /// An attribute whose effect is not implemented.
     #[error("node `{node}` ({op_type}): attribute `{attribute}` is not supported")]
@@ -129,9 +132,41 @@ impl ImportError {
     }
 }
 
+/// The way out for an operator that is not supported, else what is supported.
+fn instead(op_type: &str, supported: &str) -> String {
+    match way_out(op_type).strip_prefix("the operator is not supported; ") {
+        Some(help) => help.to_owned(),
+        None => format!("supported are {supported}"),
+    }
+}
+
 /// What can be done about an operator that is not supported.
 fn way_out(op_type: &str) -> &'static str {
     match op_type {
+        "LayerNormalization"
+        | "InstanceNormalization"
+        | "GroupNormalization"
+        | "RMSNormalization"
+        | "MeanVarianceNormalization"
+        | "LRN" => {
+            "the operator is not supported; it divides by the deviation of each image, which has no exact form \
+             in integers: train the network with batch normalization, or let it end before this (`--output`)"
+        }
+        "GRU" | "LSTM" | "RNN" | "SimpleRNN" | "Bidirectional" | "ConvLSTM1D" | "ConvLSTM2D" => {
+            "the operator is not supported; it keeps a state from step to step: train the network with \
+             convolutions over the steps, or let it end before this (`--output`)"
+        }
+        "ReduceL2" | "LpNormalization" | "UnitNormalization" => {
+            "the operator is not supported; let the network end before it (`--output`) and normalize its result"
+        }
+        "Attention" | "MultiHeadAttention" | "Dot" => {
+            "the operator is not supported; it multiplies matrices that are both computed: let the network end \
+             before it (`--output`)"
+        }
+        "Lambda" => {
+            "the operator is not supported; the file does not say what its function computes: use layers or \
+             `keras.ops` instead, such as `Rescaling`"
+        }
         "If" | "Loop" | "Scan" => {
             "control flow is not supported; simplify the model, for example with \
              `onnxslim MODEL.onnx SLIM.onnx`, or export it for one input size"

@@ -289,3 +289,15 @@ fn extents_that_do_not_meet_are_refused_by_name() {
     let error = check_integer_forms(&graph).unwrap_err().to_string();
     assert!(error.contains("`part` (Div): has no integer form: divides by a computed"), "{error}");
 }
+
+#[test]
+fn what_is_refused_names_the_way_out() {
+    for (op, help) in [
+        ("LayerNormalization", "batch normalization"),
+        ("LSTM", "convolutions over the steps"),
+        ("ReduceL2", "let the network end before it (`--output`)"),
+    ] {
+        let error = read(vec![Node::new(op, "odd", &["x"], &["y"])], &[]).unwrap_err();
+        assert!(error.contains(op) && error.contains(help), "{error}");
+    }
+}
