@@ -153,6 +153,11 @@ impl Hdf5 {
                 let numbers = dataset.read_array::<i32>().map_err(said)?;
                 numbers.iter().map(|&x| f64_to_f32(f64::from(x))).collect()
             }
+            Datatype::FixedPoint { size: 8, signed: true, .. } => {
+                let numbers = dataset.read_array::<i64>().map_err(said)?;
+                let clamped = |&x: &i64| i32::try_from(x).unwrap_or(i32::MAX);
+                numbers.iter().map(|x| f64_to_f32(f64::from(clamped(x)))).collect()
+            }
             other => return Err(format!("its elements are {other:?}, not 32- or 64-bit floats")),
         };
         if shape.iter().product::<usize>() != data.len() {

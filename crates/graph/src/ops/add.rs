@@ -110,6 +110,21 @@ pub(super) fn from_keras_average(layer: &mut Layer) -> Result<Value, ImportError
     layer.push_like(Affine { scale, shift: vec![0.0; channels] }, &sum)
 }
 
+/// Source: `CustomScaleLayer` of `keras.applications.InceptionResNetV2`: a value and another times `scale`.
+pub(super) fn from_keras_scaled(layer: &mut Layer) -> Result<Value, ImportError> {
+    let scale = layer.number("scale")?.unwrap_or(1.0);
+    let values = layer.values()?;
+    let [value, residual] = values.as_slice() else {
+        return Err(layer.error(&format!("takes {} values instead of two", values.len())));
+    };
+    let channels = layer.shape(residual).c;
+    let affine = Affine { scale: vec![scale; channels], shift: vec![0.0; channels] };
+    let name = format!("{}_scaled", layer.name());
+    let scaled = layer.builder.push(&name, affine, vec![residual.node])?;
+    let node = layer.push(Add, vec![value.node, scaled])?;
+    Ok(Value { node, axes: value.axes.clone() })
+}
+
 /// Source: Keras `Add`, `keras.ops.Add`, of two or more values.
 pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     element_wise::from_keras(layer, Add, Function::Add)

@@ -219,6 +219,7 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("Conv2DTranspose", conv_transpose::from_keras_2d),
     ("Cropping1D", slice::from_keras_1d),
     ("Cropping2D", slice::from_keras_2d),
+    ("CustomScaleLayer", add::from_keras_scaled),
     ("Dense", gemm::from_keras),
     ("DepthwiseConv1D", conv::from_keras_depthwise),
     ("DepthwiseConv2D", conv::from_keras_depthwise),
