@@ -174,7 +174,12 @@ fn image_shape(
     let fits = |shape: Shape| {
         shape.c == target.c && (resize || (shape.h, shape.w) == (target.h, target.w))
     };
+    let is_image = [target.h, target.w, target.c] == [dims[0], *dims.last().unwrap_or(&0), 1];
     let (last, first) = match *dims {
+        // A signal, channels last or first, is an image of one row.
+        [a, b] if target.h == 1 && !resize && !is_image => {
+            (Shape::new(1, a, b), Some(Shape::new(1, b, a)))
+        }
         [h, w] => (Shape::new(h, w, 1), None),
         [a, b, c] => (Shape::new(a, b, c), Some(Shape::new(b, c, a))),
         [n] => (Shape::vector(n), None),

@@ -248,7 +248,14 @@ fn integers_in_range_are_pixels_and_a_column_is_labels() {
 fn the_layout_is_inferred_or_refused() {
     type Case<'a> = (&'a [usize], &'a str, [usize; 3], Result<Layout, &'a str>);
     let (nhwc, nchw) = (Ok(Layout::Nhwc), Ok(Layout::Nchw));
-    let cases: [Case; 21] = [
+    let cases: [Case; 27] = [
+        // Signals of so many samples.
+        (&[40, 2], "", [1, 40, 2], nhwc),
+        (&[2, 40], "", [1, 40, 2], nchw),
+        (&[40, 1], "", [1, 40, 1], nhwc),
+        (&[1, 40], "", [1, 40, 1], nhwc),
+        (&[2, 2], "", [1, 2, 2], Err("channels first or last")),
+        (&[40, 3], "", [1, 40, 2], Err("the network expects 1x40x2")),
         (&[4, 5], "", [4, 5, 1], nhwc),
         (&[4, 5], "layout=nchw", [4, 5, 1], nhwc),
         (&[4, 5, 1], "", [4, 5, 1], nhwc),
