@@ -174,7 +174,7 @@ fn image_shape(
     let fits = |shape: Shape| {
         shape.c == target.c && (resize || (shape.h, shape.w) == (target.h, target.w))
     };
-    let is_image = [target.h, target.w, target.c] == [dims[0], *dims.last().unwrap_or(&0), 1];
+    let is_image = matches!(*dims, [h, w] if [target.h, target.w, target.c] == [h, w, 1]);
     let (last, first) = match *dims {
         // A signal, channels last or first, is an image of one row.
         [a, b] if target.h == 1 && !resize && !is_image => {

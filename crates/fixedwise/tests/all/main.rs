@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod functions;
+mod gates;
 mod layer_order;
+mod maps;
 mod memory;
 mod report;
 mod slow;

@@ -3,6 +3,7 @@ use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
+        axes::channels_last,
         builder::Value,
         keras::layer::Layer,
         onnx::attributes::Attributes,
@@ -218,6 +219,17 @@ fn broadcast_bias(
 /// Source: ONNX `MatMul`, opset 13, by a constant matrix.
 pub(super) fn import_matmul(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
+    let rank = reader.view(node, 0)?.axes.len();
+    if let Some(axes) = channels_last(rank).filter(|_| rank > 2) {
+        // The last axis of a signal or an image: a 1x1 convolution of what is its channels then.
+        let value = reader.value(node, 0)?;
+        let value = reader.relabeled(node, &value, axes)?;
+        let inputs = reader.shape(&value).c;
+        let (weights, channels) = matrix(reader, node, inputs, false, 1.0)?;
+        let (window, bias) = (Window::pixel(), vec![0.0; channels]);
+        let op = Conv { window, groups: 1, channels, weights, bias, tap_bias: vec![] };
+        return reader.push_like(node, op, &value);
+    }
     let (value, inputs) = vector(reader, node)?;
     let (weights, outputs) = matrix(reader, node, inputs, false, 1.0)?;
     reader.push_like(node, Gemm { weights, bias: vec![0.0; outputs] }, &value)

@@ -301,3 +301,27 @@ fn what_is_refused_names_the_way_out() {
         assert!(error.contains(op) && error.contains(help), "{error}");
     }
 }
+
+#[test]
+fn a_matrix_multiplies_the_last_axis() {
+    // `[n, w, h, c]`: the file's last axis has three elements.
+    let turn = Node::new("Transpose", "turn", &["x"], &["t"]).with("perm", vec![0_i64, 3, 2, 1]);
+    let product = Node::new("MatMul", "each", &["t", "w"], &["y"]);
+    let weights = [1.0_f32, 0.0, 0.5, 0.25, 2.0, -1.0];
+    let graph =
+        read(vec![turn, product], &[("w", Tensor::floats(&[3, 2], weights.to_vec()))]).unwrap();
+    let image: Vec<f32> = (0..60_u8).map(f32::from).collect();
+    let output = &graph.outputs()[0];
+    let shape = graph.nodes[output.node].shape;
+    let found = output.in_order_of_file(shape, &run_float(&graph, &image));
+    let mut expected = Vec::new();
+    for column in 0..5 {
+        for row in 0..4 {
+            let pixel = &image[(row * 5 + column) * 3..][..3];
+            for k in 0..2 {
+                expected.push((0..3).map(|c| pixel[c] * weights[c * 2 + k]).sum::<f32>());
+            }
+        }
+    }
+    assert_eq!((output.extents(shape), found), (vec![5, 4, 2], expected));
+}

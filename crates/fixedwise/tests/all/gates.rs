@@ -1,0 +1,159 @@
+//! Networks whose values multiply, subtract and compare each other, and signals: searched, exported and run.
+
+use fixedwise::{
+    Arrays, CExport, DataOptions, DataSource, ExportForm, ExportOptions, MaxLoss, Model,
+    QuantizeOptions, Strategy, export_c_model, export_model, quantize_model,
+};
+use fixedwise_codec::onnx::{ModelBuilder, Node, Tensor};
+use fixedwise_testing::Random;
+use std::sync::atomic::AtomicBool;
+
+/// A file under construction whose constants are random.
+struct Net {
+    model: ModelBuilder,
+    random: Random,
+    n: usize,
+}
+
+impl Net {
+    fn new(input: &[usize]) -> Self {
+        let model = ModelBuilder::new("net").input("x", input);
+        Self { model, random: Random::new(11), n: 0 }
+    }
+
+    fn node(mut self, op: &str, inputs: &[&str], output: &str, ints: &[(&str, &[i64])]) -> Self {
+        let node = Node::new(op, &format!("{}_{output}", op.to_lowercase()), inputs, &[output]);
+        let node = ints.iter().fold(node, |node, (key, list)| node.with(key, list.to_vec()));
+        self.model = self.model.node(node);
+        self
+    }
+
+    fn constant(mut self, name: &str, dims: &[usize], low: f32, high: f32) -> Self {
+        let n = dims.iter().product();
+        self.model =
+            self.model.initializer(name, Tensor::floats(dims, self.random.floats(n, low, high)));
+        self
+    }
+
+    /// A convolution with a bias.
+    fn conv(mut self, x: &str, y: &str, dims: &[usize], ints: &[(&str, &[i64])]) -> Self {
+        self.n += 1;
+        let [w, b] = ["w", "b"].map(|kind| format!("{kind}{}", self.n));
+        self.constant(&w, dims, -0.5, 0.5).constant(&b, &dims[..1], -0.2, 0.5).node(
+            "Conv",
+            &[x, &w, &b],
+            y,
+            ints,
+        )
+    }
+
+    fn done(self, output: &str, dims: &[usize]) -> Model {
+        let bytes = self.model.output(output, dims).encode();
+        Model::from_bytes("net.onnx", &bytes).unwrap()
+    }
+}
+
+/// A block of squeeze-and-excite, attention over space, a map of positions, a residual that is subtracted.
+fn gates() -> Model {
+    let pads: (&str, &[i64]) = ("pads", &[1, 1, 1, 1]);
+    Net::new(&[1, 3, 8, 8])
+        .conv("x", "stem", &[6, 3, 3, 3], &[pads, ("strides", &[2, 2])])
+        .node("Relu", &["stem"], "a", &[])
+        .node("GlobalAveragePool", &["a"], "s", &[])
+        .conv("s", "squeezed", &[3, 6, 1, 1], &[])
+        .node("Relu", &["squeezed"], "squeezed_relu", &[])
+        .conv("squeezed_relu", "excite", &[6, 3, 1, 1], &[])
+        .node("Sigmoid", &["excite"], "gate", &[])
+        .node("Mul", &["a", "gate"], "gated", &[])
+        .node("ReduceMax", &["gated"], "most", &[("axes", &[1])])
+        .node("ReduceMean", &["gated"], "mean", &[("axes", &[1])])
+        .node("Sub", &["most", "mean"], "spread", &[])
+        .node("Mul", &["gated", "spread"], "attended", &[])
+        .constant("places", &[1, 1, 4, 4], 0.2, 1.0)
+        .node("Mul", &["attended", "places"], "placed", &[])
+        .conv("placed", "y", &[6, 6, 3, 3], &[pads])
+        .node("Sub", &["a", "y"], "residual", &[])
+        .node("Max", &["residual", "y"], "larger", &[])
+        .node("Min", &["larger", "a"], "smaller", &[])
+        .node("ReduceMean", &["smaller"], "means", &[("axes", &[2, 3])])
+        .conv("means", "z", &[4, 6, 1, 1], &[])
+        .node("Flatten", &["z"], "scores", &[])
+        .done("scores", &[1, 4])
+}
+
+/// A keyword spotter in small: one dimension, padded on one side, a gate of channels, a shortcut.
+fn signal() -> Model {
+    Net::new(&[1, 2, 40])
+        .conv("x", "a", &[6, 2, 5], &[("pads", &[4, 0]), ("strides", &[2])])
+        .node("Relu", &["a"], "b", &[])
+        .node("MaxPool", &["b"], "c", &[("kernel_shape", &[2]), ("strides", &[2])])
+        .conv("c", "d", &[6, 6, 3], &[("pads", &[1, 1])])
+        .node("Relu", &["d"], "e", &[])
+        .node("GlobalAveragePool", &["e"], "f", &[])
+        .node("Mul", &["e", "f"], "g", &[])
+        .node("Sub", &["c", "g"], "h", &[])
+        .node("AveragePool", &["h"], "i", &[("kernel_shape", &[3]), ("pads", &[1, 1])])
+        .node("Min", &["h", "i"], "j", &[])
+        .node("ReduceMax", &["j"], "k", &[("axes", &[2])])
+        .conv("k", "l", &[3, 6, 1], &[])
+        .node("Flatten", &["l"], "scores", &[])
+        .done("scores", &[1, 3])
+}
+
+/// Images that nobody has labeled.
+fn data(shape: &[usize]) -> DataOptions {
+    let n = 48;
+    let shape = [&[n], shape].concat();
+    let pixels = Random::new(5).floats(shape.iter().product(), 0.0, 1.0);
+    let source = DataSource::arrays(Arrays {
+        name: "images".to_owned(),
+        shape,
+        pixels: pixels.into(),
+        layout: None,
+        labels: None,
+    });
+    DataOptions {
+        calibration: Some(source.part(0..16)),
+        search: Some(source.part(16..32)),
+        test: Some(source.part(32..48)),
+        preprocess: Some("scale=1".parse().unwrap()),
+        ..DataOptions::default()
+    }
+}
+
+/// What is found at 8 bits and by the default search is written in these forms and in C.
+fn check(model: &Model, shape: &[usize], forms: &[ExportForm]) {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, go_on) = (data(shape), AtomicBool::new(false));
+    for (name, strategy) in [("fixed", Strategy::Fixed { bits: 8 }), ("pareto", Strategy::Pareto)] {
+        let options = QuantizeOptions {
+            strategy,
+            max_loss: MaxLoss::Sqnr(12.0),
+            threads: Some(1),
+            ..QuantizeOptions::default()
+        };
+        let found = quantize_model(model, &data, &options, &(), &go_on).unwrap();
+        assert!(found.result.bound_met, "{name}: {:?}", found.result.accuracy);
+        let options = ExportOptions { preprocess: data.preprocess.clone(), ..Default::default() };
+        for &form in forms {
+            let path = folder.path().join(format!("{name}_{form:?}"));
+            export_model(model, &found.plan, form, &path, &options).unwrap();
+        }
+        let path = folder.path().join(format!("{name}_c"));
+        export_c_model(model, &found.plan, &path, &options, &CExport::default()).unwrap();
+    }
+}
+
+#[test]
+fn networks_with_gates_are_searched_and_exported() {
+    check(&gates(), &[8, 8, 3], &[ExportForm::Onnx, ExportForm::Qonnx, ExportForm::Npz]);
+}
+
+#[test]
+fn signals_are_searched_and_exported() {
+    check(
+        &signal(),
+        &[40, 2],
+        &[ExportForm::Onnx, ExportForm::Qonnx, ExportForm::Npz, ExportForm::Hls],
+    );
+}
