@@ -305,21 +305,18 @@ impl FixedOperator for FixedAveragePool {
         let most = self.reciprocals.iter().map(|r| r.unsigned_abs()).max().unwrap_or(1);
         let bound = largest.saturating_mul(most).saturating_add(requantization.half());
         let frac = i32::from(x.format.frac) + reciprocal_frac;
-        let is_uniform = self.reciprocals.iter().all(|r| *r == self.reciprocals[0]);
         let exact = bound <= F32_EXACT;
-        let mean = if is_uniform && exact {
-            self.network_sum(node, &x, real(self.reciprocals[0], reciprocal_frac))
-        } else {
-            let mut sum = self.network_sum(node, &x, 1.0);
-            let factors = self.reciprocals.iter().map(|&r| real(r, reciprocal_frac)).collect();
-            let dims = [1, 1, node.shape.h, node.shape.w];
-            let mut factors = node.file.floats(&format!("{name}_reciprocals"), &dims, factors);
-            if !exact {
-                sum = node.file.wide(name, &sum);
-                factors = node.file.wide(&format!("{name}_reciprocals"), &factors);
-            }
-            node.file.node("Mul", &format!("{name}_mean"), &[&sum, &factors], vec![])
-        };
+        // Not in the taps of the sum: runtimes take such a convolution between conversions for one on integers, whatever
+        // their widths.
+        let mut sum = self.network_sum(node, &x, 1.0);
+        let factors = self.reciprocals.iter().map(|&r| real(r, reciprocal_frac)).collect();
+        let dims = [1, 1, node.shape.h, node.shape.w];
+        let mut factors = node.file.floats(&format!("{name}_reciprocals"), &dims, factors);
+        if !exact {
+            sum = node.file.wide(name, &sum);
+            factors = node.file.wide(&format!("{name}_reciprocals"), &factors);
+        }
+        let mean = node.file.node("Mul", &format!("{name}_mean"), &[&sum, &factors], vec![]);
         let name = if exact {
             node.file.requantize(name, mean, frac, bound, requantization)
         } else {
