@@ -9,7 +9,7 @@
 use anyhow::{Result, anyhow, bail};
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
+    AccumulatorPolicy, Expression, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape, Unary,
     emit::c::{
         self, COptions, CodeStyle, Cpu, Optimization, WeightStorage,
         code::{Argument, Function, registers},
@@ -17,7 +17,8 @@ use fixedwise_graph::{
     },
     lower,
     ops::{
-        Add, AveragePool, Concat, GlobalAveragePool, LeakyRelu, MaxPool, Pad, Relu, Reshape, Window,
+        self, Add, AveragePool, Between, Concat, GlobalAveragePool, IndexMap, LeakyRelu, Max,
+        MaxPool, Min, Mul, PRelu, Pad, Relu, Reshape, Resize, Sub, Window,
     },
     passes,
 };
@@ -227,8 +228,58 @@ fn graphs(unique: &str) -> Vec<Graph> {
         let x = b.push(&format!("quarter{unique}"), average, vec![x]);
         b.push(&format!("mean{unique}"), GlobalAveragePool, vec![x]);
         graphs.push(b.finish());
+        // Two values of the same extents, and one that goes with every pixel.
+        let (mut b, x) = begin(Shape::new(6, 6, 3), 4);
+        let other = b.conv(&format!("conv{unique}"), x, 4, &window(1, 1, 0), 1);
+        let mut all = Vec::new();
+        let gate = b.push(&format!("gate{unique}"), GlobalAveragePool, vec![x]);
+        for (i, other) in [other, gate].into_iter().enumerate() {
+            let pairs: [fixedwise_graph::Op; 5] =
+                [Mul.into(), Sub.into(), Max.into(), Min.into(), Add.into()];
+            for (j, pair) in pairs.into_iter().enumerate() {
+                let y = b.push(&format!("pair_{i}_{j}{unique}"), pair, vec![x, other]);
+                all.push(y);
+            }
+        }
+        b.push(&format!("all{unique}"), Concat { axis: 2 }, all);
+        graphs.push(b.finish());
     }
+    graphs.extend([functions(unique, begin), maps(unique, begin)]);
     graphs
+}
+
+/// Functions by tables, and slopes of channels.
+fn functions(unique: &str, begin: impl Fn(Shape, usize) -> (Build, usize)) -> Graph {
+    let (mut b, x) = begin(Shape::new(5, 4, 3), 4);
+    let expression = Expression::x() * Expression::x().then(Unary::Sigmoid);
+    let y = b.push(&format!("function{unique}"), ops::Function { expression }, vec![x]);
+    let slopes = vec![0.3, -0.01, 1.7, 0.2];
+    let z = b.push(&format!("prelu{unique}"), PRelu { slopes }, vec![x]);
+    b.push(&format!("all{unique}"), Concat { axis: 2 }, vec![y, z]);
+    b.finish()
+}
+
+/// Elements in another order, by steps and by tables, and places between pixels.
+fn maps(unique: &str, begin: impl Fn(Shape, usize) -> (Build, usize)) -> Graph {
+    let (mut b, x) = begin(Shape::new(5, 4, 3), 4);
+    let along = |places: &[usize], step: usize| {
+        places.iter().map(|&i| Some(i * step)).collect::<Vec<Option<usize>>>()
+    };
+    let mut map = IndexMap {
+        rows: along(&[4, 3, 2, 1], 16),
+        columns: along(&[0, 0, 3], 4),
+        channels: along(&[3, 1, 2, 0], 1),
+    };
+    map.rows.push(None);
+    let y = b.push(&format!("map{unique}"), map, vec![x]);
+    let between = |first: usize, weight: f32| Between { first, weight };
+    let resize = Resize {
+        rows: [0.5, 0.25, 0.75, 0.0, 0.5].map(|weight| between(2, weight)).to_vec(),
+        columns: vec![between(0, 0.0), between(0, 0.3), between(1, 0.9)],
+    };
+    let z = b.push(&format!("resize{unique}"), resize, vec![x]);
+    b.push(&format!("all{unique}"), Concat { axis: 2 }, vec![y, z]);
+    b.finish()
 }
 
 /// Bytes of a function at `-Os` and `-O2` on each core; none where a core has no use for it.
@@ -273,7 +324,11 @@ fn networks(best: c::Core) -> (String, Vec<Function>) {
             n += 1;
             for j in 0..graphs("").len() {
                 let graph = &graphs(&format!("_{n}_{j}"))[j];
-                let prefix = format!("net{i}{}", form.rounding.name().replace('-', ""));
+                // Networks with slopes have another type of requantization.
+                let has_slopes = graph.nodes.iter().any(|node| node.op.is::<LeakyRelu>());
+                let slopes = if has_slopes { "slopes" } else { "" };
+                let rounding = form.rounding.name().replace('-', "");
+                let prefix = format!("net{i}{rounding}{slopes}");
                 // Some forms have no such layer.
                 let Ok(project) = form.print(graph, &prefix) else { continue };
                 let of_project = &project.code.functions;
