@@ -10,17 +10,25 @@ use crate::{
     graph::{Graph, NodeId},
     operator::Factor,
     ops::Affine,
+    parameters::Parameters,
 };
 use fixedwise_fixed::convert::{exp2, f64_to_f32, f64_to_i64};
 
-/// Factors that differ by fewer bits are alike: half of the bits of an 8-bit value.
-const ALIKE_BITS: f64 = 4.0;
+/// Factors that differ by fewer bits are alike: those of an 8-bit value.
+const ALIKE_BITS: f64 = 8.0;
+
+/// Values that are joined and differ by fewer bits leave each other at least two of eight.
+const JOINED_BITS: f64 = 6.0;
+
+/// A channel so many bits below the largest is less than a step of an 8-bit value.
+const NOTHING_BITS: i32 = 8;
 
 pub(super) fn run(graph: &mut Graph) {
     for id in 0..graph.nodes.len() {
         let Some(affine) = graph.nodes[id].op.get::<Affine>() else { continue };
-        let Some(moved) = powers(&affine.scale) else { continue };
         let Some(layer) = layer_before(graph, id) else { continue };
+        let Some(parameters) = graph.nodes[layer].op.parameters() else { continue };
+        let Some(moved) = powers(&affine.scale, &parameters) else { continue };
         scale_outputs(graph, layer, &moved);
         let affine = graph.nodes[id].op.get_mut::<Affine>().expect("it was one");
         for (scale, power) in affine.scale.iter_mut().zip(moved) {
@@ -29,16 +37,26 @@ pub(super) fn run(graph: &mut Graph) {
     }
 }
 
-/// The exponents of two that bring factors far from the median to it; nothing where none is.
-fn powers(factors: &[f64]) -> Option<Vec<i32>> {
+/// The exponents of two that bring factors far from the median to it, and those of channels that are nothing beside
+/// the others; nothing where there is none.
+fn powers(factors: &[f64], layer: &Parameters) -> Option<Vec<i32>> {
     let mut sizes: Vec<f64> = factors.iter().filter_map(|&factor| bits(factor)).collect();
     sizes.sort_by(f64::total_cmp);
     let median = *sizes.get(sizes.len() / 2)?;
-    let power = |&factor: &f64| {
-        let far = bits(factor).map_or(0.0, |size| size - median);
-        if far.abs() > ALIKE_BITS { whole(far.round()) } else { 0 }
+    let largest = |numbers: &[f32]| numbers.iter().fold(0.0, |m, x| f64::from(x.abs()).max(m));
+    let filters: Vec<f64> = layer.weights.chunks_exact(layer.depth()).map(largest).collect();
+    // What a channel can be after the normalization, as far as its filter tells.
+    let reach: Vec<f64> = filters.iter().zip(factors).map(|(w, s)| w * s.abs()).collect();
+    let most = reach.iter().fold(0.0, |m: f64, &x| m.max(x));
+    let own = |c: usize| filters[c].max(f64::from(layer.bias[c].abs()));
+    let room = (0..factors.len()).map(own).fold(0.0, f64::max);
+    let power = |c: usize| {
+        let far = bits(factors[c]).map_or(0.0, |size| size - median);
+        let power = whole(far.round());
+        let is_nothing = reach[c] <= most * exp2(-NOTHING_BITS) && own(c) * exp2(power) <= room;
+        if far.abs() > ALIKE_BITS || far > 0.0 && is_nothing { power } else { 0 }
     };
-    let powers: Vec<i32> = factors.iter().map(power).collect();
+    let powers: Vec<i32> = (0..factors.len()).map(power).collect();
     powers.iter().any(|&power| power != 0).then_some(powers)
 }
 
@@ -47,7 +65,7 @@ pub(super) fn are_alike(means: &[f64]) -> bool {
     let (least, most) = means
         .iter()
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &mean| (a.min(mean), b.max(mean)));
-    most - least <= ALIKE_BITS
+    most - least <= JOINED_BITS
 }
 
 /// The size of a factor in bits; none of zero.

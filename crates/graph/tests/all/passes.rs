@@ -314,6 +314,18 @@ fn factors_of_unlike_channels_move_back_over_the_activation() {
             assert!(largest(weights(&prepared)) <= bound, "{scale:?}, pool {pool}");
         }
     }
+    // A channel that is nothing beside the others does not set the size of the weights behind it.
+    for is_dead in [true, false] {
+        let mut graph = normalized(&[1.2, 0.9, 30.0, 1.0], false);
+        let layer = graph.nodes[1].op.parameters_mut().unwrap();
+        let of_channel = layer.weights.len() / 4;
+        if is_dead {
+            layer.weights[2 * of_channel..][..of_channel].iter_mut().for_each(|w| *w *= 1e-9);
+            layer.bias[2] = 1e-9;
+        }
+        let prepared = check(&graph, Semantics::Integer);
+        assert_eq!(spread(&prepared, "conv_2") < 8.0, is_dead);
+    }
     // Like ones stay: the layer's own weights are as before.
     let graph = normalized(&[1.2, 0.9, 3.0, 0.5], false);
     let prepared = check(&graph, Semantics::Integer);
