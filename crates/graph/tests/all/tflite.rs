@@ -95,6 +95,16 @@ fn damaged_files_are_refused_or_run() {
 }
 
 #[test]
+fn constants_whose_copies_have_other_extents_are_refused() {
+    let mut model = tflite::parse_model(&bytes("layers_f16.tflite")).unwrap();
+    let copy = model.operators.iter().find(|operator| operator.name == "DEQUANTIZE").unwrap();
+    let copied = copy.outputs[0];
+    model.tensors[copied].shape[0] = Some(1000);
+    let error = from_tflite(&model, "g", &Interface::default()).unwrap_err().to_string();
+    assert!(error.contains("must be a constant"), "{error}");
+}
+
+#[test]
 fn what_a_file_is_not_is_said() {
     let refused = |bytes: &[u8]| tflite::parse_model(bytes).unwrap_err();
     assert!(matches!(refused(b""), TfliteError::Buffer { .. }));

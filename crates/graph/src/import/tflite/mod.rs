@@ -47,7 +47,10 @@ fn dequantized(model: &tflite::Model) -> tflite::Model {
         let real = match (operator.name.as_str(), &operator.inputs[..], &operator.outputs[..]) {
             ("DEQUANTIZE", &[Some(from)], &[to]) => {
                 let tensor = &model.tensors[from];
-                tensor.data.as_ref().map(|data| (to, reals(tensor, data)))
+                // A result of other extents is left to the operators that take it.
+                let fits = tensor.shape == model.tensors[to].shape;
+                let data = tensor.data.as_ref().filter(|_| fits);
+                data.map(|data| (to, reals(tensor, data)))
             }
             _ => None,
         };
