@@ -5,14 +5,14 @@
 //! or whose layer's weights are of another size, would otherwise decide the binary point of all the others: that of the
 //! value, or that of the weights behind it.
 
-use super::only_consumer;
+use super::{fold_back::scale_outputs, only_consumer};
 use crate::{
     graph::{Graph, NodeId},
     operator::Factor,
     ops::Affine,
     parameters::Parameters,
 };
-use fixedwise_fixed::convert::{exp2, f64_to_f32, f64_to_i64};
+use fixedwise_fixed::convert::{exp2, f64_to_i64};
 
 /// Factors that differ by fewer bits are alike: those of an 8-bit value.
 const ALIKE_BITS: f64 = 8.0;
@@ -29,10 +29,12 @@ pub(super) fn run(graph: &mut Graph) {
         let Some(layer) = layer_before(graph, id) else { continue };
         let Some(parameters) = graph.nodes[layer].op.parameters() else { continue };
         let Some(moved) = powers(&affine.scale, &parameters) else { continue };
-        scale_outputs(graph, layer, &moved);
+        let factors: Vec<f64> = moved.iter().map(|&power| exp2(power)).collect();
+        let mut layer = graph.nodes[layer].op.parameters_mut().expect("it is a layer");
+        scale_outputs(&mut layer, &factors, &vec![0.0; factors.len()]);
         let affine = graph.nodes[id].op.get_mut::<Affine>().expect("it was one");
-        for (scale, power) in affine.scale.iter_mut().zip(moved) {
-            *scale *= exp2(-power);
+        for (scale, factor) in affine.scale.iter_mut().zip(factors) {
+            *scale /= factor;
         }
     }
 }
@@ -95,16 +97,5 @@ fn layer_before(graph: &Graph, id: NodeId) -> Option<NodeId> {
             return None;
         }
         (user, before) = (before, input);
-    }
-}
-
-/// Multiplies every output channel of a layer by a power of two.
-fn scale_outputs(graph: &mut Graph, layer: NodeId, powers: &[i32]) {
-    let parameters = graph.nodes[layer].op.parameters_mut().expect("it is a layer");
-    for numbers in [parameters.weights, parameters.bias, parameters.tap_bias] {
-        let each = (numbers.len() / powers.len()).max(1);
-        for (numbers, &power) in numbers.chunks_exact_mut(each).zip(powers) {
-            numbers.iter_mut().for_each(|x| *x = f64_to_f32(f64::from(*x) * exp2(power)));
-        }
     }
 }

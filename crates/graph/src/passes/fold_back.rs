@@ -5,6 +5,7 @@ use super::{consumer_behind_maps, have_zeros, replace_uses};
 use crate::{
     graph::{Graph, NodeId},
     ops::{Affine, IndexMap},
+    parameters::ParametersMut,
     shape::Activation,
 };
 use fixedwise_fixed::convert::f64_to_f32;
@@ -27,12 +28,8 @@ fn fold(graph: &mut Graph, id: usize) -> bool {
         return false;
     }
     let Some(affine) = before_maps(graph, affine, id, &maps) else { return false };
-    let Some(layer) = graph.nodes[id].op.parameters_mut() else { return false };
-    scale_rows(layer.weights, &affine);
-    if !layer.tap_bias.is_empty() {
-        scale_rows(layer.tap_bias, &affine);
-    }
-    transform(layer.bias, &affine);
+    let Some(mut layer) = graph.nodes[id].op.parameters_mut() else { return false };
+    scale_outputs(&mut layer, &affine.scale, &affine.shift);
     let behind = maps.last().copied().unwrap_or(id);
     graph.nodes[behind].activation = graph.nodes[user].activation;
     replace_uses(graph, user, behind);
@@ -67,16 +64,21 @@ fn before_maps(graph: &Graph, affine: &Affine, id: NodeId, maps: &[NodeId]) -> O
     Some(affine)
 }
 
-/// Rows begin with the output channel.
-fn scale_rows(rows: &mut [f32], affine: &Affine) {
-    let len = rows.len() / affine.scale.len();
-    for (row, &scale) in rows.chunks_exact_mut(len).zip(&affine.scale) {
-        row.iter_mut().for_each(|w| *w = f64_to_f32(f64::from(*w) * scale));
+/// Scales and shifts every output channel of a layer.
+pub(super) fn scale_outputs(layer: &mut ParametersMut, scale: &[f64], shift: &[f64]) {
+    scale_rows(layer.weights, scale);
+    if !layer.tap_bias.is_empty() {
+        scale_rows(layer.tap_bias, scale);
+    }
+    for (b, (&s, &t)) in layer.bias.iter_mut().zip(scale.iter().zip(shift)) {
+        *b = f64_to_f32(s.mul_add(f64::from(*b), t));
     }
 }
 
-fn transform(bias: &mut [f32], affine: &Affine) {
-    for (b, (&s, &t)) in bias.iter_mut().zip(affine.scale.iter().zip(&affine.shift)) {
-        *b = f64_to_f32(s.mul_add(f64::from(*b), t));
+/// Rows begin with the output channel.
+fn scale_rows(rows: &mut [f32], scale: &[f64]) {
+    let len = rows.len() / scale.len();
+    for (row, &scale) in rows.chunks_exact_mut(len).zip(scale) {
+        row.iter_mut().for_each(|w| *w = f64_to_f32(f64::from(*w) * scale));
     }
 }
