@@ -10,8 +10,7 @@ use fixedwise_codec::{
 pub(super) const PADS: &str = "pads";
 
 /// The model with each such three operators as one convolution.
-pub(super) fn joined(model: &Model) -> Model {
-    let mut model = model.clone();
+pub(super) fn joined(mut model: Model) -> Model {
     for first in 0..model.operators.len() {
         let Some((layer, last, operator)) = dilated(&model, first) else { continue };
         model.operators[layer] = operator;

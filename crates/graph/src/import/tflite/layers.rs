@@ -95,7 +95,7 @@ fn convolution(to: &mut Translation, operator: &Operator) -> Result<(), ImportEr
     attributes.push(("kernel_shape", vec![int(kh), int(kw)].into()));
     attributes.push(("group", int(groups).into()));
     let kernel = to.floats(&[o, i, kh, kw], transpose(&data, dims, [0, 3, 1, 2]));
-    finish(to, operator, "Conv", &kernel, &bias(operator, 2)?, attributes)
+    finish(to, operator, ("Conv", 0), &kernel, &bias(operator, 2)?, attributes)
 }
 
 /// Image `[n, h, w, c]`, weights `[1, kh, kw, c * multiplier]`.
@@ -111,20 +111,19 @@ fn depthwise(to: &mut Translation, operator: &Operator) -> Result<(), ImportErro
     attributes.push(("kernel_shape", vec![int(kh), int(kw)].into()));
     attributes.push(("group", int(channels).into()));
     let kernel = to.floats(&[o, 1, kh, kw], transpose(&data, dims, [3, 0, 1, 2]));
-    finish(to, operator, "Conv", &kernel, &bias(operator, 2)?, attributes)
+    finish(to, operator, ("Conv", 0), &kernel, &bias(operator, 2)?, attributes)
 }
 
-/// A convolution of the image at input 0, moved to where ONNX has the channels and back.
+/// An operator of ONNX on the image at that input, moved to where ONNX has the channels and back.
 fn finish(
     to: &mut Translation,
     operator: &Operator,
-    op_type: &str,
+    (op_type, image): (&str, usize),
     kernel: &str,
     bias: &str,
     attributes: Vec<(&str, Attribute)>,
 ) -> Result<(), ImportError> {
-    let position = if op_type == "ConvTranspose" { 2 } else { 0 };
-    let x = to.channels_first(operator, &Translation::input(operator, position));
+    let x = to.channels_first(operator, &Translation::input(operator, image));
     let inputs: &[&str] = if bias.is_empty() { &[&x, kernel] } else { &[&x, kernel, bias] };
     let y = to.node(operator, op_type, inputs, attributes);
     to.result_of_image(operator, &y)
@@ -169,7 +168,7 @@ fn transposed(to: &mut Translation, operator: &Operator) -> Result<(), ImportErr
         ("output_padding", extra.into()),
     ];
     let kernel = to.floats(&[i, o, kh, kw], transpose(&data, dims, [3, 0, 1, 2]));
-    finish(to, operator, "ConvTranspose", &kernel, &bias(operator, 3)?, attributes)
+    finish(to, operator, ("ConvTranspose", 2), &kernel, &bias(operator, 3)?, attributes)
 }
 
 /// A value of any number of axes, weights `[o, i]`, bias `[o]`.

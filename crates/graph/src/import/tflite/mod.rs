@@ -24,7 +24,7 @@ pub fn from_tflite(
     name: &str,
     interface: &Interface,
 ) -> Result<Graph, ImportError> {
-    let model = &dilation::joined(&dequantized(model));
+    let model = &dilation::joined(dequantized(model.clone()));
     let mut translation = Translation::new(model);
     let mut errors = Vec::new();
     for operator in &model.operators {
@@ -40,8 +40,7 @@ pub fn from_tflite(
 }
 
 /// The model with the real values of constants in place of operators that dequantize them.
-fn dequantized(model: &tflite::Model) -> tflite::Model {
-    let mut model = model.clone();
+fn dequantized(mut model: tflite::Model) -> tflite::Model {
     let (operators, mut left) = (std::mem::take(&mut model.operators), Vec::new());
     for operator in operators {
         let real = match (operator.name.as_str(), &operator.inputs[..], &operator.outputs[..]) {
