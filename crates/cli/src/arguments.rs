@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use fixedwise::{
-    DataOptions, DataSource, Direction, InputShape, Interface, Layout, MaxLoss, Preprocess,
-    Quantizer, Semantics,
+    ClassBound, DataOptions, DataSource, Direction, InputShape, Interface, Layout, MaxLoss,
+    Preprocess, Quantizer, Semantics, Unit,
 };
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -183,6 +183,15 @@ pub(crate) fn max_loss(text: &str) -> Result<MaxLoss, String> {
     parsed.ok_or_else(|| {
         "expected percent of the float accuracy (1%) or percentage points (0.5pt)".to_owned()
     })
+}
+
+/// `5%` of the recall that the class has in the float network, or `5pt`: percentage points.
+pub(crate) fn class_loss(text: &str) -> Result<ClassBound, String> {
+    match max_loss(text) {
+        Ok(MaxLoss::Relative(limit)) => Ok(ClassBound { limit, unit: Unit::Relative }),
+        Ok(MaxLoss::Points(limit)) => Ok(ClassBound { limit, unit: Unit::Points }),
+        _ => Err("expected percent of the recall (5%) or percentage points (5pt)".to_owned()),
+    }
 }
 
 /// `FROM..TO`, both included, or one number.

@@ -19,7 +19,7 @@ pub use evaluate::{
     Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Local, Measure, Oracle, Part,
     Predictions, Question, Request,
 };
-pub use score::{ClassScore, Details, MaxLoss, Score};
+pub use score::{ClassBound, ClassScore, Details, MaxLoss, Score, Unit};
 pub use statistics::{
     Histogram, Offset, Statistics, calibrate, format_least_error, format_least_error_of,
     format_no_clip, squared_error_of,

@@ -1,5 +1,6 @@
 //! How good a plan is, and how good it has to be.
 
+use crate::error::SearchError;
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_i64, i64_to_f64, i128_to_f64};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -196,7 +197,7 @@ pub(crate) fn least_correct(float_correct: usize, loss: f64) -> usize {
     low
 }
 
-/// What a plan gives in detail, on all images of a set.
+/// What a plan gives in detail, on images of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Details {
     /// Of each output, as classes and as values.
@@ -220,12 +221,14 @@ impl Details {
 }
 
 /// What the float network and a plan make of the images of one label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClassScore {
     /// Images.
     pub n: usize,
     /// Images that the float network and the plan name this class for.
     pub right: [usize; 2],
+    /// Images that only the float network names this class for.
+    pub lost: usize,
     /// Images that both have this class among the five likeliest for.
     pub top5: [usize; 2],
 }
@@ -238,8 +241,88 @@ impl ClassScore {
         Self {
             n: self.n + other.n,
             right: both(self.right, other.right),
+            lost: self.lost + other.lost,
             top5: both(self.top5, other.top5),
         }
+    }
+
+    /// The loss of recall: of the images that the float network names the class for, or of all with the label.
+    pub fn loss(&self, unit: Unit) -> f64 {
+        difference(self.right[0], self.right[1]) / self.whole(unit)
+    }
+
+    /// Standard error of [`ClassScore::loss`], from the paired difference.
+    pub fn error(&self, unit: Unit) -> f64 {
+        let gained = (self.right[1] + self.lost).saturating_sub(self.right[0]);
+        let shift = difference(self.lost, gained);
+        let n = count_to_f64(self.n.max(1));
+        let variance = count_to_f64(self.lost + gained) - shift * shift / n;
+        variance.max(0.0).sqrt() / self.whole(unit)
+    }
+
+    fn whole(&self, unit: Unit) -> f64 {
+        let whole = if unit == Unit::Relative { self.right[0] } else { self.n };
+        count_to_f64(whole.max(1))
+    }
+}
+
+/// What a loss is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Of what the float network reaches: 0.01 is one percent of it.
+    Relative,
+    /// Of all: 0.005 is half a percentage point.
+    Points,
+}
+
+/// The loss of recall that is allowed in every class.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassBound {
+    /// The loss.
+    pub limit: f64,
+    /// What it is a part of.
+    pub unit: Unit,
+}
+
+impl ClassBound {
+    /// Images of a class from which on it is judged: of fewer, one image is more than most bounds.
+    pub const LEAST_IMAGES: usize = 20;
+
+    /// Whether there are enough images of a class.
+    pub fn judges(score: &ClassScore) -> bool {
+        score.n >= Self::LEAST_IMAGES
+    }
+
+    /// Refuses images of which no class is judged.
+    ///
+    /// # Errors
+    /// [`SearchError::Option`].
+    pub fn check(labels: &BTreeMap<usize, ClassScore>) -> Result<(), SearchError> {
+        if labels.values().any(Self::judges) {
+            return Ok(());
+        }
+        let most = labels.values().map(|score| score.n).max().unwrap_or(0);
+        let problem = if most == 0 {
+            "needs images with a class number as label".to_owned()
+        } else {
+            format!(
+                "judges classes with at least {} images, but no class has more than {most}: give more \
+                 images",
+                Self::LEAST_IMAGES
+            )
+        };
+        Err(SearchError::Option { option: "max-class-loss", problem })
+    }
+
+    /// The part of the bound that the worst class takes, with so many standard errors added to its loss: at most 1
+    /// where all keep to it.
+    pub fn part(&self, classes: &BTreeMap<usize, ClassScore>, errors: f64) -> f64 {
+        let judged = classes.values().filter(|score| Self::judges(score));
+        let held =
+            judged.map(|score| errors.mul_add(score.error(self.unit), score.loss(self.unit)));
+        // A bound of nothing is kept by no loss alone.
+        held.fold(0.0, f64::max) / self.limit.max(1e-15)
     }
 }
 
@@ -352,6 +435,32 @@ mod tests {
         // As much as there is of one image, many times.
         let most = (0..1000).fold(Score::default(), |sum, _| sum.plus(&of(100.0)));
         assert_eq!(most.distortion_squares, 1000 * (100_i128 << 32).pow(2));
+    }
+
+    #[test]
+    fn the_worst_class_that_is_judged_takes_the_most_of_its_bound() {
+        let class = |n: usize, float: usize, lost: usize, gained: usize| ClassScore {
+            n,
+            right: [float, float + gained - lost],
+            lost,
+            ..ClassScore::default()
+        };
+        let mut classes = BTreeMap::from([(0, class(100, 80, 5, 1)), (1, class(50, 50, 2, 0))]);
+        let bound = |unit| ClassBound { limit: 0.1, unit };
+        assert!((bound(Unit::Relative).part(&classes, 0.0) - 0.5).abs() < 1e-12);
+        assert!((bound(Unit::Points).part(&classes, 0.0) - 0.4).abs() < 1e-12);
+        // Standard errors are sqrt(6 - 16 / 100) / 80 and sqrt(2 - 4 / 50) / 50.
+        let held = bound(Unit::Relative).part(&classes, 1.0);
+        assert!((held - 10.0 * (0.05 + 5.84_f64.sqrt() / 80.0)).abs() < 1e-12, "{held}");
+        // A class with few images is not judged, whatever it loses.
+        classes.insert(2, class(ClassBound::LEAST_IMAGES - 1, 10, 10, 0));
+        assert!((bound(Unit::Relative).part(&classes, 0.0) - 0.5).abs() < 1e-12);
+        classes.insert(2, class(ClassBound::LEAST_IMAGES, 10, 10, 0));
+        assert!((bound(Unit::Relative).part(&classes, 0.0) - 10.0).abs() < 1e-12);
+        let few = BTreeMap::from([(3, class(19, 9, 0, 0))]);
+        assert!(
+            ClassBound::check(&few).unwrap_err().to_string().contains("no class has more than 19")
+        );
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::Args;
-use fixedwise::EvaluateOptions;
+use fixedwise::{ClassBound, EvaluateOptions};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -64,11 +64,13 @@ pub(crate) struct Arguments {
     /// Target device, as for `quantize`; default: the target of the plan.
     #[arg(long, value_name = "NAME|FILE")]
     target: Option<String>,
+    /// Loss of recall that every class is held against, as for `quantize`; exit code 2 where one loses more.
+    #[arg(long, value_name = "LOSS", value_parser = arguments::class_loss)]
+    max_class_loss: Option<ClassBound>,
     /// Prints the result as JSON, with the keys of result.json.
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Also prints the worst class, the top-5 accuracy, and the paper's count of bit products: weight bits x
-    /// output bits.
+    /// Also prints the paper's count of bit products: weight bits x output bits.
     #[arg(long, short, help_heading = "Output")]
     verbose: bool,
     /// Does not print progress.
@@ -94,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         threads: arguments.images.threads(),
         architecture: arguments.network.architecture.clone(),
         interface: arguments.network.interface(),
+        max_class_loss: arguments.max_class_loss,
     };
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);
@@ -116,5 +119,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     } else {
         fixedwise::summary(&result, &terminal::text_options(arguments.verbose))
     })?;
-    Ok(if result.fits() { Verdict::Done } else { Verdict::OutOfReach })
+    Ok(if result.bound_met && result.fits() { Verdict::Done } else { Verdict::OutOfReach })
 }

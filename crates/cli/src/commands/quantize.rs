@@ -11,8 +11,8 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use fixedwise::{
-    CExport, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Offset, QuantizeOptions,
-    RunResult, SearchOptions, Semantics, Strategy,
+    CExport, ClassBound, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Offset,
+    QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy,
 };
 use std::{
     path::{Path, PathBuf},
@@ -28,6 +28,10 @@ EXAMPLES
   A bound of half a percentage point, in another folder:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
         --max-loss 0.5pt -o half
+
+  No class may lose more than 5 % of its recall:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
+        --max-class-loss 5%
 
   The uniform 8-bit network, for comparison:
     fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
@@ -107,6 +111,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "LOSS", default_value = "1%", value_parser = arguments::max_loss)]
     #[arg(help_heading = "Search")]
     max_loss: MaxLoss,
+    /// Bound on the loss of every class, too: percent of the recall of the class in the float network (5%), or
+    /// percentage points (5pt). Classes with fewer than 20 images in the search set are named, not judged.
+    #[arg(long, value_name = "LOSS", value_parser = arguments::class_loss, help_heading = "Search")]
+    #[arg(conflicts_with_all = ["min_sqnr", "metric_command"])]
+    max_class_loss: Option<ClassBound>,
     /// For networks whose outputs are values instead of classes: minimum signal-to-quantization-noise
     /// ratio of the outputs in dB, for example 30; replaces --max-loss.
     #[arg(long, value_name = "DB", value_parser = arguments::decibels, help_heading = "Search")]
@@ -187,8 +196,7 @@ pub(crate) struct Arguments {
     /// Prints result.json instead of a table.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
-    /// Also prints the worst class, the top-5 accuracy, and the paper's count of bit products: weight bits x
-    /// output bits.
+    /// Also prints the paper's count of bit products: weight bits x output bits.
     #[arg(long, short, help_heading = "Output")]
     pub(crate) verbose: bool,
     /// Does not print progress or table.
@@ -272,6 +280,7 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
     }
     let options = QuantizeOptions {
         max_loss: bound(arguments)?,
+        max_class_loss: arguments.max_class_loss,
         confidence: arguments.confidence,
         strategy,
         search: arguments.walk.options(objective),

@@ -25,6 +25,8 @@ pub(crate) struct Dataset {
     resized: bool,
     pixels: Pixels,
     labels: Option<Vec<usize>>,
+    /// What the classes are called, where that is said.
+    class_names: Vec<String>,
     /// Where the images come from.
     source: (DataOrigin, Split),
 }
@@ -73,8 +75,8 @@ impl Dataset {
             (Layout::Nchw, Pixels::F32(x)) => Pixels::F32(channels_last(&x, shape)),
         };
         let resized = is_resized && (shape != target || !each.is_empty());
-        let source = (origin.clone(), split);
-        Ok(Self { shape, each, target, resized, pixels, labels, source })
+        let (source, class_names) = ((origin.clone(), split), raw.class_names);
+        Ok(Self { shape, each, target, resized, pixels, labels, class_names, source })
     }
 
     /// How many images.
@@ -102,6 +104,11 @@ impl Dataset {
     /// The class of an image.
     pub(crate) fn label(&self, idx: usize) -> Option<usize> {
         self.labels.as_ref().map(|labels| labels[idx])
+    }
+
+    /// What the classes are called; nothing where that is not said.
+    pub(crate) fn class_names(&self) -> &[String] {
+        &self.class_names
     }
 
     /// One image, `[h, w, c]`, in the file's units, resized where that is declared.

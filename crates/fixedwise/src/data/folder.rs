@@ -113,7 +113,8 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, Da
         classes.push(inside.images);
     }
     let (files, labels) = in_turn(&classes);
-    images::load(path, files, Some(labels), wanted)
+    let raw = images::load(path, files, Some(labels), wanted)?;
+    Ok(Raw { class_names: names, ..raw })
 }
 
 /// The names of the classes; they must be all that the network tells apart, in a sure order.

@@ -58,14 +58,16 @@ pub(super) struct Raw {
     pub(super) layout: Option<Layout>,
     /// Rows and columns of each image, where they are not all alike.
     pub(super) sizes: Vec<[usize; 2]>,
+    /// What the classes are called, where that is said.
+    pub(super) class_names: Vec<String>,
     /// The files they come from and how many of them, where that is not one file.
     pub(super) files: Vec<(PathBuf, usize)>,
 }
 
 impl Raw {
     pub(super) fn new(dims: Vec<usize>, pixels: Pixels) -> Self {
-        let (sizes, files) = (Vec::new(), Vec::new());
-        Self { dims, pixels, labels: None, layout: None, sizes, files }
+        let (sizes, class_names, files) = (Vec::new(), Vec::new(), Vec::new());
+        Self { dims, pixels, labels: None, layout: None, sizes, class_names, files }
     }
 
     /// How messages call an image.

@@ -20,7 +20,7 @@ use crate::{
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Interface, Plan, Semantics, Target};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Details, Images as _, MaxLoss, calibrate};
+use fixedwise_search::{ClassBound, Details, Images as _, MaxLoss, calibrate};
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
@@ -29,7 +29,7 @@ use std::{
 };
 
 /// What [`evaluate`] is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct EvaluateOptions {
     /// Whether the weights are rounded anew first, as [`refit`](crate::refit()) does, for the calibration images.
     pub refit: bool,
@@ -47,6 +47,8 @@ pub struct EvaluateOptions {
     pub architecture: Option<PathBuf>,
     /// Extents of an input whose file leaves some open, and the values that are the outputs.
     pub interface: Interface,
+    /// The loss of recall that every class is held against.
+    pub max_class_loss: Option<ClassBound>,
 }
 
 /// Measures a plan on the test images of `data`, and says what it costs.
@@ -191,6 +193,9 @@ fn run(
         plan = refitted(&model, &refit, (data, reported.declared().0), options, target, &tell)?;
         fixed = integers(&graph, &plan, target)?;
     }
+    if options.max_class_loss.is_some() {
+        ClassBound::check(&predictions.labels())?;
+    }
     tell(Step::Testing { images: reported.len() });
     let measured = measure_with(predictions, &graph, &plan, images, target, kernels)?;
     let n = count_to_u64(reported.len());
@@ -210,7 +215,10 @@ fn run(
         AGREEMENT.clone_into(&mut result.metric);
     }
     result.accuracy.test = Some(SetResult::from(measured.score));
-    result.tell_details(&model.outputs(), &Details::default(), &measured.details);
+    let names = (&model.outputs()[..], images.class_names());
+    result.tell_details(names, &Details::default(), &measured.details, options.max_class_loss);
+    let of_classes = result.class_bound.as_ref().and_then(|bound| bound.test.as_ref());
+    result.bound_met = of_classes.is_none_or(|found| found.is_met);
     result.describe(&graph, &plan, fixed.as_ref())?;
     if let Some(fixed) = &fixed {
         let limits = budget::limits(None, None, target);

@@ -4,7 +4,7 @@ use super::keep::Keep;
 use crate::error::Error;
 use fixedwise_graph::{Interface, Quantizer, Semantics, Target};
 use fixedwise_search::{
-    EvaluatorOptions, MaxLoss, Offset, Tuning,
+    ClassBound, EvaluatorOptions, MaxLoss, Offset, Tuning,
     strategies::{Objective, SearchOptions},
 };
 use std::{path::PathBuf, time::Duration};
@@ -55,6 +55,8 @@ impl Strategy {
 pub struct QuantizeOptions {
     /// The loss that is allowed, on the search images.
     pub max_loss: MaxLoss,
+    /// The loss of recall that is allowed in every class, too; of classes with enough images to be judged.
+    pub max_class_loss: Option<ClassBound>,
     /// With what probability the bound must hold on images that the search never saw, by `pareto`;
     /// without, its plan keeps a distance from the bound that holds 19 times in 20 on as many images as
     /// it searched with.
@@ -126,6 +128,7 @@ impl Default for QuantizeOptions {
     fn default() -> Self {
         Self {
             max_loss: MaxLoss::default(),
+            max_class_loss: None,
             confidence: None,
             strategy: Strategy::Pareto,
             search: SearchOptions::default(),
@@ -199,6 +202,10 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
     if is_command != options.metric_command.is_some() {
         let problem = "requires the bound `MaxLoss::Metric`, which in turn requires a command";
         return Err(Error::Option { option: "metric-command", problem: problem.to_owned() });
+    }
+    if options.max_class_loss.is_some() && options.max_loss.is_of_values() {
+        let problem = "bounds the recall of classes: it does not go with outputs that are values";
+        return Err(Error::Option { option: "max-class-loss", problem: problem.to_owned() });
     }
     if options.strategy == Strategy::Pareto {
         return check_pareto(options);

@@ -21,7 +21,8 @@ pub(crate) struct Journaling<'a> {
 impl Journaling<'_> {
     /// Writes an evaluation down, where it is new.
     fn write(&mut self, evaluation: Evaluation) -> Result<Evaluation, SearchError> {
-        if let (Some(journal), Some(entry)) = (&mut self.journal, evaluation.journal_entry())
+        let entry = self.evaluator.journal_entry(&evaluation);
+        if let (Some(journal), Some(entry)) = (&mut self.journal, entry)
             && let Err(failure) = journal.append(&entry)
         {
             self.failure = Some(failure);
@@ -101,5 +102,9 @@ impl Oracle for Journaling<'_> {
 
     fn float_score(&self) -> (usize, usize) {
         self.evaluator.float_score()
+    }
+
+    fn class_part(&self, evaluation: &Evaluation, errors: f64) -> Option<f64> {
+        self.evaluator.class_part(evaluation, errors)
     }
 }

@@ -16,9 +16,10 @@ pub use inspection::{Inspection, NodeInspection, OutputInspection, RefusalResult
 pub use preprocessing::{FloatResult, PreprocessingResult};
 pub(crate) use run::AGREEMENT;
 pub use run::{
-    AccuracyResult, BudgetResult, BudgetStep, ClassResult, CodeResult, FormatResult, HolderResult,
-    ImagesResult, LayerResult, MaxLossResult, MemoryResult, MultiplicationResult, OtherResult,
-    OutputResult, RESULT_SCHEMA, RecallResult, RunResult, SetResult, TraceStep,
+    AccuracyResult, BudgetResult, BudgetStep, ClassBoundResult, ClassLossResult, ClassResult,
+    CodeResult, FormatResult, HolderResult, ImagesResult, LayerResult, MaxLossResult, MemoryResult,
+    MultiplicationResult, OtherResult, OutputResult, RESULT_SCHEMA, RecallResult, RunResult,
+    SetResult, TraceStep,
 };
 pub(crate) use sweep::layers;
 #[cfg(test)]

@@ -106,11 +106,12 @@ mod tests {
     use super::*;
     use fixedwise_search::Digest;
     use fixedwise_search::Score;
+    use std::collections::BTreeMap;
 
     fn entry(correct: usize) -> JournalEntry {
         let score = Score { correct, lost: 3, gained: 1, n: 100, expected: -7, ..Score::default() };
         let digest = Digest::new().bytes(&correct.to_le_bytes());
-        JournalEntry { digest, score, is_complete: correct > 50 }
+        JournalEntry { digest, score, is_complete: correct > 50, classes: BTreeMap::new() }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     digest::{Digest, Digester},
     error::SearchError,
-    score::{Details, Score},
+    score::{ClassBound, ClassScore, Details, Score},
 };
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
 use fixedwise_graph::{Graph, LowerError, NodeId, Plan};
@@ -31,10 +31,20 @@ pub struct Evaluator<'a> {
     measure: Box<dyn Measure + 'a>,
     digester: Digester,
     /// By plan and images, those that decide soonest first.
-    known: BTreeMap<Digest, BTreeMap<usize, Score>>,
+    known: BTreeMap<Digest, BTreeMap<usize, Known>>,
+    /// The loss that is allowed in every class, and the images of each.
+    class_bound: Option<(ClassBound, BTreeMap<usize, ClassScore>)>,
     evaluations: u64,
     images_evaluated: u64,
     macs: u64,
+}
+
+/// What is known of a plan on some images.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    score: Score,
+    /// Absent where an earlier run did not write it down.
+    details: Option<Arc<Details>>,
 }
 
 impl std::fmt::Debug for Evaluator<'_> {
@@ -73,6 +83,7 @@ impl<'a> Evaluator<'a> {
             measure,
             digester: Digester::default(),
             known: BTreeMap::new(),
+            class_bound: None,
             evaluations: 0,
             images_evaluated: 0,
             macs: 0,
@@ -81,9 +92,36 @@ impl<'a> Evaluator<'a> {
 
     /// Takes over what an earlier run has measured, on the same graph and images.
     pub fn preload(&mut self, entries: impl IntoIterator<Item = JournalEntry>) {
-        for entry in entries {
-            self.learn(entry.digest, entry.score);
+        for JournalEntry { digest, score, classes, .. } in entries {
+            let details = Details { classes, ..Details::default() };
+            let details = self.class_bound.is_some().then(|| Arc::new(details));
+            self.learn(digest, Known { score, details });
         }
+    }
+
+    /// Bounds the loss of every class, too; before anything is measured.
+    ///
+    /// # Errors
+    /// Where no class has enough images to be judged.
+    pub fn bound_classes(&mut self, bound: ClassBound) -> Result<(), SearchError> {
+        let labels = self.predictions.labels();
+        ClassBound::check(&labels)?;
+        self.class_bound = Some((bound, labels));
+        Ok(())
+    }
+
+    /// The line of a journal that spares the next run an evaluation, where that is new; with what it gives in each
+    /// class, where the loss of each is bounded.
+    pub fn journal_entry(&self, evaluation: &Evaluation) -> Option<JournalEntry> {
+        let details = self.class_bound.as_ref().and_then(|_| self.details_of(evaluation));
+        let classes = details.map(|details| details.classes.clone()).unwrap_or_default();
+        evaluation.journal_entry().map(|entry| JournalEntry { classes, ..entry })
+    }
+
+    /// What was measured together with a score.
+    fn details_of(&self, evaluation: &Evaluation) -> Option<&Details> {
+        let known = self.known.get(&evaluation.digest)?.get(&evaluation.score.n)?;
+        known.details.as_deref()
     }
 
     /// Plans that were run; those answered from memory do not count.
@@ -109,15 +147,15 @@ impl<'a> Evaluator<'a> {
     /// What is known of a plan on all images.
     pub fn known(&self, plan: &Plan) -> Option<Evaluation> {
         let (digest, all) = (Digest::of_plan(self.graph, plan), self.predictions.len());
-        let score = self.furthest(digest, all).filter(|score| score.n == all)?;
-        Some(Evaluation { score, is_complete: true, digest, is_new: false })
+        let score = self.furthest(digest, all)?.score;
+        (score.n == all).then_some(Evaluation { score, is_complete: true, digest, is_new: false })
     }
 
     /// Takes over what somebody else has measured of a plan, by its outputs on all images.
     pub fn teach(&mut self, plan: &Plan, score: Score) -> Evaluation {
         let digest = Digest::of_plan(self.graph, plan);
         self.evaluations += 1;
-        self.learn(digest, score);
+        self.learn(digest, Known { score, details: None });
         Evaluation { score, is_complete: true, digest, is_new: true }
     }
 
@@ -131,14 +169,14 @@ impl<'a> Evaluator<'a> {
         Digest::of_outputs(self.graph, &self.digester.of_nodes(self.graph, plan))
     }
 
-    fn learn(&mut self, digest: Digest, score: Score) {
-        self.known.entry(digest).or_default().insert(score.n, score);
+    fn learn(&mut self, digest: Digest, known: Known) {
+        self.known.entry(digest).or_default().insert(known.score.n, known);
     }
 
     /// What is known about a plan on most images, up to so many.
-    fn furthest(&self, digest: Digest, images: usize) -> Option<Score> {
+    fn furthest(&self, digest: Digest, images: usize) -> Option<&Known> {
         let known = self.known.get(&digest)?;
-        known.range(..=images).next_back().map(|(_, &score)| score)
+        known.range(..=images).next_back().map(|(_, known)| known)
     }
 
     /// Whether a plan can still get so many images right.
@@ -148,7 +186,7 @@ impl<'a> Evaluator<'a> {
 
     /// What is known about a plan already, where that answers the question.
     fn recall(&self, digest: Digest, at_least: Option<usize>) -> Option<Evaluation> {
-        let score = self.furthest(digest, self.predictions.len())?;
+        let score = self.furthest(digest, self.predictions.len())?.score;
         let is_complete = score.n == self.predictions.len();
         let answers =
             is_complete || at_least.is_some_and(|at_least| !self.is_reachable(&score, at_least));
@@ -187,36 +225,62 @@ impl<'a> Evaluator<'a> {
         Ok(self.predictions.by_output(&said))
     }
 
-    /// What a plan gives on all images, output by output and class by class.
+    /// What a plan gives on all images, output by output and class by class; known where it was measured here.
     ///
     /// # Errors
     /// As [`Oracle::evaluate`].
     pub fn details(&mut self, plan: &Plan) -> Result<Details, SearchError> {
-        Ok(self.all(&Request { plan, question: Question::Details, focus: None })?.details)
+        let (digest, all) = (self.digest(plan), self.predictions.len());
+        let known = self.furthest(digest, all).filter(|known| known.score.n == all);
+        if let Some(details) = known.and_then(|known| known.details.clone()) {
+            // What a journal has is of classes alone.
+            if details.outputs.len() == self.detailed_outputs() {
+                return Ok(Details::clone(&details));
+            }
+        }
+        let request = Request { plan, question: Question::Score, focus: None };
+        let measured = self.score(&request, Known::begin(), all, None)?;
+        let details = measured.details.clone().unwrap_or_default();
+        self.learn(digest, measured);
+        Ok(Details::clone(&details))
     }
 
-    /// Measures the first `images`, from where `score` ends, or until `at_least` is out of reach.
+    /// Outputs that are told one by one.
+    fn detailed_outputs(&self) -> usize {
+        if self.predictions.n_outputs() > 1 { self.predictions.n_outputs() } else { 0 }
+    }
+
+    /// Measures the first `images`, from where `known` ends, or until `at_least` is out of reach.
     fn score(
         &mut self,
         request: &Request,
-        mut score: Score,
+        Known { mut score, details }: Known,
         images: usize,
         at_least: Option<usize>,
-    ) -> Result<Score, SearchError> {
+    ) -> Result<Known, SearchError> {
         let from = score.n;
+        let mut details = details.map(|details| Details::clone(&details));
         let (mut begin, n_chunks) = (from / Part::CHUNK, images.div_ceil(Part::CHUNK));
         while begin < n_chunks {
             let end = n_chunks.min(begin + if at_least.is_some() { ROUND } else { n_chunks });
             let part = self.measure.part(request, begin..end)?;
             self.macs += part.macs;
             score = score.plus(&part.score);
+            details.iter_mut().for_each(|details| details.add(&part.details));
             begin = end;
             if at_least.is_some_and(|at_least| !self.is_reachable(&score, at_least)) {
                 break;
             }
         }
         self.images_evaluated += count_to_u64(score.n - from);
-        Ok(score)
+        Ok(Known { score, details: details.map(Arc::new) })
+    }
+}
+
+impl Known {
+    /// Of no image.
+    fn begin() -> Self {
+        Self { score: Score::default(), details: Some(Arc::default()) }
     }
 }
 
@@ -233,10 +297,11 @@ impl Oracle for Evaluator<'_> {
         }
         let all = self.predictions.len();
         let request = Request { plan, question: Question::Score, focus };
-        let score = self.score(&request, Score::default(), all, at_least)?;
+        let measured = self.score(&request, Known::begin(), all, at_least)?;
         self.evaluations += 1;
+        let score = measured.score;
         let is_complete = score.n == all;
-        self.learn(digest, score);
+        self.learn(digest, measured);
         Ok(Evaluation { score, is_complete, digest, is_new: true })
     }
 
@@ -246,14 +311,15 @@ impl Oracle for Evaluator<'_> {
         let images = if images < all { images.next_multiple_of(Part::CHUNK).min(all) } else { all };
         let digest = self.digest(plan);
         let known = self.furthest(digest, images);
-        if let Some(score) = known.filter(|score| score.n == images) {
+        if let Some(score) = known.map(|known| known.score).filter(|score| score.n == images) {
             return Ok(Evaluation { score, is_complete: images == all, digest, is_new: false });
         }
-        let so_far = known.filter(|score| score.n % Part::CHUNK == 0);
-        let request = Request { plan, question: Question::Score, focus: None };
-        let score = self.score(&request, so_far.unwrap_or_default(), images, None)?;
+        let so_far = known.filter(|known| known.score.n % Part::CHUNK == 0).cloned();
         self.evaluations += u64::from(so_far.is_none());
-        self.learn(digest, score);
+        let request = Request { plan, question: Question::Score, focus: None };
+        let measured = self.score(&request, so_far.unwrap_or_else(Known::begin), images, None)?;
+        let score = measured.score;
+        self.learn(digest, measured);
         Ok(Evaluation { score, is_complete: images == all, digest, is_new: true })
     }
 
@@ -263,5 +329,17 @@ impl Oracle for Evaluator<'_> {
 
     fn float_score(&self) -> (usize, usize) {
         (self.predictions.len(), self.predictions.correct())
+    }
+
+    fn class_part(&self, evaluation: &Evaluation, errors: f64) -> Option<f64> {
+        let (bound, labels) = self.class_bound.as_ref()?;
+        let Some(details) = self.details_of(evaluation) else { return Some(f64::INFINITY) };
+        // Images that were not run yet are no loss.
+        let all = labels.iter().map(|(label, all)| {
+            let run = details.classes.get(label).copied().unwrap_or_default();
+            let right = [all.right[0], (all.right[0] + run.right[1]).saturating_sub(run.right[0])];
+            (*label, ClassScore { n: all.n, right, ..run })
+        });
+        Some(bound.part(&all.collect(), errors))
     }
 }

@@ -231,6 +231,7 @@ impl<'a> Local<'a> {
             match question {
                 Question::Score => {
                     part.score = part.score.plus(&predictions.score(idx, &values));
+                    part.details.add(&predictions.details(idx, &values));
                 }
                 Question::Divergence => {
                     let divergence = predictions.divergence(idx, &values);
@@ -239,7 +240,6 @@ impl<'a> Local<'a> {
                 Question::Outputs => {
                     part.outputs.insert(idx, predictions.said(&values));
                 }
-                Question::Details => part.details.add(&predictions.details(idx, &values)),
             }
         };
         let new = |chunk| (chunk, Part::default());

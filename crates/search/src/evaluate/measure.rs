@@ -10,15 +10,13 @@ use std::{collections::BTreeMap, ops::Range};
 /// What is asked about a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// Which images it gets right.
+    /// Which images it gets right; of several outputs or of images with labels, also output by output and class by
+    /// class.
     Score,
     /// How far its outputs are from the float network's.
     Divergence,
     /// What its outputs are.
     Outputs,
-    /// Which images each of its outputs gets right, and how far it is from the float network's; which images of each
-    /// class.
-    Details,
 }
 
 /// A question about a plan.

@@ -1,8 +1,13 @@
 //! What a strategy asks about plans, and the answers.
 
-use crate::{digest::Digest, error::SearchError, score::Score};
+use crate::{
+    digest::Digest,
+    error::SearchError,
+    score::{ClassScore, Score},
+};
 use fixedwise_graph::{LowerError, NodeId, Plan};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What was found out about a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +31,13 @@ impl Evaluation {
     /// The line of a journal that spares the next run this evaluation, where it is new.
     pub fn journal_entry(&self) -> Option<JournalEntry> {
         let Self { score, is_complete, digest, .. } = *self;
-        self.is_new.then_some(JournalEntry { digest, score, is_complete })
+        let classes = BTreeMap::new();
+        self.is_new.then_some(JournalEntry { digest, score, is_complete, classes })
     }
 }
 
 /// One evaluation, as it is written down for resuming.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
     /// Of the plan.
     pub digest: Digest,
@@ -39,6 +45,9 @@ pub struct JournalEntry {
     pub score: Score,
     /// Whether that is all of them.
     pub is_complete: bool,
+    /// Of the images of each label, where the loss of each class is bounded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<usize, ClassScore>,
 }
 
 /// What a strategy asks about plans.
@@ -73,4 +82,12 @@ pub trait Oracle {
 
     /// Images, and how many the float network gets right.
     fn float_score(&self) -> (usize, usize);
+
+    /// The part of the bound on the loss of each class that a plan takes, by an evaluation of it; with so many
+    /// standard errors added to the loss. Of an evaluation that is not complete it is what that is at least. Nothing
+    /// where no such bound is asked.
+    fn class_part(&self, evaluation: &Evaluation, errors: f64) -> Option<f64> {
+        let _ = (evaluation, errors);
+        None
+    }
 }

@@ -223,24 +223,38 @@ impl Predictions {
         score.with_distortion(self.distortion(idx, values))
     }
 
-    /// The score of each output for one image, as classes and as values, and that of its label.
+    /// What there is beyond the score of one image: the score of each of several outputs, as classes and as values, and
+    /// that of its label.
     pub(super) fn details(&self, idx: usize, values: &[Ran]) -> Details {
         let score = |(output, &ran): (&OutputPredictions, &Ran)| {
             output.score(idx, ran.0).with_distortion(output.distortion(idx, ran))
         };
-        let outputs: Vec<Score> = self.outputs.iter().zip(values).map(score).collect();
+        let several = self.outputs.iter().filter(|_| self.n_outputs() > 1);
+        let outputs: Vec<Score> = several.zip(values).map(score).collect();
         let mut classes = BTreeMap::new();
-        if let (true, Some(score), Some(&(value, step))) =
-            (self.is_labelled[idx], outputs.first(), values.first())
-        {
+        if let (true, Some(&(value, step))) = (self.is_labelled[idx], values.first()) {
             let (first, label) = (self.first(), self.first().targets[idx]);
             let of_plan: Vec<f64> = of_classes(first.elements, floats(value, step)).collect();
             let of_float: Vec<f64> = first.scores(idx, 1.0).collect();
             let top5 = [&of_float, &of_plan].map(|scores| usize::from(is_in_top5(scores, label)));
-            let right = [score.float_correct, score.correct];
-            classes.insert(label, ClassScore { n: 1, right, top5 });
+            let score = first.score(idx, value);
+            let (right, lost) = ([score.float_correct, score.correct], score.lost);
+            classes.insert(label, ClassScore { n: 1, right, lost, top5 });
         }
         Details { outputs, classes }
+    }
+
+    /// The images of each label, and those of them that the float network gets right.
+    pub fn labels(&self) -> BTreeMap<usize, ClassScore> {
+        let mut classes: BTreeMap<usize, ClassScore> = BTreeMap::new();
+        let first = self.first();
+        for idx in (0..self.len()).filter(|&idx| self.is_labelled[idx]) {
+            let right = usize::from(first.right[idx]);
+            let one = ClassScore { n: 1, right: [right; 2], ..ClassScore::default() };
+            let sum = classes.entry(first.targets[idx]).or_default();
+            *sum = sum.plus(&one);
+        }
+        classes
     }
 
     /// Whether images have labels.

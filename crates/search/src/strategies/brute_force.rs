@@ -100,22 +100,26 @@ impl Hold {
     }
 
     /// The point to hold. `share` is the part of the tolerance that may be used, `before` what the
-    /// plan gives without a point of this tensor.
+    /// plan gives without a point of this tensor, `of_class` the part of its bound that the worst class takes: as
+    /// much of the tolerance counts as lost.
     fn choose(
         self,
         points: &[(Format, Evaluation)],
         share: f64,
         before: Option<&Evaluation>,
+        of_class: impl Fn(&Evaluation) -> f64,
     ) -> Option<(Format, Evaluation)> {
         let most = points.iter().map(|(_, evaluation)| evaluation.score.correct).max()?;
         let (_, best) = points.iter().find(|(_, e)| e.score.correct == most)?;
+        let loss = |e: &Evaluation| self.loss(e, best).max(of_class(e) * self.tolerance);
         let lost = before.filter(|_| self.rule != ScoreRule::Accuracy);
-        let lost = lost.map_or(0.0, |before| self.loss(before, best));
+        let lost = lost.map_or(0.0, loss);
         let allowed = (self.tolerance * share).max(lost);
-        let within = |e: &Evaluation| e.score.correct == most || self.loss(e, best) <= allowed;
+        let is_within = |e: &Evaluation| loss(e) <= allowed;
+        let is_any = points.iter().any(|(_, e)| is_within(e));
         points
             .iter()
-            .filter(|(_, e)| within(e))
+            .filter(|(_, e)| if is_any { is_within(e) } else { e.score.correct == most })
             .min_by_key(|(format, e)| {
                 (format.bits, std::cmp::Reverse(e.score.correct), format.frac)
             })
@@ -235,10 +239,11 @@ pub fn brute_force<O: Oracle>(
         Err(SearchError::Stopped) => false,
         Err(error) => return Err(error),
     };
-    let Sweep { plan, evaluation, trace, .. } = sweep;
+    let Sweep { plan, evaluation, trace, oracle, .. } = sweep;
     let bound_met = options.hold.zip(evaluation).is_some_and(|(hold, evaluation)| {
         let rule = if hold.rule == ScoreRule::Accuracy { ScoreRule::Drop } else { hold.rule };
-        Hold { rule, ..hold }.loss(&evaluation, &evaluation) <= hold.tolerance
+        let of_class = oracle.class_part(&evaluation, 0.0).unwrap_or(0.0);
+        Hold { rule, ..hold }.loss(&evaluation, &evaluation) <= hold.tolerance && of_class <= 1.0
     });
     Ok(Outcome { evaluation, bound_met, is_finished, trace, ..Outcome::new(plan) })
 }
@@ -293,7 +298,10 @@ impl<O: Oracle> Sweep<'_, O> {
             let first = self.trace.len();
             let points = self.points(tensor, formats, share)?;
             let Some(hold) = self.options.hold else { continue };
-            let chosen = hold.choose(&points, share, self.evaluation.as_ref());
+            let chosen = {
+                let of_class = |e: &Evaluation| self.oracle.class_part(e, 0.0).unwrap_or(0.0);
+                hold.choose(&points, share, self.evaluation.as_ref(), of_class)
+            };
             // Where nothing is legal the tensor stays as it was.
             let Some((format, evaluation)) = chosen else { continue };
             tensor.set(&mut self.plan, Some(format));
@@ -385,7 +393,7 @@ mod tests {
         let chosen = |rule, tolerance, share, before: Option<usize>| {
             let before = before.map(|correct| point(1, 0, correct).1);
             let hold = Hold { rule, tolerance };
-            let (format, _) = hold.choose(&points, share, before.as_ref()).unwrap();
+            let (format, _) = hold.choose(&points, share, before.as_ref(), |_| 0.0).unwrap();
             (format.bits, format.frac)
         };
         // Drops are 20, 19, 9, 5, 5 and -5 of 1000.
@@ -407,9 +415,14 @@ mod tests {
     fn where_none_is_within_the_most_accurate_is_held() {
         let points = [point(2, 1, 100), point(4, 3, 300), point(3, 4, 300), point(3, 2, 300)];
         for rule in [ScoreRule::Drop, ScoreRule::Ratio] {
-            let chosen = Hold { rule, tolerance: 0.01 }.choose(&points, 1.0, None).unwrap().0;
+            let chosen =
+                Hold { rule, tolerance: 0.01 }.choose(&points, 1.0, None, |_| 0.0).unwrap().0;
             assert_eq!(chosen, Format::signed(3, 2));
         }
-        assert!(Hold { rule: ScoreRule::Drop, tolerance: 0.01 }.choose(&[], 1.0, None).is_none());
+        assert!(
+            Hold { rule: ScoreRule::Drop, tolerance: 0.01 }
+                .choose(&[], 1.0, None, |_| 0.0)
+                .is_none()
+        );
     }
 }

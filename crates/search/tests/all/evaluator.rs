@@ -9,8 +9,8 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Digest, Evaluator, EvaluatorOptions, Images, Offset, Oracle, Predictions, Score, SearchError,
-    Statistics, calibrate,
+    ClassBound, Digest, Evaluator, EvaluatorOptions, Images, JournalEntry, Offset, Oracle,
+    Predictions, Score, SearchError, Statistics, Unit, calibrate,
     strategies::{FixedOptions, Kind, PlanHead, Tensor, fixed, quantized_activations},
 };
 use fixedwise_testing::{Build, Random};
@@ -244,7 +244,9 @@ fn no_output_is_worse_than_the_score() {
         None => agrees(0, idx) && agrees(1, idx),
     };
     assert_eq!(score.correct, (0..70).filter(|&idx| is_right(idx)).count());
+    let run = found.images_evaluated();
     let details = found.details(&plan).unwrap();
+    assert_eq!(found.images_evaluated(), run, "what the score was measured on is not run again");
     let labelled = (0..70).filter_map(|idx| Some((idx, images.label(idx)?)));
     for label in 0..4 {
         let own: Vec<usize> = labelled.clone().filter(|l| l.1 == label).map(|l| l.0).collect();
@@ -253,6 +255,8 @@ fn no_output_is_worse_than_the_score() {
         let found = details.classes[&label];
         // Among four classes all are among the first five.
         assert_eq!((found.n, found.right, found.top5), (own.len(), right, [own.len(); 2]));
+        let is_lost = |idx: &&usize| class(0, 0, **idx) == label && class(1, 0, **idx) != label;
+        assert_eq!(found.lost, own.iter().filter(is_lost).count());
     }
     let scores = details.outputs;
     assert_eq!(scores[1].correct, (0..70).filter(|&idx| agrees(1, idx)).count());
@@ -375,6 +379,32 @@ fn a_journal_spares_the_evaluations() {
     assert!(!known.is_new);
     assert_eq!(known.score, entry.score);
     assert_eq!(resumed.evaluations(), 0);
+}
+
+#[test]
+fn a_journal_has_the_classes_where_these_are_bounded() {
+    let graph = network();
+    let (images, statistics) = (images(&graph, 480), statistics(&graph));
+    let plan = plan(&graph, &statistics, Semantics::Integer, 2);
+    let bound = ClassBound { limit: 0.1, unit: Unit::Points };
+    let mut first = evaluator(&graph, &images, 0);
+    first.bound_classes(bound).unwrap();
+    let part = first.evaluate_first(&plan, 100).unwrap();
+    let least = first.class_part(&part, 0.0).unwrap();
+    let whole = first.evaluate(&plan, None, None).unwrap();
+    let taken = first.class_part(&whole, 0.0).unwrap();
+    assert!(taken >= least && taken > 0.0, "{least} {taken}");
+    assert!(first.class_part(&whole, 2.0).unwrap() > taken);
+    let details = first.details(&plan).unwrap();
+    assert!((bound.part(&details.classes, 0.0) - taken).abs() < 1e-12);
+    let line = serde_json::to_string(&first.journal_entry(&whole)).unwrap();
+    let mut resumed = evaluator(&graph, &images, 0);
+    resumed.bound_classes(bound).unwrap();
+    resumed.preload(serde_json::from_str::<Option<JournalEntry>>(&line).unwrap());
+    let known = resumed.evaluate(&plan, None, None).unwrap();
+    assert!((resumed.class_part(&known, 0.0).unwrap() - taken).abs() < 1e-12);
+    assert_eq!(resumed.details(&plan).unwrap(), details);
+    assert_eq!(resumed.images_evaluated(), 0);
 }
 
 #[test]

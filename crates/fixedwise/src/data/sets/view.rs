@@ -32,6 +32,11 @@ impl View {
         &self.images
     }
 
+    /// What the classes are called; nothing where that is not said.
+    pub(crate) fn class_names(&self) -> &[String] {
+        self.data.class_names()
+    }
+
     pub(super) fn new(data: &Arc<Dataset>, images: Vec<usize>) -> Self {
         Self { data: Arc::clone(data), images, labeled: true }
     }

@@ -43,7 +43,8 @@ impl Job<'_> {
         let (test, of_test) = test.unzip();
         result.accuracy.test = test;
         let of_test = of_test.unwrap_or_default();
-        result.tell_details(&loaded.model.outputs(), &found.details, &of_test);
+        let names = (&loaded.model.outputs()[..], loaded.sets.search.class_names());
+        result.tell_details(names, &found.details, &of_test, self.options.max_class_loss);
         result.describe(graph, plan, fixed.as_ref())?;
         if let Some(fixed) = &fixed {
             let target = target.cloned().unwrap_or_default();
@@ -103,7 +104,10 @@ impl Job<'_> {
             preprocessing: Some(found.first.preprocessing.clone()),
             float_network: Some(found.first.float.clone()),
             max_loss: Some(MaxLossResult::from(options.max_loss)),
-            bound_met: options.max_loss.is_met(&found.score),
+            bound_met: options.max_loss.is_met(&found.score)
+                && options
+                    .max_class_loss
+                    .is_none_or(|bound| bound.part(&found.details.classes, 0.0) <= 1.0),
             ended: match (found.outcome.is_finished, self.halt.is_interrupted()) {
                 (true, _) => Ended::Completed,
                 (false, true) => Ended::Interrupted,

@@ -230,11 +230,11 @@ impl Job<'_> {
     ) -> Result<Found, Error> {
         let first = float.first.clone();
         // One plan is not worth a journal.
-        let mut oracle = self.oracle(loaded, float, None);
+        let mut oracle = self.oracle(loaded, float, None)?;
         let evaluation = oracle.evaluate_first(&plan, usize::MAX);
         let score = oracle.finish(evaluation)?.score;
-        let images = oracle.evaluator.images_evaluated() + ready.images;
         let (metric, details) = oracle.account(&plan)?;
+        let images = oracle.evaluator.images_evaluated() + ready.images;
         Ok(Found {
             outcome: strategies::Outcome { is_finished: true, ..strategies::Outcome::new(plan) },
             score,

@@ -116,7 +116,7 @@ impl Job<'_> {
         let tail = test_seconds(loaded, float.seconds);
         let first = float.first.clone();
         let (journal, measured) = self.journal(loaded)?;
-        let mut oracle = self.oracle(loaded, float, journal);
+        let mut oracle = self.oracle(loaded, float, journal)?;
         oracle.evaluator.preload(measured);
         let mut steps = Vec::new();
         let sought =
@@ -137,8 +137,8 @@ impl Job<'_> {
             let measured = oracle.evaluate(&outcome.plan, None, None);
             oracle.finish(measured)?.score
         };
-        let images = oracle.evaluator.images_evaluated() + probed + ready.images;
         let (metric, details) = oracle.account(&outcome.plan)?;
+        let images = oracle.evaluator.images_evaluated() + probed + ready.images;
         Ok(Found {
             outcome,
             score,
@@ -157,8 +157,8 @@ impl Job<'_> {
         loaded: &'b Loaded,
         float: Float,
         journal: Option<Journal>,
-    ) -> Journaling<'b> {
-        let evaluator = Evaluator::new(
+    ) -> Result<Journaling<'b>, Error> {
+        let mut evaluator = Evaluator::new(
             &loaded.graph,
             &loaded.sets.search,
             float.predictions,
@@ -170,13 +170,16 @@ impl Job<'_> {
                 target: self.options.target.clone(),
             },
         );
-        Journaling {
+        if let Some(bound) = self.options.max_class_loss {
+            evaluator.bound_classes(bound)?;
+        }
+        Ok(Journaling {
             evaluator,
             journal,
             metric: float.metric,
             said: BTreeMap::new(),
             failure: None,
-        }
+        })
     }
 
     /// The journal of this run where it writes files, and what an earlier part of it has measured.
@@ -189,6 +192,8 @@ impl Job<'_> {
         // A search that is tuned otherwise goes another way.
         parts.push(format!("{:?}", self.options.tuning));
         parts.extend(target);
+        // What was measured without counting classes says nothing of them.
+        parts.extend(self.options.max_class_loss.map(|_| "classes".to_owned()));
         let config = sha256(parts.join("\n").as_bytes());
         if self.options.resume {
             let (journal, known) = Journal::resume(&path, &config)?;

@@ -1,12 +1,12 @@
 //! What networks get right, and what may be lost.
 
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
-use fixedwise_search::{ClassScore, Details, MaxLoss, Score};
+use fixedwise_search::{ClassBound, ClassScore, Details, MaxLoss, Score, Unit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The loss that is allowed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct MaxLossResult {
     /// A fraction: 0.01 is one percent or one percentage point.
     pub value: f64,
@@ -71,7 +71,7 @@ pub struct SetResult {
     /// Where outputs count as values: signal to quantization noise there, in dB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqnr_db: Option<f64>,
-    /// Of more classes than ten: fractions of the images whose label is among the five likeliest classes of the
+    /// Of ten classes or more: fractions of the images whose label is among the five likeliest classes of the
     /// float network and of the fixed-point one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top5: Option<[f64; 2]>,
@@ -110,6 +110,9 @@ impl OutputResult {
 pub struct ClassResult {
     /// The label.
     pub class: u64,
+    /// What the class is called, where the data says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// On the search images; absent where none has the label, or a plan was only evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<RecallResult>,
@@ -136,13 +139,71 @@ impl From<&ClassScore> for RecallResult {
     }
 }
 
+/// The bound on the loss of every class, and what it has come to.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ClassBoundResult {
+    /// The loss that was allowed.
+    pub max_loss: MaxLossResult,
+    /// Images of a class from which on it is judged.
+    pub least_images: u64,
+    /// On the search images; absent where a plan was only evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<ClassLossResult>,
+    /// On the test images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<ClassLossResult>,
+}
+
+/// The largest loss of a class.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ClassLossResult {
+    /// Whether every class that is judged keeps to the bound.
+    pub is_met: bool,
+    /// The label that loses most of those that are judged; absent where none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<u64>,
+    /// Its loss, in the unit of the bound.
+    pub loss: f64,
+    /// Labels with too few images to be judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_judged: Vec<u64>,
+}
+
+impl ClassBoundResult {
+    pub(super) fn new(bound: ClassBound, search: &Details, test: &Details) -> Self {
+        let of = |details: &Details| {
+            let (judged, few): (Vec<_>, Vec<_>) =
+                details.classes.iter().partition(|(_, score)| ClassBound::judges(score));
+            let losses = judged.iter().map(|(label, score)| (**label, score.loss(bound.unit)));
+            let most = losses.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
+            (!details.classes.is_empty()).then(|| ClassLossResult {
+                is_met: bound.part(&details.classes, 0.0) <= 1.0,
+                class: most.map(|(label, _)| count_to_u64(label)),
+                loss: most.map_or(0.0, |(_, loss)| loss),
+                not_judged: few.iter().map(|(label, _)| count_to_u64(**label)).collect(),
+            })
+        };
+        let max_loss = match bound.unit {
+            Unit::Relative => MaxLoss::Relative(bound.limit),
+            Unit::Points => MaxLoss::Points(bound.limit),
+        };
+        Self {
+            max_loss: max_loss.into(),
+            least_images: count_to_u64(ClassBound::LEAST_IMAGES),
+            search: of(search),
+            test: of(test),
+        }
+    }
+}
+
 impl ClassResult {
     /// Of each label of the two sets.
-    pub(crate) fn all(search: &Details, test: &Details) -> Vec<Self> {
+    pub(crate) fn all(names: &[String], search: &Details, test: &Details) -> Vec<Self> {
         let labels: BTreeSet<usize> =
             search.classes.keys().chain(test.classes.keys()).copied().collect();
         let class = |label: usize| Self {
             class: count_to_u64(label),
+            name: names.get(label).cloned(),
             search: search.classes.get(&label).map(RecallResult::from),
             test: test.classes.get(&label).map(RecallResult::from),
         };
@@ -150,9 +211,9 @@ impl ClassResult {
     }
 }
 
-/// The fractions of top-5 classes in a set of more than ten classes.
+/// The fractions of top-5 classes in a set of ten classes or more.
 pub(super) fn top5(details: &Details) -> Option<[f64; 2]> {
-    const FEW: usize = 10;
+    const FEW: usize = 9;
     let sum = details.classes.values().fold(ClassScore::default(), |sum, class| sum.plus(class));
     (details.classes.len() > FEW).then(|| sum.top5.map(|right| share(right, sum.n)))
 }
@@ -187,14 +248,14 @@ mod tests {
     #[test]
     fn recall_is_told_by_class_and_top_5_of_many_classes() {
         let details = |classes: usize| {
-            let score = ClassScore { n: 4, right: [3, 2], top5: [4, 3] };
+            let score = ClassScore { n: 4, right: [3, 2], lost: 1, top5: [4, 3] };
             Details { classes: (0..classes).map(|class| (class, score)).collect(), outputs: vec![] }
         };
-        let classes = ClassResult::all(&Details::default(), &details(2));
+        let classes = ClassResult::all(&[], &Details::default(), &details(2));
         let recall = RecallResult { n: 4, float: 0.75, fixed: 0.5 };
-        let expected = ClassResult { class: 1, search: None, test: Some(recall) };
+        let expected = ClassResult { class: 1, name: None, search: None, test: Some(recall) };
         assert_eq!((classes.len(), &classes[1]), (2, &expected));
-        assert_eq!(top5(&details(10)), None);
-        assert_eq!(top5(&details(11)), Some([1.0, 0.75]));
+        assert_eq!(top5(&details(9)), None);
+        assert_eq!(top5(&details(10)), Some([1.0, 0.75]));
     }
 }

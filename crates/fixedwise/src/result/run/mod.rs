@@ -5,7 +5,8 @@ mod costs;
 mod layers;
 
 pub use accuracy::{
-    AccuracyResult, ClassResult, ImagesResult, MaxLossResult, OutputResult, RecallResult, SetResult,
+    AccuracyResult, ClassBoundResult, ClassLossResult, ClassResult, ImagesResult, MaxLossResult,
+    OutputResult, RecallResult, SetResult,
 };
 pub use costs::{
     BudgetResult, BudgetStep, CodeResult, HolderResult, MemoryResult, MultiplicationResult,
@@ -19,7 +20,7 @@ use super::{
 use crate::{error::Error, files::read_text};
 use fixedwise_graph::{FixedGraph, Graph, Plan, Semantics, cost};
 use fixedwise_search::{
-    Details,
+    ClassBound, Details,
     strategies::{
         SearchOptions, Sensitivity, TraceEntry,
         pareto::{Explanation, FrontPlan, Held},
@@ -95,6 +96,9 @@ pub struct RunResult {
     /// The recall of each class, where images have labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassResult>,
+    /// The bound on the loss of every class; absent where none was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_bound: Option<ClassBoundResult>,
     /// What counts: `accuracy`; `agreement` with the float network's classes where images have no labels;
     /// `sqnr`; or `command`, what the user's says.
     #[serde(default = "accuracy")]
@@ -208,6 +212,7 @@ impl Default for RunResult {
             accuracy: AccuracyResult::default(),
             outputs: Vec::new(),
             classes: Vec::new(),
+            class_bound: None,
             metric: accuracy(),
             memory_bits: MemoryResult::default(),
             multiplication_cost: MultiplicationResult::default(),
@@ -271,16 +276,30 @@ impl RunResult {
         Ok(())
     }
 
-    /// Fills in what a plan gives output by output and class by class.
-    pub(crate) fn tell_details(&mut self, names: &[String], search: &Details, test: &Details) {
-        self.outputs = OutputResult::all(names, &search.outputs, &test.outputs);
-        self.classes = ClassResult::all(search, test);
+    /// Fills in what a plan gives output by output and class by class, by the names of both.
+    pub(crate) fn tell_details(
+        &mut self,
+        (outputs, classes): (&[String], &[String]),
+        search: &Details,
+        test: &Details,
+        bound: Option<ClassBound>,
+    ) {
+        self.outputs = OutputResult::all(outputs, &search.outputs, &test.outputs);
+        self.classes = ClassResult::all(classes, search, test);
+        self.class_bound = bound.map(|bound| ClassBoundResult::new(bound, search, test));
         for (set, details) in [(&mut self.accuracy.search, search), (&mut self.accuracy.test, test)]
         {
             if let Some(set) = set {
                 set.top5 = accuracy::top5(details);
             }
         }
+    }
+
+    /// What a class is called: its name, where the data says it, else its number.
+    pub(crate) fn class_name(&self, class: u64) -> String {
+        let named = self.classes.iter().find(|known| known.class == class);
+        let name = named.and_then(|class| class.name.clone());
+        name.unwrap_or_else(|| class.to_string())
     }
 
     /// Whether no budget of memory is exceeded.

@@ -16,7 +16,7 @@ const INTERVAL: Column = Column::right("95 % interval", Style::Plain);
 /// What is said of a set beside its name and size; nothing where that was not measured.
 type Row = fn(&SetResult) -> Option<Vec<Cell>>;
 
-pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
+pub(super) fn section(result: &RunResult) -> Section {
     let calibration = match result.images.calibration {
         0 => String::new(),
         n => format!("{} other images for calibration; ", grouped(n)),
@@ -81,7 +81,7 @@ pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
     });
     let table = Table { columns, rows: rows.collect() };
     let mut notes = vec![Sentence::from(note)];
-    if is_verbose && result.metric == "accuracy" {
+    if result.metric == "accuracy" {
         notes.extend(worst_class(result).map(Sentence::from));
         notes.extend(top5(result).map(Sentence::from));
     }
@@ -99,7 +99,8 @@ fn worst_class(result: &RunResult) -> Option<String> {
         (None, found) => ("search", found?),
     };
     Some(format!(
-        "worst class: {class}, recall {} (float {}) of {} {set} images",
+        "worst class: {}, recall {} (float {}) of {} {set} images",
+        result.class_name(class),
         percent(recall.fixed),
         percent(recall.float),
         grouped(recall.n)

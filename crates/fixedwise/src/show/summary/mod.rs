@@ -30,7 +30,7 @@ pub fn sections(result: &RunResult, is_verbose: bool) -> Vec<Section> {
         head(result),
         layers::section(result),
         costs::section(result, is_verbose),
-        accuracy::section(result, is_verbose),
+        accuracy::section(result),
     ];
     sections.extend(outputs::section(result));
     sections.push(verdict::section(result));

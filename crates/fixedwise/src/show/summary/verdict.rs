@@ -4,7 +4,9 @@ use super::super::{
     numbers::{grouped, interval_text, percent},
     report::{Mark, Section, Sentence, Statement},
 };
-use crate::result::{AGREEMENT, BudgetResult, Ended, MaxLossResult, RunResult, SetResult};
+use crate::result::{
+    AGREEMENT, BudgetResult, ClassLossResult, Ended, MaxLossResult, RunResult, SetResult,
+};
 use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
 use fixedwise_search::strategies::pareto::{Explanation, FrontPlan, Limits};
 
@@ -13,6 +15,7 @@ pub(super) fn section(result: &RunResult) -> Section {
     if let Some(max_loss) = &result.max_loss {
         statements.extend(bound(max_loss, result));
     }
+    statements.extend(class_bound(result));
     statements.extend(result.budgets.iter().map(|each| budget(each, result)));
     if let Some(plan) = fitting(result) {
         let (loss, held) = (percent(plan.loss.unwrap_or_default()), plan.held_loss);
@@ -68,7 +71,12 @@ fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
     let (search, test) = (&result.accuracy.search, &result.accuracy.test);
     let found = |set: &SetResult| found(max_loss, set, result.metric == AGREEMENT);
     let searched = search.as_ref().map_or_else(String::new, found);
-    let mut statements = vec![if result.bound_met {
+    // The other bound may be the one that is not met.
+    let class_bound = result.class_bound.as_ref().and_then(|bound| bound.search.as_ref());
+    let is_class = class_bound.is_some_and(|found| !found.is_met);
+    let keeps = |set: &SetResult| loss(max_loss, set) <= max_loss.value;
+    let is_met = result.bound_met || is_class && search.as_ref().is_some_and(keeps);
+    let mut statements = vec![if is_met {
         say(Mark::Good, format!("The search set meets the bound, {bound}{searched}."))
     } else {
         let text =
@@ -80,9 +88,9 @@ fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
             Mark::Attention,
             "No held-out test images: the loss on unseen data is unknown.",
         )),
-        Some(test) if result.bound_met => {
+        Some(test) if is_met => {
             let found = found(test);
-            statements.push(if loss(max_loss, test) <= max_loss.value {
+            statements.push(if keeps(test) {
                 say(Mark::Good, format!("The held-out test set meets it too{found}."))
             } else {
                 say(Mark::Attention, format!("The held-out test set does not meet it{found}."))
@@ -91,6 +99,56 @@ fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
         Some(_) => {}
     }
     statements
+}
+
+/// What the bound on the loss of every class has come to, on each set.
+fn class_bound(result: &RunResult) -> Vec<Statement> {
+    let Some(bound) = &result.class_bound else { return Vec::new() };
+    let unit =
+        if bound.max_loss.kind == "points" { "percentage points" } else { "% of its recall" };
+    let limit = tidy(&format!("{} {unit}", bound.max_loss.value * 100.0));
+    let sets = [("search", &bound.search), ("test", &bound.test)];
+    let of_set = |(set, found): (&str, &Option<ClassLossResult>)| {
+        let found = found.as_ref()?;
+        let most = found.class.map_or_else(String::new, |class| {
+            format!(": class {} loses most, {}", result.class_name(class), percent(found.loss))
+        });
+        let (is_bad, text) = match (found.class, found.is_met) {
+            (None, _) => {
+                (false, format!("No class of the {set} set has enough images to be judged."))
+            }
+            (_, true) => (false, format!("Every class of the {set} set keeps to {limit}{most}.")),
+            (_, false) => {
+                (true, format!("Not every class of the {set} set keeps to {limit}{most}."))
+            }
+        };
+        let is_searched = set == "search" || bound.search.is_none();
+        let mark = match (found.class.is_some() && found.is_met, is_bad && is_searched) {
+            (true, _) => Mark::Good,
+            (_, true) => Mark::Bad,
+            (false, false) => Mark::Attention,
+        };
+        let mut said = say(mark, text);
+        if !found.not_judged.is_empty() {
+            let names: Vec<String> = named(result, &found.not_judged);
+            said.details.push(Sentence::from(format!(
+                "not judged, with fewer than {} images: {}",
+                bound.least_images,
+                names.join(", ")
+            )));
+        }
+        Some(said)
+    };
+    sets.into_iter().filter_map(of_set).collect()
+}
+
+/// The names of the first few classes, and how many more there are.
+fn named(result: &RunResult, classes: &[u64]) -> Vec<String> {
+    const NAMED: usize = 8;
+    let first =
+        classes.iter().take(NAMED).map(|&class| format!("class {}", result.class_name(class)));
+    let more = classes.len().saturating_sub(NAMED);
+    first.chain((more > 0).then(|| format!("{} more", grouped(count_to_u64(more))))).collect()
 }
 
 /// What is held against the bound.

@@ -142,7 +142,7 @@ impl<O: Oracle> Search<'_, O> {
             let plan = self.at_width(kinds, extra)?;
             let evaluation = self.evaluate(&plan, None, None)?;
             self.whole(&plan, &evaluation)?;
-            let is_enough = evaluation.relative_loss() <= self.bound / 2.0;
+            let is_enough = self.lost(&evaluation) <= self.bound / 2.0;
             if is_enough || extra >= widest || step == 0 {
                 return Ok(plan);
             }
@@ -194,7 +194,7 @@ impl<O: Oracle> Search<'_, O> {
         let order = self.options.search.order;
         let all: Vec<Tensor> = order.iter().flat_map(|&kind| self.tensors_of(kind)).collect();
         for tensor in self.guide.worth_another_step(self.graph, &all, &self.found.plan)? {
-            let is_met = self.found.evaluation.is_some_and(|e| e.relative_loss() <= self.bound);
+            let is_met = self.found.evaluation.is_some_and(|e| self.lost(&e) <= self.bound);
             let Some(from) = tensor.of(&self.found.plan).filter(|_| is_met) else { continue };
             self.tensors += 1;
             self.base = self.found.clone();

@@ -117,8 +117,7 @@ impl<O: Oracle> Search<'_, O> {
         let is_earlier_legal = self.is_integer() || !is_finished;
         let Standing { plan, evaluation } =
             self.best.filter(|_| is_earlier_legal).unwrap_or(self.found);
-        let bound_met =
-            evaluation.is_some_and(|e| e.is_complete && self.options.max_loss.is_met(&e.score));
+        let bound_met = evaluation.is_some_and(|e| is_met(self.oracle, self.options.max_loss, &e));
         let trace = self.trace;
         Ok(Outcome { evaluation, bound_met, is_finished, trace, ..Outcome::new(plan) })
     }
@@ -143,6 +142,13 @@ impl<O: Oracle> Search<'_, O> {
         Ok(evaluation)
     }
 
+    /// What is held against the bound: the relative loss or, where the loss of each class is bounded too and the
+    /// worst takes more of its bound, the same part of this one.
+    pub(super) fn lost(&self, evaluation: &Evaluation) -> f64 {
+        let of_class = self.oracle.class_part(evaluation, 0.0).unwrap_or(0.0);
+        evaluation.relative_loss().max(of_class * self.bound)
+    }
+
     pub(super) fn tell(&mut self, event: &Event) -> Result<(), End> {
         if self.observer.event(event).is_break() { Err(End::Stopped) } else { Ok(()) }
     }
@@ -153,10 +159,16 @@ impl<O: Oracle> Search<'_, O> {
 
     /// Takes note of a plan that was found.
     pub(super) fn settle(&mut self, found: Standing) {
-        let is_met = |e: &Evaluation| e.is_complete && self.options.max_loss.is_met(&e.score);
-        if found.evaluation.as_ref().is_some_and(is_met) {
+        let max_loss = self.options.max_loss;
+        if found.evaluation.as_ref().is_some_and(|e| is_met(self.oracle, max_loss, e)) {
             self.best = Some(found.clone());
         }
         self.found = found;
     }
+}
+
+/// Whether a plan keeps to the bound, and each class to its own.
+fn is_met<O: Oracle>(oracle: &O, max_loss: MaxLoss, evaluation: &Evaluation) -> bool {
+    let of_class = oracle.class_part(evaluation, 0.0).unwrap_or(0.0);
+    evaluation.is_complete && max_loss.is_met(&evaluation.score) && of_class <= 1.0
 }

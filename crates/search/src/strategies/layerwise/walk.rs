@@ -27,7 +27,7 @@ impl<O: Oracle> Search<'_, O> {
         budget: f64,
     ) -> Result<Option<(Format, Evaluation)>, End> {
         // What is lost already cannot be won back by a format: it is not held against one.
-        let lost = self.base.evaluation.map_or(0.0, |evaluation| evaluation.relative_loss());
+        let lost = self.base.evaluation.map_or(0.0, |evaluation| self.lost(&evaluation));
         let budget = if lost.is_finite() { budget.max(lost) } else { budget };
         let levels = self.guide.levels(tensor);
         let mut points = Points { tensor, from, budget, levels, tried: BTreeMap::new() };
@@ -144,7 +144,7 @@ impl<O: Oracle> Search<'_, O> {
         }
         let stays = self.is_integer()
             && (points.tensor.of(&self.base.plan).is_some() || points.tensor.kind == Kind::Biases);
-        let lost = self.base.evaluation.map_or(f64::INFINITY, |e| e.relative_loss());
+        let lost = self.base.evaluation.map_or(f64::INFINITY, |e| self.lost(&e));
         Ok(best.filter(|(_, loss)| !stays || *loss <= lost).map(|(point, _)| point))
     }
 
@@ -158,7 +158,7 @@ impl<O: Oracle> Search<'_, O> {
                 None => return Ok(f64::INFINITY),
                 Some(evaluation) if evaluation.is_complete || limit.is_finite() => {
                     // What was given up was beyond a limit that has only become tighter since.
-                    return Ok(evaluation.relative_loss());
+                    return Ok(self.lost(&evaluation));
                 }
                 Some(_) => {}
             }
@@ -190,7 +190,7 @@ impl<O: Oracle> Search<'_, O> {
             done: self.evaluations,
             expected,
         })?;
-        Ok(evaluation.map_or(f64::INFINITY, |evaluation| evaluation.relative_loss()))
+        Ok(evaluation.map_or(f64::INFINITY, |evaluation| self.lost(&evaluation)))
     }
 }
 

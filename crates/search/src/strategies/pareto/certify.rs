@@ -134,6 +134,16 @@ impl Certificate {
         self.held_of(score, self.looks)
     }
 
+    /// Standard errors that the loss of a class keeps from its bound, at the next look.
+    pub(super) fn class_errors(&self) -> f64 {
+        self.errors(self.looks.saturating_add(1)).unwrap_or(self.distance)
+    }
+
+    /// What is held against the bound, of a loss and of the part of its own bound that the worst class takes.
+    pub(super) fn with_class(&self, held: f64, part: Option<f64>) -> f64 {
+        part.map_or(held, |part| held.max(part * self.limit.max(LEAST)))
+    }
+
     /// What is held against the bound of a plan that was looked at before, part by part; `None` for values.
     pub(super) fn parts(&self, score: &Score) -> Option<Held> {
         if self.is_of_values {

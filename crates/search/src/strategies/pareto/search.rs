@@ -241,15 +241,30 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
             };
             let score = evaluation.score;
             if evaluation.is_complete {
-                return Ok(Some((evaluation, self.certificate.held(&score))));
+                let of_class = self.oracle.class_part(&evaluation, self.certificate.class_errors());
+                let held = self.certificate.held(&score);
+                return Ok(Some((evaluation, self.certificate.with_class(held, of_class))));
             }
-            if let Some(held) = self.certificate.early(&before, &score) {
+            // What is left of a class can only be lost, too; that it will not be takes all images.
+            let of_class = self.oracle.class_part(&evaluation, 0.0);
+            let clear = self.certificate.early(&before, &score);
+            let clear = clear.or_else(|| of_class.filter(|&part| part > 1.0).map(|_| 0.0));
+            let clear = clear.map(|held| self.certificate.with_class(held, of_class));
+            if let Some(held) = clear
+                && (of_class.is_none() || held > self.certificate.limit())
+            {
                 self.certificate.held(&score);
                 return Ok(Some((evaluation, held)));
             }
             before = score;
         }
         Ok(None)
+    }
+
+    /// What is held against the bound of a plan that was looked at before.
+    pub(super) fn known(&self, evaluation: &Evaluation) -> f64 {
+        let of_class = self.oracle.class_part(evaluation, self.certificate.class_errors());
+        self.certificate.with_class(self.certificate.known(&evaluation.score), of_class)
     }
 
     /// Measures the best plan on all search images; where it does not keep to the bound there, the one
@@ -261,7 +276,7 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
             }
             let plan = self.prepared.plan(best.standing.built.plan.clone());
             let evaluation = self.oracle.evaluate_first(&plan, usize::MAX)?;
-            let part = self.certificate.part(self.certificate.known(&evaluation.score));
+            let part = self.certificate.part(self.known(&evaluation));
             let is_last = self.best.len() == 1;
             if let Some(best) = self.best.last_mut() {
                 (best.evaluation, best.part) = (evaluation, part);
