@@ -1,9 +1,9 @@
 """Sets our images per second beside ONNX Runtime's, and prints the ratios.
 
-    python bench/compare.py BENCH_PROGRAM THREADS MODEL.onnx ...
+    python bench/compare.py BENCH_PROGRAM THREADS [--int8] MODEL.onnx ...
 
-Called by `bench/run.sh`. Each round measures ONNX Runtime and then both executors; the median of
-the rounds' ratios is printed.
+Called by `bench/run.sh`. Each round measures ONNX Runtime and then our executors; the median of the rounds' ratios is
+printed. With `--int8` also ONNX Runtime's fastest int8 form.
 """
 
 import json
@@ -12,34 +12,43 @@ import sys
 from pathlib import Path
 from statistics import median
 
-ROUNDS = 3
-BOUNDS = {"float": 0.6, "integer8": 1.5}
+import ort_speed
+
+ROUNDS = 5
 
 
-def lines(command):
+def ours(bench, model, threads):
+    """What of our executors was measured, and its images per second."""
+    command = [bench, model, str(threads), "best"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [json.loads(line) for line in text.splitlines()]
+    lines = [json.loads(line) for line in text.splitlines()]
+    return {f"{line['what']} {line['kernels']}": line["images_per_second"] for line in lines}
+
+
+def compare(bench, model, threads, with_int8):
+    """Prints the rates of one model: a column of ratios for each form of ONNX Runtime."""
+    peers = ort_speed.sessions(model, threads, with_int8)
+    if with_int8:
+        name, fastest = max(peers[1:], key=lambda peer: peer[1].rate())
+        peers = [peers[0], (f"int8, {name}", fastest)]
+    rounds = []
+    for _ in range(ROUNDS):
+        rates = {f"ONNX Runtime {name}": session.rate() for name, session in peers}
+        rounds.append(rates | ours(bench, model, threads))
+    bases = list(rounds[0])[: len(peers)]
+    print(f"{Path(model).stem}, {threads} threads")
+    for what in rounds[0]:
+        ratios = [median(one[what] / one[base] for one in rounds) for base in bases]
+        rate = median(one[what] for one in rounds)
+        print(f"  {what:42} {rate:9,.0f} images/s" + "".join(f"{ratio:7.2f}" for ratio in ratios), flush=True)
 
 
 def main():
     bench, threads, *models = sys.argv[1:]
-    ort_speed = Path(__file__).with_name("ort_speed.py")
+    with_int8 = "--int8" in models
     for model in models:
-        rounds = []
-        for _ in range(ROUNDS):
-            ort = lines([sys.executable, ort_speed, model, "--threads", threads])[0]
-            ours = lines([bench, model, threads, "best"])
-            rounds.append((ort["images_per_second"], ours))
-        print(f"{Path(model).stem}, {threads} threads")
-        base = median(ort for ort, _ in rounds)
-        print(f"  {'ONNX Runtime fp32':22} {base:9,.0f} images/s   1.00")
-        for i, ours in enumerate(rounds[0][1]):
-            what = ours["what"]
-            rate = median(r[1][i]["images_per_second"] for r in rounds)
-            ratio = median(r[1][i]["images_per_second"] / r[0] for r in rounds)
-            bound = f"   (at least {BOUNDS[what]})" if what in BOUNDS else ""
-            name = f"{what} {ours['kernels']}"
-            print(f"  {name:22} {rate:9,.0f} images/s  {ratio:5.2f}{bound}")
+        if model != "--int8":
+            compare(bench, model, int(threads), with_int8)
 
 
 if __name__ == "__main__":

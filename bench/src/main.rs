@@ -2,7 +2,8 @@
 //! `run.sh` sets beside ONNX Runtime's.
 //!
 //! `fixedwise-bench MODEL.onnx [THREADS [best]]`; fixed images, formats by range, every kernel table
-//! or the best one alone.
+//! or the best one alone. `fixedwise-bench MODEL.onnx layers` prints the time of each kind of layer
+//! beside what the instructions allow.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a program that prints figures")]
 
@@ -18,16 +19,20 @@ use fixedwise_search::format_no_clip;
 use rayon::prelude::*;
 use std::time::Instant;
 
-/// Images of one pass; several passes are made and the best counts.
-const IMAGES: usize = 2000;
-const PASSES: usize = 5;
+mod layers;
+
+/// Several passes of about so many seconds are made, and the best counts.
+const PASS_SECONDS: f64 = 0.15;
+const PASSES: usize = 3;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments
         .next()
-        .ok_or_else(|| anyhow!("usage: fixedwise-bench MODEL.onnx [THREADS [best]]"))?;
-    let threads: usize = arguments.next().map_or(Ok(2), |text| text.parse())?;
+        .ok_or_else(|| anyhow!("usage: fixedwise-bench MODEL.onnx [layers | THREADS [best]]"))?;
+    let threads = arguments.next().unwrap_or_else(|| "2".to_owned());
+    let by_layer = threads == "layers";
+    let threads: usize = if by_layer { 1 } else { threads.parse()? };
     let only_best = arguments.next().is_some_and(|text| text == "best");
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{path}`"))?;
@@ -38,6 +43,15 @@ fn main() -> Result<()> {
         vec![1.0 / 255.0; channels],
         vec![0.0; channels],
     )?;
+    if by_layer {
+        let kernels = Kernels::best();
+        let simulated = passes::prepare(&graph, Semantics::Simulated)?;
+        layers::print("float", &simulated, &Program::float(&simulated, kernels), kernels);
+        let prepared = passes::prepare(&graph, Semantics::Integer)?;
+        let fixed = lower(&prepared, &plan(&prepared, 8, 8), AccumulatorPolicy::Widen)?;
+        layers::print("integer8", &prepared, &Program::fixed(&fixed, kernels), kernels);
+        return Ok(());
+    }
     for kernels in Kernels::all().take(if only_best { 1 } else { usize::MAX }) {
         let float = Program::float(&passes::prepare(&graph, Semantics::Simulated)?, kernels);
         report("float", kernels, &float, threads);
@@ -84,23 +98,30 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
     }
 }
 
-#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "pixels")]
 fn report(what: &str, kernels: &Kernels, program: &Program, threads: usize) {
-    let n = program.image_len();
-    let image: Vec<f32> = (0..n).map(|i| (i * 7919 % 256) as f32).collect();
+    let image = image(program);
     let schedule = program.schedule(&[], program.outputs());
-    let n_images = if kernels.name == "scalar" { IMAGES / 40 } else { IMAGES };
-    let seconds = (0..PASSES).map(|_| {
+    let seconds = |n_images: usize| {
         let start = Instant::now();
         (0..n_images).into_par_iter().for_each_init(Workspace::new, |workspace, _| {
             program.run(&schedule, workspace, &image, &[]);
         });
         start.elapsed().as_secs_f64()
-    });
-    let best = seconds.fold(f64::INFINITY, f64::min);
+    };
+    let mut n_images = 4 * threads;
+    while seconds(n_images) < PASS_SECONDS {
+        n_images *= 2;
+    }
+    let best = (0..PASSES).map(|_| seconds(n_images)).fold(f64::INFINITY, f64::min);
     let rate = count_to_f64(n_images) / best;
     let line = serde_json::json!({
         "what": what, "kernels": kernels.name, "threads": threads, "images_per_second": rate.round(),
     });
     println!("{line}");
+}
+
+/// Pixels that are spread over all bytes.
+fn image(program: &Program) -> Vec<f32> {
+    let pixel = |i: usize| f32::from(u8::try_from(i * 7919 % 256).unwrap_or(0));
+    (0..program.image_len()).map(pixel).collect()
 }

@@ -4,6 +4,7 @@ use crate::aligned::Aligned;
 use crate::depthwise::Depthwise;
 use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::layout::{Block, Layout, Packed, Tile};
+use crate::stencil::{RowTarget, Stencil, StencilKernel, Word};
 use crate::table::{Plain, Tiles};
 use crate::{
     BorderBias, ConvGeometry, ConvKind, Element, Epilogue, Integers, IntegersMut, Kernels, Scratch,
@@ -41,7 +42,7 @@ pub struct ConvInt {
 
 enum Prepared {
     Scalar(Vec<i16>),
-    Depthwise(&'static Plain, Depthwise<i16>, Finish),
+    Stencil(&'static Plain, StencilKernel, Stencil, Finish),
     DepthwiseWide(&'static Plain, Depthwise<i16>, WideRule),
     U8(&'static Plain, Tile<u8, i8, i32>, Packed<i8>, Finish),
     I16(&'static Plain, Tile<i16, i16, i32>, Packed<i16>, Finish),
@@ -50,6 +51,8 @@ enum Prepared {
 
 /// What becomes of sums of 32 bits.
 enum Finish {
+    /// The kernel of the sums makes the outputs of them.
+    Within(NarrowRule),
     /// Nothing needs more bits; the biases have everything in them that is added.
     Narrow(Vec<i32>, NarrowRule),
     /// Offsets, one a channel, make the sums exact before they are widened.
@@ -116,14 +119,27 @@ impl ConvInt {
         assert_eq!(y.element(), self.epilogue.output, "the output has another element");
         assert_eq!(x.len(), self.geometry.input_len(), "the input does not fit the geometry");
         assert_eq!(y.len(), self.geometry.output_len(), "the output does not fit the geometry");
-        let Scratch { staged_u8, staged_i16, sums_i32, sums_i64, .. } = scratch;
+        let Scratch { staged_u8, staged_i16, words, sums_i32, sums_i64, .. } = scratch;
         match &self.prepared {
             Prepared::Scalar(weights) => self.run_scalar(x, weights, &mut y),
-            Prepared::Depthwise(plain, layer, finish) => {
-                let x = stage_i16(plain, &layer.layout, x, staged_i16);
-                Block::for_each_row(&self.geometry, sums_i32, |block, sums| {
-                    (plain.depthwise_i32)(layer.view(block), x, sums);
-                    self.finish(plain, finish, block, sums, sums_i64, &mut y);
+            Prepared::Stencil(plain, kernel, layer, finish) => {
+                let [_, w, c] = self.geometry.output;
+                sums_i32.grow(w * c);
+                let sums = &mut sums_i32.as_mut_slice()[..w * c];
+                layer.for_each_row(plain, x, words, |oh, row, words| {
+                    if let Finish::Within(rule) = finish {
+                        let y = y.slice(oh * w * c..(oh + 1) * w * c);
+                        return kernel(row, words, RowTarget::Outputs(*rule, y));
+                    }
+                    kernel(row, words, RowTarget::Sums(sums));
+                    self.finish(
+                        plain,
+                        finish,
+                        &Block::row(&self.geometry, oh),
+                        sums,
+                        sums_i64,
+                        &mut y,
+                    );
                 });
             }
             Prepared::DepthwiseWide(plain, layer, rule) => {
@@ -181,6 +197,7 @@ impl ConvInt {
         y: &mut IntegersMut,
     ) {
         match finish {
+            Finish::Within(_) => unreachable!("the kernel wrote the outputs"),
             Finish::Narrow(values, rule) => {
                 let n_channels = self.geometry.output[2];
                 let bias =
@@ -255,9 +272,9 @@ fn prepare(
             })
             .collect()
     };
+    let shift = |co: usize| epilogue.coarser(coarser.get(co).copied().unwrap_or(0)).shift;
     let finish = |inputs_offset: i32| -> Finish {
         let offsets = offset(inputs_offset);
-        let shift = |co: usize| epilogue.coarser(coarser.get(co).copied().unwrap_or(0)).shift;
         let half_of = |shift: i32| match epilogue.rounding {
             Rounding::Floor => 0,
             _ => (1_i64 << shift.clamp(0, 31)) >> 1,
@@ -293,13 +310,27 @@ fn prepare(
         Finish::Narrow(values, rule)
     };
 
+    let are_bytes = input != Element::I16 && weights.iter().all(|&w| i8::try_from(w).is_ok());
+    // Signed bytes are made unsigned by adding 128, which the biases take away again.
+    let byte_offset = if input == Element::I8 { 128 } else { 0 };
     if geometry.kind() == ConvKind::Depthwise {
-        let layer = Depthwise::new(Layout::new(geometry, 1, input == Element::I16), weights);
-        return Some(if sum_fits {
-            Prepared::Depthwise(plain, layer, finish(0))
-        } else {
-            Prepared::DepthwiseWide(plain, layer, rule)
-        });
+        if !sum_fits {
+            let layer = Depthwise::new(Layout::new(geometry, 1, input == Element::I16), weights);
+            return Some(Prepared::DepthwiseWide(plain, layer, rule));
+        }
+        let bytes = tiles.stencil_u8.filter(|_| are_bytes);
+        let word = if bytes.is_some() { Word::Bytes } else { Word::Pair };
+        let offset = if word == Word::Bytes { byte_offset } else { 0 };
+        let (mut finish, mut bias) = (finish(offset), vec![0; n_channels]);
+        if let Finish::Narrow(values, rule) = &mut finish
+            && values.len() == n_channels
+        {
+            bias = core::mem::take(values);
+            finish = Finish::Within(*rule);
+        }
+        let shifts: Vec<i32> = (0..n_channels).map(shift).collect();
+        let layer = Stencil::new(geometry, word, tiles.lanes, weights, &bias, &shifts);
+        return Some(Prepared::Stencil(plain, bytes.unwrap_or(tiles.stencil_i16), layer, finish));
     }
     if !sum_fits {
         let layout = Layout::new(geometry, 2, input == Element::I16);
@@ -308,15 +339,10 @@ fn prepare(
             .split_runs(max_input, |w| u64::from(w.unsigned_abs()))
             .then_some(Prepared::I16Wide(plain, tiles.i16_wide, packed, rule));
     }
-    if let Some(tile) = tiles.u8
-        && input != Element::I16
-        && weights.iter().all(|&w| i8::try_from(w).is_ok())
-    {
-        // Signed bytes are made unsigned by adding 128, which the biases take away again.
-        let inputs_offset = if input == Element::I8 { 128 } else { 0 };
+    if let Some(tile) = tiles.u8.filter(|_| are_bytes) {
         let layout = Layout::new(geometry, 4, input == Element::U8);
         let packed = Packed::new(layout, tiles.lanes, tiles.max_panels, weights, |w| w as i8);
-        return Some(Prepared::U8(plain, tile, packed, finish(inputs_offset)));
+        return Some(Prepared::U8(plain, tile, packed, finish(byte_offset)));
     }
     let layout = Layout::new(geometry, 2, input == Element::I16);
     let packed = Packed::new(layout, tiles.lanes, tiles.max_panels, weights, |w| w);

@@ -1,4 +1,5 @@
-//! Depthwise convolution: one input channel an output channel, vectorized over channels.
+//! Depthwise convolution of floats, and of integers with sums of 64 bits: one input channel an output
+//! channel, vectorized over channels.
 
 use crate::aligned::Plain;
 use crate::layout::{Block, Layout};
@@ -48,19 +49,13 @@ pub(crate) struct View<'a, W> {
     n_channels: usize,
 }
 
-/// Sums of all pixels of `view`, [pixel, c]; they wrap. `x` is the staged image.
-#[inline(always)]
-pub(crate) fn narrow(view: View<i16>, x: &[i16], sums: &mut [i32]) {
-    depthwise(view, x, sums, |sum: i32, x, w| sum.wrapping_add(i32::from(x) * i32::from(w)));
-}
-
-/// As [`narrow`], in 64 bits.
+/// Sums of all pixels of `view`, [pixel, c]. `x` is the staged image.
 #[inline(always)]
 pub(crate) fn wide(view: View<i16>, x: &[i16], sums: &mut [i64]) {
     depthwise(view, x, sums, |sum: i64, x, w| sum + i64::from(i32::from(x) * i32::from(w)));
 }
 
-/// As [`narrow`], of floats.
+/// As [`wide`], of floats.
 #[inline(always)]
 pub(crate) fn float(view: View<f32>, x: &[f32], sums: &mut [f32]) {
     depthwise(view, x, sums, |sum: f32, x, w| sum + x * w);

@@ -74,6 +74,18 @@ impl<'a> Integers<'a> {
         }
     }
 
+    /// Elements of one byte as their bits.
+    pub(crate) fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Integers::U8(x) => Some(x),
+            // SAFETY: both have the same size, and any bits are a valid value of both.
+            Integers::I8(x) => {
+                Some(unsafe { core::slice::from_raw_parts(x.as_ptr().cast(), x.len()) })
+            }
+            Integers::I16(_) => None,
+        }
+    }
+
     /// The integer at `idx`.
     ///
     /// # Panics
@@ -112,7 +124,19 @@ pub enum IntegersMut<'a> {
     I16(&'a mut [i16]),
 }
 
-impl IntegersMut<'_> {
+impl<'a> IntegersMut<'a> {
+    /// Elements of one byte as their bits.
+    pub(crate) fn into_bytes(self) -> Option<&'a mut [u8]> {
+        match self {
+            IntegersMut::U8(x) => Some(x),
+            // SAFETY: both have the same size, and any bits are a valid value of both; the borrow goes on.
+            IntegersMut::I8(x) => {
+                Some(unsafe { core::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), x.len()) })
+            }
+            IntegersMut::I16(_) => None,
+        }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.as_ref().len()
@@ -143,6 +167,19 @@ impl IntegersMut<'_> {
             IntegersMut::U8(x) => IntegersMut::U8(x),
             IntegersMut::I8(x) => IntegersMut::I8(x),
             IntegersMut::I16(x) => IntegersMut::I16(x),
+        }
+    }
+
+    /// The elements in `range`, for a shorter time.
+    ///
+    /// # Panics
+    /// If `range` is out of bounds.
+    #[must_use]
+    pub fn slice(&mut self, range: core::ops::Range<usize>) -> IntegersMut<'_> {
+        match self {
+            IntegersMut::U8(x) => IntegersMut::U8(&mut x[range]),
+            IntegersMut::I8(x) => IntegersMut::I8(&mut x[range]),
+            IntegersMut::I16(x) => IntegersMut::I16(&mut x[range]),
         }
     }
 

@@ -222,13 +222,13 @@ fn wide_to<Y>(
 
 /// `shift_round` to ties up where `v + half` fits.
 #[inline(always)]
-fn ties_up(v: i64, shift: i32) -> i64 {
+pub(crate) fn ties_up(v: i64, shift: i32) -> i64 {
     (v + ((1_i64 << shift) >> 1)) >> shift
 }
 
 /// `shift_round` to ties to even where `v + half` fits.
 #[inline(always)]
-fn ties_even(v: i64, shift: i32) -> i64 {
+pub(crate) fn ties_even(v: i64, shift: i32) -> i64 {
     // Just under half, and one more where the floor is odd. Nothing is dropped by shift 0.
     let half = (1_i64 << shift) >> 1;
     let odd = (v >> shift) & 1;

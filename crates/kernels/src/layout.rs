@@ -17,11 +17,60 @@ pub(crate) struct Run {
     pub(crate) flush: bool,
 }
 
+/// The runs of a pixel, and what all of them need.
+pub(crate) struct Runs {
+    runs: Vec<Run>,
+    /// Steps of all runs.
+    steps: usize,
+    /// Elements from the pixel's first tap to the end of the last step.
+    reach: usize,
+}
+
+impl Runs {
+    fn new(runs: Vec<Run>, step: usize) -> Self {
+        Runs {
+            steps: runs.iter().map(|run| run.steps).sum(),
+            reach: runs.iter().map(|run| run.offset + run.steps * step).max().unwrap_or(0),
+            runs,
+        }
+    }
+
+    pub(crate) fn all(&self) -> &[Run] {
+        &self.runs
+    }
+
+    pub(crate) fn steps(&self) -> usize {
+        self.steps
+    }
+
+    pub(crate) fn reach(&self) -> usize {
+        self.reach
+    }
+}
+
+/// The indices of the first taps of output pixels.
+#[derive(Clone, Copy)]
+pub(crate) struct Pixels<'a> {
+    starts: &'a [u32],
+    /// None is larger.
+    largest: usize,
+}
+
+impl<'a> Pixels<'a> {
+    pub(crate) fn starts(self) -> &'a [u32] {
+        self.starts
+    }
+
+    pub(crate) fn largest(self) -> usize {
+        self.largest
+    }
+}
+
 /// What a tile kernel does: for every pixel and for `panels` vectors of output channels the sum
 /// over `runs` of inputs times weights, written to `sums` as `[pixel][channel]`.
 ///
 /// `(inputs, pixels, runs, panels, weights, sums)`
-pub(crate) type Tile<A, W, C> = fn(&[A], &[u32], &[Run], usize, &[W], &mut [C]);
+pub(crate) type Tile<A, W, C> = fn(&[A], Pixels, &Runs, usize, &[W], &mut [C]);
 
 /// Where pixels and taps are in the staged image.
 pub(crate) struct Layout {
@@ -34,6 +83,8 @@ pub(crate) struct Layout {
     pub(crate) staged_len: usize,
     /// The index of the first tap of every output pixel.
     pub(crate) pixels: Vec<u32>,
+    /// The largest of them.
+    largest_pixel: usize,
     /// `(offset, len)` of the contiguous taps.
     segments: Vec<(usize, usize)>,
     /// How many elements one step of the kernel takes.
@@ -58,6 +109,7 @@ impl Layout {
             extent: if inside && may_read_in_place { [h, w] } else { needed },
             staged_len: 0,
             pixels: Vec::new(),
+            largest_pixel: 0,
             segments: Vec::new(),
             step,
         };
@@ -76,6 +128,7 @@ impl Layout {
                 layout.pixels.push(((row + ow * geometry.stride[1]) * c) as u32);
             }
         }
+        layout.largest_pixel = layout.pixels.iter().copied().max().unwrap_or(0) as usize;
         layout
     }
 
@@ -95,6 +148,21 @@ impl Layout {
                 }
             }
         }
+    }
+
+    /// A run for each segment.
+    fn runs(&self) -> Vec<Run> {
+        let run = |&(offset, len): &(usize, usize)| Run {
+            offset,
+            steps: len.div_ceil(self.step),
+            flush: false,
+        };
+        self.segments.iter().map(run).collect()
+    }
+
+    /// Some of the output pixels.
+    fn pixels(&self, range: core::ops::Range<usize>) -> Pixels<'_> {
+        Pixels { starts: &self.pixels[range], largest: self.largest_pixel }
     }
 
     /// The offset of every tap, [kh, kw].
@@ -154,7 +222,7 @@ struct Chunk {
     /// Output channels that are not filled up.
     n_channels: usize,
     weights: core::ops::Range<usize>,
-    runs: Vec<Run>,
+    runs: Runs,
 }
 
 /// Weights in the order a tile kernel reads them: `[chunk][step][channel]`[element of the step].
@@ -181,6 +249,12 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// All channels of an output row.
+    pub(crate) fn row(geometry: &ConvGeometry, oh: usize) -> Self {
+        let [_, w, c] = geometry.output;
+        Block { pixel: oh * w, n_pixels: w, channel: 0, n_channels: c, width: c }
+    }
+
     /// Calls `each` for all channels of every output row and room for their sums.
     pub(crate) fn for_each_row<C: Plain>(
         geometry: &ConvGeometry,
@@ -191,8 +265,7 @@ impl Block {
         sums.grow(w * c);
         let sums = &mut sums.as_mut_slice()[..w * c];
         for oh in 0..h {
-            let block = Block { pixel: oh * w, n_pixels: w, channel: 0, n_channels: c, width: c };
-            each(&block, sums);
+            each(&Block::row(geometry, oh), sums);
         }
     }
 }
@@ -233,15 +306,7 @@ impl<W: Plain> Packed<W> {
                     from: group * group_channels + from,
                     n_channels: (panels * lanes).min(group_channels - from),
                     weights: packed_len..packed_len + len,
-                    runs: layout
-                        .segments
-                        .iter()
-                        .map(|&(offset, len)| Run {
-                            offset,
-                            steps: len.div_ceil(step),
-                            flush: false,
-                        })
-                        .collect(),
+                    runs: Runs::new(layout.runs(), step),
                 });
                 packed_len += len;
                 panel += panels;
@@ -318,7 +383,7 @@ impl<W: Plain> Packed<W> {
             if runs.len() > 1 << 15 {
                 return false;
             }
-            chunk.runs = runs;
+            chunk.runs = Runs::new(runs, step);
         }
         true
     }
@@ -355,7 +420,7 @@ impl<W: Plain> Packed<W> {
                 let sums = &mut sums[..block.n_pixels * block.width];
                 tile(
                     &a[chunk.group * group_inputs..],
-                    &self.layout.pixels[from..end],
+                    self.layout.pixels(from..end),
                     &chunk.runs,
                     chunk.panels,
                     &self.weights.as_slice()[chunk.weights.clone()],

@@ -21,6 +21,7 @@
 )]
 
 mod aligned;
+mod average;
 mod bias;
 mod combine;
 mod conv_f32;
@@ -39,11 +40,13 @@ mod products;
 mod quantize;
 mod rescale;
 mod scalar;
+mod stencil;
 mod stored;
 mod table;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use average::AverageInt;
 pub use bias::{Bias, BorderBias, FloatBias};
 pub use combine::{Broadcast, Combination, Function, combine_floats};
 pub use conv_f32::{Activation, ConvF32};
@@ -52,7 +55,7 @@ pub use element::{Element, Integers, IntegersMut};
 pub use epilogue::Epilogue;
 pub use functions::{FloatFunction, apply_function};
 pub use geometry::{ConvGeometry, ConvKind, PoolGeometry};
-pub use lookup::{Entries, Lines};
+pub use lookup::{Entries, Lines, LookUp};
 pub use pool::{PoolElement, max_pool};
 pub use products::{PRODUCT_LANES, add_products};
 pub use quantize::quantize;

@@ -1,7 +1,7 @@
 //! Functions of one integer from tables: an entry for each integer, or straight lines between entries.
 
 use crate::rescale::{Narrowed, with_slice};
-use crate::{Integers, IntegersMut};
+use crate::{Integers, IntegersMut, Kernels};
 use fixedwise_fixed::{Rounding, shift_round};
 
 /// The value of every integer from `first` on.
@@ -13,22 +13,50 @@ pub struct Entries {
     pub values: Vec<i16>,
 }
 
-impl Entries {
+/// A table of entries, ready to be looked up.
+pub struct LookUp {
+    entries: Entries,
+    /// The entry of the integer that is each byte, as a byte.
+    bytes: Box<[u8; 256]>,
+}
+
+impl LookUp {
+    /// From its entries.
+    pub fn new(entries: Entries) -> Self {
+        let mut bytes = Box::new([0; 256]);
+        for (i, &value) in entries.values.iter().enumerate() {
+            bytes[usize::from((entries.first + i as i64) as u8)] = value as u8;
+        }
+        LookUp { entries, bytes }
+    }
+
     /// Writes the value of each `x`.
     ///
     /// # Panics
-    /// If the lengths differ, or an `x` has no entry.
-    pub fn apply(&self, x: Integers, y: IntegersMut) {
+    /// If the lengths differ, or an `x` of more than a byte has no entry.
+    pub fn apply(&self, kernels: &Kernels, x: Integers, mut y: IntegersMut) {
         assert_eq!(x.len(), y.len(), "the lengths differ");
-        let first = self.first as i32;
+        if let (Some(x), Some(y)) = (x.bytes(), y.reborrow().into_bytes()) {
+            (kernels.plain.look_up_u8)(&self.bytes, x, y);
+            return;
+        }
+        let first = self.entries.first as i32;
         with_slice!(Integers, x, |x| with_slice!(IntegersMut, y, |y| {
             fn look_up<X: Narrowed, Y: Narrowed>(values: &[i16], first: i32, x: &[X], y: &mut [Y]) {
                 for (y, x) in y.iter_mut().zip(x) {
                     *y = Y::narrow(i32::from(values[(x.widen() - first) as usize]));
                 }
             }
-            look_up(&self.values, first, x, y);
+            look_up(&self.entries.values, first, x, y);
         }));
+    }
+}
+
+/// The entry of each byte.
+#[inline(always)]
+pub(crate) fn bytes(table: &[u8; 256], x: &[u8], y: &mut [u8]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = table[usize::from(x)];
     }
 }
 
@@ -84,14 +112,34 @@ mod tests {
     #[test]
     fn entries_are_found_whatever_the_types() {
         let values: Vec<i16> = (-127..128).map(|x| (x * x) % 101).collect();
-        let table = Entries { first: -127, values };
-        let x: Vec<i8> = (-127..=127).collect();
-        let (mut bytes, mut words) = (vec![0_u8; x.len()], vec![0_i16; x.len()]);
-        table.apply(Integers::I8(&x), IntegersMut::U8(&mut bytes));
-        table.apply(Integers::I8(&x), IntegersMut::I16(&mut words));
-        for (i, x) in x.iter().enumerate() {
-            let expected = (i16::from(*x) * i16::from(*x)) % 101;
-            assert_eq!((i16::from(bytes[i]), words[i]), (expected, expected), "{x}");
+        let entries = Entries { first: -127, values };
+        // Every integer, and a number of them that no vector divides.
+        let x: Vec<i8> = (0..511).map(|i| (i % 255 - 127) as i8).collect();
+        let table = LookUp::new(entries);
+        for kernels in Kernels::all() {
+            let (mut bytes, mut words) = (vec![0_u8; x.len()], vec![0_i16; x.len()]);
+            table.apply(kernels, Integers::I8(&x), IntegersMut::U8(&mut bytes));
+            table.apply(kernels, Integers::I8(&x), IntegersMut::I16(&mut words));
+            for (i, x) in x.iter().enumerate() {
+                let expected = (i16::from(*x) * i16::from(*x)) % 101;
+                let got = (i16::from(bytes[i]), words[i]);
+                assert_eq!(got, (expected, expected), "{}: {x}", kernels.name);
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_of_either_sign_are_found_in_every_table() {
+        let values: Vec<i16> = (0..256).map(|x| (x * 37) % 251 - 125).collect();
+        let x: Vec<u8> = (0..700).map(|i| (i * 7) as u8).collect();
+        let expected: Vec<i8> = x.iter().map(|&x| values[usize::from(x)] as i8).collect();
+        for kernels in Kernels::all() {
+            for n in [0, 1, 63, 64, 65, 700] {
+                let entries = Entries { first: 0, values: values.clone() };
+                let mut y = vec![0_i8; n];
+                LookUp::new(entries).apply(kernels, Integers::U8(&x[..n]), IntegersMut::I8(&mut y));
+                assert_eq!(y, expected[..n], "{}, {n} elements", kernels.name);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::geometry::PoolGeometry;
 use crate::layout::{Block, Tile};
 use crate::products::Row;
 use crate::quantize::Scale;
+use crate::stencil::StencilKernel;
 use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
 use crate::{Activation, Integers, IntegersMut};
 
@@ -38,6 +39,10 @@ pub(crate) struct Tiles {
     pub(crate) i16: Tile<i16, i16, i32>,
     /// Two elements a step, sums of 64 bits.
     pub(crate) i16_wide: Tile<i16, i16, i64>,
+    /// Depthwise, words of bytes, for instruction sets that multiply bytes exactly.
+    pub(crate) stencil_u8: Option<StencilKernel>,
+    /// Depthwise, words of pairs.
+    pub(crate) stencil_i16: StencilKernel,
 }
 
 /// The only list of the plain kernels: each with the loop that it is. Calls the macro `$with` with
@@ -52,7 +57,15 @@ macro_rules! plain_kernels {
             widen_u8(x: &[u8], y: &mut [i16]) = crate::scalar::widen;
             widen_i8(x: &[i8], y: &mut [i16]) = crate::scalar::widen;
             offset_i8(x: &[i8], y: &mut [u8]) = crate::scalar::offset;
-            depthwise_i32(view: View<i16>, x: &[i16], sums: &mut [i32]) = crate::depthwise::narrow;
+            join_u8(rows: [&[u8]; 4], mask: u32, words: &mut [u32]) = crate::stencil::join_bytes;
+            join_i8(rows: [&[i8]; 4], mask: u32, words: &mut [u32])
+                = crate::stencil::join_signed_bytes;
+            join_u8_wide(rows: [&[u8]; 2], mask: u32, words: &mut [u32])
+                = crate::stencil::join_pairs;
+            join_i8_wide(rows: [&[i8]; 2], mask: u32, words: &mut [u32])
+                = crate::stencil::join_pairs;
+            join_i16_wide(rows: [&[i16]; 2], mask: u32, words: &mut [u32])
+                = crate::stencil::join_pairs;
             depthwise_i64(view: View<i16>, x: &[i16], sums: &mut [i64]) = crate::depthwise::wide;
             depthwise_f32(view: View<f32>, x: &[f32], sums: &mut [f32]) = crate::depthwise::float;
             widen_i32(block: &Block, sums: &[i32], offsets: &[i32], wide: &mut [i64])
@@ -80,6 +93,13 @@ macro_rules! plain_kernels {
                 result: &StoredResult, values: Results, shifts: &Shifts,
                 errors: &mut (ShiftSums, ShiftSums)
             ) = crate::stored::errors;
+            look_up_u8(table: &[u8; 256], x: &[u8], y: &mut [u8]) = crate::lookup::bytes;
+            sum_pool_u8(geometry: &PoolGeometry, x: &[u8], sums: &mut [i32]) = crate::average::sums;
+            sum_pool_i8(geometry: &PoolGeometry, x: &[i8], sums: &mut [i32]) = crate::average::sums;
+            sum_pool_i16(geometry: &PoolGeometry, x: &[i16], sums: &mut [i32])
+                = crate::average::sums;
+            scale_i32(sums: &[i32], factor: i64, rule: WideRule, y: IntegersMut)
+                = crate::average::scale;
             max_pool_u8(geometry: &PoolGeometry, minimum: &[bool], x: &[u8], y: &mut [u8])
                 = crate::scalar::max_pool;
             max_pool_i8(geometry: &PoolGeometry, minimum: &[bool], x: &[i8], y: &mut [i8])
@@ -127,6 +147,7 @@ pub struct Scratch {
     pub(crate) staged_f32: Aligned<f32>,
     pub(crate) staged_u8: Aligned<u8>,
     pub(crate) staged_i16: Aligned<i16>,
+    pub(crate) words: Aligned<u32>,
     pub(crate) sums_f32: Aligned<f32>,
     pub(crate) sums_i32: Aligned<i32>,
     pub(crate) sums_i64: Aligned<i64>,

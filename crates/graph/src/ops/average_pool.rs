@@ -1,4 +1,7 @@
-use super::{Window, conv, max_pool::tiled};
+use super::{
+    Window, conv,
+    max_pool::{geometry, tiled},
+};
 use crate::{
     emit::{
         c::node::{CNode, CStep},
@@ -23,7 +26,7 @@ use crate::{
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64, exp2, f64_to_f32, f64_to_i64};
-use fixedwise_kernels::{Integers, Kernels};
+use fixedwise_kernels::{AverageInt, Kernels};
 use serde_json::json;
 use std::ops::Range;
 
@@ -170,18 +173,6 @@ fn window_elements(
     }
 }
 
-/// Adds one pixel's channels.
-fn add_pixel(sum: &mut [i64], x: Integers) {
-    fn add<T: Copy + Into<i64>>(sum: &mut [i64], x: &[T]) {
-        sum.iter_mut().zip(x).for_each(|(s, &x)| *s += x.into());
-    }
-    match x {
-        Integers::U8(x) => add(sum, x),
-        Integers::I8(x) => add(sum, x),
-        Integers::I16(x) => add(sum, x),
-    }
-}
-
 /// Mean of integers under a window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FixedAveragePool {
@@ -198,21 +189,13 @@ pub struct FixedAveragePool {
 }
 
 impl FixedOperator for FixedAveragePool {
-    fn prepare(&self, inputs: &[Shape], output: Shape, _: &'static Kernels) -> FixedStep {
-        let (op, input) = (self.clone(), inputs[0]);
-        step(move |inputs, mut y, _| {
-            let mut sum = vec![0_i64; input.c];
-            for (position, &reciprocal) in op.reciprocals.iter().enumerate() {
-                let (row, column) = (position / output.w, position % output.w);
-                sum.fill(0);
-                window_elements(&op.window, input, row, column, |start| {
-                    add_pixel(&mut sum, inputs[0].slice(start..start + input.c));
-                });
-                for (c, &s) in sum.iter().enumerate() {
-                    y.set(position * output.c + c, op.requantization.apply(s * reciprocal));
-                }
-            }
-        })
+    fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep {
+        let pool = AverageInt::new(
+            geometry(&self.window, inputs[0], output),
+            self.reciprocals.clone(),
+            self.requantization.epilogue(),
+        );
+        step(move |inputs, y, scratch| pool.run(kernels, inputs[0], y, scratch))
     }
 
     fn accumulator_bits(&self) -> u8 {

@@ -1,13 +1,14 @@
 //! AVX-512 with VNNI: 16 sums in a vector, 32 vectors.
 
-use super::{compiled_for, detected, tile_kernel, wide_tile_kernel};
+use super::{compiled_for, detected, stencil_kernel, tile_kernel, wide_tile_kernel};
 use crate::combine::PairRule;
 use crate::depthwise::View;
 use crate::finish::{BiasView, NarrowRule, WideRule, for_each_pixel, narrow_by_channel};
 use crate::functions::FloatFunction;
-use crate::layout::{Block, Run};
+use crate::layout::{Block, Pixels, Run, Runs};
 use crate::products::Row;
 use crate::quantize::Scale;
+use crate::stencil::{Lanes, RowTarget, StencilRow};
 use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
 use crate::table::{Plain, Tiles, plain_kernels};
 use crate::{Activation, Broadcast, Function, Integers, IntegersMut, Kernels, PoolGeometry};
@@ -15,7 +16,20 @@ use crate::{Activation, Broadcast, Function, Integers, IntegersMut, Kernels, Poo
 use core::arch::x86_64::*;
 
 pub(crate) fn kernels() -> Option<&'static Kernels> {
-    static KERNELS: Kernels = Kernels {
+    static KERNELS: Kernels = kernels_with(PLAIN.look_up_u8);
+    static WITH_PERMUTED_BYTES: Kernels = kernels_with(detected!(look_up_u8(table, x, y)));
+    let is_detected = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
+        && is_x86_feature_detected!("fma");
+    let permutes_bytes = is_x86_feature_detected!("avx512vbmi");
+    is_detected.then_some(if permutes_bytes { &WITH_PERMUTED_BYTES } else { &KERNELS })
+}
+
+const fn kernels_with(look_up_u8: fn(&[u8; 256], &[u8], &mut [u8])) -> Kernels {
+    Kernels {
         name: "avx512vnni",
         tiles: Some(Tiles {
             lanes: 16,
@@ -25,20 +39,16 @@ pub(crate) fn kernels() -> Option<&'static Kernels> {
             u8: Some(detected!(tile_u8(a, pixels, runs, panels, w, sums))),
             i16: detected!(tile_i16(a, pixels, runs, panels, w, sums)),
             i16_wide: detected!(tile_i16_wide(a, pixels, runs, panels, w, sums)),
+            stencil_u8: Some(detected!(stencil_u8(row, words, to))),
+            stencil_i16: detected!(stencil_i16(row, words, to)),
         }),
         plain: Plain {
             finish_i32: detected!(finish_i32(block, sums, bias, rule, y)),
             finish_f32: detected!(finish_f32(block, sums, bias, activation, y)),
+            look_up_u8,
             ..PLAIN
         },
-    };
-    (is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512vnni")
-        && is_x86_feature_detected!("fma"))
-    .then_some(&KERNELS)
+    }
 }
 
 const PLAIN: Plain =
@@ -46,6 +56,16 @@ const PLAIN: Plain =
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
 fn finish_i32(block: &Block, sums: &[i32], bias: BiasView<i32>, rule: NarrowRule, y: IntegersMut) {
+    if bias.values.len() == bias.n_channels {
+        // Pixels are alike.
+        match block.width {
+            16 => return finish_alike::<1>(block, sums, bias, rule, y),
+            32 => return finish_alike::<2>(block, sums, bias, rule, y),
+            48 => return finish_alike::<3>(block, sums, bias, rule, y),
+            64 => return finish_alike::<4>(block, sums, bias, rule, y),
+            _ => {}
+        }
+    }
     if !bias.shifts.is_empty() {
         return narrow_by_channel(block, sums, bias, rule, y);
     }
@@ -89,6 +109,99 @@ fn finish_i32(block: &Block, sums: &[i32], bias: BiasView<i32>, rule: NarrowRule
     }
 }
 
+/// As `finish_i32`, of pixels with the same biases and up to `N` vectors of channels.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
+fn finish_alike<const N: usize>(
+    block: &Block,
+    sums: &[i32],
+    bias: BiasView<i32>,
+    rule: NarrowRule,
+    y: IntegersMut,
+) {
+    let (n, width) = (block.n_channels, 16 * N);
+    assert!(0 < n && n <= width && block.width == width, "the channels fit the vectors");
+    assert!(block.n_pixels * width <= sums.len(), "there is a sum for every pixel and channel");
+    let lanes = |values: &[i32], default: i32| -> [__m512i; N] {
+        let mut lanes = [[default; 16]; N];
+        lanes.as_flattened_mut()[..n].copy_from_slice(&values[block.channel..][..n]);
+        // SAFETY: an array has 16 lanes.
+        lanes.map(|lanes| unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) })
+    };
+    let biases = lanes(bias.values, 0);
+    let shift = rule.shift.cast_signed();
+    let shifts =
+        if bias.shifts.is_empty() { [_mm512_set1_epi32(shift); N] } else { lanes(bias.shifts, 0) };
+    let shifted = |pixel: usize| -> [__m512i; N] {
+        core::array::from_fn(|idx| {
+            // SAFETY: there are sums for every pixel and vector.
+            let at = unsafe { sums.as_ptr().add(pixel * width + 16 * idx) };
+            // SAFETY: as above.
+            let sum = unsafe { _mm512_loadu_si512(at.cast()) };
+            _mm512_srav_epi32(_mm512_add_epi32(sum, biases[idx]), shifts[idx])
+        })
+    };
+    let mask = u64::MAX >> (64 - n);
+    // The vectors in the order of the channels once two pairs were packed lane by lane.
+    let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    let words = |[a, b]: [__m512i; 2]| _mm512_packs_epi32(a, b);
+    let pairs = |v: [__m512i; N]| {
+        let of = |idx: usize| if idx < N { v[idx] } else { _mm512_setzero_si512() };
+        [words([of(0), of(1)]), words([of(2), of(3)])]
+    };
+    // For each pixel its outputs.
+    macro_rules! write {
+        ($y:expr, |$at:ident, $sums:ident| $store:expr) => {{
+            let y = &mut $y[block.pixel * bias.n_channels + block.channel..];
+            let stride = bias.n_channels;
+            assert!((block.n_pixels - 1) * stride + n <= y.len(), "there is room for every output");
+            for pixel in 0..block.n_pixels {
+                let $sums = shifted(pixel);
+                // SAFETY: there is room for the outputs of every pixel.
+                let $at = unsafe { y.as_mut_ptr().add(pixel * stride) };
+                $store;
+            }
+        }};
+    }
+    match y {
+        IntegersMut::U8(y) => {
+            let (min, max) = (_mm512_set1_epi8(rule.min as i8), _mm512_set1_epi8(rule.max as i8));
+            write!(y, |at, sums| {
+                let [a, b] = pairs(sums);
+                let all = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(a, b));
+                let all = _mm512_min_epu8(_mm512_max_epu8(all, min), max);
+                // SAFETY: the lanes of the mask are inside of the outputs.
+                unsafe { _mm512_mask_storeu_epi8(at.cast(), mask, all) }
+            });
+        }
+        IntegersMut::I8(y) => {
+            let (min, max) = (_mm512_set1_epi8(rule.min as i8), _mm512_set1_epi8(rule.max as i8));
+            write!(y, |at, sums| {
+                let [a, b] = pairs(sums);
+                let all = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(a, b));
+                let all = _mm512_min_epi8(_mm512_max_epi8(all, min), max);
+                // SAFETY: the lanes of the mask are inside of the outputs.
+                unsafe { _mm512_mask_storeu_epi8(at, mask, all) }
+            });
+        }
+        IntegersMut::I16(y) => {
+            let (min, max) =
+                (_mm512_set1_epi16(rule.min as i16), _mm512_set1_epi16(rule.max as i16));
+            let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+            write!(y, |at, sums| {
+                for (idx, half) in pairs(sums).into_iter().enumerate().take(N.div_ceil(2)) {
+                    let all = _mm512_permutexvar_epi64(order, half);
+                    let all = _mm512_min_epi16(_mm512_max_epi16(all, min), max);
+                    // SAFETY: the lanes of the mask are inside of the outputs.
+                    unsafe {
+                        let mask = (mask >> (32 * idx)) as u32;
+                        _mm512_mask_storeu_epi16(at.add(32 * idx), mask, all);
+                    }
+                }
+            });
+        }
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
 fn finish_f32(
     block: &Block,
@@ -124,6 +237,26 @@ fn finish_f32(
             unsafe { _mm512_mask_storeu_ps(y.as_mut_ptr().add(from), mask, output) };
         }
     });
+}
+
+/// The table in four vectors: a byte chooses of 128 entries, its highest bit between their halves.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,avx512vbmi")]
+fn look_up_u8(table: &[u8; 256], x: &[u8], y: &mut [u8]) {
+    assert_eq!(x.len(), y.len(), "the lengths differ");
+    let [a, b, c, d] = [0, 64, 128, 192].map(|from| {
+        let at = table[from..][..64].as_ptr();
+        // SAFETY: 64 entries were sliced for it.
+        unsafe { _mm512_loadu_epi8(at.cast()) }
+    });
+    for from in (0..x.len()).step_by(64) {
+        let mask = u64::MAX >> (64 - (x.len() - from).min(64));
+        // SAFETY: the bytes of the mask are inside of the slices.
+        let x = unsafe { _mm512_maskz_loadu_epi8(mask, x.as_ptr().add(from).cast()) };
+        let (low, high) = (_mm512_permutex2var_epi8(a, x, b), _mm512_permutex2var_epi8(c, x, d));
+        let found = _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), low, high);
+        // SAFETY: as above.
+        unsafe { _mm512_mask_storeu_epi8(y.as_mut_ptr().add(from).cast(), mask, found) }
+    }
 }
 
 /// The mask of `n` lanes, 16 at most.
@@ -208,4 +341,59 @@ wide_tile_kernel! {
     upper: |sum| _mm512_srai_epi32::<16>(sum),
     // SAFETY: the array has 16 lanes.
     store: |at, sum| unsafe { _mm512_storeu_si512(at.cast(), sum) },
+}
+
+stencil_kernel! {
+    stencil_u8, stencil_lanes_u8, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma", vector: __m512i, lanes: 16,
+    load: |at| _mm512_loadu_si512(at.cast()),
+    splat: _mm512_set1_epi32,
+    accumulate: |acc, x, b| _mm512_dpbusd_epi32(acc, x, b),
+    put: put_lanes,
+}
+
+stencil_kernel! {
+    stencil_i16, stencil_lanes_i16, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma", vector: __m512i, lanes: 16,
+    load: |at| _mm512_loadu_si512(at.cast()),
+    splat: _mm512_set1_epi32,
+    accumulate: |acc, x, b| _mm512_dpwssd_epi32(acc, x, b),
+    put: put_lanes,
+}
+
+/// Writes `n` lanes of sums, or their outputs, from `from` on.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
+fn put_lanes(
+    to: &mut RowTarget,
+    from: usize,
+    n: usize,
+    sum: __m512i,
+    shift: __m512i,
+    min: __m512i,
+    max: __m512i,
+) {
+    let mask = first_lanes(n);
+    let shifted = _mm512_srav_epi32(sum, shift);
+    let output = _mm512_min_epi32(_mm512_max_epi32(shifted, min), max);
+    match to {
+        RowTarget::Sums(sums) => {
+            let at = sums[from..][..n].as_mut_ptr();
+            // SAFETY: `n` elements were sliced for the lanes of the mask.
+            unsafe { _mm512_mask_storeu_epi32(at, mask, sum) }
+        }
+        RowTarget::Outputs(_, IntegersMut::U8(y)) => {
+            let at = y[from..][..n].as_mut_ptr();
+            // SAFETY: as above.
+            unsafe { _mm512_mask_cvtepi32_storeu_epi8(at.cast(), mask, output) }
+        }
+        RowTarget::Outputs(_, IntegersMut::I8(y)) => {
+            let at = y[from..][..n].as_mut_ptr();
+            // SAFETY: as above.
+            unsafe { _mm512_mask_cvtepi32_storeu_epi8(at, mask, output) }
+        }
+        RowTarget::Outputs(_, IntegersMut::I16(y)) => {
+            let at = y[from..][..n].as_mut_ptr();
+            // SAFETY: as above.
+            unsafe { _mm512_mask_cvtepi32_storeu_epi16(at, mask, output) }
+        }
+    }
 }

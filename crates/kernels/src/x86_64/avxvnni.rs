@@ -1,8 +1,9 @@
 //! AVX-VNNI: the vectors of AVX2, with exact sums of products of bytes.
 
-use super::{avx2, detected, tile_kernel};
+use super::{avx2, detected, stencil_kernel, tile_kernel};
 use crate::Kernels;
-use crate::layout::Run;
+use crate::layout::{Pixels, Run, Runs};
+use crate::stencil::{Lanes, RowTarget, StencilRow};
 use crate::table::Tiles;
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]
 use core::arch::x86_64::*;
@@ -12,6 +13,7 @@ pub(crate) fn kernels() -> Option<&'static Kernels> {
         name: "avxvnni",
         tiles: Some(Tiles {
             u8: Some(detected!(tile_u8(a, pixels, runs, panels, w, sums))),
+            stencil_u8: Some(detected!(stencil_u8(row, words, to))),
             ..avx2::TILES
         }),
         plain: avx2::PLAIN,
@@ -35,4 +37,12 @@ tile_kernel! {
     accumulate: |acc, x, b| _mm256_dpbusd_avx_epi32(acc, x, b),
     // SAFETY: 8 sums were sliced for it.
     store: |at, sum| unsafe { _mm256_storeu_si256(at.cast(), sum) },
+}
+
+stencil_kernel! {
+    stencil_u8, stencil_lanes_u8, "avx2,fma,avxvnni", vector: __m256i, lanes: 8,
+    load: |at| _mm256_loadu_si256(at.cast()),
+    splat: _mm256_set1_epi32,
+    accumulate: |acc, x, b| _mm256_dpbusd_avx_epi32(acc, x, b),
+    put: avx2::put_lanes,
 }

@@ -18,8 +18,8 @@ macro_rules! by_blocks {
         #[target_feature(enable = $features)]
         fn $name(
             a: &[$a],
-            pixels: &[u32],
-            runs: &[Run],
+            pixels: Pixels,
+            runs: &Runs,
             panels: usize,
             w: &[$w],
             sums: &mut [$c],
@@ -27,6 +27,7 @@ macro_rules! by_blocks {
             $crate::x86_64::check(
                 a.len(), pixels, runs, w.len(), sums.len(), $step, panels * $lanes,
             );
+            let (pixels, runs) = (pixels.starts(), runs.all());
             let most = match panels {
                 $($panels => $most,)*
                 _ => unreachable!("chunks have no more vectors than the kernel"),
@@ -206,6 +207,85 @@ macro_rules! wide_tile_kernel {
 }
 pub(crate) use wide_tile_kernel;
 
+/// Defines the kernel `$name`, a [`StencilKernel`](crate::stencil::StencilKernel) but for its features. The
+/// expressions are the vector operations: a load, the accumulation of products of words, a store of sums, and a
+/// store of so many requantized outputs, whose fields of `rule` and whose shifts are vectors.
+macro_rules! stencil_kernel {
+    (
+        $name:ident, $lanes_of:ident, $features:literal, vector: $v:ty, lanes: $lanes:literal,
+        load: |$load_at:ident| $load:expr,
+        splat: $splat:path,
+        accumulate: |$acc:ident, $x:ident, $b:ident| $accumulate:expr,
+        put: $put:path,
+    ) => {
+        #[target_feature(enable = $features)]
+        fn $name(row: &StencilRow, words: &[u32], to: RowTarget) {
+            let lanes = row.check($lanes, words, &to);
+            match lanes.taps.len() {
+                1 => $lanes_of::<1>(lanes, words, to),
+                2 => $lanes_of::<2>(lanes, words, to),
+                3 => $lanes_of::<3>(lanes, words, to),
+                4 => $lanes_of::<4>(lanes, words, to),
+                5 => $lanes_of::<5>(lanes, words, to),
+                6 => $lanes_of::<6>(lanes, words, to),
+                10 => $lanes_of::<10>(lanes, words, to),
+                15 => $lanes_of::<15>(lanes, words, to),
+                // As many as there are, weights not kept in registers.
+                _ => $lanes_of::<0>(lanes, words, to),
+            }
+        }
+
+        #[target_feature(enable = $features)]
+        fn $lanes_of<const TAPS: usize>(row: Lanes, words: &[u32], mut to: RowTarget) {
+            let n_taps = row.taps.len();
+            assert!(TAPS == 0 || TAPS == n_taps, "the kernel was chosen by its taps");
+            let words = words.as_ptr().cast::<i32>();
+            let (min, max) = match &to {
+                RowTarget::Sums(_) => (0, 0),
+                RowTarget::Outputs(rule, _) => (rule.min, rule.max),
+            };
+            let (min, max) = ($splat(min), $splat(max));
+            for phase in 0..row.n_phases {
+                let load = |values: &[i32], idx: usize| {
+                    let $load_at = values[idx * $lanes..][..$lanes].as_ptr();
+                    // SAFETY: the lanes were sliced for it.
+                    unsafe { $load }
+                };
+                let kept: [$v; TAPS] =
+                    core::array::from_fn(|tap| load(row.weights, phase * n_taps + tap));
+                let (bias, shift) = (load(row.bias, phase), load(row.shifts, phase));
+                for idx in (phase..row.starts.len()).step_by(row.n_phases) {
+                    // SAFETY: `check` found the words of every vector and tap.
+                    let start = unsafe { words.add(row.starts[idx] as usize) };
+                    let at = |tap: usize| {
+                        // SAFETY: as above.
+                        let $load_at = unsafe { start.add(row.taps[tap] as usize) };
+                        // SAFETY: as above.
+                        unsafe { $load }
+                    };
+                    let mut sum = bias;
+                    if TAPS == 0 {
+                        for tap in 0..n_taps {
+                            let ($acc, $x) = (sum, at(tap));
+                            let $b = load(row.weights, phase * n_taps + tap);
+                            sum = $accumulate;
+                        }
+                    } else {
+                        for tap in 0..TAPS {
+                            let ($acc, $x, $b) = (sum, at(tap), kept[tap]);
+                            sum = $accumulate;
+                        }
+                    }
+                    let from = idx * $lanes;
+                    let n = (row.n_outputs - from).min($lanes);
+                    $put(&mut to, from, n, sum, shift, min, max);
+                }
+            }
+        }
+    };
+}
+pub(crate) use stencil_kernel;
+
 /// Makes safe function pointers of kernels that need features.
 macro_rules! detected {
     ($kernel:ident($($argument:ident),*)) => {
@@ -234,17 +314,18 @@ pub(crate) use compiled_for;
 /// What every unsafe load of a tile kernel relies on.
 fn check(
     a_len: usize,
-    pixels: &[u32],
-    runs: &[crate::layout::Run],
+    pixels: crate::layout::Pixels,
+    runs: &crate::layout::Runs,
     w_len: usize,
     sums_len: usize,
     step: usize,
     width: usize,
 ) {
-    let reach = runs.iter().map(|run| run.offset + run.steps * step).max().unwrap_or(0);
-    let pixel = pixels.iter().copied().max().unwrap_or(0) as usize;
-    assert!(pixel + reach <= a_len, "a tap is past the end of the image");
-    let steps: usize = runs.iter().map(|run| run.steps).sum();
-    assert_eq!(w_len, steps * step * width, "there are weights for every step");
-    assert_eq!(sums_len, pixels.len() * width, "there is a sum for every pixel and channel");
+    assert!(pixels.largest() + runs.reach() <= a_len, "a tap is past the end of the image");
+    assert_eq!(w_len, runs.steps() * step * width, "there are weights for every step");
+    assert_eq!(
+        sums_len,
+        pixels.starts().len() * width,
+        "there is a sum for every pixel and channel"
+    );
 }

@@ -20,7 +20,7 @@ use fixedwise_fixed::{
     Format, bits_for,
     convert::{exp2, i64_to_f64, saturating_i16, saturating_i32},
 };
-use fixedwise_kernels::{Entries, Kernels, Lines};
+use fixedwise_kernels::{Entries, Kernels, Lines, LookUp};
 use serde_json::json;
 use std::ops::Range;
 
@@ -199,9 +199,12 @@ pub(in crate::ops) fn lower(
 }
 
 impl FixedOperator for FixedFunction {
-    fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
+    fn prepare(&self, _: &[Shape], _: Shape, kernels: &'static Kernels) -> FixedStep {
         match self.table.clone() {
-            Table::Entries(entries) => step(move |inputs, y, _| entries.apply(inputs[0], y)),
+            Table::Entries(entries) => {
+                let table = LookUp::new(entries);
+                step(move |inputs, y, _| table.apply(kernels, inputs[0], y))
+            }
             Table::Lines(lines) => step(move |inputs, y, _| lines.apply(inputs[0], y)),
         }
     }
