@@ -189,9 +189,6 @@ pub(crate) struct PairRule {
     narrow: Narrow,
 }
 
-/// Pairs that are computed together.
-const CHUNK: usize = 64;
-
 /// All pairs in `i32`.
 #[inline(always)]
 pub(crate) fn narrow(
@@ -201,62 +198,70 @@ pub(crate) fn narrow(
     b: Integers,
     mut y: IntegersMut,
 ) {
-    let [.., (len, [step_a, step_b])] = broadcast.loops();
-    let (mut left, mut right) = ([0_i32; CHUNK], [0_i32; CHUNK]);
+    let [.., (len, steps)] = broadcast.loops();
     broadcast.for_each_run(|from_a, from_b, to| {
-        if step_a == 0 {
-            left.fill((a.get(from_a) as i32) << rule.shifts[0]);
-        }
-        if step_b == 0 {
-            right.fill((b.get(from_b) as i32) << rule.shifts[1]);
-        }
         let mut at = 0;
+        while at + 64 <= len {
+            let from = [from_a + at * steps[0], from_b + at * steps[1]];
+            pairs::<64>(rule, [a, b], from, steps, y.slice(to + at..to + at + 64));
+            at += 64;
+        }
+        while at + 16 <= len {
+            let from = [from_a + at * steps[0], from_b + at * steps[1]];
+            pairs::<16>(rule, [a, b], from, steps, y.slice(to + at..to + at + 16));
+            at += 16;
+        }
+        while at + 8 <= len {
+            let from = [from_a + at * steps[0], from_b + at * steps[1]];
+            pairs::<8>(rule, [a, b], from, steps, y.slice(to + at..to + at + 8));
+            at += 8;
+        }
         while at < len {
-            let n = CHUNK.min(len - at);
-            if step_a != 0 {
-                widen(a.slice(from_a + at..from_a + at + n), rule.shifts[0], &mut left);
-            }
-            if step_b != 0 {
-                widen(b.slice(from_b + at..from_b + at + n), rule.shifts[1], &mut right);
-            }
-            let pairs = left[..n].iter().zip(&right[..n]).map(|(&a, &b)| (a, b));
-            let y = y.reborrow();
-            let to = to + at..to + at + n;
-            match rule.function {
-                Function::Add => store(pairs.map(|(a, b)| a + b), rule.narrow, y, to),
-                Function::Sub => store(pairs.map(|(a, b)| a - b), rule.narrow, y, to),
-                Function::Mul => store(pairs.map(|(a, b)| a * b), rule.narrow, y, to),
-                Function::Max => store(pairs.map(|(a, b)| a.max(b)), rule.narrow, y, to),
-                Function::Min => store(pairs.map(|(a, b)| a.min(b)), rule.narrow, y, to),
-            }
-            at += n;
+            let from = [from_a + at * steps[0], from_b + at * steps[1]];
+            pairs::<1>(rule, [a, b], from, steps, y.slice(to + at..to + at + 1));
+            at += 1;
         }
     });
 }
 
+/// `N` pairs, in registers.
 #[inline(always)]
-fn widen(x: Integers, shift: u32, wide: &mut [i32; CHUNK]) {
-    with_slice!(Integers, x, |x| {
-        for (wide, x) in wide.iter_mut().zip(x) {
-            *wide = x.widen() << shift;
-        }
-    });
-}
-
-#[inline(always)]
-fn store(
-    results: impl Iterator<Item = i32>,
-    narrow: Narrow,
+fn pairs<const N: usize>(
+    rule: PairRule,
+    [a, b]: [Integers; 2],
+    from: [usize; 2],
+    steps: [usize; 2],
     y: IntegersMut,
-    to: core::ops::Range<usize>,
 ) {
-    #[inline(always)]
-    fn all<Y: Narrowed>(results: impl Iterator<Item = i32>, narrow: Narrow, y: &mut [Y]) {
-        for (y, x) in y.iter_mut().zip(results) {
-            *y = Y::narrow(narrow.apply(x));
+    let a: [i32; N] = widened(a, from[0], steps[0], rule.shifts[0]);
+    let b: [i32; N] = widened(b, from[1], steps[1], rule.shifts[1]);
+    let all = |function: fn(i32, i32) -> i32| core::array::from_fn(|i| function(a[i], b[i]));
+    let results: [i32; N] = match rule.function {
+        Function::Add => all(|a, b| a + b),
+        Function::Sub => all(|a, b| a - b),
+        Function::Mul => all(|a, b| a * b),
+        Function::Max => all(i32::max),
+        Function::Min => all(i32::min),
+    };
+    with_slice!(IntegersMut, y, |y| {
+        let y = &mut y[..N];
+        for i in 0..N {
+            y[i] = Narrowed::narrow(rule.narrow.apply(results[i]));
         }
-    }
-    with_slice!(IntegersMut, y, |y| all(results, narrow, &mut y[to]));
+    });
+}
+
+/// `N` elements from `from` on, or the same one, shifted to the left.
+#[inline(always)]
+fn widened<const N: usize>(x: Integers, from: usize, step: usize, shift: u32) -> [i32; N] {
+    with_slice!(Integers, x, |x| {
+        if step == 0 {
+            [x[from].widen() << shift; N]
+        } else {
+            let x = &x[from..][..N];
+            core::array::from_fn(|i| x[i].widen() << shift)
+        }
+    })
 }
 
 /// All pairs of floats.

@@ -1,9 +1,9 @@
 //! The prepared convolution of floats.
 
 use crate::aligned::Aligned;
-use crate::depthwise::Depthwise;
 use crate::finish::BiasView;
 use crate::layout::{Block, Layout, Packed, Tile};
+use crate::stencil::{FloatStencil, StencilKernel};
 use crate::table::Plain;
 use crate::{ConvGeometry, ConvKind, FloatBias, Kernels, Scratch, scalar};
 
@@ -53,7 +53,8 @@ pub struct ConvF32 {
 #[allow(clippy::large_enum_variant, reason = "there is one a layer")]
 enum Prepared {
     Scalar(Vec<f32>),
-    Depthwise(&'static Plain, Depthwise<f32>),
+    /// Whether the biases are in the sums.
+    Stencil(&'static Plain, StencilKernel<f32, f32>, FloatStencil, bool),
     Tiled(&'static Plain, Tile<f32, f32, f32>, Packed<f32>),
 }
 
@@ -73,10 +74,14 @@ impl ConvF32 {
         assert_eq!(weights.len(), geometry.weights_len(), "weights do not fit the geometry");
         let prepared = match &kernels.tiles {
             None => Prepared::Scalar(weights.to_vec()),
-            Some(_) if geometry.kind() == ConvKind::Depthwise => Prepared::Depthwise(
-                &kernels.plain,
-                Depthwise::new(Layout::new(geometry, 1, true), weights),
-            ),
+            Some(tiles) if geometry.kind() == ConvKind::Depthwise => {
+                let n_channels = geometry.output[2];
+                let is_uniform = bias.values.len() == n_channels;
+                let zeros = vec![0.0; n_channels];
+                let within = if is_uniform { &bias.values } else { &zeros };
+                let layer = FloatStencil::new(geometry, tiles.lanes, weights, within);
+                Prepared::Stencil(&kernels.plain, tiles.stencil_f32, layer, is_uniform)
+            }
             Some(tiles) => {
                 let layout = Layout::new(geometry, 1, true);
                 let packed =
@@ -105,11 +110,18 @@ impl ConvF32 {
             Prepared::Scalar(weights) => {
                 scalar::conv_f32(&self.geometry, x, weights, &self.bias, activation, y);
             }
-            Prepared::Depthwise(plain, layer) => {
-                let x = layer.layout.staged(x, 0.0, &mut scratch.staged_f32);
-                Block::for_each_row(&self.geometry, &mut scratch.sums_f32, |block, sums| {
-                    (plain.depthwise_f32)(layer.view(block), x, sums);
-                    (plain.finish_f32)(block, sums, bias, activation, y);
+            Prepared::Stencil(plain, kernel, layer, is_biased) => {
+                let Scratch { staged_f32, sums_f32, .. } = scratch;
+                if *is_biased {
+                    layer.for_each_row(*kernel, x, staged_f32, y, |_, y| {
+                        (plain.activate_f32)(activation, y);
+                    });
+                    return;
+                }
+                sums_f32.grow(y.len());
+                let sums = &mut sums_f32.as_mut_slice()[..y.len()];
+                layer.for_each_row(*kernel, x, staged_f32, sums, |oh, sums| {
+                    (plain.finish_f32)(&Block::row(&self.geometry, oh), sums, bias, activation, y);
                 });
             }
             Prepared::Tiled(plain, tile, packed) => {

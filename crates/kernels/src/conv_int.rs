@@ -4,7 +4,7 @@ use crate::aligned::Aligned;
 use crate::depthwise::Depthwise;
 use crate::finish::{BiasView, NarrowRule, WideRule};
 use crate::layout::{Block, Layout, Packed, Tile};
-use crate::stencil::{RowTarget, Stencil, StencilKernel, Word};
+use crate::stencil::{Stencil, StencilKernel, Word};
 use crate::table::{Plain, Tiles};
 use crate::{
     BorderBias, ConvGeometry, ConvKind, Element, Epilogue, Integers, IntegersMut, Kernels, Scratch,
@@ -42,7 +42,7 @@ pub struct ConvInt {
 
 enum Prepared {
     Scalar(Vec<i16>),
-    Stencil(&'static Plain, StencilKernel, Stencil, Finish),
+    Stencil(&'static Plain, StencilKernel<u32, i32>, Stencil, Finish),
     DepthwiseWide(&'static Plain, Depthwise<i16>, WideRule),
     U8(&'static Plain, Tile<u8, i8, i32>, Packed<i8>, Finish),
     I16(&'static Plain, Tile<i16, i16, i32>, Packed<i16>, Finish),
@@ -51,8 +51,8 @@ enum Prepared {
 
 /// What becomes of sums of 32 bits.
 enum Finish {
-    /// The kernel of the sums makes the outputs of them.
-    Within(NarrowRule),
+    /// The sums have in them all that is added. The shifts are by lane where they differ.
+    InOrder(Vec<i32>, NarrowRule),
     /// Nothing needs more bits; the biases have everything in them that is added.
     Narrow(Vec<i32>, NarrowRule),
     /// Offsets, one a channel, make the sums exact before they are widened.
@@ -123,23 +123,15 @@ impl ConvInt {
         match &self.prepared {
             Prepared::Scalar(weights) => self.run_scalar(x, weights, &mut y),
             Prepared::Stencil(plain, kernel, layer, finish) => {
-                let [_, w, c] = self.geometry.output;
-                sums_i32.grow(w * c);
-                let sums = &mut sums_i32.as_mut_slice()[..w * c];
-                layer.for_each_row(plain, x, words, |oh, row, words| {
-                    if let Finish::Within(rule) = finish {
-                        let y = y.slice(oh * w * c..(oh + 1) * w * c);
-                        return kernel(row, words, RowTarget::Outputs(*rule, y));
+                let row_len = self.geometry.output[1] * self.geometry.output[2];
+                layer.for_each_row(*kernel, plain, x, words, sums_i32, |oh, sums| {
+                    if let Finish::InOrder(shifts, rule) = finish {
+                        let y = y.slice(oh * row_len..(oh + 1) * row_len);
+                        (plain.requantize_i32)(sums, shifts, *rule, y);
+                    } else {
+                        let block = Block::row(&self.geometry, oh);
+                        self.finish(plain, finish, &block, sums, sums_i64, &mut y);
                     }
-                    kernel(row, words, RowTarget::Sums(sums));
-                    self.finish(
-                        plain,
-                        finish,
-                        &Block::row(&self.geometry, oh),
-                        sums,
-                        sums_i64,
-                        &mut y,
-                    );
                 });
             }
             Prepared::DepthwiseWide(plain, layer, rule) => {
@@ -197,7 +189,9 @@ impl ConvInt {
         y: &mut IntegersMut,
     ) {
         match finish {
-            Finish::Within(_) => unreachable!("the kernel wrote the outputs"),
+            Finish::InOrder(..) => {
+                unreachable!("only sums of whole rows are in the order of outputs")
+            }
             Finish::Narrow(values, rule) => {
                 let n_channels = self.geometry.output[2];
                 let bias =
@@ -322,14 +316,19 @@ fn prepare(
         let word = if bytes.is_some() { Word::Bytes } else { Word::Pair };
         let offset = if word == Word::Bytes { byte_offset } else { 0 };
         let (mut finish, mut bias) = (finish(offset), vec![0; n_channels]);
-        if let Finish::Narrow(values, rule) = &mut finish
-            && values.len() == n_channels
-        {
-            bias = core::mem::take(values);
-            finish = Finish::Within(*rule);
+        let in_order = match &mut finish {
+            Finish::Narrow(values, rule) if values.len() == n_channels => {
+                bias = core::mem::take(values);
+                Some(*rule)
+            }
+            _ => None,
+        };
+        let layer = Stencil::new(geometry, word, tiles.lanes, weights, &bias);
+        if let Some(rule) = in_order {
+            let shifts: Vec<i32> = (0..coarser.len()).map(shift).collect();
+            let by_lane = if shifts.is_empty() { vec![] } else { layer.by_lane(&shifts) };
+            finish = Finish::InOrder(by_lane, rule);
         }
-        let shifts: Vec<i32> = (0..n_channels).map(shift).collect();
-        let layer = Stencil::new(geometry, word, tiles.lanes, weights, &bias, &shifts);
         return Some(Prepared::Stencil(plain, bytes.unwrap_or(tiles.stencil_i16), layer, finish));
     }
     if !sum_fits {

@@ -1,5 +1,5 @@
-//! Depthwise convolution of floats, and of integers with sums of 64 bits: one input channel an output
-//! channel, vectorized over channels.
+//! Depthwise convolution of integers with sums of 64 bits: one input channel an output channel,
+//! vectorized over channels.
 
 use crate::aligned::Plain;
 use crate::layout::{Block, Layout};
@@ -53,12 +53,6 @@ pub(crate) struct View<'a, W> {
 #[inline(always)]
 pub(crate) fn wide(view: View<i16>, x: &[i16], sums: &mut [i64]) {
     depthwise(view, x, sums, |sum: i64, x, w| sum + i64::from(i32::from(x) * i32::from(w)));
-}
-
-/// As [`wide`], of floats.
-#[inline(always)]
-pub(crate) fn float(view: View<f32>, x: &[f32], sums: &mut [f32]) {
-    depthwise(view, x, sums, |sum: f32, x, w| sum + x * w);
 }
 
 #[inline(always)]

@@ -1,6 +1,7 @@
 //! From blocks of sums to outputs: loops the compiler vectorizes for each instruction set.
 
 use crate::layout::Block;
+use crate::rescale::{Narrowed, with_slice};
 use crate::{Activation, Epilogue, IntegersMut};
 use fixedwise_fixed::Rounding;
 
@@ -142,6 +143,26 @@ pub(crate) fn narrow_by_channel(
         IntegersMut::I8(y) => write!(y, i8),
         IntegersMut::I16(y) => write!(y, i16),
     }
+}
+
+/// The outputs of sums with their biases, in the order of the sums; `shifts` are by element and repeat, where
+/// there are any; the rule's is not looked at then.
+#[inline(always)]
+pub(crate) fn in_order(sums: &[i32], shifts: &[i32], rule: NarrowRule, y: IntegersMut) {
+    let NarrowRule { shift, min, max } = rule;
+    with_slice!(IntegersMut, y, |y| {
+        if shifts.is_empty() {
+            for (y, &sum) in y.iter_mut().zip(sums) {
+                *y = Narrowed::narrow((sum >> shift).clamp(min, max));
+            }
+            return;
+        }
+        for (y, sums) in y.chunks_mut(shifts.len()).zip(sums.chunks(shifts.len())) {
+            for ((y, &sum), &shift) in y.iter_mut().zip(sums).zip(shifts) {
+                *y = Narrowed::narrow((sum >> (shift & 31)).clamp(min, max));
+            }
+        }
+    });
 }
 
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! Functions of one float, from polynomials that the compiler vectorizes: every result is within a few units
 //! in the last place of the function, or of one where that is larger.
 
-use crate::Kernels;
+use crate::{Activation, Kernels};
 
 /// A function of one float that has a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,44 @@ pub enum FloatFunction {
 /// The function of each of `y`, in place; infinities give the limits, NaN stays.
 pub fn apply_function(kernels: &'static Kernels, function: FloatFunction, y: &mut [f32]) {
     (kernels.plain.function_f32)(function, y);
+}
+
+/// `y = scale * x + shift` in double precision, one of each a channel, channels last.
+///
+/// # Panics
+/// If the lengths differ, or there is no channel.
+pub fn scale_and_shift(
+    kernels: &'static Kernels,
+    scale: &[f64],
+    shift: &[f64],
+    x: &[f32],
+    y: &mut [f32],
+) {
+    assert!(!scale.is_empty() && scale.len() == shift.len(), "one scale and shift a channel");
+    assert_eq!(x.len(), y.len(), "the lengths differ");
+    // Of few channels several pixels at once, for long loops.
+    let n_pixels = 64_usize.div_ceil(scale.len());
+    (kernels.plain.affine_f32)(&scale.repeat(n_pixels), &shift.repeat(n_pixels), x, y);
+}
+
+/// The loop of [`scale_and_shift`].
+#[inline(always)]
+pub(crate) fn affine(scale: &[f64], shift: &[f64], x: &[f32], y: &mut [f32]) {
+    for (y, x) in y.chunks_mut(scale.len()).zip(x.chunks(scale.len())) {
+        for (((y, &x), &s), &t) in y.iter_mut().zip(x).zip(scale).zip(shift) {
+            *y = (f64::from(x) * s + t) as f32;
+        }
+    }
+}
+
+/// The activation of each of `y`, in place.
+#[inline(always)]
+pub(crate) fn activate(activation: Activation, y: &mut [f32]) {
+    match activation {
+        Activation::None => {}
+        Activation::Clamp { min, max } => each(y, |x| Activation::Clamp { min, max }.apply(x)),
+        Activation::Leaky(alpha) => each(y, |x| Activation::Leaky(alpha).apply(x)),
+    }
 }
 
 /// The loop of each function.

@@ -53,7 +53,7 @@ pub use conv_f32::{Activation, ConvF32};
 pub use conv_int::{Accumulate, ConvInt};
 pub use element::{Element, Integers, IntegersMut};
 pub use epilogue::Epilogue;
-pub use functions::{FloatFunction, apply_function};
+pub use functions::{FloatFunction, apply_function, scale_and_shift};
 pub use geometry::{ConvGeometry, ConvKind, PoolGeometry};
 pub use lookup::{Entries, Lines, LookUp};
 pub use pool::{PoolElement, max_pool};

@@ -40,9 +40,11 @@ pub(crate) struct Tiles {
     /// Two elements a step, sums of 64 bits.
     pub(crate) i16_wide: Tile<i16, i16, i64>,
     /// Depthwise, words of bytes, for instruction sets that multiply bytes exactly.
-    pub(crate) stencil_u8: Option<StencilKernel>,
+    pub(crate) stencil_u8: Option<StencilKernel<u32, i32>>,
     /// Depthwise, words of pairs.
-    pub(crate) stencil_i16: StencilKernel,
+    pub(crate) stencil_i16: StencilKernel<u32, i32>,
+    /// Depthwise, of floats.
+    pub(crate) stencil_f32: StencilKernel<f32, f32>,
 }
 
 /// The only list of the plain kernels: each with the loop that it is. Calls the macro `$with` with
@@ -67,12 +69,13 @@ macro_rules! plain_kernels {
             join_i16_wide(rows: [&[i16]; 2], mask: u32, words: &mut [u32])
                 = crate::stencil::join_pairs;
             depthwise_i64(view: View<i16>, x: &[i16], sums: &mut [i64]) = crate::depthwise::wide;
-            depthwise_f32(view: View<f32>, x: &[f32], sums: &mut [f32]) = crate::depthwise::float;
             widen_i32(block: &Block, sums: &[i32], offsets: &[i32], wide: &mut [i64])
                 = crate::finish::widen;
             finish_i32(
                 block: &Block, sums: &[i32], bias: BiasView<i32>, rule: NarrowRule, y: IntegersMut
             ) = crate::finish::narrow;
+            requantize_i32(sums: &[i32], shifts: &[i32], rule: NarrowRule, y: IntegersMut)
+                = crate::finish::in_order;
             finish_i64(
                 block: &Block, sums: &[i64], bias: BiasView<i64>, rule: WideRule, y: IntegersMut
             ) = crate::finish::wide;
@@ -86,6 +89,9 @@ macro_rules! plain_kernels {
             combine_f32(
                 function: Function, broadcast: &Broadcast, a: &[f32], b: &[f32], y: &mut [f32]
             ) = crate::combine::float;
+            affine_f32(scale: &[f64], shift: &[f64], x: &[f32], y: &mut [f32])
+                = crate::functions::affine;
+            activate_f32(activation: Activation, y: &mut [f32]) = crate::functions::activate;
             function_f32(function: FloatFunction, y: &mut [f32]) = crate::functions::all;
             add_products_f32(factors: &[Vec<f32>], first: usize, x: &[Row], sums: &mut [Row])
                 = crate::products::rows;

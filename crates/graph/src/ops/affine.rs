@@ -15,7 +15,7 @@ use crate::{
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
-use fixedwise_kernels::{Function, Kernels};
+use fixedwise_kernels::{Function, Kernels, scale_and_shift};
 
 /// `y = scale * x + shift` per channel, in double precision; any shape.
 ///
@@ -43,15 +43,10 @@ impl Operator for Affine {
         }
     }
 
-    fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
+    fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep {
         let (op, activation) = (self.clone(), context.activation);
         Box::new(move |inputs, y, _| {
-            let channels = op.scale.len();
-            for (y, x) in y.chunks_exact_mut(channels).zip(inputs[0].chunks_exact(channels)) {
-                for ((y, x), (s, t)) in y.iter_mut().zip(x).zip(op.scale.iter().zip(&op.shift)) {
-                    *y = f64_to_f32(f64::from(*x) * s + t);
-                }
-            }
+            scale_and_shift(kernels, &op.scale, &op.shift, inputs[0], y);
             activation.apply_all(y);
         })
     }

@@ -9,7 +9,7 @@ use crate::functions::FloatFunction;
 use crate::layout::{Block, Pixels, Run, Runs};
 use crate::products::Row;
 use crate::quantize::Scale;
-use crate::stencil::{Lanes, RowTarget, StencilRow};
+use crate::stencil::{Lanes, StencilRow, Taps};
 use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
 use crate::table::{Plain, Tiles, plain_kernels};
 use crate::{Activation, Broadcast, Function, Integers, IntegersMut, Kernels, PoolGeometry};
@@ -35,7 +35,8 @@ pub(super) const TILES: Tiles = Tiles {
     i16: detected!(tile_i16(a, pixels, runs, panels, w, sums)),
     i16_wide: detected!(tile_i16_wide(a, pixels, runs, panels, w, sums)),
     stencil_u8: None,
-    stencil_i16: detected!(stencil_i16(row, words, to)),
+    stencil_i16: detected!(stencil_i16(row, taps, inputs, sums)),
+    stencil_f32: detected!(stencil_f32(row, taps, inputs, sums)),
 };
 pub(super) const PLAIN: Plain = plain_kernels! { compiled_for ["avx2,fma"] };
 
@@ -96,47 +97,19 @@ wide_tile_kernel! {
 }
 
 stencil_kernel! {
-    stencil_i16, stencil_lanes_i16, "avx2,fma", vector: __m256i, lanes: 8,
+    stencil_i16, stencil_vectors_i16, "avx2,fma",
+    inputs: u32, weights: i32, vector: __m256i, lanes: 8,
     load: |at| _mm256_loadu_si256(at.cast()),
-    splat: _mm256_set1_epi32,
+    load_weights: |at| _mm256_loadu_si256(at.cast()),
     accumulate: |acc, x, b| _mm256_add_epi32(acc, _mm256_madd_epi16(x, b)),
-    put: put_lanes,
+    store: |at, sum| _mm256_storeu_si256(at.cast(), sum),
 }
 
-/// Writes `n` lanes of sums, or their outputs, from `from` on.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn put_lanes(
-    to: &mut RowTarget,
-    from: usize,
-    n: usize,
-    sum: __m256i,
-    shift: __m256i,
-    min: __m256i,
-    max: __m256i,
-) {
-    let mut lanes = [0_i32; 8];
-    let shifted = _mm256_srav_epi32(sum, shift);
-    let output = _mm256_min_epi32(_mm256_max_epi32(shifted, min), max);
-    let result = if matches!(to, RowTarget::Sums(_)) { sum } else { output };
-    // SAFETY: the array has 8 lanes.
-    unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), result) };
-    macro_rules! write {
-        ($y:expr, $t:ty) => {
-            if n == 8 {
-                let all = lanes.map(|lane| lane as $t);
-                $y[from..][..8].copy_from_slice(&all);
-            } else {
-                for lane in 0..n {
-                    $y[from + lane] = lanes[lane] as $t;
-                }
-            }
-        };
-    }
-    match to {
-        RowTarget::Sums(sums) => write!(sums, i32),
-        RowTarget::Outputs(_, IntegersMut::U8(y)) => write!(y, u8),
-        RowTarget::Outputs(_, IntegersMut::I8(y)) => write!(y, i8),
-        RowTarget::Outputs(_, IntegersMut::I16(y)) => write!(y, i16),
-    }
+stencil_kernel! {
+    stencil_f32, stencil_vectors_f32, "avx2,fma",
+    inputs: f32, weights: f32, vector: __m256, lanes: 8,
+    load: |at| _mm256_loadu_ps(at),
+    load_weights: |at| _mm256_loadu_ps(at),
+    accumulate: |acc, x, b| _mm256_fmadd_ps(x, b, acc),
+    store: |at, sum| _mm256_storeu_ps(at, sum),
 }

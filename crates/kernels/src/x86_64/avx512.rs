@@ -8,7 +8,7 @@ use crate::functions::FloatFunction;
 use crate::layout::{Block, Pixels, Run, Runs};
 use crate::products::Row;
 use crate::quantize::Scale;
-use crate::stencil::{Lanes, RowTarget, StencilRow};
+use crate::stencil::{Lanes, StencilRow, Taps};
 use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
 use crate::table::{Plain, Tiles, plain_kernels};
 use crate::{Activation, Broadcast, Function, Integers, IntegersMut, Kernels, PoolGeometry};
@@ -39,13 +39,15 @@ const fn kernels_with(look_up_u8: fn(&[u8; 256], &[u8], &mut [u8])) -> Kernels {
             u8: Some(detected!(tile_u8(a, pixels, runs, panels, w, sums))),
             i16: detected!(tile_i16(a, pixels, runs, panels, w, sums)),
             i16_wide: detected!(tile_i16_wide(a, pixels, runs, panels, w, sums)),
-            stencil_u8: Some(detected!(stencil_u8(row, words, to))),
-            stencil_i16: detected!(stencil_i16(row, words, to)),
+            stencil_u8: Some(detected!(stencil_u8(row, taps, inputs, sums))),
+            stencil_i16: detected!(stencil_i16(row, taps, inputs, sums)),
+            stencil_f32: detected!(stencil_f32(row, taps, inputs, sums)),
         }),
         plain: Plain {
             finish_i32: detected!(finish_i32(block, sums, bias, rule, y)),
             finish_f32: detected!(finish_f32(block, sums, bias, activation, y)),
             look_up_u8,
+            requantize_i32: detected!(requantize_i32(sums, shifts, rule, y)),
             ..PLAIN
         },
     }
@@ -119,7 +121,7 @@ fn finish_alike<const N: usize>(
     y: IntegersMut,
 ) {
     let (n, width) = (block.n_channels, 16 * N);
-    assert!(0 < n && n <= width && block.width == width, "the channels fit the vectors");
+    assert!(width - 16 < n && n <= width && block.width == width, "the channels fit the vectors");
     assert!(block.n_pixels * width <= sums.len(), "there is a sum for every pixel and channel");
     let lanes = |values: &[i32], default: i32| -> [__m512i; N] {
         let mut lanes = [[default; 16]; N];
@@ -141,64 +143,26 @@ fn finish_alike<const N: usize>(
         })
     };
     let mask = u64::MAX >> (64 - n);
-    // The vectors in the order of the channels once two pairs were packed lane by lane.
-    let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    let words = |[a, b]: [__m512i; 2]| _mm512_packs_epi32(a, b);
-    let pairs = |v: [__m512i; N]| {
-        let of = |idx: usize| if idx < N { v[idx] } else { _mm512_setzero_si512() };
-        [words([of(0), of(1)]), words([of(2), of(3)])]
+    let four = |v: [__m512i; N]| -> [__m512i; 4] {
+        core::array::from_fn(|idx| if idx < N { v[idx] } else { _mm512_setzero_si512() })
     };
-    // For each pixel its outputs.
     macro_rules! write {
-        ($y:expr, |$at:ident, $sums:ident| $store:expr) => {{
+        ($y:expr, $put:path) => {{
             let y = &mut $y[block.pixel * bias.n_channels + block.channel..];
             let stride = bias.n_channels;
             assert!((block.n_pixels - 1) * stride + n <= y.len(), "there is room for every output");
             for pixel in 0..block.n_pixels {
-                let $sums = shifted(pixel);
                 // SAFETY: there is room for the outputs of every pixel.
-                let $at = unsafe { y.as_mut_ptr().add(pixel * stride) };
-                $store;
+                let at = unsafe { y.as_mut_ptr().add(pixel * stride) };
+                // SAFETY: as above, as many as the mask has.
+                unsafe { $put(at, mask, four(shifted(pixel)), rule) };
             }
         }};
     }
     match y {
-        IntegersMut::U8(y) => {
-            let (min, max) = (_mm512_set1_epi8(rule.min as i8), _mm512_set1_epi8(rule.max as i8));
-            write!(y, |at, sums| {
-                let [a, b] = pairs(sums);
-                let all = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(a, b));
-                let all = _mm512_min_epu8(_mm512_max_epu8(all, min), max);
-                // SAFETY: the lanes of the mask are inside of the outputs.
-                unsafe { _mm512_mask_storeu_epi8(at.cast(), mask, all) }
-            });
-        }
-        IntegersMut::I8(y) => {
-            let (min, max) = (_mm512_set1_epi8(rule.min as i8), _mm512_set1_epi8(rule.max as i8));
-            write!(y, |at, sums| {
-                let [a, b] = pairs(sums);
-                let all = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(a, b));
-                let all = _mm512_min_epi8(_mm512_max_epi8(all, min), max);
-                // SAFETY: the lanes of the mask are inside of the outputs.
-                unsafe { _mm512_mask_storeu_epi8(at, mask, all) }
-            });
-        }
-        IntegersMut::I16(y) => {
-            let (min, max) =
-                (_mm512_set1_epi16(rule.min as i16), _mm512_set1_epi16(rule.max as i16));
-            let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-            write!(y, |at, sums| {
-                for (idx, half) in pairs(sums).into_iter().enumerate().take(N.div_ceil(2)) {
-                    let all = _mm512_permutexvar_epi64(order, half);
-                    let all = _mm512_min_epi16(_mm512_max_epi16(all, min), max);
-                    // SAFETY: the lanes of the mask are inside of the outputs.
-                    unsafe {
-                        let mask = (mask >> (32 * idx)) as u32;
-                        _mm512_mask_storeu_epi16(at.add(32 * idx), mask, all);
-                    }
-                }
-            });
-        }
+        IntegersMut::U8(y) => write!(y, put_u8),
+        IntegersMut::I8(y) => write!(y, put_i8),
+        IntegersMut::I16(y) => write!(y, put_i16),
     }
 }
 
@@ -210,6 +174,16 @@ fn finish_f32(
     activation: Activation,
     y: &mut [f32],
 ) {
+    if bias.values.len() == bias.n_channels && !matches!(activation, Activation::Leaky(_)) {
+        // Pixels are alike.
+        match block.width {
+            16 => return finish_alike_f32::<1>(block, sums, bias, activation, y),
+            32 => return finish_alike_f32::<2>(block, sums, bias, activation, y),
+            48 => return finish_alike_f32::<3>(block, sums, bias, activation, y),
+            64 => return finish_alike_f32::<4>(block, sums, bias, activation, y),
+            _ => {}
+        }
+    }
     let clamps = matches!(activation, Activation::Clamp { .. });
     let (min, max, alpha) = match activation {
         Activation::None => (f32::NEG_INFINITY, f32::INFINITY, 1.0),
@@ -237,6 +211,48 @@ fn finish_f32(
             unsafe { _mm512_mask_storeu_ps(y.as_mut_ptr().add(from), mask, output) };
         }
     });
+}
+
+/// As `finish_f32`, of pixels with the same biases and up to `N` vectors of channels; not of a slope.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
+fn finish_alike_f32<const N: usize>(
+    block: &Block,
+    sums: &[f32],
+    bias: BiasView<f32>,
+    activation: Activation,
+    y: &mut [f32],
+) {
+    let (n, width) = (block.n_channels, 16 * N);
+    assert!(width - 16 < n && n <= width && block.width == width, "the channels fit the vectors");
+    assert!(block.n_pixels * width <= sums.len(), "there is a sum for every pixel and channel");
+    let mut biases = [[0.0_f32; 16]; N];
+    biases.as_flattened_mut()[..n].copy_from_slice(&bias.values[block.channel..][..n]);
+    // SAFETY: an array has 16 lanes.
+    let biases = biases.map(|lanes| unsafe { _mm512_loadu_ps(lanes.as_ptr()) });
+    let last = first_lanes(n + 16 - width);
+    let stride = bias.n_channels;
+    let y = &mut y[block.pixel * stride + block.channel..];
+    assert!((block.n_pixels - 1) * stride + n <= y.len(), "there is room for every output");
+    let clamps = match activation {
+        Activation::Clamp { min, max } => Some((_mm512_set1_ps(min), _mm512_set1_ps(max))),
+        _ => None,
+    };
+    for pixel in 0..block.n_pixels {
+        for (idx, &bias) in biases.iter().enumerate() {
+            // SAFETY: there are sums for every pixel and vector.
+            let sum = unsafe { _mm512_loadu_ps(sums.as_ptr().add(pixel * width + 16 * idx)) };
+            let sum = _mm512_add_ps(sum, bias);
+            // The second operand is taken where the first is no number, as `f32::max` does.
+            let output =
+                clamps.map_or(sum, |(min, max)| _mm512_min_ps(_mm512_max_ps(sum, min), max));
+            let mask = if idx + 1 == N { last } else { 0xffff };
+            // SAFETY: there is room for the outputs of every pixel, in the last vector as many as the mask has.
+            unsafe {
+                let at = y.as_mut_ptr().add(pixel * stride + 16 * idx);
+                _mm512_mask_storeu_ps(at, mask, output);
+            }
+        }
+    }
 }
 
 /// The table in four vectors: a byte chooses of 128 entries, its highest bit between their halves.
@@ -344,56 +360,130 @@ wide_tile_kernel! {
 }
 
 stencil_kernel! {
-    stencil_u8, stencil_lanes_u8, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma", vector: __m512i, lanes: 16,
+    stencil_u8, stencil_vectors_u8, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma",
+    inputs: u32, weights: i32, vector: __m512i, lanes: 16,
     load: |at| _mm512_loadu_si512(at.cast()),
-    splat: _mm512_set1_epi32,
+    load_weights: |at| _mm512_loadu_si512(at.cast()),
     accumulate: |acc, x, b| _mm512_dpbusd_epi32(acc, x, b),
-    put: put_lanes,
+    store: |at, sum| _mm512_storeu_si512(at.cast(), sum),
 }
 
 stencil_kernel! {
-    stencil_i16, stencil_lanes_i16, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma", vector: __m512i, lanes: 16,
+    stencil_i16, stencil_vectors_i16, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma",
+    inputs: u32, weights: i32, vector: __m512i, lanes: 16,
     load: |at| _mm512_loadu_si512(at.cast()),
-    splat: _mm512_set1_epi32,
+    load_weights: |at| _mm512_loadu_si512(at.cast()),
     accumulate: |acc, x, b| _mm512_dpwssd_epi32(acc, x, b),
-    put: put_lanes,
+    store: |at, sum| _mm512_storeu_si512(at.cast(), sum),
 }
 
-/// Writes `n` lanes of sums, or their outputs, from `from` on.
+stencil_kernel! {
+    stencil_f32, stencil_vectors_f32, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma",
+    inputs: f32, weights: f32, vector: __m512, lanes: 16,
+    load: |at| _mm512_loadu_ps(at),
+    load_weights: |at| _mm512_loadu_ps(at),
+    accumulate: |acc, x, b| _mm512_fmadd_ps(x, b, acc),
+    store: |at, sum| _mm512_storeu_ps(at, sum),
+}
+
+/// Outputs in the order of the sums, four vectors at once.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
+fn requantize_i32(sums: &[i32], shifts: &[i32], rule: NarrowRule, y: IntegersMut) {
+    assert_eq!(sums.len(), y.len(), "the lengths differ");
+    let n_shifts = shifts.len();
+    assert!(n_shifts.is_multiple_of(16), "shifts are by vector");
+    let (sums, n) = (sums.as_ptr(), sums.len());
+    // Vectors from `from` on; lanes past the end are zero.
+    let shifted = |from: usize| -> [__m512i; 4] {
+        core::array::from_fn(|idx| {
+            let from = from + 16 * idx;
+            let mask = first_lanes(n.saturating_sub(from));
+            // SAFETY: the lanes of the mask are inside of the sums.
+            let sum = unsafe { _mm512_maskz_loadu_epi32(mask, sums.wrapping_add(from)) };
+            if n_shifts == 0 {
+                return _mm512_sra_epi32(sum, _mm_cvtsi32_si128(rule.shift.cast_signed()));
+            }
+            let at = shifts[from % n_shifts..][..16].as_ptr();
+            // SAFETY: a vector was sliced for it.
+            _mm512_srav_epi32(sum, unsafe { _mm512_loadu_si512(at.cast()) })
+        })
+    };
+    macro_rules! write {
+        ($y:expr, $put:path) => {{
+            let y = $y;
+            for from in (0..n).step_by(64) {
+                let mask = u64::MAX >> (64 - (n - from).min(64));
+                // SAFETY: the lanes of the mask are inside of the outputs.
+                unsafe { $put(y.as_mut_ptr().add(from), mask, shifted(from), rule) };
+            }
+        }};
+    }
+    match y {
+        IntegersMut::U8(y) => write!(y, put_u8),
+        IntegersMut::I8(y) => write!(y, put_i8),
+        IntegersMut::I16(y) => write!(y, put_i16),
+    }
+}
+
+/// Writes the lanes of `mask` of four vectors, saturated to the ends of a rule.
+///
+/// # Safety
+/// The lanes of the mask must be inside of what `at` points to.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-fn put_lanes(
-    to: &mut RowTarget,
-    from: usize,
-    n: usize,
-    sum: __m512i,
-    shift: __m512i,
-    min: __m512i,
-    max: __m512i,
-) {
-    let mask = first_lanes(n);
-    let shifted = _mm512_srav_epi32(sum, shift);
-    let output = _mm512_min_epi32(_mm512_max_epi32(shifted, min), max);
-    match to {
-        RowTarget::Sums(sums) => {
-            let at = sums[from..][..n].as_mut_ptr();
-            // SAFETY: `n` elements were sliced for the lanes of the mask.
-            unsafe { _mm512_mask_storeu_epi32(at, mask, sum) }
-        }
-        RowTarget::Outputs(_, IntegersMut::U8(y)) => {
-            let at = y[from..][..n].as_mut_ptr();
-            // SAFETY: as above.
-            unsafe { _mm512_mask_cvtepi32_storeu_epi8(at.cast(), mask, output) }
-        }
-        RowTarget::Outputs(_, IntegersMut::I8(y)) => {
-            let at = y[from..][..n].as_mut_ptr();
-            // SAFETY: as above.
-            unsafe { _mm512_mask_cvtepi32_storeu_epi8(at, mask, output) }
-        }
-        RowTarget::Outputs(_, IntegersMut::I16(y)) => {
-            let at = y[from..][..n].as_mut_ptr();
-            // SAFETY: as above.
-            unsafe { _mm512_mask_cvtepi32_storeu_epi16(at, mask, output) }
-        }
+unsafe fn put_u8(at: *mut u8, mask: __mmask64, sums: [__m512i; 4], rule: NarrowRule) {
+    let (min, max) = (_mm512_set1_epi8(rule.min as i8), _mm512_set1_epi8(rule.max as i8));
+    let all = _mm512_packus_epi16(words(sums[0], sums[1]), words(sums[2], sums[3]));
+    let all = _mm512_permutexvar_epi32(order_of_bytes(), all);
+    let all = _mm512_min_epu8(_mm512_max_epu8(all, min), max);
+    // SAFETY: as the caller says.
+    unsafe { _mm512_mask_storeu_epi8(at.cast(), mask, all) }
+}
+
+/// As [`put_u8`], signed.
+///
+/// # Safety
+/// As of [`put_u8`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
+unsafe fn put_i8(at: *mut i8, mask: __mmask64, sums: [__m512i; 4], rule: NarrowRule) {
+    let (min, max) = (_mm512_set1_epi8(rule.min as i8), _mm512_set1_epi8(rule.max as i8));
+    let all = _mm512_packs_epi16(words(sums[0], sums[1]), words(sums[2], sums[3]));
+    let all = _mm512_permutexvar_epi32(order_of_bytes(), all);
+    let all = _mm512_min_epi8(_mm512_max_epi8(all, min), max);
+    // SAFETY: as the caller says.
+    unsafe { _mm512_mask_storeu_epi8(at, mask, all) }
+}
+
+/// As [`put_u8`], of 16 bits.
+///
+/// # Safety
+/// As of [`put_u8`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
+unsafe fn put_i16(at: *mut i16, mask: __mmask64, sums: [__m512i; 4], rule: NarrowRule) {
+    let (min, max) = (_mm512_set1_epi16(rule.min as i16), _mm512_set1_epi16(rule.max as i16));
+    let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    for half in 0..2 {
+        let all = words(sums[2 * half], sums[2 * half + 1]);
+        let all = _mm512_permutexvar_epi64(order, all);
+        let all = _mm512_min_epi16(_mm512_max_epi16(all, min), max);
+        let mask = (mask >> (32 * half)) as u32;
+        // SAFETY: as the caller says.
+        unsafe { _mm512_mask_storeu_epi16(at.wrapping_add(32 * half), mask, all) }
     }
+}
+
+/// Two vectors saturated to 16 bits, quarters of both in turn.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
+fn words(a: __m512i, b: __m512i) -> __m512i {
+    _mm512_packs_epi32(a, b)
+}
+
+/// The quarters of four vectors that were packed two by two, in their order.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
+fn order_of_bytes() -> __m512i {
+    _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
 }

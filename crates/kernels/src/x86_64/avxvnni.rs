@@ -3,7 +3,7 @@
 use super::{avx2, detected, stencil_kernel, tile_kernel};
 use crate::Kernels;
 use crate::layout::{Pixels, Run, Runs};
-use crate::stencil::{Lanes, RowTarget, StencilRow};
+use crate::stencil::{Lanes, StencilRow, Taps};
 use crate::table::Tiles;
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]
 use core::arch::x86_64::*;
@@ -13,7 +13,7 @@ pub(crate) fn kernels() -> Option<&'static Kernels> {
         name: "avxvnni",
         tiles: Some(Tiles {
             u8: Some(detected!(tile_u8(a, pixels, runs, panels, w, sums))),
-            stencil_u8: Some(detected!(stencil_u8(row, words, to))),
+            stencil_u8: Some(detected!(stencil_u8(row, taps, inputs, sums))),
             ..avx2::TILES
         }),
         plain: avx2::PLAIN,
@@ -40,9 +40,10 @@ tile_kernel! {
 }
 
 stencil_kernel! {
-    stencil_u8, stencil_lanes_u8, "avx2,fma,avxvnni", vector: __m256i, lanes: 8,
+    stencil_u8, stencil_vectors_u8, "avx2,fma,avxvnni",
+    inputs: u32, weights: i32, vector: __m256i, lanes: 8,
     load: |at| _mm256_loadu_si256(at.cast()),
-    splat: _mm256_set1_epi32,
+    load_weights: |at| _mm256_loadu_si256(at.cast()),
     accumulate: |acc, x, b| _mm256_dpbusd_avx_epi32(acc, x, b),
-    put: avx2::put_lanes,
+    store: |at, sum| _mm256_storeu_si256(at.cast(), sum),
 }

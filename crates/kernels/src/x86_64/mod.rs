@@ -208,77 +208,94 @@ macro_rules! wide_tile_kernel {
 pub(crate) use wide_tile_kernel;
 
 /// Defines the kernel `$name`, a [`StencilKernel`](crate::stencil::StencilKernel) but for its features. The
-/// expressions are the vector operations: a load, the accumulation of products of words, a store of sums, and a
-/// store of so many requantized outputs, whose fields of `rule` and whose shifts are vectors.
+/// expressions are the vector operations: a load of inputs, one of weights and biases (which are aligned, for
+/// speed), the accumulation, and a store of so many lanes.
 macro_rules! stencil_kernel {
     (
-        $name:ident, $lanes_of:ident, $features:literal, vector: $v:ty, lanes: $lanes:literal,
+        $name:ident, $vectors_of:ident, $features:literal,
+        inputs: $x:ty, weights: $w:ty, vector: $v:ty, lanes: $lanes:literal,
         load: |$load_at:ident| $load:expr,
-        splat: $splat:path,
-        accumulate: |$acc:ident, $x:ident, $b:ident| $accumulate:expr,
-        put: $put:path,
+        load_weights: |$weights_at:ident| $load_weights:expr,
+        accumulate: |$acc:ident, $x_of:ident, $b:ident| $accumulate:expr,
+        store: |$store_at:ident, $sum:ident| $store:expr,
     ) => {
         #[target_feature(enable = $features)]
-        fn $name(row: &StencilRow, words: &[u32], to: RowTarget) {
-            let lanes = row.check($lanes, words, &to);
-            match lanes.taps.len() {
-                1 => $lanes_of::<1>(lanes, words, to),
-                2 => $lanes_of::<2>(lanes, words, to),
-                3 => $lanes_of::<3>(lanes, words, to),
-                4 => $lanes_of::<4>(lanes, words, to),
-                5 => $lanes_of::<5>(lanes, words, to),
-                6 => $lanes_of::<6>(lanes, words, to),
-                10 => $lanes_of::<10>(lanes, words, to),
-                15 => $lanes_of::<15>(lanes, words, to),
+        fn $name(row: &StencilRow<$w>, taps: &Taps, inputs: &[$x], sums: &mut [$w]) {
+            let row = row.check($lanes, taps, inputs.len(), sums.len());
+            match row.taps.len() {
+                1 => $vectors_of::<1>(row, inputs, sums),
+                2 => $vectors_of::<2>(row, inputs, sums),
+                3 => $vectors_of::<3>(row, inputs, sums),
+                4 => $vectors_of::<4>(row, inputs, sums),
+                5 => $vectors_of::<5>(row, inputs, sums),
+                6 => $vectors_of::<6>(row, inputs, sums),
+                9 => $vectors_of::<9>(row, inputs, sums),
+                10 => $vectors_of::<10>(row, inputs, sums),
+                15 => $vectors_of::<15>(row, inputs, sums),
+                25 => $vectors_of::<25>(row, inputs, sums),
                 // As many as there are, weights not kept in registers.
-                _ => $lanes_of::<0>(lanes, words, to),
+                _ => $vectors_of::<0>(row, inputs, sums),
             }
         }
 
         #[target_feature(enable = $features)]
-        fn $lanes_of<const TAPS: usize>(row: Lanes, words: &[u32], mut to: RowTarget) {
-            let n_taps = row.taps.len();
-            assert!(TAPS == 0 || TAPS == n_taps, "the kernel was chosen by its taps");
-            let words = words.as_ptr().cast::<i32>();
-            let (min, max) = match &to {
-                RowTarget::Sums(_) => (0, 0),
-                RowTarget::Outputs(rule, _) => (rule.min, rule.max),
-            };
-            let (min, max) = ($splat(min), $splat(max));
-            for phase in 0..row.n_phases {
-                let load = |values: &[i32], idx: usize| {
-                    let $load_at = values[idx * $lanes..][..$lanes].as_ptr();
-                    // SAFETY: the lanes were sliced for it.
-                    unsafe { $load }
+        fn $vectors_of<const TAPS: usize>(row: Lanes<$w>, inputs: &[$x], sums: &mut [$w]) {
+            let Lanes { starts, taps, n_outputs, n_phases, weights, bias } = row;
+            assert!(TAPS == 0 || TAPS == taps.len(), "the kernel was chosen by its taps");
+            let (inputs, outputs) = (inputs.as_ptr(), sums.as_mut_ptr());
+            let n_whole = n_outputs / $lanes;
+            let offsets: [usize; TAPS] = core::array::from_fn(|tap| taps[tap] as usize);
+            for phase in 0..n_phases.min(starts.len()) {
+                let constant = |values: &[$w], idx: usize| {
+                    let $weights_at = values[idx * $lanes..][..$lanes].as_ptr();
+                    // SAFETY: a vector was sliced for it.
+                    unsafe { $load_weights }
                 };
                 let kept: [$v; TAPS] =
-                    core::array::from_fn(|tap| load(row.weights, phase * n_taps + tap));
-                let (bias, shift) = (load(row.bias, phase), load(row.shifts, phase));
-                for idx in (phase..row.starts.len()).step_by(row.n_phases) {
-                    // SAFETY: `check` found the words of every vector and tap.
-                    let start = unsafe { words.add(row.starts[idx] as usize) };
-                    let at = |tap: usize| {
-                        // SAFETY: as above.
-                        let $load_at = unsafe { start.add(row.taps[tap] as usize) };
-                        // SAFETY: as above.
-                        unsafe { $load }
-                    };
+                    core::array::from_fn(|tap| constant(weights, phase * taps.len() + tap));
+                let bias = constant(bias, phase);
+                let sum_of = |idx: usize| {
+                    // SAFETY: `check` found the inputs of every vector and tap, and a start for each vector.
+                    let start = unsafe { inputs.add(*starts.get_unchecked(idx) as usize) };
                     let mut sum = bias;
                     if TAPS == 0 {
-                        for tap in 0..n_taps {
-                            let ($acc, $x) = (sum, at(tap));
-                            let $b = load(row.weights, phase * n_taps + tap);
+                        for (tap, &offset) in taps.iter().enumerate() {
+                            // SAFETY: as above.
+                            let $load_at = unsafe { start.add(offset as usize) };
+                            // SAFETY: as above.
+                            let ($acc, $x_of) = (sum, unsafe { $load });
+                            let $b = constant(weights, phase * taps.len() + tap);
                             sum = $accumulate;
                         }
                     } else {
                         for tap in 0..TAPS {
-                            let ($acc, $x, $b) = (sum, at(tap), kept[tap]);
+                            // SAFETY: as above.
+                            let $load_at = unsafe { start.add(offsets[tap]) };
+                            // SAFETY: as above.
+                            let ($acc, $x_of, $b) = (sum, unsafe { $load }, kept[tap]);
                             sum = $accumulate;
                         }
                     }
-                    let from = idx * $lanes;
-                    let n = (row.n_outputs - from).min($lanes);
-                    $put(&mut to, from, n, sum, shift, min, max);
+                    sum
+                };
+                let mut idx = phase;
+                while idx < n_whole {
+                    let $sum = sum_of(idx);
+                    // SAFETY: the outputs of whole vectors are inside of the sums.
+                    let $store_at = unsafe { outputs.add(idx * $lanes) };
+                    // SAFETY: as above.
+                    unsafe { $store };
+                    idx += n_phases;
+                }
+                if idx == n_whole && idx < starts.len() {
+                    let mut last = [<$w>::default(); $lanes];
+                    let ($sum, $store_at) = (sum_of(idx), last.as_mut_ptr());
+                    // SAFETY: the array has a vector's lanes.
+                    unsafe { $store };
+                    for (lane, sum) in last.into_iter().enumerate().take(n_outputs % $lanes) {
+                        // SAFETY: the outputs of the last vector are inside of the sums.
+                        unsafe { outputs.add(idx * $lanes + lane).write(sum) };
+                    }
                 }
             }
         }
