@@ -125,6 +125,15 @@ def compute(node, arrays, inputs):
         parts = np.meshgrid(rows, columns, channels, indexing="ij")
         source, is_zero = sum(parts), np.any([part < 0 for part in parts], axis=0)
         return np.where(is_zero, 0, x.reshape(-1)[np.where(is_zero, 0, source)])
+    elif op == "mat_mul":
+        a, b = inputs
+        y = np.einsum("mik,mjk->mij", a, b) * node["factor"]
+    elif op == "softmax":
+        difference = x.max(axis=2, keepdims=True) - x
+        fine = arrays[node["fine"]].astype(np.int64)[difference & 255]
+        coarse = arrays[node["coarse"]].astype(np.int64)[difference >> 8]
+        exponential = np.where(difference < 256, fine, (fine * coarse + 2**29) >> 30)
+        y = exponential * ((2**62 - 1) // exponential.sum(axis=2, keepdims=True))
     elif op == "resize":
         for axis, bits in zip(("rows", "columns"), node["weight_bits"]):
             first, weight = (arrays[node[axis]][:, i].astype(np.int64) for i in (0, 1))

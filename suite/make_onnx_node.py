@@ -34,7 +34,7 @@ OPERATORS = set(
     "Abs Acos Acosh Add And Asin Asinh Atan Atanh AveragePool BatchNormalization Ceil Celu Clip "
     "Concat Constant Conv ConvTranspose Cos Cosh DepthToSpace Div Dropout Elu Erf Exp Expand "
     "Flatten Floor Gather GatherND Gelu Gemm Greater GreaterOrEqual GlobalAveragePool GlobalMaxPool HardSigmoid "
-    "HardSwish Identity LeakyRelu Less LessOrEqual Log MatMul Max MaxPool Mean Min Mish Mul Neg Not Or PRelu Pad "
+    "HardSwish Identity LeakyRelu Less LessOrEqual Log LogSoftmax MatMul Max MaxPool Mean Min Mish Mul Neg Not Or PRelu Pad "
     "Pow Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize Round Selu "
     "Shrink Sigmoid Sign Sin Sinh Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze "
     "Sub Sum Swish Tan Tanh ThresholdedRelu Tile Transpose Unsqueeze Upsample Where".split()
@@ -203,9 +203,8 @@ def check_nodes(model, x):
             bias = shapes.get(node.input[2], ()) if len(node.input) > 2 else ()
             if len(bias) == 2 and bias[0] != 1:
                 raise Refused("its bias differs along the batch")
-        # A second input that is no initializer is one that other nodes made of an initializer.
-        if node.op_type == "MatMul" and (x.ndim != 2 or len(shapes.get(node.input[1], (1, 1))) != 2):
-            raise Refused("is not a product of [batch, features] and a constant matrix")
+        if node.op_type == "MatMul" and np.prod(shapes.get(node.input[1], ())[:-2]) > 1:
+            raise Refused("multiplies by several constant matrices")
         if node.op_type == "Resize":
             for name, refused in (("mode", b"cubic"), ("antialias", 1)):
                 if attribute(node, name, None) == refused:
@@ -214,9 +213,6 @@ def check_nodes(model, x):
                 raise Refused("crops while it resizes")
         if node.op_type == "Pow" and data.get(node.input[1], np.empty(1)).size > 1:
             raise Refused("raises to several powers")
-        if node.op_type == "Softmax":
-            if attribute(node, "axis", -1) % x.ndim != 1:
-                raise Refused("softmax over another axis than the channels")
         if node.op_type in REDUCTIONS:
             axes = attribute(node, "axes", None)
             if axes is None:

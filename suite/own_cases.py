@@ -692,6 +692,99 @@ def slopes():
     return n.done(n.node("Concat", *values, axis=1), [21, 2, 3])
 
 
+def image_attention():
+    """Attention over the pixels of an image, as detectors have it: heads are channels, matrices are transposed."""
+    n = Net("own_image_attention", [6, 3, 4])
+    x = n.conv("input", 6, 16, kernel=1)
+    x = n.node("Reshape", x, np.array([-1, 2, 8, 12]))
+    n.nodes.append(helper.make_node("Split", [x, n.constant(np.array([2, 2, 4]))], ["q", "k", "v"], "split", axis=2))
+    scores = n.node("MatMul", n.node("Transpose", "q", perm=[0, 1, 3, 2]), "k")
+    weights = n.node("Softmax", n.node("Mul", scores, np.float32(2**-0.5)), axis=-1)
+    x = n.node("MatMul", "v", n.node("Transpose", weights, perm=[0, 1, 3, 2]))
+    return n.done(n.conv(n.node("Reshape", x, np.array([-1, 8, 3, 4])), 8, 3, kernel=1), [3, 3, 4])
+
+
+def token_attention():
+    """Attention over tokens as transformers have it, with a bias for positions; the factors stand before."""
+    n = Net("own_token_attention", [5, 6])
+    x = n.node("Add", n.node("MatMul", "input", n.normal(6, 18)), n.normal(18, scale=0.2))
+    x = n.node("Transpose", n.node("Reshape", x, np.array([0, 5, 3, 2, 3])), perm=[2, 0, 3, 1, 4])
+    q, k, v = (n.node("Gather", x, np.array(i), axis=0) for i in range(3))
+    q = n.node("Mul", q, np.float32(0.76))
+    k = n.node("Mul", n.node("Transpose", k, perm=[0, 1, 3, 2]), np.float32(0.76))
+    scores = n.node("Add", n.node("MatMul", q, k), n.normal(1, 2, 5, 5))
+    x = n.node("MatMul", n.node("Softmax", scores), v)
+    x = n.node("Reshape", n.node("Transpose", x, perm=[0, 2, 1, 3]), np.array([0, 5, 6]))
+    return n.done(n.node("MatMul", x, n.normal(6, 4)), [5, 4])
+
+
+def window_attention():
+    """Attention in windows, which are images of a larger batch meanwhile."""
+    n = Net("own_window_attention", [4, 4, 6])
+    x = n.node("Reshape", "input", np.array([-1, 2, 2, 2, 2, 6]))
+    x = n.node("Reshape", n.node("Transpose", x, perm=[0, 1, 3, 2, 4, 5]), np.array([-1, 4, 6]))
+    x = n.node("MatMul", x, n.normal(6, 18))
+    x = n.node("Transpose", n.node("Reshape", x, np.array([-1, 4, 3, 2, 3])), perm=[2, 0, 3, 1, 4])
+    q, k, v = (n.node("Gather", x, np.array(i), axis=0) for i in range(3))
+    scores = n.node("MatMul", n.node("Div", q, np.float32(3**0.5)), n.node("Transpose", k, perm=[0, 1, 3, 2]))
+    x = n.node("MatMul", n.node("Softmax", scores), v)
+    x = n.node("Reshape", n.node("Transpose", x, perm=[0, 2, 1, 3]), np.array([-1, 4, 6]))
+    x = n.node("MatMul", x, n.normal(6, 6))
+    x = n.node("Transpose", n.node("Reshape", x, np.array([-1, 2, 2, 2, 2, 6])), perm=[0, 1, 3, 2, 4, 5])
+    return n.done(n.node("Reshape", x, np.array([-1, 4, 4, 6])), [4, 4, 6])
+
+
+def softmax_axes():
+    """Softmax over every axis, inside."""
+    n = Net("own_softmax_axes", [2, 3, 4])
+    x = n.conv("input", 2, 2, kernel=1)
+    values = [n.node("Softmax", x, axis=axis) for axis in (1, 2, 3, -2)]
+    values.append(n.node("LogSoftmax", x, axis=2))
+    return n.done(n.node("Concat", *values, axis=1), [10, 3, 4])
+
+
+def softmax_flattened():
+    """Softmax over all axes from one on, as before opset 13, inside."""
+    n = Net("own_softmax_flattened", [2, 3, 4], opset=11)
+    x = n.conv("input", 2, 2, kernel=1)
+    values = [n.node("Softmax", x), *(n.node("Softmax", x, axis=axis) for axis in (1, 2, 3))]
+    values.append(n.node("LogSoftmax", x, axis=2))
+    return n.done(n.node("Concat", *values, axis=1), [10, 3, 4])
+
+
+def attention_pooling():
+    """Weights of pixels, and the weighted means of features over radixes: products with one row and a softmax each."""
+    n = Net("own_attention_pooling", [4, 3, 2])
+    x = n.conv("input", 4, 4, kernel=1)
+    mask = n.node("Reshape", n.conv("input", 4, 1, kernel=1), np.array([-1, 1, 6]))
+    weights = n.node("Unsqueeze", n.node("Softmax", mask, axis=2), np.array([3]))
+    flat = n.node("Unsqueeze", n.node("Reshape", x, np.array([-1, 4, 6])), np.array([1]))
+    context = n.node("Reshape", n.node("MatMul", flat, weights), np.array([-1, 4, 1, 1]))
+    x = n.node("Add", x, n.conv(context, 4, 4, kernel=1))
+    split = n.node("Reshape", x, np.array([-1, 2, 2, 3, 2]))
+    gap = n.conv(n.node("GlobalAveragePool", x), 4, 4, kernel=1)
+    gate = n.node("Softmax", n.node("Reshape", gap, np.array([-1, 2, 2])), axis=1)
+    gate = n.node("Reshape", gate, np.array([-1, 2, 2, 1, 1]))
+    x = n.node("ReduceSum", n.node("Mul", split, gate), np.array([1]), keepdims=0)
+    return n.done(x, [2, 3, 2])
+
+
+def products():
+    """Products of values with axes of one on either side, and of matrices of constants on the left."""
+    n = Net("own_products", [4, 3, 4])
+    x = n.conv("input", 4, 4, kernel=1)
+    y = n.conv("input", 4, 1, kernel=1)
+    square = n.node("MatMul", x, n.node("Transpose", x, perm=[0, 1, 3, 2]))
+    shared = n.node("MatMul", y, n.node("Transpose", x, perm=[0, 1, 3, 2]))
+    right = n.node("MatMul", n.node("Relu", x), n.node("Transpose", y, perm=[0, 1, 3, 2]))
+    right = n.node("MatMul", right, n.normal(3, 3))
+    left = n.node("MatMul", n.normal(3, 3), n.node("MatMul", x, n.normal(1, 1, 4, 3)))
+    one = n.node("MatMul", n.node("Reshape", x, np.array([-1, 4, 12])), n.node("Reshape", y, np.array([-1, 12, 1])))
+    one = n.node("Reshape", one, np.array([-1, 4, 1, 1]))
+    x = n.node("Add", n.node("Concat", square, shared, right, left, axis=1), n.conv(one, 4, 1, kernel=1))
+    return n.done(x, [16, 3, 3])
+
+
 def all_cases():
     """Every case: name, model, input."""
     return [
@@ -711,4 +804,6 @@ def all_cases():
         stored_integers(), nested_functions(), constant_condition(), constants("moves", moves),
         constants("arithmetic", arithmetic), constants("reductions", reductions),
         constants("created", created), functions(), spelled_functions(), slopes(),
+        image_attention(), token_attention(), window_attention(), softmax_axes(), softmax_flattened(),
+        attention_pooling(), products(),
     ]

@@ -244,7 +244,7 @@ fn graphs(unique: &str) -> Vec<Graph> {
         b.push(&format!("all{unique}"), Concat { axis: 2 }, all);
         graphs.push(b.finish());
     }
-    graphs.extend([functions(unique, begin), maps(unique, begin)]);
+    graphs.extend([functions(unique, begin), maps(unique, begin), products(unique, begin)]);
     graphs
 }
 
@@ -278,6 +278,16 @@ fn maps(unique: &str, begin: impl Fn(Shape, usize) -> (Build, usize)) -> Graph {
         columns: vec![between(0, 0.0), between(0, 0.3), between(1, 0.9)],
     };
     let z = b.push(&format!("resize{unique}"), resize, vec![x]);
+    b.push(&format!("all{unique}"), Concat { axis: 2 }, vec![y, z]);
+    b.finish()
+}
+
+/// Products of two values, with a factor and without, and softmax.
+fn products(unique: &str, begin: impl Fn(Shape, usize) -> (Build, usize)) -> Graph {
+    let (mut b, x) = begin(Shape::new(4, 3, 3), 4);
+    let y = b.push(&format!("product{unique}"), ops::MatMul { factor: 1.0 }, vec![x, x]);
+    let z = b.push(&format!("scaled{unique}"), ops::MatMul { factor: 0.3 }, vec![x, x]);
+    let y = b.push(&format!("softmax{unique}"), ops::Softmax, vec![y]);
     b.push(&format!("all{unique}"), Concat { axis: 2 }, vec![y, z]);
     b.finish()
 }

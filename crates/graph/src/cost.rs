@@ -49,9 +49,9 @@ impl Memory {
 /// Bits times bits, summed over all multiplications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Multiplications {
-    /// Weight bits times the bits of the layer's *output*, the paper's reading.
+    /// Weight bits, or those of the second of two values, times the bits of the *output*, the paper's reading.
     pub paper: u64,
-    /// Weight bits times the bits of the value that enters the multiplier.
+    /// Weight bits, or those of another value, times the bits of the value that enters the multiplier.
     pub operand: u64,
     /// All at 8 times 8 bits.
     pub uniform8: u64,
@@ -137,12 +137,19 @@ pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
 pub fn multiplications(graph: &Graph, plan: &Plan) -> Result<Multiplications, LowerError> {
     let bits = operand_bits(graph, plan)?;
     let mut cost = Multiplications::default();
-    for (id, node) in graph.layers() {
+    for (id, node) in graph.nodes.iter().enumerate() {
         let macs = graph.node_macs(id);
-        let weights = plan.layer(&node.name).and_then(|layer| layer.weights);
-        let weight_bits = weights.map_or(UNPLANNED_BITS, |format| u64::from(format.bits));
-        cost.paper += macs * weight_bits * bits[id];
-        cost.operand += macs * weight_bits * bits[node.main_input()];
+        if macs == 0 {
+            continue;
+        }
+        let factor_bits = if node.op.is_layer() {
+            let weights = plan.layer(&node.name).and_then(|layer| layer.weights);
+            weights.map_or(UNPLANNED_BITS, |format| u64::from(format.bits))
+        } else {
+            bits[node.inputs[1]]
+        };
+        cost.paper += macs * factor_bits * bits[id];
+        cost.operand += macs * factor_bits * bits[node.main_input()];
         cost.uniform8 += macs * 64;
     }
     Ok(cost)

@@ -30,11 +30,8 @@ pub enum GraphError {
 #[allow(missing_docs, reason = "the fields are named as in the text")]
 pub enum ImportError {
     /// No operator of that name.
-    #[error(
-        "node `{node}`: operator `{op_type}` is not supported; {}",
-        instead(op_type, supported)
-    )]
-    UnknownOperator { node: String, op_type: String, supported: String },
+    #[error("node `{node}` ({op_type}): {}", way_out(op_type))]
+    UnknownOperator { node: String, op_type: String },
     /// An attribute whose effect is not implemented.
     #[error("node `{node}` ({op_type}): attribute `{attribute}` is not supported")]
     UnknownAttribute { node: String, op_type: String, attribute: String },
@@ -66,26 +63,45 @@ pub enum ImportError {
     /// The graph's inputs or outputs.
     #[error("{0}")]
     Interface(String),
-    /// All that stands in the way, where it is more than one thing.
-    #[error("{}", Refusal::list(.0))]
-    Several(Vec<ImportError>),
+    /// All that stands in the way, where it is more than one thing; the network may end with the values
+    /// `before`.
+    #[error("{}", Refusal::list(errors, before))]
+    Several { errors: Vec<ImportError>, before: Vec<String> },
     /// The graph that resulted is not well formed.
     #[error(transparent)]
     Graph(#[from] GraphError),
 }
 
 impl ImportError {
-    /// All of them as one error, where there is any.
-    pub(crate) fn all(mut errors: Vec<Self>) -> Option<Self> {
-        if errors.len() > 1 { Some(Self::Several(errors)) } else { errors.pop() }
+    /// All of them as one error, where there is any; the values of the file `before` all that could not be read
+    /// are a way out.
+    pub(crate) fn all(mut errors: Vec<Self>, before: Vec<String>) -> Option<Self> {
+        let is_unknown = |error: &Self| matches!(error, Self::UnknownOperator { .. });
+        let names_values = !before.is_empty() && errors.iter().any(is_unknown);
+        if errors.len() > 1 || names_values {
+            Some(Self::Several { errors, before })
+        } else {
+            errors.pop()
+        }
+    }
+
+    /// Values that the network may end with instead, each read and before all that stands in the way.
+    pub fn values_before(&self) -> &[String] {
+        match self {
+            Self::Several { before, .. } => before,
+            _ => &[],
+        }
     }
 
     /// What stands in the way, by operator and reason.
     pub fn refusals(&self) -> Vec<Refusal> {
-        let errors = match self {
-            Self::Several(errors) => errors.as_slice(),
-            error => std::slice::from_ref(error),
-        };
+        match self {
+            Self::Several { errors, .. } => Self::by_reason(errors),
+            error => Self::by_reason(std::slice::from_ref(error)),
+        }
+    }
+
+    fn by_reason(errors: &[Self]) -> Vec<Refusal> {
         let mut refusals: Vec<Refusal> = Vec::new();
         for error in errors {
             let (operator, node, problem) = error.parts();
@@ -132,14 +148,6 @@ impl ImportError {
     }
 }
 
-/// The way out for an operator that is not supported, else what is supported.
-fn instead(op_type: &str, supported: &str) -> String {
-    match way_out(op_type).strip_prefix("the operator is not supported; ") {
-        Some(help) => help.to_owned(),
-        None => format!("supported are {supported}"),
-    }
-}
-
 /// What can be done about an operator that is not supported.
 fn way_out(op_type: &str) -> &'static str {
     match op_type {
@@ -160,8 +168,12 @@ fn way_out(op_type: &str) -> &'static str {
             "the operator is not supported; let the network end before it (`--output`) and normalize its result"
         }
         "Attention" | "MultiHeadAttention" | "Dot" => {
-            "the operator is not supported; it multiplies matrices that are both computed: let the network end \
-             before it (`--output`)"
+            "the operator is not supported; write the attention as `MatMul`, `Softmax` and `MatMul`, which are: for \
+             PyTorch, export with opset 17, or let the network end before it (`--output`)"
+        }
+        "Einsum" => {
+            "the operator is not supported; write it as `Transpose` and `MatMul` in the model (`torch.matmul`), or let \
+             the network end before it (`--output`)"
         }
         "Lambda" => {
             "the operator is not supported; the file does not say what its function computes: use layers or \
@@ -185,9 +197,13 @@ fn way_out(op_type: &str) -> &'static str {
             "the model is quantized already; give the float model it was made from"
         }
         "NonMaxSuppression" | "TopK" | "NonZero" | "RoiAlign" => {
-            "the operator is not supported; export the model without its post-processing"
+            "the operator is not supported; export the model without its post-processing, or let the network end \
+             before it (`--output`)"
         }
-        _ => "the operator is not supported",
+        _ => {
+            "the operator is not supported; let the network end before it (`--output`), or use the operators that \
+             the README lists in its place"
+        }
     }
 }
 
@@ -204,10 +220,10 @@ pub struct Refusal {
 
 impl Refusal {
     /// A line for each reason; the first nodes by name.
-    fn list(errors: &[ImportError]) -> String {
+    fn list(errors: &[ImportError], before: &[String]) -> String {
         /// Nodes that are named.
         const NAMED: usize = 3;
-        let refusals = ImportError::Several(errors.to_vec()).refusals();
+        let refusals = ImportError::by_reason(errors);
         let things = if refusals.len() == 1 { "thing is" } else { "things are" };
         let mut text = format!("{} {things} not supported:", refusals.len());
         let mut line = |indent: usize, line: &str| {
@@ -230,13 +246,12 @@ impl Refusal {
             line(2, &format!("{operator}, {n} {nodes} ({}{more}):", named.join(", ")));
             line(4, &format!("{}{end}", refusal.problem));
         }
-        let supported = errors.iter().find_map(|error| match error {
-            ImportError::UnknownOperator { supported, .. } => Some(supported),
-            _ => None,
-        });
-        if let Some(supported) = supported {
-            text.push(';');
-            text.push_str(&format!("\n  supported operators: {supported}"));
+        if !before.is_empty() {
+            let them = if n_refusals == 1 { "it" } else { "all of them" };
+            text.push_str(&format!(
+                ";\n  the network can end before {them} with --output {}",
+                before.join(",")
+            ));
         }
         text
     }

@@ -181,17 +181,23 @@ impl Graph {
         reached
     }
 
-    /// Multiplications of one image: over all layers, one for each weight at each position.
+    /// Multiplications of one image: over all layers, one for each weight at each position, and those of
+    /// computed values in sums.
     pub fn macs(&self) -> u64 {
         (0..self.nodes.len()).map(|id| self.node_macs(id)).sum()
     }
 
-    /// Multiplications of one node for one image; zero where it holds no weights.
+    /// Multiplications of one node for one image; zero where it sums no products.
     pub fn node_macs(&self, id: NodeId) -> u64 {
         let node = &self.nodes[id];
         let positions = fixedwise_fixed::convert::count_to_u64(node.shape.h * node.shape.w);
         let weights = node.op.weights().map_or(0, <[f32]>::len);
-        positions * fixedwise_fixed::convert::count_to_u64(weights)
+        positions * fixedwise_fixed::convert::count_to_u64(weights) + self.products(id)
+    }
+
+    /// Those of [`Graph::node_macs`] that multiply its first two inputs by each other.
+    pub fn products(&self, id: NodeId) -> u64 {
+        self.nodes[id].op.products(&self.input_shapes(id), self.nodes[id].shape)
     }
 
     /// Weights and biases.

@@ -115,6 +115,12 @@ pub trait Operator: OperatorObject {
         self.as_likelihood().is_some()
     }
 
+    /// Multiplications of what it takes by each other for one value; zero where constants alone multiply.
+    fn products(&self, inputs: &[Shape], output: Shape) -> u64 {
+        let _ = (inputs, output);
+        0
+    }
+
     /// Whether a following activation may be computed inside it.
     fn takes_activation(&self) -> bool {
         false

@@ -4,8 +4,8 @@ use crate::Random;
 use fixedwise_graph::{
     Activation, Graph, Node, NodeId, Op, Shape,
     ops::{
-        Add, Affine, AveragePool, Clip, Concat, Conv, Gemm, GlobalAveragePool, Input, LeakyRelu,
-        Max, MaxPool, Min, Mul, Pad, Relu, Sub, Window, WithConstant,
+        Add, Affine, AveragePool, Clip, Concat, Conv, Gemm, GlobalAveragePool, IndexMap, Input,
+        LeakyRelu, MatMul, Max, MaxPool, Min, Mul, Pad, Relu, Softmax, Sub, Window, WithConstant,
     },
 };
 use fixedwise_kernels::Function;
@@ -171,6 +171,30 @@ impl Build {
         let z = b.push("vectors", Mul, vec![z, gate]);
         let z = b.constant("add_constant", Function::Add, Shape::vector(4), false, z);
         (b, z)
+    }
+
+    /// An image of 4 x 3 x 5 through attention over its pixels in two heads: products of two values, one with a
+    /// factor and one without, softmax over rows of 12 and of 4; gives the last node, an image.
+    pub fn attention() -> (Self, NodeId) {
+        let mut b = Self::new(Shape::new(4, 3, 5), 51);
+        let x = b.conv("qkv", 0, 20, &window(1, 1, 0), 1);
+        // Matrices, their rows and elements, from channels `start` on: one matrix takes so many of them.
+        let part = |b: &mut Self, name: &str, start: usize, elements: usize, is_turned: bool| {
+            let pixels: Vec<Option<usize>> = (0..12).map(|pixel| Some(pixel * 20)).collect();
+            let own: Vec<Option<usize>> = (0..elements).map(Some).collect();
+            let rows = (0..2).map(|head| Some(start + head * elements)).collect();
+            let (columns, channels) = if is_turned { (own, pixels) } else { (pixels, own) };
+            b.push(name, IndexMap { rows, columns, channels }, vec![x])
+        };
+        let q = part(&mut b, "q", 0, 3, false);
+        let k = part(&mut b, "k", 6, 3, false);
+        let v = part(&mut b, "v", 12, 4, true);
+        let scores = b.push("scores", MatMul { factor: 3_f64.sqrt().recip() }, vec![q, k]);
+        let weights = b.push("weights", Softmax, vec![scores]);
+        let y = b.push("attended", MatMul { factor: 1.0 }, vec![weights, v]);
+        let y = b.push("classes", Softmax, vec![y]);
+        let y = b.push("halved", MatMul { factor: -0.5 }, vec![y, y]);
+        (b, y)
     }
 
     /// The graph whose result is the last node's value.

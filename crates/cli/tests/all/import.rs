@@ -69,7 +69,7 @@ fn a_refused_model_is_explained_to_people_and_programs() {
         });
     write(folder, "erf.onnx", model);
     let line = "error: model `erf.onnx`: 1 thing is not supported: Hardmax, 2 nodes (`first`, `second`): \
-                the operator is not supported; supported operators: Abs,";
+                the operator is not supported; let the network end before it (`--output`), or use the operators";
     let error = failed(folder, &["inspect", "erf.onnx"]);
     assert!(error.contains(line), "{error}");
     let output = fixedwise(folder).args(["inspect", "erf.onnx", "--json"]).assert().code(1);
@@ -78,18 +78,19 @@ fn a_refused_model_is_explained_to_people_and_programs() {
     assert_eq!(refused["refusals"][0]["operator"], "Hardmax");
     assert_eq!(refused["refusals"][0]["count"], 2);
     assert_eq!(refused["refusals"][0]["nodes"], serde_json::json!(["first", "second"]));
+    let way_out = refused["refusals"][0]["way_out"].as_str().unwrap();
+    assert!(way_out.starts_with("let the network end before it"), "{way_out}");
     // Another error is not about the model, and gives no JSON.
     let output = fixedwise(folder).args(["inspect", "absent.onnx", "--json"]).assert().code(1);
     assert!(output.get_output().stdout.is_empty());
 
     // What has no form in integers is refused by `inspect` as well.
-    let softmax = brightest().node(Node::new("Softmax", "inner", &["d"], &["e"]));
+    let softmax = brightest().node(Node::new("LogSoftmax", "inner", &["d"], &["e"]));
     let softmax = softmax.node(Node::new("Relu", "last", &["e"], &["f"]));
     let mut softmax = softmax.build();
     softmax.graph.outputs[0].name = "f".to_owned();
     fs::write(folder.join("inner.onnx"), encode_model(&softmax)).unwrap();
-    let expected =
-        "node `inner` (Softmax): has no integer form: softmax is supported only at the end";
+    let expected = "node `inner` (LogSoftmax): has no integer form: the logarithm of a softmax is supported only";
     write_inputs(folder);
     let quantize = ["quantize", "inner.onnx", "--data", "images.npz", "-o", "out"];
     for arguments in [&["inspect", "inner.onnx"][..], &quantize] {

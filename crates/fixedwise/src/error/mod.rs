@@ -136,6 +136,14 @@ impl Error {
             _ => Vec::new(),
         }
     }
+
+    /// Values before all that stands in the way, with which the network may end instead.
+    pub fn values_before(&self) -> &[String] {
+        match self {
+            Self::Import { source, .. } => source.values_before(),
+            _ => &[],
+        }
+    }
 }
 
 fn at_line(line: Option<usize>) -> String {

@@ -54,6 +54,10 @@ pub struct RefusedModel {
     pub tool: String,
     /// What stands in the way.
     pub refusals: Vec<RefusalResult>,
+    /// Values before all of that, with which the network may end instead (`--output`); absent where none is
+    /// known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
 }
 
 /// One reason why a model cannot be quantized.
@@ -63,6 +67,9 @@ pub struct RefusalResult {
     pub operator: Option<String>,
     /// What is not supported, and the way out.
     pub problem: String,
+    /// The way out alone; absent where none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_out: Option<String>,
     /// Number of nodes.
     pub count: u64,
     /// The nodes, in the order of the file.
@@ -92,12 +99,15 @@ impl RefusedModel {
             .into_iter()
             .map(|refusal| RefusalResult {
                 operator: refusal.operator,
+                way_out: refusal.problem.split_once("; ").map(|(_, way_out)| way_out.to_owned()),
                 problem: refusal.problem,
                 count: count_to_u64(refusal.nodes.len()),
                 nodes: refusal.nodes,
             })
             .collect();
-        (!refusals.is_empty()).then(|| Self { schema: 1, tool: TOOL.to_owned(), refusals })
+        let outputs = error.values_before().to_vec();
+        let (schema, tool) = (1, TOOL.to_owned());
+        (!refusals.is_empty()).then(|| Self { schema, tool, refusals, outputs })
     }
 
     /// As JSON, schema 1.

@@ -100,6 +100,42 @@ fn signal() -> Model {
         .done("scores", &[1, 3])
 }
 
+/// Attention over pixels in two heads, and means over the bins of a distribution.
+fn attention() -> Model {
+    let heads: &[i64] = &[-1, 2, 3, 16];
+    let mut net = Net::new(&[1, 3, 8, 8])
+        .conv("x", "stem", &[6, 3, 3, 3], &[("pads", &[1, 1, 1, 1]), ("strides", &[2, 2])])
+        .node("Relu", &["stem"], "a", &[]);
+    for (name, dims) in [("heads", heads), ("image", &[-1, 6, 4, 4]), ("bins", &[-1, 2, 4, 16])] {
+        let dims = Tensor::ints(&[dims.len()], dims.to_vec());
+        net.model = net.model.initializer(name, dims);
+    }
+    for part in ["q", "k", "v"] {
+        net = net.conv("a", &format!("{part}_image"), &[6, 6, 1, 1], &[]).node(
+            "Reshape",
+            &[&format!("{part}_image"), "heads"],
+            part,
+            &[],
+        );
+    }
+    net.constant("scale", &[], 0.5, 0.6)
+        .node("Transpose", &["q"], "rows", &[("perm", &[0, 1, 3, 2])])
+        .node("MatMul", &["rows", "k"], "scores", &[])
+        .node("Mul", &["scores", "scale"], "scaled", &[])
+        .node("Softmax", &["scaled"], "weights", &[])
+        .node("Transpose", &["weights"], "turned", &[("perm", &[0, 1, 3, 2])])
+        .node("MatMul", &["v", "turned"], "attended", &[])
+        .node("Reshape", &["attended", "image"], "b", &[])
+        .node("Add", &["a", "b"], "c", &[])
+        .conv("c", "edges", &[8, 6, 1, 1], &[])
+        .node("Reshape", &["edges", "bins"], "d", &[])
+        .node("Transpose", &["d"], "e", &[("perm", &[0, 1, 3, 2])])
+        .node("Softmax", &["e"], "f", &[])
+        .constant("places", &[4, 1], 0.0, 3.0)
+        .node("MatMul", &["f", "places"], "distances", &[])
+        .done("distances", &[1, 2, 16, 1])
+}
+
 /// Images that nobody has labeled.
 fn data(shape: &[usize]) -> DataOptions {
     let n = 48;
@@ -147,6 +183,11 @@ fn check(model: &Model, shape: &[usize], forms: &[ExportForm]) {
 #[test]
 fn networks_with_gates_are_searched_and_exported() {
     check(&gates(), &[8, 8, 3], &[ExportForm::Onnx, ExportForm::Qonnx, ExportForm::Npz]);
+}
+
+#[test]
+fn attention_is_searched_and_exported() {
+    check(&attention(), &[8, 8, 3], &[ExportForm::Onnx, ExportForm::Qonnx, ExportForm::Npz]);
 }
 
 #[test]

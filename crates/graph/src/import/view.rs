@@ -494,6 +494,34 @@ impl View {
         view
     }
 
+    /// Whether the images of a batch lie on an axis that has other elements too, or on another one than the first.
+    pub(crate) fn mixes_batch(&self) -> bool {
+        let is_mixed =
+            |(i, extent): (usize, Extent)| extent.has_batch && (i > 0 || extent.of_image > 1);
+        self.extents().into_iter().enumerate().any(is_mixed)
+    }
+
+    /// The elements behind an axis for the batch, the others as so many axes in one each time; `None` where the
+    /// batch is not what its elements begin with.
+    pub(crate) fn grouped(&self, sizes: &[usize], batch: Option<usize>) -> Option<Self> {
+        let mut left = self.axes.iter();
+        let mut axes = vec![ViewAxis { pieces: vec![Piece::Batch], label: None }];
+        for (i, &size) in sizes.iter().enumerate() {
+            let own = left.by_ref().take(size).flat_map(|axis| axis.pieces.clone());
+            let mut pieces: Vec<Piece> = own.collect();
+            if batch == Some(1) {
+                pieces.retain(|piece| *piece != Piece::Batch);
+            } else if i == 0 && pieces.first() == Some(&Piece::Batch) {
+                pieces.remove(0);
+            }
+            if pieces.contains(&Piece::Batch) {
+                return None;
+            }
+            axes.push(ViewAxis { pieces, label: None });
+        }
+        Some(Self { axes, ..self.clone() })
+    }
+
     /// The axes in another order.
     pub(crate) fn transposed(&self, order: &[usize]) -> Self {
         let axes = order.iter().map(|&axis| self.axes[axis].clone()).collect();

@@ -278,6 +278,21 @@ impl LowerContext<'_> {
         Ok((requantization, frac))
     }
 
+    /// From numbers of 64 bits below `2^scale`, with that many fractional bits, to the output.
+    ///
+    /// # Errors
+    /// Where the shift is out of reach.
+    pub fn wide_requantization(&self, scale: i32) -> Result<Requantization, LowerError> {
+        let shift = scale - i32::from(self.output.frac);
+        if !(1..=scale).contains(&shift) {
+            return Err(self.shift_error(shift));
+        }
+        self.check_product_shift(shift)?;
+        let (min, max) = (self.output.min(), self.output.max());
+        let (rounding, format) = (self.rounding, self.output);
+        Ok(Requantization { shift, rounding, min, max, leaky: None, format })
+    }
+
     /// Refuses a shift that is out of reach.
     ///
     /// # Errors
@@ -386,6 +401,18 @@ impl LowerContext<'_> {
         let max_input = u32::try_from(largest).unwrap_or(u32::MAX);
         let accumulate = if fits { Accumulate::I32 } else { Accumulate::I64 { max_input } };
         Ok((accumulate, worst.bits()))
+    }
+
+    /// Refuses products of magnitude up to `bound` that 64 bits do not hold, with room for their rounding.
+    ///
+    /// # Errors
+    /// [`LowerError::Accumulator`].
+    pub fn prove_wide(&self, bound: u64) -> Result<(), LowerError> {
+        if bound < 1 << 62 {
+            return Ok(());
+        }
+        let (needed, available) = (bits_for(bound), 63);
+        Err(LowerError::Accumulator { node: self.node.to_owned(), channel: 0, needed, available })
     }
 
     /// The bits a sum of magnitude up to `bound` needs.

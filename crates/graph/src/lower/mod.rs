@@ -92,7 +92,7 @@ pub fn check_integer_forms(graph: &Graph) -> Result<(), ImportError> {
             problem: format!("has no integer form: {help}"),
         })
     });
-    ImportError::all(refused.collect()).map_or(Ok(()), Err)
+    ImportError::all(refused.collect(), vec![]).map_or(Ok(()), Err)
 }
 
 /// Refuses a plan whose formats or rounding a target has no form of; `formats` are those of the nodes'

@@ -8,6 +8,7 @@ use crate::{
         keras::layer::Layer,
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
+        view::View,
     },
     lower::context::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Operator},
@@ -94,11 +95,11 @@ impl Operator for Affine {
 
 /// Source: ONNX `Mul`, opset 14, by a constant.
 pub(super) fn import_mul(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let Some((position, constant)) = by_constant(reader, node)? else {
+    let Some((_, value, constant)) = by_constant(reader, node)? else {
         return with_constant::import_other(reader, node, Function::Mul);
     };
     let shift = vec![0.0; constant.len()];
-    push(reader, node, position, Affine { scale: constant, shift })
+    push(reader, node, &value, Affine { scale: constant, shift })
 }
 
 /// Source: ONNX `Div`, opset 14, by a constant.
@@ -106,21 +107,16 @@ pub(super) fn import_div(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
     if reader.float_constant(node, 1)?.1.contains(&0.0) {
         return Err(node_error(node, "divides by zero"));
     }
-    let Some((position, constant)) = by_constant(reader, node)? else {
+    let Some((_, value, constant)) = by_constant(reader, node)? else {
         return with_constant::import_div(reader, node);
     };
     let shift = vec![0.0; constant.len()];
-    push(
-        reader,
-        node,
-        position,
-        Affine { scale: constant.iter().map(|x| 1.0 / x).collect(), shift },
-    )
+    push(reader, node, &value, Affine { scale: constant.iter().map(|x| 1.0 / x).collect(), shift })
 }
 
 /// Source: ONNX `Sub`, opset 14, of or from a constant.
 pub(super) fn import_sub(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let Some((position, constant)) = by_constant(reader, node)? else {
+    let Some((position, value, constant)) = by_constant(reader, node)? else {
         return with_constant::import_other(reader, node, Function::Sub);
     };
     let op = if position == 0 {
@@ -128,41 +124,54 @@ pub(super) fn import_sub(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
     } else {
         Affine { scale: vec![-1.0; constant.len()], shift: constant }
     };
-    push(reader, node, position, op)
+    push(reader, node, &value, op)
 }
 
 /// Source: ONNX `Add`, opset 14, of a constant.
 pub(super) fn import_add(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let Some((position, constant)) = by_constant(reader, node)? else {
+    let Some((_, value, constant)) = by_constant(reader, node)? else {
         return with_constant::import_other(reader, node, Function::Add);
     };
-    push(reader, node, position, Affine { scale: vec![1.0; constant.len()], shift: constant })
+    push(reader, node, &value, Affine { scale: vec![1.0; constant.len()], shift: constant })
 }
 
-/// Which input is the value, and the other one's elements, one for each of its channels; `None` where there
-/// are others.
+/// Which input is the value, the value, and the other input's elements, one for each of its channels; `None` where
+/// there are others.
 fn by_constant(
     reader: &mut Reader,
     node: &onnx::Node,
-) -> Result<Option<(usize, Vec<f64>)>, ImportError> {
+) -> Result<Option<(usize, View, Vec<f64>)>, ImportError> {
     Attributes::new(node).finish()?;
     let position = usize::from(reader.is_constant(node, 0));
     if reader.is_constant(node, position) {
         return Err(node_error(node, "has constant inputs only; simplify the model"));
     }
-    let value = reader.value(node, position)?;
+    let view = reader.view(node, position)?;
+    let (dims, data) = reader.float_constant(node, 1 - position)?;
+    let rank = view.extents().len();
+    if let &[one] = data
+        && dims.len() <= rank
+        && (rank > 4 || view.mixes_batch())
+    {
+        // One number for all goes with a value of any axes.
+        let view = reader.materialized(node, &view)?;
+        let channels = reader.builder.shape(view.node).c;
+        return Ok(Some((position, view, vec![f64::from(one); channels])));
+    }
+    let value = reader.value_of(node, &view)?;
     let constant = reader.channel_constant(node, 1 - position, &value)?;
-    Ok(constant.map(|constant| (position, constant.into_iter().map(f64::from).collect())))
+    let view = View::of(&value, reader.shape(&value));
+    Ok(constant.map(|constant| (position, view, constant.into_iter().map(f64::from).collect())))
 }
 
 fn push(
     reader: &mut Reader,
     node: &onnx::Node,
-    position: usize,
+    value: &View,
     op: Affine,
 ) -> Result<(), ImportError> {
-    let value = reader.value(node, position)?;
-    reader.push_like(node, op, &value)
+    let id = reader.builder.push(&node.name, op, vec![value.node])?;
+    reader.set_view(node, View { node: id, ..value.clone() })
 }
 
 /// Source: Keras `keras.ops.TrueDivide`, `keras.ops.Divide`, by a constant.

@@ -3,11 +3,12 @@ use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
-        axes::channels_last,
+        axes::{Axis, channels_last},
         builder::Value,
         keras::layer::Layer,
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
+        view::{Extent, View},
     },
     lower::context::LowerContext,
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
@@ -117,8 +118,12 @@ impl Operator for Gemm {
 }
 
 /// The vector an input is, and its number of elements.
-fn vector(reader: &mut Reader, node: &onnx::Node) -> Result<(Value, usize), ImportError> {
-    let value = reader.value(node, 0)?;
+fn vector(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    view: &View,
+) -> Result<(Value, usize), ImportError> {
+    let value = reader.value_of(node, view)?;
     let shape = reader.shape(&value);
     if value.axes.len() != 2 || shape.len() != shape.c {
         return Err(node_error(node, "its input must be [batch, features]; flatten it first"));
@@ -130,11 +135,17 @@ fn vector(reader: &mut Reader, node: &onnx::Node) -> Result<(Value, usize), Impo
 fn matrix(
     reader: &Reader,
     node: &onnx::Node,
+    position: usize,
     inputs: usize,
     transposed: bool,
     factor: f32,
 ) -> Result<(Vec<f32>, usize), ImportError> {
-    let (dims, data) = reader.float_constant(node, 1)?;
+    let (dims, data) = reader.float_constant(node, position)?;
+    let column = [dims.first().copied().unwrap_or(1), 1];
+    // A vector is a matrix of one column, and one in a batch of one is a matrix.
+    let dims = if dims.len() == 1 && !transposed { &column[..] } else { dims };
+    let ones = dims.len().saturating_sub(2);
+    let dims = if dims[..ones].iter().all(|&extent| extent == 1) { &dims[ones..] } else { dims };
     let (found, outputs) = match dims {
         [a, b] if transposed => (*b, *a),
         [a, b] => (*a, *b),
@@ -162,8 +173,9 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     attributes.int_must_be("transA", 0, "the first input must be [batch, features]")?;
     let transposed = attributes.int("transB", 0)? != 0;
     attributes.finish()?;
-    let (value, inputs) = vector(reader, node)?;
-    let (weights, outputs) = matrix(reader, node, inputs, transposed, alpha)?;
+    let view = reader.view(node, 0)?;
+    let (value, inputs) = vector(reader, node, &view)?;
+    let (weights, outputs) = matrix(reader, node, 1, inputs, transposed, alpha)?;
     if Reader::has_input(node, 2) && !reader.is_constant(node, 2) {
         return import_plus_value(
             reader,
@@ -216,23 +228,41 @@ fn broadcast_bias(
     }
 }
 
-/// Source: ONNX `MatMul`, opset 13, by a constant matrix.
-pub(super) fn import_matmul(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    Attributes::new(node).finish()?;
-    let rank = reader.view(node, 0)?.axes.len();
-    if let Some(axes) = channels_last(rank).filter(|_| rank > 2) {
-        // The last axis of a signal or an image: a 1x1 convolution of what is its channels then.
-        let value = reader.value(node, 0)?;
-        let value = reader.relabeled(node, &value, axes)?;
-        let inputs = reader.shape(&value).c;
-        let (weights, channels) = matrix(reader, node, inputs, false, 1.0)?;
-        let (window, bias) = (Window::pixel(), vec![0.0; channels]);
-        let op = Conv { window, groups: 1, channels, weights, bias, tap_bias: vec![] };
-        return reader.push_like(node, op, &value);
+/// The product of a view's last axis and a constant matrix, at that position of the node's inputs.
+pub(super) fn by_constant(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    view: &View,
+    position: usize,
+    transposed: bool,
+) -> Result<View, ImportError> {
+    let extents = view.extents();
+    let (rank, inputs) = (extents.len(), extents.last().map_or(0, |extent| extent.of_image));
+    let (weights, channels) = matrix(reader, node, position, inputs, transposed, 1.0)?;
+    let bias = vec![0.0; channels];
+    let has_batch_alone = extents.first().is_some_and(|e| e.has_batch && e.of_image == 1);
+    if rank == 2 && has_batch_alone {
+        let (value, _) = vector(reader, node, view)?;
+        let id = reader.builder.push(&node.name, Gemm { weights, bias }, vec![value.node])?;
+        let value = Value { node: id, ..value };
+        return Ok(View::of(&value, reader.shape(&value)));
     }
-    let (value, inputs) = vector(reader, node)?;
-    let (weights, outputs) = matrix(reader, node, inputs, false, 1.0)?;
-    reader.push_like(node, Gemm { weights, bias: vec![0.0; outputs] }, &value)
+    // The last axis of a signal or an image: a 1x1 convolution of what is its channels then.
+    let window = Window::pixel();
+    let op = Conv { window, groups: 1, channels, weights, bias, tap_bias: vec![] };
+    if let Some(axes) = channels_last(rank).filter(|_| has_batch_alone) {
+        let value = reader.value_of(node, view)?;
+        let value = reader.relabeled(node, &value, axes)?;
+        let id = reader.builder.push(&node.name, op, vec![value.node])?;
+        let value = Value { node: id, ..value };
+        return Ok(View::of(&value, reader.shape(&value)));
+    }
+    let names = [Axis::Column, Axis::Channel];
+    let value = reader.grouped(node, view, &[rank.max(1) - 1, 1], &names)?;
+    let id = reader.builder.push(&node.name, op, vec![value.node])?;
+    let last = Extent { of_image: channels, has_batch: false };
+    let extents = [&extents[..rank.max(1) - 1], &[last]].concat();
+    reader.ungrouped(node, &Value { node: id, ..value }, &extents)
 }
 
 /// Source: Keras `Dense`: on an image, a 1x1 convolution.

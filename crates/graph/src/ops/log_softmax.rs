@@ -42,7 +42,7 @@ impl Operator for LogSoftmax {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        Err(context.not_legal(self.name(), softmax::HELP))
+        Err(context.not_legal(self.name(), HELP))
     }
 
     fn format_rule(&self) -> FormatRule {
@@ -62,7 +62,7 @@ impl Operator for LogSoftmax {
     }
 
     fn no_integer_form(&self) -> Option<&'static str> {
-        Some(softmax::HELP)
+        Some(HELP)
     }
 
     fn as_likelihood(&self) -> Option<Likelihood> {
@@ -70,8 +70,10 @@ impl Operator for LogSoftmax {
     }
 }
 
-/// Source: ONNX `LogSoftmax`, opset 13 (and 11, over the last axis).
+const HELP: &str = "the logarithm of a softmax is supported only at the end of the network; let the network end \
+                    before it (`--output`), or take the softmax itself";
+
+/// Source: ONNX `LogSoftmax`, opset 13 (and 1 to 12, over all axes from one on).
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let value = softmax::over_channels(reader, node)?;
-    reader.push_like(node, LogSoftmax, &value)
+    softmax::import_over(reader, node, LogSoftmax)
 }

@@ -36,6 +36,7 @@ mod index_map;
 mod input;
 mod leaky_relu;
 mod log_softmax;
+mod mat_mul;
 mod max;
 mod max_pool;
 mod min;
@@ -70,6 +71,7 @@ pub use index_map::IndexMap;
 pub use input::Input;
 pub use leaky_relu::LeakyRelu;
 pub use log_softmax::LogSoftmax;
+pub use mat_mul::MatMul;
 pub use max::Max;
 pub use max_pool::MaxPool;
 pub use min::Min;
@@ -93,12 +95,14 @@ pub use element_wise::FixedElementWise;
 pub use function::{FixedFunction, Table};
 pub use index_map::FixedIndexMap;
 pub use input::FixedInput;
+pub use mat_mul::FixedMatMul;
 pub use max_pool::FixedMaxPool;
 pub use p_relu::FixedPRelu;
 pub use pad::FixedPad;
 pub use relu::FixedRescale;
 pub use reshape::FixedReshape;
 pub use resize::FixedResize;
+pub use softmax::FixedSoftmax;
 pub use with_constant::FixedWithConstant;
 
 pub(crate) use arrange::moved;
@@ -151,7 +155,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("LessOrEqual", pair::import_less_or_equal),
     ("Log", function::import),
     ("LogSoftmax", log_softmax::import),
-    ("MatMul", gemm::import_matmul),
+    ("MatMul", mat_mul::import),
     ("Max", max::import),
     ("MaxPool", max_pool::import),
     ("Mean", add::import_mean),

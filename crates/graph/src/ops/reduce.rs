@@ -10,7 +10,7 @@ use crate::{
         keras::layer::Layer,
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
-        view::Run,
+        view::{Run, View},
     },
     operator::Op,
     shape::Shape,
@@ -56,7 +56,11 @@ fn import(reader: &mut Reader, node: &onnx::Node, reduction: Reduction) -> Resul
     if is_identity {
         return reader.alias(node, 0);
     }
-    let value = reader.value(node, 0)?;
+    let view = reader.view(node, 0)?;
+    if view.extents().len() > 4 {
+        return import_grouped(reader, node, reduction, &view, &axes, keep);
+    }
+    let value = reader.value_of(node, &view)?;
     let rank = value.axes.len();
     let reduced: Option<Vec<Axis>> =
         axes.iter().map(|&axis| axis_index(axis, rank).map(|axis| value.axes[axis])).collect();
@@ -75,6 +79,34 @@ fn import(reader: &mut Reader, node: &onnx::Node, reduction: Reduction) -> Resul
         axes.retain(|axis| !reduced.contains(axis));
     }
     reader.set_value(node, &Value { node: id, axes })
+}
+
+/// The same of a value with more axes than there are inside: those that are kept become its channels.
+fn import_grouped(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    reduction: Reduction,
+    view: &View,
+    axes: &[i64],
+    keep: bool,
+) -> Result<(), ImportError> {
+    let extents = view.extents();
+    let reduced: Option<Vec<usize>> =
+        axes.iter().map(|&axis| axis_index(axis, extents.len())).collect();
+    let reduced = reduced.filter(|axes| !axes.is_empty());
+    let Some(mut reduced) = reduced else {
+        let rank = extents.len();
+        return Err(node_error(node, &format!("has axes {axes:?} for a value of {rank} axes")));
+    };
+    reduced.sort_unstable();
+    let kept: Vec<usize> = (0..extents.len()).filter(|axis| !reduced.contains(axis)).collect();
+    let moved = view.transposed(&[&kept[..], &reduced].concat());
+    let sizes = [kept.len(), reduced.len()];
+    let value = reader.grouped(node, &moved, &sizes, &[Axis::Channel, Axis::Column])?;
+    let id = push(&mut reader.builder, &node.name, &value, &[Axis::Column], reduction)?;
+    let value = Value { node: id, axes: vec![Axis::Batch, Axis::Channel] };
+    let result = reader.ungrouped(node, &value, &moved.extents()[..kept.len()])?;
+    reader.set_view(node, if keep { result.unsqueezed(&reduced) } else { result })
 }
 
 /// Source: Keras `keras.ops.Mean`.

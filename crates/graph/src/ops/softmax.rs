@@ -8,19 +8,24 @@ use crate::{
         keras::layer::Layer,
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
+        view::View,
     },
     lower::context::LowerContext,
-    operator::{Context, Edge, Factor, FloatStep, FormatRule, Likelihood, Operator},
+    operator::{Context, Edge, Factor, FloatStep, FormatRule, Likelihood, Op, Operator},
     shape::Shape,
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::Kernels;
 
+mod fixed;
+
+pub use fixed::FixedSoftmax;
+
 /// `y = exp(x) / sum exp(x)` over the channels.
 ///
-/// Fixed point: dropped at the end of the network, where it does not change the largest; elsewhere
-/// it is refused.
+/// Fixed point: exponentials of the differences to the largest from tables with 30 fractional bits, their exact
+/// sum, and one reciprocal for all; dropped at the end of a classifier, where it does not change the largest.
 ///
 /// Source: ONNX `Softmax`, opset 13.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +55,11 @@ impl Operator for Softmax {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        Err(context.not_legal(self.name(), HELP))
+        fixed::lower(context)
     }
 
     fn format_rule(&self) -> FormatRule {
-        FormatRule::Input
+        FormatRule::Own
     }
 
     fn is_nonnegative(&self, _: bool) -> bool {
@@ -72,38 +77,56 @@ impl Operator for Softmax {
     fn as_likelihood(&self) -> Option<Likelihood> {
         Some(Likelihood::Probability)
     }
-
-    fn no_integer_form(&self) -> Option<&'static str> {
-        Some(HELP)
-    }
 }
 
-pub(super) const HELP: &str = "softmax is supported only at the end of the network";
-
-/// Source: ONNX `Softmax`, opset 13 (and 11, over the last axis).
+/// Source: ONNX `Softmax`, opset 13 (and 1 to 12, over all axes from one on).
 pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
-    let value = over_channels(reader, node)?;
-    reader.push_like(node, Softmax, &value)
+    import_over(reader, node, Softmax)
 }
 
-/// What a node takes whose one attribute, the axis, must be that of the channels.
-pub(super) fn over_channels(reader: &mut Reader, node: &onnx::Node) -> Result<Value, ImportError> {
+/// An operator over the channels, of a node whose one attribute is the axis.
+pub(super) fn import_over(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    op: impl Into<Op>,
+) -> Result<(), ImportError> {
     let mut attributes = Attributes::new(node);
     let axis = attributes.optional_int("axis")?;
     attributes.finish()?;
-    let value = reader.value(node, 0)?;
-    let rank = value.axes.len();
-    let default = if reader.opset() < 13 { 1 } else { -1 };
-    let place = axis_index(axis.unwrap_or(default), rank);
-    let axis = place.map(|axis| value.axes[axis]);
-    // Before opset 13 everything from the axis on is one vector.
-    let whole = reader.opset() >= 13
-        || place.is_some_and(|place| place + 1 == rank)
-        || reader.shape(&value).len() == reader.shape(&value).c;
-    if axis != Some(Axis::Channel) || !whole {
-        return Err(node_error(node, "only softmax over the channels is supported"));
+    let view = reader.view(node, 0)?;
+    let extents = view.extents();
+    let is_old = reader.opset() < 13;
+    let axis = axis.unwrap_or(if is_old { 1 } else { -1 });
+    let Some(first) = axis_index(axis, extents.len()) else {
+        let rank = extents.len();
+        return Err(node_error(node, &format!("has axis {axis} for a value of {rank} axes")));
+    };
+    // Before opset 13 everything from the axis on is one vector; an extent of one adds nothing.
+    let mut taken: Vec<usize> = if is_old { (first..extents.len()).collect() } else { vec![first] };
+    if taken.iter().any(|&axis| extents[axis].has_batch && reader.batch() != Some(1)) {
+        return Err(node_error(node, "compares the images of a batch; give it another `axis`"));
     }
-    Ok(value)
+    taken.retain(|&axis| extents[axis].of_image > 1);
+    // Where these are the channels already, nothing moves.
+    if let [axis] = taken[..]
+        && extents.len() <= 4
+        && !view.mixes_batch()
+    {
+        let value = reader.value_of(node, &view)?;
+        if value.axes[axis] == Axis::Channel {
+            return reader.push_like(node, op, &value);
+        }
+    }
+    let mut order: Vec<usize> = (0..extents.len()).filter(|axis| !taken.contains(axis)).collect();
+    let sizes = [order.len(), taken.len()];
+    order.extend(taken);
+    let moved = view.transposed(&order);
+    let value = reader.grouped(node, &moved, &sizes, &[Axis::Column, Axis::Channel])?;
+    let id = reader.builder.push(&node.name, op, vec![value.node])?;
+    let view: View = reader.ungrouped(node, &Value { node: id, ..value }, &moved.extents())?;
+    let back: Vec<usize> =
+        (0..order.len()).filter_map(|axis| order.iter().position(|&from| from == axis)).collect();
+    reader.set_view(node, view.transposed(&back))
 }
 
 /// Source: Keras `Softmax`, over the last axis.

@@ -32,13 +32,14 @@ pub(super) fn ending(graph: &Graph, output: NodeId) -> Option<NodeId> {
         }
         let [before] = node.inputs[..] else { return None };
         let from = graph.nodes[before].shape;
-        let keeps_classes = match (node.op.get::<Reshape>(), node.op.get::<IndexMap>()) {
-            (Some(reshape), _) => keeps_classes(reshape, from),
-            (_, Some(map)) => {
-                from.h * from.w > 1 && node.shape.h * node.shape.w > 1 && map.is_permutation(from)
-            }
-            _ => false,
-        };
+        let sources: Option<Vec<usize>> =
+            match (node.op.get::<Reshape>(), node.op.get::<IndexMap>()) {
+                (Some(reshape), _) => Some(reshape.source()),
+                (_, Some(map)) if from.h * from.w > 1 => map.sources().collect(),
+                _ => None,
+            };
+        let keeps_classes =
+            sources.is_some_and(|sources| keeps_classes(&sources, from, node.shape));
         if only_consumer(graph, before) != Some(id) || !keeps_classes {
             return None;
         }
@@ -46,11 +47,16 @@ pub(super) fn ending(graph: &Graph, output: NodeId) -> Option<NodeId> {
     }
 }
 
-/// Whether the largest class is the same one behind a reshape: that of a vector in its order, or those of
-/// the pixels of an image, which stay an image.
-fn keeps_classes(reshape: &Reshape, from: Shape) -> bool {
+/// Whether the largest class is the same one in another order of elements: that of a vector in its order, or those
+/// of the pixels of an image, each of which stays a pixel.
+fn keeps_classes(sources: &[usize], from: Shape, to: Shape) -> bool {
     if from.h * from.w == 1 {
-        return reshape.source().is_sorted();
+        return sources.is_sorted();
     }
-    reshape.shape.h * reshape.shape.w > 1
+    let is_pixel = |own: &[usize]| own.iter().all(|source| source / from.c == own[0] / from.c);
+    let mut all = sources.to_vec();
+    all.sort_unstable();
+    to.c == from.c
+        && all.iter().copied().eq(0..from.len())
+        && sources.chunks_exact(to.c).all(is_pixel)
 }

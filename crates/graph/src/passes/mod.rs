@@ -11,6 +11,7 @@ mod fuse_activation;
 mod fuse_function;
 mod insert_preprocessing;
 pub(crate) mod remove_dead;
+mod scale_products;
 
 pub use equalize::{equalizable, equalize};
 pub use insert_preprocessing::insert_preprocessing;
@@ -28,7 +29,7 @@ use crate::{
 ///
 /// Both: no final softmax or sigmoid of a classifier, pads inside their convolution, normalization *before* an activation
 /// folded back into its layer, activations fused, both also through index maps behind the layer, functions of one value in
-/// one node, one map for several that follow each other, dead nodes gone. Integer: normalization *after* an activation
+/// one node, a factor of a product of two values inside it, one map for several that follow each other, dead nodes gone. Integer: normalization *after* an activation
 /// folded forward as well, so that no [`crate::ops::Affine`] is left; factors that would make the channels of one value
 /// unlike move back into the layer before it, or stay where they are.
 ///
@@ -42,6 +43,7 @@ pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError>
     fuse_activation::run(&mut graph);
     fuse_function::run(&mut graph);
     fuse_activation::run(&mut graph);
+    scale_products::run(&mut graph);
     remove_dead::run(&mut graph);
     if semantics == Semantics::Integer {
         balance_channels::run(&mut graph);

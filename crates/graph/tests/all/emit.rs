@@ -13,7 +13,7 @@ use fixedwise_graph::{
     Unary, emit, from_onnx, lower,
     ops::{
         AveragePool, Between, Concat, FixedConv, Function, GlobalAveragePool, IndexMap, LeakyRelu,
-        MaxPool, PRelu, Relu, Resize, Sigmoid, Window,
+        MatMul, MaxPool, PRelu, Relu, Resize, Sigmoid, Softmax, Window,
     },
     passes,
 };
@@ -191,10 +191,13 @@ fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
     for node in &graph.nodes {
         let is_own = node.op.has_own_format() && !node.op.is_layer();
         if is_own || node.name == "concat" {
-            others.insert(
-                node.name.clone(),
-                if node.name == "result" { Format::signed(16, 8) } else { Format::signed(6, 1) },
-            );
+            let format = match () {
+                () if node.name == "result" => Format::signed(16, 8),
+                () if node.op.is::<Softmax>() => Format::unsigned(7, 8),
+                () if node.op.is::<MatMul>() && seed == WIDE => Format::signed(12, 7),
+                () => Format::signed(6, 1),
+            };
+            others.insert(node.name.clone(), format);
         }
     }
     Plan {
@@ -269,6 +272,13 @@ fn maps() -> Graph {
     passes::prepare(&b.finish(), Semantics::Integer).unwrap()
 }
 
+/// Products of two values and softmax.
+fn attention() -> Graph {
+    let (mut b, x) = Build::attention();
+    b.conv("last", x, 4, &window(1, 1, 0), 1);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (network, graph) in [
@@ -280,6 +290,7 @@ fn cases() -> Vec<Case> {
         ("functions", functions()),
         ("heads", heads()),
         ("maps", maps()),
+        ("attention", attention()),
     ] {
         for (name, rounding) in
             [("up", Rounding::TiesUp), ("even", Rounding::TiesEven), ("floor", Rounding::Floor)]
@@ -437,9 +448,9 @@ fn hls4ml_computes_the_same() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // HLS has no tables of functions and no maps.
+    // HLS has no tables of functions, no maps and no products of two values.
     let is_typed = |case: &&Case| {
-        let refused = ["functions", "maps"];
+        let refused = ["functions", "maps", "attention"];
         case.name.ends_with("up_0") && !refused.iter().any(|name| case.name.starts_with(name))
     };
     for case in cases().iter().filter(is_typed) {

@@ -1,6 +1,7 @@
 //! Networks: imported, lowered, run and printed. One program for all, since each is linked to the whole project.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod attention;
 mod element_wise;
 mod emit;
 mod functions;

@@ -4,8 +4,8 @@ use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
     Activation, Graph, Semantics, Shape, check_integer_forms,
     ops::{
-        Add, Affine, AveragePool, Clip, Concat, GlobalAveragePool, GlobalMaxPool, LeakyRelu,
-        LogSoftmax, MaxPool, Pad, Relu, Reshape, Sigmoid, Softmax, Window,
+        Add, Affine, AveragePool, Clip, Concat, GlobalAveragePool, GlobalMaxPool, IndexMap,
+        LeakyRelu, LogSoftmax, MaxPool, Pad, Relu, Reshape, Sigmoid, Softmax, Window,
     },
     passes,
 };
@@ -60,12 +60,33 @@ fn what_only_ends_a_classifier_is_left_out() {
     b.push("flat", Reshape::flatten_channels_first(image), vec![x]);
     let graph = prepared(&b.finish());
     assert_eq!(ops(&graph), ["Input", "Relu", "Softmax", "Reshape"]);
-    let error = check_integer_forms(&graph).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "node `softmax` (Softmax): has no integer form: softmax is supported only at the end of the \
-         network"
+    check_integer_forms(&graph).unwrap();
+    let mut b = Build::new(image, 1);
+    let x = b.push("logarithm", LogSoftmax, vec![0]);
+    b.push("flat", Reshape::flatten_channels_first(image), vec![x]);
+    let error = check_integer_forms(&prepared(&b.finish())).unwrap_err().to_string();
+    assert!(
+        error.starts_with(
+            "node `logarithm` (LogSoftmax): has no integer form: the logarithm of a softmax is \
+             supported only at the end of the network; let the network end before it"
+        ),
+        "{error}"
     );
+    // Pixels may change places, but no pixel may become others' classes.
+    for (turned, expected) in [(false, 3), (true, 4)] {
+        let mut b = Build::new(image, 1);
+        let x = b.push("relu", Relu, vec![0]);
+        let x = b.push("softmax", Softmax, vec![x]);
+        let places = |n: usize, step: usize| (0..n).rev().map(|i| Some(i * step)).collect();
+        let [rows, columns, channels] = [places(3, 8), places(4, 2), places(2, 1)];
+        let map = if turned {
+            IndexMap { rows, columns: channels, channels: columns }
+        } else {
+            IndexMap { rows, columns, channels }
+        };
+        b.push("map", map, vec![x]);
+        assert_eq!(prepared(&b.finish()).nodes.len(), expected);
+    }
     // A sigmoid whose values are an image, or that is used elsewhere too, is part of the network.
     let mut b = Build::new(Shape::new(1, 1, 5), 1);
     b.push("sigmoid", Sigmoid, vec![0]);

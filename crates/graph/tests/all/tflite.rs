@@ -117,7 +117,7 @@ fn what_a_file_is_not_is_said() {
         operator.is_custom = name.starts_with("TFL");
     }
     let error = from_tflite(&model, "g", &Interface::default()).unwrap_err();
-    let ImportError::Several(errors) = &error else { panic!("{error}") };
+    let ImportError::Several { errors, .. } = &error else { panic!("{error}") };
     assert_eq!(errors.len(), 3, "{error}");
     assert!(error.to_string().contains("SVDF"), "{error}");
 }

@@ -109,12 +109,20 @@ fn pairs() -> Graph {
     prepared(b)
 }
 
-fn networks() -> [(&'static str, Graph); 4] {
+/// Products of two values and softmax over one another in memory.
+fn attention() -> Graph {
+    let (mut b, x) = Build::attention();
+    b.conv("last", x, 4, &window(1, 1, 0), 1);
+    prepared(b)
+}
+
+fn networks() -> [(&'static str, Graph); 5] {
     [
         ("sequential", sequential()),
         ("residual", residual()),
         ("inception", inception()),
         ("pairs", pairs()),
+        ("attention", attention()),
     ]
 }
 
@@ -322,8 +330,8 @@ fn an_operation_reads_the_rows_it_says() {
             }
         }
     }
-    let all = ["add", "average_pool", "concat", "conv", "input", "max", "max_pool", "min", "mul"];
-    let rest = ["pad", "rescale", "reshape", "sub"];
+    let all = ["add", "average_pool", "concat", "conv", "index_map", "input", "mat_mul", "max"];
+    let rest = ["max_pool", "min", "mul", "pad", "rescale", "reshape", "softmax", "sub"];
     let constant = ["add", "max", "min", "mul", "sub"].map(|name| format!("{name}_constant"));
     let mut all: Vec<&str> = [&all[..], &rest].concat();
     all.extend(constant.iter().map(String::as_str));

@@ -319,11 +319,14 @@ fn multiplied(graph: &Graph) -> Vec<u64> {
             node.inputs.iter().flat_map(|&input| sources[input].iter().copied()).collect();
         of_inputs.sort_unstable();
         of_inputs.dedup();
-        if node.op.is_layer() {
-            let mut taken = sources[node.main_input()].clone();
+        let multiplies =
+            if node.op.is_layer() { vec![node.main_input()] } else { node.inputs.clone() };
+        let macs = graph.node_macs(id);
+        for input in multiplies.into_iter().filter(|_| macs > 0) {
+            let mut taken = sources[input].clone();
             taken.sort_unstable();
             taken.dedup();
-            taken.into_iter().for_each(|source| multiplied[source] += graph.node_macs(id));
+            taken.into_iter().for_each(|source| multiplied[source] += macs);
         }
         sources.push(if node.op.has_own_format() { vec![id] } else { of_inputs });
     }

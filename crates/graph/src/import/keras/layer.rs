@@ -91,12 +91,6 @@ impl<'a> Layer<'a> {
             None => Err(ImportError::UnknownOperator {
                 node: layer.name.clone(),
                 op_type: layer.class.clone(),
-                supported: tables
-                    .layers
-                    .iter()
-                    .map(|(class, _)| *class)
-                    .collect::<Vec<_>>()
-                    .join(", "),
             }),
         }
     }

@@ -11,7 +11,7 @@ pub use onnx_weights::from_onnx_with_weights;
 
 use super::{
     builder::{Builder, Value},
-    interface::{Interface, several_inputs},
+    interface::{Interface, ending_before, several_inputs},
 };
 use crate::{error::ImportError, graph::Graph, ops};
 use fixedwise_codec::keras;
@@ -64,7 +64,7 @@ pub fn from_keras_with(
     builder.given = shapes.first().map(|shape| shape.extents.clone());
     // `None` for what follows from a layer that could not be read.
     let mut known: BTreeMap<&str, Option<Value>> = BTreeMap::new();
-    let mut errors = Vec::new();
+    let (mut errors, mut before) = (Vec::new(), Vec::new());
     for layer in model.layers.iter().filter(|layer| is_reached(&layer.name)) {
         let value_of = |input: &String| {
             known.get(input.as_str()).cloned().ok_or_else(|| ImportError::UnknownValue {
@@ -78,15 +78,18 @@ pub fn from_keras_with(
             Ok(None) => Layer::reader(tables, layer).map(|_| None),
             Err(error) => Err(error),
         };
-        known.insert(
-            &layer.name,
-            value.unwrap_or_else(|error| {
-                errors.push(error);
-                None
-            }),
-        );
+        let value = value.unwrap_or_else(|error| {
+            errors.push(error);
+            None
+        });
+        if value.is_none() {
+            // With these the network may end instead.
+            let is_read = |name: &&String| matches!(known.get(name.as_str()), Some(Some(_)));
+            before.extend(layer.inputs.iter().filter(is_read).cloned());
+        }
+        known.insert(&layer.name, value);
     }
-    if let Some(error) = ImportError::all(errors) {
+    if let Some(error) = ImportError::all(errors, ending_before(before, &model.inputs)) {
         return Err(error);
     }
     let mut results = Vec::with_capacity(outputs.len());

@@ -119,7 +119,7 @@ fn graph(
     model: &onnx::Model,
     endings: &[Ending],
 ) -> Result<Graph, ImportError> {
-    let (found, mut reader) = import.judged(&results(endings));
+    let (found, before, mut reader) = import.judged(&results(endings));
     let mut errors = Vec::new();
     let mut views = Vec::with_capacity(endings.len());
     for ending in endings {
@@ -135,7 +135,7 @@ fn graph(
     }
     errors.extend(interface::check_cast(&model.graph).err());
     errors.extend(found);
-    if let Some(error) = ImportError::all(errors) {
+    if let Some(error) = ImportError::all(errors, before) {
         return Err(error);
     }
     let mut values = Vec::with_capacity(endings.len());

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     error::ImportError,
-    import::{interface::several_inputs, view::Extent},
+    import::{
+        interface::{ending_before, several_inputs},
+        view::Extent,
+    },
 };
 use fixedwise_codec::onnx::{self, Function, Model, Node, Tensor};
 use std::{
@@ -119,8 +122,38 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// What stands in the way of `results`, in the order of the file, and what was read.
-    pub(super) fn judged(self, results: &[&str]) -> (Vec<ImportError>, Reader) {
+    /// The values of the file that were read and are taken by what could not be, or by what follows from it.
+    fn before(&self, is_reached: &[bool]) -> Vec<String> {
+        let mut lost: BTreeSet<&str> = BTreeSet::new();
+        let mut before: Vec<String> = Vec::new();
+        for (record, _) in self.records.iter().zip(is_reached).filter(|(_, is)| **is) {
+            let of_lost = record.inputs.iter().any(|name| lost.contains(name.as_str()));
+            if record.error.is_none() && !of_lost {
+                continue;
+            }
+            let is_read = |name: &&String| {
+                let is_value = matches!(self.reader.known.get(*name), Some(Known::View(_)));
+                is_value && !lost.contains(name.as_str())
+            };
+            before.extend(record.inputs.iter().filter(is_read).cloned());
+            lost.extend(record.outputs.iter().map(String::as_str));
+        }
+        let graph = &self.model.graph;
+        let is_of_file = |name: &String| {
+            let is_input = graph.inputs.iter().any(|input| input.name == *name);
+            is_input || graph.nodes.iter().any(|node| node.outputs.contains(name))
+        };
+        // Inside functions there are names that the file does not have.
+        if !before.iter().all(is_of_file) {
+            return vec![];
+        }
+        let inputs: Vec<&str> = graph.inputs.iter().map(|input| input.name.as_str()).collect();
+        ending_before(before, &inputs)
+    }
+
+    /// What stands in the way of `results`, in the order of the file, values that may be results instead, and what
+    /// was read.
+    pub(super) fn judged(self, results: &[&str]) -> (Vec<ImportError>, Vec<String>, Reader) {
         let mut reached: BTreeSet<&str> = results.iter().copied().collect();
         let mut is_reached = vec![false; self.records.len()];
         for (record, is_reached) in self.records.iter().zip(&mut is_reached).rev() {
@@ -141,9 +174,10 @@ impl<'a> Import<'a> {
         if inputs.len() > 1 {
             errors.push(several_inputs(&inputs));
         }
+        let before = self.before(&is_reached);
         let reached = self.records.into_iter().zip(is_reached);
         errors.extend(reached.filter(|(_, is)| *is).filter_map(|(record, _)| record.error));
-        (errors, self.reader)
+        (errors, before, self.reader)
     }
 
     /// Reads one node.
@@ -271,12 +305,6 @@ impl<'a> Import<'a> {
             return Err(ImportError::UnknownOperator {
                 node: node.name.clone(),
                 op_type: node.op_type.clone(),
-                supported: self
-                    .operators
-                    .iter()
-                    .map(|(name, _)| *name)
-                    .collect::<Vec<_>>()
-                    .join(", "),
             });
         };
         if !unread.is_empty() {

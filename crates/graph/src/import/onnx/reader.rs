@@ -262,6 +262,41 @@ impl Reader {
         self.flattened(node, view, targets)
     }
 
+    /// A value whose axes behind the batch are so many of a view's in one each time, as `sizes` says, under
+    /// those names.
+    pub(crate) fn grouped(
+        &mut self,
+        node: &onnx::Node,
+        view: &View,
+        sizes: &[usize],
+        names: &[Axis],
+    ) -> Result<Value, ImportError> {
+        let Some(view) = view.grouped(sizes, self.batch) else {
+            return Err(node_error(
+                node,
+                "mixes the images of a batch; export the model for one image (a batch of 1)",
+            ));
+        };
+        let axes = [&[Axis::Batch], names].concat();
+        self.arranged(node, &view, axes)
+    }
+
+    /// A value that [`Reader::grouped`] gave, or one computed from it, with an axis of each of these extents
+    /// again.
+    pub(crate) fn ungrouped(
+        &mut self,
+        node: &onnx::Node,
+        value: &Value,
+        extents: &[Extent],
+    ) -> Result<View, ImportError> {
+        let known = |extent: &Extent| Target::Known(extent.of_image);
+        let target =
+            |extent: &Extent| if self.batch == Some(1) { known(extent) } else { extent.kept() };
+        let targets: Vec<Target> = extents.iter().map(target).collect();
+        let view = View::of(value, self.shape(value));
+        self.reshaped(node, &view, &targets)
+    }
+
     /// The elements of a view with other extents, of a value where they lie in the order of the view.
     fn flattened(
         &mut self,
@@ -463,6 +498,9 @@ impl Reader {
             let missing: Vec<usize> = (0..rank - view.axes.len()).collect();
             view.unsqueezed(&missing).with_batch_first(batch)
         });
+        if rank > 4 {
+            return self.pairs_of_groups(node, name, op, &values);
+        }
         let elements = |view: &View| -> usize {
             view.extents().iter().map(|extent| extent.of_image).product()
         };
@@ -479,6 +517,48 @@ impl Reader {
         let id = self.builder.push(name, op, vec![a.node, b.node])?;
         let value = Value { node: id, axes };
         Ok(View::of(&value, self.shape(&value)))
+    }
+
+    /// [`Reader::pairs`] of more axes than there are inside: those next to each other along which both values run, or
+    /// the same one does, are one.
+    fn pairs_of_groups(
+        &mut self,
+        node: &onnx::Node,
+        name: &str,
+        op: Op,
+        views: &[View; 2],
+    ) -> Result<View, ImportError> {
+        let extents = views.each_ref().map(View::extents);
+        let (mut whole, mut sizes) = (Vec::new(), Vec::new());
+        let mut runs_before = None;
+        for axis in 0..extents[0].len() {
+            let own = extents.each_ref().map(|extents| extents[axis]);
+            let runs = own.map(|extent| extent.of_image > 1 || extent.has_batch);
+            whole.push(if runs[0] { own[0] } else { own[1] });
+            // What is one of both belongs anywhere.
+            let is_one = runs == [false, false];
+            match sizes.last_mut() {
+                Some(size) if is_one || axis == 1 || runs_before == Some(runs) => *size += 1,
+                _ => sizes.push(1),
+            }
+            if !is_one && axis > 0 {
+                runs_before = Some(runs);
+            }
+        }
+        let names = [Axis::Row, Axis::Column, Axis::Channel];
+        let Some(first) = names.len().checked_sub(sizes.len()) else {
+            let rank = whole.len();
+            return Err(node_error(
+                node,
+                &format!(
+                    "takes values of {rank} axes that are broadcast in turn; repeat the smaller one before"
+                ),
+            ));
+        };
+        let a = self.grouped(node, &views[0], &sizes, &names[first..])?;
+        let b = self.grouped(node, &views[1], &sizes, &names[first..])?;
+        let id = self.builder.push(name, op, vec![a.node, b.node])?;
+        self.ungrouped(node, &Value { node: id, ..a }, &whole)
     }
 
     /// Adds a node that computes each element from the one at its place in input 0, whatever its axes
@@ -504,7 +584,9 @@ impl Reader {
         if view.is_permutation(shape) {
             return Ok(view.clone());
         }
-        if let Some(axes) = view.labels(shape).or_else(|| channels_first(view.axes.len())) {
+        if !view.mixes_batch()
+            && let Some(axes) = view.labels(shape).or_else(|| channels_first(view.axes.len()))
+        {
             let value = self.arranged(node, view, axes)?;
             return Ok(View::of(&value, self.shape(&value)));
         }

@@ -33,7 +33,7 @@ pub fn from_tflite(
             errors.push(error);
         }
     }
-    match ImportError::all(errors) {
+    match ImportError::all(errors, vec![]) {
         Some(error) => Err(error),
         None => from_channels_last(&translation.finish(), name, interface),
     }

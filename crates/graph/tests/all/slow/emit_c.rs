@@ -171,6 +171,34 @@ fn functions_of_two_values_equal_the_executor() {
     }
 }
 
+/// Softmax and products of two values.
+#[test]
+fn attention_equals_the_executor() {
+    let (mut b, x) = Build::attention();
+    b.conv("last", x, 4, &window(1, 1, 0), 1);
+    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+    for (core, activations, is_unsigned, rounding, style) in [
+        (Core::Host, 8, true, Rounding::TiesUp, c::CodeStyle::Fast),
+        (Core::Host, 4, false, Rounding::Floor, c::CodeStyle::Fast),
+        (Core::Host, 12, false, Rounding::TiesEven, c::CodeStyle::Small),
+        (Core::CortexM55, 12, false, Rounding::TiesUp, c::CodeStyle::Fast),
+    ] {
+        if !core.is_available() {
+            continue;
+        }
+        let mut plan = plan(&graph, 6, activations, is_unsigned, rounding);
+        for (name, format) in &mut plan.others {
+            if name == "weights" || name == "classes" {
+                let frac = i8::try_from(activations).unwrap();
+                *format = Format::unsigned(activations, frac + 1);
+            }
+        }
+        let options =
+            COptions { style, packs_activations: activations == 4, ..COptions::new("net") };
+        check(core, &lowered(&graph, &plan), &options);
+    }
+}
+
 /// Any width, stored exactly or in C types, whole or two to a byte, rounded in any way, with points of channels.
 #[test]
 fn small_kernels_equal_the_executor() {

@@ -261,8 +261,11 @@ fn layers_and_weights_that_do_not_fit_are_refused_by_name() {
         let error = changed("plain", "conv", change).unwrap_err();
         assert!(error.contains("`conv`") && error.contains(expected), "{error}");
     };
-    refused(|layer| layer.class = "Conv3D".to_owned(), "`Conv3D` is not");
-    refused(|layer| layer.class = "mine>Conv2D".to_owned(), "`mine>Conv2D` is not");
+    refused(
+        |layer| layer.class = "Conv3D".to_owned(),
+        "(Conv3D): the operator is not supported; let the",
+    );
+    refused(|layer| layer.class = "mine>Conv2D".to_owned(), "(mine>Conv2D): the operator is not");
     refused(|layer| layer.inputs = vec!["nowhere".to_owned()], "`nowhere`");
     refused(|layer| layer.inputs.clear(), "takes 0 values");
     refused(|layer| drop(layer.weights.pop()), "weight `bias` is not in the file");

@@ -36,10 +36,8 @@ pub(super) struct Bytes {
 /// The multiplications of one layer.
 #[derive(Clone, Debug)]
 struct Products {
-    /// The item of its weights.
-    weights: Option<usize>,
-    /// The items that its input is made of.
-    input: Vec<usize>,
+    /// The items that each of its two factors is made of: weights or values, and values.
+    factors: [Vec<usize>; 2],
     /// What a bit times a bit takes, as a part of uniform 8 bit.
     part: f64,
 }
@@ -47,9 +45,11 @@ struct Products {
 impl Products {
     /// A part of uniform 8 bit, of the widths of items.
     fn cost(&self, bits: impl Fn(usize) -> f64) -> f64 {
-        let input = self.input.iter().map(|&i| bits(i)).fold(0.0, f64::max);
-        let input = if self.input.is_empty() { 8.0 } else { input };
-        self.weights.map_or(8.0, bits) * input * self.part
+        let widest = |items: &[usize]| match items {
+            [] => 8.0,
+            items => items.iter().map(|&i| bits(i)).fold(0.0, f64::max),
+        };
+        widest(&self.factors[0]) * widest(&self.factors[1]) * self.part
     }
 }
 
@@ -83,7 +83,7 @@ impl Meter {
         let values = graph.nodes.iter().map(|node| node.shape.len()).max();
         let products = products(graph, list);
         let takes_part = |item: usize, product: &Products| {
-            product.weights == Some(item) || product.input.contains(&item)
+            product.factors.iter().any(|items| items.contains(&item))
         };
         let products_of = |item| -> Vec<usize> {
             (0..products.len()).filter(|&at| takes_part(item, &products[at])).collect()
@@ -302,13 +302,19 @@ fn products(graph: &Graph, list: &[Item]) -> Vec<Products> {
         list.iter().position(|item| item.tensor.node == node && item.tensor.kind == kind)
     };
     let macs = u64_to_f64(graph.macs());
-    let of = |(id, node): (NodeId, &fixedwise_graph::Node)| Products {
-        weights: find(id, Kind::Weights),
-        input: made_of(graph, node.main_input())
-            .into_iter()
-            .filter_map(|id| find(id, Kind::Activations))
-            .collect(),
-        part: u64_to_f64(graph.node_macs(id)) / macs / 64.0,
+    let made_of = |node: NodeId| {
+        let sources = made_of(graph, node).into_iter();
+        sources.filter_map(|id| find(id, Kind::Activations)).collect()
     };
-    graph.layers().map(of).collect()
+    let of = |(id, node): (NodeId, &fixedwise_graph::Node)| {
+        let other = if node.op.is_layer() {
+            find(id, Kind::Weights).into_iter().collect()
+        } else {
+            made_of(node.inputs[1])
+        };
+        let factors = [other, made_of(node.main_input())];
+        Products { factors, part: u64_to_f64(graph.node_macs(id)) / macs / 64.0 }
+    };
+    let nodes = graph.nodes.iter().enumerate();
+    nodes.filter(|&(id, _)| graph.node_macs(id) > 0).map(of).collect()
 }
