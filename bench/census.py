@@ -47,6 +47,8 @@ TIMM = """mobilenetv1_100 mobilenetv2_035 mobilenetv2_100 mobilenetv3_small_050 
     seresnet18 legacy_seresnext26_32x4d repvgg_a0 mobileone_s0 repghostnet_050 vovnet39a hrnet_w18_small dla34 dpn68
     densenet121 xception41 selecsls42b cspresnet50 cspdarknet53 darknet53 skresnet18 convnext_atto edgenext_xx_small
     fastvit_t8 mobilevit_xxs efficientvit_b0 nfnet_l0 poolformer_s12""".split()
+ULTRALYTICS = """yolov5n yolov8n yolov8n-seg yolov8n-pose yolov8n-obb yolov8n-cls yolov9t yolov10n yolo11n yolo11n-cls
+    yolo12n""".split()
 KERAS = """MobileNet MobileNetV2 MobileNetV3Small MobileNetV3Large EfficientNetB0 EfficientNetV2B0 NASNetMobile
     DenseNet121 ResNet50 ResNet50V2 VGG16 Xception InceptionV3 InceptionResNetV2 ConvNeXtTiny""".split()
 
@@ -110,6 +112,25 @@ def blocks():
 
         return up
 
+    class Attention(nn.Module):
+        """A block of a transformer without its normalizations, and a softmax over bins behind."""
+
+        def __init__(self):
+            super().__init__()
+            self.patches = nn.Conv2d(3, 24, 4, stride=4)
+            self.qkv, self.project = nn.Linear(24, 72), nn.Linear(24, 24)
+            self.wide, self.narrow, self.head = nn.Linear(24, 48), nn.Linear(48, 24), nn.Linear(24, 32)
+
+        def forward(self, x):
+            x = self.patches(x).flatten(2).transpose(1, 2)
+            n = x.shape[1]
+            q, k, v = self.qkv(x).reshape(-1, n, 3, 4, 6).permute(2, 0, 3, 1, 4).unbind(0)
+            weights = (q @ k.transpose(-2, -1) * 6**-0.5).softmax(-1)
+            x = x + self.project((weights @ v).transpose(1, 2).reshape(-1, n, 24))
+            x = x + self.narrow(nn.functional.gelu(self.wide(x)))
+            bins = self.head(x).reshape(-1, n, 4, 8).softmax(-1)
+            return (bins * torch.arange(8.0)).sum(-1)
+
     super_resolution = nn.Sequential(unit(1, 16), nn.Conv2d(16, 9, 3, padding=1), nn.PixelShuffle(3))
     signal = nn.Sequential(
         nn.Conv1d(2, 8, 5, stride=2, padding=2), nn.BatchNorm1d(8), nn.ELU(), nn.MaxPool1d(2),
@@ -121,6 +142,7 @@ def blocks():
         "u-net, bilinear": (UNet(resized("bilinear")), (3, 32, 32)),
         "squeeze-and-excite": (Gate(), (3, 32, 32)),
         "focus": (Focus(), (3, 32, 32)),
+        "attention": (Attention(), (3, 32, 32)),
         "super-resolution": (super_resolution, (1, 24, 24)),
         "signal": (signal, (2, 128)),
         "hard-swish": (nn.Sequential(unit(3, 8, nn.Hardswish), nn.Flatten(), nn.Linear(8 * 256, 5)), (3, 16, 16)),
@@ -152,9 +174,41 @@ def torch_networks():
     try:
         import timm
     except ImportError:
-        return
-    for name in TIMM:
+        timm = None
+    for name in TIMM if timm else []:
         yield f"timm {name}", lambda n=name: timm.create_model(n, pretrained=False), (3, 96, 96)
+    try:
+        import ultralytics
+    except ImportError:
+        return
+    for name in ULTRALYTICS:
+        yield f"ultralytics {name}", lambda n=name: detector(ultralytics.YOLO(f"{n}.yaml").model), (3, 160, 160)
+
+
+def detector(network):
+    """A network of ultralytics as that package exports it."""
+    import torch
+
+    network = network.float().eval()
+    with_statistics(network)
+    for module in network.modules():
+        for name, value in (("export", True), ("format", "onnx"), ("dynamic", False)):
+            if hasattr(module, name):
+                setattr(module, name, value)
+    network.fuse(verbose=False)
+    # The places of its results are made in the first run.
+    network(torch.zeros(1, 3, 160, 160))
+    return network
+
+
+def with_statistics(network):
+    """Gives normalizations statistics as trained ones have."""
+    import torch
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.running_var is not None:
+            module.running_var.uniform_(0.5, 2)
+            module.running_mean.uniform_(-0.5, 0.5)
 
 
 def First(network):
@@ -173,15 +227,12 @@ def First(network):
 
 
 def export_torch(build, shape, path, is_default):
-    """Saves a network, with statistics of normalizations as trained ones have."""
+    """Saves a network."""
     import torch
 
     torch.manual_seed(0)
     network = build().eval()
-    for module in network.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.running_var is not None:
-            module.running_var.uniform_(0.5, 2)
-            module.running_mean.uniform_(-0.5, 0.5)
+    with_statistics(network)
     options = {"dynamo": True} if is_default else {"dynamo": False, "opset_version": 17}
     torch.onnx.export(network, (torch.rand(1, *shape),), str(path), verbose=False, **options)
 
