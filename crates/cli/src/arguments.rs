@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use fixedwise::{
     ClassBound, DataOptions, DataSource, Direction, InputShape, Interface, Layout, MaxLoss,
-    Preprocess, Quantizer, Semantics, Unit,
+    MetricName, Preprocess, Quantizer, Semantics, Unit,
 };
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -177,12 +177,42 @@ pub(crate) fn max_loss(text: &str) -> Result<MaxLoss, String> {
     };
     let parsed = if let Some(digits) = text.strip_suffix('%') {
         number(digits).map(MaxLoss::Relative)
+    } else if let Some(digits) = text.strip_suffix("dB") {
+        let limit = digits.trim().parse::<f64>().ok().filter(|x| (0.0..=100.0).contains(x));
+        limit.map(|limit| MaxLoss::Metric { limit, unit: Unit::Decibels })
     } else {
         text.strip_suffix("pt").and_then(number).map(MaxLoss::Points)
     };
     parsed.ok_or_else(|| {
-        "expected percent of the float accuracy (1%) or percentage points (0.5pt)".to_owned()
+        "expected percent of what the float network reaches (1%), percentage points (0.5pt) or, of PSNR, \
+         decibels (0.5dB)"
+            .to_owned()
     })
+}
+
+/// The largest value that there can be.
+pub(crate) fn peak(text: &str) -> Result<f64, String> {
+    let peak = text.trim().parse::<f64>().ok().filter(|x| x.is_finite() && *x > 0.0);
+    peak.ok_or_else(|| "expected a number above zero, for example 255".to_owned())
+}
+
+/// What counts.
+#[derive(Args, Debug)]
+pub(crate) struct MetricArguments {
+    /// What counts, by the labels: top1, top5, miou, mae, psnr, auc, or sqnr without labels. Default: what goes
+    /// with the labels.
+    ///
+    /// `top1` and `top5`: one class number per image. `miou`: mean intersection over union of label maps,
+    /// integers of the first output's shape without its classes, 255 where there is no label. `mae` and `psnr`:
+    /// mean absolute error and peak signal-to-noise ratio of values of the first output's shape. `auc`: area
+    /// under the ROC curve of one score, with labels 0 and 1; of an autoencoder, of its squared error. `sqnr`: signal-to-quantization-noise ratio.
+    /// Default: top1 for class numbers, miou for integers with the places of the output, psnr for images of
+    /// values, mae for other values; agreement with the float network without labels.
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub(crate) metric: Option<MetricName>,
+    /// Largest value that there can be, for psnr. Default: 255 for labels of bytes, 1 for floats from 0 to 1.
+    #[arg(long, value_name = "VALUE", value_parser = peak, help_heading = "Data")]
+    pub(crate) peak: Option<f64>,
 }
 
 /// `5%` of the recall that the class has in the float network, or `5pt`: percentage points.
@@ -241,6 +271,8 @@ mod tests {
     fn losses_have_a_unit() {
         assert_eq!(max_loss("1%"), Ok(MaxLoss::Relative(0.01)));
         assert_eq!(max_loss("0.5pt"), Ok(MaxLoss::Points(0.005)));
+        let decibels = MaxLoss::Metric { limit: 0.5, unit: Unit::Decibels };
+        assert_eq!(max_loss("0.5dB"), Ok(decibels));
         for text in ["1", "", "%", "x%", "-1%", "101%", "nan%", "1 percent"] {
             assert!(max_loss(text).is_err(), "{text}");
         }

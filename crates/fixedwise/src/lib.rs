@@ -36,7 +36,7 @@ pub use fixedwise_graph::{
     target::{Code, KernelChoice, MultiplicationCost, Widths},
 };
 pub use fixedwise_search::{
-    ClassBound, MaxLoss, Offset, Scale, Tuning, Unit,
+    ClassBound, MaxLoss, MetricName, Offset, Scale, Tuning, Unit,
     strategies::{
         Budget, Kind, LayerOrder, Objective, SearchOptions, Sensitivity, StartBits, TraceEntry,
         WidthEffect,
@@ -60,11 +60,12 @@ pub use plan::{
 pub use preprocess::{DeclaredBy, Layout, Preprocess};
 pub use result::{
     AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, ClassBoundResult,
-    ClassLossResult, ClassResult, CodeResult, Ended, FloatResult, FormatResult, Generalization,
-    HolderResult, ImagesResult, Inspection, LayerResult, MaxLossResult, MemoryResult, ModelResult,
-    MultiplicationResult, NodeInspection, OtherResult, OutputInspection, OutputResult, PartResult,
-    PreprocessingResult, RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel, RunResult,
-    SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
+    ClassLossResult, ClassResult, CodeResult, Ended, FigureResult, FloatFigure, FloatResult,
+    FormatResult, Generalization, HolderResult, ImagesResult, Inspection, LayerResult, LossUnit,
+    MaxLossResult, MemoryResult, ModelResult, MultiplicationResult, NodeInspection, OtherResult,
+    OutputInspection, OutputResult, PartResult, PreprocessingResult, RESULT_SCHEMA, RecallResult,
+    RefusalResult, RefusedModel, RunResult, SetResult, SweepHold, SweepLayer, SweepPoint,
+    SweepResult, TraceStep,
 };
 pub use show::{
     FormatMap, Picture, PlanBits, TextOptions, first_result, plot_bits, plot_costs, plot_drop,

@@ -50,6 +50,13 @@ impl Output {
     /// Where they are no whole images of that shape.
     pub fn in_order_of_file(&self, shape: Shape, values: &[f32]) -> Vec<f32> {
         assert!(values.len().is_multiple_of(shape.len()), "whole images");
+        let places = self.places(shape);
+        let of_image = |image: &[f32]| places.iter().map(|&i| image[i]).collect::<Vec<_>>();
+        values.chunks_exact(shape.len()).flat_map(of_image).collect()
+    }
+
+    /// Where in `[h, w, c]` each element of an image is that the file has, in the order of the file.
+    pub fn places(&self, shape: Shape) -> Vec<usize> {
         let stride = |axis: Axis| match axis {
             Axis::Batch => 0,
             Axis::Row => shape.w * shape.c,
@@ -63,8 +70,14 @@ impl Output {
             };
             places = places.iter().flat_map(along).collect();
         }
-        let of_image = |image: &[f32]| places.iter().map(|&i| image[i]).collect::<Vec<_>>();
-        values.chunks_exact(shape.len()).flat_map(of_image).collect()
+        places
+    }
+
+    /// What has one element for each place, in the same axes.
+    #[must_use]
+    pub fn without_channels(&self) -> Self {
+        let axes = self.axes.iter().copied().filter(|&axis| axis != Axis::Channel).collect();
+        Self { axes, ..self.clone() }
     }
 
     fn own_axes(&self) -> impl Iterator<Item = Axis> {

@@ -29,6 +29,9 @@ pub enum SearchError {
     /// An option of a search with a value that is not possible.
     #[error("option `{option}` {problem}")]
     Option { option: &'static str, problem: String },
+    /// Images that have no figure by a metric.
+    #[error("metric `{metric}` {problem}")]
+    Metric { metric: &'static str, problem: &'static str },
     /// A grid of formats that cannot be swept.
     #[error("the grid of formats cannot be swept: {problem}")]
     Grid { problem: String },

@@ -7,6 +7,8 @@
 mod digest;
 mod error;
 pub mod evaluate;
+mod metric;
+mod random;
 pub mod reconstruct;
 mod score;
 mod statistics;
@@ -17,9 +19,10 @@ pub use digest::Digest;
 pub use error::SearchError;
 pub use evaluate::{
     Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Local, Measure, Oracle, Part,
-    Predictions, Question, Request,
+    Predictions, Question, Request, Truth,
 };
-pub use score::{ClassBound, ClassScore, Details, MaxLoss, Score, Unit};
+pub use metric::{Figure, MetricName};
+pub use score::{ClassBound, ClassScore, Details, MaxLoss, Score, Unit, proportion95};
 pub use statistics::{
     Histogram, Offset, Statistics, calibrate, format_least_error, format_least_error_of,
     format_no_clip, squared_error_of,

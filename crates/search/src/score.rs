@@ -1,6 +1,6 @@
 //! How good a plan is, and how good it has to be.
 
-use crate::error::SearchError;
+use crate::{error::SearchError, metric::Figure};
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_i64, i64_to_f64, i128_to_f64};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -129,11 +129,14 @@ impl Score {
         Self { distortion, distortion_squares: i128::from(distortion).pow(2), ..self }
     }
 
-    /// Of a metric that falls by a relative `loss`, over `n` images.
-    pub fn of_loss(loss: f64, n: usize) -> Self {
-        let distortion =
-            f64_to_i64((loss.clamp(-100.0, 100.0) * count_to_f64(n) * exp2(32)).round());
-        Self { n, distortion, ..Self::default() }
+    /// Of a metric that falls by a `loss`, over `n` images; with the standard error of that, where it is known.
+    pub fn of_loss(loss: f64, error: f64, n: usize) -> Self {
+        let (loss, images) = (loss.clamp(-100.0, 100.0), count_to_f64(n));
+        let distortion = f64_to_i64((loss * images * exp2(32)).round());
+        // The variance of images of which the mean has that error.
+        let squares = images * images.mul_add(error * error, loss * loss);
+        let distortion_squares = i128::from(f64_to_i64((squares * exp2(32)).round())) << 32;
+        Self { n, distortion, distortion_squares, ..Self::default() }
     }
 
     /// Noise against signal at the outputs, where these count as values.
@@ -155,6 +158,14 @@ impl Score {
         -10.0 * self.mean_distortion().log10()
     }
 
+    /// 95 % confidence interval of [`Score::sqnr_db`], from the spread of the images.
+    pub fn sqnr_interval95(&self) -> [f64; 2] {
+        let (mean, reach) = (self.mean_distortion(), Z95 * self.distortion_error());
+        // A distortion below what is told apart.
+        let db = |distortion: f64| -10.0 * distortion.max(exp2(-64)).log10();
+        [db(mean + reach), db(mean - reach)]
+    }
+
     /// Both sets of images together.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
@@ -169,6 +180,17 @@ impl Score {
             distortion_squares: self.distortion_squares.saturating_add(other.distortion_squares),
         }
     }
+}
+
+/// 95 % confidence interval of a fraction.
+///
+/// Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+pub fn proportion95(part: usize, n: usize) -> [f64; 2] {
+    let (n, p) = (count_to_f64(n.max(1)), ratio(part, n));
+    let scale = 1.0 + Z95 * Z95 / n;
+    let center = (p + Z95 * Z95 / (2.0 * n)) / scale;
+    let reach = Z95 * (p * (1.0 - p) / n + Z95 * Z95 / (4.0 * n * n)).sqrt() / scale;
+    [(center - reach).max(0.0), (center + reach).min(1.0)]
 }
 
 fn ratio(part: usize, whole: usize) -> f64 {
@@ -198,16 +220,18 @@ pub(crate) fn least_correct(float_correct: usize, loss: f64) -> usize {
 }
 
 /// What a plan gives in detail, on images of a set.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct Details {
     /// Of each output, as classes and as values.
     pub outputs: Vec<Score>,
     /// Of the images of each label.
     pub classes: BTreeMap<usize, ClassScore>,
+    /// Of the whole set, by a metric that is computed of all images.
+    pub figure: Option<Figure>,
 }
 
 impl Details {
-    /// Both sets of images together.
+    /// Both sets of images together; a figure is of all and does not add up.
     pub(crate) fn add(&mut self, other: &Self) {
         self.outputs.resize(self.outputs.len().max(other.outputs.len()), Score::default());
         for (sum, score) in self.outputs.iter_mut().zip(&other.outputs) {
@@ -274,6 +298,8 @@ pub enum Unit {
     Relative,
     /// Of all: 0.005 is half a percentage point.
     Points,
+    /// Decibels.
+    Decibels,
 }
 
 /// The loss of recall that is allowed in every class.
@@ -336,8 +362,13 @@ pub enum MaxLoss {
     Points(f64),
     /// Outputs count as values: at least so many dB between signal and noise, [`Score::sqnr_db`].
     Sqnr(f64),
-    /// Of what a command of the user's says of the outputs, relative: 0.01 is one percent of it.
-    Metric(f64),
+    /// Of a metric that is computed of all images, or of what a command of the user's says of the outputs.
+    Metric {
+        /// The loss.
+        limit: f64,
+        /// What it is a part of, or decibels.
+        unit: Unit,
+    },
 }
 
 impl MaxLoss {
@@ -347,7 +378,7 @@ impl MaxLoss {
             Self::Relative(limit) => score.relative_loss() <= limit,
             Self::Points(limit) => score.points_loss() <= limit,
             Self::Sqnr(db) => score.sqnr_db() >= db,
-            Self::Metric(limit) => score.mean_distortion() <= limit,
+            Self::Metric { limit, .. } => score.mean_distortion() <= limit,
         }
     }
 
@@ -356,14 +387,14 @@ impl MaxLoss {
         match *self {
             Self::Relative(limit) => score.relative_interval95()[1] <= limit,
             Self::Points(limit) => score.interval95()[1] <= limit,
-            Self::Sqnr(_) | Self::Metric(_) => self.is_met(score),
+            Self::Sqnr(_) | Self::Metric { .. } => self.is_met(score),
         }
     }
 
     /// The same bound relative to a float network that gets `float_correct` of `n` images right.
     pub fn as_relative(&self, float_correct: usize, n: usize) -> f64 {
         match *self {
-            Self::Relative(limit) | Self::Metric(limit) => limit,
+            Self::Relative(limit) | Self::Metric { limit, .. } => limit,
             Self::Points(limit) => limit * count_to_f64(n) / count_to_f64(float_correct.max(1)),
             Self::Sqnr(db) => 10.0_f64.powf(-db / 10.0),
         }
@@ -371,7 +402,7 @@ impl MaxLoss {
 
     /// Whether outputs count as values, not as classes.
     pub const fn is_of_values(&self) -> bool {
-        matches!(self, Self::Sqnr(_) | Self::Metric(_))
+        matches!(self, Self::Sqnr(_) | Self::Metric { .. })
     }
 }
 
@@ -435,6 +466,19 @@ mod tests {
         // As much as there is of one image, many times.
         let most = (0..1000).fold(Score::default(), |sum, _| sum.plus(&of(100.0)));
         assert_eq!(most.distortion_squares, 1000 * (100_i128 << 32).pow(2));
+    }
+
+    #[test]
+    fn a_loss_has_its_error() {
+        for (loss, error) in [(0.012, 0.004), (-0.3, 0.0), (2.5, 0.7)] {
+            let score = Score::of_loss(loss, error, 500);
+            assert!((score.mean_distortion() - loss).abs() < 1e-9, "{score:?}");
+            assert!(
+                (score.distortion_error() - error).abs() < 1e-4,
+                "{}",
+                score.distortion_error()
+            );
+        }
     }
 
     #[test]

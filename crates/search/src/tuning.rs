@@ -196,11 +196,13 @@ impl Scale {
     /// The thresholds of a search for a bound.
     ///
     /// How many nats of divergence a loss of classes allows is not known before it is measured: these
-    /// thresholds, and those of a command's metric, are the same for every bound. The distortion of values
+    /// thresholds, and those of other metrics, are the same for every bound. The distortion of values
     /// is itself what is bounded.
     pub fn new(max_loss: MaxLoss, tuning: &Tuning) -> Self {
         match max_loss {
-            MaxLoss::Relative(_) | MaxLoss::Points(_) | MaxLoss::Metric(_) => tuning.class_scale,
+            MaxLoss::Relative(_) | MaxLoss::Points(_) | MaxLoss::Metric { .. } => {
+                tuning.class_scale
+            }
             MaxLoss::Sqnr(_) => tuning.value_scale.times(max_loss.as_relative(1, 1)),
         }
     }

@@ -1,7 +1,7 @@
 //! `fixedwise evaluate`.
 
 use crate::{
-    arguments::{self, DataArguments, ModelArguments, SemanticsName},
+    arguments::{self, DataArguments, MetricArguments, ModelArguments, SemanticsName},
     progress::Display,
     terminal,
     verdict::Verdict,
@@ -26,6 +26,11 @@ EXAMPLES
   refit` also writes the new plan):
     fixedwise evaluate models/fashion_small.onnx --plan fixedwise-out/plan.toml \\
         --refit --test data/fashion-mnist:test
+
+  The mean IoU and the pixel accuracy of a plan for a network that labels
+  places:
+    fixedwise evaluate segmenter.onnx --plan fixedwise-out/plan.toml \\
+        --test masks.npz --metric miou
 
   Memory on another device, and a check of its rules:
     fixedwise evaluate models/fashion_small.onnx \\
@@ -58,6 +63,11 @@ pub(crate) struct Arguments {
     seed: u64,
     #[command(flatten)]
     images: DataArguments,
+    #[command(flatten)]
+    metric: MetricArguments,
+    /// Your own command to measure the quality of the outputs, as for `quantize`.
+    #[arg(long, value_name = "COMMAND", help_heading = "Data", conflicts_with = "metric")]
+    metric_command: Option<String>,
     /// Semantics; default: those of the plan, `simulated` for a JSON plan of the paper.
     #[arg(long, value_name = "NAME")]
     semantics: Option<SemanticsName>,
@@ -80,6 +90,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut data = arguments.images.options()?;
+    (data.metric, data.peak) = (arguments.metric.metric, arguments.metric.peak);
     data.test = arguments::source(Some(&arguments.test))?;
     data.calibration = arguments::source(arguments.calibration.as_deref())?;
     let mut target = arguments.target.as_deref().map(fixedwise::read_target).transpose()?;
@@ -97,6 +108,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         architecture: arguments.network.architecture.clone(),
         interface: arguments.network.interface(),
         max_class_loss: arguments.max_class_loss,
+        metric_command: arguments.metric_command.clone(),
     };
     let display = Display::new(arguments.quiet);
     let observer = |progress: &fixedwise::Progress| display.show(progress);

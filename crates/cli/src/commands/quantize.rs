@@ -1,7 +1,9 @@
 //! `fixedwise quantize`.
 
 use crate::{
-    arguments::{self, DataArguments, ModelArguments, QuantizerName, SemanticsName},
+    arguments::{
+        self, DataArguments, MetricArguments, ModelArguments, QuantizerName, SemanticsName,
+    },
     commands::export::{self, CodeName, EmitName},
     progress::Display,
     search_arguments::SearchArguments,
@@ -12,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use fixedwise::{
     CExport, ClassBound, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Offset,
-    QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy,
+    QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy, Unit,
 };
 use std::{
     path::{Path, PathBuf},
@@ -63,6 +65,14 @@ EXAMPLES
   Half the loss, from the measurements of the first run:
     fixedwise quantize --from fixedwise-out --max-loss 0.5%
 
+  A network that labels places; masks.npz has x and, for y, class numbers of
+  shape [images, rows, columns]:
+    fixedwise quantize segmenter.onnx --data masks.npz --max-loss 0.5pt
+
+  A denoiser, by the clean images in y:
+    fixedwise quantize denoiser.onnx --data pairs.npz --metric psnr --peak 1 \\
+        --max-loss 0.3dB
+
   A network whose outputs are images or numbers instead of classes, without
   labels:
     fixedwise quantize denoiser.onnx --data images.npz --min-sqnr 35
@@ -107,7 +117,10 @@ pub(crate) struct Arguments {
     test: Option<String>,
     #[command(flatten)]
     images: DataArguments,
-    /// Loss bound on the search set: percent of the float accuracy (1%) or percentage points (0.5pt).
+    #[command(flatten)]
+    metric: MetricArguments,
+    /// Loss bound on the search set: percent of what the float network reaches (1%), percentage points (0.5pt)
+    /// or, of PSNR, decibels (0.5dB).
     #[arg(long, value_name = "LOSS", default_value = "1%", value_parser = arguments::max_loss)]
     #[arg(help_heading = "Search")]
     max_loss: MaxLoss,
@@ -255,6 +268,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 /// What the arguments ask for.
 pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOptions)> {
     let mut data = arguments.images.options()?;
+    (data.metric, data.peak) = (arguments.metric.metric, arguments.metric.peak);
     data.data = arguments::source(arguments.data.as_deref())?;
     data.calibration = arguments::source(arguments.calibration.as_deref())?;
     data.search = arguments::source(arguments.search.as_deref())?;
@@ -316,7 +330,9 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
 fn bound(arguments: &Arguments) -> Result<MaxLoss> {
     Ok(match (arguments.min_sqnr, &arguments.metric_command, arguments.max_loss) {
         (Some(db), ..) => MaxLoss::Sqnr(db),
-        (None, Some(_), MaxLoss::Relative(limit)) => MaxLoss::Metric(limit),
+        (None, Some(_), MaxLoss::Relative(limit)) => {
+            MaxLoss::Metric { limit, unit: Unit::Relative }
+        }
         (None, Some(_), _) => {
             bail!(
                 "--max-loss: with --metric-command, percentage points have no meaning; give percent, for \

@@ -8,6 +8,7 @@ mod export;
 mod first_result;
 mod help;
 mod import;
+mod metrics;
 mod outputs;
 mod preprocess;
 mod refit;

@@ -1,15 +1,18 @@
 //! The images of one split, as a network takes them.
 
 use super::{
-    raw::{Pixels, Raw, Wanted, content},
+    raw::{Pixels, Wanted, content},
     resize,
     source::{DataOrigin, Split},
+    truth::{Expected, Known, Truths},
 };
 use crate::{
     error::DataError,
     preprocess::{Layout, Preprocess},
 };
+use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::Shape;
+use fixedwise_search::{MetricName, Truth};
 use std::ops::Range;
 
 /// Images of one split, channels last.
@@ -24,7 +27,7 @@ pub(crate) struct Dataset {
     /// Whether images are resized on their way to the network.
     resized: bool,
     pixels: Pixels,
-    labels: Option<Vec<usize>>,
+    known: Known,
     /// What the classes are called, where that is said.
     class_names: Vec<String>,
     /// Where the images come from.
@@ -32,7 +35,7 @@ pub(crate) struct Dataset {
 }
 
 impl Dataset {
-    /// Reads a split for a network that takes `target` images and tells `classes` apart; no more
+    /// Reads a split for a network that takes `target` images and gives what is expected; no more
     /// than the `first` so many images of it are kept.
     pub(crate) fn load(
         origin: &DataOrigin,
@@ -40,10 +43,10 @@ impl Dataset {
         first: usize,
         preprocess: &Preprocess,
         target: Shape,
-        classes: usize,
+        expected: &Expected,
     ) -> Result<Self, DataError> {
         let is_resized = preprocess.resize.is_some();
-        let wanted = Wanted { first, channels: target.c, classes, is_resized };
+        let wanted = Wanted { first, channels: target.c, classes: expected.classes, is_resized };
         let mut raw = origin.load(split, &wanted)?;
         let wrong = |problem: String| content(origin.name(), problem);
         let n_images = *raw.dims.first().unwrap_or(&0);
@@ -57,11 +60,10 @@ impl Dataset {
         } else {
             (target, Layout::Nhwc)
         };
-        let labels = raw.labels.as_ref().map(|labels| check_labels(labels, &raw, classes));
-        let mut labels = labels.transpose().map_err(wrong)?;
+        let mut known = expected.known(&mut raw).map_err(wrong)?;
         if first < n_images && each.is_empty() {
             raw.pixels.truncate(first * shape.len());
-            labels.iter_mut().for_each(|labels| labels.truncate(first));
+            known.truths.truncate(first);
         }
         if let Pixels::F32(x) = &raw.pixels
             && let Some(at) = x.iter().position(|x| !x.is_finite())
@@ -76,7 +78,16 @@ impl Dataset {
         };
         let resized = is_resized && (shape != target || !each.is_empty());
         let (source, class_names) = ((origin.clone(), split), raw.class_names);
-        Ok(Self { shape, each, target, resized, pixels, labels, class_names, source })
+        let is_u8 = matches!(pixels, Pixels::U8(_));
+        let mut data = Self { shape, each, target, resized, pixels, known, class_names, source };
+        if let Truths::Copied { classes, len, values } = &data.known.truths
+            && values.is_empty()
+        {
+            let (classes, len) = (classes.clone(), *len);
+            let values = data.fed(preprocess, is_u8).map_err(wrong)?;
+            data.known.truths = Truths::Copied { classes, len, values };
+        }
+        Ok(data)
     }
 
     /// How many images.
@@ -103,7 +114,30 @@ impl Dataset {
 
     /// The class of an image.
     pub(crate) fn label(&self, idx: usize) -> Option<usize> {
-        self.labels.as_ref().map(|labels| labels[idx])
+        match self.truth(idx) {
+            Truth::Class(class) => Some(class),
+            Truth::None | Truth::Map(_) | Truth::Values(_) | Truth::Copied(..) => None,
+        }
+    }
+
+    /// What is known of an image.
+    pub(crate) fn truth(&self, idx: usize) -> Truth<'_> {
+        self.known.truths.of(idx)
+    }
+
+    /// A number that differs for different labels of an image.
+    pub(crate) fn truth_fingerprint(&self, idx: usize) -> u64 {
+        self.known.truths.fingerprint(idx)
+    }
+
+    /// What counts by its labels; nothing where there are none.
+    pub(crate) fn metric(&self) -> Option<MetricName> {
+        self.known.metric
+    }
+
+    /// The largest value that there can be.
+    pub(crate) fn peak(&self) -> f64 {
+        self.known.peak
     }
 
     /// What the classes are called; nothing where that is not said.
@@ -125,6 +159,21 @@ impl Dataset {
         if self.resized {
             resize::bilinear(&stored, shape, self.target, out);
         }
+    }
+
+    /// All images as they enter the network, `[image, h, w, c]`.
+    fn fed(&self, preprocess: &Preprocess, is_u8: bool) -> Result<Vec<f32>, String> {
+        let channels = self.target.c;
+        let affine = preprocess.affine(channels, is_u8).map_err(|error| error.to_string())?;
+        let mut all = vec![0.0; self.len() * self.target.len()];
+        for (idx, image) in all.chunks_exact_mut(self.target.len()).enumerate() {
+            self.image(idx, image);
+            for (i, x) in image.iter_mut().enumerate() {
+                let (scale, shift) = (affine.0[i % channels], affine.1[i % channels]);
+                *x = f64_to_f32(f64::from(*x).mul_add(scale, shift));
+            }
+        }
+        Ok(all)
     }
 
     /// A number that differs for different images.
@@ -152,23 +201,6 @@ fn each(sizes: &[[usize; 2]], channels: usize) -> Vec<(Shape, usize)> {
         (shape, at)
     };
     sizes.iter().map(one).collect()
-}
-
-fn check_labels(labels: &[i64], raw: &Raw, classes: usize) -> Result<Vec<usize>, String> {
-    let n_images = raw.dims[0];
-    if labels.len() != n_images {
-        return Err(format!("has {n_images} images but {} labels", labels.len()));
-    }
-    let check = |(idx, &label): (usize, &i64)| {
-        usize::try_from(label).ok().filter(|&label| label < classes).ok_or_else(|| {
-            format!(
-                "label {label} of {} is out of range: the network has {classes} classes, 0 to {}",
-                raw.place(idx),
-                classes.saturating_sub(1)
-            )
-        })
-    };
-    labels.iter().enumerate().map(check).collect()
 }
 
 /// Extents of the stored images, and where their channels are.

@@ -17,6 +17,7 @@ mod resize;
 mod sets;
 mod source;
 mod svhn;
+mod truth;
 
 pub use arrays::Arrays;
 pub(crate) use random::divide;

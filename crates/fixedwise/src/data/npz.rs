@@ -1,7 +1,7 @@
 //! `.npz`: `x`, `y`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
 use super::{
-    raw::{LIMIT_BYTES, Pixels, Raw, Wanted},
+    raw::{LIMIT_BYTES, Pixels, Raw, Targets, Values, Wanted},
     source::Split,
 };
 use crate::error::DataError;
@@ -69,21 +69,23 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, Da
         }
     };
     let name = images(split).replacen('x', "y", 1);
-    let labels = if file.contains(&name) {
-        let y = file.read_first(&name, wanted.first).map_err(|e| corrupt(path, e))?;
-        // One column is as good as a vector.
-        if y.shape.iter().skip(1).any(|&extent| extent != 1) {
-            return Err(wrong(
-                "has labels with several columns; one class number per image is required",
-            ));
-        }
-        Some(match y.data {
-            ArrayData::U8(y) => y.iter().map(|&y| i64::from(y)).collect(),
-            ArrayData::I64(y) => y,
-            ArrayData::F32(_) => return Err(wrong("has labels that are not integers")),
-        })
-    } else {
-        None
+    let raw = Raw::new(x.shape, pixels);
+    if !file.contains(&name) {
+        return Ok(raw);
+    }
+    let y = file.read_first(&name, wanted.first).map_err(|e| corrupt(path, e))?;
+    let dims = if y.shape.is_empty() { vec![1] } else { y.shape };
+    // One column is as good as a vector.
+    let is_column = dims.iter().skip(1).all(|&extent| extent == 1);
+    let values = match y.data {
+        ArrayData::U8(y) => Values::U8(y),
+        ArrayData::I64(y) => Values::I64(y),
+        ArrayData::F32(y) => Values::F32(y),
     };
-    Ok(Raw { labels, ..Raw::new(x.shape, pixels) })
+    Ok(match values {
+        Values::U8(_) | Values::I64(_) if is_column => {
+            Raw { labels: Some(values.integers().collect()), ..raw }
+        }
+        values => Raw { targets: Some(Targets { dims, values }), ..raw },
+    })
 }

@@ -1,6 +1,7 @@
 //! Images as they are stored, before anything is known of a network.
 
 use crate::{error::DataError, preprocess::Layout};
+use fixedwise_fixed::convert::{f64_to_f32, i64_to_f64};
 use std::path::{Path, PathBuf};
 
 /// Pixels as they are stored.
@@ -47,6 +48,41 @@ impl Pixels {
     }
 }
 
+/// Numbers as they are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Values {
+    U8(Vec<u8>),
+    I64(Vec<i64>),
+    F32(Vec<f32>),
+}
+
+impl Values {
+    /// Integers; nothing of floats.
+    pub(super) fn integers(&self) -> Box<dyn Iterator<Item = i64> + '_> {
+        match self {
+            Self::U8(x) => Box::new(x.iter().map(|&x| i64::from(x))),
+            Self::I64(x) => Box::new(x.iter().copied()),
+            Self::F32(_) => Box::new(std::iter::empty()),
+        }
+    }
+
+    pub(super) fn floats(&self) -> Vec<f32> {
+        match self {
+            Self::U8(x) => x.iter().map(|&x| f32::from(x)).collect(),
+            Self::I64(x) => x.iter().map(|&x| f64_to_f32(i64_to_f64(x))).collect(),
+            Self::F32(x) => x.clone(),
+        }
+    }
+}
+
+/// Labels that are more than a class of each image.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Targets {
+    /// Extents, the image first.
+    pub(super) dims: Vec<usize>,
+    pub(super) values: Values,
+}
+
 /// What a file holds of one split: extents with the image first, pixels in the file's order, and
 /// labels where there are some.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +90,8 @@ pub(super) struct Raw {
     pub(super) dims: Vec<usize>,
     pub(super) pixels: Pixels,
     pub(super) labels: Option<Vec<i64>>,
+    /// Labels of another kind.
+    pub(super) targets: Option<Targets>,
     /// Where the file type itself says it.
     pub(super) layout: Option<Layout>,
     /// Rows and columns of each image, where they are not all alike.
@@ -67,7 +105,8 @@ pub(super) struct Raw {
 impl Raw {
     pub(super) fn new(dims: Vec<usize>, pixels: Pixels) -> Self {
         let (sizes, class_names, files) = (Vec::new(), Vec::new(), Vec::new());
-        Self { dims, pixels, labels: None, layout: None, sizes, class_names, files }
+        let (labels, targets, layout) = (None, None, None);
+        Self { dims, pixels, labels, targets, layout, sizes, class_names, files }
     }
 
     /// How messages call an image.

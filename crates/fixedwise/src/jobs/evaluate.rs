@@ -3,7 +3,8 @@
 use super::{
     budget,
     first::{Checks, first},
-    measure::{integers, measure_with, peak_ram, predictions},
+    measure::{integers, judged, measure_with, metric_name, outputs, peak_ram, unit},
+    metric::Metric,
     options::QuantizeOptions,
     pareto::Asked,
     refit::{Refit, check_target, known},
@@ -14,13 +15,13 @@ use crate::{
     error::Error,
     model::{Model, ModelSource},
     plan::{PlanSource, open_model},
-    result::{AGREEMENT, ImagesResult, RunResult, SetResult},
+    result::{FigureResult, ImagesResult, RunResult, SetResult},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Interface, Plan, Semantics, Target};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{ClassBound, Details, Images as _, MaxLoss, calibrate};
+use fixedwise_search::{ClassBound, Details, Images as _, MaxLoss, MetricName, calibrate};
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
@@ -49,6 +50,8 @@ pub struct EvaluateOptions {
     pub interface: Interface,
     /// The loss of recall that every class is held against.
     pub max_class_loss: Option<ClassBound>,
+    /// A command that says how good outputs are, as for [`QuantizeOptions::metric_command`].
+    pub metric_command: Option<String>,
 }
 
 /// Measures a plan on the test images of `data`, and says what it costs.
@@ -155,7 +158,12 @@ fn run(
     tell(Step::Loading);
     let model = open_model(model, Some(given))?;
     let declared = data.declared(&model, Some(given))?;
-    let reported = Sets::load_test(data, &model, declared)?;
+    let command = options.metric_command.as_deref();
+    let mut asked = data.clone();
+    if command.is_some() {
+        asked.metric = Some(MetricName::Sqnr);
+    }
+    let reported = Sets::load_test(&asked, &model, declared)?;
     let model = model.with_preprocessing(&reported)?;
     let images = &reported.images;
     let is_asked = options.target.is_some();
@@ -179,9 +187,11 @@ fn run(
     let mut fixed = if options.refit { None } else { integers(&graph, &plan, target)? };
     tell(Step::MeasuringFloat { images: reported.len() });
     let go_on = AtomicBool::new(false);
-    let predictions = predictions(MaxLoss::default(), model.graph(), images, kernels, &go_on)?;
+    let counts = (MaxLoss::default(), command);
+    let predictions = judged(counts, model.graph(), images, kernels, &go_on)?;
+    let is_of_values = reported.images.metric() == Some(MetricName::Sqnr);
     let checks = Checks {
-        is_of_values: false,
+        is_of_values,
         expect: data.expect,
         is_searched: false,
         input: (plan.semantics == Semantics::Integer).then_some(plan.input),
@@ -211,10 +221,20 @@ fn run(
         images_evaluated: n,
         ..RunResult::default()
     };
-    if images.label(0).is_none() {
-        AGREEMENT.clone_into(&mut result.metric);
+    metric_name(counts, images).clone_into(&mut result.metric);
+    let mut test = match images.metric() {
+        Some(MetricName::Sqnr) if command.is_none() => SetResult::of_sqnr(measured.score),
+        _ => SetResult::from(measured.score),
+    };
+    let unit = unit(MaxLoss::default(), images.metric());
+    test.figure = measured.details.figure.map(|figure| FigureResult::new(&figure, unit));
+    if let Some(command) = command {
+        let metric = Metric::new(command, model.graph(), images.places().to_vec());
+        let both = outputs(model.graph(), &graph, &plan, images, kernels)?;
+        let [float, fixed] = both.map(|outputs| metric.of(&outputs));
+        test.metric = Some([float?, fixed?]);
     }
-    result.accuracy.test = Some(SetResult::from(measured.score));
+    result.accuracy.test = Some(test);
     let names = (&model.outputs()[..], images.class_names());
     result.tell_details(names, &Details::default(), &measured.details, options.max_class_loss);
     let of_classes = result.class_bound.as_ref().and_then(|bound| bound.test.as_ref());

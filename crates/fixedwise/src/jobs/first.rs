@@ -5,7 +5,7 @@ use crate::{
     data::{Preprocessed, View},
     error::{DataError, Error},
     model::Model,
-    result::{FloatResult, PreprocessingResult},
+    result::{FloatFigure, FloatResult, PreprocessingResult},
     show::{fed, short},
     watch::Step,
 };
@@ -14,7 +14,7 @@ use fixedwise_fixed::{
     convert::{count_to_f64, count_to_u64, f64_to_f32},
 };
 use fixedwise_graph::{Graph, Shape, ops::Affine};
-use fixedwise_search::{Images, Predictions};
+use fixedwise_search::{Images, MetricName, Predictions, proportion95};
 use rayon::prelude::*;
 
 /// What the network is fed, and what the float network makes of it.
@@ -90,15 +90,19 @@ pub(crate) fn first(
         return Err(Error::Option { option: "expect", problem: problem.to_owned() });
     }
     let mut first = First { preprocessing, float };
-    let is_proved = if !is_classes {
-        first.float.output_range = Some(predictions.output_range());
-        false
-    } else if is_labeled {
-        labeled(&mut first, images, predictions, asked)?
-    } else {
-        unlabeled(&mut first.float, predictions);
-        false
-    };
+    let is_proved =
+        if let (Some(value), Some(metric)) = (predictions.float_figure(), images.metric()) {
+            first.float.figure = Some(FloatFigure { metric: metric.name().to_owned(), value });
+            false
+        } else if !is_classes {
+            first.float.output_range = Some(predictions.output_range());
+            false
+        } else if is_labeled {
+            labeled(&mut first, images, predictions, asked)?
+        } else {
+            unlabeled(&mut first.float, predictions);
+            false
+        };
     // What classifies well is fed well.
     if !is_proved {
         first.float.warnings.extend(looks_wrong(&entering));
@@ -116,9 +120,10 @@ fn labeled(
 ) -> Result<bool, Error> {
     let (n, correct, classes) = (predictions.len(), predictions.correct(), predictions.classes());
     let fed = fed(&first.preprocessing);
-    let interval = wilson95(correct, n);
+    let interval = proportion95(correct, n);
     let named = predictions.named();
     let float = &mut first.float;
+    float.top5 = images.metric() == Some(MetricName::Top5);
     float.classes = count_to_u64(classes);
     float.correct = Some(count_to_u64(correct));
     float.interval95 = Some(interval);
@@ -130,7 +135,9 @@ fn labeled(
         }
         return Ok(true);
     }
-    let chance = count_to_f64(classes).recip();
+    let guesses = if first.float.top5 { classes.min(5) } else { 1 };
+    let float = &mut first.float;
+    let chance = count_to_f64(guesses) / count_to_f64(classes);
     // Of few classes, three times chance is more than what many good networks reach.
     let little = (3.0 * chance).min(f64::midpoint(chance, 1.0));
     let is_little = interval[1] < little;
@@ -168,7 +175,7 @@ fn unlabeled(float: &mut FloatResult, predictions: &Predictions) {
     let is_one = if classes == 2 {
         most == n && n >= MANY_IMAGES
     } else {
-        wilson95(most, n)[0] >= MAX_SHARE
+        proportion95(most, n)[0] >= MAX_SHARE
     };
     if is_one {
         float.warnings.push(
@@ -192,18 +199,6 @@ fn most_named(named: &[usize]) -> Option<[u64; 2]> {
     let most = named.iter().copied().max()?;
     let class = named.iter().position(|&count| count == most)?;
     Some([class, most].map(count_to_u64))
-}
-
-/// 95 % confidence interval of a fraction.
-///
-/// Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-fn wilson95(k: usize, n: usize) -> [f64; 2] {
-    const Z: f64 = 1.959_963_984_540_054;
-    let (n, p) = (count_to_f64(n.max(1)), count_to_f64(k) / count_to_f64(n.max(1)));
-    let scale = 1.0 + Z * Z / n;
-    let center = (p + Z * Z / (2.0 * n)) / scale;
-    let reach = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt() / scale;
-    [(center - reach).max(0.0), (center + reach).min(1.0)]
 }
 
 /// Refuses pixels that are no integers from 0 to 255.
@@ -336,7 +331,7 @@ mod tests {
         for (k, n, low, high) in
             [(6, 6, 0.61, 1.0), (0, 6, 0.0, 0.39), (570, 5000, 0.105, 0.123), (1, 2, 0.09, 0.91)]
         {
-            let found = wilson95(k, n);
+            let found = proportion95(k, n);
             assert!((found[0] - low).abs() < 0.01 && (found[1] - high).abs() < 0.01, "{found:?}");
         }
     }

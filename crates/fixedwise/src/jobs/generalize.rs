@@ -152,6 +152,7 @@ pub fn generalize_observed(
     let mut loaded = open_model(ModelSource::File(model, architecture, interface), given)?;
     let declared = data.declared(&loaded, given)?;
     let images = Sets::load_test(&named, &loaded, declared.clone())?;
+    images.images.only_classes("generalize")?;
     loaded = loaded.with_preprocessing(&images)?;
     let ranges = parts(images.len(), options.parts)?;
     let folder = options.quantize.output.as_deref().map(OutputFolder::prepare).transpose()?;

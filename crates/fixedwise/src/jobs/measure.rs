@@ -2,7 +2,11 @@
 
 use super::options::QuantizeOptions;
 use crate::{
-    data::Sets, error::Error, fingerprint::sha256, model::Model, plan::RAW_PIXELS,
+    data::{Sets, View},
+    error::Error,
+    fingerprint::sha256,
+    model::Model,
+    plan::RAW_PIXELS,
     result::AGREEMENT,
 };
 use fixedwise_fixed::{Format, Range, convert::count_to_u64};
@@ -11,8 +15,8 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Details, Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle as _, Predictions, Score,
-    SearchError, Statistics, format_no_clip,
+    Details, Evaluator, EvaluatorOptions, Images, MaxLoss, MetricName, Oracle as _, Predictions,
+    Score, SearchError, Statistics, Unit, format_no_clip,
 };
 use std::sync::atomic::AtomicBool;
 
@@ -49,8 +53,14 @@ pub(crate) fn measured_on(options: &QuantizeOptions, model: &Model, sets: &Sets)
     let mut parts = vec![model.sha256(), &preprocessing, &images];
     // Another network is one with other inputs or outputs.
     parts.extend([shapes.as_str(), &chosen].into_iter().filter(|said| !said.is_empty()));
-    if options.max_loss.is_of_values() {
-        parts.push(options.metric_command.as_deref().unwrap_or("values"));
+    let metric = sets.search.metric();
+    let is_judged = metric.is_some_and(|metric| metric.is_figure() || metric == MetricName::Top5);
+    let judged = format!("{metric:?} {} {:?}", sets.search.peak(), unit(options.max_loss, metric));
+    match &options.metric_command {
+        Some(command) => parts.push(command),
+        None if is_judged => parts.push(&judged),
+        None if options.max_loss.is_of_values() => parts.push("values"),
+        None => {}
     }
     sha256(parts.join("\n").as_bytes())
 }
@@ -67,13 +77,45 @@ pub(crate) fn predictions(
     Ok(if max_loss.is_of_values() { predictions.of_values() } else { predictions })
 }
 
-/// What counts.
-pub(crate) fn metric_name(max_loss: MaxLoss, sets: &Sets) -> &'static str {
+/// What the loss of a metric is told in.
+pub(crate) fn unit(max_loss: MaxLoss, metric: Option<MetricName>) -> Unit {
     match max_loss {
-        MaxLoss::Sqnr(_) => "sqnr",
-        MaxLoss::Metric(_) => "command",
-        _ if sets.search.label(0).is_none() => AGREEMENT,
-        _ => "accuracy",
+        MaxLoss::Metric { unit, .. } => unit,
+        _ => metric.map_or(Unit::Relative, MetricName::usual_unit),
+    }
+}
+
+/// What the float network says of images, as their labels and the bound ask.
+pub(crate) fn judged(
+    (max_loss, command): (MaxLoss, Option<&str>),
+    float: &Graph,
+    images: &View,
+    kernels: &'static Kernels,
+    stop: &AtomicBool,
+) -> Result<Predictions, SearchError> {
+    let predictions = Predictions::new(float, images, kernels, stop)?;
+    Ok(match images.metric() {
+        _ if command.is_some() || matches!(max_loss, MaxLoss::Sqnr(_)) => predictions.of_values(),
+        Some(MetricName::Sqnr) => predictions.of_values(),
+        Some(MetricName::Top5) => predictions.of_top5(),
+        Some(metric) if metric.is_figure() => {
+            predictions.judged((metric, images.peak(), unit(max_loss, Some(metric))), images)?
+        }
+        Some(_) | None => predictions,
+    })
+}
+
+/// What counts.
+pub(crate) fn metric_name(
+    (max_loss, command): (MaxLoss, Option<&str>),
+    images: &View,
+) -> &'static str {
+    match images.metric() {
+        _ if command.is_some() => "command",
+        _ if matches!(max_loss, MaxLoss::Sqnr(_)) => MetricName::Sqnr.name(),
+        Some(MetricName::Top1) => "accuracy",
+        Some(metric) => metric.name(),
+        None => AGREEMENT,
     }
 }
 
@@ -103,7 +145,8 @@ pub(crate) struct Measured {
 /// What a plan gives output by output and class by class, where there are several outputs or labels.
 pub(crate) fn details(evaluator: &mut Evaluator, plan: &Plan) -> Result<Details, SearchError> {
     let predictions = evaluator.predictions();
-    if predictions.n_outputs() > 1 || predictions.has_labels() {
+    let is_judged = predictions.float_figure().is_some();
+    if is_judged || predictions.n_outputs() > 1 || predictions.has_labels() {
         evaluator.details(plan)
     } else {
         Ok(Details::default())

@@ -4,10 +4,10 @@ use super::keep::Keep;
 use crate::error::Error;
 use fixedwise_graph::{Interface, Quantizer, Semantics, Target};
 use fixedwise_search::{
-    ClassBound, EvaluatorOptions, MaxLoss, Offset, Tuning,
+    ClassBound, EvaluatorOptions, MaxLoss, MetricName, Offset, Tuning, Unit,
     strategies::{Objective, SearchOptions},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{mem::discriminant, path::PathBuf, time::Duration};
 
 /// How a plan is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +157,46 @@ impl Default for QuantizeOptions {
     }
 }
 
+/// The bound by what counts.
+pub(crate) fn bound(
+    options: &QuantizeOptions,
+    metric: Option<MetricName>,
+) -> Result<MaxLoss, Error> {
+    let refuse = |option, problem: String| Err(Error::Option { option, problem });
+    let max_loss = options.max_loss;
+    if options.metric_command.is_some() || matches!(max_loss, MaxLoss::Sqnr(_)) {
+        return Ok(max_loss);
+    }
+    let name = metric.map_or("agreement", MetricName::name);
+    match (metric, max_loss) {
+        (Some(MetricName::Sqnr), _) => {
+            refuse("metric", "is sqnr, whose bound is `min-sqnr`, for example 30".to_owned())
+        }
+        (Some(MetricName::Psnr), MaxLoss::Metric { .. }) => Ok(max_loss),
+        (_, MaxLoss::Metric { unit: Unit::Decibels, .. }) => refuse(
+            "max-loss",
+            format!("is in dB, as only the metric psnr is; the metric is {name}"),
+        ),
+        (Some(metric), MaxLoss::Relative(limit)) if metric.is_figure() => {
+            Ok(MaxLoss::Metric { limit, unit: Unit::Relative })
+        }
+        (Some(metric), MaxLoss::Points(limit)) if metric.is_figure() && metric.is_part() => {
+            Ok(MaxLoss::Metric { limit, unit: Unit::Points })
+        }
+        (Some(metric), MaxLoss::Points(_)) if metric.is_figure() => refuse(
+            "max-loss",
+            format!(
+                "is in percentage points, in which the metric {metric} is not; give percent (1%)"
+            ),
+        ),
+        (Some(metric), MaxLoss::Metric { .. }) if metric.is_figure() => Ok(max_loss),
+        (_, MaxLoss::Metric { .. }) => {
+            refuse("max-loss", format!("is of a metric that is computed of all images, not {name}"))
+        }
+        _ => Ok(max_loss),
+    }
+}
+
 /// Refuses what `pareto` cannot do.
 fn check_pareto(options: &QuantizeOptions) -> Result<(), Error> {
     let refuse = |option, problem: &str| Err(Error::Option { option, problem: problem.to_owned() });
@@ -198,9 +238,10 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
             problem: format!("is {bits}; allowed: 1 to 16"),
         });
     }
-    let is_command = matches!(options.max_loss, MaxLoss::Metric(_));
-    if is_command != options.metric_command.is_some() {
-        let problem = "requires the bound `MaxLoss::Metric`, which in turn requires a command";
+    let is_command = options.metric_command.is_some();
+    let of_command = MaxLoss::Metric { limit: 0.0, unit: Unit::Relative };
+    if is_command && discriminant(&options.max_loss) != discriminant(&of_command) {
+        let problem = "requires the bound `MaxLoss::Metric`";
         return Err(Error::Option { option: "metric-command", problem: problem.to_owned() });
     }
     if options.max_class_loss.is_some() && options.max_loss.is_of_values() {
@@ -212,7 +253,11 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
     }
     let is_fixed = matches!(options.strategy, Strategy::Fixed { .. });
     if options.max_loss.is_of_values() && !is_fixed {
-        let option = if is_command { "metric-command" } else { "min-sqnr" };
+        let option = match options.max_loss {
+            MaxLoss::Sqnr(_) => "min-sqnr",
+            _ if is_command => "metric-command",
+            _ => "metric",
+        };
         let problem = format!(
             "needs the strategy pareto or fixed; {} supports only classification",
             options.strategy.name()

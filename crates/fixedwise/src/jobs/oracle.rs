@@ -41,7 +41,7 @@ impl Journaling<'_> {
             Ok(value) => {
                 self.said.insert(self.evaluator.digest(plan), value);
                 let loss = (float - value) / float.abs().max(f64::MIN_POSITIVE);
-                let score = Score::of_loss(loss, self.evaluator.predictions().len());
+                let score = Score::of_loss(loss, 0.0, self.evaluator.predictions().len());
                 Ok(self.evaluator.teach(plan, score))
             }
             Err(failure) => {

@@ -190,6 +190,7 @@ impl Job<'_> {
         let declared = self.data.declared(&model, plan)?;
         if self.data.data.is_some() {
             let sets = Sets::load(self.data, &model, declared, self.options.seed)?;
+            sets.search.only_classes("sweep")?;
             let model = model.with_preprocessing(&sets)?;
             return self.measure(&model, &sets.calibration, &sets.search, &sets);
         }
@@ -200,6 +201,7 @@ impl Job<'_> {
         // Loaded as images that are only reported on: nothing is divided.
         let named = DataOptions { test: Some(search.clone()), ..self.data.clone() };
         let images = Sets::load_test(&named, &model, declared.clone())?;
+        images.images.only_classes("sweep")?;
         let is_u8 = images.declared().1;
         let ranges = match &self.data.calibration {
             Some(_) => Some(Sets::load_calibration(self.data, &model, declared)?),

@@ -13,13 +13,13 @@ pub use generalization::{Generalization, PartResult};
 pub(crate) use head::TOOL;
 pub use head::{Ended, ModelResult};
 pub use inspection::{Inspection, NodeInspection, OutputInspection, RefusalResult, RefusedModel};
-pub use preprocessing::{FloatResult, PreprocessingResult};
+pub use preprocessing::{FloatFigure, FloatResult, PreprocessingResult};
 pub(crate) use run::AGREEMENT;
 pub use run::{
     AccuracyResult, BudgetResult, BudgetStep, ClassBoundResult, ClassLossResult, ClassResult,
-    CodeResult, FormatResult, HolderResult, ImagesResult, LayerResult, MaxLossResult, MemoryResult,
-    MultiplicationResult, OtherResult, OutputResult, RESULT_SCHEMA, RecallResult, RunResult,
-    SetResult, TraceStep,
+    CodeResult, FigureResult, FormatResult, HolderResult, ImagesResult, LayerResult, LossUnit,
+    MaxLossResult, MemoryResult, MultiplicationResult, OtherResult, OutputResult, RESULT_SCHEMA,
+    RecallResult, RunResult, SetResult, TraceStep,
 };
 pub(crate) use sweep::layers;
 #[cfg(test)]

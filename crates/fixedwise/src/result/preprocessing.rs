@@ -32,6 +32,12 @@ pub struct FloatResult {
     /// 95 % confidence interval of the fraction it gets right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval95: Option<[f64; 2]>,
+    /// Whether an image is right where its label is among the five likeliest classes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub top5: bool,
+    /// What it reaches by a metric that is computed of all images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figure: Option<FloatFigure>,
     /// The fraction that the caller expects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<f64>,
@@ -44,6 +50,15 @@ pub struct FloatResult {
     /// What looks wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// What the float network reaches by a metric.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct FloatFigure {
+    /// The name of the metric.
+    pub metric: String,
+    /// In its own unit; a fraction where that is a part of all.
+    pub value: f64,
 }
 
 impl FloatResult {

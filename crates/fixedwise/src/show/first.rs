@@ -1,12 +1,12 @@
 //! The first result of a run as text: what the network is fed, and what the float network makes of it.
 
 use super::{
-    numbers::grouped,
+    numbers::{figure_text, figure_title, grouped},
     report::{Mark, Statement},
 };
 use crate::{
     preprocess::DeclaredBy,
-    result::{FloatResult, PreprocessingResult},
+    result::{FloatFigure, FloatResult, PreprocessingResult},
 };
 use fixedwise_fixed::convert::u64_to_f64;
 
@@ -80,14 +80,20 @@ pub(super) fn range(preprocessing: &PreprocessingResult) -> Statement {
 
 fn of_float(float: &FloatResult) -> String {
     let images = grouped(float.images);
+    if let Some(FloatFigure { metric, value }) = &float.figure {
+        let (title, value) = (figure_title(metric), figure_text(metric, *value));
+        return format!("float network: {title} {value} on {images} images");
+    }
     if let Some([low, high]) = float.output_range {
         let [low, high] = [low, high].map(|x| short(f64::from(x)));
         return format!("float network: values from {low} to {high} on {images} images");
     }
     if let Some(accuracy) = float.accuracy() {
-        let chance = short(100.0 / u64_to_f64(float.classes.max(1)));
+        let (guesses, by) = if float.top5 { (5, " (top-5)") } else { (1, "") };
+        let classes = u64_to_f64(float.classes.max(guesses));
+        let chance = short(100.0 * u64_to_f64(guesses) / classes);
         return format!(
-            "float network: {:.1} % of {images} images, chance is {chance} %",
+            "float network: {:.1} % of {images} images{by}, chance is {chance} %",
             accuracy * 100.0
         );
     }

@@ -1,5 +1,8 @@
 //! Numbers as people read them.
 
+use crate::result::LossUnit;
+use fixedwise_search::MetricName;
+
 /// `12,345`.
 pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
@@ -46,6 +49,54 @@ pub(crate) fn interval_text([low, high]: [f64; 2]) -> String {
     format!("{} to {high}", low.trim_end_matches(" %"))
 }
 
+/// The metric of that name as texts name it.
+pub(crate) fn figure_title(metric: &str) -> String {
+    let known = metric.parse::<MetricName>();
+    known.map_or_else(|_| metric.to_owned(), |metric| metric.title().to_owned())
+}
+
+/// What a network reaches by the metric of that name.
+pub(crate) fn figure_text(metric: &str, value: f64) -> String {
+    match metric.parse::<MetricName>() {
+        Ok(metric) if metric.is_part() => percent(value),
+        Ok(MetricName::Psnr | MetricName::Sqnr) => format!("{value:.2} dB"),
+        Ok(_) | Err(_) => significant(value),
+    }
+}
+
+/// Five digits.
+fn significant(value: f64) -> String {
+    let digits = match value.abs() {
+        1000.0.. => 1,
+        100.0.. => 2,
+        10.0.. => 3,
+        1.0.. => 4,
+        _ => 6,
+    };
+    if value != 0.0 && value.abs() < 0.001 {
+        format!("{value:.3e}")
+    } else {
+        format!("{value:.digits$}")
+    }
+}
+
+/// A loss by a metric.
+pub(crate) fn loss_text(unit: LossUnit, loss: f64) -> String {
+    let text = match unit {
+        LossUnit::Relative => return percent(loss),
+        LossUnit::Points => format!("{:.2} points", 100.0 * loss),
+        LossUnit::Decibels => format!("{loss:.2} dB"),
+    };
+    // What rounds to zero has no sign.
+    text.strip_prefix("-0.00").map_or(text.clone(), |unit| format!("0.00{unit}"))
+}
+
+/// Its interval: `-0.09 to 1.08 %`.
+pub(crate) fn loss_interval_text(unit: LossUnit, [low, high]: [f64; 2]) -> String {
+    let (low, high) = (loss_text(unit, low), loss_text(unit, high));
+    format!("{} to {high}", low.split(' ').next().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +120,14 @@ mod tests {
         ] {
             assert_eq!(rounded(n), expected);
         }
+        assert_eq!(figure_text("miou", 0.7123), "71.23 %");
+        assert_eq!(figure_text("psnr", 31.256), "31.26 dB");
+        assert_eq!(
+            [0.0, 12.345_67, 0.000_12].map(|x| figure_text("mae", x)),
+            ["0.000000", "12.346", "1.200e-4"]
+        );
+        assert_eq!(loss_interval_text(LossUnit::Decibels, [-0.001, 0.3]), "0.00 to 0.30 dB");
+        assert_eq!(loss_interval_text(LossUnit::Points, [-0.001, 0.003]), "-0.10 to 0.30 points");
         assert_eq!(percent(0.012_345), "1.23 %");
         assert_eq!(interval_text([-0.0009, 0.0108]), "-0.09 to 1.08 %");
         assert_eq!([percent(-0.000_01), percent(-0.000_1)], ["0.00 %", "-0.01 %"]);

@@ -234,7 +234,8 @@ impl<'a> Evaluator<'a> {
         let known = self.furthest(digest, all).filter(|known| known.score.n == all);
         if let Some(details) = known.and_then(|known| known.details.clone()) {
             // What a journal has is of classes alone.
-            if details.outputs.len() == self.detailed_outputs() {
+            let has_all = details.figure.is_some() || !self.predictions.is_judged();
+            if has_all && details.outputs.len() == self.detailed_outputs() {
                 return Ok(Details::clone(&details));
             }
         }
@@ -260,6 +261,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Known, SearchError> {
         let from = score.n;
         let mut details = details.map(|details| Details::clone(&details));
+        let mut counted = BTreeMap::new();
         let (mut begin, n_chunks) = (from / Part::CHUNK, images.div_ceil(Part::CHUNK));
         while begin < n_chunks {
             let end = n_chunks.min(begin + if at_least.is_some() { ROUND } else { n_chunks });
@@ -267,12 +269,21 @@ impl<'a> Evaluator<'a> {
             self.macs += part.macs;
             score = score.plus(&part.score);
             details.iter_mut().for_each(|details| details.add(&part.details));
+            counted.extend(part.counted);
             begin = end;
             if at_least.is_some_and(|at_least| !self.is_reachable(&score, at_least)) {
                 break;
             }
         }
         self.images_evaluated += count_to_u64(score.n - from);
+        let counted: Vec<Vec<f64>> = counted.into_values().collect();
+        if let Some(Details { figure: Some(figure), classes, .. }) =
+            self.predictions.judge(&counted)
+        {
+            score = Score::of_loss(figure.loss, figure.error, score.n);
+            let figure = Some(figure);
+            details = details.map(|details| Details { classes, figure, ..details });
+        }
         Ok(Known { score, details: details.map(Arc::new) })
     }
 }
@@ -296,6 +307,7 @@ impl Oracle for Evaluator<'_> {
             return Ok(evaluation);
         }
         let all = self.predictions.len();
+        let at_least = at_least.filter(|_| !self.predictions.is_judged());
         let request = Request { plan, question: Question::Score, focus };
         let measured = self.score(&request, Known::begin(), all, at_least)?;
         self.evaluations += 1;
@@ -308,7 +320,8 @@ impl Oracle for Evaluator<'_> {
     fn evaluate_first(&mut self, plan: &Plan, images: usize) -> Result<Evaluation, SearchError> {
         let all = self.predictions.len();
         // Chunks are whole, and what was known before is passed by where it is of other images.
-        let images = if images < all { images.next_multiple_of(Part::CHUNK).min(all) } else { all };
+        let is_part = images < all && !self.predictions.is_judged();
+        let images = if is_part { images.next_multiple_of(Part::CHUNK).min(all) } else { all };
         let digest = self.digest(plan);
         let known = self.furthest(digest, images);
         if let Some(score) = known.map(|known| known.score).filter(|score| score.n == images) {

@@ -232,6 +232,9 @@ impl<'a> Local<'a> {
                 Question::Score => {
                     part.score = part.score.plus(&predictions.score(idx, &values));
                     part.details.add(&predictions.details(idx, &values));
+                    if let Some(counted) = predictions.counted(&seen.truth(), &values) {
+                        part.counted.insert(idx, counted);
+                    }
                 }
                 Question::Divergence => {
                     let divergence = predictions.divergence(idx, &values);

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, ops::Range};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// Which images it gets right; of several outputs or of images with labels, also output by output and class by
-    /// class.
+    /// class; and what a metric counts of each image.
     Score,
     /// How far its outputs are from the float network's.
     Divergence,
@@ -65,6 +65,8 @@ pub struct Part {
     pub outputs: BTreeMap<usize, Vec<f32>>,
     /// Over the images, where that was asked.
     pub details: Details,
+    /// By image, what a metric counts of it, where there is one.
+    pub counted: BTreeMap<usize, Vec<f64>>,
     /// Multiplications that were computed.
     pub macs: u64,
 }
@@ -79,6 +81,7 @@ impl Part {
         self.divergences.extend(other.divergences);
         self.outputs.extend(other.outputs);
         self.details.add(&other.details);
+        self.counted.extend(other.counted);
         Self { score: self.score.plus(&other.score), macs: self.macs + other.macs, ..self }
     }
 

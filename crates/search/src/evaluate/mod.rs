@@ -13,7 +13,7 @@ mod predictions;
 pub(crate) mod runner;
 
 pub use evaluator::Evaluator;
-pub use images::Images;
+pub use images::{Images, Truth};
 pub use local::{EvaluatorOptions, Local};
 pub use measure::{Measure, Part, Question, Request};
 pub use oracle::{Evaluation, JournalEntry, Oracle};

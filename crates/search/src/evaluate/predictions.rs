@@ -1,12 +1,13 @@
 //! What the float network says about images, and how far others are from that.
 
 use super::{
-    images::Images,
+    images::{Images, Truth},
     runner::{CHUNK, Job, Runner},
 };
 use crate::{
     error::SearchError,
-    score::{ClassScore, Details, Score},
+    metric::{Judge, MetricName, Said},
+    score::{ClassScore, Details, Score, Unit},
 };
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64};
 use fixedwise_graph::{
@@ -15,14 +16,18 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
-use std::{cmp::Ordering, collections::BTreeMap, sync::atomic::AtomicBool};
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 /// What the float network says about a set of images.
 ///
 /// Labels belong to its first output: where an image has one, this output alone decides whether the image is
 /// right. Without a label, it is right where every output names the float network's class. Where outputs count as
 /// values, an image is as far off as its worst output. So no output is worse than what a score says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Predictions {
     /// One for each output of the network.
     outputs: Vec<OutputPredictions>,
@@ -30,6 +35,8 @@ pub struct Predictions {
     is_labelled: Vec<bool>,
     /// Whether outputs count as values, not as classes.
     is_of_values: bool,
+    /// Who judges the first output, where that is a metric of all images.
+    judge: Option<Arc<Judge>>,
 }
 
 /// What the float network says in one output.
@@ -53,6 +60,26 @@ struct OutputPredictions {
     signal: f64,
     /// What the logits are divided by for probabilities under which the labels are likeliest.
     temperature: f64,
+    /// An image is right where its target is among so many likeliest classes.
+    first: usize,
+}
+
+/// An output of one image, for a metric.
+struct OneOutput<'o>(&'o OutputPredictions, Ran<'o>);
+
+impl Said for OneOutput<'_> {
+    fn channels(&self) -> usize {
+        self.0.channels
+    }
+
+    fn scores(&self) -> Vec<f64> {
+        let (value, step) = self.1;
+        floats(value, step).collect()
+    }
+
+    fn values(&self) -> Vec<f32> {
+        self.0.said(self.1)
+    }
 }
 
 /// An output of a network that runs, in steps of that size.
@@ -113,6 +140,7 @@ impl Predictions {
                 end: ends[i],
                 signal: 1.0,
                 temperature: 1.0,
+                first: 1,
             };
             output.signal = output.mean_square();
             let labelled: Vec<usize> = (0..n).filter(|&idx| i == 0 && is_labelled[idx]).collect();
@@ -122,7 +150,7 @@ impl Predictions {
             output
         };
         let outputs = nodes.iter().enumerate().map(output).collect();
-        Ok(Self { outputs, is_labelled, is_of_values: false })
+        Ok(Self { outputs, is_labelled, is_of_values: false, judge: None })
     }
 
     /// Compares outputs as values, not as classes: each score has the distortion, and the divergence of a plan
@@ -131,6 +159,60 @@ impl Predictions {
     pub fn of_values(mut self) -> Self {
         self.is_of_values = true;
         self
+    }
+
+    /// Counts an image with a label as right where that is among the five likeliest classes of the first output.
+    #[must_use]
+    pub fn of_top5(mut self) -> Self {
+        self.outputs[0].count_first(5);
+        self
+    }
+
+    /// Judges the first output by a metric that is computed of all images, those of the predictions; its loss is told in
+    /// a unit. Otherwise outputs count as values. `peak` is the largest value that there can be, for
+    /// [`MetricName::Psnr`].
+    ///
+    /// # Errors
+    /// [`SearchError::Metric`] where the images have no figure.
+    pub fn judged(
+        self,
+        (metric, peak, unit): (MetricName, f64, Unit),
+        images: &dyn Images,
+    ) -> Result<Self, SearchError> {
+        let mut judged = self.of_values();
+        let first = judged.first();
+        let judge = Judge::new(metric, peak, unit, |metric| {
+            let count = |idx: usize| {
+                let row = &first.logits[idx * first.elements..][..first.elements];
+                metric.count(&images.truth(idx), &OneOutput(first, (ValueRef::F32(row), 1.0)))
+            };
+            (0..images.len()).into_par_iter().map(count).collect()
+        })?;
+        judged.judge = Some(Arc::new(judge));
+        Ok(judged)
+    }
+
+    /// Whether a metric of all images judges.
+    pub(super) fn is_judged(&self) -> bool {
+        self.judge.is_some()
+    }
+
+    /// What the float network reaches by that metric.
+    pub fn float_figure(&self) -> Option<f64> {
+        self.judge.as_ref().map(|judge| judge.float())
+    }
+
+    /// What the metric counts of an image.
+    pub(super) fn counted(&self, truth: &Truth, values: &[Ran]) -> Option<Vec<f64>> {
+        let judge = self.judge.as_ref()?;
+        Some(judge.count(truth, &OneOutput(self.first(), *values.first()?)))
+    }
+
+    /// What a plan reaches by the metric, by what was counted of all images.
+    pub(super) fn judge(&self, counted: &[Vec<f64>]) -> Option<Details> {
+        let judge = self.judge.as_ref().filter(|_| counted.len() == self.len())?;
+        let (figure, classes) = (Some(judge.figure(counted)), judge.classes(counted));
+        Some(Details { classes, figure, ..Details::default() })
     }
 
     fn first(&self) -> &OutputPredictions {
@@ -236,12 +318,12 @@ impl Predictions {
             let (first, label) = (self.first(), self.first().targets[idx]);
             let of_plan: Vec<f64> = of_classes(first.elements, floats(value, step)).collect();
             let of_float: Vec<f64> = first.scores(idx, 1.0).collect();
-            let top5 = [&of_float, &of_plan].map(|scores| usize::from(is_in_top5(scores, label)));
+            let top5 = [&of_float, &of_plan].map(|scores| usize::from(is_among(5, scores, label)));
             let score = first.score(idx, value);
             let (right, lost) = ([score.float_correct, score.correct], score.lost);
             classes.insert(label, ClassScore { n: 1, right, lost, top5 });
         }
-        Details { outputs, classes }
+        Details { outputs, classes, figure: None }
     }
 
     /// The images of each label, and those of them that the float network gets right.
@@ -400,8 +482,43 @@ impl OutputPredictions {
 
     /// The score of one image as classes.
     fn score(&self, idx: usize, value: ValueRef) -> Score {
+        if self.first > 1 {
+            let scores: Vec<f64> = of_classes(self.elements, floats(value, 1.0)).collect();
+            let is_right = is_among(self.first, &scores, self.targets[idx]);
+            return Score::of_image(
+                self.right[idx],
+                is_right,
+                self.preference_of_all(idx, &scores),
+            );
+        }
         let class = class(value);
         Score::of_image(self.right[idx], class == self.targets[idx], self.preference(idx, class))
+    }
+
+    /// Counts an image as right where its target is among so many likeliest classes.
+    fn count_first(&mut self, first: usize) {
+        self.first = first;
+        for idx in 0..self.targets.len() {
+            let scores: Vec<f64> = self.scores(idx, 1.0).collect();
+            self.right[idx] = is_among(first, &scores, self.targets[idx]);
+            let mut sorted = scores;
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            // How far the last of them is before the next.
+            let next = sorted.get(first).copied().unwrap_or(f64::NEG_INFINITY);
+            self.margins[idx] =
+                f64_to_f32(sorted.get(first - 1).map_or(f64::INFINITY, |x| x - next));
+        }
+    }
+
+    /// As [`OutputPredictions::preference`], of all classes that are among the likeliest.
+    fn preference_of_all(&self, idx: usize, scores: &[f64]) -> i64 {
+        let likely = log_softmax(self.scores(idx, self.temperature));
+        let part = |by: &[f64]| -> f64 {
+            let mut classes: Vec<usize> = (0..by.len()).collect();
+            classes.sort_by(|&a, &b| by[b].total_cmp(&by[a]).then(a.cmp(&b)));
+            classes.iter().take(self.first).map(|&class| likely[class].exp()).sum()
+        };
+        f64_to_i64(((part(&likely) - part(scores)) * exp2(32)).round())
     }
 
     /// How much likelier the float network holds its own class than another, in units of 2^-32.
@@ -437,14 +554,14 @@ fn of_classes<I: Iterator<Item = f64>>(elements: usize, values: I) -> impl Itera
     (elements == 1).then_some(0.0).into_iter().chain(values)
 }
 
-/// Whether fewer than five classes come before one: those with a higher score, and equal ones that come first.
-fn is_in_top5(scores: &[f64], class: usize) -> bool {
+/// Whether fewer than so many classes come before one: those with a higher score, and equal ones that come first.
+fn is_among(first: usize, scores: &[f64], class: usize) -> bool {
     let before = |(i, x): (usize, &f64)| match x.total_cmp(&scores[class]) {
         Ordering::Greater => true,
         Ordering::Equal => i < class,
         Ordering::Less => false,
     };
-    scores.iter().enumerate().filter(|&(i, x)| before((i, x))).count() < 5
+    scores.iter().enumerate().filter(|&(i, x)| before((i, x))).count() < first
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -503,7 +620,7 @@ mod tests {
     #[test]
     fn equal_scores_stand_in_the_order_of_classes() {
         let scores = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.9];
-        let first: Vec<usize> = (0..7).filter(|&class| is_in_top5(&scores, class)).collect();
+        let first: Vec<usize> = (0..7).filter(|&class| is_among(5, &scores, class)).collect();
         assert_eq!(first, [0, 1, 2, 3, 6]);
     }
 }

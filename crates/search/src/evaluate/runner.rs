@@ -1,6 +1,9 @@
 //! The only loop over images.
 
-use super::{cache::Cache, images::Images};
+use super::{
+    cache::Cache,
+    images::{Images, Truth},
+};
 use crate::{digest::Digest, error::SearchError};
 use fixedwise_graph::{
     Graph, NodeId,
@@ -130,7 +133,13 @@ impl<'a> Runner<'a> {
                     );
                     see(
                         &mut result,
-                        &Seen { idx, program, schedule, workspace: &worker.workspace },
+                        &Seen {
+                            idx,
+                            images: self.images,
+                            program,
+                            schedule,
+                            workspace: &worker.workspace,
+                        },
                     );
                 }
                 Ok(result)
@@ -144,12 +153,18 @@ impl<'a> Runner<'a> {
 pub(crate) struct Seen<'s> {
     /// Which one of the set.
     pub(crate) idx: usize,
+    images: &'s dyn Images,
     program: &'s Program,
     schedule: &'s Schedule,
     workspace: &'s Workspace,
 }
 
 impl Seen<'_> {
+    /// What is known of the image.
+    pub(crate) fn truth(&self) -> Truth<'_> {
+        self.images.truth(self.idx)
+    }
+
     /// A value that was wanted.
     pub(crate) fn value(&self, id: NodeId) -> ValueRef<'_> {
         self.program.value(self.schedule, self.workspace, id)

@@ -6,9 +6,10 @@ use crate::{
         Images,
         runner::{CHUNK, Job, Runner},
     },
+    random::random,
     tuning::Tuning,
 };
-use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
+use fixedwise_fixed::convert::count_to_f64;
 use fixedwise_graph::{
     Graph, Likelihood, NodeId,
     run::{Program, ValueRef},
@@ -79,16 +80,6 @@ fn spread(values: &[f32], is_softmax: bool) -> f64 {
     parts.iter().map(|part| part / sum).map(|p| p * (1.0 - p)).sum()
 }
 
-/// Between 0 and 1, both apart.
-///
-/// Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014 (`mix64`).
-fn random(seed: u64) -> f64 {
-    let mut z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (u64_to_f64((z ^ (z >> 31)) >> 11) + 0.5) / u64_to_f64(1 << 53)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,12 +89,5 @@ mod tests {
         assert!(spread(&[9.0, 0.0, 0.0], false) < 0.01);
         assert!(spread(&[1.0, 1.0, 0.0], false) > 0.5);
         assert!((spread(&[0.5, 0.5], true) - 0.5).abs() < 1e-9);
-    }
-
-    #[test]
-    fn numbers_are_spread_evenly() {
-        let mean = (0..10_000).map(random).sum::<f64>() / 1e4;
-        assert!((mean - 0.5).abs() < 0.01, "{mean}");
-        assert!((0..10_000).map(random).all(|x| 0.0 < x && x < 1.0));
     }
 }

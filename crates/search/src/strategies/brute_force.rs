@@ -79,7 +79,7 @@ impl From<MaxLoss> for Hold {
             MaxLoss::Relative(tolerance) => Self { rule: ScoreRule::Ratio, tolerance },
             MaxLoss::Points(tolerance) => Self { rule: ScoreRule::Drop, tolerance },
             // Outputs as values have no such rule; whoever asks for one refuses it before.
-            MaxLoss::Sqnr(_) | MaxLoss::Metric(_) => {
+            MaxLoss::Sqnr(_) | MaxLoss::Metric { .. } => {
                 Self { rule: ScoreRule::Ratio, tolerance: 0.0 }
             }
         }

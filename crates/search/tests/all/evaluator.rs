@@ -15,7 +15,10 @@ use fixedwise_search::{
 };
 use fixedwise_testing::{Build, Random};
 use proptest::prelude::*;
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    cmp::Ordering,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 static GO: AtomicBool = AtomicBool::new(false);
 static STOP: AtomicBool = AtomicBool::new(true);
@@ -379,6 +382,62 @@ fn a_journal_spares_the_evaluations() {
     assert!(!known.is_new);
     assert_eq!(known.score, entry.score);
     assert_eq!(resumed.evaluations(), 0);
+}
+
+/// Images of which every fifth has one of twelve labels.
+struct Twelve(Pixels);
+
+impl Images for Twelve {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn image(&self, idx: usize, out: &mut [f32]) {
+        self.0.image(idx, out);
+    }
+
+    fn label(&self, idx: usize) -> Option<usize> {
+        Some(idx % 12)
+    }
+}
+
+#[test]
+fn the_first_five_classes_count_where_that_is_asked() {
+    let mut build = Build::new(Shape::new(4, 4, 1), 9);
+    let window = Window { kernel: [4; 2], ..Window::pixel() };
+    let x = build.conv("conv", 0, 6, &window, 1);
+    let x = build.push("relu", Relu, vec![x]);
+    build.gemm("dense", x, 12);
+    let graph = passes::prepare(&build.finish(), Semantics::Integer).unwrap();
+    let images = Twelve(images(&graph, 240));
+    let statistics = calibrate(&graph, &images, Kernels::best(), &GO, &|_| ()).unwrap();
+    let plan = plan(&graph, &statistics, Semantics::Integer, 3);
+    let predictions = Predictions::new(&graph, &images, Kernels::best(), &GO).unwrap().of_top5();
+    let options = EvaluatorOptions::default();
+    let mut top5 = Evaluator::new(&graph, &images, predictions, Kernels::best(), &GO, options);
+    let said = [top5.predictions().outputs(), top5.outputs(&plan).unwrap()];
+    let is_right = |who: usize, idx: usize| {
+        let row = &said[who][0][idx * 12..][..12];
+        let before = |&i: &usize| match row[i].total_cmp(&row[idx % 12]) {
+            Ordering::Equal => i < idx % 12,
+            order => order.is_gt(),
+        };
+        (0..12).filter(before).count() < 5
+    };
+    let count = |who: usize| (0..240).filter(|&idx| is_right(who, idx)).count();
+    let score = top5.evaluate(&plan, None, None).unwrap().score;
+    assert_eq!([score.float_correct, score.correct], [count(0), count(1)]);
+    assert!(score.lost > 0 && score.float_correct > 60, "{score:?}");
+    let lost = (0..240).filter(|&idx| is_right(0, idx) && !is_right(1, idx)).count();
+    assert_eq!(score.lost, lost);
+    // What the float network holds likely of its own five classes is most.
+    assert!(score.expected > 0, "{score:?}");
+    // In stages: first the images that the float network gets wrong.
+    let stage = 240 - score.float_correct;
+    let first = top5.evaluate_first(&plan, stage).unwrap();
+    assert!(first.score.n >= stage || !first.is_new);
+    let classes = top5.details(&plan).unwrap().classes;
+    assert_eq!(classes.values().map(|class| class.right[1]).sum::<usize>(), score.correct);
 }
 
 #[test]

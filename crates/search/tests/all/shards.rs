@@ -3,8 +3,8 @@
 use fixedwise_graph::{Graph, LowerError, Plan, Semantics, Shape, ops::Relu, ops::Window, passes};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluator, EvaluatorOptions, Images, Local, Measure, Offset, Oracle as _, Part, Predictions,
-    Request, SearchError, Tuning, calibrate,
+    Evaluator, EvaluatorOptions, Images, Local, Measure, MetricName, Offset, Oracle as _, Part,
+    Predictions, Request, SearchError, Truth, Tuning, calibrate,
     reconstruct::{Calibration, CalibrationOptions},
     strategies::{
         FixedOptions, Ignore, Outcome, PlanHead, fixed,
@@ -120,6 +120,81 @@ fn parts_join_to_the_same_bits_whoever_measures_them() {
                 assert_eq!(a, b);
             }
         }
+    }
+}
+
+/// Images and what the five outputs should be for each.
+struct Values(Noise, Vec<f32>);
+
+impl Images for Values {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn image(&self, idx: usize, out: &mut [f32]) {
+        self.0.image(idx, out);
+    }
+
+    fn label(&self, _: usize) -> Option<usize> {
+        None
+    }
+
+    fn truth(&self, idx: usize) -> Truth<'_> {
+        Truth::Values(&self.1[idx * 5..][..5])
+    }
+}
+
+#[test]
+fn a_metric_of_all_images_joins_to_the_same_bits() {
+    let graph = network();
+    let mut random = Random::new(8);
+    let images = Values(Noise(130), (0..130 * 5).map(|_| random.float(-1.0, 1.0)).collect());
+    let statistics = calibrate(&graph, &images, Kernels::best(), &GO, &|_| ()).unwrap();
+    let options = FixedOptions { head: PlanHead::INTEGER, bits: 3, offset: Offset::LeastError };
+    let plan = fixed::plan(&graph, &statistics, &options).unwrap();
+    let kernels = Kernels::best();
+    for metric in [MetricName::Mae, MetricName::Psnr] {
+        let judged = || {
+            let predictions = Predictions::new(&graph, &images, kernels, &GO).unwrap();
+            Arc::new(predictions.judged((metric, 2.0, metric.usual_unit()), &images).unwrap())
+        };
+        let of = |n: usize| {
+            let predictions = judged();
+            let local = |_| {
+                let options = EvaluatorOptions::default();
+                Local::new(&graph, &images, Arc::clone(&predictions), kernels, &GO, options)
+            };
+            let shards = Box::new(Shards((0..n).map(local).collect()));
+            let mut evaluator = Evaluator::over(&graph, Arc::clone(&predictions), shards);
+            // Of some images it has no figure: all are run.
+            let evaluation = evaluator.evaluate_first(&plan, 20).unwrap();
+            assert!(evaluation.is_complete);
+            let figure = evaluator.details(&plan).unwrap().figure.unwrap();
+            assert_eq!(evaluator.images_evaluated(), 130);
+            assert!((evaluation.score.mean_distortion() - figure.loss).abs() < 1e-9);
+            assert!((evaluation.score.distortion_error() - figure.error).abs() < 1e-4);
+            (evaluation, figure)
+        };
+        let one = of(1);
+        assert!(one.1.loss > 0.0 && one.1.error > 0.0, "{one:?}");
+        assert_eq!(of(3), one);
+        // As it is computed of the outputs.
+        let mut plain = Evaluator::new(
+            &graph,
+            &images,
+            Predictions::new(&graph, &images, kernels, &GO).unwrap(),
+            kernels,
+            &GO,
+            EvaluatorOptions::default(),
+        );
+        let said = plain.outputs(&plan).unwrap().remove(0);
+        let errors = said.iter().zip(&images.1).map(|(x, y)| f64::from(*x) - f64::from(*y));
+        let expected = if metric == MetricName::Mae {
+            errors.map(f64::abs).sum::<f64>() / 650.0
+        } else {
+            10.0 * (4.0 / (errors.map(|x| x * x).sum::<f64>() / 650.0)).log10()
+        };
+        assert!((one.1.both[1] - expected).abs() < 1e-6, "{expected} {:?}", one.1);
     }
 }
 

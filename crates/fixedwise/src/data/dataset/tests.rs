@@ -36,7 +36,7 @@ impl Dataset {
         classes: usize,
     ) -> Result<Self, DataError> {
         let origin = DataOrigin::Path(path.to_owned());
-        Self::load(&origin, split, first, preprocess, target, classes)
+        Self::load(&origin, split, first, preprocess, target, &Expected::of_classes(classes))
     }
 }
 

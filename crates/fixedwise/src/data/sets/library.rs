@@ -4,7 +4,9 @@ use super::{
     super::{
         dataset::Dataset,
         source::{DataOrigin, DataSource, Split},
+        truth::Expected,
     },
+    options::DataOptions,
     view::View,
 };
 use crate::{error::DataError, model::Model, preprocess::Preprocess};
@@ -18,7 +20,7 @@ type Place = (DataOrigin, Split);
 pub(super) struct Library<'a> {
     pub(super) preprocess: &'a Preprocess,
     pub(super) target: Shape,
-    pub(super) classes: usize,
+    pub(super) expected: Expected,
     /// How many images are needed.
     pub(super) needed: Vec<(Place, usize)>,
     /// What was loaded, and how many images were asked for.
@@ -26,10 +28,14 @@ pub(super) struct Library<'a> {
 }
 
 impl<'a> Library<'a> {
-    pub(super) fn new(preprocess: &'a Preprocess, model: &Model) -> Self {
-        let (target, classes) = (model.input_shape(), model.classes());
+    pub(super) fn new(options: &DataOptions, preprocess: &'a Preprocess, model: &Model) -> Self {
+        let (target, classes, graph) = (model.input_shape(), model.classes(), model.graph());
+        let output = graph.outputs()[0].clone();
+        let shape = graph.nodes[output.node].shape;
+        let &DataOptions { metric, peak, .. } = options;
+        let expected = Expected { metric, peak, classes, output: (output, shape), input: target };
         let (needed, loaded) = (Vec::new(), Vec::new());
-        Self { preprocess, target, classes, needed, loaded }
+        Self { preprocess, target, expected, needed, loaded }
     }
 
     /// The split a source names; `preferred` where it names none and has several.
@@ -76,8 +82,8 @@ impl<'a> Library<'a> {
         if let Some((_, _, found)) = found {
             return Ok(Arc::clone(found));
         }
-        let (preprocess, target, classes) = (self.preprocess, self.target, self.classes);
-        let data = Dataset::load(&source.origin, split, needed, preprocess, target, classes)?;
+        let (preprocess, target, expected) = (self.preprocess, self.target, &self.expected);
+        let data = Dataset::load(&source.origin, split, needed, preprocess, target, expected)?;
         let data = Arc::new(data);
         self.loaded.push((place, needed, Arc::clone(&data)));
         Ok(data)

@@ -38,7 +38,7 @@ impl Sets {
         declared: Declared,
         seed: u64,
     ) -> Result<Self, Error> {
-        let mut library = Library::new(&declared.preprocess, model);
+        let mut library = Library::new(options, &declared.preprocess, model);
         let (calibration, search, test) = choose(options, seed, &mut library)?;
         disjoint(("calibration", &calibration), ("search", &search))?;
         if let Some(test) = &test {
@@ -50,12 +50,20 @@ impl Sets {
             let problem = "some images have 8-bit pixels and some floats; use one type for all";
             return Err(DataError::Missing(problem.to_owned()).into());
         }
-        let has_labels = |view: &View| view.label(0).is_some();
+        let has_labels = |view: &View| view.metric().is_some();
         if test.as_ref().is_some_and(|test| has_labels(test) != has_labels(&search)) {
             let problem = "only one of the search set and the test set has labels; without labels, images \
                            count where the classes agree with those of the float network: use labels \
                            for both or for none";
             return Err(DataError::Missing(problem.to_owned()).into());
+        }
+        let other = test.as_ref().and_then(View::metric).filter(|of| search.metric() != Some(*of));
+        if let (Some(metric), Some(other)) = (search.metric(), other) {
+            let problem = format!(
+                "the labels of the search set are those of the metric {metric}, the labels of the test set \
+                 those of {other}: use labels of one kind"
+            );
+            return Err(DataError::Missing(problem).into());
         }
         let calibration = View { labeled: false, ..calibration };
         Ok(Self { calibration, search, test, declared })
@@ -68,7 +76,7 @@ impl Sets {
         declared: Declared,
     ) -> Result<Reported, Error> {
         let source = options.test.as_ref().ok_or_else(|| missing("test"))?;
-        let mut library = Library::new(&declared.preprocess, model);
+        let mut library = Library::new(options, &declared.preprocess, model);
         let images = library.view(source, Split::Test, usize::MAX)?;
         Ok(Reported { images, declared })
     }
@@ -82,7 +90,8 @@ impl Sets {
         let source = options.calibration.as_ref().or(options.data.as_ref());
         let source = source.ok_or_else(|| missing("calibration"))?;
         let most = if options.calibration.is_none() { CALIBRATION_IMAGES } else { usize::MAX };
-        let images = Library::new(&declared.preprocess, model).view(source, Split::Train, most)?;
+        let images =
+            Library::new(options, &declared.preprocess, model).view(source, Split::Train, most)?;
         Ok(Reported { images, declared })
     }
 
@@ -93,7 +102,7 @@ impl Sets {
         model: &Model,
         declared: &Declared,
     ) -> Result<View, Error> {
-        let mut library = Library::new(&declared.preprocess, model);
+        let mut library = Library::new(options, &declared.preprocess, model);
         let whole = |source: &DataSource| DataSource { split: None, range: None, ..source.clone() };
         let beside = options.test.as_ref().map(whole);
         let source = options.calibration.as_ref().or(options.data.as_ref()).or(beside.as_ref());
@@ -119,9 +128,7 @@ impl Sets {
         let sets = sets.into_iter().flatten().map(|view| {
             let mix = |hash: u128, &i: &usize| hash.rotate_left(5) ^ view.data.fingerprint(i);
             let label = |hash: u64, &i: &usize| {
-                hash.wrapping_mul(31).wrapping_add(fixedwise_fixed::convert::count_to_u64(
-                    view.data.label(i).unwrap_or(usize::MAX),
-                ))
+                hash.wrapping_mul(31).wrapping_add(view.data.truth_fingerprint(i))
             };
             let (pixels, labels) =
                 (view.images.iter().fold(0, mix), view.images.iter().fold(0, label));

@@ -5,6 +5,7 @@ use crate::{
     error::DataError,
     preprocess::{Layout, Preprocess},
 };
+use fixedwise_search::MetricName;
 
 /// Images of the train split that calibrate, where nothing else is said.
 pub(super) const CALIBRATION_IMAGES: usize = 2000;
@@ -32,6 +33,12 @@ pub struct DataOptions {
     /// The accuracy that the float network is known to have, as a fraction: where it has less, by more than
     /// the confidence interval explains, it is not fed what it was trained with, and the job ends.
     pub expect: Option<f64>,
+    /// What counts; where absent, what goes with the labels and the first output. With
+    /// [`MetricName::Sqnr`] labels do not count.
+    pub metric: Option<MetricName>,
+    /// The largest value that there can be, for [`MetricName::Psnr`]; where absent, 255 for bytes and 1 for floats
+    /// from 0 to 1.
+    pub peak: Option<f64>,
 }
 
 /// No images of that kind.

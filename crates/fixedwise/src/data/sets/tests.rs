@@ -3,7 +3,7 @@ use super::{
     library::Library,
     *,
 };
-use crate::preprocess::Preprocess;
+use crate::{data::truth::Expected, preprocess::Preprocess};
 use fixedwise_codec::npz::{Array, ArrayData, encode_npz};
 use fixedwise_graph::Shape;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn sets(options: &DataOptions, seed: u64) -> Result<(View, View, Option<View>), 
     let mut library = Library {
         preprocess: &preprocess,
         target: Shape::vector(1),
-        classes: 1,
+        expected: Expected::of_classes(1),
         needed: Vec::new(),
         loaded: Vec::new(),
     };

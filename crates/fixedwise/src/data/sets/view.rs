@@ -1,7 +1,8 @@
 //! Some images of a data set.
 
 use super::super::dataset::Dataset;
-use fixedwise_search::Images;
+use crate::error::DataError;
+use fixedwise_search::{Images, MetricName, Truth};
 use std::sync::Arc;
 
 /// Some images of a data set.
@@ -24,12 +25,37 @@ impl Images for View {
     fn label(&self, idx: usize) -> Option<usize> {
         if self.labeled { self.data.label(self.images[idx]) } else { None }
     }
+
+    fn truth(&self, idx: usize) -> Truth<'_> {
+        if self.labeled { self.data.truth(self.images[idx]) } else { Truth::None }
+    }
 }
 
 impl View {
     /// The places of its images in the data set.
     pub(crate) fn places(&self) -> &[usize] {
         &self.images
+    }
+
+    /// What counts by their labels; nothing where there are none.
+    pub(crate) fn metric(&self) -> Option<MetricName> {
+        self.data.metric().filter(|_| self.labeled)
+    }
+
+    /// The largest value that there can be.
+    pub(crate) fn peak(&self) -> f64 {
+        self.data.peak()
+    }
+
+    /// Refuses labels that a job does not take.
+    pub(crate) fn only_classes(&self, job: &str) -> Result<(), DataError> {
+        match self.metric().filter(|metric| metric.is_figure() || *metric == MetricName::Top5) {
+            Some(metric) => Err(DataError::Missing(format!(
+                "{job} supports only labels that are classes of images, and counts the likeliest; the metric is \
+                 {metric}"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// What the classes are called; nothing where that is not said.

@@ -3,7 +3,9 @@
 use super::{
     super::{
         budget,
-        measure::{integers, measure, measured_on, metric_name, outputs, peak_ram},
+        measure::{
+            integers, judged, measure_with, measured_on, metric_name, outputs, peak_ram, unit,
+        },
         options::Strategy,
     },
     Job, Outcome,
@@ -15,13 +17,14 @@ use crate::{
     error::Error,
     files::write_file,
     plan::write_plan,
-    result::{Ended, ImagesResult, MaxLossResult, RunResult, SetResult},
+    result::{Ended, FigureResult, ImagesResult, MaxLossResult, RunResult, SetResult},
     watch::Step,
 };
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::Plan;
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Details, Images, MaxLoss, Score, strategies::pareto::Limits};
+use std::sync::atomic::AtomicBool;
 
 impl Job<'_> {
     /// What the plan gives and costs; the test images are run here and nowhere else.
@@ -37,7 +40,7 @@ impl Job<'_> {
         let test = self.test(loaded, plan)?;
         let mut result = self.result(loaded, &found);
         result.peak_ram_bytes = peak_ram(graph, fixed.as_ref(), Kernels::best());
-        let mut search = self.set_result(found.score);
+        let mut search = self.set_result(found.score, &found.details);
         search.metric = found.metric;
         result.accuracy.search = Some(search);
         let (test, of_test) = test.unzip();
@@ -80,9 +83,11 @@ impl Job<'_> {
         let Some(images) = &loaded.sets.test else { return Ok(None) };
         self.tell(Step::Testing { images: images.len() });
         let (float, graph, kernels) = (loaded.model.graph(), &loaded.graph, Kernels::best());
-        let (max_loss, target) = (self.options.max_loss, self.options.target.as_ref());
-        let measured = measure(max_loss, float, graph, plan, images, target, kernels)?;
-        let mut test = self.set_result(measured.score);
+        let target = self.options.target.as_ref();
+        let go_on = AtomicBool::new(false);
+        let predictions = judged(self.counts(), float, images, kernels, &go_on)?;
+        let measured = measure_with(predictions, graph, plan, images, target, kernels)?;
+        let mut test = self.set_result(measured.score, &measured.details);
         if let Some(metric) = self.metric(loaded, images) {
             let both = outputs(float, graph, plan, images, kernels)?;
             let [float, fixed] = both.map(|outputs| metric.of(&outputs));
@@ -128,14 +133,20 @@ impl Job<'_> {
             held: found.outcome.held,
             command: options.command.clone(),
             confidence: options.confidence,
-            metric: metric_name(options.max_loss, sets).to_owned(),
+            metric: metric_name(self.counts(), &sets.search).to_owned(),
             measured_on: measured_on(options, &loaded.model, sets),
             ..RunResult::default()
         }
     }
 
-    fn set_result(&self, score: Score) -> SetResult {
-        let is_sqnr = matches!(self.options.max_loss, MaxLoss::Sqnr(_));
-        SetResult { sqnr_db: is_sqnr.then(|| score.sqnr_db()), ..SetResult::from(score) }
+    fn set_result(&self, score: Score, details: &Details) -> SetResult {
+        match self.options.max_loss {
+            MaxLoss::Sqnr(_) => SetResult::of_sqnr(score),
+            max_loss => {
+                let unit = unit(max_loss, None);
+                let figure = details.figure.map(|figure| FigureResult::new(&figure, unit));
+                SetResult { figure, ..SetResult::from(score) }
+            }
+        }
     }
 }

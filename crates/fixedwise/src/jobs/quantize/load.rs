@@ -6,7 +6,7 @@ use super::{
         earlier::Earlier,
         first::{Checks, First, first},
         keep::{self, Keep},
-        measure::{measured_on, predictions},
+        measure::{judged, measured_on},
         metric::Metric,
         options::{QuantizeOptions, check_quantizer, check_strategy},
     },
@@ -23,7 +23,7 @@ use crate::{
 use fixedwise_graph::{Graph, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Images, Predictions, Statistics, calibrate,
+    Images, MaxLoss, MetricName, Predictions, Statistics, calibrate,
     strategies::{Kind, Objective, Tensor, quantized_activations},
 };
 use std::{collections::BTreeMap, time::Instant};
@@ -122,7 +122,16 @@ impl Job<'_> {
         self.tell(Step::Loading);
         let model = open_model(model, plan)?;
         let declared = self.data.declared(&model, plan)?;
-        let sets = Sets::load(self.data, &model, declared, options.seed)?;
+        let mut data = self.data.clone();
+        if options.metric_command.is_some() || matches!(options.max_loss, MaxLoss::Sqnr(_)) {
+            if let Some(metric) = data.metric.filter(|metric| *metric != MetricName::Sqnr) {
+                let problem =
+                    format!("is {metric}, which goes with neither min-sqnr nor metric-command");
+                return Err(Error::Option { option: "metric", problem });
+            }
+            data.metric = Some(MetricName::Sqnr);
+        }
+        let sets = Sets::load(&data, &model, declared, options.seed)?;
         let model = model.with_preprocessing(&sets)?;
         let graph = model.prepared(options.semantics)?;
         options.search.nodes(&graph, options.semantics)?;
@@ -150,13 +159,13 @@ impl Job<'_> {
 
     /// Runs the float network on the search images; one that is no better than chance is refused.
     pub(super) fn measure_float(&self, loaded: &Loaded) -> Result<Float, Error> {
-        let (max_loss, images) = (self.options.max_loss, &loaded.sets.search);
+        let images = &loaded.sets.search;
         self.tell(Step::MeasuringFloat { images: images.len() });
         let begin = Instant::now();
         let graph = loaded.model.graph();
-        let predictions = predictions(max_loss, graph, images, Kernels::best(), self.stop)?;
+        let predictions = judged(self.counts(), graph, images, Kernels::best(), self.stop)?;
         let asked = Checks {
-            is_of_values: max_loss.is_of_values(),
+            is_of_values: self.options.max_loss.is_of_values(),
             expect: self.data.expect,
             is_searched: true,
             input: None,
@@ -168,6 +177,11 @@ impl Job<'_> {
             .map(|metric| metric.of(&predictions.outputs()).map(|float| (metric, float)))
             .transpose()?;
         Ok(Float { predictions, first, metric, seconds: begin.elapsed().as_secs_f64() })
+    }
+
+    /// What counts, beside labels.
+    pub(super) fn counts(&self) -> (MaxLoss, Option<&str>) {
+        (self.options.max_loss, self.options.metric_command.as_deref())
     }
 
     /// The user's command for those images, where there is one.

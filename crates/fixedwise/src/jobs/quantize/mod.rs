@@ -11,7 +11,10 @@ mod search;
 
 pub use refit::{refit, refit_model};
 
-use super::{options::QuantizeOptions, threads::pool};
+use super::{
+    options::{QuantizeOptions, bound, check_strategy},
+    threads::pool,
+};
 use crate::{
     data::DataOptions,
     error::Error,
@@ -22,6 +25,7 @@ use crate::{
 };
 use fixedwise_graph::Plan;
 use fixedwise_search::strategies::TraceEntry;
+use load::Loaded;
 use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
 
 /// What [`quantize`] found.
@@ -186,13 +190,28 @@ impl Job<'_> {
         self.check()?;
         let earlier = self.options.earlier_plan();
         let loaded = self.load(model, earlier.as_deref().map(PlanSource::File))?;
-        let float = self.measure_float(&loaded)?;
-        let statistics = self.calibrate(&loaded)?;
-        let ready = self.prepare(&loaded, statistics)?;
-        let found = self.search(&loaded, &ready, float)?;
-        let outcome = self.account(&loaded, &ready, found)?;
-        self.write(&loaded, &outcome)?;
+        let options = self.bounded(&loaded)?;
+        let job = Job { options: &options, ..*self };
+        job.search_loaded(&loaded)
+    }
+
+    /// The rest of a search, once the bound is known by what counts.
+    fn search_loaded(&self, loaded: &Loaded) -> Result<Outcome, Error> {
+        let float = self.measure_float(loaded)?;
+        let statistics = self.calibrate(loaded)?;
+        let ready = self.prepare(loaded, statistics)?;
+        let found = self.search(loaded, &ready, float)?;
+        let outcome = self.account(loaded, &ready, found)?;
+        self.write(loaded, &outcome)?;
         Ok(outcome)
+    }
+
+    /// The options with the bound by what counts.
+    fn bounded(&self, loaded: &Loaded) -> Result<QuantizeOptions, Error> {
+        let max_loss = bound(self.options, loaded.sets.search.metric())?;
+        let options = QuantizeOptions { max_loss, ..self.options.clone() };
+        check_strategy(&options)?;
+        Ok(options)
     }
 
     fn tell(&self, step: Step) {

@@ -188,16 +188,21 @@ impl Job<'_> {
     fn refit(&self, model: ModelSource, given: Given) -> Result<Outcome, Error> {
         self.check()?;
         let loaded = self.load(model, Some(given.plan))?;
+        let options = self.bounded(&loaded)?;
+        Job { options: &options, ..*self }.refit_loaded(&loaded, given)
+    }
+
+    fn refit_loaded(&self, loaded: &Loaded, given: Given) -> Result<Outcome, Error> {
         let edited = given.read(&loaded.model)?;
-        let float = self.measure_float(&loaded)?;
-        let statistics = self.calibrate(&loaded)?;
+        let float = self.measure_float(loaded)?;
+        let statistics = self.calibrate(loaded)?;
         let refit = Refit { edited: &edited, known: known(given.plan, &loaded.model) };
-        let (ready, plan) = self.round(&loaded, &refit, statistics)?;
-        let found = self.measured(&loaded, &ready, float, plan)?;
-        let mut outcome = self.account(&loaded, &ready, found)?;
+        let (ready, plan) = self.round(loaded, &refit, statistics)?;
+        let found = self.measured(loaded, &ready, float, plan)?;
+        let mut outcome = self.account(loaded, &ready, found)?;
         "refit".clone_into(&mut outcome.result.strategy);
         outcome.result.objective = None;
-        self.write(&loaded, &outcome)?;
+        self.write(loaded, &outcome)?;
         Ok(outcome)
     }
 

@@ -1,7 +1,9 @@
 //! What networks get right, and what may be lost.
 
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
-use fixedwise_search::{ClassBound, ClassScore, Details, MaxLoss, Score, Unit};
+use fixedwise_search::{
+    ClassBound, ClassScore, Details, Figure, MaxLoss, Score, Unit, proportion95,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -11,7 +13,8 @@ pub struct MaxLossResult {
     /// A fraction: 0.01 is one percent or one percentage point.
     pub value: f64,
     /// `relative` (of the float accuracy), `points` (of all images), `sqnr-db` (at least so many dB between
-    /// signal and noise at the outputs) or `metric` (relative, of what the user's command says).
+    /// signal and noise at the outputs), or `metric`, `metric-points` or `metric-db` (of a metric or of what the
+    /// user's command says: relative, of all, in dB).
     pub kind: String,
 }
 
@@ -21,7 +24,14 @@ impl From<MaxLoss> for MaxLossResult {
             MaxLoss::Relative(value) => (value, "relative"),
             MaxLoss::Points(value) => (value, "points"),
             MaxLoss::Sqnr(value) => (value, "sqnr-db"),
-            MaxLoss::Metric(value) => (value, "metric"),
+            MaxLoss::Metric { limit, unit } => (
+                limit,
+                match unit {
+                    Unit::Relative => "metric",
+                    Unit::Points => "metric-points",
+                    Unit::Decibels => "metric-db",
+                },
+            ),
         };
         Self { value, kind: kind.to_owned() }
     }
@@ -71,6 +81,9 @@ pub struct SetResult {
     /// Where outputs count as values: signal to quantization noise there, in dB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqnr_db: Option<f64>,
+    /// 95 % confidence interval of that, from the spread of the images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqnr_interval95: Option<[f64; 2]>,
     /// Of ten classes or more: fractions of the images whose label is among the five likeliest classes of the
     /// float network and of the fixed-point one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +91,74 @@ pub struct SetResult {
     /// What the user's command says of the float network and of the fixed-point one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<[f64; 2]>,
+    /// What both reach by a metric that is computed of all images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figure: Option<FigureResult>,
+}
+
+/// What the float network and the fixed-point one reach by a metric; fractions where that is a part of all.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct FigureResult {
+    /// Of the float network.
+    pub float: f64,
+    /// Of the fixed-point network.
+    pub fixed: f64,
+    /// 95 % interval of `float`, by bootstrap over images.
+    pub float_interval95: [f64; 2],
+    /// The same of `fixed`.
+    pub fixed_interval95: [f64; 2],
+    /// What is lost, in `unit`.
+    pub loss: f64,
+    /// 95 % interval of `loss`: the same images are drawn for both networks.
+    pub loss_interval95: [f64; 2],
+    /// What the loss is told in.
+    pub unit: LossUnit,
+    /// How often images are drawn for the intervals.
+    pub resamples: u64,
+    /// Of label maps: the fraction of places that each network names the label for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixel_accuracy: Option<[f64; 2]>,
+}
+
+/// What a loss is told in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossUnit {
+    /// A fraction of what the float network reaches.
+    #[default]
+    Relative,
+    /// A fraction of all.
+    Points,
+    /// Decibels.
+    Decibels,
+}
+
+impl FigureResult {
+    pub(crate) fn new(figure: &Figure, unit: Unit) -> Self {
+        Self {
+            float: figure.both[0],
+            fixed: figure.both[1],
+            float_interval95: figure.intervals95[0],
+            fixed_interval95: figure.intervals95[1],
+            loss: figure.loss,
+            loss_interval95: figure.loss_interval95,
+            unit: match unit {
+                Unit::Relative => LossUnit::Relative,
+                Unit::Points => LossUnit::Points,
+                Unit::Decibels => LossUnit::Decibels,
+            },
+            resamples: count_to_u64(Figure::RESAMPLES),
+            pixel_accuracy: figure.accuracy,
+        }
+    }
+}
+
+impl SetResult {
+    /// Where outputs count as values.
+    pub(crate) fn of_sqnr(score: Score) -> Self {
+        let (sqnr_db, interval) = (Some(score.sqnr_db()), Some(score.sqnr_interval95()));
+        Self { sqnr_db, sqnr_interval95: interval, ..Self::from(score) }
+    }
 }
 
 /// One of several outputs of a network: what the plan makes of it.
@@ -95,7 +176,7 @@ pub struct OutputResult {
 impl OutputResult {
     /// Of a network with those outputs, by their scores; nothing of one output.
     pub(crate) fn all(names: &[String], search: &[Score], test: &[Score]) -> Vec<Self> {
-        let set = |score: &Score| SetResult { sqnr_db: Some(score.sqnr_db()), ..(*score).into() };
+        let set = |score: &Score| SetResult::of_sqnr(*score);
         let outputs = names.iter().enumerate().map(|(i, name)| Self {
             name: name.clone(),
             search: search.get(i).map(set),
@@ -105,7 +186,7 @@ impl OutputResult {
     }
 }
 
-/// A class: what the float network and the plan make of the images with its label.
+/// A class: what the float network and the plan make of the images with its label, of label maps of the places.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct ClassResult {
     /// The label.
@@ -124,18 +205,25 @@ pub struct ClassResult {
 /// The recall of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct RecallResult {
-    /// Images with the label.
+    /// Images with the label; of label maps, places.
     pub n: u64,
     /// Fraction of them that the float network names the class for.
     pub float: f64,
     /// Fraction of them that the fixed-point network names the class for.
     pub fixed: f64,
+    /// 95 % confidence interval of `fixed`; absent for places, which are not independent of each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval95: Option<[f64; 2]>,
 }
 
-impl From<&ClassScore> for RecallResult {
-    fn from(score: &ClassScore) -> Self {
+impl RecallResult {
+    /// Of a class in a set.
+    fn of(details: &Details, label: usize) -> Option<Self> {
+        let score = details.classes.get(&label)?;
         let [float, fixed] = score.right.map(|right| share(right, score.n));
-        Self { n: count_to_u64(score.n), float, fixed }
+        let is_of_images = details.figure.is_none();
+        let interval95 = is_of_images.then(|| proportion95(score.right[1], score.n));
+        Some(Self { n: count_to_u64(score.n), float, fixed, interval95 })
     }
 }
 
@@ -184,8 +272,8 @@ impl ClassBoundResult {
             })
         };
         let max_loss = match bound.unit {
-            Unit::Relative => MaxLoss::Relative(bound.limit),
             Unit::Points => MaxLoss::Points(bound.limit),
+            Unit::Relative | Unit::Decibels => MaxLoss::Relative(bound.limit),
         };
         Self {
             max_loss: max_loss.into(),
@@ -204,8 +292,8 @@ impl ClassResult {
         let class = |label: usize| Self {
             class: count_to_u64(label),
             name: names.get(label).cloned(),
-            search: search.classes.get(&label).map(RecallResult::from),
-            test: test.classes.get(&label).map(RecallResult::from),
+            search: RecallResult::of(search, label),
+            test: RecallResult::of(test, label),
         };
         labels.into_iter().map(class).collect()
     }
@@ -215,7 +303,8 @@ impl ClassResult {
 pub(super) fn top5(details: &Details) -> Option<[f64; 2]> {
     const FEW: usize = 9;
     let sum = details.classes.values().fold(ClassScore::default(), |sum, class| sum.plus(class));
-    (details.classes.len() > FEW).then(|| sum.top5.map(|right| share(right, sum.n)))
+    (details.classes.len() > FEW && details.figure.is_none())
+        .then(|| sum.top5.map(|right| share(right, sum.n)))
 }
 
 fn share(part: usize, n: usize) -> f64 {
@@ -235,8 +324,10 @@ impl From<Score> for SetResult {
             gained: count_to_u64(score.gained),
             interval95: score.relative_interval95(),
             sqnr_db: None,
+            sqnr_interval95: None,
             top5: None,
             metric: None,
+            figure: None,
         }
     }
 }
@@ -249,10 +340,12 @@ mod tests {
     fn recall_is_told_by_class_and_top_5_of_many_classes() {
         let details = |classes: usize| {
             let score = ClassScore { n: 4, right: [3, 2], lost: 1, top5: [4, 3] };
-            Details { classes: (0..classes).map(|class| (class, score)).collect(), outputs: vec![] }
+            let classes = (0..classes).map(|class| (class, score)).collect();
+            Details { classes, ..Details::default() }
         };
         let classes = ClassResult::all(&[], &Details::default(), &details(2));
-        let recall = RecallResult { n: 4, float: 0.75, fixed: 0.5 };
+        let interval95 = Some(proportion95(2, 4));
+        let recall = RecallResult { n: 4, float: 0.75, fixed: 0.5, interval95 };
         let expected = ClassResult { class: 1, name: None, search: None, test: Some(recall) };
         assert_eq!((classes.len(), &classes[1]), (2, &expected));
         assert_eq!(top5(&details(9)), None);

@@ -5,8 +5,8 @@ mod costs;
 mod layers;
 
 pub use accuracy::{
-    AccuracyResult, ClassBoundResult, ClassLossResult, ClassResult, ImagesResult, MaxLossResult,
-    OutputResult, RecallResult, SetResult,
+    AccuracyResult, ClassBoundResult, ClassLossResult, ClassResult, FigureResult, ImagesResult,
+    LossUnit, MaxLossResult, OutputResult, RecallResult, SetResult,
 };
 pub use costs::{
     BudgetResult, BudgetStep, CodeResult, HolderResult, MemoryResult, MultiplicationResult,
@@ -100,7 +100,7 @@ pub struct RunResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_bound: Option<ClassBoundResult>,
     /// What counts: `accuracy`; `agreement` with the float network's classes where images have no labels;
-    /// `sqnr`; or `command`, what the user's says.
+    /// `top5`, `miou`, `mae`, `psnr` or `auc`, by labels; `sqnr`; or `command`, what the user's says.
     #[serde(default = "accuracy")]
     pub metric: String,
     /// Bits of everything that is stored.

@@ -1,7 +1,9 @@
 //! What the float network and the plan get right, or what their outputs are worth.
 
 use super::super::{
-    numbers::{grouped, interval_text, percent},
+    numbers::{
+        figure_text, figure_title, grouped, interval_text, loss_interval_text, loss_text, percent,
+    },
     report::{Align, Cell, Column, Section, Sentence, Style, Table},
 };
 use crate::result::{AGREEMENT, ClassResult, RecallResult, RunResult, SetResult};
@@ -25,7 +27,7 @@ pub(super) fn section(result: &RunResult) -> Section {
     {
         "sqnr" => (
             "Accuracy",
-            vec![SET, IMAGES, Column::right("SQNR", Style::Bold)],
+            vec![SET, IMAGES, Column::right("SQNR", Style::Bold), INTERVAL],
             sqnr,
             "SQNR: signal-to-quantization-noise ratio of the outputs, relative to the float \
                  network"
@@ -37,6 +39,7 @@ pub(super) fn section(result: &RunResult) -> Section {
             metric,
             "result of the metric command; larger is better".to_owned(),
         ),
+        "miou" | "mae" | "psnr" | "auc" => return figures(result, &calibration),
         AGREEMENT => (
             "Agreement with the float network",
             vec![
@@ -81,11 +84,56 @@ pub(super) fn section(result: &RunResult) -> Section {
     });
     let table = Table { columns, rows: rows.collect() };
     let mut notes = vec![Sentence::from(note)];
-    if result.metric == "accuracy" {
+    if result.metric == "accuracy" || result.metric == "top5" {
         notes.extend(worst_class(result).map(Sentence::from));
         notes.extend(top5(result).map(Sentence::from));
     }
     Section { title: title.to_owned(), table: Some(table), notes, ..Section::default() }
+}
+
+/// What both networks reach by a metric that is computed of all images.
+fn figures(result: &RunResult, calibration: &str) -> Section {
+    let metric = &result.metric;
+    let sets = [("search", &result.accuracy.search), ("test", &result.accuracy.test)];
+    let found =
+        sets.map(|(name, set)| set.as_ref().and_then(|set| Some((name, set.n, set.figure?))));
+    let rows = found.iter().flatten().map(|(name, n, figure)| {
+        vec![
+            Cell::text(*name),
+            Cell::number(grouped(*n)),
+            Cell::number(figure_text(metric, figure.float)),
+            Cell::number(figure_text(metric, figure.fixed)),
+            Cell::number(loss_text(figure.unit, figure.loss)),
+            Cell::text(loss_interval_text(figure.unit, figure.loss_interval95)),
+        ]
+    });
+    let columns = vec![SET, IMAGES, FLOAT, FIXED, LOSS, INTERVAL];
+    let table = Table { columns, rows: rows.collect() };
+    let resamples = found.iter().flatten().next().map_or(0, |(_, _, figure)| figure.resamples);
+    let title = figure_title(metric);
+    let of_labels = match metric.as_str() {
+        "miou" => " of the classes, places with the label 255 left out",
+        "auc" => ": that an image with label 1 has a larger score than one with label 0",
+        "psnr" => " of all values, by the labels",
+        _ => " of the values, by the labels",
+    };
+    let mut notes = vec![Sentence::from(format!(
+        "{calibration}{title}{of_labels}; loss: against float; intervals by bootstrap over images, {} \
+         resamples",
+        grouped(resamples)
+    ))];
+    // On the images that decided nothing, where there are some.
+    let last = found.iter().flatten().last();
+    notes.extend(last.map(|(name, _, figure)| {
+        let [low, high] = figure.fixed_interval95.map(|end| figure_text(metric, end));
+        Sentence::from(format!("95 % interval of fixed, {name}: {low} to {high}"))
+    }));
+    notes.extend(last.and_then(|(name, _, figure)| {
+        let [float, fixed] = figure.pixel_accuracy?.map(percent);
+        Some(Sentence::from(format!("pixel accuracy, {name}: {fixed} (float {float})")))
+    }));
+    notes.extend(worst_class(result).map(Sentence::from));
+    Section { title: "Accuracy".to_owned(), table: Some(table), notes, ..Section::default() }
 }
 
 /// The class that the plan recognizes worst, on the test images where there are some.
@@ -98,11 +146,14 @@ fn worst_class(result: &RunResult) -> Option<String> {
         (Some(found), _) => ("test", found),
         (None, found) => ("search", found?),
     };
+    let interval = recall.interval95.map(|ends| format!("; 95 % interval {}", interval_text(ends)));
+    let what = if result.metric == "miou" { "places" } else { "images" };
     Some(format!(
-        "worst class: {}, recall {} (float {}) of {} {set} images",
+        "worst class: {}, recall {} (float {}{}) of {} {set} {what}",
         result.class_name(class),
         percent(recall.fixed),
         percent(recall.float),
+        interval.unwrap_or_default(),
         grouped(recall.n)
     ))
 }
@@ -117,7 +168,9 @@ fn top5(result: &RunResult) -> Option<String> {
 }
 
 fn sqnr(set: &SetResult) -> Option<Vec<Cell>> {
-    set.sqnr_db.map(|db| vec![Cell::number(format!("{db:.2} dB"))])
+    let [low, high] = set.sqnr_interval95.unwrap_or([f64::NAN; 2]);
+    let interval = format!("{low:.2} to {high:.2} dB");
+    set.sqnr_db.map(|db| vec![Cell::number(format!("{db:.2} dB")), Cell::text(interval)])
 }
 
 fn metric(set: &SetResult) -> Option<Vec<Cell>> {

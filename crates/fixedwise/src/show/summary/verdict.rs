@@ -1,7 +1,7 @@
 //! Whether the plan keeps to what was asked for, and what would help where it does not.
 
 use super::super::{
-    numbers::{grouped, interval_text, percent},
+    numbers::{figure_title, grouped, interval_text, loss_interval_text, loss_text, percent},
     report::{Mark, Section, Sentence, Statement},
 };
 use crate::result::{
@@ -59,7 +59,19 @@ fn remark(text: &str, details: Vec<Sentence>) -> Statement {
 fn bound(max_loss: &MaxLossResult, result: &RunResult) -> Vec<Statement> {
     let bound = match max_loss.kind.as_str() {
         "sqnr-db" => format!("SQNR of {} dB", max_loss.value),
-        "metric" => format!("{} % of the metric", max_loss.value * 100.0),
+        "metric" if result.metric == "command" => {
+            format!("{} % of the metric", max_loss.value * 100.0)
+        }
+        "metric" => {
+            format!("{} % of the float {}", max_loss.value * 100.0, figure_title(&result.metric))
+        }
+        "metric-points" => {
+            format!("{} points of {}", max_loss.value * 100.0, figure_title(&result.metric))
+        }
+        "metric-db" => format!("{} dB of {}", max_loss.value, figure_title(&result.metric)),
+        "relative" if result.metric == "top5" => {
+            format!("{} % of the float top-5 accuracy", max_loss.value * 100.0)
+        }
         "points" => format!("{} percentage points", max_loss.value * 100.0),
         _ if result.metric == AGREEMENT => {
             format!("{} % of the images with another class", max_loss.value * 100.0)
@@ -157,7 +169,11 @@ fn loss(max_loss: &MaxLossResult, set: &SetResult) -> f64 {
         "points" => set.float - set.fixed,
         // More is better.
         "sqnr-db" => 2.0 * max_loss.value - set.sqnr_db.unwrap_or(f64::INFINITY),
-        "metric" => set.metric.map_or(0.0, |[float, fixed]| (float - fixed) / float.abs()),
+        "metric" | "metric-points" | "metric-db" => match (set.figure, set.metric) {
+            (Some(figure), _) => figure.loss,
+            (None, Some([float, fixed])) => (float - fixed) / float.abs(),
+            (None, None) => 0.0,
+        },
         _ => set.relative_loss,
     }
 }
@@ -165,6 +181,14 @@ fn loss(max_loss: &MaxLossResult, set: &SetResult) -> f64 {
 /// `: loss 0.47 %`, with its interval where that reaches beyond the bound or is wider than it: the images are
 /// few. Nothing for values, which have no interval.
 fn found(max_loss: &MaxLossResult, set: &SetResult, is_agreement: bool) -> String {
+    if let Some(figure) = &set.figure {
+        let (loss, [low, high]) = (loss_text(figure.unit, figure.loss), figure.loss_interval95);
+        if high <= max_loss.value && high - low <= max_loss.value {
+            return format!(": loss {loss}");
+        }
+        let interval = loss_interval_text(figure.unit, figure.loss_interval95);
+        return format!(": loss {loss} (95 % interval {interval}, {} images)", grouped(set.n));
+    }
     let scale = match max_loss.kind.as_str() {
         "points" => set.float,
         "relative" => 1.0,
