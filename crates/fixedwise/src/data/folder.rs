@@ -200,6 +200,7 @@ mod tests {
         let train = load(folder.path(), Split::Train, "").unwrap();
         let labels: Vec<Option<usize>> = (0..train.len()).map(|i| train.label(i)).collect();
         assert_eq!(labels, [Some(0), Some(1), Some(1), Some(1)]);
+        assert_eq!(train.class_names(), ["ant", "cat"]);
         let test = load(folder.path(), Split::Test, "").unwrap();
         assert_eq!((test.len(), test.is_u8()), (2, true));
         let mut pixels = vec![0.0; 60];

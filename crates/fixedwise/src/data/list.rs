@@ -26,7 +26,7 @@ pub(super) fn splits(_: &Path) -> Result<Vec<Split>, DataError> {
 pub(super) fn load(path: &Path, _: Split, wanted: &Wanted) -> Result<Raw, DataError> {
     let entries = list::read(&read(path)?)
         .map_err(|source| DataError::Corrupt { path: path.to_owned(), source: source.into() })?;
-    let labels = labels(path, &entries, wanted.classes)?;
+    let (labels, class_names) = labels(path, &entries, wanted.classes)?.unzip();
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut files: Vec<PathBuf> = Vec::with_capacity(entries.len());
     for entry in entries.iter().take(wanted.first) {
@@ -39,11 +39,15 @@ pub(super) fn load(path: &Path, _: Split, wanted: &Wanted) -> Result<Raw, DataEr
         images::is_image(&file)?;
         files.push(file);
     }
-    images::load(path, files, labels, wanted)
+    let raw = images::load(path, files, labels, wanted)?;
+    Ok(Raw { class_names: class_names.unwrap_or_default(), ..raw })
 }
 
+/// The class of every entry, and what the classes are called where they have names.
+type Labels = (Vec<i64>, Vec<String>);
+
 /// The class of every entry, or nothing where the list has no labels.
-fn labels(path: &Path, entries: &[Entry], classes: usize) -> Result<Option<Vec<i64>>, DataError> {
+fn labels(path: &Path, entries: &[Entry], classes: usize) -> Result<Option<Labels>, DataError> {
     let texts: Option<Vec<&str>> = entries.iter().map(|entry| entry.label.as_deref()).collect();
     let Some(texts) = texts else { return Ok(None) };
     let numbers: Vec<Option<i64>> = texts.iter().map(|text| text.parse().ok()).collect();
@@ -61,7 +65,7 @@ fn labels(path: &Path, entries: &[Entry], classes: usize) -> Result<Option<Vec<i
                 ),
             ));
         }
-        return Ok(Some(numbers));
+        return Ok(Some((numbers, Vec::new())));
     }
     if let (Some(_), Some(name)) =
         (numbers.iter().find(|x| x.is_some()), numbers.iter().position(Option::is_none))
@@ -84,7 +88,8 @@ fn labels(path: &Path, entries: &[Entry], classes: usize) -> Result<Option<Vec<i
         ));
     }
     let class = |text: &&str| (0_i64..).zip(&names).find(|(_, name)| *name == text).map(|(k, _)| k);
-    Ok(texts.iter().map(class).collect())
+    let labels: Option<Vec<i64>> = texts.iter().map(class).collect();
+    Ok(labels.map(|labels| (labels, names.iter().map(|&name| name.to_owned()).collect())))
 }
 
 #[cfg(test)]
@@ -128,6 +133,8 @@ mod tests {
             let data = load(text).unwrap();
             let labels: Vec<Option<usize>> = (0..data.len()).map(|i| data.label(i)).collect();
             assert_eq!(labels, [Some(1), Some(0), Some(1)], "{text}");
+            let names: &[&str] = if text.contains("dog") { &["cat", "dog"] } else { &[] };
+            assert_eq!(data.class_names(), names, "{text}");
         }
         assert_eq!(load("images/a.png\n").unwrap().label(0), None);
     }
