@@ -11,7 +11,9 @@ use anyhow::{Context, Result, anyhow};
 use fixedwise_codec::onnx;
 use fixedwise_fixed::{Format, Range, Rounding, convert::count_to_f64};
 use fixedwise_graph::{
-    AccumulatorPolicy, Graph, LayerPlan, Plan, Quantizer, Semantics, from_onnx, lower, passes,
+    AccumulatorPolicy, Graph, LayerPlan, Plan, Quantizer, Semantics, from_onnx, lower,
+    ops::Affine,
+    passes,
     run::{Program, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -37,12 +39,13 @@ fn main() -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{path}`"))?;
     let model = onnx::parse_model(&bytes, &|_| Err("no external data here".to_owned()))?;
-    let channels = from_onnx(&model, &path)?.input_shape().c;
-    let graph = passes::insert_preprocessing(
-        &from_onnx(&model, &path)?,
-        vec![1.0 / 255.0; channels],
-        vec![0.0; channels],
-    )?;
+    let graph = from_onnx(&model, &path)?;
+    let scaled = |&input: &usize| {
+        let channels = graph.nodes[input].shape.c;
+        Affine { scale: vec![1.0 / 255.0; channels], shift: vec![0.0; channels] }
+    };
+    let scaled = graph.inputs().iter().map(scaled).collect();
+    let graph = passes::insert_preprocessing(&graph, scaled)?;
     if by_layer {
         let kernels = Kernels::best();
         let simulated = passes::prepare(&graph, Semantics::Simulated)?;
@@ -67,7 +70,7 @@ fn main() -> Result<()> {
 
 /// Formats of plausible magnitude: the time does not depend on the values.
 fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
-    let nonnegative = graph.nonnegative(true);
+    let nonnegative = graph.nonnegative(|_| true);
     let activation = |id: usize| {
         let frac = i8::try_from(activation_bits).unwrap_or(i8::MAX) - 3;
         if nonnegative[id] {

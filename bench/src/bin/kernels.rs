@@ -139,7 +139,7 @@ fn cases() -> Vec<Case> {
 
 /// Formats of plausible magnitude: outputs are spread, not saturated.
 fn lowered(graph: &Graph, weights: u8) -> Result<FixedGraph> {
-    let nonnegative = graph.nonnegative(true);
+    let nonnegative = graph.nonnegative(|_| true);
     let mut frac = 0;
     let mut fracs = vec![0_i8; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {

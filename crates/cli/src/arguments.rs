@@ -18,7 +18,7 @@ pub(crate) struct ModelArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) architecture: Option<PathBuf>,
     /// The extents of the input, for a file that leaves image sizes open: in the file's order, the batch
-    /// first, e.g. `1x3x224x224`, or `NAME=1x3x224x224`.
+    /// first, e.g. `1x3x224x224`; `NAME=1x3x224x224` where several inputs are open.
     #[arg(long = "input-shape", value_name = "SHAPE")]
     pub(crate) input_shapes: Vec<InputShape>,
     /// The outputs of the network, by name and in this order: values that a node of the ONNX file computes,
@@ -45,8 +45,10 @@ pub(crate) struct DataArguments {
     /// The network is fed (pixel * scale - mean) / std. Keys: scale (a number or 1/255), mean and std (one
     /// number, or one per channel), resize (rows x columns), layout (nhwc or nchw); all are optional. In a
     /// TOML file: scale = "1/255", mean = [0.49, 0.48, 0.45], std = 0.25, resize = [96, 96], layout =
-    /// "nchw". Default: as in the plan that is given; else the TOML file beside the model with the same
-    /// name; else 8-bit pixels are divided by 255 and floats stay as they are (docs/preprocessing.md).
+    /// "nchw". Of a network with several inputs, keys stand behind the name of theirs:
+    /// `image:scale=1/255,mean=0.5,pose:none`. Default: as in the plan that is given; else the TOML file
+    /// beside the model with the same name; else 8-bit pixels are divided by 255 and floats stay as they are
+    /// (docs/preprocessing.md).
     #[arg(long, value_name = "LIST")]
     pub(crate) preprocess: Option<String>,
     /// Accuracy that the float network should have, for example 90%. If it has less, by more than the 95 %

@@ -133,6 +133,45 @@ fn visible(name: &str) -> String {
     if text.is_empty() { "unnamed".to_owned() } else { text }
 }
 
+/// The names of a network's inputs, and which one is meant by another spelling of it.
+#[derive(Debug)]
+pub(crate) struct InputNames<'a> {
+    names: &'a [&'a str],
+    short: ShortNames,
+}
+
+impl<'a> InputNames<'a> {
+    /// Of the inputs with those names.
+    pub(crate) fn new(names: &'a [&'a str]) -> Self {
+        Self { names, short: ShortNames::new(names.iter().copied(), 24) }
+    }
+
+    /// The input that is meant: by its name, the short one that tables have, or its name as an identifier, where
+    /// no other is.
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        let exact = self.names.iter().position(|own| *own == name);
+        let plain = |name: &str| -> String {
+            let plain = name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' });
+            plain.collect::<String>().trim_matches('_').to_lowercase()
+        };
+        let wanted = plain(name);
+        let is_meant = |own: &str| plain(own) == wanted || plain(&self.short.get(own)) == wanted;
+        exact.or_else(|| {
+            let mut meant = (0..self.names.len()).filter(|&i| is_meant(self.names[i]));
+            meant.next().filter(|_| meant.next().is_none())
+        })
+    }
+
+    /// `the inputs are A, B`.
+    pub(crate) fn told(&self) -> String {
+        let names: Vec<String> = self.names.iter().map(|name| format!("`{name}`")).collect();
+        match &names[..] {
+            [one] => format!("the input is {one}"),
+            names => format!("the inputs are {}", names.join(", ")),
+        }
+    }
+}
+
 /// Of the names that are known, the few that a name which is not among them is most like.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     /// Most names that are told.

@@ -88,7 +88,7 @@ fn operand_bits(graph: &Graph, plan: &Plan) -> Result<Vec<u64>, LowerError> {
     let mut bits: Vec<u64> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let own = if node.op.is_input() {
-            u64::from(plan.input.bits)
+            u64::from(plan.input(&node.name).bits)
         } else if node.op.is_layer() {
             let format = plan.layer(&node.name).and_then(|layer| layer.activation);
             format.map_or(UNPLANNED_BITS, |format| u64::from(format.bits))

@@ -7,10 +7,9 @@ use thiserror::Error;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are named as in the text")]
 pub enum GraphError {
-    /// Not one input, or no output.
+    /// No input, or no output.
     #[error(
-        "the network has {inputs} inputs and {outputs} outputs; one input is supported, and at least one \
-             output is needed"
+        "the network has {inputs} inputs and {outputs} outputs; at least one of each is needed"
     )]
     Interface { inputs: usize, outputs: usize },
     /// Extents an operator cannot work with.

@@ -2,6 +2,7 @@
 
 use crate::{fixed_operator::FixedOp, graph::NodeId, output::Output, shape::Shape};
 use fixedwise_fixed::Format;
+use std::ops::Range;
 
 /// One integer operation and the value it produces.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,13 +26,20 @@ pub struct FixedNode {
 pub struct FixedGraph {
     /// The model's name.
     pub name: String,
-    /// In topological order; the first is the input.
+    /// In topological order.
     pub nodes: Vec<FixedNode>,
+    /// The nodes that are inputs, as the graph has them.
+    pub inputs: Vec<NodeId>,
     /// The results, as the graph has them.
     pub outputs: Vec<Output>,
 }
 
 impl FixedGraph {
+    /// Where the values of each input stand in an image, in the order of the inputs.
+    pub fn image_parts(&self) -> Vec<Range<usize>> {
+        image_parts(self.inputs.iter().map(|&id| self.nodes[id].shape))
+    }
+
     /// The node whose value is the first result.
     pub fn output(&self) -> NodeId {
         self.outputs[0].node
@@ -41,4 +49,15 @@ impl FixedGraph {
     pub fn output_nodes(&self) -> Vec<NodeId> {
         self.outputs.iter().map(|output| output.node).collect()
     }
+}
+
+/// Where the values of inputs of those extents stand in an image, one after the other.
+pub(crate) fn image_parts(shapes: impl Iterator<Item = Shape>) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let part = |shape: Shape| {
+        let part = start..start + shape.len();
+        start = part.end;
+        part
+    };
+    shapes.map(part).collect()
 }

@@ -108,7 +108,7 @@ pub struct Footprint {
     /// Bytes of working memory: the arena. The caller's buffers for input and results and the stack
     /// come on top.
     pub ram_bytes: u64,
-    /// Bytes of the caller's buffers for the input and the results.
+    /// Bytes of the caller's buffers for the inputs and the results.
     pub io_bytes: u64,
     /// The constants node by node and the code, the largest first.
     pub flash: Vec<Share>,
@@ -126,8 +126,8 @@ impl Footprint {
         let (printed, code) = printed(fixed, target).unzip();
         let values = ValueMemory::new(fixed, target);
         let value_bytes = |id: NodeId| values.value_bytes(id, fixed.nodes[id].format);
-        let results: usize = fixed.output_nodes().into_iter().map(value_bytes).sum();
-        let io_bytes = count_to_u64(value_bytes(0) + results);
+        let ports = fixed.inputs.iter().copied().chain(fixed.output_nodes());
+        let io_bytes = count_to_u64(ports.map(value_bytes).sum::<usize>());
         let constants: Vec<u64> = match &printed {
             Some(printed) => {
                 printed.layers.iter().map(|layer| count_to_u64(layer.constant_bytes)).collect()

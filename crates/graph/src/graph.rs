@@ -2,11 +2,13 @@
 
 use crate::{
     error::GraphError,
+    fixed_graph::image_parts,
     operator::{Edge, Factor, Op},
     output::Output,
     shape::{Activation, Shape},
 };
 use fixedwise_kernels::Bias;
+use std::{collections::BTreeSet, ops::Range};
 
 /// Index of a node, and of the value it produces.
 pub type NodeId = usize;
@@ -59,29 +61,44 @@ pub struct Graph {
     pub name: String,
     /// Nodes in topological order.
     pub nodes: Vec<Node>,
-    /// Those that are an [`Input`](crate::ops::Input).
+    /// Those that are an [`Input`](crate::ops::Input), in the order of the file.
     pub(crate) inputs: Vec<NodeId>,
+    /// The names of the file's inputs that no result needs.
+    pub(crate) unused_inputs: Vec<String>,
     /// The results, in the order of the file or of who chose them.
     pub(crate) outputs: Vec<Output>,
-    /// Whether the model's file says that the image holds integers from 0 to 255.
-    pub(crate) takes_bytes: bool,
+    /// The names of the inputs of which the model's file says that they hold integers from 0 to 255.
+    pub(crate) takes_bytes: BTreeSet<String>,
 }
 
 impl Graph {
-    /// A network of those nodes, the first its only input, with the value of one as its result.
+    /// A network of those nodes, its inputs in their order, with the value of one as its result.
     pub fn new(name: impl Into<String>, nodes: Vec<Node>, output: NodeId) -> Self {
         let result = nodes.get(output).map_or("", |node| node.name.as_str());
         let outputs = vec![Output::new(result, output)];
-        Self { name: name.into(), nodes, inputs: vec![0], outputs, takes_bytes: false }
+        let inputs = (0..nodes.len()).filter(|&id| nodes[id].op.is_input()).collect();
+        let (unused_inputs, takes_bytes) = (Vec::new(), BTreeSet::new());
+        Self { name: name.into(), nodes, inputs, unused_inputs, outputs, takes_bytes }
     }
 
-    /// Whether the model's file says that the image holds integers from 0 to 255, so that nothing may stand
+    /// Whether the model's file says that an input holds integers from 0 to 255, so that nothing may stand
     /// before it.
-    pub fn takes_bytes(&self) -> bool {
-        self.takes_bytes
+    pub fn takes_bytes(&self, input: NodeId) -> bool {
+        self.takes_bytes.contains(&self.nodes[input].name)
     }
 
-    /// The node that is the image.
+    /// The nodes that are inputs, in the order of the file: an image that goes in has the values of all, one
+    /// input after the other.
+    pub fn inputs(&self) -> &[NodeId] {
+        &self.inputs
+    }
+
+    /// The names of the file's inputs that no result needs.
+    pub fn unused_inputs(&self) -> &[String] {
+        &self.unused_inputs
+    }
+
+    /// The node that is the first input.
     pub fn input(&self) -> NodeId {
         self.inputs[0]
     }
@@ -107,7 +124,7 @@ impl Graph {
         self.outputs = outputs.iter().map(output).collect();
     }
 
-    /// Whether a node is an image that goes in.
+    /// Whether a node is an input.
     pub fn is_input(&self, id: NodeId) -> bool {
         self.inputs.contains(&id)
     }
@@ -117,9 +134,19 @@ impl Graph {
         self.outputs.iter().any(|output| output.node == id)
     }
 
-    /// Extents of the input image.
+    /// Extents of the first input.
     pub fn input_shape(&self) -> Shape {
         self.nodes[self.input()].shape
+    }
+
+    /// Where the values of each input stand in an image, in the order of the inputs.
+    pub fn image_parts(&self) -> Vec<Range<usize>> {
+        image_parts(self.inputs.iter().map(|&id| self.nodes[id].shape))
+    }
+
+    /// Elements of an image: of all inputs together.
+    pub fn image_len(&self) -> usize {
+        self.inputs.iter().map(|&id| self.nodes[id].shape.len()).sum()
     }
 
     /// Extents of the first result.
@@ -153,14 +180,14 @@ impl Graph {
         consumers
     }
 
-    /// For every node, whether its value can never be negative, whatever the input image.
+    /// For every node, whether its value can never be negative, whatever the inputs.
     ///
-    /// The input itself counts as nonnegative where `input` says so.
-    pub fn nonnegative(&self, input: bool) -> Vec<bool> {
+    /// An input itself counts as nonnegative where `input` says so of its node.
+    pub fn nonnegative(&self, input: impl Fn(&Node) -> bool) -> Vec<bool> {
         let mut known = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let all = node.inputs.iter().all(|&i| known[i]);
-            let value = if node.inputs.is_empty() { input } else { node.op.is_nonnegative(all) };
+            let value = if node.op.is_input() { input(node) } else { node.op.is_nonnegative(all) };
             known.push(match node.activation {
                 Activation::None | Activation::LeakyRelu { .. } => value,
                 Activation::Relu | Activation::Clip { .. } => {
@@ -237,10 +264,9 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError`] for the first node whose inputs come later, are of the wrong number, or have
-    /// extents its operator refuses; also for a name that stands twice, for more than one input, and for no
-    /// output.
+    /// extents its operator refuses; also for a name that stands twice, and for no input or no output.
     pub fn infer(&mut self) -> Result<(), GraphError> {
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for id in 0..self.nodes.len() {
             let node = &self.nodes[id];
             if !names.insert(node.name.clone()) {
@@ -260,8 +286,7 @@ impl Graph {
             })?;
             self.nodes[id].shape = shape;
         }
-        let [_] = self.inputs[..] else { return Err(self.interface_error()) };
-        if self.outputs.is_empty() {
+        if self.inputs.is_empty() || self.outputs.is_empty() {
             return Err(self.interface_error());
         }
         if let Some(output) = self.outputs.iter().find(|output| output.node >= self.nodes.len()) {

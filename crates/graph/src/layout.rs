@@ -8,11 +8,12 @@ use crate::{
     memory::{MemoryNode, MemoryPlan},
 };
 
-/// The values of an integer network as far as memory is concerned. The caller's buffers hold the image and the
+/// The values of an integer network as far as memory is concerned. The caller's buffers hold the inputs and the
 /// results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     values: Vec<Value>,
+    inputs: Vec<NodeId>,
     outputs: Vec<NodeId>,
 }
 
@@ -31,7 +32,8 @@ impl Layout {
             elements: node.shape.len(),
             place: node.op.place(),
         };
-        Self { values: fixed.nodes.iter().map(value).collect(), outputs: fixed.output_nodes() }
+        let values = fixed.nodes.iter().map(value).collect();
+        Self { values, inputs: fixed.inputs.clone(), outputs: fixed.output_nodes() }
     }
 
     /// The node whose memory holds the value of a node: another where it is an alias.
@@ -68,7 +70,7 @@ impl Layout {
                 inputs: value.inputs.clone(),
                 bytes: self.value_bytes(id, element_bits[id]),
                 scratch_bytes: scratch_bytes[id],
-                is_external: id == 0 || results.contains(&id),
+                is_external: self.inputs.contains(&id) || results.contains(&id),
                 alias,
                 in_place: over.iter().copied().filter(fits).collect(),
             }

@@ -120,11 +120,11 @@ pub struct Plan {
     pub quantizer: Quantizer,
     /// How a requantization rounds.
     pub rounding: Rounding,
-    /// Of the input image.
+    /// Of the input image; of a network with several, of each that `others` does not name.
     pub input: Format,
     /// In graph order.
     pub layers: Vec<LayerPlan>,
-    /// Formats of other nodes by name: residual adds need one; concatenations, average pools and
+    /// Formats of other nodes by name: residual adds need one; inputs have [`Plan::input`], concatenations, average pools and
     /// single activations have one derived where it is absent.
     pub others: BTreeMap<String, Format>,
     /// By layer, integers that are not the nearest to the model's weights.
@@ -132,6 +132,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The format of the input of that name.
+    pub fn input(&self, name: &str) -> Format {
+        self.others.get(name).copied().unwrap_or(self.input)
+    }
+
     /// The plan of a layer.
     pub fn layer(&self, name: &str) -> Option<&LayerPlan> {
         self.layers.iter().find(|layer| layer.name == name)

@@ -145,7 +145,10 @@ impl Emitted {
                 _ => values.iter().flat_map(|v| v.to_le_bytes()[..2].to_vec()).collect(),
             }
         };
-        let input: Vec<u8> = expected.iter().flat_map(|values| bytes(0, &values[0])).collect();
+        let of_image = |values: &Vec<Vec<i64>>| {
+            fixed.inputs.iter().flat_map(|&id| bytes(id, &values[id])).collect::<Vec<u8>>()
+        };
+        let input: Vec<u8> = expected.iter().flat_map(of_image).collect();
         let run = self.program.run(&input).unwrap_or_else(|error| panic!("{error}"));
         let mut rest = run.output.as_slice();
         let mut take = |n: usize| -> &[u8] {

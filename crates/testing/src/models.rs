@@ -9,7 +9,7 @@ use fixedwise_fixed::{
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Rounded, Semantics, Shape,
     from_onnx, lower,
-    ops::{Add, GlobalAveragePool, Relu, Window},
+    ops::{Add, Affine, GlobalAveragePool, Relu, Window},
     passes,
     run::{Program, ValueRef, Workspace},
 };
@@ -28,7 +28,9 @@ pub fn raw_pixel_network(path: &Path) -> Graph {
     let graph = from_onnx(&file, &name).expect("a network");
     let channels = graph.input_shape().c;
     let scale = vec![1.0 / 255.0; channels];
-    let graph = passes::insert_preprocessing(&graph, scale, vec![0.0; channels]).expect("valid");
+    let graph =
+        passes::insert_preprocessing(&graph, vec![Affine { scale, shift: vec![0.0; channels] }])
+            .expect("valid");
     passes::prepare(&graph, Semantics::Integer).expect("an integer form")
 }
 

@@ -8,6 +8,7 @@ mod export;
 mod first_result;
 mod help;
 mod import;
+mod inputs;
 mod metrics;
 mod outputs;
 mod preprocess;

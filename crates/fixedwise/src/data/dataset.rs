@@ -1,7 +1,7 @@
 //! The images of one split, as a network takes them.
 
 use super::{
-    raw::{Pixels, Wanted, content},
+    raw::{Pixels, Raw, Wanted, content},
     resize,
     source::{DataOrigin, Split},
     truth::{Expected, Known, Truths},
@@ -15,9 +15,32 @@ use fixedwise_graph::Shape;
 use fixedwise_search::{MetricName, Truth};
 use std::ops::Range;
 
-/// Images of one split, channels last.
+/// An input of a network, as data see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    /// Its name in the model's file.
+    pub(crate) name: String,
+    /// Extents of what the network takes.
+    pub(crate) shape: Shape,
+    /// What its pixels mean.
+    pub(crate) preprocess: Preprocess,
+}
+
+/// Images of one split: a value of each input.
 #[derive(Clone, Debug)]
 pub(crate) struct Dataset {
+    /// By input of the network.
+    inputs: Vec<Stored>,
+    known: Known,
+    /// What the classes are called, where that is said.
+    class_names: Vec<String>,
+    /// Where the images come from.
+    source: (DataOrigin, Split),
+}
+
+/// The values of one input, channels last.
+#[derive(Clone, Debug)]
+struct Stored {
     /// Extents of one image as stored, where they are all alike.
     shape: Shape,
     /// Extents of each image and where its pixels begin, where they are not.
@@ -27,72 +50,57 @@ pub(crate) struct Dataset {
     /// Whether images are resized on their way to the network.
     resized: bool,
     pixels: Pixels,
-    known: Known,
-    /// What the classes are called, where that is said.
-    class_names: Vec<String>,
-    /// Where the images come from.
-    source: (DataOrigin, Split),
 }
 
 impl Dataset {
-    /// Reads a split for a network that takes `target` images and gives what is expected; no more
+    /// Reads a split for a network that takes `ports` and gives what is expected; no more
     /// than the `first` so many images of it are kept.
     pub(crate) fn load(
         origin: &DataOrigin,
         split: Split,
         first: usize,
-        preprocess: &Preprocess,
-        target: Shape,
+        (ports, unused): (&[Port], &[String]),
         expected: &Expected,
     ) -> Result<Self, DataError> {
-        let is_resized = preprocess.resize.is_some();
-        let wanted = Wanted { first, channels: target.c, classes: expected.classes, is_resized };
-        let mut raw = origin.load(split, &wanted)?;
+        let classes = expected.classes;
+        let is_resized = ports.iter().any(|port| port.preprocess.resize.is_some());
+        let wanted = Wanted { first, ports, unused, classes, is_resized };
+        let mut raws = origin.load(split, &wanted)?;
         let wrong = |problem: String| content(origin.name(), problem);
-        let n_images = *raw.dims.first().unwrap_or(&0);
-        if n_images == 0 || raw.pixels.len() == 0 {
-            return Err(wrong("contains no image".to_owned()));
+        let n_images = *raws[0].dims.first().unwrap_or(&0);
+        let counts = raws.iter().map(|raw| *raw.dims.first().unwrap_or(&0));
+        if let Some((other, n)) = counts.enumerate().find(|(_, n)| *n != n_images) {
+            return Err(wrong(format!(
+                "has {n_images} images for the input `{}` but {n} for `{}`",
+                ports[0].name, ports[other].name
+            )));
         }
-        let each = each(&raw.sizes, target.c);
-        let (shape, layout) = if each.is_empty() {
-            let layout = raw.layout.or(preprocess.layout);
-            image_shape(&raw.dims[1..], layout, is_resized, target).map_err(wrong)?
-        } else {
-            (target, Layout::Nhwc)
-        };
-        let mut known = expected.known(&mut raw).map_err(wrong)?;
-        if first < n_images && each.is_empty() {
-            raw.pixels.truncate(first * shape.len());
-            known.truths.truncate(first);
-        }
-        if let Pixels::F32(x) = &raw.pixels
-            && let Some(at) = x.iter().position(|x| !x.is_finite())
-        {
-            let image = at / shape.len();
-            return Err(wrong(format!("image {image} has the pixel value {}", x[at])));
-        }
-        let pixels = match (layout, raw.pixels) {
-            (Layout::Nhwc, pixels) => pixels,
-            (Layout::Nchw, Pixels::U8(x)) => Pixels::U8(channels_last(&x, shape)),
-            (Layout::Nchw, Pixels::F32(x)) => Pixels::F32(channels_last(&x, shape)),
-        };
-        let resized = is_resized && (shape != target || !each.is_empty());
-        let (source, class_names) = ((origin.clone(), split), raw.class_names);
-        let is_u8 = matches!(pixels, Pixels::U8(_));
-        let mut data = Self { shape, each, target, resized, pixels, known, class_names, source };
-        if let Truths::Copied { classes, len, values } = &data.known.truths
+        let class_names = std::mem::take(&mut raws[0].class_names);
+        let mut known = expected.known(&mut raws[0]).map_err(wrong)?;
+        let stored = ports.iter().zip(raws).map(|(port, raw)| {
+            let stored = Stored::new(raw, port, first);
+            let of = |problem| match ports {
+                [_] => problem,
+                _ => format!("input `{}`: {problem}", port.name),
+            };
+            stored.map_err(|problem| wrong(of(problem)))
+        });
+        let inputs: Vec<Stored> = stored.collect::<Result<_, _>>()?;
+        known.truths.truncate(inputs[0].len());
+        if let Truths::Copied { classes, len, values } = &known.truths
             && values.is_empty()
         {
             let (classes, len) = (classes.clone(), *len);
-            let values = data.fed(preprocess, is_u8).map_err(wrong)?;
-            data.known.truths = Truths::Copied { classes, len, values };
+            let values = inputs[0].fed(&ports[0].preprocess).map_err(wrong)?;
+            known.truths = Truths::Copied { classes, len, values };
         }
-        Ok(data)
+        let source = (origin.clone(), split);
+        Ok(Self { inputs, known, class_names, source })
     }
 
     /// How many images.
     pub(crate) fn len(&self) -> usize {
-        if self.each.is_empty() { self.pixels.len() / self.shape.len() } else { self.each.len() }
+        self.inputs[0].len()
     }
 
     /// Whether both have the images of one place, so that the same number is the same image.
@@ -100,16 +108,9 @@ impl Dataset {
         self.source == other.source
     }
 
-    /// Extents of a stored image, and where its pixels are.
-    fn stored(&self, idx: usize) -> (Shape, Range<usize>) {
-        let (shape, start) =
-            self.each.get(idx).copied().unwrap_or((self.shape, idx * self.shape.len()));
-        (shape, start..start + shape.len())
-    }
-
-    /// Whether pixels are 8-bit integers.
-    pub(crate) fn is_u8(&self) -> bool {
-        matches!(self.pixels, Pixels::U8(_))
+    /// Whether the pixels of each input are 8-bit integers.
+    pub(crate) fn is_u8(&self) -> Vec<bool> {
+        self.inputs.iter().map(|input| matches!(input.pixels, Pixels::U8(_))).collect()
     }
 
     /// The class of an image.
@@ -145,8 +146,70 @@ impl Dataset {
         &self.class_names
     }
 
-    /// One image, `[h, w, c]`, in the file's units, resized where that is declared.
+    /// One image, `[h, w, c]` of each input, one after the other, in the file's units, resized where that is
+    /// declared.
     pub(crate) fn image(&self, idx: usize, out: &mut [f32]) {
+        let mut rest = out;
+        for input in &self.inputs {
+            let (own, others) = rest.split_at_mut(input.target.len());
+            input.image(idx, own);
+            rest = others;
+        }
+    }
+
+    /// A number that differs for different images.
+    pub(crate) fn fingerprint(&self, idx: usize) -> u128 {
+        // FNV-1a.
+        let start = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+        self.inputs.iter().fold(start, |hash, input| input.fingerprint(idx, hash))
+    }
+}
+
+impl Stored {
+    fn new(mut raw: Raw, port: &Port, first: usize) -> Result<Self, String> {
+        let (preprocess, target) = (&port.preprocess, port.shape);
+        let is_resized = preprocess.resize.is_some();
+        let n_images = *raw.dims.first().unwrap_or(&0);
+        if n_images == 0 || raw.pixels.len() == 0 {
+            return Err("contains no image".to_owned());
+        }
+        let each = each(&raw.sizes, target.c);
+        let (shape, layout) = if each.is_empty() {
+            let layout = raw.layout.or(preprocess.layout);
+            image_shape(&raw.dims[1..], layout, is_resized, target)?
+        } else {
+            (target, Layout::Nhwc)
+        };
+        if first < n_images && each.is_empty() {
+            raw.pixels.truncate(first * shape.len());
+        }
+        if let Pixels::F32(x) = &raw.pixels
+            && let Some(at) = x.iter().position(|x| !x.is_finite())
+        {
+            let image = at / shape.len();
+            return Err(format!("image {image} has the pixel value {}", x[at]));
+        }
+        let pixels = match (layout, raw.pixels) {
+            (Layout::Nhwc, pixels) => pixels,
+            (Layout::Nchw, Pixels::U8(x)) => Pixels::U8(channels_last(&x, shape)),
+            (Layout::Nchw, Pixels::F32(x)) => Pixels::F32(channels_last(&x, shape)),
+        };
+        let resized = is_resized && (shape != target || !each.is_empty());
+        Ok(Self { shape, each, target, resized, pixels })
+    }
+
+    fn len(&self) -> usize {
+        if self.each.is_empty() { self.pixels.len() / self.shape.len() } else { self.each.len() }
+    }
+
+    /// Extents of a stored image, and where its pixels are.
+    fn stored(&self, idx: usize) -> (Shape, Range<usize>) {
+        let (shape, start) =
+            self.each.get(idx).copied().unwrap_or((self.shape, idx * self.shape.len()));
+        (shape, start..start + shape.len())
+    }
+
+    fn image(&self, idx: usize, out: &mut [f32]) {
         let (shape, range) = self.stored(idx);
         let mut stored = vec![0.0; if self.resized { shape.len() } else { 0 }];
         let to: &mut [f32] = if self.resized { &mut stored } else { &mut *out };
@@ -162,8 +225,8 @@ impl Dataset {
     }
 
     /// All images as they enter the network, `[image, h, w, c]`.
-    fn fed(&self, preprocess: &Preprocess, is_u8: bool) -> Result<Vec<f32>, String> {
-        let channels = self.target.c;
+    fn fed(&self, preprocess: &Preprocess) -> Result<Vec<f32>, String> {
+        let (channels, is_u8) = (self.target.c, matches!(self.pixels, Pixels::U8(_)));
         let affine = preprocess.affine(channels, is_u8).map_err(|error| error.to_string())?;
         let mut all = vec![0.0; self.len() * self.target.len()];
         for (idx, image) in all.chunks_exact_mut(self.target.len()).enumerate() {
@@ -176,14 +239,11 @@ impl Dataset {
         Ok(all)
     }
 
-    /// A number that differs for different images.
-    pub(crate) fn fingerprint(&self, idx: usize) -> u128 {
+    fn fingerprint(&self, idx: usize, start: u128) -> u128 {
         let (_, range) = self.stored(idx);
-        // FNV-1a.
         let mix = |hash: u128, word: u32| {
             (hash ^ u128::from(word)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
         };
-        let start = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
         match &self.pixels {
             Pixels::U8(x) => x[range].iter().fold(start, |h, &x| mix(h, u32::from(x))),
             Pixels::F32(x) => x[range].iter().fold(start, |h, x| mix(h, x.to_bits())),

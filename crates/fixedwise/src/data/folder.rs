@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(labels, [Some(0), Some(1), Some(1), Some(1)]);
         assert_eq!(train.class_names(), ["ant", "cat"]);
         let test = load(folder.path(), Split::Test, "").unwrap();
-        assert_eq!((test.len(), test.is_u8()), (2, true));
+        assert_eq!((test.len(), test.is_u8()), (2, vec![true]));
         let mut pixels = vec![0.0; 60];
         test.image(0, &mut pixels);
         // Gray becomes three equal channels.

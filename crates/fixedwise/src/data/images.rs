@@ -39,7 +39,7 @@ pub(super) fn load(
     let (mut pixels, mut sizes) = (Vec::new(), Vec::with_capacity(files.len()));
     for block in files.chunks(BLOCK) {
         let images: Vec<Result<Image, DataError>> =
-            block.par_iter().map(|file| one(file, wanted.channels)).collect();
+            block.par_iter().map(|file| one(file, wanted.channels())).collect();
         for image in images {
             let image = image?;
             if pixels.len() + image.pixels.len() > LIMIT_BYTES {
@@ -70,7 +70,7 @@ pub(super) fn load(
         ));
     }
     let [h, w] = sizes.first().copied().unwrap_or_default();
-    let raw = Raw::new(vec![files.len(), h, w, wanted.channels], Pixels::U8(pixels));
+    let raw = Raw::new(vec![files.len(), h, w, wanted.channels()], Pixels::U8(pixels));
     Ok(Raw {
         labels,
         layout: Some(Layout::Nhwc),

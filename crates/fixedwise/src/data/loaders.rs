@@ -1,7 +1,9 @@
 //! Which file type is read by whom: one file each, and one row here.
 
 use super::{
-    arrays, cifar, folder, idx, list, npz,
+    arrays, cifar,
+    dataset::Port,
+    folder, idx, list, npz,
     raw::{Raw, Wanted, content},
     source::{DataOrigin, Split},
     svhn,
@@ -16,42 +18,55 @@ struct Loader {
     /// The splits it holds.
     splits: fn(&Path) -> Result<Vec<Split>, DataError>,
     /// One of them.
-    load: fn(&Path, Split, &Wanted) -> Result<Raw, DataError>,
+    load: Load,
     /// For messages.
     name: &'static str,
 }
 
+/// Reads a split.
+enum Load {
+    /// Of images, for the only input of a network.
+    Images(fn(&Path, Split, &Wanted) -> Result<Raw, DataError>),
+    /// Of one array for each input.
+    Inputs(fn(&Path, Split, &Wanted) -> Result<Vec<Raw>, DataError>),
+}
+
 /// Every file type, the first that fits is taken.
 const LOADERS: &[Loader] = &[
-    Loader { is_for: npz::is_for, splits: npz::splits, load: npz::load, name: "`.npz`" },
+    Loader {
+        is_for: npz::is_for,
+        splits: npz::splits,
+        load: Load::Inputs(npz::load),
+        name: "`.npz`",
+    },
     Loader {
         is_for: idx::is_for,
         splits: idx::splits,
-        load: idx::load,
+        load: Load::Images(idx::load),
         name: "a folder of IDX files (`train-images-idx3-ubyte.gz`, ...) or one such file",
     },
     Loader {
         is_for: cifar::is_for,
         splits: cifar::splits,
-        load: cifar::load,
+        load: Load::Images(cifar::load),
         name: "a folder of CIFAR batches (`data_batch_1`, `data_batch_1.bin`, ...) or one of them",
     },
     Loader {
         is_for: svhn::is_for,
         splits: svhn::splits,
-        load: svhn::load,
+        load: Load::Images(svhn::load),
         name: "a folder of SVHN files (`train_32x32.mat`, ...) or a `.mat` with `X` and `y`",
     },
     Loader {
         is_for: list::is_for,
         splits: list::splits,
-        load: list::load,
+        load: Load::Images(list::load),
         name: "a `.csv` with `path,label`",
     },
     Loader {
         is_for: folder::is_for,
         splits: folder::splits,
-        load: folder::load,
+        load: Load::Images(folder::load),
         name: "a folder of PNG and JPEG images, one folder per class",
     },
 ];
@@ -86,11 +101,25 @@ impl DataOrigin {
         }
     }
 
-    /// One of them.
-    pub(super) fn load(&self, split: Split, wanted: &Wanted) -> Result<Raw, DataError> {
+    /// One of them: the images of each input, the labels with the first.
+    pub(super) fn load(&self, split: Split, wanted: &Wanted) -> Result<Vec<Raw>, DataError> {
         match self {
-            Self::Path(path) => (loader(path)?.load)(path, split, wanted),
-            Self::Arrays(arrays) => arrays::raw(arrays),
+            Self::Path(path) => match (&loader(path)?.load, wanted.ports) {
+                (Load::Inputs(load), _) => load(path, split, wanted),
+                (Load::Images(load), [_]) => Ok(vec![load(path, split, wanted)?]),
+                (Load::Images(_), ports) => Err(content(path, several(ports))),
+            },
+            Self::Arrays(arrays) => arrays::raw(arrays, wanted.ports),
         }
     }
+}
+
+/// Why images alone are not enough.
+fn several(ports: &[Port]) -> String {
+    let names: Vec<String> = ports.iter().map(|port| format!("`{}`", port.name)).collect();
+    let names = names.join(", ");
+    format!(
+        "contains images for one input; the network has the inputs {names}: give an `.npz` file with an \
+         array for each, under its name"
+    )
 }

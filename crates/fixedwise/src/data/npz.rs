@@ -1,12 +1,17 @@
-//! `.npz`: `x`, `y`, or `x_train`, `y_train`, `x_test`, `y_test`.
+//! `.npz`: `x`, `y`, or `x_train`, `y_train`, `x_test`, `y_test`; for a network with several inputs their names in
+//! place of `x`.
 
 use super::{
-    raw::{LIMIT_BYTES, Pixels, Raw, Targets, Values, Wanted},
+    arrays::assign,
+    raw::{LIMIT_BYTES, Pixels, Raw, Targets, Values, Wanted, content},
     source::Split,
 };
 use crate::error::DataError;
 use fixedwise_codec::npz::{ArrayData, Npz, NpzError};
 use std::{fs::File, io::BufReader, path::Path};
+
+/// What the array of labels is named.
+const LABELS: &str = "y";
 
 pub(super) fn is_for(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
@@ -25,67 +30,115 @@ fn corrupt(path: &Path, source: NpzError) -> DataError {
     DataError::Corrupt { path: path.to_owned(), source: source.into() }
 }
 
-fn images(split: Split) -> &'static str {
+/// What the arrays of a split end with.
+fn ending(split: Split) -> &'static str {
     match split {
-        Split::Train => "x_train",
-        Split::Test => "x_test",
-        Split::All => "x",
+        Split::Train => "_train",
+        Split::Test => "_test",
+        Split::All => "",
     }
 }
 
+/// The splits, by arrays named `x` or, where there are none, by those of other names.
 pub(super) fn splits(path: &Path) -> Result<Vec<Split>, DataError> {
     let file = open(path)?;
     let known = [Split::Train, Split::Test, Split::All];
-    let found: Vec<Split> =
-        known.into_iter().filter(|&split| file.contains(images(split))).collect();
+    let mut found = known.to_vec();
+    found.retain(|&split| file.contains(&format!("x{}", ending(split))));
     if found.is_empty() {
-        let names: Vec<&str> = file.names().collect();
-        return Err(DataError::Content {
-            path: path.to_owned(),
-            problem: format!(
-                "contains {}; expected `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`",
-                if names.is_empty() {
-                    "no array".to_owned()
-                } else {
-                    format!("`{}`", names.join("`, `"))
-                }
-            ),
-        });
+        found = known.to_vec();
+        found.retain(|&split| !candidates(file.names(), split).is_empty());
+    }
+    if found.is_empty() {
+        return Err(content(path, expected(file.names())));
     }
     Ok(found)
 }
 
-pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, DataError> {
-    let wrong = |problem: &str| super::raw::content(path, problem);
-    let mut file = open(path)?;
-    // The numbers of images and labels are compared as long as all are read.
-    let x = file.read_first(images(split), wanted.first).map_err(|e| corrupt(path, e))?;
-    let pixels = match x.data {
-        ArrayData::U8(x) => Pixels::U8(x),
-        ArrayData::F32(x) => Pixels::F32(x),
-        ArrayData::I64(x) => {
-            let narrow: Option<Vec<u8>> = x.iter().map(|&x| u8::try_from(x).ok()).collect();
-            Pixels::U8(narrow.ok_or_else(|| wrong("has integer pixels outside 0 to 255"))?)
-        }
+/// What a file contains, and what it should.
+fn expected<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    format!(
+        "contains {}; expected `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`",
+        if names.is_empty() { "no array".to_owned() } else { format!("`{}`", names.join("`, `")) }
+    )
+}
+
+/// The arrays of a split beside its labels: their names in the file, and without the split.
+fn candidates<'a>(names: impl Iterator<Item = &'a str>, split: Split) -> Vec<(&'a str, &'a str)> {
+    let is_plain = |name: &str| !name.ends_with("_train") && !name.ends_with("_test");
+    let of_split = |name: &'a str| match split {
+        Split::All => is_plain(name).then_some((name, name)),
+        _ => name.strip_suffix(ending(split)).map(|plain| (name, plain)),
     };
-    let name = images(split).replacen('x', "y", 1);
-    let raw = Raw::new(x.shape, pixels);
-    if !file.contains(&name) {
-        return Ok(raw);
+    names.filter_map(of_split).filter(|(_, plain)| *plain != LABELS).collect()
+}
+
+/// The arrays of a split that the inputs take, by their names in the file.
+fn chosen(
+    file: &Npz<BufReader<File>>,
+    split: Split,
+    wanted: &Wanted,
+) -> Result<Vec<String>, String> {
+    let x = format!("x{}", ending(split));
+    if wanted.ports.len() == 1 && file.contains(&x) {
+        return Ok(vec![x]);
     }
-    let y = file.read_first(&name, wanted.first).map_err(|e| corrupt(path, e))?;
-    let dims = if y.shape.is_empty() { vec![1] } else { y.shape };
-    // One column is as good as a vector.
-    let is_column = dims.iter().skip(1).all(|&extent| extent == 1);
-    let values = match y.data {
-        ArrayData::U8(y) => Values::U8(y),
-        ArrayData::I64(y) => Values::I64(y),
-        ArrayData::F32(y) => Values::F32(y),
-    };
-    Ok(match values {
-        Values::U8(_) | Values::I64(_) if is_column => {
-            Raw { labels: Some(values.integers().collect()), ..raw }
+    let mut all = candidates(file.names(), split);
+    // An input may have the name of the labels.
+    let labels = format!("{LABELS}{}", ending(split));
+    let labels = file.names().find(|name| *name == labels);
+    let is_input = wanted.ports.iter().any(|port| port.name == LABELS);
+    all.extend(labels.filter(|_| is_input).map(|name| (name, LABELS)));
+    let plain: Vec<&str> = all.iter().map(|(_, plain)| *plain).collect();
+    match assign(&plain, wanted.ports, wanted.unused) {
+        Ok(found) => Ok(found.into_iter().map(|i| all[i].0.to_owned()).collect()),
+        Err(_) if wanted.ports.len() == 1 => {
+            let input = &wanted.ports[0].name;
+            Err(format!(
+                "{}, or an array with the name of the input, `{input}`",
+                expected(file.names())
+            ))
         }
-        values => Raw { targets: Some(Targets { dims, values }), ..raw },
-    })
+        Err(problem) => Err(problem),
+    }
+}
+
+pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Vec<Raw>, DataError> {
+    let wrong = |problem: &str| content(path, problem);
+    let mut file = open(path)?;
+    let chosen = chosen(&file, split, wanted).map_err(|problem| content(path, problem))?;
+    let mut raws = Vec::with_capacity(chosen.len());
+    for name in &chosen {
+        // The numbers of images and labels are compared as long as all are read.
+        let x = file.read_first(name, wanted.first).map_err(|e| corrupt(path, e))?;
+        let pixels = match x.data {
+            ArrayData::U8(x) => Pixels::U8(x),
+            ArrayData::F32(x) => Pixels::F32(x),
+            ArrayData::I64(x) => {
+                let narrow: Option<Vec<u8>> = x.iter().map(|&x| u8::try_from(x).ok()).collect();
+                Pixels::U8(narrow.ok_or_else(|| wrong("has integer pixels outside 0 to 255"))?)
+            }
+        };
+        raws.push(Raw::new(x.shape, pixels));
+    }
+    let name = format!("{LABELS}{}", ending(split));
+    if file.contains(&name) && !chosen.contains(&name) {
+        let y = file.read_first(&name, wanted.first).map_err(|e| corrupt(path, e))?;
+        let dims = if y.shape.is_empty() { vec![1] } else { y.shape };
+        // One column is as good as a vector.
+        let is_column = dims.iter().skip(1).all(|&extent| extent == 1);
+        let values = match y.data {
+            ArrayData::U8(y) => Values::U8(y),
+            ArrayData::I64(y) => Values::I64(y),
+            ArrayData::F32(y) => Values::F32(y),
+        };
+        match values {
+            Values::U8(_) | Values::I64(_) if is_column => {
+                raws[0].labels = Some(values.integers().collect());
+            }
+            values => raws[0].targets = Some(Targets { dims, values }),
+        }
+    }
+    Ok(raws)
 }

@@ -1,5 +1,6 @@
 //! Images as they are stored, before anything is known of a network.
 
+use super::dataset::Port;
 use crate::{error::DataError, preprocess::Layout};
 use fixedwise_fixed::convert::{f64_to_f32, i64_to_f64};
 use std::path::{Path, PathBuf};
@@ -129,14 +130,24 @@ impl Raw {
 
 /// What a loader is asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(super) struct Wanted<'a> {
     /// No more than the first so many images; a loader may give more.
     pub(super) first: usize,
-    /// Channels and classes of the network.
-    pub(super) channels: usize,
+    /// The inputs of the network: all loaders but those of arrays by name are asked for the only one.
+    pub(super) ports: &'a [Port],
+    /// The names of inputs in the model's file that the network does not need.
+    pub(super) unused: &'a [String],
+    /// Classes of the network.
     pub(super) classes: usize,
     /// Whether images are resized, and may be of different sizes.
     pub(super) is_resized: bool,
+}
+
+impl Wanted<'_> {
+    /// Channels of the only input.
+    pub(super) fn channels(&self) -> usize {
+        self.ports[0].shape.c
+    }
 }
 
 /// Largest array that is read, in bytes, and most pixels of a folder.

@@ -81,6 +81,12 @@ impl DataSource {
     /// # }
     /// ```
     pub fn arrays(arrays: Arrays) -> Self {
+        Self::inputs(vec![arrays])
+    }
+
+    /// As [`DataSource::arrays`], for a network with several inputs: arrays for each, whose names are those of the
+    /// inputs. Labels come with any of them.
+    pub fn inputs(arrays: Vec<Arrays>) -> Self {
         Self { origin: DataOrigin::Arrays(Arc::new(arrays)), split: None, range: None }
     }
 
@@ -104,16 +110,16 @@ impl DataSource {
 pub enum DataOrigin {
     /// A file or folder.
     Path(PathBuf),
-    /// Arrays in memory.
-    Arrays(Arc<Arrays>),
+    /// Arrays in memory, one for each input.
+    Arrays(Arc<Vec<Arrays>>),
 }
 
 impl DataOrigin {
-    /// How messages call it.
+    /// How messages call it; arrays in memory by the first of them.
     pub(super) fn name(&self) -> &Path {
         match self {
             Self::Path(path) => path,
-            Self::Arrays(arrays) => Path::new(&arrays.name),
+            Self::Arrays(arrays) => Path::new(arrays.first().map_or("", |arrays| &arrays.name)),
         }
     }
 }

@@ -65,7 +65,8 @@ fn run(
     let none = DataOptions::default();
     let declared = data.unwrap_or(&none).declared(&model, Some(PlanSource::File(plan)))?;
     // Without data nothing but a plan tells of preprocessing.
-    let is_known = data.is_some() || declared.preprocess.scale.is_some();
+    let is_known =
+        data.is_some() || declared.ports.iter().all(|port| port.preprocess.scale.is_some());
     let calibration = match data {
         Some(data) => Some(Sets::load_calibration(data, &model, declared.clone())?),
         None => None,
@@ -76,11 +77,10 @@ fn run(
             (&calibration.images, Kernels::best(), AtomicBool::new(false));
         let predictions = Predictions::new(model.graph(), images, kernels, &go_on)?;
         let expect = data.and_then(|data| data.expect);
-        let asked = Checks { is_of_values: false, expect, is_searched: false, input: None };
+        let asked = Checks { is_of_values: false, expect, is_searched: false, inputs: None };
         tell(first(&model, images, calibration, &predictions, &asked)?.step());
     } else if is_known {
-        let (scale, shift) = declared.preprocess.affine(model.input_shape().c, true)?;
-        model = model.with_affine(scale, shift)?;
+        model = model.fed(&declared, &vec![true; declared.ports.len()])?;
     }
     let read = if is_known { read_own_plan } else { read_plan };
     let plan = read(plan, &model, None)?;

@@ -3,7 +3,9 @@
 use super::{
     budget,
     first::{Checks, first},
-    measure::{integers, judged, measure_with, metric_name, outputs, peak_ram, unit},
+    measure::{
+        input_formats, integers, judged, measure_with, metric_name, outputs, peak_ram, unit,
+    },
     metric::Metric,
     options::QuantizeOptions,
     pareto::Asked,
@@ -194,7 +196,7 @@ fn run(
         is_of_values,
         expect: data.expect,
         is_searched: false,
-        input: (plan.semantics == Semantics::Integer).then_some(plan.input),
+        inputs: input_formats(&graph, &plan),
     };
     let first = first(&model, images, &reported, &predictions, &checks)?;
     tell(first.step());
@@ -265,18 +267,14 @@ fn refitted(
     let statistics = calibrate(&graph, &images, Kernels::best(), &stop, &|done| {
         tell(Step::Calibrating { done, total });
     })?;
+    let head = refit.head(&graph);
     let search = QuantizeOptions {
         target: target.cloned(),
         seed: options.seed,
         ..QuantizeOptions::default()
     };
-    let asked = Asked {
-        options: &search,
-        head: refit.head(),
-        calibration: &images,
-        search: &images,
-        stop: &stop,
-    };
+    let asked =
+        Asked { options: &search, head: &head, calibration: &images, search: &images, stop: &stop };
     let (prepared, _) = refit.prepare(asked, &graph, &statistics)?;
     let (done, total) = (Cell::new(0), graph.layers().count());
     refit.plan(asked, &prepared, &|| {

@@ -185,7 +185,7 @@ fn run(
     Ok(Exported {
         files: files.into_iter().map(|(path, _)| path).collect(),
         inexact,
-        preprocessing: declared.result(is_u8),
+        preprocessing: declared.result(&is_u8),
     })
 }
 
@@ -194,9 +194,9 @@ pub(crate) struct Network {
     pub(crate) fixed: FixedGraph,
     /// As its file has it.
     pub(crate) model: Model,
-    /// What it is fed, and whether pixels are taken as 8-bit integers.
+    /// What it is fed, and whether pixels of each input are taken as 8-bit integers.
     pub(crate) declared: Declared,
-    pub(crate) is_u8: bool,
+    pub(crate) is_u8: Vec<bool>,
 }
 
 /// The integer network of a model and a plan; one that keeps the rules of `target`.
@@ -209,18 +209,24 @@ pub(crate) fn integer_network(
     let loaded = open_model(model, Some(plan))?;
     let data = DataOptions { preprocess: options.preprocess.clone(), ..DataOptions::default() };
     let declared = data.declared(&loaded, Some(plan))?;
-    let for_pixels = |is_u8: bool| {
-        let (scale, shift) = declared.preprocess.affine(loaded.input_shape().c, is_u8)?;
-        let model = loaded.clone().with_affine(scale, shift)?;
+    let for_pixels = |is_u8: Vec<bool>| {
+        let model = loaded.clone().fed(&declared, &is_u8)?;
         let plan = plan.read(&model, None)?;
         Ok::<_, Error>((model, plan, is_u8))
     };
     // Where nobody declares a scale, pixels are bytes unless the plan has another input, and bytes alone are
     // divided by 255.
-    let (model, chosen, is_u8) = match for_pixels(true) {
-        Ok(both) if both.1.input == RAW_PIXELS => both,
-        Ok(_) => for_pixels(false)?,
-        Err(error) => for_pixels(false).map_err(|_| error)?,
+    let are_raw = |plan: &Plan| -> Vec<bool> {
+        let inputs = loaded.inputs().into_iter();
+        inputs.map(|(name, _)| plan.input(&name) == RAW_PIXELS).collect()
+    };
+    let n_inputs = loaded.inputs().len();
+    let (model, chosen, is_u8) = match for_pixels(vec![true; n_inputs]) {
+        Ok(all) => match are_raw(&all.1) {
+            are_raw if are_raw == all.2 => all,
+            are_raw => for_pixels(are_raw)?,
+        },
+        Err(error) => for_pixels(vec![false; n_inputs]).map_err(|_| error)?,
     };
     let graph = model.prepared(chosen.semantics)?;
     let fixed = integers(&graph, &chosen, target)?;

@@ -12,7 +12,10 @@ use crate::{
     plan::PlanSource,
     result::{CExported, CExportedLayer, CodeResult},
 };
-use fixedwise_fixed::convert::{count_to_u64, f64_to_f32, i64_to_f64};
+use fixedwise_fixed::{
+    Format,
+    convert::{count_to_u64, f64_to_f32, i64_to_f64},
+};
 use fixedwise_graph::{
     FixedGraph, Plan, Target,
     emit::c::{self, Arena, COptions, Golden, Optimization},
@@ -143,7 +146,7 @@ fn run(
         return Err(Error::Option { option: "target", problem });
     };
     let images = inputs(&model, &fixed, declared.clone(), c)?;
-    let misses = misses(fixed.nodes[0].format, &images);
+    let misses = misses(&fixed, &images);
     let golden = goldens(&fixed, &images);
     let style = code.map_or(printed.style, |code| code.style);
     let cpu = printed.cpu;
@@ -161,8 +164,8 @@ fn run(
         files: files.iter().map(|(path, _)| path.clone()).collect(),
         name,
         target: c.target.name.clone(),
-        preprocessing: declared.result(is_u8),
-        warnings: misses.into_iter().collect(),
+        preprocessing: declared.result(&is_u8),
+        warnings: misses,
         flash_bytes: count_to_u64(project.constant_bytes) + code.map_or(0, |code| code.bytes),
         constant_bytes: count_to_u64(project.constant_bytes),
         code_bytes: Optimization::ALL
@@ -220,8 +223,7 @@ fn inputs(
     declared: Declared,
     c: &CExport,
 ) -> Result<Vec<Vec<f32>>, Error> {
-    let input = &fixed.nodes[0];
-    let n = input.shape.len();
+    let n = fixed.image_parts().last().map_or(0, |part| part.end);
     if let Some(source) = &c.images {
         let data = DataOptions { test: Some(source.clone()), ..DataOptions::default() };
         let images = Sets::load_test(&data, model, declared)?.images;
@@ -232,22 +234,25 @@ fn inputs(
         };
         return Ok((0..images.len().min(c.n_inputs)).map(image).collect());
     }
-    let value = |stored: i64| f64_to_f32(input.format.dequantize(stored));
-    let (low, high) = (input.format.min(), input.format.max());
+    let formats = || {
+        let inputs = fixed.inputs.iter().map(|&id| &fixed.nodes[id]);
+        inputs.flat_map(|input| std::iter::repeat_n(input.format, input.shape.len()))
+    };
+    let all = |stored: fn(Format) -> i64| -> Vec<f32> {
+        formats().map(|format| f64_to_f32(format.dequantize(stored(format)))).collect()
+    };
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = || {
+    let mut random = |format: Format| {
         // xorshift64
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         let unit = i64_to_f64(i64::try_from(state >> 33).unwrap_or(0)) / 2_147_483_648.0;
-        f64_to_f32(
-            input.format.dequantize(low)
-                + unit * (input.format.dequantize(high) - input.format.dequantize(low)),
-        )
+        let [low, high] = [format.min(), format.max()].map(|stored| format.dequantize(stored));
+        f64_to_f32(low + unit * (high - low))
     };
-    let mut images = vec![vec![value(low); n], vec![value(high); n]];
-    images.resize_with(c.n_inputs.max(2), || (0..n).map(|_| random()).collect());
+    let mut images = vec![all(Format::min), all(Format::max)];
+    images.resize_with(c.n_inputs.max(2), || formats().map(&mut random).collect());
     images.truncate(c.n_inputs);
     Ok(images)
 }
@@ -255,13 +260,14 @@ fn inputs(
 /// What the executor makes of the images.
 fn goldens(fixed: &FixedGraph, images: &[Vec<f32>]) -> Vec<Golden> {
     let program = Program::fixed(fixed, Kernels::best());
-    let schedule = program.schedule(&[], &[&[0], &fixed.output_nodes()[..]].concat());
+    let schedule = program.schedule(&[], &[&fixed.inputs[..], &fixed.output_nodes()].concat());
     let mut workspace = Workspace::new();
     let golden = |image: &Vec<f32>| {
         program.run(&schedule, &mut workspace, image, &[]);
         let integers = |id| program.value(&schedule, &workspace, id).integers();
+        let inputs = fixed.inputs.iter().copied().map(integers).collect();
         let outputs = fixed.output_nodes().into_iter().map(integers).collect();
-        Golden { input: integers(0), outputs }
+        Golden { inputs, outputs }
     };
     images.iter().map(golden).collect()
 }

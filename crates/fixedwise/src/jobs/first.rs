@@ -5,7 +5,7 @@ use crate::{
     data::{Preprocessed, View},
     error::{DataError, Error},
     model::Model,
-    result::{FloatFigure, FloatResult, PreprocessingResult},
+    result::{FloatFigure, FloatResult, InputRange, PreprocessingResult},
     show::{fed, short},
     watch::Step,
 };
@@ -13,9 +13,10 @@ use fixedwise_fixed::{
     Format,
     convert::{count_to_f64, count_to_u64, f64_to_f32},
 };
-use fixedwise_graph::{Graph, Shape, ops::Affine};
+use fixedwise_graph::{FixedGraph, FixedNode, Graph, Node, NodeId, ops::Affine};
 use fixedwise_search::{Images, MetricName, Predictions, proportion95};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// What the network is fed, and what the float network makes of it.
 #[derive(Clone, Debug, Default)]
@@ -39,8 +40,8 @@ pub(crate) struct Checks {
     pub(crate) expect: Option<f64>,
     /// Whether accuracy at chance ends the run, because nothing can come of a search.
     pub(crate) is_searched: bool,
-    /// Of the integer image, where a plan is given.
-    pub(crate) input: Option<Format>,
+    /// Of the integers of each input, where a plan is given.
+    pub(crate) inputs: Option<Vec<Format>>,
 }
 
 /// Channels that are told apart.
@@ -69,13 +70,28 @@ pub(crate) fn first(
     asked: &Checks,
 ) -> Result<First, Error> {
     let (declared, is_u8) = data.declared();
-    let shape = model.input_shape();
-    if model.takes_bytes() && !is_u8 {
-        check_bytes(images, shape)?;
+    let inputs = inputs(model.graph());
+    for (input, (takes_bytes, &is_u8)) in inputs.iter().zip(model.takes_bytes().iter().zip(&is_u8))
+    {
+        if *takes_bytes && !is_u8 {
+            check_bytes(images, model.graph().image_len(), input)?;
+        }
     }
-    let raw = ranges(images, shape);
-    let entering = entering(model.graph(), &raw);
-    let preprocessing = PreprocessingResult { range: told(&entering[0]), ..declared.result(is_u8) };
+    let raw = ranges(images, model.graph().image_len(), &inputs);
+    let entering =
+        inputs.iter().zip(&raw).map(|(input, raw)| entering(model.graph(), input.node, raw));
+    let entering: Vec<[Vec<[f64; 2]>; 2]> = entering.collect();
+    let fed = declared.result(&is_u8);
+    let preprocessing = match &entering[..] {
+        [[fed_to, _]] => PreprocessingResult { range: told(fed_to), ..fed },
+        all => {
+            let range = |(input, [fed_to, _]): (&InputPart, &[Vec<[f64; 2]>; 2])| InputRange {
+                name: input.name.clone(),
+                range: told(fed_to),
+            };
+            PreprocessingResult { inputs: inputs.iter().zip(all).map(range).collect(), ..fed }
+        }
+    };
     let output = model.graph().output_shape();
     let is_labeled = images.label(0).is_some();
     // Where there is more than one place, outputs are images; one number is a logit if there are labels.
@@ -105,10 +121,42 @@ pub(crate) fn first(
         };
     // What classifies well is fed well.
     if !is_proved {
-        first.float.warnings.extend(looks_wrong(&entering));
+        let warnings = inputs.iter().zip(&entering);
+        let warnings = warnings.filter_map(|(input, fed)| Some(input.of(looks_wrong(fed)?)));
+        first.float.warnings.extend(warnings);
     }
-    first.float.warnings.extend(asked.input.and_then(|format| misses_range(format, whole(&raw))));
+    let formats = asked.inputs.iter().flatten();
+    let missed = inputs.iter().zip(&raw).zip(formats);
+    let missed = missed
+        .filter_map(|((input, raw), &format)| Some(input.of(misses_range(format, whole(raw))?)));
+    first.float.warnings.extend(missed);
     Ok(first)
+}
+
+/// An input of a network and where its values stand in an image.
+struct InputPart {
+    node: NodeId,
+    name: String,
+    channels: usize,
+    part: Range<usize>,
+    /// Whether it is the only one.
+    is_only: bool,
+}
+
+impl InputPart {
+    /// What is said of this input.
+    fn of(&self, text: String) -> String {
+        if self.is_only { text } else { format!("Input `{}`: {text}", self.name) }
+    }
+}
+
+fn inputs(graph: &Graph) -> Vec<InputPart> {
+    let is_only = graph.inputs().len() == 1;
+    let of = |(&node, part): (&NodeId, Range<usize>)| {
+        let Node { name, shape, .. } = &graph.nodes[node];
+        InputPart { node, name: name.clone(), channels: shape.c, part, is_only }
+    };
+    graph.inputs().iter().zip(graph.image_parts()).map(of).collect()
 }
 
 /// Tells the accuracy; whether it leaves no doubt of what the network is fed.
@@ -202,12 +250,12 @@ fn most_named(named: &[usize]) -> Option<[u64; 2]> {
 }
 
 /// Refuses pixels that are no integers from 0 to 255.
-fn check_bytes(images: &View, shape: Shape) -> Result<(), Error> {
-    let mut image = vec![0.0_f32; shape.len()];
+fn check_bytes(images: &View, len: usize, input: &InputPart) -> Result<(), Error> {
+    let mut image = vec![0.0_f32; len];
     for idx in 0..images.len() {
         images.image(idx, &mut image);
         let is_byte = |x: &f32| x.fract() == 0.0 && (0.0..=255.0).contains(x);
-        if let Some(x) = image.iter().find(|x| !is_byte(x)) {
+        if let Some(x) = image[input.part.clone()].iter().find(|x| !is_byte(x)) {
             return Err(DataError::Missing(format!(
                 "the model takes 8-bit pixels (UINT8), but image {idx} has the value {x}; store the \
                  images as integers from 0 to 255"
@@ -218,33 +266,45 @@ fn check_bytes(images: &View, shape: Shape) -> Result<(), Error> {
     Ok(())
 }
 
-/// Smallest and largest pixel of each channel, as stored.
-fn ranges(images: &dyn Images, shape: Shape) -> Vec<[f64; 2]> {
-    let empty = || vec![[f32::INFINITY, f32::NEG_INFINITY]; shape.c];
+/// Of each input, smallest and largest pixel of each channel, as stored.
+fn ranges(images: &dyn Images, len: usize, inputs: &[InputPart]) -> Vec<Vec<[f64; 2]>> {
+    type Ranges = Vec<Vec<[f32; 2]>>;
+    let empty = || -> Ranges {
+        let one = [f32::INFINITY, f32::NEG_INFINITY];
+        inputs.iter().map(|input| vec![one; input.channels]).collect()
+    };
     let wider = |a: [f32; 2], b: [f32; 2]| [a[0].min(b[0]), a[1].max(b[1])];
-    let both = |mut a: Vec<[f32; 2]>, b: Vec<[f32; 2]>| {
-        a.iter_mut().zip(b).for_each(|(a, b)| *a = wider(*a, b));
+    let both = |mut a: Ranges, b: Ranges| {
+        a.iter_mut().flatten().zip(b.iter().flatten()).for_each(|(a, b)| *a = wider(*a, *b));
         a
     };
     let parts = (0..images.len()).into_par_iter().fold(
-        || (empty(), vec![0.0; shape.len()]),
-        |(mut range, mut image), idx| {
+        || (empty(), vec![0.0; len]),
+        |(mut ranges, mut image), idx| {
             images.image(idx, &mut image);
-            for pixel in image.chunks_exact(shape.c) {
-                range.iter_mut().zip(pixel).for_each(|(range, &x)| *range = wider(*range, [x, x]));
+            for (range, input) in ranges.iter_mut().zip(inputs) {
+                for pixel in image[input.part.clone()].chunks_exact(input.channels) {
+                    range
+                        .iter_mut()
+                        .zip(pixel)
+                        .for_each(|(range, &x)| *range = wider(*range, [x, x]));
+                }
             }
-            (range, image)
+            (ranges, image)
         },
     );
-    let range = parts.map(|part| part.0).reduce(empty, both);
-    range.into_iter().map(|range| range.map(f64::from)).collect()
+    let ranges = parts.map(|part| part.0).reduce(empty, both);
+    ranges
+        .into_iter()
+        .map(|range| range.into_iter().map(|range| range.map(f64::from)).collect())
+        .collect()
 }
 
 /// The ranges behind the preprocessing, and behind what the network itself scales and adds before its first
 /// other operator.
-fn entering(graph: &Graph, raw: &[[f64; 2]]) -> [Vec<[f64; 2]>; 2] {
+fn entering(graph: &Graph, input: NodeId, raw: &[[f64; 2]]) -> [Vec<[f64; 2]>; 2] {
     let mut behind = vec![raw.to_vec()];
-    let mut id = graph.input();
+    let mut id = input;
     loop {
         let mut users =
             (0..graph.nodes.len()).filter(|&user| graph.nodes[user].inputs.contains(&id));
@@ -298,11 +358,18 @@ fn looks_wrong(entering: &[Vec<[f64; 2]>; 2]) -> Option<String> {
     }
 }
 
-/// Images whose pixels the integer image of a plan does not hold, or that are hardly more than its step.
-pub(crate) fn misses(format: Format, images: &[Vec<f32>]) -> Option<String> {
-    let first = [f64::INFINITY, f64::NEG_INFINITY];
-    let pixels = images.iter().flatten().map(|&x| f64::from(x));
-    misses_range(format, pixels.fold(first, |[low, high], x| [low.min(x), high.max(x)]))
+/// Of images whose pixels the integers of an input do not hold, or that are hardly more than its step.
+pub(crate) fn misses(fixed: &FixedGraph, images: &[Vec<f32>]) -> Vec<String> {
+    let is_only = fixed.inputs.len() == 1;
+    let missed = |(&node, part): (&NodeId, Range<usize>)| {
+        let FixedNode { name, shape, format, .. } = &fixed.nodes[node];
+        let first = [f64::INFINITY, f64::NEG_INFINITY];
+        let pixels = images.iter().flat_map(|image| &image[part.clone()]).map(|&x| f64::from(x));
+        let range = pixels.fold(first, |[low, high], x| [low.min(x), high.max(x)]);
+        let input = InputPart { node, name: name.clone(), channels: shape.c, part, is_only };
+        Some(input.of(misses_range(*format, range)?))
+    };
+    fixed.inputs.iter().zip(fixed.image_parts()).filter_map(missed).collect()
 }
 
 fn misses_range(format: Format, [low, high]: [f64; 2]) -> Option<String> {

@@ -5,7 +5,7 @@
 
 use super::{
     first::{Checks, First, first},
-    measure::measure,
+    measure::{input_formats, measure},
     options::QuantizeOptions,
     quantize::quantize_observed,
     threads::pool,
@@ -20,7 +20,7 @@ use crate::{
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::{Format, convert::count_to_u64};
-use fixedwise_graph::{Plan, Semantics, Target};
+use fixedwise_graph::{Plan, Target};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Images, MaxLoss, Predictions, Score};
 use std::{
@@ -164,9 +164,9 @@ pub fn generalize_observed(
     let plan = if let Some(path) = &options.plan {
         "given".clone_into(&mut result.strategy);
         let plan = read_own_plan(path, &loaded, None)?;
-        let input = (plan.semantics == Semantics::Integer).then_some(plan.input);
+        let inputs = input_formats(loaded.graph(), &plan);
         let first = pool(options.quantize.threads)?
-            .install(|| measure_float(&loaded, &images, data.expect, input))?;
+            .install(|| measure_float(&loaded, &images, data.expect, inputs))?;
         tell(first.step());
         (result.preprocessing, result.float_network) =
             (Some(first.preprocessing), Some(first.float));
@@ -298,11 +298,11 @@ fn measure_float(
     model: &Model,
     images: &Reported,
     expect: Option<f64>,
-    input: Option<Format>,
+    inputs: Option<Vec<Format>>,
 ) -> Result<First, Error> {
     let go_on = AtomicBool::new(false);
     let predictions = Predictions::new(model.graph(), &images.images, Kernels::best(), &go_on)?;
-    let asked = Checks { is_of_values: false, expect, is_searched: false, input };
+    let asked = Checks { is_of_values: false, expect, is_searched: false, inputs };
     first(model, &images.images, images, &predictions, &asked)
 }
 

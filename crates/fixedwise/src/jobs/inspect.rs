@@ -8,11 +8,11 @@ use crate::{
     data::{DataOptions, Sets},
     error::Error,
     model::{Model, ModelSource},
-    result::{Inspection, NodeInspection, OutputInspection, TOOL},
+    result::{InputInspection, Inspection, NodeInspection, OutputInspection, TOOL},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{Graph, Interface, NodeId, Semantics};
+use fixedwise_graph::{Graph, Interface, NodeId, Semantics, Shape};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Predictions, Statistics, calibrate};
 use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
@@ -71,6 +71,18 @@ pub fn inspect_model(
     pool(threads)?.install(|| run(ModelSource::Loaded(model, None), data, observer))
 }
 
+fn inputs(model: &Model) -> Vec<InputInspection> {
+    let inputs = model.inputs();
+    if inputs.len() == 1 {
+        return Vec::new();
+    }
+    let of = |(name, shape): (String, Shape)| InputInspection {
+        name,
+        shape: shape.dims().map(count_to_u64),
+    };
+    inputs.into_iter().map(of).collect()
+}
+
 fn outputs(graph: &Graph) -> Vec<OutputInspection> {
     let outputs = graph.outputs().iter().map(|output| OutputInspection {
         name: output.name.clone(),
@@ -104,7 +116,7 @@ fn run(
         let (set, kernels) = (&calibration.images, Kernels::best());
         let predictions = Predictions::new(model.graph(), set, kernels, &go_on)?;
         let asked =
-            Checks { is_of_values: false, expect: data.expect, is_searched: false, input: None };
+            Checks { is_of_values: false, expect: data.expect, is_searched: false, inputs: None };
         found = Some(first(&model, set, &calibration, &predictions, &asked)?);
         let graph = model.prepared(Semantics::Integer)?;
         let total = calibration.len();
@@ -121,6 +133,8 @@ fn run(
         tool: TOOL.to_owned(),
         model: model.result(),
         input_shape: graph.input_shape().dims().map(count_to_u64),
+        inputs: inputs(&model),
+        unused_inputs: graph.unused_inputs().to_vec(),
         outputs: outputs(model.graph()),
         images,
         preprocessing: found.as_ref().map(|first| first.preprocessing.clone()),

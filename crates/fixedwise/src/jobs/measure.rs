@@ -11,23 +11,40 @@ use crate::{
 };
 use fixedwise_fixed::{Format, Range, convert::count_to_u64};
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, Plan, Semantics, Target, lower, lower_for, run::Program,
+    AccumulatorPolicy, FixedGraph, Graph, NodeId, Plan, Semantics, Target, lower, lower_for,
+    run::Program,
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Details, Evaluator, EvaluatorOptions, Images, MaxLoss, MetricName, Oracle as _, Predictions,
-    Score, SearchError, Statistics, Unit, format_no_clip,
+    Score, SearchError, Statistics, Unit, format_no_clip, strategies::PlanHead,
 };
 use std::sync::atomic::AtomicBool;
 
-/// What the integer network takes: bytes as they are, other pixels as 8 bits that clip nothing.
-pub(crate) fn input_format(statistics: &Statistics, is_bytes: bool) -> Format {
-    if is_bytes {
-        return RAW_PIXELS;
-    }
-    let values = statistics.of(0);
-    let range = if values.min() < 0.0 { Range::Narrow } else { Range::Unsigned };
-    format_no_clip(values.max_abs(), 8, range)
+/// What a plan says beside formats, with those of the inputs: of 8-bit pixels they are these.
+pub(crate) fn with_inputs(
+    head: PlanHead,
+    graph: &Graph,
+    statistics: &Statistics,
+    is_bytes: &[bool],
+) -> PlanHead {
+    let format = |(&input, &is_bytes): (&NodeId, &bool)| {
+        if is_bytes {
+            return RAW_PIXELS;
+        }
+        let values = statistics.of(input);
+        let range = if values.min() < 0.0 { Range::Narrow } else { Range::Unsigned };
+        format_no_clip(values.max_abs(), 8, range)
+    };
+    let mut formats = graph.inputs().iter().zip(is_bytes).map(format);
+    let input = formats.next().unwrap_or(RAW_PIXELS);
+    PlanHead { input, more_inputs: formats.collect(), ..head }
+}
+
+/// The formats of the inputs in a plan, where they have any.
+pub(crate) fn input_formats(graph: &Graph, plan: &Plan) -> Option<Vec<Format>> {
+    let format = |&input: &NodeId| plan.input(&graph.nodes[input].name);
+    (plan.semantics == Semantics::Integer).then(|| graph.inputs().iter().map(format).collect())
 }
 
 /// The integer network of a plan, where its semantics have one; for a target where one is given.

@@ -71,7 +71,7 @@ struct Looks<'a> {
 pub(crate) struct Asked<'a> {
     pub(crate) options: &'a QuantizeOptions,
     /// What a plan says beside formats.
-    pub(crate) head: PlanHead,
+    pub(crate) head: &'a PlanHead,
     pub(crate) calibration: &'a dyn Images,
     pub(crate) search: &'a dyn Images,
     pub(crate) stop: &'a AtomicBool,
@@ -141,7 +141,7 @@ impl<'a> Looks<'a> {
     }
 }
 
-fn pareto_options(options: &QuantizeOptions, head: PlanHead) -> ParetoOptions {
+fn pareto_options(options: &QuantizeOptions, head: &PlanHead) -> ParetoOptions {
     ParetoOptions {
         limits: budget::limits(options.max_flash, options.max_ram, options.target.as_ref()),
         max_loss: options.max_loss,
@@ -149,7 +149,7 @@ fn pareto_options(options: &QuantizeOptions, head: PlanHead) -> ParetoOptions {
         rounding: rounding(options.target.as_ref()),
         target: options.target.clone(),
         tuning: options.tuning.clone(),
-        ..ParetoOptions::new(head, cost(options.objective))
+        ..ParetoOptions::new(head.clone(), cost(options.objective))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     first::{Checks, first},
-    measure::input_format,
+    measure::with_inputs,
     options::check_quantizer,
     threads::pool,
 };
@@ -256,14 +256,14 @@ impl Job<'_> {
         let statistics = calibrate(&graph, ranges, kernels, self.stop, &|done| {
             self.tell(Step::Calibrating { done, total });
         })?;
-        brute.head.input = input_format(&statistics, is_u8);
+        brute.head = with_inputs(brute.head, &graph, &statistics, &is_u8);
         self.tell(Step::MeasuringFloat { images: images.len() });
         let predictions = Predictions::new(model.graph(), images, kernels, self.stop)?;
         let asked = Checks {
             is_of_values: false,
             expect: self.data.expect,
             is_searched: true,
-            input: None,
+            inputs: None,
         };
         let first = first(model, images, data, &predictions, &asked)?;
         self.tell(first.step());
@@ -311,7 +311,7 @@ impl Job<'_> {
             let path = |name: &str| folder.path().join(name);
             write_file(&path("sweep.json"), result.to_json().as_bytes())?;
             if options.hold.is_some() {
-                let preprocess = declared.preprocess.resolved(is_u8);
+                let preprocess = declared.resolved(&is_u8);
                 let fed = (&preprocess, model.interface());
                 write_plan(&path("plan.toml"), &outcome.plan, &graph, None, fed)?;
             }

@@ -6,7 +6,7 @@ mod loaders;
 use crate::{error::Error, files::read, fingerprint::sha256, result::ModelResult};
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{
-    Graph, InputShape, Interface, Semantics, Shape, check_integer_forms, passes,
+    Graph, InputShape, Interface, Semantics, Shape, check_integer_forms, ops::Affine, passes,
 };
 use loaders::{Architecture, File};
 use std::path::{Path, PathBuf};
@@ -196,9 +196,25 @@ impl Model {
         &self.sha256
     }
 
-    /// Extents of one image.
+    /// Extents of one image, of the first input where there are several.
     pub fn input_shape(&self) -> Shape {
         self.graph.input_shape()
+    }
+
+    /// The inputs in the order of the file: their names, and the extents of one image.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), fixedwise::Error> {
+    /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    /// let model = fixedwise::Model::load(format!("{root}/models/fashion_small.onnx").as_ref())?;
+    /// assert_eq!(model.inputs().len(), 1);
+    /// assert_eq!(model.inputs()[0].1, model.input_shape());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn inputs(&self) -> Vec<(String, Shape)> {
+        let node = |&id: &usize| &self.graph.nodes[id];
+        self.graph.inputs().iter().map(node).map(|node| (node.name.clone(), node.shape)).collect()
     }
 
     /// How messages call it.
@@ -206,9 +222,9 @@ impl Model {
         &self.place
     }
 
-    /// Whether its file says that the image holds integers from 0 to 255.
-    pub(crate) fn takes_bytes(&self) -> bool {
-        self.graph.takes_bytes()
+    /// Of each input, whether the file says that it holds integers from 0 to 255.
+    pub(crate) fn takes_bytes(&self) -> Vec<bool> {
+        self.graph.inputs().iter().map(|&input| self.graph.takes_bytes(input)).collect()
     }
 
     /// The names of its outputs: those that were chosen, else those of the file, in its order.
@@ -234,9 +250,9 @@ impl Model {
         &self.graph
     }
 
-    /// The network for raw pixels: `scale * pixel + shift`, channel by channel, is what it took.
-    pub(crate) fn with_affine(mut self, scale: Vec<f64>, shift: Vec<f64>) -> Result<Self, Error> {
-        self.graph = passes::insert_preprocessing(&self.graph, scale, shift)
+    /// The network for raw pixels: `scale * pixel + shift`, channel by channel, is what each input took.
+    pub(crate) fn with_affine(mut self, scaled: Vec<Affine>) -> Result<Self, Error> {
+        self.graph = passes::insert_preprocessing(&self.graph, scaled)
             .map_err(|source| Error::Graph { path: self.place.clone(), source })?;
         Ok(self)
     }

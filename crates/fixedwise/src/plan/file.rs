@@ -308,7 +308,7 @@ pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
 mod tests {
     use super::*;
     use crate::model::Model;
-    use fixedwise_graph::Rounded;
+    use fixedwise_graph::{Rounded, ops::Affine};
     use std::{fs, sync::Arc};
 
     const LAYER: &str = "conv2d_1";
@@ -416,7 +416,8 @@ mod tests {
             assert!(error.contains(LAYER), "{error}");
         }
         write_plan(&path, &good, &graph, None, (&fed(), &Interface::default())).unwrap();
-        let other = model.clone().with_affine(vec![0.5], vec![0.25]).unwrap();
+        let affine = Affine { scale: vec![0.5], shift: vec![0.25] };
+        let other = model.clone().with_affine(vec![affine]).unwrap();
         let error = read_own_plan(&path, &other, None).unwrap_err().to_string();
         assert!(error.contains("other preprocessing") && error.contains(LAYER), "{error}");
         assert_eq!(read_plan(&path, &other, None).unwrap(), good);

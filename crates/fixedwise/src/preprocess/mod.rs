@@ -1,5 +1,7 @@
-//! What a pixel means to the network: `text.rs` and `toml.rs` are how that is written.
+//! What a pixel means to the network: `text.rs` and `toml.rs` are how that is written, `inputs.rs` is which of a
+//! network's inputs it is for.
 
+mod inputs;
 mod text;
 mod toml;
 
@@ -43,6 +45,8 @@ pub struct Preprocess {
     /// Where the channels of stored arrays are; inferred from the network's input where absent.
     /// Image, CIFAR and MATLAB files say it themselves.
     pub layout: Option<Layout>,
+    /// What single inputs of a network with several are fed, by name.
+    pub inputs: Vec<(String, Self)>,
 }
 
 /// Who declared what the network is fed.

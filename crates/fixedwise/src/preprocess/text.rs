@@ -55,48 +55,85 @@ pub(super) fn layout(text: &str) -> Result<Layout, String> {
 impl FromStr for Preprocess {
     type Err = DataError;
 
-    /// `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96,layout=nchw`; `none` stands for `scale=1`.
+    /// `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96,layout=nchw`; `none` stands for `scale=1`. Keys behind
+    /// `NAME:` are of the input of that name: `image:scale=1/255,mean=0.5,pose:none`.
     fn from_str(text: &str) -> Result<Self, DataError> {
-        let mut preprocess = Self::default();
-        let (mut seen, mut is_none) = (Vec::new(), false);
+        let mut all = vec![(None, Part::default())];
+        let mut current = 0;
         for part in text.split(',').filter(|part| !part.trim().is_empty()) {
             let (key, value) = match part.split_once('=') {
-                Some(pair) => pair,
-                None if part.trim() == NONE => {
-                    is_none = true;
-                    ("scale", "1")
-                }
-                None => return Err(wrong(text, format!("`{part}` is not KEY=VALUE"))),
+                Some((key, value)) => (key, Some(value)),
+                None => (part, None),
             };
-            let (key, value) = (key.trim(), value.trim());
-            if seen.contains(&key) {
-                return Err(wrong(text, format!("`{key}` is given twice")));
+            let key = match key.rsplit_once(':') {
+                Some((name, key)) => {
+                    let name = Some(name.trim().to_owned());
+                    current = all.iter().position(|(own, _)| *own == name).unwrap_or(all.len());
+                    if current == all.len() {
+                        all.push((name, Part::default()));
+                    }
+                    key
+                }
+                None => key,
+            };
+            all[current].1.set(key.trim(), value, part).map_err(|problem| wrong(text, problem))?;
+        }
+        let mut read = all
+            .into_iter()
+            .map(|(name, part)| Ok((name, part.finish().map_err(|problem| wrong(text, problem))?)));
+        let (_, common) = read.next().expect("what has no name comes first")?;
+        let inputs = read.map(|of| of.map(|(name, own)| (name.unwrap_or_default(), own)));
+        Ok(Self { inputs: inputs.collect::<Result<_, DataError>>()?, ..common })
+    }
+}
+
+/// What is said of one input.
+#[derive(Default)]
+struct Part<'a> {
+    preprocess: Preprocess,
+    seen: Vec<&'a str>,
+    is_none: bool,
+}
+
+impl<'a> Part<'a> {
+    /// Takes one key in; `part` is the text it stands in.
+    fn set(&mut self, key: &'a str, value: Option<&str>, part: &str) -> Result<(), String> {
+        let (key, value) = match value {
+            Some(value) => (key, value.trim()),
+            None if key == NONE => {
+                self.is_none = true;
+                ("scale", "1")
             }
-            seen.push(key);
-            let list = || value.split(';').map(number).collect::<Result<Vec<f64>, String>>();
-            let set = match key {
-                "scale" => number(value).map(|x| preprocess.scale = Some(x)),
-                "mean" => list().map(|x| preprocess.mean = x),
-                "std" => list().map(|x| preprocess.std = x),
-                "layout" => layout(value).map(|x| preprocess.layout = Some(x)),
-                "resize" => {
-                    let pair = value.split_once(['x', 'X']).and_then(|(h, w)| {
-                        h.trim().parse::<usize>().ok().zip(w.trim().parse::<usize>().ok())
-                    });
-                    preprocess.resize = pair.map(|(h, w)| [h, w]);
-                    pair.map(|_| ()).ok_or(format!("resize `{value}` is not ROWSxCOLUMNS"))
-                }
-                key => Err(unknown(key)),
-            };
-            set.map_err(|problem| wrong(text, problem))?;
+            None => return Err(format!("`{part}` is not KEY=VALUE")),
+        };
+        if self.seen.contains(&key) {
+            return Err(format!("`{key}` is given twice"));
         }
+        self.seen.push(key);
+        let preprocess = &mut self.preprocess;
+        let list = || value.split(';').map(number).collect::<Result<Vec<f64>, String>>();
+        match key {
+            "scale" => number(value).map(|x| preprocess.scale = Some(x)),
+            "mean" => list().map(|x| preprocess.mean = x),
+            "std" => list().map(|x| preprocess.std = x),
+            "layout" => layout(value).map(|x| preprocess.layout = Some(x)),
+            "resize" => {
+                let pair = value.split_once(['x', 'X']).and_then(|(h, w)| {
+                    h.trim().parse::<usize>().ok().zip(w.trim().parse::<usize>().ok())
+                });
+                preprocess.resize = pair.map(|(h, w)| [h, w]);
+                pair.map(|_| ()).ok_or(format!("resize `{value}` is not ROWSxCOLUMNS"))
+            }
+            key => Err(unknown(key)),
+        }
+    }
+
+    fn finish(self) -> Result<Preprocess, String> {
+        let Self { preprocess, is_none, .. } = self;
         if is_none && !(preprocess.mean.is_empty() && preprocess.std.is_empty()) {
-            return Err(wrong(
-                text,
-                "`none` leaves pixels as they are; remove it, or mean and std",
-            ));
+            return Err("`none` leaves pixels as they are; remove it, or mean and std".to_owned());
         }
-        preprocess.check().map_err(|problem| wrong(text, problem))?;
+        preprocess.check()?;
         Ok(preprocess)
     }
 }
@@ -117,6 +154,10 @@ impl Preprocess {
 
     /// What becomes of a pixel, for people: `(pixels / 255 - 0.286) / 0.353`.
     pub(crate) fn formula(&self) -> String {
+        if !self.inputs.is_empty() {
+            let of = |(name, own): &(String, Self)| format!("{name}: {}", own.formula());
+            return self.inputs.iter().map(of).collect::<Vec<_>>().join("; ");
+        }
         let list = |x: &[f64]| match x {
             [x] => written(*x),
             list => {
@@ -137,7 +178,9 @@ impl Preprocess {
             let inside = if text.contains(' ') { format!("({text})") } else { text };
             text = format!("{inside} / {}", list(&self.std));
         }
-        if text == "pixels" { "pixels as they are".to_owned() } else { text }
+        let text = if text == "pixels" { "pixels as they are".to_owned() } else { text };
+        let resized = self.resize.map(|[h, w]| format!(", resized to {h}x{w}"));
+        text + &resized.unwrap_or_default()
     }
 }
 
@@ -157,6 +200,11 @@ impl fmt::Display for Preprocess {
             Layout::Nhwc => "layout=nhwc".to_owned(),
             Layout::Nchw => "layout=nchw".to_owned(),
         }));
+        // What divides the text stands in no name.
+        let plain = |name: &str| name.replace([',', '=', '"', '\\'], "_");
+        let inputs = self.inputs.iter().map(|(name, own)| (plain(name), own.to_string()));
+        let named = inputs.filter(|(_, own)| !own.is_empty());
+        parts.extend(named.map(|(name, own)| format!("{name}:{own}")));
         f.write_str(&parts.join(","))
     }
 }
@@ -267,7 +315,7 @@ mod tests {
         for (text, expected) in [
             ("", "pixels as they are"),
             ("none", "pixels as they are"),
-            ("none,resize=9x9", "pixels as they are"),
+            ("none,resize=9x9", "pixels as they are, resized to 9x9"),
             ("scale=1/255", "pixels / 255"),
             ("scale=0.5", "pixels * 0.5"),
             ("scale=1/255,mean=0.286,std=0.353", "(pixels / 255 - 0.286) / 0.353"),

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::error::DataError;
 use serde::Deserialize;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// A number, or a text such as `1/255`.
 #[derive(Deserialize)]
@@ -51,6 +51,27 @@ struct File {
     std: Option<Numbers>,
     resize: Option<[usize; 2]>,
     layout: Option<String>,
+    /// By the name of an input.
+    #[serde(default)]
+    inputs: BTreeMap<String, File>,
+}
+
+impl File {
+    fn read(self) -> Result<Preprocess, String> {
+        let inputs = self.inputs.into_iter();
+        let preprocess = Preprocess {
+            scale: self.scale.map(|x| x.value()).transpose()?,
+            mean: self.mean.map_or(Ok(Vec::new()), |x| x.values())?,
+            std: self.std.map_or(Ok(Vec::new()), |x| x.values())?,
+            resize: self.resize,
+            layout: self.layout.map(|text| layout(&text)).transpose()?,
+            inputs: inputs
+                .map(|(name, own)| Ok((name, own.read()?)))
+                .collect::<Result<_, String>>()?,
+        };
+        preprocess.check()?;
+        Ok(preprocess)
+    }
 }
 
 impl Preprocess {
@@ -76,15 +97,7 @@ impl Preprocess {
                 let line = 1 + before.matches('\n').count();
                 format!("line {line}: {}", error.message().replace('\n', " "))
             })?;
-            let preprocess = Self {
-                scale: file.scale.map(|x| x.value()).transpose()?,
-                mean: file.mean.map_or(Ok(Vec::new()), |x| x.values())?,
-                std: file.std.map_or(Ok(Vec::new()), |x| x.values())?,
-                resize: file.resize,
-                layout: file.layout.map(|text| layout(&text)).transpose()?,
-            };
-            preprocess.check()?;
-            Ok(preprocess)
+            file.read()
         };
         read().map_err(|problem: String| wrong(name, problem))
     }

@@ -17,8 +17,14 @@ pub struct Inspection {
     pub tool: String,
     /// The network.
     pub model: ModelResult,
-    /// Extents of one image, `[h, w, c]`.
+    /// Extents of one image, `[h, w, c]`, of the first input where there are several.
     pub input_shape: [u64; 3],
+    /// The inputs, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputInspection>,
+    /// The names of the file's inputs that no output needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unused_inputs: Vec<String>,
     /// The outputs.
     #[serde(default)]
     pub outputs: Vec<OutputInspection>,
@@ -34,6 +40,15 @@ pub struct Inspection {
     pub nodes: Vec<NodeInspection>,
     /// Bits of weights, biases and activations at 8 bits each.
     pub uniform8_bits: u64,
+}
+
+/// An input of a model that has several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputInspection {
+    /// Its name in the file.
+    pub name: String,
+    /// Extents of one image, `[h, w, c]`.
+    pub shape: [u64; 3],
 }
 
 /// An output of a model.

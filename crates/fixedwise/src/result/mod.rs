@@ -12,8 +12,10 @@ pub use exported::{CExported, CExportedLayer};
 pub use generalization::{Generalization, PartResult};
 pub(crate) use head::TOOL;
 pub use head::{Ended, ModelResult};
-pub use inspection::{Inspection, NodeInspection, OutputInspection, RefusalResult, RefusedModel};
-pub use preprocessing::{FloatFigure, FloatResult, PreprocessingResult};
+pub use inspection::{
+    InputInspection, Inspection, NodeInspection, OutputInspection, RefusalResult, RefusedModel,
+};
+pub use preprocessing::{FloatFigure, FloatResult, InputRange, PreprocessingResult};
 pub(crate) use run::AGREEMENT;
 pub use run::{
     AccuracyResult, BudgetResult, BudgetStep, ClassBoundResult, ClassLossResult, ClassResult,

@@ -14,8 +14,21 @@ pub struct PreprocessingResult {
     /// paper.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_missing_in_plan: bool,
-    /// Smallest and largest value that enters, by channel; empty without images.
+    /// Smallest and largest value that enters, by channel; empty without images, and of a network with several
+    /// inputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub range: Vec<[f32; 2]>,
+    /// The same of each input, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputRange>,
+}
+
+/// The values of one input of several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputRange {
+    /// The input's name in the model's file.
+    pub name: String,
+    /// Smallest and largest value that enters, by channel.
     pub range: Vec<[f32; 2]>,
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     preprocess::DeclaredBy,
-    result::{FloatFigure, FloatResult, PreprocessingResult},
+    result::{FloatFigure, FloatResult, InputRange, PreprocessingResult},
 };
 use fixedwise_fixed::convert::u64_to_f64;
 
@@ -62,9 +62,7 @@ pub(crate) fn fed(preprocessing: &PreprocessingResult) -> String {
         DeclaredBy::Plan => "from the plan",
     };
     let missing = if preprocessing.is_missing_in_plan { "; the plan does not say it" } else { "" };
-    let resize = preprocessing.preprocess.resize;
-    let resized = resize.map(|[h, w]| format!(", resized to {h}x{w}")).unwrap_or_default();
-    format!("{}{resized} ({by}{missing})", preprocessing.preprocess.formula())
+    format!("{} ({by}{missing})", preprocessing.preprocess.formula())
 }
 
 /// The range of the values that enter the network.
@@ -72,9 +70,16 @@ pub(super) fn range(preprocessing: &PreprocessingResult) -> Statement {
     let range = |[low, high]: &[f32; 2]| {
         format!("{} to {}", short(f64::from(*low)), short(f64::from(*high)))
     };
-    let ranges: Vec<String> = preprocessing.range.iter().map(range).collect();
-    let channels = if ranges.len() > 1 { ", by channel" } else { "" };
-    let text = format!("values that enter the network{channels}: {}", ranges.join(", "));
+    let told = |to: &str, ranges: &[[f32; 2]]| {
+        let ranges: Vec<String> = ranges.iter().map(range).collect();
+        let channels = if ranges.len() > 1 { ", by channel" } else { "" };
+        format!("values that enter {to}{channels}: {}", ranges.join(", "))
+    };
+    let of = |input: &InputRange| told(&format!("`{}`", input.name), &input.range);
+    let text = match &preprocessing.inputs[..] {
+        [] => told("the network", &preprocessing.range),
+        inputs => inputs.iter().map(of).collect::<Vec<_>>().join("; "),
+    };
     Statement { mark: None, text: text.into(), details: Vec::new() }
 }
 
@@ -134,6 +139,7 @@ mod tests {
             declared_by: DeclaredBy::ModelToml,
             is_missing_in_plan: true,
             range: vec![[-2.118, 2.249], [0.0, 0.000_1]],
+            inputs: Vec::new(),
         };
         let float = FloatResult {
             images: 50_000,

@@ -7,7 +7,7 @@ use super::{
     text::{TextOptions, text},
 };
 use crate::{
-    result::{Inspection, NodeInspection},
+    result::{InputInspection, Inspection, NodeInspection},
     units::kibibytes,
 };
 use fixedwise_fixed::convert::u64_to_f64;
@@ -27,8 +27,22 @@ impl Inspection {
             1 => format!("output {}, ", outputs.collect::<String>()),
             _ => format!("outputs {}, ", outputs.collect::<Vec<_>>().join(", ")),
         };
+        let inputs = match &self.inputs[..] {
+            [] => format!("input {h}x{w}x{c}"),
+            inputs => {
+                let of = |input: &InputInspection| {
+                    let [h, w, c] = input.shape;
+                    format!("{} {h}x{w}x{c}", input.name)
+                };
+                format!("inputs {}", inputs.iter().map(of).collect::<Vec<_>>().join(", "))
+            }
+        };
+        let unused = match &self.unused_inputs[..] {
+            [] => String::new(),
+            names => format!(" (no output needs {})", names.join(", ")),
+        };
         let about = format!(
-            "input {h}x{w}x{c}, {outputs}{} parameters, {} MACs an image",
+            "{inputs}{unused}, {outputs}{} parameters, {} MACs an image",
             grouped(self.model.parameters),
             rounded(self.model.macs),
         );

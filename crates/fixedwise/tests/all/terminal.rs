@@ -182,6 +182,8 @@ fn inspection(model: &str, names: &[String]) -> Inspection {
         schema: 1,
         tool: String::new(),
         model,
+        inputs: Vec::new(),
+        unused_inputs: Vec::new(),
         input_shape: [1024, 1024, 3],
         outputs: Vec::new(),
         images: 2000,
@@ -195,6 +197,7 @@ fn inspection(model: &str, names: &[String]) -> Inspection {
 fn fed() -> PreprocessingResult {
     let text = "scale=1/255,mean=0.485;0.456;0.406,std=0.229;0.224;0.225,resize=1024x1024";
     PreprocessingResult {
+        inputs: Vec::new(),
         preprocess: text.parse().unwrap(),
         declared_by: DeclaredBy::ModelToml,
         is_missing_in_plan: true,

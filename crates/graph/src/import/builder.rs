@@ -9,7 +9,7 @@ use crate::{
     passes::remove_dead,
     shape::Shape,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A file's value: the node that computes it and what each of its axes is.
 ///
@@ -25,16 +25,11 @@ pub(crate) struct Value {
 pub(crate) struct Builder {
     nodes: Vec<Node>,
     names: BTreeSet<String>,
-    /// The extents of the input where its file leaves some open.
-    pub(crate) given: Option<Vec<usize>>,
+    /// The extents of inputs whose file leaves some open, by name.
+    pub(crate) given: BTreeMap<String, Vec<usize>>,
 }
 
 impl Builder {
-    /// Whether no node was added yet.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
-    }
-
     /// Extents of the value of a node.
     pub(crate) fn shape(&self, node: NodeId) -> Shape {
         self.nodes[node].shape
@@ -100,7 +95,7 @@ impl Builder {
             axes: value.axes,
         };
         graph.outputs = results.into_iter().map(output).collect();
-        remove_dead::run(&mut graph);
+        remove_dead::with_inputs(&mut graph);
         graph.infer()?;
         Ok(graph)
     }

@@ -19,6 +19,45 @@ impl Interface {
         self.input_shapes.is_empty() && self.outputs.is_empty()
     }
 
+    /// The extents that are given for each of those inputs; with each is said whether its file leaves some open. A
+    /// shape without a name is that of the only input, or of the only one with open extents.
+    ///
+    /// # Errors
+    /// For a name that no input has, two shapes for one, or where it is open which input is meant.
+    pub(crate) fn given(
+        &self,
+        inputs: &[(&str, bool)],
+    ) -> Result<Vec<Option<&[usize]>>, ImportError> {
+        let mut given = vec![None; inputs.len()];
+        let names = || quoted(&inputs.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        for shape in &self.input_shapes {
+            let is_meant = |(name, is_open): &(&str, bool)| match &shape.name {
+                Some(own) => own == name,
+                None => inputs.len() == 1 || *is_open,
+            };
+            let mut meant = (0..inputs.len()).filter(|&i| is_meant(&inputs[i]));
+            let problem = match (meant.next(), meant.next(), &shape.name) {
+                (Some(input), None, _) if given[input].is_none() => {
+                    given[input] = Some(shape.extents.as_slice());
+                    continue;
+                }
+                (Some(input), None, _) => {
+                    format!("the shape of input `{}` is given twice", inputs[input].0)
+                }
+                (None, _, Some(name)) => format!(
+                    "the model has no input `{name}` to give a shape; its inputs are {}",
+                    names()
+                ),
+                _ => format!(
+                    "the model has the inputs {}: name the one that is meant, `--input-shape NAME={shape}`",
+                    names()
+                ),
+            };
+            return Err(ImportError::Interface(problem));
+        }
+        Ok(given)
+    }
+
     /// The names of the outputs: those that are chosen, else those of the file.
     ///
     /// # Errors
@@ -46,21 +85,11 @@ impl Interface {
     }
 }
 
-/// The refusal of a model with several inputs.
-pub(crate) fn several_inputs(names: &[&str]) -> ImportError {
-    ImportError::Interface(format!(
-        "the model has {} inputs ({}); one image is supported: `--output` chooses values that one input \
-         leads to, or export the model with one input",
-        names.len(),
-        names.join(", ")
-    ))
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn unknown(name: &str, known: &[&str], of_file: &[String]) -> String {
-    let quoted = |names: &[&str]| {
-        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        names.join(", ")
-    };
     let of_file: Vec<&str> = of_file.iter().map(String::as_str).collect();
     let nearest = nearest(name, known);
     let near = if nearest.is_empty() {

@@ -47,7 +47,7 @@ pub fn output_formats(graph: &Graph, plan: &Plan) -> Result<Vec<Format>, LowerEr
             plan.others.get(&node.name).copied()
         };
         let format = match node.op.format_rule() {
-            FormatRule::Image => Some(plan.input),
+            FormatRule::Image => Some(plan.input(&node.name)),
             FormatRule::Own => own,
             FormatRule::Derived(Derivation::Same) => own.or_else(|| Some(main())),
             FormatRule::Derived(Derivation::Unsigned) => own.or_else(|| Some(without_sign(main()))),

@@ -55,7 +55,7 @@ pub(crate) fn lower_by(
     mut lower_node: impl FnMut(NodeId, LowerContext) -> Result<FixedOp, LowerError>,
 ) -> Result<FixedGraph, LowerError> {
     let formats = output_formats(graph, plan)?;
-    let nonnegative = graph.nonnegative(!plan.input.is_signed());
+    let nonnegative = graph.nonnegative(|input| !plan.input(&input.name).is_signed());
     let lower_node = |id: NodeId| {
         let node = &graph.nodes[id];
         let op =
@@ -76,7 +76,12 @@ pub(crate) fn lower_by(
             .and_then(|()| nodes())
             .map_err(|error| target.refusal(error)),
     };
-    Ok(FixedGraph { name: graph.name.clone(), nodes: nodes?, outputs: graph.outputs().to_vec() })
+    Ok(FixedGraph {
+        name: graph.name.clone(),
+        nodes: nodes?,
+        inputs: graph.inputs().to_vec(),
+        outputs: graph.outputs().to_vec(),
+    })
 }
 
 /// Refuses a graph with operators that have no form in integers, all of them at once.

@@ -19,7 +19,7 @@ use fixedwise_kernels::Kernels;
 use serde_json::json;
 use std::ops::Range;
 
-/// The input image, any shape.
+/// An input of the network, any shape.
 ///
 /// Fixed point: raw pixels, rounded half to even to the plan's input format.
 ///
@@ -64,7 +64,7 @@ impl Operator for Input {
     }
 }
 
-/// The integer image; the executor quantizes it before the first node.
+/// The integers of an input; the executor quantizes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedInput;
 
@@ -115,7 +115,7 @@ pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
         return Err(layer.error("its option `batch_shape` is missing"));
     };
     let listed = option.as_array().map_or(&[][..], Vec::as_slice);
-    let given = layer.builder.given.clone();
+    let given = layer.builder.given.get(layer.name()).cloned();
     if let Some(given) = &given
         && given.len() != listed.len()
     {
@@ -143,8 +143,8 @@ pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
     if elements.is_none_or(|n| n > 1 << 28) {
         return Err(layer.refuse("batch_shape", option, "it has more than 2^28 elements"));
     }
-    if !layer.is_source() || !layer.builder.is_empty() {
-        return Err(layer.error("is not the first layer; one input is supported"));
+    if !layer.is_source() {
+        return Err(layer.error("is not the first layer"));
     }
     let shape = shape_of(&axes, &extents);
     let node = layer.push(Input { shape }, vec![])?;

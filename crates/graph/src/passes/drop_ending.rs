@@ -22,12 +22,18 @@ pub(super) fn run(graph: &mut Graph) {
     }
 }
 
+/// Extents of the input with the most elements.
+fn largest_input(graph: &Graph) -> Shape {
+    let shapes = graph.inputs().iter().map(|&id| graph.nodes[id].shape);
+    shapes.max_by_key(|shape| shape.len()).unwrap_or(Shape::vector(0))
+}
+
 /// The node to leave out in front of an output.
 pub(super) fn ending(graph: &Graph, output: NodeId) -> Option<NodeId> {
     let mut id = output;
     loop {
         let node = &graph.nodes[id];
-        if node.op.ends_classifier(graph.input_shape(), node.shape) {
+        if node.op.ends_classifier(largest_input(graph), node.shape) {
             return Some(id);
         }
         let [before] = node.inputs[..] else { return None };

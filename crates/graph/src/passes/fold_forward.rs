@@ -53,8 +53,9 @@ pub(super) fn run(graph: &Graph) -> Graph {
         name: graph.name.clone(),
         nodes: rewrite.nodes,
         inputs,
+        unused_inputs: graph.unused_inputs.clone(),
         outputs,
-        takes_bytes: graph.takes_bytes,
+        takes_bytes: graph.takes_bytes.clone(),
     }
 }
 

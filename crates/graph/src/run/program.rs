@@ -19,13 +19,14 @@ use fixedwise_fixed::{
     convert::{f64_to_f32, round_ties_even_within},
 };
 use fixedwise_kernels::{Integers, Kernels, quantize};
+use std::ops::Range;
 
 enum Step {
     Float(FloatStep),
     /// A float step whose result is rounded to a format.
     Rounded(FloatStep, Format, Quantizer),
     Fixed(FixedStep),
-    /// Quantizes the image.
+    /// Quantizes an input.
     Quantize(Format, &'static Kernels),
 }
 
@@ -35,6 +36,9 @@ pub struct Program {
     inputs: Vec<Vec<NodeId>>,
     shapes: Vec<Shape>,
     kinds: Vec<Kind>,
+    /// By node, where an input stands in an image.
+    parts: Vec<Option<Range<usize>>>,
+    image_len: usize,
     outputs: Vec<NodeId>,
 }
 
@@ -87,6 +91,8 @@ impl Program {
             inputs: graph.nodes.iter().map(|node| node.inputs.clone()).collect(),
             shapes: graph.nodes.iter().map(|node| node.shape).collect(),
             kinds: vec![Kind::F32; graph.nodes.len()],
+            parts: by_node(graph.nodes.len(), graph.inputs(), graph.image_parts()),
+            image_len: graph.image_len(),
             outputs: graph.output_nodes(),
         }
     }
@@ -107,17 +113,20 @@ impl Program {
         mut ready: impl FnMut(NodeId) -> FixedStep,
     ) -> Self {
         let step = |(id, node): (NodeId, &FixedNode)| {
-            if node.inputs.is_empty() {
+            if fixed.inputs.contains(&id) {
                 Step::Quantize(node.format, kernels)
             } else {
                 Step::Fixed(ready(id))
             }
         };
+        let parts = fixed.image_parts();
         Self {
             steps: fixed.nodes.iter().enumerate().map(step).collect(),
             inputs: fixed.nodes.iter().map(|node| node.inputs.clone()).collect(),
             shapes: fixed.nodes.iter().map(|node| node.shape).collect(),
             kinds: fixed.nodes.iter().map(|node| Kind::Integer(element(node.format))).collect(),
+            image_len: parts.last().map_or(0, |part| part.end),
+            parts: by_node(fixed.nodes.len(), &fixed.inputs, parts),
             outputs: fixed.output_nodes(),
         }
     }
@@ -127,9 +136,9 @@ impl Program {
         &self.outputs
     }
 
-    /// Elements of the image.
+    /// Elements of an image: of all inputs together.
     pub fn image_len(&self) -> usize {
-        self.shapes[0].len()
+        self.image_len
     }
 
     /// Bytes of one image's value.
@@ -140,11 +149,12 @@ impl Program {
     /// What must run for the `wanted` values when the `provided` ones are given.
     pub fn schedule(&self, provided: &[NodeId], wanted: &[NodeId]) -> Schedule {
         let bytes: Vec<usize> = (0..self.steps.len()).map(|id| self.value_bytes(id)).collect();
-        Schedule::new(&self.inputs, &bytes, provided, wanted)
+        let is_input: Vec<bool> = self.parts.iter().map(Option::is_some).collect();
+        Schedule::new((&self.inputs, &is_input), &bytes, provided, wanted)
     }
 
-    /// Runs a schedule on one image (`[h, w, c]`, ignored where the schedule does not need it),
-    /// with the bytes of the provided values in [`Schedule::provided`]'s order.
+    /// Runs a schedule on one image (`[h, w, c]` of each input, one after the other; ignored where the
+    /// schedule does not need it), with the bytes of the provided values in [`Schedule::provided`]'s order.
     ///
     /// # Panics
     /// Where the image or a provided value has the wrong length.
@@ -188,13 +198,8 @@ impl Program {
             };
             match &self.steps[id] {
                 Step::Float(step) | Step::Rounded(step, ..) => {
-                    let inputs: Vec<&[f32]> = if self.inputs[id].is_empty() {
-                        assert_eq!(
-                            image.len(),
-                            self.image_len(),
-                            "the image has the input's extents"
-                        );
-                        vec![image]
+                    let inputs: Vec<&[f32]> = if let Some(part) = &self.parts[id] {
+                        vec![self.part(image, part)]
                     } else {
                         let inputs = self.inputs[id].iter().map(input);
                         inputs.map(|(_, bytes)| bytemuck::cast_slice(bytes)).collect()
@@ -220,15 +225,21 @@ impl Program {
                     step.run(&inputs, integers_mut(element, bytes), &mut scratch);
                 }
                 Step::Quantize(format, kernels) => {
-                    assert_eq!(image.len(), self.image_len(), "the image has the input's extents");
+                    let part = self.parts[id].as_ref().expect("an input alone is quantized");
                     let y = integers_mut(element(*format), bytes);
-                    quantize(kernels, *format, image, y);
+                    quantize(kernels, *format, self.part(image, part), y);
                 }
             }
             workspace.give(slot, words);
             workspace.scratch = scratch;
             observe(id, ValueRef::of(self.kinds[id], workspace.bytes(slot, len)));
         }
+    }
+
+    /// The values of one input.
+    fn part<'i>(&self, image: &'i [f32], part: &Range<usize>) -> &'i [f32] {
+        assert_eq!(image.len(), self.image_len, "the image has the extents of the inputs");
+        &image[part.clone()]
     }
 
     /// A wanted value of the last run.
@@ -244,6 +255,13 @@ impl Program {
         let slot = schedule.slot[node].expect("the value is part of the schedule");
         ValueRef::of(self.kinds[node], workspace.bytes(slot, self.value_bytes(node)))
     }
+}
+
+/// The parts of an image by the node that takes each.
+fn by_node(n: usize, inputs: &[NodeId], parts: Vec<Range<usize>>) -> Vec<Option<Range<usize>>> {
+    let mut by_node = vec![None; n];
+    inputs.iter().zip(parts).for_each(|(&id, part)| by_node[id] = Some(part));
+    by_node
 }
 
 fn float_step(graph: &Graph, id: NodeId, op: &Op, kernels: &'static Kernels) -> FloatStep {

@@ -14,12 +14,15 @@ pub struct Schedule {
     pub(super) slot: Vec<Option<usize>>,
     /// Bytes of each slot.
     pub(super) slot_bytes: Vec<usize>,
+    /// Whether an input runs.
+    needs_image: bool,
 }
 
 impl Schedule {
-    /// Runs only what `wanted` needs beyond `provided`. `inputs` and `bytes` are by node.
+    /// Runs only what `wanted` needs beyond `provided`. What a node takes, whether it is an input of the network
+    /// and its `bytes` are by node.
     pub(super) fn new(
-        inputs: &[Vec<NodeId>],
+        (inputs, is_input): (&[Vec<NodeId>], &[bool]),
         bytes: &[usize],
         provided: &[NodeId],
         wanted: &[NodeId],
@@ -40,7 +43,9 @@ impl Schedule {
         }
         wanted.iter().for_each(|&id| last_use[id] = n);
 
-        let mut schedule = Self { provided, run, slot: vec![None; n], slot_bytes: Vec::new() };
+        let needs_image = run.iter().any(|&id| is_input[id]);
+        let (slot, slot_bytes) = (vec![None; n], Vec::new());
+        let mut schedule = Self { provided, run, slot, slot_bytes, needs_image };
         let mut free: Vec<usize> = Vec::new();
         for id in schedule.provided.clone() {
             schedule.place(id, bytes[id], &mut free);
@@ -87,7 +92,7 @@ impl Schedule {
 
     /// Whether the image itself is needed.
     pub fn needs_image(&self) -> bool {
-        self.run.first() == Some(&0)
+        self.needs_image
     }
 
     /// The nodes that run, in order.

@@ -6,6 +6,7 @@ mod element_wise;
 mod emit;
 mod functions;
 mod import;
+mod inputs;
 mod integers;
 mod maps;
 mod onnx_node;

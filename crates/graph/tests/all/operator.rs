@@ -80,7 +80,7 @@ fn an_operator_that_no_other_file_knows_goes_the_whole_way() {
     let means = values[a].iter().zip(&values[b]).map(|(a, b)| ((a + b) / 2.0).max(0.0));
     assert_close("the mean", &values[mean], &means.collect::<Vec<_>>(), 1e-6);
     // Its value is nonnegative by its activation; its inputs are not, and may not be scaled.
-    assert!(graph.nonnegative(true)[mean] && !graph.nonnegative(true)[b]);
+    assert!(graph.nonnegative(|_| true)[mean] && !graph.nonnegative(|_| true)[b]);
     assert!(!passes::equalizable(&graph)[a] && !passes::equalizable(&graph)[b]);
 
     // Integers: formats from what was seen, each element what the operation says.

@@ -88,7 +88,7 @@ fn goldens(fixed: &FixedGraph, graph: &Graph) -> Vec<Golden> {
     let golden = |seed| {
         let values = run_fixed(fixed, &image(graph, seed));
         let outputs = fixed.output_nodes().into_iter().map(|id| values[id].clone()).collect();
-        Golden { input: values[0].clone(), outputs }
+        Golden { inputs: vec![values[0].clone()], outputs }
     };
     (0..3).map(golden).collect()
 }

@@ -231,7 +231,8 @@ fn preprocessing_becomes_part_of_the_first_layer() {
     b.conv("conv", 0, 4, &window(3, 1, 1, 1), 1);
     let graph = b.finish();
     let scale = vec![1.0 / 255.0, 2.0 / 255.0, 0.5 / 255.0];
-    let with = passes::insert_preprocessing(&graph, scale.clone(), vec![-0.5, 0.25, 0.0]).unwrap();
+    let affine = Affine { scale: scale.clone(), shift: vec![-0.5, 0.25, 0.0] };
+    let with = passes::insert_preprocessing(&graph, vec![affine]).unwrap();
     let prepared = passes::prepare(&with, Semantics::Integer).unwrap();
     assert_eq!(names(&prepared), ["input", "conv"]);
     let raw = Random::new(1).floats(108, 0.0, 255.0);

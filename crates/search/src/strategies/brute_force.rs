@@ -215,14 +215,14 @@ pub fn brute_force<O: Oracle>(
     let tensors = options.tensors(graph)?;
     let grids: Vec<Vec<Format>> = tensors
         .iter()
-        .map(|tensor| options.grid.formats(graph, statistics, tensor, options.head))
+        .map(|tensor| options.grid.formats(graph, statistics, tensor, &options.head))
         .collect();
     let plan = match &options.plan {
         Some(plan) => {
             oracle.check(plan)?;
             plan.clone()
         }
-        None => start(graph, statistics, oracle, options.head)?,
+        None => start(graph, statistics, oracle, &options.head)?,
     };
     let mut sweep = Sweep {
         oracle,
@@ -253,7 +253,7 @@ fn start<O: Oracle>(
     graph: &Graph,
     statistics: &Statistics,
     oracle: &O,
-    head: PlanHead,
+    head: &PlanHead,
 ) -> Result<Plan, LowerError> {
     let mut plan = bare_plan(graph, head);
     if head.semantics == Semantics::Integer {

@@ -7,7 +7,7 @@ use fixedwise_graph::{
 };
 
 /// A plan of one width.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedOptions {
     /// What the plan says beside formats.
     pub head: PlanHead,
@@ -48,7 +48,7 @@ pub fn plan_for(
     options: &FixedOptions,
     target: Option<&Target>,
 ) -> Result<Plan, LowerError> {
-    let FixedOptions { head, bits, offset } = *options;
+    let (head, bits, offset) = (&options.head, options.bits, options.offset);
     let nodes = quantized_activations(graph, head.semantics);
     let mut plan = bare_plan(graph, head);
     for kind in [Kind::Weights, Kind::Biases, Kind::Activations] {

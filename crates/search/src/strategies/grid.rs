@@ -77,7 +77,7 @@ impl Grid {
         graph: &Graph,
         statistics: &Statistics,
         tensor: &Tensor,
-        head: PlanHead,
+        head: &PlanHead,
     ) -> Vec<Format> {
         let mut formats = Vec::new();
         for bits in self.bits.clone() {

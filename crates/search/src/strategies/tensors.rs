@@ -68,7 +68,7 @@ pub struct Tensor {
 impl Tensor {
     /// All tensors of one kind, in the order of `nodes`.
     pub fn all(graph: &Graph, semantics: Semantics, kind: Kind, nodes: &[NodeId]) -> Vec<Self> {
-        let nonnegative = graph.nonnegative(true);
+        let nonnegative = graph.nonnegative(|_| true);
         let mut tensors = Vec::with_capacity(nodes.len());
         for &node in nodes {
             let is_layer = graph.nodes[node].op.is_layer();
@@ -312,8 +312,8 @@ fn longest_way(graph: &Graph) -> Vec<usize> {
     before.iter().zip(&after).map(|(before, after)| before + after).collect()
 }
 
-/// A plan without any format but the input's, and but the one-bit zero of biases that are zero.
-pub(super) fn bare_plan(graph: &Graph, head: PlanHead) -> Plan {
+/// A plan without any format but those of the inputs, and but the one-bit zero of biases that are zero.
+pub(super) fn bare_plan(graph: &Graph, head: &PlanHead) -> Plan {
     let layers = graph
         .layers()
         .map(|(id, node)| {
@@ -322,6 +322,8 @@ pub(super) fn bare_plan(graph: &Graph, head: PlanHead) -> Plan {
             LayerPlan { name: node.name.clone(), weights: None, bias, activation: None }
         })
         .collect();
+    let named = graph.inputs()[1..].iter().map(|&id| graph.nodes[id].name.clone());
+    let more_inputs = named.zip(head.more_inputs.iter().copied());
     Plan {
         semantics: head.semantics,
         quantizer: head.quantizer,
@@ -329,12 +331,12 @@ pub(super) fn bare_plan(graph: &Graph, head: PlanHead) -> Plan {
         input: head.input,
         layers,
         rounded: std::collections::BTreeMap::new(),
-        others: std::collections::BTreeMap::new(),
+        others: more_inputs.collect(),
     }
 }
 
 /// What a plan says beside formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanHead {
     /// What formats mean.
     pub semantics: Semantics,
@@ -342,8 +344,10 @@ pub struct PlanHead {
     pub quantizer: Quantizer,
     /// How a requantization rounds.
     pub rounding: fixedwise_fixed::Rounding,
-    /// Of the input image.
+    /// Of the first input.
     pub input: Format,
+    /// Of the inputs after it, in the order of the network's.
+    pub more_inputs: Vec<Format>,
 }
 
 impl PlanHead {
@@ -353,6 +357,7 @@ impl PlanHead {
         quantizer: Quantizer::Uniform,
         rounding: fixedwise_fixed::Rounding::TiesUp,
         input: Format::unsigned(8, 0),
+        more_inputs: Vec::new(),
     };
     /// The paper's simulation.
     pub const SIMULATED: Self = Self {
@@ -360,6 +365,7 @@ impl PlanHead {
         quantizer: Quantizer::Uniform,
         rounding: fixedwise_fixed::Rounding::TiesEven,
         input: Format::unsigned(8, 0),
+        more_inputs: Vec::new(),
     };
 
     /// The usual one of either semantics.

@@ -214,7 +214,8 @@ fn a_search_keeps_to_its_targets_rules() {
     let head = PlanHead { rounding: Rounding::Floor, ..PlanHead::INTEGER };
     for objective in [Objective::Memory, Objective::Flash, Objective::Ram] {
         let outcome =
-            run_with(STRATEGIES[0], objective, &narrow, |options| options.head = head).unwrap();
+            run_with(STRATEGIES[0], objective, &narrow, |options| options.head = head.clone())
+                .unwrap();
         let fixed = lower_for(&prepared(), &outcome.plan, AccumulatorPolicy::Prove32, &narrow);
         assert!(fixed.is_ok(), "{fixed:?}");
         let widest = outcome.trace.iter().map(|entry| match entry.kind {

@@ -36,12 +36,14 @@ impl Dataset {
         classes: usize,
     ) -> Result<Self, DataError> {
         let origin = DataOrigin::Path(path.to_owned());
-        Self::load(&origin, split, first, preprocess, target, &Expected::of_classes(classes))
+        let (name, preprocess) = ("image".to_owned(), preprocess.clone());
+        let port = Port { name, shape: target, preprocess };
+        Self::load(&origin, split, first, (&[port], &[]), &Expected::of_classes(classes))
     }
 }
 
 fn image(data: &Dataset, idx: usize) -> Vec<f32> {
-    let mut out = vec![0.0; data.target.len()];
+    let mut out = vec![0.0; data.inputs[0].target.len()];
     data.image(idx, &mut out);
     out
 }
@@ -238,7 +240,7 @@ fn integers_in_range_are_pixels_and_a_column_is_labels() {
     let data =
         Dataset::read(&path, Split::All, usize::MAX, &Preprocess::default(), Shape::vector(1), 2);
     let data = data.unwrap();
-    assert!(data.is_u8());
+    assert_eq!(data.is_u8(), [true]);
     assert_eq!((image(&data, 1), data.label(0)), (vec![255.0], Some(1)));
 }
 
@@ -325,7 +327,7 @@ fn floats_are_delivered_as_they_are() {
     let target = Shape::new(1, 2, 2);
     let data =
         Dataset::read(&path, Split::Test, usize::MAX, &Preprocess::default(), target, 2).unwrap();
-    assert!(!data.is_u8());
+    assert_eq!(data.is_u8(), [false]);
     assert_eq!(image(&data, 1), [0.5, 0.5, -3.25, 0.5]);
     assert_ne!(data.fingerprint(0), data.fingerprint(1));
 }

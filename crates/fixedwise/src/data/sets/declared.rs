@@ -1,6 +1,6 @@
 //! What the network of a run is fed, and who declared it.
 
-use super::options::DataOptions;
+use super::{super::dataset::Port, options::DataOptions};
 use crate::{
     error::{DataError, Error},
     model::Model,
@@ -8,24 +8,46 @@ use crate::{
     preprocess::{DeclaredBy, Preprocess},
     result::PreprocessingResult,
 };
+use fixedwise_graph::Shape;
 
-/// A preprocessing, and who declared it.
+/// What each input of a network is fed, and who declared it.
 #[derive(Clone, Debug)]
 pub(crate) struct Declared {
-    pub(crate) preprocess: Preprocess,
+    /// By input.
+    pub(crate) ports: Vec<Port>,
     by: DeclaredBy,
     /// Whether a plan was given that says nothing of it.
     is_missing_in_plan: bool,
 }
 
 impl Declared {
+    /// With the scales that nobody declared, for pixels of each input that are 8-bit integers or not.
+    pub(crate) fn resolved(&self, is_u8: &[bool]) -> Preprocess {
+        self.all(is_u8, |preprocess, is_u8| preprocess.resolved(is_u8))
+    }
+
+    /// The same as text, without how images are stored.
+    pub(crate) fn text(&self, is_u8: &[bool]) -> String {
+        let plain = |preprocess: &Preprocess, is_u8| Preprocess {
+            layout: None,
+            ..preprocess.resolved(is_u8)
+        };
+        self.all(is_u8, plain).to_string()
+    }
+
+    fn all(&self, is_u8: &[bool], of: impl Fn(&Preprocess, bool) -> Preprocess) -> Preprocess {
+        let names: Vec<&str> = self.ports.iter().map(|port| port.name.as_str()).collect();
+        let ports = self.ports.iter().zip(is_u8);
+        Preprocess::of_inputs(&names, ports.map(|(port, &is)| of(&port.preprocess, is)).collect())
+    }
+
     /// As a result tells of it, for pixels that are 8-bit integers or not.
-    pub(crate) fn result(&self, is_u8: bool) -> PreprocessingResult {
+    pub(crate) fn result(&self, is_u8: &[bool]) -> PreprocessingResult {
         PreprocessingResult {
-            preprocess: self.preprocess.resolved(is_u8),
+            preprocess: self.resolved(is_u8),
             declared_by: self.by,
             is_missing_in_plan: self.is_missing_in_plan,
-            range: Vec::new(),
+            ..PreprocessingResult::default()
         }
     }
 }
@@ -43,76 +65,99 @@ impl DataOptions {
         model: &Model,
         plan: Option<PlanSource>,
     ) -> Result<Declared, Error> {
-        let (mut preprocess, mut by) = match &self.preprocess {
+        let (preprocess, mut by) = match &self.preprocess {
             Some(preprocess) => (preprocess.clone(), DeclaredBy::Option),
             None => match model.path().map(Preprocess::beside).transpose()?.flatten() {
                 Some(preprocess) => (preprocess, DeclaredBy::ModelToml),
                 None => (Preprocess::default(), DeclaredBy::Default),
             },
         };
+        let inputs = model.inputs();
+        let names: Vec<&str> = inputs.iter().map(|(name, _)| name.as_str()).collect();
+        let mut all = preprocess.for_inputs(&names)?;
         let of_plan = plan.map(PlanSource::preprocess).transpose()?.flatten();
         let is_missing_in_plan = plan.is_some() && of_plan.is_none();
         if let (Some(plan), Some(of_plan)) = (plan, of_plan) {
-            agree(model, plan, &of_plan, &preprocess, by)?;
-            // How images are stored is no matter of the plan.
-            let (resize, layout) = (preprocess.resize, preprocess.layout);
-            preprocess = Preprocess {
-                resize: resize.or(of_plan.resize),
-                layout: layout.or(of_plan.layout),
-                ..of_plan
+            let refuse =
+                |problem| Error::Plan { path: plan.place().to_owned(), line: None, problem };
+            let not_of_model = |problem: &str| {
+                refuse(format!("preprocess `{of_plan}`: {problem}; the plan is for another model"))
             };
+            let of_plan = of_plan.for_inputs(&names).map_err(|error| match error {
+                DataError::Preprocess { problem, .. } => not_of_model(&problem),
+                error => error.into(),
+            })?;
+            for ((declared, of_plan), (_, shape)) in all.iter_mut().zip(of_plan).zip(&inputs) {
+                agree(*shape, &of_plan, declared, by).map_err(refuse)?;
+                // How images are stored is no matter of the plan.
+                let (resize, layout) = (declared.resize, declared.layout);
+                *declared = Preprocess {
+                    resize: resize.or(of_plan.resize),
+                    layout: layout.or(of_plan.layout),
+                    ..of_plan
+                };
+            }
             by = DeclaredBy::Plan;
         } else if let (Some(PlanSource::Loaded(_)), DeclaredBy::Default) = (plan, by) {
             let problem = "must be given with a plan in memory, which does not say what its network is \
                            fed; `RunResult::preprocessing` and `plan_preprocess` say it";
             return Err(Error::Option { option: "preprocess", problem: problem.to_owned() });
         }
-        if model.takes_bytes() {
-            if !preprocess.is_identity() {
-                return Err(Error::TakesBytes {
-                    path: model.place().to_owned(),
-                    preprocess: preprocess.to_string(),
-                });
+        let mut ports = Vec::with_capacity(inputs.len());
+        let takes_bytes = model.takes_bytes();
+        for (((name, shape), mut preprocess), is_bytes) in
+            inputs.into_iter().zip(all).zip(takes_bytes)
+        {
+            if is_bytes {
+                if !preprocess.is_identity() {
+                    return Err(Error::TakesBytes {
+                        path: model.place().to_owned(),
+                        preprocess: preprocess.to_string(),
+                    });
+                }
+                preprocess.scale = Some(1.0);
+                by = if by == DeclaredBy::Default { DeclaredBy::Model } else { by };
             }
-            preprocess.scale = Some(1.0);
-            by = if by == DeclaredBy::Default { DeclaredBy::Model } else { by };
+            preprocess.layout = self.layout.or(preprocess.layout);
+            if let Some([h, w]) = preprocess.resize
+                && (h, w) != (shape.h, shape.w)
+            {
+                return Err(DataError::Missing(format!(
+                    "resize={h}x{w} does not match the {}x{} input of the network",
+                    shape.h, shape.w
+                ))
+                .into());
+            }
+            ports.push(Port { name, shape, preprocess });
         }
-        preprocess.layout = self.layout.or(preprocess.layout);
-        let shape = model.input_shape();
-        match preprocess.resize {
-            Some([h, w]) if (h, w) != (shape.h, shape.w) => Err(DataError::Missing(format!(
-                "resize={h}x{w} does not match the {}x{} input of the network",
-                shape.h, shape.w
-            ))
-            .into()),
-            _ => Ok(Declared { preprocess, by, is_missing_in_plan }),
-        }
+        Ok(Declared { ports, by, is_missing_in_plan })
     }
 }
 
 /// Refuses a preprocessing that feeds a network otherwise than its plan says, and a plan of another network.
 fn agree(
-    model: &Model,
-    plan: PlanSource,
+    shape: Shape,
     of_plan: &Preprocess,
     declared: &Preprocess,
     by: DeclaredBy,
-) -> Result<(), Error> {
-    let channels = model.input_shape().c;
-    let refuse = |problem| Error::Plan { path: plan.place().to_owned(), line: None, problem };
-    if let Err(DataError::Preprocess { problem, .. }) = of_plan.affine(channels, true) {
-        let problem = format!("preprocess `{of_plan}`: {problem}; the plan is for another model");
-        return Err(refuse(problem));
+) -> Result<(), String> {
+    let told = |error: DataError| match error {
+        DataError::Preprocess { problem, .. } => problem,
+        error => error.to_string(),
+    };
+    if let Err(error) = of_plan.affine(shape.c, true) {
+        let problem = told(error);
+        return Err(format!("preprocess `{of_plan}`: {problem}; the plan is for another model"));
     }
-    if !declared.has_numbers() || declared.feeds_the_same(of_plan, channels)? {
+    if !declared.has_numbers() || declared.feeds_the_same(of_plan, shape.c).map_err(told)? {
         return Ok(());
     }
     let (said, remedy) = match by {
         DeclaredBy::ModelToml => ("the TOML file beside the model", "correct this file"),
         _ => ("--preprocess", "omit --preprocess"),
     };
-    Err(refuse(format!(
+    Err(format!(
         "was made for the preprocessing `{of_plan}`, but {said} says `{declared}`; {remedy}, or \
          quantize again"
-    )))
+    ))
 }

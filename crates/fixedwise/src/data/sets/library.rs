@@ -1,25 +1,26 @@
 //! Every split that a run takes images from, loaded once.
 
+use super::declared::Declared;
 use super::{
     super::{
-        dataset::Dataset,
+        dataset::{Dataset, Port},
         source::{DataOrigin, DataSource, Split},
         truth::Expected,
     },
     options::DataOptions,
     view::View,
 };
-use crate::{error::DataError, model::Model, preprocess::Preprocess};
-use fixedwise_graph::Shape;
+use crate::{error::DataError, model::Model};
 use std::sync::Arc;
 
 /// A split of a data set.
 type Place = (DataOrigin, Split);
 
 /// Loads every split once, and no more of it than its first images that are needed.
-pub(super) struct Library<'a> {
-    pub(super) preprocess: &'a Preprocess,
-    pub(super) target: Shape,
+pub(super) struct Library {
+    pub(super) ports: Vec<Port>,
+    /// The names of inputs in the model's file that the network does not need.
+    pub(super) unused: Vec<String>,
     pub(super) expected: Expected,
     /// How many images are needed.
     pub(super) needed: Vec<(Place, usize)>,
@@ -27,15 +28,16 @@ pub(super) struct Library<'a> {
     pub(super) loaded: Vec<(Place, usize, Arc<Dataset>)>,
 }
 
-impl<'a> Library<'a> {
-    pub(super) fn new(options: &DataOptions, preprocess: &'a Preprocess, model: &Model) -> Self {
-        let (target, classes, graph) = (model.input_shape(), model.classes(), model.graph());
+impl Library {
+    pub(super) fn new(options: &DataOptions, declared: &Declared, model: &Model) -> Self {
+        let (ports, unused) = (declared.ports.clone(), model.graph().unused_inputs().to_vec());
+        let (input, classes, graph) = (model.input_shape(), model.classes(), model.graph());
         let output = graph.outputs()[0].clone();
         let shape = graph.nodes[output.node].shape;
         let &DataOptions { metric, peak, .. } = options;
-        let expected = Expected { metric, peak, classes, output: (output, shape), input: target };
+        let expected = Expected { metric, peak, classes, output: (output, shape), input };
         let (needed, loaded) = (Vec::new(), Vec::new());
-        Self { preprocess, target, expected, needed, loaded }
+        Self { ports, unused, expected, needed, loaded }
     }
 
     /// The split a source names; `preferred` where it names none and has several.
@@ -82,8 +84,8 @@ impl<'a> Library<'a> {
         if let Some((_, _, found)) = found {
             return Ok(Arc::clone(found));
         }
-        let (preprocess, target, expected) = (self.preprocess, self.target, &self.expected);
-        let data = Dataset::load(&source.origin, split, needed, preprocess, target, expected)?;
+        let ports = (self.ports.as_slice(), self.unused.as_slice());
+        let data = Dataset::load(&source.origin, split, needed, ports, &self.expected)?;
         let data = Arc::new(data);
         self.loaded.push((place, needed, Arc::clone(&data)));
         Ok(data)

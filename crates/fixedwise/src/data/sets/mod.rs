@@ -10,12 +10,16 @@ pub(crate) use declared::Declared;
 pub use options::DataOptions;
 pub(crate) use view::View;
 
-use super::source::{DataSource, Split};
+use super::{
+    dataset::Port,
+    source::{DataSource, Split},
+};
 use crate::{
     error::{DataError, Error},
     model::Model,
 };
 use divide::{choose, disjoint};
+use fixedwise_graph::ops::Affine;
 use fixedwise_search::Images as _;
 use library::Library;
 use options::{CALIBRATION_IMAGES, missing};
@@ -38,7 +42,7 @@ impl Sets {
         declared: Declared,
         seed: u64,
     ) -> Result<Self, Error> {
-        let mut library = Library::new(options, &declared.preprocess, model);
+        let mut library = Library::new(options, &declared, model);
         let (calibration, search, test) = choose(options, seed, &mut library)?;
         disjoint(("calibration", &calibration), ("search", &search))?;
         if let Some(test) = &test {
@@ -76,7 +80,7 @@ impl Sets {
         declared: Declared,
     ) -> Result<Reported, Error> {
         let source = options.test.as_ref().ok_or_else(|| missing("test"))?;
-        let mut library = Library::new(options, &declared.preprocess, model);
+        let mut library = Library::new(options, &declared, model);
         let images = library.view(source, Split::Test, usize::MAX)?;
         Ok(Reported { images, declared })
     }
@@ -90,8 +94,7 @@ impl Sets {
         let source = options.calibration.as_ref().or(options.data.as_ref());
         let source = source.ok_or_else(|| missing("calibration"))?;
         let most = if options.calibration.is_none() { CALIBRATION_IMAGES } else { usize::MAX };
-        let images =
-            Library::new(options, &declared.preprocess, model).view(source, Split::Train, most)?;
+        let images = Library::new(options, &declared, model).view(source, Split::Train, most)?;
         Ok(Reported { images, declared })
     }
 
@@ -102,7 +105,7 @@ impl Sets {
         model: &Model,
         declared: &Declared,
     ) -> Result<View, Error> {
-        let mut library = Library::new(options, &declared.preprocess, model);
+        let mut library = Library::new(options, declared, model);
         let whole = |source: &DataSource| DataSource { split: None, range: None, ..source.clone() };
         let beside = options.test.as_ref().map(whole);
         let source = options.calibration.as_ref().or(options.data.as_ref()).or(beside.as_ref());
@@ -119,7 +122,7 @@ impl Sets {
     /// What the images' pixels mean, as text.
     pub(crate) fn preprocessing_text(&self) -> String {
         let (declared, is_u8) = self.declared();
-        declared.preprocess.text(is_u8)
+        declared.text(&is_u8)
     }
 
     /// What makes two divisions the same.
@@ -154,18 +157,18 @@ impl Reported {
 
 /// Images that say what their pixels mean.
 pub(crate) trait Preprocessed {
-    /// What the network is fed, and whether pixels are 8-bit integers.
-    fn declared(&self) -> (&Declared, bool);
+    /// What the network is fed, and whether the pixels of each input are 8-bit integers.
+    fn declared(&self) -> (&Declared, Vec<bool>);
 }
 
 impl Preprocessed for Sets {
-    fn declared(&self) -> (&Declared, bool) {
+    fn declared(&self) -> (&Declared, Vec<bool>) {
         (&self.declared, self.search.data.is_u8())
     }
 }
 
 impl Preprocessed for Reported {
-    fn declared(&self) -> (&Declared, bool) {
+    fn declared(&self) -> (&Declared, Vec<bool>) {
         (&self.declared, self.images.data.is_u8())
     }
 }
@@ -174,8 +177,17 @@ impl Model {
     /// The network for the raw pixels of those images.
     pub(crate) fn with_preprocessing(self, images: &impl Preprocessed) -> Result<Self, Error> {
         let (declared, is_u8) = images.declared();
-        let (scale, shift) = declared.preprocess.affine(self.input_shape().c, is_u8)?;
-        self.with_affine(scale, shift)
+        self.fed(declared, &is_u8)
+    }
+
+    /// The network for raw pixels, where those of each input are 8-bit integers or not.
+    pub(crate) fn fed(self, declared: &Declared, is_u8: &[bool]) -> Result<Self, Error> {
+        let affine = |(port, &is_u8): (&Port, &bool)| {
+            let (scale, shift) = port.preprocess.affine(port.shape.c, is_u8)?;
+            Ok(Affine { scale, shift })
+        };
+        let ports = declared.ports.iter().zip(is_u8);
+        self.with_affine(ports.map(affine).collect::<Result<_, DataError>>()?)
     }
 }
 

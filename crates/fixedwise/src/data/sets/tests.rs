@@ -34,10 +34,10 @@ fn write(path: &Path, arrays: &[(&str, usize)]) {
 }
 
 fn sets(options: &DataOptions, seed: u64) -> Result<(View, View, Option<View>), String> {
-    let preprocess = Preprocess::default();
+    let (name, preprocess) = ("image".to_owned(), Preprocess::default());
     let mut library = Library {
-        preprocess: &preprocess,
-        target: Shape::vector(1),
+        ports: vec![Port { name, shape: Shape::vector(1), preprocess }],
+        unused: Vec::new(),
         expected: Expected::of_classes(1),
         needed: Vec::new(),
         loaded: Vec::new(),

@@ -66,7 +66,7 @@ impl Job<'_> {
         let kernels = outcome.result.code.as_ref().map(|code| code.kernels.as_str());
         let target = self.options.target.as_ref().map(|target| (target.name.as_str(), kernels));
         let (declared, is_u8) = loaded.sets.declared();
-        let preprocess = declared.preprocess.resolved(is_u8);
+        let preprocess = declared.resolved(&is_u8);
         let fed = (&preprocess, loaded.model.interface());
         write_plan(&path("plan.toml"), &outcome.plan, &loaded.graph, target, fed)?;
         write_file(&path("result.json"), outcome.result.to_json().as_bytes())

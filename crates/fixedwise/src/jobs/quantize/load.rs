@@ -168,7 +168,7 @@ impl Job<'_> {
             is_of_values: self.options.max_loss.is_of_values(),
             expect: self.data.expect,
             is_searched: true,
-            input: None,
+            inputs: None,
         };
         let first = first(&loaded.model, images, &loaded.sets, &predictions, &asked)?;
         self.tell(first.step());

@@ -213,8 +213,8 @@ impl Job<'_> {
         refit: &Refit,
         statistics: Statistics,
     ) -> Result<(Ready, Plan), Error> {
-        let head = refit.head();
-        let asked = self.asked(loaded, head);
+        let head = refit.head(&loaded.graph);
+        let asked = self.asked(loaded, &head);
         let (prepared, images) = refit.prepare(asked, &loaded.graph, &statistics)?;
         let (done, total) = (Cell::new(0), loaded.graph.layers().count());
         let told = || {

@@ -4,7 +4,7 @@ use super::{
     super::{
         budget,
         first::First,
-        measure::{input_format, measured_on},
+        measure::{measured_on, with_inputs},
         options::Strategy,
         oracle::Journaling,
         pareto::{self, Asked, Balance},
@@ -78,10 +78,10 @@ impl Job<'_> {
     pub(super) fn prepare(&self, loaded: &Loaded, statistics: Statistics) -> Result<Ready, Error> {
         let options = self.options;
         let head = PlanHead {
-            input: input_format(&statistics, loaded.sets.declared().1),
             quantizer: options.quantizer,
             ..budget::head_for(PlanHead::of(options.semantics), options.target.as_ref())
         };
+        let head = with_inputs(head, &loaded.graph, &statistics, &loaded.sets.declared().1);
         if options.strategy != Strategy::Pareto {
             return Ok(Ready { head, statistics, balanced: None, images: 0 });
         }
@@ -89,7 +89,7 @@ impl Job<'_> {
         let balance = known
             .map_or(Balance::Tried, |known| known.balance.map_or(Balance::None, Balance::Part));
         let told = |done, total| self.tell(Step::Balancing { done, total });
-        let asked = self.asked(loaded, head);
+        let asked = self.asked(loaded, &head);
         let prepared =
             self.halt.during(|| pareto::prepare(asked, &loaded.graph, &statistics, balance, &told));
         let (balanced, images) = match prepared {
@@ -101,7 +101,7 @@ impl Job<'_> {
     }
 
     /// What `pareto` is asked.
-    pub(super) fn asked<'b>(&'b self, loaded: &'b Loaded, head: PlanHead) -> Asked<'b> {
+    pub(super) fn asked<'b>(&'b self, loaded: &'b Loaded, head: &'b PlanHead) -> Asked<'b> {
         let (calibration, search) = loaded.seen();
         Asked { options: self.options, head, calibration, search, stop: self.halt.flag() }
     }
@@ -211,7 +211,7 @@ impl Job<'_> {
         oracle: &mut Journaling,
         steps: &mut Vec<TraceStep>,
     ) -> Result<(Outcome, u64), SearchError> {
-        let (options, head) = (self.options, ready.head);
+        let (options, head) = (self.options, &ready.head);
         let (graph, statistics) = (&loaded.graph, &ready.statistics);
         let watched = ready.balanced.as_ref().map_or(graph, |balanced| &balanced.graph);
         let start = (self.start, tail);
@@ -223,7 +223,7 @@ impl Job<'_> {
                 return Ok((Outcome { is_finished: true, ..Outcome::new(plan) }, 0));
             }
             Strategy::BruteForce => {
-                let whole = BruteForceOptions::whole(head, options.max_loss);
+                let whole = BruteForceOptions::whole(head.clone(), options.max_loss);
                 let found =
                     strategies::brute_force(graph, statistics, oracle, &mut observer, &whole)?;
                 return Ok((found, 0));
@@ -245,7 +245,7 @@ impl Job<'_> {
             Strategy::Joint => strategies::joint,
         };
         let layerwise = LayerwiseOptions {
-            head,
+            head: head.clone(),
             max_loss: options.max_loss,
             offset: options.range,
             start: loaded.start.as_ref().map(|start| start.plan(graph, statistics, options)),
@@ -264,7 +264,7 @@ impl Job<'_> {
         bits: u8,
         offset: Offset,
     ) -> Result<Plan, LowerError> {
-        let options = FixedOptions { head: ready.head, bits, offset };
+        let options = FixedOptions { head: ready.head.clone(), bits, offset };
         let target = self.options.target.as_ref();
         strategies::fixed::plan_for(&loaded.graph, &ready.statistics, &options, target)
     }

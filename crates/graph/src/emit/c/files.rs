@@ -2,9 +2,9 @@
 //! made.
 
 use super::{
-    Arena, CLayer, COptions, CValue, Golden,
+    Arena, CLayer, COptions, Golden,
     code::{Code, compiler},
-    outputs::{COutput, each},
+    ports::{CPort, each},
     source::fill,
 };
 use crate::fixed_graph::FixedGraph;
@@ -15,8 +15,8 @@ use std::fmt::Write as _;
 pub(super) struct Printed<'a> {
     pub(super) fixed: &'a FixedGraph,
     pub(super) options: &'a COptions,
-    pub(super) input: CValue,
-    pub(super) outputs: &'a [COutput],
+    pub(super) inputs: &'a [CPort],
+    pub(super) outputs: &'a [CPort],
     pub(super) items: String,
     pub(super) body: String,
     pub(super) arena_bytes: usize,
@@ -29,7 +29,6 @@ pub(super) struct Printed<'a> {
 impl Printed<'_> {
     pub(super) fn files(&self) -> Vec<(String, String)> {
         let (name, options) = (&self.options.name, self.options);
-        let input = self.input;
         let is_callers = options.arena == Arena::Caller;
         let upper = name.to_uppercase();
         // What stands in a comment must not end it.
@@ -54,9 +53,6 @@ impl Printed<'_> {
         ]);
         values.extend(
             [
-                ("INPUT_H", input.shape.h),
-                ("INPUT_W", input.shape.w),
-                ("INPUT_C", input.shape.c),
                 // C has no object of no bytes.
                 ("ARENA", self.arena_bytes.max(1)),
                 ("CONSTANTS", self.constant_bytes),
@@ -70,26 +66,7 @@ impl Printed<'_> {
         let sized = fill(arena, &[("P", name), ("N", &upper)]);
         values.extend([
             ("MODEL", model),
-            ("X", input.ctype().to_owned()),
-            ("INPUT_FORMAT", format!("{:#}", input.format)),
-            ("INPUT_BITS", input.format.bits.to_string()),
-            ("INPUT_FRAC", input.format.frac.to_string()),
-            (
-                "OVERLAP",
-                match (is_callers, self.outputs) {
-                    (true, [_]) => "Input, output and arena must not overlap.",
-                    (true, _) => "Input, outputs and arena must not overlap.",
-                    (false, [_]) => {
-                        "Input and output must not overlap. The working memory is one\n * static array: \
-                         one run at a time."
-                    }
-                    (false, _) => {
-                        "Input and outputs must not overlap. The working memory is one\n * static \
-                         array: one run at a time."
-                    }
-                }
-                .to_owned(),
-            ),
+            ("OVERLAP", self.overlap()),
             (
                 "OWNER",
                 if is_callers { "" } else { ", a static array in the code: one run at a time" }
@@ -104,6 +81,7 @@ impl Printed<'_> {
             ("BODY", fill_names(&self.body)),
             ("VECTORS", self.vectors()),
         ]);
+        values.extend(self.input_texts());
         values.extend(self.output_texts());
         values.extend([("PAGE", self.page())]);
         let values: Vec<(&str, &str)> =
@@ -122,6 +100,52 @@ impl Printed<'_> {
             files.truncate(2);
         }
         files
+    }
+
+    /// What must not lie in one place.
+    fn overlap(&self) -> String {
+        let name = |ports: &[CPort], one: &str| match ports {
+            [_] => one.to_owned(),
+            _ => format!("{one}s"),
+        };
+        let (inputs, outputs) = (name(self.inputs, "Input"), name(self.outputs, "output"));
+        match self.options.arena {
+            Arena::Caller => format!("{inputs}, {outputs} and arena must not overlap."),
+            Arena::Static => format!(
+                "{inputs} and {outputs} must not overlap. The working memory is one\n * static array: one \
+                 run at a time."
+            ),
+        }
+    }
+
+    /// What the files say of the inputs.
+    fn input_texts(&self) -> Vec<(&'static str, String)> {
+        let name = &self.options.name;
+        let all = |template: &str, between: &str| each(self.inputs, template, name, between);
+        let lines = |template: &str| all(template, "\n");
+        // One space more before the extents of the only input: they stand below those of the output.
+        let space = if self.inputs.len() == 1 { " " } else { "" };
+        vec![
+            (
+                "INPUT_LINES",
+                lines(&format!(
+                    " * Input$OF: {space}$PORT_H x $PORT_W x $PORT_C integers, rows of pixels, channels last; \
+                     $PORT_FORMAT."
+                )),
+            ),
+            ("INPUT_SIZES", all(include_str!("text/port_sizes.h").trim_end(), "\n\n")),
+            ("INPUT_TYPES", lines("typedef $TYPE $P_$L;")),
+            ("INPUT_PARAMETERS", all("const $P_$L *$L", ", ")),
+            ("INPUT_ARGUMENTS", all("inputs$SUFFIX[test]", ", ")),
+            (
+                "INPUT_PAGE",
+                lines(
+                    "- Input$OF: $PORT_H x $PORT_W x $PORT_C `$TYPE`, channels last, `$PORT_FORMAT`.",
+                ),
+            ),
+            ("INPUT_IMAGES", lines("static $P_$L image$SUFFIX[$N_$U_SIZE];")),
+            ("INPUT_IMAGE_NAMES", all("image$SUFFIX", ", ")),
+        ]
     }
 
     /// What the files say of the results.
@@ -146,12 +170,12 @@ impl Printed<'_> {
             (
                 "OUTPUT_LINES",
                 lines(
-                    " * Output$OF: $OUTPUT_H x $OUTPUT_W x $OUTPUT_C integers in the same order; \
-                     $OUTPUT_FORMAT.",
+                    " * Output$OF: $PORT_H x $PORT_W x $PORT_C integers in the same order; \
+                     $PORT_FORMAT.",
                 ),
             ),
-            ("OUTPUT_SIZES", blocks(include_str!("text/output_sizes.h"))),
-            ("OUTPUT_TYPES", lines("typedef $Y $P_$L;")),
+            ("OUTPUT_SIZES", blocks(include_str!("text/port_sizes.h"))),
+            ("OUTPUT_TYPES", lines("typedef $TYPE $P_$L;")),
             ("OUTPUT_PARAMETERS", all("$P_$L *$L", ", ")),
             ("OUTPUT_ARGUMENTS", all("$L", ", ")),
             ("ARGMAX_DECLARATIONS", lines("int32_t $P_argmax$SUFFIX(const $P_$L *output);")),
@@ -162,8 +186,8 @@ impl Printed<'_> {
             (
                 "OUTPUT_PAGE",
                 lines(
-                    "- Output$OF: $OUTPUT_H x $OUTPUT_W x $OUTPUT_C `$Y`, `$OUTPUT_FORMAT`; real value = \
-                     integer *\n  2^-($OUTPUT_FRAC).",
+                    "- Output$OF: $PORT_H x $PORT_W x $PORT_C `$TYPE`, `$PORT_FORMAT`; real value = \
+                     integer *\n  2^-($PORT_FRAC).",
                 ),
             ),
             ("OUTPUT_SCORES", lines("static $P_$L scores$SUFFIX[$N_$U_SIZE];")),
@@ -194,20 +218,16 @@ impl Printed<'_> {
             }
             text
         };
-        let (name, upper) = (&self.options.name, self.options.name.to_uppercase());
-        let mut text = format!(
-            "static const {name}_input inputs[TESTS][{upper}_INPUT_SIZE] = {{\n{}}};",
-            rows(&|golden| &golden.input)
-        );
-        for (i, output) in self.outputs.iter().enumerate() {
-            text.push_str(
-                &output
-                    .fill("\n\nstatic const $P_$L results$SUFFIX[TESTS][$N_$U_SIZE] = {\n", name),
-            );
-            text.push_str(&rows(&|golden| &golden.outputs[i]));
-            text.push_str("};");
-        }
-        text
+        let name = &self.options.name;
+        let array = |port: &CPort, of: &str, values: &dyn Fn(&Golden) -> &[i64]| {
+            let head = format!("static const $P_$L {of}$SUFFIX[TESTS][$N_$U_SIZE] = {{\n");
+            port.fill(&head, name) + &rows(values) + "};"
+        };
+        let inputs = self.inputs.iter().enumerate();
+        let inputs = inputs.map(|(i, port)| array(port, "inputs", &|golden| &golden.inputs[i]));
+        let outputs = self.outputs.iter().enumerate();
+        let outputs = outputs.map(|(i, port)| array(port, "results", &|golden| &golden.outputs[i]));
+        inputs.chain(outputs).collect::<Vec<_>>().join("\n\n")
     }
 
     /// The table of layers.

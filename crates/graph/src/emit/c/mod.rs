@@ -10,7 +10,7 @@ mod files;
 pub(crate) mod fold_reshape;
 pub(crate) mod node;
 pub(crate) mod options;
-mod outputs;
+mod ports;
 pub(crate) mod source;
 
 pub use code::Code;
@@ -30,7 +30,7 @@ use crate::{
 };
 use fixedwise_fixed::Format;
 pub(crate) use fold_reshape::fold_reshapes;
-use outputs::COutput;
+use ports::CPort;
 use source::{Slopes, fill};
 
 /// The kernel of a value that is its input's memory, read in another shape.
@@ -39,8 +39,8 @@ const ANOTHER_NAME: &str = "alias";
 /// An image and what the executor makes of it, for the printed test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Golden {
-    /// The input's integers.
-    pub input: Vec<i64>,
+    /// The integers of each input, in the order of the network's inputs.
+    pub inputs: Vec<Vec<i64>>,
     /// The integers of each result, in the order of the network's outputs.
     pub outputs: Vec<Vec<i64>>,
 }
@@ -93,7 +93,7 @@ pub fn emit(
     golden: &[Golden],
 ) -> Result<CProject, EmitError> {
     check_name(&options.name)?;
-    if fixed.output_nodes().iter().all(|&id| id == 0) {
+    if fixed.output_nodes().iter().all(|id| fixed.inputs.contains(id)) {
         return Err(EmitError::Empty);
     }
     let fixed = &fold_reshapes(fixed);
@@ -150,13 +150,14 @@ fn print(
     let element_bits: Vec<usize> = values.iter().map(|value| value.storage.bits()).collect();
     let scratch_bytes: Vec<usize> = steps.iter().map(|step| step.scratch_bytes).collect();
     let memory = layout.plan(&element_bits, &scratch_bytes);
-    let outputs = COutput::all(fixed, &values);
-    let body = run_body(fixed, &names, &values, &steps, (&layout, &memory), &outputs);
+    let (inputs, outputs) = (CPort::inputs(fixed, &values), CPort::outputs(fixed, &values));
+    let ports = (inputs.as_slice(), outputs.as_slice());
+    let body = run_body(fixed, &names, &values, &steps, (&layout, &memory), ports);
     let code = Code::new(source.functions(), &body, outputs.len());
     let printed = files::Printed {
         fixed,
         options,
-        input: values[0],
+        inputs: &inputs,
         outputs: &outputs,
         items: source.text(),
         body,
@@ -183,7 +184,7 @@ fn values(fixed: &FixedGraph, options: &COptions) -> Vec<CValue> {
 /// reshape gives another name, stay whole.
 pub(crate) fn packs(fixed: &FixedGraph, options: &COptions) -> Vec<bool> {
     let mut packs = vec![options.packs_activations; fixed.nodes.len()];
-    packs[0] = false;
+    fixed.inputs.iter().for_each(|&id| packs[id] = false);
     fixed.output_nodes().into_iter().for_each(|id| packs[id] = false);
     for (id, node) in fixed.nodes.iter().enumerate().rev() {
         if node.op.is::<FixedReshape>() {
@@ -205,7 +206,7 @@ fn run_body(
     values: &[CValue],
     steps: &[CStep],
     (layout, memory): (&Layout, &MemoryPlan),
-    outputs: &[COutput],
+    (inputs, outputs): (&[CPort], &[CPort]),
 ) -> String {
     // The first of the results that share a memory is computed there.
     let holders: Vec<usize> = fixed.output_nodes().iter().map(|&id| layout.holder(id)).collect();
@@ -213,8 +214,8 @@ fn run_body(
     let place = |id: usize, is_read: bool| -> String {
         let constant = if is_read { "const " } else { "" };
         let root = layout.holder(id);
-        if root == 0 {
-            "input".to_owned()
+        if let Some(input) = fixed.inputs.iter().position(|&input| input == root) {
+            inputs[input].parameter()
         } else if let Some(output) = first(root) {
             outputs[output].parameter()
         } else {
@@ -247,7 +248,7 @@ fn run_body(
         ));
     }
     for (i, (output, &root)) in outputs.iter().zip(&holders).enumerate() {
-        if root == 0 || first(root) != Some(i) {
+        if fixed.inputs.contains(&root) || first(root) != Some(i) {
             body.push_str(&output.copy(&place(root, true)));
         }
     }

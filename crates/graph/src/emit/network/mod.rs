@@ -44,9 +44,13 @@ struct Network<'a> {
 pub(super) fn emit(fixed: &FixedGraph, dialect: Dialect) -> Result<OnnxFile, EmitError> {
     let (file, notes) = (File::new(dialect), Notes::default());
     let mut network = Network { fixed, file, values: Vec::new(), notes };
-    let input = network.input()?;
-    for node in &fixed.nodes[1..] {
-        network.add(node)?;
+    let mut inputs = Vec::with_capacity(fixed.inputs.len());
+    for (id, node) in fixed.nodes.iter().enumerate() {
+        if fixed.inputs.contains(&id) {
+            inputs.push((network.input(node)?, node.shape));
+        } else {
+            network.add(node)?;
+        }
     }
     let outputs = network.outputs();
     let Network { file, notes, .. } = network;
@@ -54,15 +58,19 @@ pub(super) fn emit(fixed: &FixedGraph, dialect: Dialect) -> Result<OnnxFile, Emi
         Dialect::Standard => Dim::Named("batch".to_owned()),
         Dialect::Qonnx => Dim::Known(1),
     };
-    let shape = fixed.nodes[0].shape;
-    let mut dims = vec![batch.clone()];
-    dims.extend([shape.c, shape.h, shape.w].map(Dim::Known));
-    let model = file.finish(&fixed.name).input_value(port(&input.0, input.1, dims));
+    let pixels: Vec<ElementType> = inputs.iter().map(|((_, element), _)| *element).collect();
+    let input = |((name, element), shape): ((String, ElementType), Shape)| {
+        let mut dims = vec![batch.clone()];
+        dims.extend([shape.c, shape.h, shape.w].map(Dim::Known));
+        port(&name, element, dims)
+    };
+    let inputs = inputs.into_iter().map(input);
+    let model = inputs.fold(file.finish(&fixed.name), ModelBuilder::input_value);
     let output = |(name, elements): (String, usize)| {
         port(&name, ElementType::F32, vec![batch.clone(), Dim::Known(elements)])
     };
     let model = outputs.into_iter().map(output).fold(model, ModelBuilder::output_value);
-    let bytes = describe(model, fixed, input.1, &notes).encode();
+    let bytes = describe(model, fixed, &pixels, &notes).encode();
     Ok(OnnxFile { bytes, inexact: notes.inexact })
 }
 
@@ -70,10 +78,14 @@ pub(super) fn emit(fixed: &FixedGraph, dialect: Dialect) -> Result<OnnxFile, Emi
 fn describe(
     model: ModelBuilder,
     fixed: &FixedGraph,
-    input: ElementType,
+    pixels: &[ElementType],
     notes: &Notes,
 ) -> ModelBuilder {
-    let pixels = if input == ElementType::U8 { "uint8" } else { "float32" };
+    let name = |element: &ElementType| match element {
+        ElementType::U8 => "uint8",
+        _ => "float32",
+    };
+    let pixels = pixels.iter().map(name).collect::<Vec<_>>().join(" and ");
     let formats = fixed
         .nodes
         .iter()
@@ -99,9 +111,8 @@ fn describe(
 }
 
 impl Network<'_> {
-    /// The image; gives its name and element type in the file.
-    fn input(&mut self) -> Result<(String, ElementType), EmitError> {
-        let node = &self.fixed.nodes[0];
+    /// An input; gives its name and element type in the file.
+    fn input(&mut self, node: &FixedNode) -> Result<(String, ElementType), EmitError> {
         check_step(&node.name, node.format.frac.into())?;
         let name = self.file.name(&node.name);
         let bytes = Format::unsigned(8, 0);

@@ -39,6 +39,7 @@ pub fn emit(fixed: &FixedGraph) -> Result<Vec<u8>, EmitError> {
         "schema": SCHEMA,
         "name": fixed.name,
         "nodes": nodes,
+        "inputs": fixed.inputs,
         "output": fixed.output(),
         "outputs": outputs.collect::<Vec<_>>(),
     });

@@ -11,14 +11,14 @@ pub use onnx_weights::from_onnx_with_weights;
 
 use super::{
     builder::{Builder, Value},
-    interface::{Interface, ending_before, several_inputs},
+    interface::{Interface, ending_before},
 };
 use crate::{error::ImportError, graph::Graph, ops};
 use fixedwise_codec::keras;
 use layer::{Layer, Tables};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The graph of a Keras model with one input.
+/// The graph of a Keras model.
 ///
 /// # Errors
 /// [`ImportError`] naming the layer for whatever is not supported.
@@ -37,35 +37,39 @@ pub fn from_keras_with(
     name: &str,
     interface: &Interface,
 ) -> Result<Graph, ImportError> {
-    let shapes = &interface.input_shapes;
-    if let Some(shape) = shapes.iter().find_map(|shape| shape.name.as_ref())
-        && !model.inputs.contains(shape)
-    {
-        return Err(ImportError::Interface(format!(
-            "the model has no input `{shape}` to give a shape; its inputs: {}",
-            model.inputs.join(", ")
-        )));
-    }
+    let is_open = |name: &String| {
+        let layer = model.layers.iter().find(|layer| layer.name == *name);
+        layer.is_some_and(has_open_extents)
+    };
+    let inputs: Vec<(&str, bool)> =
+        model.inputs.iter().map(|name| (name.as_str(), is_open(name))).collect();
+    let given = interface.given(&inputs)?;
     let layers: Vec<&str> = model.layers.iter().map(|layer| layer.name.as_str()).collect();
     let outputs = interface.chosen(&model.outputs, &layers)?;
     let reached = reached(model, &outputs);
     let is_reached = |name: &String| reached.contains(name.as_str());
-    let inputs: Vec<&str> =
-        model.inputs.iter().filter(|name| is_reached(name)).map(String::as_str).collect();
-    if inputs.len() > 1 {
-        return Err(several_inputs(&inputs));
-    }
     let is_older = model.version.as_ref().is_some_and(|version| {
         version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|n: u32| n < 3)
     });
     let older = if is_older { ops::KERAS_2_FUNCTIONS } else { &[] };
     let tables = Tables { layers: ops::KERAS, functions: ops::KERAS_FUNCTIONS, older };
     let mut builder = Builder::default();
-    builder.given = shapes.first().map(|shape| shape.extents.clone());
+    let of_input = |(&(name, _), extents): (&(&str, bool), Option<&[usize]>)| {
+        extents.map(|extents| (name.to_owned(), extents.to_vec()))
+    };
+    builder.given = inputs.iter().zip(given).filter_map(of_input).collect();
+    // The inputs first, in the order of the file.
+    let rank = |layer: &keras::Layer| {
+        let input = model.inputs.iter().position(|name| *name == layer.name);
+        input.unwrap_or(model.inputs.len())
+    };
+    let mut layers: Vec<&keras::Layer> =
+        model.layers.iter().filter(|layer| is_reached(&layer.name)).collect();
+    layers.sort_by_key(|layer| rank(layer));
     // `None` for what follows from a layer that could not be read.
     let mut known: BTreeMap<&str, Option<Value>> = BTreeMap::new();
     let (mut errors, mut before) = (Vec::new(), Vec::new());
-    for layer in model.layers.iter().filter(|layer| is_reached(&layer.name)) {
+    for layer in layers {
         let value_of = |input: &String| {
             known.get(input.as_str()).cloned().ok_or_else(|| ImportError::UnknownValue {
                 node: layer.name.clone(),
@@ -101,8 +105,16 @@ pub fn from_keras_with(
         results.push((output, value.clone()));
     }
     let mut graph = builder.finish(name, results)?;
-    graph.takes_bytes = model.layers.iter().any(layer::takes_bytes);
+    let bytes = model.layers.iter().filter(|saved| layer::takes_bytes(saved));
+    graph.takes_bytes = bytes.map(|saved| saved.name.clone()).collect();
     Ok(graph)
+}
+
+/// Whether an input leaves extents beside the batch open.
+fn has_open_extents(layer: &keras::Layer) -> bool {
+    let shape = ["batch_shape", "batch_input_shape"].iter().find_map(|key| layer.config.get(*key));
+    let extents = shape.and_then(|shape| shape.as_array());
+    extents.is_some_and(|extents| extents.iter().skip(1).any(serde_json::Value::is_null))
 }
 
 /// The layers that lead to the outputs.

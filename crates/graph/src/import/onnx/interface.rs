@@ -4,28 +4,33 @@ use super::{
     super::{
         axes::{Axis, shape_of},
         builder::Value,
-        input_shape::InputShape,
     },
     read::Import,
-    reader::{Known, node_error},
+    reader::{Known, Votes, node_error},
 };
-use crate::{error::ImportError, import::view::View, operator::Op, shape::Shape};
+use crate::{
+    error::ImportError,
+    import::{interface::Interface, view::View},
+    operator::Op,
+    shape::Shape,
+};
 use fixedwise_codec::onnx::{Dim, ElementType, Graph, ValueInfo};
+use std::collections::BTreeSet;
 
-/// Refuses a shape for an input that the file does not have.
-pub(super) fn check_names(graph: &Graph, shapes: &[InputShape]) -> Result<(), ImportError> {
-    let known: Vec<&str> = graph.inputs.iter().map(|input| input.name.as_str()).collect();
-    for shape in shapes {
-        if let Some(name) = &shape.name
-            && !known.contains(&name.as_str())
-        {
-            return Err(ImportError::Interface(format!(
-                "the model has no input `{name}` to give a shape; its inputs: {}",
-                known.join(", ")
-            )));
-        }
-    }
-    Ok(())
+/// The extents that are given for each input of the file.
+///
+/// # Errors
+/// Where an input is not known, or it is open which one is meant.
+pub(super) fn given<'a>(
+    graph: &Graph,
+    asked: &'a Interface,
+) -> Result<Vec<Option<&'a [usize]>>, ImportError> {
+    let is_open = |input: &ValueInfo| {
+        let open = |dim: &Dim| !matches!(dim, Dim::Known(_));
+        input.dims.is_empty() || input.dims.iter().skip(1).any(open)
+    };
+    let inputs = graph.inputs.iter().map(|input| (input.name.as_str(), is_open(input)));
+    asked.given(&inputs.collect::<Vec<_>>())
 }
 
 /// The names of all values that a node computes.
@@ -35,26 +40,22 @@ pub(super) fn values(graph: &Graph) -> Vec<&str> {
 }
 
 /// Whether the file has an image whose channels could be its last axis.
-pub(super) fn may_be_channels_last(graph: &Graph) -> bool {
-    matches!(graph.inputs.as_slice(), [input] if matches!(input.dims.len(), 3 | 4))
+pub(super) fn may_be_channels_last(input: &ValueInfo) -> bool {
+    matches!(input.dims.len(), 3 | 4)
 }
 
 /// Whether the extents alone say so: the last axis has the one or three channels of an image, the second
 /// has not.
-pub(super) fn looks_channels_last(graph: &Graph) -> bool {
+pub(super) fn looks_channels_last(input: &ValueInfo) -> bool {
     let is_channels = |dim: &Dim| matches!(dim, Dim::Known(1 | 3));
-    let [input] = graph.inputs.as_slice() else { return false };
     matches!(input.dims.as_slice(), [_, first, _, last] if is_channels(last) && !is_channels(first))
 }
 
 /// The extents of an input and the number of images in its batch, where the file or the caller fixes it.
 fn extents(
     input: &ValueInfo,
-    shapes: &[InputShape],
+    given: Option<&[usize]>,
 ) -> Result<(Vec<usize>, Option<usize>), String> {
-    let given =
-        shapes.iter().find(|shape| shape.name.as_ref().is_none_or(|name| *name == input.name));
-    let given = given.map(|shape| shape.extents.as_slice());
     let dims = match (input.dims.is_empty(), given) {
         (true, Some(given)) => vec![Dim::Unknown; given.len()],
         _ => input.dims.clone(),
@@ -130,10 +131,10 @@ fn check_type(element: ElementType) -> Result<(), String> {
     Err(format!("contains {element} elements; export the model for images of floats or UINT8"))
 }
 
-/// Whether the input of that name holds integers from 0 to 255.
-pub(super) fn takes_bytes(graph: &Graph, name: &str) -> bool {
-    let is_bytes = |input: &ValueInfo| input.element_type == ElementType::U8;
-    graph.inputs.iter().any(|input| input.name == name && is_bytes(input))
+/// The names of the inputs that hold 8-bit integers.
+pub(super) fn bytes(graph: &Graph) -> BTreeSet<String> {
+    let is_bytes = |input: &&ValueInfo| input.element_type == ElementType::U8;
+    graph.inputs.iter().filter(is_bytes).map(|input| input.name.clone()).collect()
 }
 
 /// Refuses a network that computes with the 8-bit integers it takes before it casts them to floats.
@@ -141,8 +142,8 @@ pub(super) fn check_cast(graph: &Graph) -> Result<(), ImportError> {
     /// Operators that only move elements.
     const MOVES: [&str; 6] =
         ["Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
-    let bytes = graph.inputs.iter().filter(|input| takes_bytes(graph, &input.name));
-    let mut names: Vec<&str> = bytes.map(|input| input.name.as_str()).collect();
+    let bytes = bytes(graph);
+    let mut names: Vec<&str> = bytes.iter().map(String::as_str).collect();
     while let Some(name) = names.pop() {
         for node in graph.nodes.iter().filter(|node| node.inputs.iter().any(|i| i == name)) {
             if MOVES.contains(&node.op_type.as_str()) {
@@ -161,12 +162,21 @@ impl Import<'_> {
     pub(super) fn input(
         &mut self,
         input: &ValueInfo,
-        shapes: &[InputShape],
+        given: Option<&[usize]>,
         axes: fn(usize) -> Option<Vec<Axis>>,
         image: fn(Shape) -> Op,
     ) {
-        let read = check_type(input.element_type).and_then(|()| extents(input, shapes));
+        let known_batch = self.reader.batch;
+        let read = check_type(input.element_type).and_then(|()| extents(input, given));
         let read = read.and_then(|(extents, batch)| {
+            if let (Some(other), Some(own)) = (known_batch, batch)
+                && other != own
+            {
+                return Err(format!(
+                    "has a batch of {own}, an input before it one of {other}; export the model with one \
+                     batch size for all inputs"
+                ));
+            }
             let axes = axes(extents.len()).ok_or("has no axes that are known")?;
             let op = image(shape_of(&axes, &extents));
             let node = self.reader.builder.push(&input.name, op, vec![]);
@@ -174,12 +184,13 @@ impl Import<'_> {
         });
         let (known, error) = match read {
             Ok((value, batch)) => {
-                self.reader.batch = batch;
+                self.reader.batch = known_batch.or(batch);
                 let view = View::of(&value, self.reader.shape(&value));
-                self.reader.image.get_or_insert(value);
+                self.reader.images.push((Some(value), Votes::default()));
                 (Known::View(view), None)
             }
             Err(problem) => {
+                self.reader.images.push((None, Votes::default()));
                 let problem = format!("the model's input `{}` {problem}", input.name);
                 (Known::Unread { is_constant: false }, Some(ImportError::Interface(problem)))
             }

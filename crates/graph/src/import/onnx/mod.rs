@@ -14,8 +14,7 @@ pub(crate) mod reader;
 mod rename;
 
 use super::{
-    axes::{Axis, channels_first, channels_last},
-    input_shape::InputShape,
+    axes::{channels_first, channels_last},
     interface::Interface,
 };
 use crate::{
@@ -48,25 +47,41 @@ pub fn from_onnx_with(
     asked: &Interface,
 ) -> Result<Graph, ImportError> {
     let model = &*quantized::with_real_operators(model);
-    let shapes = &asked.input_shapes;
-    let endings = endings(model, asked)?;
-    // A file does not say which axis of its image is the channels; its operators do.
-    let first = import(model, shapes, &endings, channels_first);
-    let votes = first.reader.votes;
-    if votes.first > 0 || !interface::may_be_channels_last(&model.graph) {
-        return graph(first, name, model, &endings);
+    let inputs = &model.graph.inputs;
+    let asked = &Asked::of(model, asked)?;
+    // A file does not say which axis of an input is the channels; its operators do.
+    let channels_first = vec![false; inputs.len()];
+    let first = import(model, asked, &channels_first);
+    let said = |import: &Import, input: usize| import.reader.images[input].1;
+    let decided = inputs.iter().enumerate().map(|(i, input)| {
+        let votes = said(&first, i);
+        if votes.first > 0 || !interface::may_be_channels_last(input) {
+            Some(false)
+        } else {
+            (votes.last > 0).then_some(true)
+        }
+    });
+    let decided: Vec<Option<bool>> = decided.collect();
+    if decided.iter().all(|decided| *decided == Some(false)) {
+        return graph(first, name, model, asked);
     }
-    if votes.last > 0 {
-        return graph(import(model, shapes, &endings, channels_last), name, model, &endings);
-    }
-    let last = import(model, shapes, &endings, channels_last);
-    let votes = last.reader.votes;
-    let is_last = if votes.last + votes.first > 0 {
-        votes.first == 0
-    } else {
-        interface::looks_channels_last(&model.graph)
+    let tried: Vec<bool> = decided.iter().map(|decided| decided.unwrap_or(true)).collect();
+    let last = import(model, asked, &tried);
+    let is_last = inputs.iter().zip(&decided).enumerate().map(|(i, (input, decided))| {
+        let votes = said(&last, i);
+        decided.unwrap_or(if votes.last + votes.first > 0 {
+            votes.first == 0
+        } else {
+            interface::looks_channels_last(input)
+        })
+    });
+    let is_last: Vec<bool> = is_last.collect();
+    let import = match &is_last {
+        is_last if *is_last == tried => last,
+        is_last if *is_last == channels_first => first,
+        is_last => import(model, asked, is_last),
     };
-    graph(if is_last { last } else { first }, name, model, &endings)
+    graph(import, name, model, asked)
 }
 
 /// The same of a model whose image is known to have its channels last.
@@ -78,32 +93,37 @@ pub(super) fn from_channels_last(
     name: &str,
     asked: &Interface,
 ) -> Result<Graph, ImportError> {
-    let endings = endings(model, asked)?;
-    graph(import(model, &asked.input_shapes, &endings, channels_last), name, model, &endings)
+    let asked = Asked::of(model, asked)?;
+    let is_last = vec![true; model.graph.inputs.len()];
+    graph(import(model, &asked, &is_last), name, model, &asked)
 }
 
-/// What the network must compute, and what is left out behind.
-fn endings(model: &onnx::Model, asked: &Interface) -> Result<Vec<Ending>, ImportError> {
-    interface::check_names(&model.graph, &asked.input_shapes)?;
-    let outputs: Vec<String> =
-        model.graph.outputs.iter().map(|output| output.name.clone()).collect();
-    let outputs = asked.chosen(&outputs, &interface::values(&model.graph))?;
-    Ok(outputs.iter().map(|output| Ending::of(&model.graph, output)).collect())
+/// What is asked of a file.
+struct Asked<'a> {
+    /// The extents that are given for each input.
+    given: Vec<Option<&'a [usize]>>,
+    endings: Vec<Ending>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(model: &onnx::Model, asked: &'a Interface) -> Result<Self, ImportError> {
+        let given = interface::given(&model.graph, asked)?;
+        let outputs: Vec<String> =
+            model.graph.outputs.iter().map(|output| output.name.clone()).collect();
+        let outputs = asked.chosen(&outputs, &interface::values(&model.graph))?;
+        let endings = outputs.iter().map(|output| Ending::of(&model.graph, output)).collect();
+        Ok(Self { given, endings })
+    }
 }
 
 /// Reads the whole file, its image having those axes.
-fn import<'a>(
-    model: &'a onnx::Model,
-    shapes: &[InputShape],
-    endings: &[Ending],
-    axes: fn(usize) -> Option<Vec<Axis>>,
-) -> Import<'a> {
+fn import<'a>(model: &'a onnx::Model, asked: &Asked, is_last: &[bool]) -> Import<'a> {
     let image = |shape| Input { shape }.into();
     let mut import = Import::new(model, ops::moved, ops::ONNX);
-    for input in &model.graph.inputs {
-        import.input(input, shapes, axes, image);
+    for ((input, given), &is_last) in model.graph.inputs.iter().zip(&asked.given).zip(is_last) {
+        import.input(input, *given, if is_last { channels_last } else { channels_first }, image);
     }
-    import.nodes(&results(endings));
+    import.nodes(&results(&asked.endings));
     import
 }
 
@@ -117,8 +137,9 @@ fn graph(
     import: Import,
     name: &str,
     model: &onnx::Model,
-    endings: &[Ending],
+    asked: &Asked,
 ) -> Result<Graph, ImportError> {
+    let endings = &asked.endings;
     let (found, before, mut reader) = import.judged(&results(endings));
     let mut errors = Vec::new();
     let mut views = Vec::with_capacity(endings.len());
@@ -146,6 +167,6 @@ fn graph(
         values.push((ending.output.as_str(), reader.arranged(&node, &view, axes)?));
     }
     let mut graph = reader.builder.finish(name, values)?;
-    graph.takes_bytes = interface::takes_bytes(&model.graph, &graph.nodes[graph.input()].name);
+    graph.takes_bytes = interface::bytes(&model.graph);
     Ok(graph)
 }

@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     error::ImportError,
-    import::{
-        interface::{ending_before, several_inputs},
-        view::Extent,
-    },
+    import::{interface::ending_before, view::Extent},
 };
 use fixedwise_codec::onnx::{self, Function, Model, Node, Tensor};
 use std::{
@@ -162,18 +159,7 @@ impl<'a> Import<'a> {
                 reached.extend(record.inputs.iter().map(String::as_str));
             }
         }
-        let inputs: Vec<&str> = self
-            .model
-            .graph
-            .inputs
-            .iter()
-            .map(|input| input.name.as_str())
-            .filter(|name| reached.contains(name))
-            .collect();
         let mut errors = Vec::new();
-        if inputs.len() > 1 {
-            errors.push(several_inputs(&inputs));
-        }
         let before = self.before(&is_reached);
         let reached = self.records.into_iter().zip(is_reached);
         errors.extend(reached.filter(|(_, is)| *is).filter_map(|(record, _)| record.error));

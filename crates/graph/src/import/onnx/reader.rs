@@ -36,27 +36,48 @@ pub(crate) struct Reader {
     pub(crate) builder: Builder,
     pub(super) known: BTreeMap<String, Known>,
     pub(super) opset: i64,
-    /// The model's input with its axes.
-    pub(super) image: Option<Value>,
+    /// The model's inputs with their axes, none for one that could not be read, and what operators take for
+    /// their channels.
+    pub(super) images: Vec<(Option<Value>, Votes)>,
     /// The number of images in a batch, where the file fixes it.
     pub(super) batch: Option<usize>,
     /// The operator that makes a value of elements of another one.
     arrange: Arrange,
     /// Values made of elements of others that there are already.
     arranged: Vec<(NodeId, Layout, NodeId)>,
-    /// Whether operators take the last axis of the image, or the first after the batch, for its channels.
-    pub(super) votes: Votes,
 }
 
 /// Makes the operator that gives the value with such elements of another one.
 pub(super) type Arrange = fn(&Layout) -> Op;
 
-/// How often an operator of images takes the last axis of the model's input for its channels, and how
+/// How often an operator of images takes the last axis of an input of the model for its channels, and how
 /// often the first after the batch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Votes {
     pub(super) last: usize,
     pub(super) first: usize,
+}
+
+impl Votes {
+    /// Notes which axis of an input a view of it has as its channels.
+    fn count(&mut self, own: &View, view: &View) {
+        let runs = |view: &View| -> Option<Vec<Vec<Run>>> {
+            view.axes[1..].iter().map(ViewAxis::runs).collect()
+        };
+        let Some((own, seen)) = runs(own).zip(runs(view)) else { return };
+        let (Some((channels, space)), Some(last)) = (seen.split_first(), own.last()) else {
+            return;
+        };
+        let space: Vec<&Run> = space.iter().flatten().collect();
+        let rest = |axes: &[Vec<Run>]| axes.iter().flatten().copied().collect::<Vec<Run>>();
+        let is = |own_channels: &Vec<Run>, own_space: &[Vec<Run>]| {
+            channels == own_channels && space.iter().copied().copied().eq(rest(own_space))
+        };
+        let is_first = is(&own[0], &own[1..]);
+        let is_last = is(last, &own[..own.len() - 1]);
+        self.last += usize::from(is_last && !is_first);
+        self.first += usize::from(is_first && !is_last);
+    }
 }
 
 /// Takes one ONNX node in.
@@ -77,11 +98,10 @@ impl Reader {
             builder: Builder::default(),
             known: BTreeMap::new(),
             opset: 0,
-            image: None,
+            images: Vec::new(),
             batch: None,
             arrange,
             arranged: Vec::new(),
-            votes: Votes::default(),
         }
     }
 
@@ -315,29 +335,14 @@ impl Reader {
         Ok(View { name: Some(node.name.clone()), ..view })
     }
 
-    /// Notes which axis of the model's input a view has as its channels.
+    /// Notes which axis of the model's inputs a view has as its channels.
     fn vote(&mut self, view: &View) {
-        let Some(image) = &self.image else { return };
-        if !self.builder.keeps_places(image.node, view.node) {
-            return;
+        for (image, votes) in &mut self.images {
+            let Some(image) = image else { continue };
+            if self.builder.keeps_places(image.node, view.node) {
+                votes.count(&View::of(image, self.builder.shape(image.node)), view);
+            }
         }
-        let own = View::of(image, self.builder.shape(image.node));
-        let runs = |view: &View| -> Option<Vec<Vec<Run>>> {
-            view.axes[1..].iter().map(ViewAxis::runs).collect()
-        };
-        let Some((own, seen)) = runs(&own).zip(runs(view)) else { return };
-        let (Some((channels, space)), Some(last)) = (seen.split_first(), own.last()) else {
-            return;
-        };
-        let space: Vec<&Run> = space.iter().flatten().collect();
-        let rest = |axes: &[Vec<Run>]| axes.iter().flatten().copied().collect::<Vec<Run>>();
-        let is = |own_channels: &Vec<Run>, own_space: &[Vec<Run>]| {
-            channels == own_channels && space.iter().copied().copied().eq(rest(own_space))
-        };
-        let is_first = is(&own[0], &own[1..]);
-        let is_last = is(last, &own[..own.len() - 1]);
-        self.votes.last += usize::from(is_last && !is_first);
-        self.votes.first += usize::from(is_first && !is_last);
     }
 
     /// An input that is known before any image.

@@ -148,7 +148,7 @@ fn lowered(
 ) -> FixedGraph {
     let graph = passes::prepare(graph, Semantics::Integer).unwrap();
     let frac = |bits: u8| i8::try_from(bits).unwrap() - 4;
-    let signs = graph.nonnegative(true);
+    let signs = graph.nonnegative(|_| true);
     let activation = |id: usize| {
         let frac = frac(activations);
         if signs[id] {

@@ -73,7 +73,7 @@ struct Widths {
 
 impl Widths {
     fn lower(&self, graph: &Graph) -> FixedGraph {
-        let nonnegative = graph.nonnegative(true);
+        let nonnegative = graph.nonnegative(|_| true);
         let layer = |(id, node): (usize, &fixedwise_graph::Node)| LayerPlan {
             name: node.name.clone(),
             weights: Some(Format::full(self.weights, i8::try_from(self.weights).unwrap())),

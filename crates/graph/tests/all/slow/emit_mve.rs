@@ -69,7 +69,7 @@ fn widths(weights: u8) -> Widths {
 
 impl Widths {
     fn lower(self, graph: &Graph) -> FixedGraph {
-        let nonnegative = graph.nonnegative(true);
+        let nonnegative = graph.nonnegative(|_| true);
         let frac = i8::try_from(self.weights).unwrap();
         let signed = if self.is_full { Format::full } else { Format::signed };
         let (bits, activation_frac) = self.activation;

@@ -47,7 +47,7 @@ pub(in crate::strategies) fn search<O: Oracle>(
         Holding::SameKind => [Budget::Linear, Budget::Linear, Budget::Linear],
         Holding::Nothing => [Budget::Share, Budget::Share, Budget::Share],
     });
-    let bare = Standing { plan: bare_plan(graph, options.head), evaluation: None };
+    let bare = Standing { plan: bare_plan(graph, &options.head), evaluation: None };
     let searched = order.iter().zip(&all).filter(|(kind, _)| !guide.is_idle(**kind));
     let tensors = searched.map(|(_, tensors)| tensors.len()).sum();
     let mut search = Search {

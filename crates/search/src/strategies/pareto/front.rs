@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_front_is_that_of_whole_costs() {
         let graph = network();
-        let like = bare_plan(&graph, PlanHead::INTEGER);
+        let like = bare_plan(&graph, &PlanHead::INTEGER);
         let tight = Limits { flash_bytes: Some(200), ram_bytes: None };
         for (memory, multiplications, flash, limits) in [
             (1.0, 0.0, 0.0, Limits::default()),

@@ -97,7 +97,7 @@ impl<'a> Network<'a> {
                 None => tensor,
             })
             .collect();
-        let (head, rounding) = (options.head, options.rounding.clone());
+        let (head, rounding) = (options.head.clone(), options.rounding.clone());
         let is_of_values = options.max_loss.is_of_values();
         let tuning = &options.tuning;
         let output_bits =
@@ -157,7 +157,7 @@ impl<'a> Network<'a> {
     /// Formats of these widths; weights wait for their rounding at the widest.
     fn formats(&self, widths: &Widths, items: &Items) -> Plan {
         let graph = self.graph();
-        let mut plan = bare_plan(graph, self.head);
+        let mut plan = bare_plan(graph, &self.head);
         for (i, item) in items.list.iter().enumerate() {
             let format = match item.tensor.kind {
                 Kind::Weights => self.no_clip(&item.tensor, 8),

@@ -21,7 +21,7 @@ typedef char $P_needs_arithmetic_shift[(-1 >> 1) == -1 ? 1 : -1];
 
 $ITEMS
 $ARENA_ITEM
-void $P_run(const $P_input *input, $OUTPUT_PARAMETERS$PARAMETER)
+void $P_run($INPUT_PARAMETERS, $OUTPUT_PARAMETERS$PARAMETER)
 {
     uint8_t *memory = arena->bytes;
     (void)memory;

@@ -17,7 +17,7 @@ $OUTPUT_BUFFERS
     int failed = 0;
     for (int test = 0; test < TESTS; test++) {
         int wrong = 0;
-        $P_run(inputs[test], $OUTPUT_ARGUMENTS$ARGUMENT);
+        $P_run($INPUT_ARGUMENTS, $OUTPUT_ARGUMENTS$ARGUMENT);
 $OUTPUT_CHECKS
         failed += wrong != 0;
 #ifndef $N_TEST_SILENT
