@@ -54,19 +54,25 @@ impl Display {
 
     /// Prints the first result of a run, and what looks wrong with it even where nothing else is shown.
     fn show_first(&self, preprocessing: &PreprocessingResult, float: &FloatResult) {
-        let print = || {
+        self.print(|| {
             if !matches!(self, Self::Nowhere) {
                 terminal::note(&fixedwise::first_result(preprocessing, float));
             }
             float.warnings.iter().for_each(|text| terminal::note(&format!("! {text}")));
-        };
-        // What is said stays where a bar moves.
+        });
+    }
+
+    /// Prints what stays where a bar moves.
+    fn print(&self, print: impl FnOnce()) {
         if let Self::Bar(bar) = self { bar.suspend(print) } else { print() }
     }
 
     pub(crate) fn show(&self, progress: &Progress) {
         if let Step::MeasuredFloat { preprocessing, float } = &progress.step {
             self.show_first(preprocessing, float);
+        }
+        if let Step::Warned { warning } = &progress.step {
+            self.print(|| terminal::note(&format!("! {warning}")));
         }
         let Some(line) = line(&progress.step) else { return };
         let columns = terminal::error_columns();

@@ -145,6 +145,8 @@ pub enum FormatRule {
     Image,
     /// It is the value's own: a plan must name one, a search chooses it.
     Own,
+    /// It is the value's own, and a search chooses it; in a plan that names none it follows from those of the inputs.
+    OwnOr(Derivation),
     /// It follows from those of the inputs; a plan may name another.
     Derived(Derivation),
     /// It is always that of the main input.
@@ -256,9 +258,9 @@ impl Op {
         self.parameters().is_some()
     }
 
-    /// Whether a plan must give its value a format of its own.
+    /// Whether its value has a format of its own, which a search chooses.
     pub fn has_own_format(&self) -> bool {
-        self.format_rule() == FormatRule::Own
+        matches!(self.format_rule(), FormatRule::Own | FormatRule::OwnOr(_))
     }
 
     /// Whether its value is the image.

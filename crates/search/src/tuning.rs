@@ -70,6 +70,11 @@ pub struct Tuning {
     pub activation_bits: RangeInclusive<u8>,
     /// The widest of both where outputs count as values, in bits. Guess.
     pub value_bits: u8,
+    /// Widths of all tensors that are tried in turn where narrower ones do not keep to the bound, in bits. Guess.
+    pub wider_bits: Vec<u8>,
+    /// Factor by which each weight's nearest integer must lower the divergence of the widest plan for the rounding
+    /// with feedback to be given up. Guess: chance does less.
+    pub harm: f64,
     /// The width of the result that classes are read from, in bits. Guess.
     pub class_output_bits: u8,
     /// The width of a result that counts as values, in bits: the widest there is.
@@ -151,6 +156,8 @@ impl Default for Tuning {
             weight_bits: 2..=8,
             activation_bits: 1..=8,
             value_bits: 12,
+            wider_bits: vec![12, 16],
+            harm: 2.0,
             class_output_bits: 12,
             value_output_bits: 16,
 

@@ -37,7 +37,9 @@ impl Earlier {
                  the same ones (and the same --seed), or start a new search without `from`",
             ));
         }
-        let (sensitivity, front) = (result.sensitivity, result.front);
-        Ok(Self { balance: result.balance, measured: Known { sensitivity, front } })
+        let balance = result.balance;
+        let method = result.weight_rounding.unwrap_or_default();
+        let measured = Known { sensitivity: result.sensitivity, method, front: result.front };
+        Ok(Self { balance, measured })
     }
 }

@@ -243,7 +243,8 @@ fn unlabeled(float: &mut FloatResult, predictions: &Predictions) {
     }
 }
 
-fn most_named(named: &[usize]) -> Option<[u64; 2]> {
+/// The class that is named most often, and how often.
+pub(super) fn most_named(named: &[usize]) -> Option<[u64; 2]> {
     let most = named.iter().copied().max()?;
     let class = named.iter().position(|&count| count == most)?;
     Some([class, most].map(count_to_u64))

@@ -44,7 +44,8 @@ pub(crate) fn known(plan: PlanSource, model: &Model) -> Option<Known> {
     let result = RunResult::read(&path).ok()?;
     let is_of_model =
         result.model.sha256 == model.sha256() && result.model.outputs == model.interface().outputs;
-    is_of_model.then(|| Known { sensitivity: result.sensitivity, front: Vec::new() })
+    let method = result.weight_rounding.unwrap_or_default();
+    is_of_model.then(|| Known { sensitivity: result.sensitivity, method, front: Vec::new() })
 }
 
 impl Refit<'_> {

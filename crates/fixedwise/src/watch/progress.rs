@@ -60,6 +60,11 @@ pub enum Step {
         /// What it makes of that.
         float: FloatResult,
     },
+    /// Tells of something that looks wrong; the run goes on.
+    Warned {
+        /// What, and what helps.
+        warning: String,
+    },
     /// Tries how far channels are balanced.
     Balancing {
         /// Steps done.

@@ -4,7 +4,7 @@ use super::axes::Axis;
 use crate::{
     error::{GraphError, ImportError},
     graph::{Graph, Node, NodeId},
-    operator::Op,
+    operator::{FormatRule, Op},
     output::Output,
     passes::remove_dead,
     shape::Shape,
@@ -38,7 +38,7 @@ impl Builder {
     /// Whether the value of a node may be anything: it is neither the image, nor moved, nor a probability.
     pub(crate) fn computes(&self, node: NodeId) -> bool {
         let op = &self.nodes[node].op;
-        op.has_own_format() && op.as_likelihood().is_none()
+        op.format_rule() == FormatRule::Own && op.as_likelihood().is_none()
     }
 
     /// Whether each element of `to` is computed from elements of `from` at its own place, as far as

@@ -40,7 +40,6 @@ pub fn output_formats(graph: &Graph, plan: &Plan) -> Result<Vec<Format>, LowerEr
     let mut formats: Vec<Format> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let inputs: Vec<Format> = node.inputs.iter().map(|&input| formats[input]).collect();
-        let main = || formats[node.main_input()];
         let own = if node.op.is_layer() {
             plan.layer(&node.name).and_then(|layer| layer.activation)
         } else {
@@ -49,15 +48,24 @@ pub fn output_formats(graph: &Graph, plan: &Plan) -> Result<Vec<Format>, LowerEr
         let format = match node.op.format_rule() {
             FormatRule::Image => Some(plan.input(&node.name)),
             FormatRule::Own => own,
-            FormatRule::Derived(Derivation::Same) => own.or_else(|| Some(main())),
-            FormatRule::Derived(Derivation::Unsigned) => own.or_else(|| Some(without_sign(main()))),
-            FormatRule::Derived(Derivation::Lossless) => own.or_else(|| Some(lossless(&inputs))),
-            FormatRule::Input | FormatRule::Moved => Some(main()),
+            FormatRule::OwnOr(derivation) | FormatRule::Derived(derivation) => {
+                own.or_else(|| Some(derived(derivation, formats[node.main_input()], &inputs)))
+            }
+            FormatRule::Input | FormatRule::Moved => Some(formats[node.main_input()]),
         };
         let kind = if node.op.is_layer() { "activation" } else { "result" };
         formats.push(check(&node.name, kind, format, MAX_BITS, MAX_UNSIGNED_BITS)?);
     }
     Ok(formats)
+}
+
+/// The format that follows from those of the inputs.
+fn derived(derivation: Derivation, main: Format, inputs: &[Format]) -> Format {
+    match derivation {
+        Derivation::Same => main,
+        Derivation::Unsigned => without_sign(main),
+        Derivation::Lossless => lossless(inputs),
+    }
 }
 
 /// The finest and widest of several formats, so that each fits without loss where 16 bits allow;

@@ -134,7 +134,7 @@ impl Operator for AveragePool {
     }
 
     fn format_rule(&self) -> FormatRule {
-        FormatRule::Derived(Derivation::Same)
+        FormatRule::OwnOr(Derivation::Same)
     }
 
     fn is_nonnegative(&self, inputs: bool) -> bool {

@@ -45,7 +45,7 @@ impl Operator for GlobalAveragePool {
     }
 
     fn format_rule(&self) -> FormatRule {
-        FormatRule::Derived(Derivation::Same)
+        FormatRule::OwnOr(Derivation::Same)
     }
 
     fn is_nonnegative(&self, inputs: bool) -> bool {

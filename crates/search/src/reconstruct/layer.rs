@@ -3,7 +3,7 @@
 use super::{
     bias::{bias_format, correct, given_format},
     moments::Calibration,
-    options::RoundingOptions,
+    options::{Method, RoundingOptions},
     rounding::Rounder,
 };
 use crate::error::SearchError;
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Layer<'_> {
 }
 
 impl<'c> Layer<'c> {
-    /// Collects the moments of its input, where the layers before it are as the plan says.
+    /// Collects the moments of its input, where the layers before it are as the plan says, if the method wants them.
     ///
     /// # Errors
     /// Where the plan makes no integer network, or the stop flag was raised.
@@ -35,11 +35,15 @@ impl<'c> Layer<'c> {
         id: NodeId,
         options: &RoundingOptions,
     ) -> Result<Self, SearchError> {
-        let moments = calibration.moments(id, plan)?;
         let node = &calibration.graph().nodes[id];
         let weights = node.op.weights().unwrap_or(&[]);
         let patches = calibration.patches(id);
         let (tuning, kernels) = (calibration.tuning(), calibration.kernels());
+        if options.method == Method::Nearest {
+            let rounder = Rounder::nearest(patches, weights, tuning, kernels);
+            return Ok(Self { calibration, id, rounder });
+        }
+        let moments = calibration.moments(id, plan)?;
         let rounder = Rounder::new(patches, weights, &moments, options.compensate, tuning, kernels);
         let not_finite = || SearchError::NotFinite { node: node.name.clone(), count: 1 };
         Ok(Self { calibration, id, rounder: rounder.ok_or_else(not_finite)? })
@@ -73,7 +77,9 @@ impl<'c> Layer<'c> {
         layer.weights = Some(integers.format);
         let step = layer.activation.map_or(0.0, Format::resolution);
         plan.rounded.insert(node.name.clone(), Arc::new(rounded));
-        correct(self.calibration, plan, self.id)?;
+        if options.method == Method::Feedback {
+            correct(self.calibration, plan, self.id)?;
+        }
 
         let noise = self.calibration.tuning().bias_noise * (integers.error + step * step / 12.0);
         let bias = plan.rounded[&node.name].bias(&graph.biases(self.id));

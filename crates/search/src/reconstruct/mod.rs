@@ -14,5 +14,5 @@ pub use bias::correct;
 pub use equalization::{balance, channel_ranges, fit_steps};
 pub use layer::Layer;
 pub use moments::{Calibration, CalibrationOptions};
-pub use options::{GivenBias, RoundingOptions};
+pub use options::{GivenBias, Method, RoundingOptions};
 pub use telling::telling_images;

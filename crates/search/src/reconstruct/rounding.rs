@@ -35,7 +35,7 @@ pub(super) struct Rounder {
 struct Group {
     /// Which weight comes at which place; the last place is rounded first.
     order: Vec<usize>,
-    /// Of the factor, in that order.
+    /// Of the factor, in that order; none where each weight is rounded alone.
     factor: Vec<Vec<f32>>,
     /// `[place, output]`.
     weights: Vec<f32>,
@@ -109,6 +109,23 @@ impl Rounder {
         let &Tuning { weight_points, channel_points, .. } = tuning;
         let (patches, rows) = (patches.clone(), moments.rows.max(1));
         Some(Self { groups: groups?, patches, rows, kernels, weight_points, channel_points })
+    }
+
+    /// Of float weights, each of which is rounded alone.
+    pub(super) fn nearest(
+        patches: &Patches,
+        weights: &[f32],
+        tuning: &Tuning,
+        kernels: &'static Kernels,
+    ) -> Self {
+        let &Patches { depth, outputs, .. } = patches;
+        let group = |filters: &[f32]| {
+            let places = (0..depth).flat_map(|i| (0..outputs).map(move |o| filters[o * depth + i]));
+            Group { order: (0..depth).collect(), factor: Vec::new(), weights: places.collect() }
+        };
+        let groups = weights.chunks_exact(outputs * depth).map(group).collect();
+        let &Tuning { weight_points, channel_points, .. } = tuning;
+        Self { groups, patches: patches.clone(), rows: 1, kernels, weight_points, channel_points }
     }
 
     /// The best integers of a width: of the ranges that are allowed, and of the binary points around the
@@ -225,8 +242,8 @@ impl Group {
         for to in (1..=depth).rev().step_by(PLACES) {
             let from = to.saturating_sub(PLACES);
             for place in (from..to).rev() {
-                let row = &self.factor[place];
-                let pivot = row[place];
+                let row = self.factor.get(place);
+                let pivot = row.map_or(1.0, |row| row[place]);
                 let weights = &self.weights[place * outputs..][block.clone()];
                 let (before, here) = asked.split_at_mut(place);
                 let errors = &mut errors[place - from];
@@ -242,11 +259,12 @@ impl Group {
                 for (channel, &integer) in channels.iter_mut().zip(&integers) {
                     channel.weights[self.order[place]] = f32_to_i16(integer);
                 }
+                let Some(row) = row else { continue };
                 let (row, errors) = (slice::from_ref(row), slice::from_ref(&*errors));
                 add_products(kernels, row, from, errors, &mut before[from..]);
             }
             // The places before the block wait for all of it.
-            let factors = &self.factor[from..to];
+            let Some(factors) = self.factor.get(from..to) else { continue };
             add_products(kernels, factors, 0, &errors[..to - from], &mut asked[..from]);
         }
         channels.iter_mut().zip(error).for_each(|(channel, error)| channel.error = error);

@@ -4,7 +4,7 @@ use super::{
     pareto::limits::Limits,
     tensors::{Kind, Tensor},
 };
-use crate::evaluate::Evaluation;
+use crate::{evaluate::Evaluation, reconstruct::Method};
 use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::Plan;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,8 @@ pub struct Outcome {
     pub explanation: Option<Explanation>,
     /// What was held against the bound, where that is more than the counted loss.
     pub held: Option<Held>,
+    /// How the integers of layers were chosen.
+    pub method: Method,
 }
 
 impl Outcome {
@@ -50,6 +52,7 @@ impl Outcome {
             front: Vec::new(),
             explanation: None,
             held: None,
+            method: Method::Feedback,
         }
     }
 }

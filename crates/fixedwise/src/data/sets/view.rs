@@ -63,6 +63,14 @@ impl View {
         self.data.class_names()
     }
 
+    /// At most so many of its images, spread evenly.
+    pub(crate) fn some(&self, most: usize) -> Self {
+        let n = self.images.len();
+        let count = most.min(n);
+        let images = (0..count).map(|i| self.images[i * n / count]).collect();
+        Self { data: Arc::clone(&self.data), images, labeled: self.labeled }
+    }
+
     pub(super) fn new(data: &Arc<Dataset>, images: Vec<usize>) -> Self {
         Self { data: Arc::clone(data), images, labeled: true }
     }

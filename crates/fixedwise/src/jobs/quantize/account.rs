@@ -130,6 +130,8 @@ impl Job<'_> {
             sensitivity: found.outcome.sensitivity.clone(),
             front: found.outcome.front.clone(),
             explanation: found.outcome.explanation.clone(),
+            weight_rounding: (self.options.strategy == Strategy::Pareto)
+                .then_some(found.outcome.method),
             held: found.outcome.held,
             command: options.command.clone(),
             confidence: options.confidence,

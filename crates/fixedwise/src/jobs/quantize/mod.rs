@@ -8,6 +8,7 @@ mod account;
 mod load;
 mod refit;
 mod search;
+mod unlike;
 
 pub use refit::{refit, refit_model};
 
@@ -197,8 +198,12 @@ impl Job<'_> {
 
     /// The rest of a search, once the bound is known by what counts.
     fn search_loaded(&self, loaded: &Loaded) -> Result<Outcome, Error> {
-        let float = self.measure_float(loaded)?;
+        let mut float = self.measure_float(loaded)?;
         let statistics = self.calibrate(loaded)?;
+        if let Some(warning) = self.unlike(loaded, &statistics, &float)? {
+            self.tell(Step::Warned { warning: warning.clone() });
+            float.first.float.warnings.push(warning);
+        }
         let ready = self.prepare(loaded, statistics)?;
         let found = self.search(loaded, &ready, float)?;
         let outcome = self.account(loaded, &ready, found)?;

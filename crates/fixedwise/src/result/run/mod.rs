@@ -21,6 +21,7 @@ use crate::{error::Error, files::read_text};
 use fixedwise_graph::{FixedGraph, Graph, Plan, Semantics, cost};
 use fixedwise_search::{
     ClassBound, Details,
+    reconstruct::Method,
     strategies::{
         SearchOptions, Sensitivity, TraceEntry,
         pareto::{Explanation, FrontPlan, Held},
@@ -164,6 +165,9 @@ pub struct RunResult {
     /// How far the channels of the network were balanced for that; absent where nothing was scaled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<f64>,
+    /// How the integers of layers were chosen, by a search that has a choice: with feedback, or each the nearest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_rounding: Option<Method>,
     /// Hash of the network, the images and what their pixels mean: what was measured holds for these
     /// alone.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -237,6 +241,7 @@ impl Default for RunResult {
             explanation: None,
             held: None,
             balance: None,
+            weight_rounding: None,
             measured_on: String::new(),
             command: Vec::new(),
         }

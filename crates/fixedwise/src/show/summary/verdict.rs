@@ -8,7 +8,10 @@ use crate::result::{
     AGREEMENT, BudgetResult, ClassLossResult, Ended, MaxLossResult, RunResult, SetResult,
 };
 use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
-use fixedwise_search::strategies::pareto::{Explanation, FrontPlan, Limits};
+use fixedwise_search::{
+    reconstruct::Method,
+    strategies::pareto::{Explanation, FrontPlan, Limits},
+};
 
 pub(super) fn section(result: &RunResult) -> Section {
     let mut statements = Vec::new();
@@ -32,6 +35,12 @@ pub(super) fn section(result: &RunResult) -> Section {
             statements.push(say(Mark::Attention, "The time limit ended the search early."));
         }
         Ended::Interrupted => statements.push(say(Mark::Attention, "The search was interrupted.")),
+    }
+    if result.weight_rounding == Some(Method::Nearest) {
+        let text = "Rounding the weights for the calibration images did harm on the search images: each weight is \
+                    rounded to the nearest integer instead. More calibration images, or some that look like the search \
+                    images, would allow fewer bits.";
+        statements.push(say(Mark::Attention, text));
     }
     statements.extend(below(result));
     if let Some(explanation) = &result.explanation {

@@ -76,7 +76,7 @@ impl<O: Oracle> Search<'_, '_, O> {
             if now.widths.bits[item] < widest {
                 let mut wide = plan.clone();
                 let layer = self.network.layer(plan, id)?;
-                layer.round(&mut wide, widest, &self.options.rounding)?;
+                layer.round(&mut wide, widest, self.network.rounding())?;
                 share.weights = self.fall(now, &wide, id)?;
             }
             let mut exact = plan.clone();

@@ -43,7 +43,8 @@ use super::{
 use crate::{error::SearchError, evaluate::Oracle};
 use fixedwise_graph::Plan;
 use front::Prices;
-use search::Search;
+use search::{Search, Standing};
+use widths::Widths;
 
 /// Searches a plan of the network before it was prepared.
 ///
@@ -78,6 +79,7 @@ pub fn pareto<O: Oracle>(
         front: search.front,
         explanation: search.explanation,
         held: held.map(|held| Held { is_narrowest, ..held }),
+        method: search.network.rounding().method,
     })
 }
 
@@ -87,14 +89,27 @@ impl<O: Oracle> Search<'_, '_, O> {
         let plans = 1 + self.bisections(self.items.n_widths());
         self.is_left(plans, self.options.tuning.exchanges);
         self.tell(&Event::Started)?;
-        let base = self.widest()?;
-        let (graph, widest) = (self.network.graph(), base.built.plan.clone());
-        self.meter.settle(graph, &self.items.list, &widest)?;
-        let out_of_reach = self.meter.out_of_reach(graph, &self.items.list, &widest);
-        for &(memory, limit_bytes, least_bytes) in &out_of_reach {
-            self.tell(&Event::OutOfReach { memory, limit_bytes, least_bytes })?;
+        let (mut base, is_out_of_reach) = self.base()?;
+        let front = loop {
+            let front = self.search_below(base)?;
+            let wider = if self.is_met() { None } else { self.wider_base()? };
+            match wider {
+                Some(wider) => base = wider,
+                None => break front,
+            }
+        };
+        if !is_out_of_reach {
+            self.fit(&front)?;
         }
-        self.certify(&base)?;
+        self.is_left(0, 0);
+        self.complete()?;
+        self.explain()
+    }
+
+    /// Looks for the best plan of tensors that are at most as wide as in the base; the front.
+    fn search_below(&mut self, base: Standing) -> Result<Vec<Widths>, SearchError> {
+        let widest = base.built.plan.clone();
+        self.work.left.widths = self.items.n_widths();
         let known = self.options.known.as_ref();
         self.curves = match known.and_then(|known| curves::earlier(known, &mut self.items)) {
             Some(curves) => curves,
@@ -105,12 +120,7 @@ impl<O: Oracle> Search<'_, '_, O> {
         let (good, standing) = self.bisect(base, &front)?;
         let price = self.prices(&widest).price(&front, good);
         self.descend(standing, price)?;
-        if out_of_reach.is_empty() {
-            self.fit(&front)?;
-        }
-        self.is_left(0, 0);
-        self.complete()?;
-        self.explain()
+        Ok(front)
     }
 
     /// What a front is made from; `like` is any plan of the graph.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::SearchError,
-    reconstruct::{Calibration, Layer, RoundingOptions, correct},
+    reconstruct::{Calibration, Layer, Method, RoundingOptions, correct},
     statistics::{Offset, format_least_error},
     strategies::tensors::{Kind, PlanHead, Tensor, bare_plan},
 };
@@ -23,7 +23,7 @@ pub(super) struct Network<'a> {
     output_bits: u8,
     rounding: RoundingOptions,
     kept: Kept,
-    /// By node, the layers that take its value.
+    /// By node, the layers that take its value, or what other operators make of it.
     takers: Vec<Vec<NodeId>>,
     /// The tensor of the result.
     output: Vec<Tensor>,
@@ -70,11 +70,7 @@ impl<'a> Network<'a> {
         let mut takers: Vec<Vec<NodeId>> = vec![Vec::new(); graph.nodes.len()];
         for id in (0..graph.nodes.len()).rev() {
             let op = &graph.nodes[id].op;
-            let own = match (op.is_layer(), op.has_own_format()) {
-                (true, _) => vec![id],
-                (false, true) => continue,
-                (false, false) => takers[id].clone(),
-            };
+            let own = if op.is_layer() { vec![id] } else { takers[id].clone() };
             for &input in &graph.nodes[id].inputs {
                 takers[input].extend(&own);
             }
@@ -97,13 +93,33 @@ impl<'a> Network<'a> {
                 None => tensor,
             })
             .collect();
-        let (head, rounding) = (options.head.clone(), options.rounding.clone());
+        let method = options.known.as_ref().map_or(options.rounding.method, |known| known.method);
+        let (head, rounding) =
+            (options.head.clone(), RoundingOptions { method, ..options.rounding.clone() });
         let is_of_values = options.max_loss.is_of_values();
         let tuning = &options.tuning;
         let output_bits =
             if is_of_values { tuning.value_output_bits } else { tuning.class_output_bits };
         let kept = options.kept.clone();
         Self { prepared, calibration, head, output_bits, rounding, kept, takers, output }
+    }
+
+    /// How weights are rounded.
+    pub(super) fn rounding(&self) -> &RoundingOptions {
+        &self.rounding
+    }
+
+    pub(super) fn set_method(&mut self, method: Method) {
+        self.rounding.method = method;
+    }
+
+    /// Gives the results of the network so many bits.
+    pub(super) fn set_output_bits(&mut self, bits: u8) {
+        self.output_bits = bits;
+    }
+
+    pub(super) const fn output_bits(&self) -> u8 {
+        self.output_bits
     }
 
     pub(super) fn graph(&self) -> &'a Graph {
@@ -145,6 +161,9 @@ impl<'a> Network<'a> {
     ) -> Result<Plan, SearchError> {
         let mut plan = plan.clone();
         tensor.set(&mut plan, Some(format));
+        if self.rounding.method == Method::Nearest {
+            return Ok(plan);
+        }
         if self.graph().nodes[tensor.node].op.is_layer() {
             correct(self.calibration, &mut plan, tensor.node)?;
         }

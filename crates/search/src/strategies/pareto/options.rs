@@ -2,7 +2,7 @@
 
 use super::{keep::Kept, limits::Limits};
 use crate::{
-    reconstruct::RoundingOptions,
+    reconstruct::{Method, RoundingOptions},
     score::MaxLoss,
     strategies::{
         outcome::{FrontPlan, Sensitivity},
@@ -81,6 +81,8 @@ impl CostWeights {
 pub struct Known {
     /// What each width of each tensor does alone.
     pub sensitivity: Vec<Sensitivity>,
+    /// How it chose the integers of layers.
+    pub method: Method,
     /// Plans that were measured as a whole.
     pub front: Vec<FrontPlan>,
 }

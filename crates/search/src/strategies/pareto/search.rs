@@ -69,6 +69,8 @@ pub(super) struct Search<'a, 'e, O> {
     pub(super) observer: &'e mut dyn Observer,
     pub(super) options: &'e ParetoOptions,
     pub(super) certificate: Certificate,
+    /// Widths that were not tried yet, for plans that narrower ones do not bring within the bound.
+    pub(super) wider: &'e [u8],
     /// The best so far, and those before it.
     pub(super) best: Vec<Best>,
     /// What widths do alone, once that is measured.
@@ -118,6 +120,7 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
             observer,
             options,
             certificate,
+            wider: &options.tuning.wider_bits,
             best: Vec::new(),
             curves: Vec::new(),
             front: Vec::new(),

@@ -51,7 +51,7 @@ impl<O: Oracle> Search<'_, '_, O> {
                 continue;
             }
             let mut plan = base.built.plan.clone();
-            layer.round(&mut plan, bits, &self.options.rounding)?;
+            layer.round(&mut plan, bits, self.network.rounding())?;
             let added = self.added_exactly(base, &plan, id)?;
             curve.push((bits, added.max(0.0)));
         }

@@ -39,7 +39,16 @@ pub(super) struct Widths {
 }
 
 impl Items {
+    /// As wide as tensors are at first.
     pub(super) fn new(graph: &Graph, options: &ParetoOptions) -> Self {
+        let tuning = &options.tuning;
+        // Values may have to be closer than classes ever have.
+        let values = options.max_loss.is_of_values().then_some(tuning.value_bits);
+        Self::up_to(graph, options, values.unwrap_or(0))
+    }
+
+    /// Of at most so many bits, or as many as is usual where that is more.
+    pub(super) fn up_to(graph: &Graph, options: &ParetoOptions, most: u8) -> Self {
         let nodes = quantized_activations(graph, Semantics::Integer);
         let target = options.target.clone().unwrap_or_default();
         let mut list = Vec::new();
@@ -67,11 +76,8 @@ impl Items {
                     Kind::Weights => &tuning.weight_bits,
                     _ => &tuning.activation_bits,
                 };
-                // Values may have to be closer than classes ever have.
-                let is_of_values = options.max_loss.is_of_values();
-                let most = if is_of_values { tuning.value_bits } else { *widths.end() };
                 let least = kind.min_bits(tensor.range);
-                let mut bits: Vec<u8> = (*widths.start()..=most)
+                let mut bits: Vec<u8> = (*widths.start()..=most.max(*widths.end()))
                     .filter(|&b| b >= least && b <= tensor.widest)
                     .collect();
                 if options.cost.is_of_stored_bytes() {

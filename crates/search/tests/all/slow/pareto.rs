@@ -12,7 +12,7 @@ use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluator, EvaluatorOptions, Images, MaxLoss, Offset, Oracle, Predictions, Scale, SearchError,
     Tuning, calibrate,
-    reconstruct::{Calibration, CalibrationOptions, Layer, RoundingOptions},
+    reconstruct::{Calibration, CalibrationOptions, Layer, Method, RoundingOptions},
     strategies::{
         Event, FixedOptions, Ignore, Kind, Outcome, PlanHead, Tensor, fixed,
         pareto::{
@@ -112,10 +112,21 @@ fn search_of(
     observer: &mut dyn fixedwise_search::strategies::Observer,
     options: &ParetoOptions,
 ) -> Result<Outcome, SearchError> {
+    search_rounded_for(&Blobs(100), graph, prepared, observer, options)
+}
+
+/// Layers are rounded for those calibration images.
+fn search_rounded_for(
+    calibration: &dyn Images,
+    graph: &Graph,
+    prepared: &Prepared,
+    observer: &mut dyn fixedwise_search::strategies::Observer,
+    options: &ParetoOptions,
+) -> Result<Outcome, SearchError> {
     let kernels = Kernels::best();
-    let (calibration, probe, all) = (Blobs(100), Blobs(64), Blobs(300));
+    let (probe, all) = (Blobs(64), Blobs(300));
     let looks = CalibrationOptions { tuning: tuning(), ..CalibrationOptions::default() };
-    let calibration = Calibration::new(&prepared.graph, &calibration, kernels, &GO, looks).unwrap();
+    let calibration = Calibration::new(&prepared.graph, calibration, kernels, &GO, looks).unwrap();
     let mut oracle = evaluator_for(graph, &all, options.target.clone());
     let mut glance = evaluator(&prepared.graph, &probe);
     let mut probe = evaluator(&prepared.graph, &probe);
@@ -132,7 +143,7 @@ fn search_of(
 /// The plan with other formats of some tensors, all of it rounded anew.
 fn refitted(prepared: &Prepared, outcome: &Outcome, changed: &[(&str, Kind, Keep)]) -> Plan {
     let mut options = options(0.1);
-    let known = Known { sensitivity: outcome.sensitivity.clone(), front: Vec::new() };
+    let known = Known { sensitivity: outcome.sensitivity.clone(), ..Known::default() };
     options.known = Some(known);
     for layer in &outcome.plan.layers {
         let bits = |format: Option<Format>| Keep::Bits(format.unwrap().bits);
@@ -405,7 +416,7 @@ fn what_was_measured_answers_other_questions() {
     let prepared = prepared();
     let first = search(&prepared, &mut Ignore, &options(0.1)).unwrap();
     assert!(first.front.iter().filter(|plan| plan.bound_met).count() > 1, "{:?}", first.front);
-    let known = Known { sensitivity: first.sensitivity, front: first.front };
+    let known = Known { sensitivity: first.sensitivity, method: first.method, front: first.front };
     let (mut steps, mut expected) = (0, None);
     let mut watch = |event: &Event| {
         match event {
@@ -587,4 +598,62 @@ fn widths_that_are_kept_are_not_searched() {
         matches!((name, kind), ("stem", Kind::Weights) | ("left", Kind::Activations))
     };
     assert!(remedy.is_none_or(|remedy| !is_kept(&remedy.name, remedy.kind)));
+}
+
+/// Black images.
+struct Black(usize);
+
+impl Images for Black {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn image(&self, _: usize, out: &mut [f32]) {
+        out.fill(0.0);
+    }
+
+    fn label(&self, _: usize) -> Option<usize> {
+        None
+    }
+}
+
+#[test]
+fn calibration_images_that_show_nothing_do_not_make_it_worse_than_plain_rounding() {
+    let graph = network();
+    let statistics = calibrate(&graph, &Blobs(100), Kernels::best(), &GO, &|_| ()).unwrap();
+    let prepared = Prepared::new(&graph, &statistics);
+    let options = options(0.02);
+    let found = search_rounded_for(&Black(8), &graph, &prepared, &mut Ignore, &options).unwrap();
+    assert_eq!(found.method, Method::Nearest);
+    assert!(found.bound_met);
+    let all = Blobs(300);
+    let plain = fixed::plan(&graph, &statistics, &FixedOptions::default()).unwrap();
+    let plain = evaluator(&graph, &all).evaluate(&plain, None, None).unwrap().score;
+    let found = evaluator(&graph, &all).evaluate(&found.plan, None, None).unwrap().score;
+    assert!(plain.correct >= 294, "{plain:?}");
+    assert!(found.correct >= 294, "{found:?}");
+}
+
+#[test]
+fn tensors_get_more_bits_where_eight_are_not_enough() {
+    let mut graph = network();
+    // Classes that differ by the last bits of weights which they share otherwise.
+    let dense = graph.find("dense").unwrap();
+    let weights = graph.nodes[dense].op.parameters_mut().unwrap().weights;
+    let shared = weights[..16].to_vec();
+    for (i, weight) in weights.iter_mut().enumerate() {
+        *weight = 0.004f32.mul_add(*weight, shared[i % 16]);
+    }
+    let statistics = calibrate(&graph, &Blobs(100), Kernels::best(), &GO, &|_| ()).unwrap();
+    let prepared = Prepared::new(&graph, &statistics);
+    let mut narrow = options(0.03);
+    let wide = narrow.clone();
+    narrow.tuning.wider_bits = Vec::new();
+    let narrow = search_of(&graph, &prepared, &mut Ignore, &narrow).unwrap();
+    assert!(!narrow.bound_met);
+    let found = search_of(&graph, &prepared, &mut Ignore, &wide).unwrap();
+    assert!(found.bound_met);
+    let bits = |plan: &Plan| plan.layer("dense").unwrap().weights.unwrap().bits;
+    assert!(bits(&found.plan) > 8, "{}", bits(&found.plan));
+    assert!(found.plan.layers.iter().any(|layer| layer.weights.unwrap().bits < 8));
 }
