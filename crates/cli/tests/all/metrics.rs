@@ -162,6 +162,8 @@ fn label_maps_bound_the_mean_iou() {
     assert!(error.contains("is in dB, as only the metric psnr is; the metric is miou"), "{error}");
     let [_, error] = run(folder, &format!("{quantize} --max-class-loss 5%"), 1);
     assert!(error.contains("it does not go with outputs that are values"), "{error}");
+    // Images of a printed test need no labels.
+    run(folder, "export c segmenter.onnx --plan 1/plan.toml --test masks.npz -o c", 0);
     // By noise alone, labels do not count.
     run(folder, &format!("{quantize} --min-sqnr 25 -o sqnr"), 0);
     let found = result(folder, "sqnr")["accuracy"]["search"].clone();
@@ -256,6 +258,14 @@ fn a_given_plan_is_measured_by_a_command_and_by_every_metric() {
         error.contains("top5, which needs more than five classes; the network has 4"),
         "{error}"
     );
+    // One-hot floats are classes rather than values.
+    let (x, _) = crate::common::images(2, 4);
+    let y = floats(&[4, 4], (0_u8..16).map(|i| f32::from(u8::from(i % 5 == 0))).collect());
+    fs::write(folder.join("onehot.npz"), encode_npz(&[("x_test", &x), ("y_test", &y)])).unwrap();
+    let line = "evaluate brightest.onnx --plan fixed/plan.toml --test onehot.npz";
+    let [_, error] = run(folder, line, 1);
+    assert!(error.contains("floats of 0 and 1: store one class number per image"), "{error}");
+    run(folder, &format!("{line} --metric mae"), 0);
     let [_, error] = run(folder, &[&given[..], &["--metric", "iou"]].concat().join(" "), 1);
     assert!(error.contains("`iou` is no metric; there are top1, top5"), "{error}");
 }

@@ -4,7 +4,7 @@ use super::{
     raw::{Pixels, Raw, Wanted, content},
     resize,
     source::{DataOrigin, Split},
-    truth::{Expected, Known, Truths},
+    truth::{Expected, Known, Truths, needed},
 };
 use crate::{
     error::DataError,
@@ -129,6 +129,13 @@ impl Dataset {
     /// A number that differs for different labels of an image.
     pub(crate) fn truth_fingerprint(&self, idx: usize) -> u64 {
         self.known.truths.fingerprint(idx)
+    }
+
+    /// Why it is not measured on by a metric: it has no labels.
+    pub(crate) fn without_labels(&self, metric: MetricName) -> DataError {
+        let problem =
+            format!("has no labels, which the metric {metric} needs ({})", needed(metric));
+        content(self.source.0.name(), problem)
     }
 
     /// What counts by its labels; nothing where there are none.

@@ -99,6 +99,12 @@ impl Targets {
         beyond_one(&self.dims[1..])
     }
 
+    /// Whether they are floats, all of them 0 or 1: such as classes may be stored.
+    fn is_of_bits(&self) -> bool {
+        let is_bit = |x: &f32| x.to_bits() == 0 || x.to_bits() == 1.0_f32.to_bits();
+        matches!(&self.values, Values::F32(x) if x.iter().all(is_bit))
+    }
+
     fn is_integers(&self) -> bool {
         !matches!(self.values, Values::F32(_))
     }
@@ -167,9 +173,8 @@ impl Expected {
                 let classes = labels.and_then(|labels| self.classes(&labels, raw).ok());
                 Ok(known(classes.unwrap_or(Truths::None), Some(metric)))
             }
-            (_, None, None) => {
-                Err(format!("has no labels, which the metric {metric} needs ({})", needed(metric)))
-            }
+            // Whether they are needed is for whoever measures on the images.
+            (_, None, None) => Ok(known(Truths::None, None)),
             (MetricName::Top5, Some(_), _) if self.classes <= 5 => Err(format!(
                 "has labels for the metric top5, which needs more than five classes; the network has {}",
                 self.classes
@@ -224,8 +229,10 @@ impl Expected {
         let (_, shape) = &self.output;
         if self.is_of_places(targets) {
             Some(MetricName::Miou)
-        } else if self.is_of_values(targets) && (!targets.is_integers() || shape.h * shape.w > 1) {
-            Some(if shape.h * shape.w > 1 { MetricName::Psnr } else { MetricName::Mae })
+        } else if self.is_of_values(targets) && shape.h * shape.w > 1 {
+            Some(MetricName::Psnr)
+        } else if self.is_of_values(targets) && !targets.is_integers() && !targets.is_of_bits() {
+            Some(MetricName::Mae)
         } else {
             None
         }
@@ -242,6 +249,11 @@ impl Expected {
                 self.extents(),
                 self.places().0.extents(self.places().1)
             );
+        }
+        if targets.is_of_bits() && self.is_of_values(targets) {
+            return "has labels that are floats of 0 and 1: store one class number per image as integers or, if \
+                    they are values, add `--metric mae`"
+                .to_owned();
         }
         if !targets.is_integers() && targets.extents().is_empty() {
             return "has labels that are not integers".to_owned();
@@ -317,7 +329,7 @@ impl Expected {
 }
 
 /// What labels a metric needs.
-fn needed(metric: MetricName) -> &'static str {
+pub(super) fn needed(metric: MetricName) -> &'static str {
     match metric {
         MetricName::Top1 | MetricName::Top5 => "one class number per image",
         MetricName::Auc => "0 or 1 for each image",

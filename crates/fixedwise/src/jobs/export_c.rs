@@ -23,7 +23,7 @@ use fixedwise_graph::{
     run::{Program, Workspace},
 };
 use fixedwise_kernels::Kernels;
-use fixedwise_search::Images as _;
+use fixedwise_search::{Images as _, MetricName};
 use std::path::{Path, PathBuf};
 
 /// What [`export_c`] is asked for, beside what every export is.
@@ -225,7 +225,9 @@ fn inputs(
 ) -> Result<Vec<Vec<f32>>, Error> {
     let n = fixed.image_parts().last().map_or(0, |part| part.end);
     if let Some(source) = &c.images {
-        let data = DataOptions { test: Some(source.clone()), ..DataOptions::default() };
+        // Labels do not count.
+        let metric = Some(MetricName::Sqnr);
+        let data = DataOptions { test: Some(source.clone()), metric, ..DataOptions::default() };
         let images = Sets::load_test(&data, model, declared)?.images;
         let image = |i: usize| {
             let mut image = vec![0.0; n];

@@ -20,7 +20,7 @@ use crate::{
 };
 use divide::{choose, disjoint};
 use fixedwise_graph::ops::Affine;
-use fixedwise_search::Images as _;
+use fixedwise_search::{Images as _, MetricName};
 use library::Library;
 use options::{CALIBRATION_IMAGES, missing};
 
@@ -54,6 +54,7 @@ impl Sets {
             let problem = "some images have 8-bit pixels and some floats; use one type for all";
             return Err(DataError::Missing(problem.to_owned()).into());
         }
+        test.iter().chain([&search]).try_for_each(|view| view.has_labels_for(options.metric))?;
         let has_labels = |view: &View| view.metric().is_some();
         if test.as_ref().is_some_and(|test| has_labels(test) != has_labels(&search)) {
             let problem = "only one of the search set and the test set has labels; without labels, images \
@@ -82,6 +83,7 @@ impl Sets {
         let source = options.test.as_ref().ok_or_else(|| missing("test"))?;
         let mut library = Library::new(options, &declared, model);
         let images = library.view(source, Split::Test, usize::MAX)?;
+        images.has_labels_for(options.metric)?;
         Ok(Reported { images, declared })
     }
 
@@ -94,7 +96,8 @@ impl Sets {
         let source = options.calibration.as_ref().or(options.data.as_ref());
         let source = source.ok_or_else(|| missing("calibration"))?;
         let most = if options.calibration.is_none() { CALIBRATION_IMAGES } else { usize::MAX };
-        let images = Library::new(options, &declared, model).view(source, Split::Train, most)?;
+        let options = unlabeled(options);
+        let images = Library::new(&options, &declared, model).view(source, Split::Train, most)?;
         Ok(Reported { images, declared })
     }
 
@@ -105,7 +108,7 @@ impl Sets {
         model: &Model,
         declared: &Declared,
     ) -> Result<View, Error> {
-        let mut library = Library::new(options, declared, model);
+        let mut library = Library::new(&unlabeled(options), declared, model);
         let whole = |source: &DataSource| DataSource { split: None, range: None, ..source.clone() };
         let beside = options.test.as_ref().map(whole);
         let source = options.calibration.as_ref().or(options.data.as_ref()).or(beside.as_ref());
@@ -139,6 +142,11 @@ impl Sets {
         });
         sets.collect::<Vec<_>>().join(" ")
     }
+}
+
+/// The same, of images whose labels do not count.
+fn unlabeled(options: &DataOptions) -> DataOptions {
+    DataOptions { metric: Some(MetricName::Sqnr), ..options.clone() }
 }
 
 /// One set of images with its preprocessing.

@@ -47,6 +47,14 @@ impl View {
         self.data.peak()
     }
 
+    /// Refuses images without the labels of a metric.
+    pub(super) fn has_labels_for(&self, metric: Option<MetricName>) -> Result<(), DataError> {
+        match metric {
+            Some(metric) if self.metric().is_none() => Err(self.data.without_labels(metric)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Refuses labels that a job does not take.
     pub(crate) fn only_classes(&self, job: &str) -> Result<(), DataError> {
         match self.metric().filter(|metric| metric.is_figure() || *metric == MetricName::Top5) {
