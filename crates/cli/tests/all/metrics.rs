@@ -130,7 +130,6 @@ fn label_maps_bound_the_mean_iou() {
             (&found["metric"], &found["max_loss"]["kind"]),
             (&"miou".into(), &"metric-points".into())
         );
-        assert!(found["memory_bits"]["reduction"].as_f64().unwrap() > 0.1, "{found}");
         let total = found["memory_bits"]["total"].as_f64().unwrap();
         assert!(total > memory, "the tighter bound takes more: {total} after {memory}");
         memory = total;
@@ -382,7 +381,13 @@ fn labels_that_go_with_nothing_are_refused() {
     ];
     for net in ["segmenter", "dimmer"] {
         let data = if net == "dimmer" { "values.npz" } else { "masks.npz" };
-        run(folder, &format!("quantize {net}.onnx --data {data} --strategy fixed -q -o {net}"), 0);
+        run(
+            folder,
+            &format!(
+                "quantize {net}.onnx --data {data} --strategy fixed --max-loss 50% -q -o {net}"
+            ),
+            0,
+        );
     }
     for (net, y, options, expected) in cases {
         fs::write(folder.join("bad.npz"), encode_npz(&[("x_test", &x), ("y_test", &y)])).unwrap();

@@ -183,19 +183,19 @@ impl Expected {
                 Ok(known(self.classes(&labels, raw)?, Some(metric)))
             }
             (MetricName::Auc, Some(labels), _) => {
-                let two = Self { classes: 2, ..self.clone() };
-                let truths = match (two.classes(&labels, raw)?, self.output.1) {
-                    (classes, shape) if shape.len() <= 2 => classes,
-                    (Truths::Classes(classes), shape) if shape == self.input => {
+                let shape = self.output.1;
+                if shape.len() > 2 && shape != self.input {
+                    return Err(format!(
+                        "has labels for the metric auc, which needs one score or two classes for each image, \
+                         or an output that is to be a copy of the image; the first output has the shape {:?}",
+                        self.extents()
+                    ));
+                }
+                let truths = match (Self { classes: 2, ..self.clone() }).classes(&labels, raw)? {
+                    Truths::Classes(classes) if shape.len() > 2 => {
                         Truths::Copied { classes, len: shape.len(), values: Vec::new() }
                     }
-                    _ => {
-                        return Err(format!(
-                            "has labels for the metric auc, which needs one score or two classes for each image, \
-                             or an output that is to be a copy of the image; the first output has the shape {:?}",
-                            self.extents()
-                        ));
-                    }
+                    truths => truths,
                 };
                 Ok(known(truths, Some(metric)))
             }
