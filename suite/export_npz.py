@@ -4,6 +4,7 @@ Slow and plain. Values are int64 arrays `[h, w, c]`; all that is known of the ne
 """
 
 import json
+import math
 
 import numpy as np
 
@@ -128,6 +129,18 @@ def compute(node, arrays, inputs):
     elif op == "mat_mul":
         a, b = inputs
         y = np.einsum("mik,mjk->mij", a, b) * node["factor"]
+    elif op == "layer_normalization":
+        n = x.shape[2]
+        total = x.sum(axis=2, keepdims=True) * node["is_centered"]
+        variance = n * (x * x).sum(axis=2, keepdims=True) - total * total + node["epsilon"]
+        pairs = np.vectorize(lambda v: (62 - int(v).bit_length()) // 2)(variance)
+        reciprocal = 2**61 // np.vectorize(math.isqrt)(variance << (2 * pairs))
+        how, product = node["requantization"], (n * x - total) * reciprocal
+        y = np.zeros_like(x)
+        for few in np.unique(pairs):
+            own = requantize(product, {**how, "shift": how["shift"] - int(few)})
+            y = np.where(pairs == few, own, y)
+        return y
     elif op == "softmax":
         difference = x.max(axis=2, keepdims=True) - x
         fine = arrays[node["fine"]].astype(np.int64)[difference & 255]

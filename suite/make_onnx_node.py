@@ -33,9 +33,9 @@ import pair_cases
 OPERATORS = set(
     "Abs Acos Acosh Add And Asin Asinh Atan Atanh AveragePool BatchNormalization Ceil Celu Clip "
     "Concat Constant Conv ConvTranspose Cos Cosh DepthToSpace Div Dropout Elu Erf Exp Expand "
-    "Flatten Floor Gather GatherND Gelu Gemm Greater GreaterOrEqual GlobalAveragePool GlobalMaxPool HardSigmoid "
-    "HardSwish Identity LeakyRelu Less LessOrEqual Log LogSoftmax MatMul Max MaxPool Mean Min Mish Mul Neg Not Or PRelu Pad "
-    "Pow Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize Round Selu "
+    "Flatten Floor Gather GatherND Gelu Gemm Greater GreaterOrEqual GroupNormalization GlobalAveragePool GlobalMaxPool HardSigmoid "
+    "HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax MatMul Max MaxPool Mean Min Mish Mul Neg Not Or PRelu Pad "
+    "Pow Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize RMSNormalization Round Selu "
     "Shrink Sigmoid Sign Sin Sinh Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze "
     "Sub Sum Swish Tan Tanh ThresholdedRelu Tile Transpose Unsqueeze Upsample Where".split()
 )

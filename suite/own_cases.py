@@ -785,6 +785,23 @@ def products():
     return n.done(x, [16, 3, 3])
 
 
+def normalizations():
+    """Normalizations of each image, over all that they are over, with scales and without."""
+    n = Net("own_normalizations", [4, 3, 4], opset=21)
+    x = n.conv("input", 4, 4, kernel=1)
+    last = n.node("Transpose", x, perm=[0, 2, 3, 1])
+    a = n.node("LayerNormalization", last, n.normal(4), n.normal(4), axis=-1, epsilon=0.1)
+    a = n.node("Transpose", a, perm=[0, 3, 1, 2])
+    b = n.node("LayerNormalization", x, n.normal(3, 4), axis=2)
+    c = n.node("InstanceNormalization", x, n.normal(4), n.normal(4), epsilon=0.01)
+    d = n.node("GroupNormalization", x, n.normal(4), n.normal(4), num_groups=2)
+    e = n.node("Reshape", x, np.array([0, 2, -1]))
+    e = n.node("InstanceNormalization", e, np.ones(2, np.float32), np.zeros(2, np.float32))
+    e = n.node("Mul", n.node("Reshape", e, np.array([0, 4, 3, 4])), n.normal(4, 1, 1))
+    f = n.node("LayerNormalization", x, np.ones(4, np.float32), axis=3)
+    return n.done(n.node("Concat", a, b, c, d, e, f, axis=1), [24, 3, 4])
+
+
 def all_cases():
     """Every case: name, model, input."""
     return [
@@ -805,5 +822,5 @@ def all_cases():
         constants("arithmetic", arithmetic), constants("reductions", reductions),
         constants("created", created), functions(), spelled_functions(), slopes(),
         image_attention(), token_attention(), window_attention(), softmax_axes(), softmax_flattened(),
-        attention_pooling(), products(),
+        attention_pooling(), products(), normalizations(),
     ]

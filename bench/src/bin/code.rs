@@ -282,12 +282,14 @@ fn maps(unique: &str, begin: impl Fn(Shape, usize) -> (Build, usize)) -> Graph {
     b.finish()
 }
 
-/// Products of two values, with a factor and without, and softmax.
+/// Products of two values, with a factor and without, softmax and a normalization.
 fn products(unique: &str, begin: impl Fn(Shape, usize) -> (Build, usize)) -> Graph {
     let (mut b, x) = begin(Shape::new(4, 3, 3), 4);
     let y = b.push(&format!("product{unique}"), ops::MatMul { factor: 1.0 }, vec![x, x]);
     let z = b.push(&format!("scaled{unique}"), ops::MatMul { factor: 0.3 }, vec![x, x]);
     let y = b.push(&format!("softmax{unique}"), ops::Softmax, vec![y]);
+    let normalization = ops::LayerNormalization { epsilon: 1e-5, is_centered: true };
+    let z = b.push(&format!("normalization{unique}"), normalization, vec![z]);
     b.push(&format!("all{unique}"), Concat { axis: 2 }, vec![y, z]);
     b.finish()
 }

@@ -150,14 +150,9 @@ impl ImportError {
 /// What can be done about an operator that is not supported.
 fn way_out(op_type: &str) -> &'static str {
     match op_type {
-        "LayerNormalization"
-        | "InstanceNormalization"
-        | "GroupNormalization"
-        | "RMSNormalization"
-        | "MeanVarianceNormalization"
-        | "LRN" => {
-            "the operator is not supported; it divides by the deviation of each image, which has no exact form \
-             in integers: train the network with batch normalization, or let it end before this (`--output`)"
+        "MeanVarianceNormalization" | "LRN" => {
+            "the operator is not supported; train the network with batch normalization or layer normalization, or let \
+             it end before this (`--output`)"
         }
         "GRU" | "LSTM" | "RNN" | "SimpleRNN" | "Bidirectional" | "ConvLSTM1D" | "ConvLSTM2D" => {
             "the operator is not supported; it keeps a state from step to step: train the network with \

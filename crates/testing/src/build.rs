@@ -5,7 +5,8 @@ use fixedwise_graph::{
     Activation, Graph, Node, NodeId, Op, Shape,
     ops::{
         Add, Affine, AveragePool, Clip, Concat, Conv, Gemm, GlobalAveragePool, IndexMap, Input,
-        LeakyRelu, MatMul, Max, MaxPool, Min, Mul, Pad, Relu, Softmax, Sub, Window, WithConstant,
+        LayerNormalization, LeakyRelu, MatMul, Max, MaxPool, Min, Mul, Pad, Relu, Softmax, Sub,
+        Window, WithConstant,
     },
 };
 use fixedwise_kernels::Function;
@@ -195,6 +196,21 @@ impl Build {
         let y = b.push("classes", Softmax, vec![y]);
         let y = b.push("halved", MatMul { factor: -0.5 }, vec![y, y]);
         (b, y)
+    }
+
+    /// An image of 4 x 3 x 5 through normalizations over its channels, with a mean and without; gives the last node, an
+    /// image.
+    pub fn normalizations() -> (Self, NodeId) {
+        let mut b = Self::new(Shape::new(4, 3, 5), 61);
+        let x = b.conv("first", 0, 6, &window(1, 1, 0), 1);
+        let centered = LayerNormalization { epsilon: 1e-5, is_centered: true };
+        let x = b.push("centered", centered, vec![x]);
+        let x = b.affine("scale", x);
+        let x = b.conv("second", x, 7, &window(1, 1, 0), 1);
+        let x = b.push("relu", Relu, vec![x]);
+        let plain = LayerNormalization { epsilon: 0.1, is_centered: false };
+        let x = b.push("plain", plain, vec![x]);
+        (b, x)
     }
 
     /// The graph whose result is the last node's value.

@@ -342,7 +342,8 @@ impl LowerContext<'_> {
             .ok_or_else(|| self.shift_error(-shift))
     }
 
-    fn shift_error(&self, shift: i32) -> LowerError {
+    /// The error for a shift that is out of reach.
+    pub fn shift_error(&self, shift: i32) -> LowerError {
         let (least, most) = self
             .target
             .map_or((*Target::MAX_C_SHIFT.start(), *Target::MAX_C_SHIFT.end()), |target| {
@@ -403,15 +404,15 @@ impl LowerContext<'_> {
         Ok((accumulate, worst.bits()))
     }
 
-    /// Refuses products of magnitude up to `bound` that 64 bits do not hold, with room for their rounding.
+    /// Refuses numbers of magnitude up to `bound` that need more bits, whatever the policy.
     ///
     /// # Errors
     /// [`LowerError::Accumulator`].
-    pub fn prove_wide(&self, bound: u64) -> Result<(), LowerError> {
-        if bound < 1 << 62 {
+    pub fn prove_within(&self, bound: u64, available: u8) -> Result<(), LowerError> {
+        let needed = bits_for(bound);
+        if needed <= available {
             return Ok(());
         }
-        let (needed, available) = (bits_for(bound), 63);
         Err(LowerError::Accumulator { node: self.node.to_owned(), channel: 0, needed, available })
     }
 

@@ -34,6 +34,7 @@ mod global_max_pool;
 mod identity;
 mod index_map;
 mod input;
+mod layer_normalization;
 mod leaky_relu;
 mod log_softmax;
 mod mat_mul;
@@ -69,6 +70,7 @@ pub use global_average_pool::GlobalAveragePool;
 pub use global_max_pool::GlobalMaxPool;
 pub use index_map::IndexMap;
 pub use input::Input;
+pub use layer_normalization::LayerNormalization;
 pub use leaky_relu::LeakyRelu;
 pub use log_softmax::LogSoftmax;
 pub use mat_mul::MatMul;
@@ -95,6 +97,7 @@ pub use element_wise::FixedElementWise;
 pub use function::{FixedFunction, Table};
 pub use index_map::FixedIndexMap;
 pub use input::FixedInput;
+pub use layer_normalization::FixedLayerNormalization;
 pub use mat_mul::FixedMatMul;
 pub use max_pool::FixedMaxPool;
 pub use p_relu::FixedPRelu;
@@ -147,9 +150,12 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("GlobalMaxPool", global_max_pool::import),
     ("Greater", pair::import_greater),
     ("GreaterOrEqual", pair::import_greater_or_equal),
+    ("GroupNormalization", layer_normalization::import_group),
     ("HardSigmoid", function::import),
     ("HardSwish", function::import),
     ("Identity", identity::import),
+    ("InstanceNormalization", layer_normalization::import_instance),
+    ("LayerNormalization", layer_normalization::import),
     ("LeakyRelu", leaky_relu::import),
     ("Less", pair::import_less),
     ("LessOrEqual", pair::import_less_or_equal),
@@ -169,6 +175,7 @@ pub(crate) const ONNX: &[(&str, ImportNode)] = &[
     ("Pad", pad::import),
     ("Pow", pair::import_pow),
     ("QuantizeLinear", quantize::import_quantize),
+    ("RMSNormalization", layer_normalization::import_root_mean_square),
     ("Reciprocal", function::import),
     ("ReduceMax", reduce::import_max),
     ("ReduceMean", reduce::import_mean),
@@ -237,6 +244,7 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("GlobalMaxPooling1D", global_max_pool::from_keras),
     ("GlobalMaxPooling2D", global_max_pool::from_keras),
     ("InputLayer", input::from_keras),
+    ("LayerNormalization", layer_normalization::from_keras),
     ("LeakyReLU", leaky_relu::from_keras),
     ("MaxPooling1D", max_pool::from_keras),
     ("MaxPooling2D", max_pool::from_keras),

@@ -1,6 +1,7 @@
 //! Softmax inside and products of two values: integers against the definition and against floats, and the factors
 //! that products take up.
 
+use fixedwise_codec::keras;
 use fixedwise_fixed::{
     Format, Rounding,
     convert::{exp2, f64_to_f32, i64_to_f64},
@@ -8,8 +9,10 @@ use fixedwise_fixed::{
 };
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, LowerError, NodeId, Plan, Quantizer,
-    Semantics, Shape, cost, lower,
-    ops::{Add, Affine, FixedMatMul, FixedSoftmax, IndexMap, MatMul, Softmax},
+    Semantics, Shape, cost, from_keras, lower,
+    ops::{
+        Add, Affine, FixedLayerNormalization, FixedMatMul, FixedSoftmax, IndexMap, MatMul, Softmax,
+    },
     passes,
 };
 use fixedwise_testing::{Build, Random, assert_close, run_fixed, run_float, window};
@@ -193,4 +196,135 @@ fn products_take_up_one_factor_for_all() {
     assert!(graph.find("half").is_none() && graph.find("by_channel").is_some());
     let image = Random::new(2).floats(24, -1.0, 1.0);
     assert_close("factors", &run_float(&graph, &image), &run_float(&before, &image), 1e-5);
+}
+
+fn normalizations() -> Graph {
+    let (mut b, x) = Build::normalizations();
+    b.conv("last", x, 3, &window(1, 1, 0), 1);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+fn check_normalization(fixed: &FixedGraph, id: NodeId, values: &[Vec<i64>]) {
+    let node = &fixed.nodes[id];
+    let op = node.op.get::<FixedLayerNormalization>().unwrap();
+    let to = &op.requantization;
+    let c = node.shape.c;
+    let n = i64::try_from(c).unwrap();
+    let rows = values[node.inputs[0]].chunks_exact(c);
+    for (x, y) in rows.zip(values[id].chunks_exact(c)) {
+        let sum = if op.is_centered { x.iter().sum() } else { 0 };
+        let variance = n * x.iter().map(|x| x * x).sum::<i64>() - sum * sum + op.epsilon;
+        let pairs = (variance.leading_zeros() - 2) / 2;
+        let shifted = u128::try_from(variance).unwrap() << (2 * pairs);
+        let (mut root, mut above) = (0_u128, 1 << 31);
+        while above - root > 1 {
+            let middle = u128::midpoint(root, above);
+            if middle * middle <= shifted { root = middle } else { above = middle }
+        }
+        let reciprocal = i64::try_from((1_u128 << 61) / root).unwrap();
+        let shift = 61 - i32::from(node.format.frac) - i32::try_from(pairs).unwrap();
+        for (x, &y) in x.iter().zip(y) {
+            let product = (n * x - sum) * reciprocal;
+            let exact = shift_round(product, shift, to.rounding).clamp(to.min, to.max);
+            assert_eq!(y, exact, "{}: {x}", node.name);
+            let real = i64_to_f64(n * x - sum) / i64_to_f64(variance).sqrt();
+            let real = (real * exp2(node.format.frac.into()))
+                .clamp(i64_to_f64(to.min), i64_to_f64(to.max));
+            let reach = if to.rounding == Rounding::Floor { 1.0 } else { 0.5 };
+            let difference = (i64_to_f64(y) - real).abs();
+            assert!(difference <= reach + 0.001, "{}: {x}: {y}, not {real}", node.name);
+        }
+    }
+}
+
+#[test]
+fn normalizations_are_those_of_the_specification() {
+    let graph = normalizations();
+    assert!(graph.find("scale").is_none(), "the layer behind takes the scale up");
+    for (bits, rounding) in [(8, Rounding::TiesUp), (4, Rounding::TiesEven), (12, Rounding::Floor)]
+    {
+        let fixed =
+            lower(&graph, &plan(&graph, bits, rounding), AccumulatorPolicy::Prove32).unwrap();
+        for seed in 0..3 {
+            let image = Random::new(seed).floats(graph.input_shape().len(), 0.0, 4.0);
+            let values = run_fixed(&fixed, &image);
+            for name in ["centered", "plain"] {
+                let id = fixed.nodes.iter().position(|node| node.name == name).unwrap();
+                check_normalization(&fixed, id, &values);
+            }
+        }
+    }
+    // The scale makes weights larger than one.
+    let mut fine = plan(&graph, 15, Rounding::TiesUp);
+    fine.layers.iter_mut().for_each(|layer| layer.weights = Some(Format::signed(15, 11)));
+    let fixed = lower(&graph, &fine, AccumulatorPolicy::Widen).unwrap();
+    let image: Vec<f32> = Random::new(8)
+        .floats(graph.input_shape().len(), 0.0, 3.9)
+        .iter()
+        .map(|&x| f64_to_f32(Format::unsigned(8, 6).round(f64::from(x))))
+        .collect();
+    let values = run_fixed(&fixed, &image);
+    let format = fixed.nodes[fixed.output()].format;
+    let got: Vec<f32> =
+        values[fixed.output()].iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
+    assert_close("15 bits", &got, &run_float(&graph, &image), 0.02);
+    // A binary point left of the units leaves nothing of a number near one.
+    let mut coarse = plan(&graph, 8, Rounding::TiesUp);
+    coarse.others.insert("centered".to_owned(), Format::signed(8, -1));
+    let error = lower(&graph, &coarse, AccumulatorPolicy::Prove32).unwrap_err();
+    assert!(matches!(&error, LowerError::Shift { node, .. } if node == "centered"), "{error}");
+    // So many channels that a difference needs more than 31 bits.
+    let mut b = Build::new(Shape::new(1, 1, 1 << 15), 1);
+    let op = fixedwise_graph::ops::LayerNormalization { epsilon: 1e-5, is_centered: true };
+    b.push("many", op, vec![0]);
+    let graph = b.finish();
+    let mut wide = plan(&graph, 16, Rounding::TiesUp);
+    wide.input = Format::signed(16, 8);
+    let error = lower(&graph, &wide, AccumulatorPolicy::Widen).unwrap_err();
+    assert!(matches!(&error, LowerError::Accumulator { needed: 32, .. }), "{error}");
+}
+
+#[test]
+fn a_layer_of_keras_normalizes_its_last_axis() {
+    let (epsilon, n) = (0.25, 4);
+    let weight = |name: &str, data: Vec<f32>| keras::Tensor {
+        path: format!("normalization/{name}"),
+        name: Some(name.to_owned()),
+        shape: vec![n],
+        data,
+    };
+    let layer = |class: &str, config: serde_json::Value, inputs: &[&str]| keras::Layer {
+        name: class.to_owned(),
+        class: class.to_owned(),
+        config: config.as_object().unwrap().clone(),
+        inputs: inputs.iter().map(|&input| input.to_owned()).collect(),
+        ..keras::Layer::default()
+    };
+    let [gamma, beta] = [vec![0.5, -1.0, 2.0, 1.5], vec![0.25, 0.0, -1.0, 2.0]];
+    let mut normalization = layer(
+        "LayerNormalization",
+        serde_json::json!({ "axis": [-1], "epsilon": epsilon, "center": true, "scale": true }),
+        &["InputLayer"],
+    );
+    normalization.weights = vec![weight("gamma", gamma.clone()), weight("beta", beta.clone())];
+    let model = keras::Model {
+        name: "model".to_owned(),
+        version: None,
+        layers: vec![
+            layer("InputLayer", serde_json::json!({ "batch_shape": [null, 2, 3, 4] }), &[]),
+            normalization,
+        ],
+        inputs: vec!["InputLayer".to_owned()],
+        outputs: vec!["LayerNormalization".to_owned()],
+    };
+    let graph = from_keras(&model, "model").unwrap();
+    let image = Random::new(3).floats(24, -2.0, 2.0);
+    let pixel = |x: &[f32]| -> Vec<f32> {
+        let mean = x.iter().sum::<f32>() / 4.0;
+        let variance = x.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / 4.0;
+        let deviation = (variance + 0.25).sqrt();
+        (0..n).map(|c| (x[c] - mean) / deviation * gamma[c] + beta[c]).collect()
+    };
+    let expected: Vec<f32> = image.chunks_exact(n).flat_map(pixel).collect();
+    assert_close("Keras", &run_float(&graph, &image), &expected, 1e-5);
 }

@@ -293,7 +293,7 @@ fn extents_that_do_not_meet_are_refused_by_name() {
 #[test]
 fn what_is_refused_names_the_way_out() {
     for (op, help) in [
-        ("LayerNormalization", "batch normalization"),
+        ("LRN", "batch normalization"),
         ("LSTM", "convolutions over the steps"),
         ("ReduceL2", "let the network end before it (`--output`)"),
     ] {

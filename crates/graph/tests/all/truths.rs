@@ -116,13 +116,21 @@ fn attention() -> Graph {
     prepared(b)
 }
 
-fn networks() -> [(&'static str, Graph); 5] {
+/// Normalizations over what they normalize.
+fn normalizations() -> Graph {
+    let (mut b, x) = Build::normalizations();
+    b.conv("last", x, 4, &window(1, 1, 0), 1);
+    prepared(b)
+}
+
+fn networks() -> [(&'static str, Graph); 6] {
     [
         ("sequential", sequential()),
         ("residual", residual()),
         ("inception", inception()),
         ("pairs", pairs()),
         ("attention", attention()),
+        ("normalizations", normalizations()),
     ]
 }
 
@@ -330,8 +338,20 @@ fn an_operation_reads_the_rows_it_says() {
             }
         }
     }
-    let all = ["add", "average_pool", "concat", "conv", "index_map", "input", "mat_mul", "max"];
-    let rest = ["max_pool", "min", "mul", "pad", "rescale", "reshape", "softmax", "sub"];
+    let all = ["add", "average_pool", "concat", "conv", "index_map", "input"];
+    let rest = [
+        "layer_normalization",
+        "mat_mul",
+        "max",
+        "max_pool",
+        "min",
+        "mul",
+        "pad",
+        "rescale",
+        "reshape",
+        "softmax",
+        "sub",
+    ];
     let constant = ["add", "max", "min", "mul", "sub"].map(|name| format!("{name}_constant"));
     let mut all: Vec<&str> = [&all[..], &rest].concat();
     all.extend(constant.iter().map(String::as_str));

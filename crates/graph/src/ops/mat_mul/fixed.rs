@@ -56,7 +56,7 @@ pub(super) fn lower(context: &LowerContext, factor: f64) -> Result<FixedOp, Lowe
     };
     let half = if mantissa == 1 { requantization.half() } else { 0 };
     let accumulator_bits = context.prove_bound(bound.saturating_add(half))?;
-    context.prove_wide(bound.saturating_mul(mantissa.unsigned_abs()))?;
+    context.prove_within(bound.saturating_mul(mantissa.unsigned_abs()), 63)?;
     Ok(FixedMatMul { mantissa, accumulator_bits, bound, requantization }.into())
 }
 

@@ -171,6 +171,25 @@ fn functions_of_two_values_equal_the_executor() {
     }
 }
 
+/// Normalizations over the channels.
+#[test]
+fn normalizations_equal_the_executor() {
+    let (mut b, x) = Build::normalizations();
+    b.conv("last", x, 4, &window(1, 1, 0), 1);
+    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+    for (core, activations, rounding) in [
+        (Core::Host, 8, Rounding::TiesUp),
+        (Core::Host, 4, Rounding::TiesEven),
+        (Core::CortexM0, 12, Rounding::Floor),
+    ] {
+        if core.is_available() {
+            let plan = plan(&graph, 6, activations, false, rounding);
+            let options = COptions { packs_activations: activations == 4, ..COptions::new("net") };
+            check(core, &lowered(&graph, &plan), &options);
+        }
+    }
+}
+
 /// Softmax and products of two values.
 #[test]
 fn attention_equals_the_executor() {
