@@ -136,6 +136,18 @@ fn edits(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// Values before all that could not be read, as outputs to choose instead; none where they are too many to name, or an
+/// input is among them.
+pub(super) fn ending_before(mut before: Vec<String>, inputs: &[impl AsRef<str>]) -> Vec<String> {
+    /// More are no help.
+    const MOST: usize = 6;
+    let mut seen = std::collections::BTreeSet::new();
+    before.retain(|name| seen.insert(name.clone()));
+    let is_input = |name: &String| inputs.iter().any(|input| input.as_ref() == name);
+    let helps = before.len() <= MOST && !before.iter().any(is_input);
+    if helps { before } else { vec![] }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,16 +178,4 @@ mod tests {
         );
         assert!(chosen(&["relu", "relu"]).unwrap_err().contains("given twice"));
     }
-}
-
-/// Values before all that could not be read, as outputs to choose instead; none where they are too many to name, or an
-/// input is among them.
-pub(super) fn ending_before(mut before: Vec<String>, inputs: &[impl AsRef<str>]) -> Vec<String> {
-    /// More are no help.
-    const MOST: usize = 6;
-    let mut seen = std::collections::BTreeSet::new();
-    before.retain(|name| seen.insert(name.clone()));
-    let is_input = |name: &String| inputs.iter().any(|input| input.as_ref() == name);
-    let helps = before.len() <= MOST && !before.iter().any(is_input);
-    if helps { before } else { vec![] }
 }
