@@ -21,8 +21,8 @@ pub use evaluate::{
     Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Local, Measure, Oracle, Part,
     Predictions, Question, Request, Truth,
 };
-pub use metric::{Figure, MetricName};
-pub use score::{ClassBound, ClassScore, Details, MaxLoss, Score, Unit, proportion95};
+pub use metric::MetricName;
+pub use score::{ClassBound, ClassScore, Details, Figure, MaxLoss, Score, Unit, proportion95};
 pub use statistics::{
     Histogram, Offset, Statistics, calibrate, format_least_error, format_least_error_of,
     format_no_clip, squared_error_of,

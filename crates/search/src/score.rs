@@ -1,6 +1,6 @@
 //! How good a plan is, and how good it has to be.
 
-use crate::{error::SearchError, metric::Figure};
+use crate::error::SearchError;
 use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_i64, i64_to_f64, i128_to_f64};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -217,6 +217,28 @@ pub(crate) fn least_correct(float_correct: usize, loss: f64) -> usize {
         if relative_loss(float_correct, middle) <= loss { high = middle } else { low = middle + 1 }
     }
     low
+}
+
+/// What the float network and a plan reach by a metric, on images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    /// Of the float network and of the plan.
+    pub both: [f64; 2],
+    /// 95 % intervals of these, by bootstrap over images.
+    pub intervals95: [[f64; 2]; 2],
+    /// What the plan loses, in the unit of the bound.
+    pub loss: f64,
+    /// Its 95 % interval: of the same images for both networks.
+    pub loss_interval95: [f64; 2],
+    /// Standard error of the loss.
+    pub error: f64,
+    /// The share of single labels that both get right, where that is another figure.
+    pub accuracy: Option<[f64; 2]>,
+}
+
+impl Figure {
+    /// Resamples of the bootstrap: the ends of a 95 % interval have 25 of them beyond.
+    pub const RESAMPLES: usize = 1000;
 }
 
 /// What a plan gives in detail, on images of a set.

@@ -1,12 +1,9 @@
 //! Intervals by bootstrap over images: the images are drawn again and again, with replacement, always in the same way.
 
 use super::Counted;
-use crate::random::random;
+use crate::{random::random, score::Figure};
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64, f64_to_count};
 use rayon::prelude::*;
-
-/// How often images are drawn: the ends of a 95 % interval have 25 draws beyond them.
-pub(super) const RESAMPLES: usize = 1000;
 
 /// The figures of resamples of the images. The same places are drawn for whatever was counted of as many images, so
 /// that figures of two networks go with each other.
@@ -27,7 +24,7 @@ pub(super) fn resampled(
         let drawn: Vec<Counted> = drawn.map(|(of_image, times)| (&of_image[..], times)).collect();
         figure(&drawn)
     };
-    (0..RESAMPLES).into_par_iter().map(one).collect()
+    (0..Figure::RESAMPLES).into_par_iter().map(one).collect()
 }
 
 /// From the 2.5th to the 97.5th percentile; resamples without a figure do not count.

@@ -12,9 +12,9 @@ mod miou;
 use crate::{
     error::SearchError,
     evaluate::Truth,
-    score::{ClassScore, Unit},
+    score::{ClassScore, Figure, Unit},
 };
-use bootstrap::{RESAMPLES, interval95, resampled, standard_deviation};
+use bootstrap::{interval95, resampled, standard_deviation};
 use std::{collections::BTreeMap, fmt, fmt::Debug, str::FromStr};
 
 /// What counts.
@@ -152,28 +152,6 @@ pub(crate) trait Metric: Debug + Send + Sync {
     fn classes(&self, _images: &[Counted]) -> Vec<[usize; 2]> {
         Vec::new()
     }
-}
-
-/// What the float network and a plan reach by a metric, on images.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figure {
-    /// Of the float network and of the plan.
-    pub both: [f64; 2],
-    /// 95 % intervals of these, by bootstrap over images.
-    pub intervals95: [[f64; 2]; 2],
-    /// What the plan loses, in the unit of the bound.
-    pub loss: f64,
-    /// Its 95 % interval: of the same images for both networks.
-    pub loss_interval95: [f64; 2],
-    /// Standard error of the loss.
-    pub error: f64,
-    /// The share of single labels that both get right, where that is another figure.
-    pub accuracy: Option<[f64; 2]>,
-}
-
-impl Figure {
-    /// Resamples of the bootstrap.
-    pub const RESAMPLES: usize = RESAMPLES;
 }
 
 /// A metric, and what the float network reaches by it.
