@@ -152,6 +152,13 @@ pub(crate) fn preprocess(text: &str) -> Result<Preprocess> {
     Ok(Preprocess::from_toml(text, &file)?)
 }
 
+/// Images to calibrate on, or `model`: the ranges that the model's file states.
+pub(crate) fn calibrate_on(data: &mut DataOptions, text: Option<&str>) -> Result<()> {
+    data.stated_ranges = text == Some("model");
+    data.calibration = source(text.filter(|_| !data.stated_ranges))?;
+    Ok(())
+}
+
 /// `PATH[:SPLIT][@FROM..TO]`, where it is given.
 pub(crate) fn source(text: Option<&str>) -> Result<Option<DataSource>> {
     Ok(text.map(str::parse).transpose()?)

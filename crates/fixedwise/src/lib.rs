@@ -64,8 +64,9 @@ pub use result::{
     FormatResult, Generalization, HolderResult, ImagesResult, InputInspection, InputRange,
     Inspection, LayerResult, LossUnit, MaxLossResult, MemoryResult, ModelResult,
     MultiplicationResult, NodeInspection, OtherResult, OutputInspection, OutputResult, PartResult,
-    PreprocessingResult, RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel, RunResult,
-    SetResult, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
+    PreprocessingResult, RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel,
+    RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult, RunResult, SetResult,
+    SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
     FormatMap, Picture, PlanBits, TextOptions, first_result, plot_bits, plot_costs, plot_drop,

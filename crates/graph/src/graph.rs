@@ -5,6 +5,7 @@ use crate::{
     fixed_graph::image_parts,
     operator::{Edge, Factor, Op},
     output::Output,
+    rounded_before::RoundedBefore,
     shape::{Activation, Shape},
 };
 use fixedwise_kernels::Bias;
@@ -69,6 +70,8 @@ pub struct Graph {
     pub(crate) outputs: Vec<Output>,
     /// The names of the inputs of which the model's file says that they hold integers from 0 to 255.
     pub(crate) takes_bytes: BTreeSet<String>,
+    /// What the model's file says was rounded before.
+    pub(crate) rounded_before: RoundedBefore,
 }
 
 impl Graph {
@@ -78,13 +81,26 @@ impl Graph {
         let outputs = vec![Output::new(result, output)];
         let inputs = (0..nodes.len()).filter(|&id| nodes[id].op.is_input()).collect();
         let (unused_inputs, takes_bytes) = (Vec::new(), BTreeSet::new());
-        Self { name: name.into(), nodes, inputs, unused_inputs, outputs, takes_bytes }
+        Self {
+            name: name.into(),
+            nodes,
+            inputs,
+            unused_inputs,
+            outputs,
+            takes_bytes,
+            rounded_before: RoundedBefore::default(),
+        }
     }
 
     /// Whether the model's file says that an input holds integers from 0 to 255, so that nothing may stand
     /// before it.
     pub fn takes_bytes(&self, input: NodeId) -> bool {
         self.takes_bytes.contains(&self.nodes[input].name)
+    }
+
+    /// What the model's file says was rounded before: the float network is then one of rounded numbers.
+    pub fn rounded_before(&self) -> &RoundedBefore {
+        &self.rounded_before
     }
 
     /// The nodes that are inputs, in the order of the file: an image that goes in has the values of all, one

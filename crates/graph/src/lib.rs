@@ -23,6 +23,7 @@ mod output;
 mod parameters;
 pub mod passes;
 mod plan;
+mod rounded_before;
 pub mod run;
 mod scale_shift;
 mod shape;
@@ -49,6 +50,7 @@ pub use operator::{
 pub use output::Output;
 pub use parameters::{Parameters, ParametersMut};
 pub use plan::{LayerPlan, Plan, Quantizer, Rounded, Semantics};
+pub use rounded_before::{RoundedBefore, RoundedValue, RoundedWeights};
 pub use scale_shift::ScaleShift;
 pub use shape::{Activation, Shape};
 pub use target::{Granularity, Target};

@@ -20,6 +20,18 @@ pub enum SearchError {
          preprocessing and the weights"
     )]
     NotFinite { node: String, count: u64 },
+    /// Ranges of a file that states none.
+    #[error(
+        "the model was not quantized before, so its file states no ranges; calibrate on images \
+         (`--calibration DATA`)"
+    )]
+    NoRanges,
+    /// A value of which a file states no range.
+    #[error(
+        "the model's file states no range for the value of node `{node}`; calibrate on images \
+         (`--calibration DATA`)"
+    )]
+    NoRange { node: String },
     /// A layer order that is not one of this network.
     #[error(
         "the layer order names `{name}`, which is not a layer of the network or is listed twice; \

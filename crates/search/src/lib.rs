@@ -25,6 +25,6 @@ pub use metric::MetricName;
 pub use score::{ClassBound, ClassScore, Details, Figure, MaxLoss, Score, Unit, proportion95};
 pub use statistics::{
     Histogram, Offset, Statistics, calibrate, format_least_error, format_least_error_of,
-    format_no_clip, squared_error_of,
+    format_no_clip, squared_error_of, stated,
 };
 pub use tuning::{Scale, Tuning};

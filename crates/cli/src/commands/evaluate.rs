@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut data = arguments.images.options()?;
     (data.metric, data.peak) = (arguments.metric.metric, arguments.metric.peak);
     data.test = arguments::source(Some(&arguments.test))?;
-    data.calibration = arguments::source(arguments.calibration.as_deref())?;
+    arguments::calibrate_on(&mut data, arguments.calibration.as_deref())?;
     let mut target = arguments.target.as_deref().map(fixedwise::read_target).transpose()?;
     // The kernels that the plan was made with.
     if let (Some(target), Some(kernels)) = (&mut target, fixedwise::plan_kernels(&arguments.plan)?)

@@ -270,7 +270,7 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
     let mut data = arguments.images.options()?;
     (data.metric, data.peak) = (arguments.metric.metric, arguments.metric.peak);
     data.data = arguments::source(arguments.data.as_deref())?;
-    data.calibration = arguments::source(arguments.calibration.as_deref())?;
+    arguments::calibrate_on(&mut data, arguments.calibration.as_deref())?;
     data.search = arguments::source(arguments.search.as_deref())?;
     data.untested = arguments.test.as_deref() == Some("none");
     let test = arguments.test.as_deref().filter(|_| !data.untested);

@@ -148,7 +148,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut data = arguments.images.options()?;
     data.data = arguments::source(arguments.data.as_deref())?;
     data.search = arguments::source(arguments.search.as_deref())?;
-    data.calibration = arguments::source(arguments.calibration.as_deref())?;
+    arguments::calibrate_on(&mut data, arguments.calibration.as_deref())?;
     let options = SweepOptions {
         kind: match arguments.tensor {
             KindName::Weights => Kind::Weights,

@@ -110,6 +110,12 @@ impl<'a> Table<'a> {
     }
 
     /// Numbers; empty where the field is left out.
+    pub(super) fn u16s(&self, slot: usize, field: &'static str) -> Result<Vec<u16>> {
+        let found: Option<Vector<u16>> = self.get(slot, field)?;
+        Ok(found.map(|vector| vector.iter().collect()).unwrap_or_default())
+    }
+
+    /// Numbers; empty where the field is left out.
     pub(super) fn i64s(&self, slot: usize, field: &'static str) -> Result<Vec<i64>> {
         let found: Option<Vector<i64>> = self.get(slot, field)?;
         Ok(found.map(|vector| vector.iter().collect()).unwrap_or_default())

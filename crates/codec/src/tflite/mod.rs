@@ -6,6 +6,7 @@
 mod flatbuffer;
 mod operators;
 mod read;
+mod sparse;
 
 pub use flatbuffer::BufferError;
 pub use operators::Options;
@@ -36,7 +37,7 @@ pub enum TfliteError {
     /// Not exactly one graph.
     #[error(
         "the file has {count} subgraphs; one is supported: convert the model without control flow \
-         (`If`, `While`)"
+         (`If`, `While`) and without variables that keep a state from call to call"
     )]
     Subgraphs {
         /// How many there are.

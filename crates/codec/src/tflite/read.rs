@@ -4,6 +4,7 @@ use super::{
     Model, Operator, Quantization, Tensor, TfliteError,
     flatbuffer::Table,
     operators::{CUSTOM, name, options},
+    sparse::Sparsity,
 };
 use crate::{
     convert::{bf16_to_f32, f16_to_f32, f64_to_f32},
@@ -125,10 +126,15 @@ fn tensor(
             let Some(count) = count else {
                 return Err(contradiction(&of, "it is a constant of open size"));
             };
-            if table.table(6, "sparsity")?.is_some() {
-                return Err(contradiction(&of, "it is sparse; convert the model without sparsity"));
-            }
-            let elements = elements(bytes, number, count).ok_or_else(|| {
+            let stored = match table.table(6, "SparsityParameters")? {
+                None => elements(bytes, number, count),
+                Some(sparsity) => {
+                    let extents: Vec<usize> = shape.iter().flatten().copied().collect();
+                    let sparsity = Sparsity::read(&sparsity, &extents)?;
+                    sparsity.and_then(|sparsity| whole(bytes, number, count, &sparsity))
+                }
+            };
+            let elements = stored.ok_or_else(|| {
                 let found = bytes.len();
                 contradiction(
                     &of,
@@ -139,6 +145,28 @@ fn tensor(
         }
     };
     Ok(Tensor { name, shape, element, quantization, data })
+}
+
+/// Elements at their places, the others zero.
+fn scatter<T: Copy + Default>(stored: &[T], places: &[usize], count: usize) -> Vec<T> {
+    let mut all = vec![T::default(); count];
+    stored.iter().zip(places).for_each(|(&x, &place)| all[place] = x);
+    all
+}
+
+/// All elements of a tensor of which some are stored; the others are zero.
+fn whole(bytes: &[u8], number: i8, count: usize, sparsity: &Sparsity) -> Option<TensorData> {
+    /// How many elements one that is stored may stand for: a small file must not fill the memory.
+    const MOST: usize = 1 << 10;
+    // An element takes half a byte at least.
+    let places = sparsity.places(2 * bytes.len())?;
+    if count > places.len().checked_mul(MOST)? {
+        return None;
+    }
+    Some(match elements(bytes, number, places.len())? {
+        TensorData::F32(stored) => TensorData::F32(scatter(&stored, &places, count)),
+        TensorData::I64(stored) => TensorData::I64(scatter(&stored, &places, count)),
+    })
 }
 
 fn quantization(table: &Table, of: &str, rank: usize) -> Result<Option<Quantization>, TfliteError> {

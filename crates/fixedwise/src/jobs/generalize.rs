@@ -271,8 +271,10 @@ fn tuned_data(
     // What `quantize` reports on itself: the longer run of images beside the part.
     let (before, after) = (0..searched.start, searched.end..ranges[ranges.len() - 1].end);
     let test = if before.len() > after.len() { before } else { after };
-    let calibration = if let Some(named) = &data.calibration {
-        named.clone()
+    let calibration = if data.stated_ranges {
+        None
+    } else if let Some(named) = &data.calibration {
+        Some(named.clone())
     } else {
         if !source.origin.splits()?.contains(&Split::Train) || source.split == Some(Split::Train) {
             let problem = format!("no calibration images for `{source}`; use `--calibration`");
@@ -282,11 +284,11 @@ fn tuned_data(
         let train = DataOptions { data: Some(train), ..data.clone() };
         // As many as calibrate where nothing is said.
         let n = Sets::load_calibration(&train, model, declared)?.len();
-        DataSource { split: Some(Split::Train), range: Some(0..n), ..source.clone() }
+        Some(DataSource { split: Some(Split::Train), range: Some(0..n), ..source.clone() })
     };
     Ok(DataOptions {
         data: None,
-        calibration: Some(calibration),
+        calibration,
         search: Some(at(searched)),
         test: Some(at(test)),
         ..data.clone()

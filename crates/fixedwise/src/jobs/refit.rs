@@ -57,6 +57,12 @@ impl Refit<'_> {
         PlanHead { semantics, quantizer, rounding, input, more_inputs }
     }
 
+    /// Whether the plan's integers were rounded for channels in other scales.
+    pub(crate) fn is_scaled(&self, graph: &Graph) -> bool {
+        let made = self.edited.made.as_ref();
+        made.is_some_and(|made| !made.scales(graph).iter().all(Vec::is_empty))
+    }
+
     /// The network with the scales that the plan's integers were rounded for; where these are not known, as a
     /// search would scale it. Tells also how many images that took.
     pub(crate) fn prepare(

@@ -21,6 +21,7 @@ use fixedwise_graph::{Interface, Plan, Quantizer, Semantics};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluation, Evaluator, EvaluatorOptions, Images, Offset, Oracle as _, Predictions, calibrate,
+    stated,
     strategies::{
         BruteForceOptions, Event, Kind, PlanHead, brute_force,
         brute_force::{Direction, Grid, Hold},
@@ -253,9 +254,13 @@ impl Job<'_> {
 
         let kernels = Kernels::best();
         let total = ranges.len();
-        let statistics = calibrate(&graph, ranges, kernels, self.stop, &|done| {
-            self.tell(Step::Calibrating { done, total });
-        })?;
+        let statistics = if self.data.stated_ranges {
+            stated(&graph, &is_u8)?
+        } else {
+            calibrate(&graph, ranges, kernels, self.stop, &|done| {
+                self.tell(Step::Calibrating { done, total });
+            })?
+        };
         brute.head = with_inputs(brute.head, &graph, &statistics, &is_u8);
         self.tell(Step::MeasuringFloat { images: images.len() });
         let predictions = Predictions::new(model.graph(), images, kernels, self.stop)?;

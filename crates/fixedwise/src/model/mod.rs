@@ -3,7 +3,12 @@
 mod foreign;
 mod loaders;
 
-use crate::{error::Error, files::read, fingerprint::sha256, result::ModelResult};
+use crate::{
+    error::Error,
+    files::read,
+    fingerprint::sha256,
+    result::{ModelResult, RoundedBeforeResult},
+};
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{
     Graph, InputShape, Interface, Semantics, Shape, check_integer_forms, ops::Affine, passes,
@@ -35,6 +40,8 @@ pub struct Model {
     parameters: u64,
     /// What was said of its inputs and outputs.
     interface: Interface,
+    /// What its file says was rounded before.
+    rounded_before: Option<RoundedBeforeResult>,
 }
 
 impl Model {
@@ -177,7 +184,10 @@ impl Model {
             Some(architecture) => sha256(&[file.bytes, &architecture.bytes].concat()),
         };
         let interface = file.interface.clone();
-        Ok(Self { place, is_file: file.has_path, name, sha256, graph, parameters, interface })
+        let rounded = graph.rounded_before();
+        let rounded_before = (!rounded.is_empty()).then(|| rounded.into());
+        let is_file = file.has_path;
+        Ok(Self { place, is_file, name, sha256, graph, parameters, interface, rounded_before })
     }
 
     /// The file's name without its extension.
@@ -279,6 +289,7 @@ impl Model {
             macs: self.graph.macs(),
             input_shapes: self.interface.input_shapes.iter().map(InputShape::to_string).collect(),
             outputs: self.interface.outputs.clone(),
+            rounded_before: self.rounded_before.clone(),
         }
     }
 }

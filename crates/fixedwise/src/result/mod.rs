@@ -11,7 +11,9 @@ mod sweep;
 pub use exported::{CExported, CExportedLayer};
 pub use generalization::{Generalization, PartResult};
 pub(crate) use head::TOOL;
-pub use head::{Ended, ModelResult};
+pub use head::{
+    Ended, ModelResult, RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult,
+};
 pub use inspection::{
     InputInspection, Inspection, NodeInspection, OutputInspection, RefusalResult, RefusedModel,
 };

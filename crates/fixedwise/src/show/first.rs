@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     preprocess::DeclaredBy,
-    result::{FloatFigure, FloatResult, InputRange, PreprocessingResult},
+    result::{FloatFigure, FloatResult, InputRange, ModelResult, PreprocessingResult},
 };
 use fixedwise_fixed::convert::u64_to_f64;
 
@@ -38,6 +38,36 @@ pub(super) fn statements(
     let warnings = float.warnings.iter().cloned();
     let warnings = warnings.map(|text| say(Some(Mark::Attention), text));
     [say(None, first_result(preprocessing, float))].into_iter().chain(warnings).collect()
+}
+
+/// What was rounded before, and what follows from that.
+pub(super) fn rounded_before(model: &ModelResult) -> Option<Statement> {
+    let rounded = model.rounded_before.as_ref()?;
+    let weights = rounded.weights.iter().map(|weights| {
+        let scales = if weights.by_channel { "per channel" } else { "per tensor" };
+        let tensors = if weights.tensors == 1 { "tensor" } else { "tensors" };
+        format!(
+            "weights to {} bits {scales} ({} {tensors})",
+            weights.bits,
+            grouped(weights.tensors)
+        )
+    });
+    let activations = rounded.activations.iter().map(|values| {
+        let n = if values.values == 1 { "value" } else { "values" };
+        format!("activations to {} bits ({} {n})", values.bits, grouped(values.values))
+    });
+    let all: Vec<String> = weights.chain(activations).collect();
+    let ranges = if rounded.activations.is_empty() {
+        ""
+    } else {
+        " `--calibration model` takes the ranges of the activations."
+    };
+    let text = format!(
+        "Rounded before: {}. The float network is that of the rounded weights: losses count from there, \
+         not from the network before.{ranges}",
+        all.join(", ")
+    );
+    Some(Statement { mark: Some(Mark::Attention), text: text.into(), details: Vec::new() })
 }
 
 impl PreprocessingResult {

@@ -1,7 +1,7 @@
 //! A model before anything is quantized, as a table.
 
 use super::{
-    first::{range, statements},
+    first::{range, rounded_before, statements},
     numbers::{grouped, rounded},
     report::{Align, Cell, Column, Section, Style, Table},
     text::{TextOptions, text},
@@ -16,7 +16,8 @@ impl Inspection {
     /// As a table for people.
     pub fn to_text(&self, options: &TextOptions) -> String {
         let [h, w, c] = self.input_shape;
-        let mut first = statements(self.preprocessing.as_ref(), self.float_network.as_ref());
+        let mut first: Vec<_> = rounded_before(&self.model).into_iter().collect();
+        first.extend(statements(self.preprocessing.as_ref(), self.float_network.as_ref()));
         first.extend(self.preprocessing.as_ref().map(range));
         let outputs = self.outputs.iter().map(|output| {
             let shape: Vec<String> = output.shape.iter().map(u64::to_string).collect();

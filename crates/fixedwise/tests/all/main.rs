@@ -7,5 +7,6 @@ mod layer_order;
 mod maps;
 mod memory;
 mod report;
+mod rounded_before;
 mod slow;
 mod terminal;

@@ -7,6 +7,7 @@ use crate::{
     operator::{FormatRule, Op},
     output::Output,
     passes::remove_dead,
+    rounded_before::{RoundedBefore, RoundedValue, RoundedWeights},
     shape::Shape,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,10 @@ pub(crate) struct Builder {
     names: BTreeSet<String>,
     /// The extents of inputs whose file leaves some open, by name.
     pub(crate) given: BTreeMap<String, Vec<usize>>,
+    /// The values that the file says were rounded.
+    rounded: BTreeMap<NodeId, RoundedValue>,
+    /// How many tensors of weights the file says were rounded.
+    pub(crate) rounded_weights: BTreeMap<RoundedWeights, usize>,
 }
 
 impl Builder {
@@ -82,13 +87,25 @@ impl Builder {
         Ok(self.nodes.len() - 1)
     }
 
+    /// Notes that the file rounds the value of a node; of several roundings the widest range counts.
+    pub(crate) fn note_rounding(&mut self, node: NodeId, value: RoundedValue) {
+        let width = |value: &RoundedValue| value.range[1] - value.range[0];
+        let known = self.rounded.entry(node).or_insert(value);
+        if width(known) < width(&value) {
+            *known = value;
+        }
+    }
+
     /// The graph whose results are those values, under those names.
     pub(crate) fn finish(
         self,
         name: &str,
         results: Vec<(&str, Value)>,
     ) -> Result<Graph, ImportError> {
+        let name_of = |(id, value): (NodeId, RoundedValue)| (self.nodes[id].name.clone(), value);
+        let values = self.rounded.into_iter().map(name_of).collect();
         let mut graph = Graph::new(name, self.nodes, 0);
+        graph.rounded_before = RoundedBefore { weights: self.rounded_weights, values };
         let output = |(name, value): (&str, Value)| Output {
             name: name.to_owned(),
             node: value.node,
@@ -96,6 +113,8 @@ impl Builder {
         };
         graph.outputs = results.into_iter().map(output).collect();
         remove_dead::with_inputs(&mut graph);
+        let names: BTreeSet<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
+        graph.rounded_before.values.retain(|name, _| names.contains(name.as_str()));
         graph.infer()?;
         Ok(graph)
     }

@@ -3,9 +3,10 @@ use crate::{
     error::ImportError,
     import::{
         onnx::attributes::Attributes,
-        onnx::constant::range,
+        onnx::constant::{range, rounded_bits},
         onnx::reader::{Reader, node_error},
     },
+    rounded_before::RoundedValue,
 };
 use fixedwise_codec::onnx::{self, ElementType};
 use fixedwise_fixed::convert::{f64_to_f32, i64_to_f64};
@@ -47,6 +48,11 @@ pub(super) fn import_quantize(reader: &mut Reader, node: &onnx::Node) -> Result<
     };
     let (least, most) = range(element);
     let view = reader.view(node, 0)?;
+    if let Some(bits) = rounded_bits(element) {
+        let real = |integer: i64| f64_to_f32(scale * i64_to_f64(integer.saturating_sub(zero)));
+        let value = RoundedValue { bits, range: [real(least), real(most)] };
+        reader.builder.note_rounding(view.node, value);
+    }
     // What moves or joins values that were clipped has nothing more to clip.
     if zero != least || !reader.builder.computes(view.node) {
         return reader.alias(node, 0);

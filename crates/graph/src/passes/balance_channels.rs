@@ -32,6 +32,15 @@ pub(super) fn run(graph: &mut Graph) {
         let factors: Vec<f64> = moved.iter().map(|&power| exp2(power)).collect();
         let mut layer = graph.nodes[layer].op.parameters_mut().expect("it is a layer");
         scale_outputs(&mut layer, &factors, &vec![0.0; factors.len()]);
+        let mut scaled = graph.nodes[id].inputs[0];
+        loop {
+            // Another value than the file rounds.
+            graph.rounded_before.values.remove(&graph.nodes[scaled].name);
+            if graph.nodes[scaled].op.is_layer() {
+                break;
+            }
+            scaled = graph.nodes[scaled].inputs[0];
+        }
         let affine = graph.nodes[id].op.get_mut::<Affine>().expect("it was one");
         for (scale, factor) in affine.scale.iter_mut().zip(factors) {
             *scale /= factor;

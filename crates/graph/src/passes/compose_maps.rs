@@ -1,6 +1,6 @@
 //! A map of what a map gives is one map, and a map that changes nothing is none.
 
-use super::replace_uses;
+use super::{replace_uses, shares};
 use crate::{graph::Graph, ops::IndexMap, shape::Activation};
 
 pub(super) fn run(graph: &mut Graph) {
@@ -15,12 +15,14 @@ pub(super) fn run(graph: &mut Graph) {
         {
             let before = graph.nodes[id].inputs[0];
             let inputs = graph.nodes[before].inputs.clone();
+            shares(graph, before, id);
             graph.nodes[id].inputs = inputs;
             graph.nodes[id].op = both.clone().into();
             map = both;
         }
         let before = graph.nodes[id].inputs[0];
         if map.is_identity(graph.nodes[before].shape) {
+            shares(graph, id, before);
             replace_uses(graph, id, before);
         }
     }

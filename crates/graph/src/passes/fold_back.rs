@@ -1,7 +1,7 @@
 //! A scale and shift right after a layer joins the layer's weights and bias, also where maps between them move
 //! its elements.
 
-use super::{consumer_behind_maps, have_zeros, replace_uses};
+use super::{consumer_behind_maps, have_zeros, replace_uses, takes_over};
 use crate::{
     graph::{Graph, NodeId},
     ops::{Affine, IndexMap},
@@ -32,6 +32,7 @@ fn fold(graph: &mut Graph, id: usize) -> bool {
     scale_outputs(&mut layer, &affine.scale, &affine.shift);
     let behind = maps.last().copied().unwrap_or(id);
     graph.nodes[behind].activation = graph.nodes[user].activation;
+    takes_over(graph, user, id);
     replace_uses(graph, user, behind);
     graph.nodes[user].inputs = vec![0];
     true

@@ -49,6 +49,13 @@ pub(super) fn run(graph: &Graph) -> Graph {
         Output { node, ..output.clone() }
     });
     let outputs = outputs.collect();
+    let mut rounded_before = graph.rounded_before.clone();
+    // What is still to be scaled and shifted is another value than the file rounds.
+    for (node, moved) in graph.nodes.iter().zip(&moved) {
+        if moved.pending.is_some() {
+            rounded_before.values.remove(&node.name);
+        }
+    }
     Graph {
         name: graph.name.clone(),
         nodes: rewrite.nodes,
@@ -56,6 +63,7 @@ pub(super) fn run(graph: &Graph) -> Graph {
         unused_inputs: graph.unused_inputs.clone(),
         outputs,
         takes_bytes: graph.takes_bytes.clone(),
+        rounded_before,
     }
 }
 

@@ -4,7 +4,9 @@ use crate::{
     error::GraphError,
     graph::{Graph, Node, NodeId},
     ops::Affine,
+    rounded_before::RoundedValue,
 };
+use fixedwise_fixed::convert::f64_to_f32;
 
 /// The graph for raw pixels: `scale * pixel + shift` of [`Affine`], channel by channel, is what each input used to
 /// take, in the order of the inputs.
@@ -37,6 +39,13 @@ pub fn insert_preprocessing(graph: &Graph, scaled: Vec<Affine>) -> Result<Graph,
                 1 => name.clone(),
                 _ => format!("{name} of {}", node.name),
             };
+            // What the file says of its input is now said of the scaled one.
+            if let Some(RoundedValue { bits, range }) = all.rounded_before.values.remove(&node.name)
+            {
+                let own = RoundedValue { bits, range: before(range, &affine) };
+                all.rounded_before.values.insert(node.name.clone(), own);
+                all.rounded_before.values.insert(name.clone(), RoundedValue { bits, range });
+            }
             all.nodes.push(Node::new(name, affine, vec![value], node.shape));
             value += 1;
         }
@@ -46,4 +55,12 @@ pub fn insert_preprocessing(graph: &Graph, scaled: Vec<Affine>) -> Result<Graph,
     all.outputs.iter_mut().for_each(|output| output.node = taken[output.node]);
     all.infer()?;
     Ok(all)
+}
+
+/// The range of values that `scale * value + shift` has a range of, in any channel.
+fn before(range: [f32; 2], Affine { scale, shift }: &Affine) -> [f32; 2] {
+    let channels = scale.iter().zip(shift).filter(|(scale, _)| **scale != 0.0);
+    let ends = channels.flat_map(|(scale, shift)| range.map(|x| (f64::from(x) - shift) / scale));
+    let [low, high] = ends.fold([0.0, 0.0], |[low, high]: [f64; 2], x| [low.min(x), high.max(x)]);
+    [low, high].map(f64_to_f32)
 }

@@ -79,6 +79,18 @@ fn replace_uses(graph: &mut Graph, from: NodeId, to: NodeId) {
     }
 }
 
+/// The value of `to` is now what that of `from` was, also as the model's file rounds it.
+fn takes_over(graph: &mut Graph, from: NodeId, to: NodeId) {
+    let [from, to] = [from, to].map(|id| graph.nodes[id].name.as_str());
+    graph.rounded_before.take_over(from, to);
+}
+
+/// The value of `to` has elements of that of `from`, also as the model's file rounds it.
+fn shares(graph: &mut Graph, from: NodeId, to: NodeId) {
+    let [from, to] = [from, to].map(|id| graph.nodes[id].name.as_str());
+    graph.rounded_before.share(from, to);
+}
+
 /// The only node that takes the value of `id`, where that is what maps make of it, behind them: the maps, and
 /// that node.
 fn consumer_behind_maps(graph: &Graph, id: NodeId) -> Option<(Vec<NodeId>, NodeId)> {

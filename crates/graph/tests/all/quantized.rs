@@ -1,7 +1,7 @@
 //! ONNX files that were quantized already are read as the real network that their integers stand for.
 
 use fixedwise_codec::onnx::{ElementType, ModelBuilder, Node, Tensor, ValueInfo};
-use fixedwise_graph::{Activation, Graph, Semantics, from_onnx, passes};
+use fixedwise_graph::{Activation, Graph, RoundedWeights, Semantics, from_onnx, passes};
 use fixedwise_testing::{Random, assert_close, run_float};
 
 fn ints(element: ElementType, dims: &[usize], data: &[i64]) -> Tensor {
@@ -95,6 +95,15 @@ fn integers_between_conversions_are_real_values() {
         let last = &prepared.nodes[prepared.output()];
         assert!(last.op.is_layer(), "{last:?}");
         assert_eq!(last.activation != Activation::None, clips, "{last:?}");
+        // What the file rounded is known of the values that are left.
+        let rounded = prepared.rounded_before();
+        let weights = RoundedWeights { bits: 8, by_channel: true };
+        assert_eq!(rounded.weights, [(weights, 1)].into());
+        let steps = |range: [f32; 2]| range.map(|x| (x / 0.05).round());
+        let values = rounded.values.iter();
+        let ranges: Vec<_> = values.map(|(name, v)| (name.as_str(), steps(v.range))).collect();
+        let of_result = if clips { [0.0, 510.0] } else { [-14.0, 496.0] };
+        assert_eq!(ranges, [("a", of_result), ("x", [-20.0, 235.0])]);
     }
 }
 
@@ -136,4 +145,36 @@ fn operators_on_integers_are_those_on_real_values() {
     let graph = from_onnx(&model.build(), "several").unwrap();
     let image = Random::new(1).floats(32, -0.5, 0.5);
     assert_close("several", &run_float(&graph, &image), &run_float(&twin(true), &image), 1e-5);
+}
+
+#[test]
+fn weights_of_values_that_each_image_scales_are_real() {
+    let model = |zeros: bool| {
+        let (name, inputs) =
+            ("ConvInteger", ["xq", "w", "x_point", if zeros { "w_zero" } else { "" }]);
+        network()
+            .node(Node::new("DynamicQuantizeLinear", "d", &["x"], &["xq", "x_step", "x_point"]))
+            .node(node(name, &inputs, "sums"))
+            .node(node("Cast", &["sums"], "float").with("to", 1_i64))
+            .initializer("shape", Tensor::ints(&[4], vec![1, 3, 1, 1]))
+            .node(node("Mul", &["x_step", "w_scale"], "step"))
+            .node(node("Reshape", &["step", "shape"], "steps"))
+            .node(node("Mul", &["float", "steps"], "scaled"))
+            .initializer("bias", Tensor::floats(&[1, 3, 1, 1], vec![0.04, -1.75, 0.5]))
+            .node(node("Add", &["scaled", "bias"], "y"))
+            .output_value(named("y"))
+    };
+    for zeros in [true, false] {
+        let graph = check("dynamic", model(zeros), &twin(false));
+        let how = RoundedWeights { bits: 8, by_channel: zeros };
+        assert_eq!(graph.rounded_before().weights, [(how, 1)].into());
+        assert!(graph.rounded_before().values.is_empty());
+    }
+    // Integers that one scale stands for are others.
+    let fixed = network()
+        .node(node("QuantizeLinear", &["x", "x_scale", "x_zero"], "xq"))
+        .node(node("ConvInteger", &["xq", "w", "x_zero"], "y"))
+        .output_value(named("y"));
+    let error = from_onnx(&fixed.build(), "fixed").unwrap_err().to_string();
+    assert!(error.contains("ConvInteger"), "{error}");
 }

@@ -4,7 +4,9 @@ use fixedwise_codec::{
     npz::{ArrayData, Npz},
     tflite::{self, TfliteError},
 };
-use fixedwise_graph::{Graph, ImportError, Interface, from_tflite};
+use fixedwise_graph::{
+    Graph, ImportError, Interface, Semantics, from_tflite, ops::IndexMap, passes,
+};
 use fixedwise_testing::{Random, project, run_float};
 
 fn bytes(name: &str) -> Vec<u8> {
@@ -42,6 +44,37 @@ fn largest_difference(name: &str) -> (f32, f32) {
         }
     }
     (largest, floats(&file, "step")[0])
+}
+
+#[test]
+fn what_was_rounded_before_is_known() {
+    let weights = |graph: &Graph| -> Vec<(u8, bool)> {
+        graph.rounded_before().weights.keys().map(|how| (how.bits, how.by_channel)).collect()
+    };
+    let float = read("layers_float");
+    assert!(float.rounded_before().is_empty());
+    // Its weights alone are integers.
+    let dynamic = read("layers_dynamic");
+    assert!(!weights(&dynamic).is_empty() && dynamic.rounded_before().values.is_empty());
+    for name in ["layers_int8", "branches_int8", "gates_int8"] {
+        let graph = read(name);
+        assert!(weights(&graph).contains(&(8, true)), "{name}: {:?}", weights(&graph));
+        let prepared = passes::prepare(&graph, Semantics::Integer).unwrap();
+        let rounded = prepared.rounded_before();
+        for (id, layer) in prepared.layers() {
+            // Or a node that only moves its elements.
+            let mut at = id;
+            let value = loop {
+                if let Some(value) = rounded.values.get(&prepared.nodes[at].name) {
+                    break value;
+                }
+                let mut users = prepared.nodes.iter();
+                let user = users.position(|n| n.inputs == [at] && n.op.is::<IndexMap>());
+                at = user.unwrap_or_else(|| panic!("{name}: `{}` has a range", layer.name));
+            };
+            assert!(value.bits == 8 && value.range[0] < value.range[1], "{value:?}");
+        }
+    }
 }
 
 #[test]

@@ -78,6 +78,6 @@ pub fn calibrate(
 }
 
 /// Whether a node computes values, rather than moving some of its input's.
-fn is_counted(op: &Op) -> bool {
+pub(super) fn is_counted(op: &Op) -> bool {
     op.format_rule() != FormatRule::Moved
 }

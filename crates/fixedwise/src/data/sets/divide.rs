@@ -39,15 +39,21 @@ pub(super) fn choose(
             *slot = Some(view);
         }
     }
-    let is_complete = named.iter().flatten().count() == if options.untested { 2 } else { 3 };
+    options.check_calibration()?;
+    let needed = 3 - usize::from(options.untested) - usize::from(options.stated_ranges);
+    let is_complete = named.iter().flatten().count() == needed;
     let parts = match &options.data {
         Some(source) if !is_complete => divide_one(source, seed, options.untested, library)?,
         _ => [None, None, None],
     };
     let mut sets = named.into_iter().zip(parts).map(|(named, part)| named.or(part));
     let mut next = || sets.next().flatten();
-    let calibration = next().ok_or_else(|| missing("calibration"))?;
+    let calibration = next();
     let search = next().ok_or_else(|| missing("search"))?;
+    // Without images that calibrate, weights are rounded for those that are searched on.
+    let calibration = calibration
+        .or_else(|| options.stated_ranges.then(|| search.clone()))
+        .ok_or_else(|| missing("calibration"))?;
     let test = match next() {
         _ if options.untested => None,
         None => return Err(missing("test")),

@@ -31,6 +31,8 @@ pub(crate) struct Sets {
     pub(crate) search: View,
     /// Absent where no image is kept for it.
     pub(crate) test: Option<View>,
+    /// Whether ranges are those that the model states; the calibration images only round weights then.
+    pub(crate) stated_ranges: bool,
     declared: Declared,
 }
 
@@ -44,7 +46,10 @@ impl Sets {
     ) -> Result<Self, Error> {
         let mut library = Library::new(options, &declared, model);
         let (calibration, search, test) = choose(options, seed, &mut library)?;
-        disjoint(("calibration", &calibration), ("search", &search))?;
+        let has_calibration = !options.stated_ranges || options.data.is_some();
+        if has_calibration {
+            disjoint(("calibration", &calibration), ("search", &search))?;
+        }
         if let Some(test) = &test {
             disjoint(("search", &search), ("test", test))?;
             disjoint(("calibration", &calibration), ("test", test))?;
@@ -71,7 +76,13 @@ impl Sets {
             return Err(DataError::Missing(problem).into());
         }
         let calibration = View { labeled: false, ..calibration };
-        Ok(Self { calibration, search, test, declared })
+        let stated_ranges = options.stated_ranges;
+        Ok(Self { calibration, search, test, stated_ranges, declared })
+    }
+
+    /// How many images give ranges.
+    pub(crate) fn calibration_images(&self) -> usize {
+        if self.stated_ranges { 0 } else { self.calibration.len() }
     }
 
     /// The images of an evaluation, those of `--test`.
@@ -109,6 +120,11 @@ impl Sets {
         declared: &Declared,
     ) -> Result<View, Error> {
         let mut library = Library::new(&unlabeled(options), declared, model);
+        if options.stated_ranges {
+            let problem = "weights are rounded for images; the ranges that the model states are of no use: \
+                           give calibration images";
+            return Err(DataError::Missing(problem.to_owned()).into());
+        }
         let whole = |source: &DataSource| DataSource { split: None, range: None, ..source.clone() };
         let beside = options.test.as_ref().map(whole);
         let source = options.calibration.as_ref().or(options.data.as_ref()).or(beside.as_ref());

@@ -18,6 +18,9 @@ pub struct DataOptions {
     pub data: Option<DataSource>,
     /// Images whose ranges choose the starting formats.
     pub calibration: Option<DataSource>,
+    /// The ranges are those that the file of the model states, one that was quantized before; `calibration` is
+    /// absent then.
+    pub stated_ranges: bool,
     /// Labeled images that accept or reject a plan.
     pub search: Option<DataSource>,
     /// Labeled images that are only reported on.
@@ -39,6 +42,18 @@ pub struct DataOptions {
     /// The largest value that there can be, for [`MetricName::Psnr`]; where absent, 255 for bytes and 1 for floats
     /// from 0 to 1.
     pub peak: Option<f64>,
+}
+
+impl DataOptions {
+    /// Refuses images to calibrate on beside ranges that the model states.
+    pub(super) fn check_calibration(&self) -> Result<(), DataError> {
+        if self.stated_ranges && self.calibration.is_some() {
+            let problem = "calibration images are given, and the model's own ranges are asked for; \
+                           remove one of the two";
+            return Err(DataError::Missing(problem.to_owned()));
+        }
+        Ok(())
+    }
 }
 
 /// No images of that kind.

@@ -119,7 +119,7 @@ impl Job<'_> {
                 (false, false) => Ended::TimeBudget,
             },
             images: ImagesResult {
-                calibration: count_to_u64(sets.calibration.len()),
+                calibration: count_to_u64(sets.calibration_images()),
                 search: count_to_u64(sets.search.len()),
                 test: count_to_u64(sets.test.as_ref().map_or(0, Images::len)),
             },

@@ -13,7 +13,7 @@ use super::{
     Job,
 };
 use crate::{
-    data::{Sets, View},
+    data::{Preprocessed as _, Sets, View},
     error::Error,
     files::OutputFolder,
     model::{Model, ModelSource},
@@ -23,7 +23,7 @@ use crate::{
 use fixedwise_graph::{Graph, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Images, MaxLoss, MetricName, Predictions, Statistics, calibrate,
+    Images, MaxLoss, MetricName, Predictions, Statistics, calibrate, stated,
     strategies::{Kind, Objective, Tensor, quantized_activations},
 };
 use std::{collections::BTreeMap, time::Instant};
@@ -148,8 +148,11 @@ impl Job<'_> {
         Ok(Loaded { model, sets, graph, start, known, kept, folder })
     }
 
-    /// Sees the range of every value.
+    /// Sees the range of every value, or takes what the model states.
     pub(super) fn calibrate(&self, loaded: &Loaded) -> Result<Statistics, Error> {
+        if loaded.sets.stated_ranges {
+            return Ok(stated(&loaded.graph, &loaded.sets.declared().1)?);
+        }
         let images = &loaded.sets.calibration;
         let total = images.len();
         Ok(calibrate(&loaded.graph, images, Kernels::best(), self.stop, &|done| {

@@ -214,6 +214,11 @@ impl Job<'_> {
         statistics: Statistics,
     ) -> Result<(Ready, Plan), Error> {
         let head = refit.head(&loaded.graph);
+        if loaded.sets.stated_ranges && refit.is_scaled(&loaded.graph) {
+            let problem = "`model`: the plan scales channels, of which the model states no ranges; give \
+                           images";
+            return Err(Error::Option { option: "calibration", problem: problem.to_owned() });
+        }
         let asked = self.asked(loaded, &head);
         let (prepared, images) = refit.prepare(asked, &loaded.graph, &statistics)?;
         let (done, total) = (Cell::new(0), loaded.graph.layers().count());

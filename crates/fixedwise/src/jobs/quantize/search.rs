@@ -86,8 +86,12 @@ impl Job<'_> {
             return Ok(Ready { head, statistics, balanced: None, images: 0 });
         }
         let known = loaded.known.as_ref();
-        let balance = known
-            .map_or(Balance::Tried, |known| known.balance.map_or(Balance::None, Balance::Part));
+        let balance = match known {
+            // The model states the ranges of its channels as they are.
+            _ if loaded.sets.stated_ranges => Balance::None,
+            Some(known) => known.balance.map_or(Balance::None, Balance::Part),
+            None => Balance::Tried,
+        };
         let told = |done, total| self.tell(Step::Balancing { done, total });
         let asked = self.asked(loaded, &head);
         let prepared =

@@ -7,7 +7,7 @@ mod outputs;
 mod verdict;
 
 use super::{
-    first::statements,
+    first::{rounded_before, statements},
     numbers::{grouped, rounded},
     report::{Section, Sentence},
     text::{TextOptions, text},
@@ -62,7 +62,10 @@ fn head(result: &RunResult) -> Section {
     Section {
         title: model.name.clone(),
         about: Some(Sentence::from(about)),
-        statements: statements(result.preprocessing.as_ref(), result.float_network.as_ref()),
+        statements: rounded_before(model)
+            .into_iter()
+            .chain(statements(result.preprocessing.as_ref(), result.float_network.as_ref()))
+            .collect(),
         ..Section::default()
     }
 }

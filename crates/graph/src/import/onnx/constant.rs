@@ -168,6 +168,16 @@ pub(crate) fn range(element: ElementType) -> (i64, i64) {
     }
 }
 
+/// The bits of integers that weights and values are rounded to; none of wider types, which hold biases and indices.
+pub(crate) fn rounded_bits(element: ElementType) -> Option<u8> {
+    match element {
+        ElementType::U4 | ElementType::I4 => Some(4),
+        ElementType::U8 | ElementType::I8 => Some(8),
+        ElementType::U16 | ElementType::I16 => Some(16),
+        _ => None,
+    }
+}
+
 /// Number of elements of a tensor with those extents, where memory holds them.
 pub(crate) fn count(dims: &[usize]) -> Option<usize> {
     /// More elements than any weight tensor of an embedded network.

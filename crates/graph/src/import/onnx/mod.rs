@@ -21,6 +21,7 @@ use crate::{
     error::ImportError,
     graph::Graph,
     ops::{self, Input},
+    rounded_before::{RoundedValue, RoundedWeights},
 };
 use ending::Ending;
 use fixedwise_codec::onnx;
@@ -84,6 +85,14 @@ pub fn from_onnx_with(
     graph(import, name, model, asked)
 }
 
+/// What a file of another format says of roundings before, by the names of values.
+#[derive(Debug, Default)]
+pub(super) struct Rounded {
+    /// Tensors of weights, by the value that is computed from them.
+    pub(super) weights: Vec<(String, RoundedWeights)>,
+    pub(super) values: Vec<(String, RoundedValue)>,
+}
+
 /// The same of a model whose image is known to have its channels last.
 ///
 /// # Errors
@@ -92,10 +101,24 @@ pub(super) fn from_channels_last(
     model: &onnx::Model,
     name: &str,
     asked: &Interface,
+    rounded: &Rounded,
 ) -> Result<Graph, ImportError> {
     let asked = Asked::of(model, asked)?;
     let is_last = vec![true; model.graph.inputs.len()];
-    graph(import(model, &asked, &is_last), name, model, &asked)
+    let mut import = import(model, &asked, &is_last);
+    let reader = &mut import.reader;
+    for (name, weights) in &rounded.weights {
+        // Nothing is known of what leads to no output.
+        if reader.known.contains_key(name) {
+            *reader.builder.rounded_weights.entry(*weights).or_default() += 1;
+        }
+    }
+    for (name, value) in &rounded.values {
+        if let Some(Known::View(view)) = reader.known.get(name) {
+            reader.builder.note_rounding(view.node, *value);
+        }
+    }
+    graph(import, name, model, &asked)
 }
 
 /// What is asked of a file.

@@ -1,11 +1,12 @@
 //! Operators that compute on integers with scales (`QLinearConv` and its kind): each is the real operator on the real
-//! values that its integers stand for, and a rounding of the result, which `QuantizeLinear` says.
+//! values that its integers stand for, and a rounding of the result, which `QuantizeLinear` says. Of values that are
+//! rounded for each image alone (`DynamicQuantizeLinear`), only the weights that multiply them stay rounded.
 //!
-//! Source: ONNX `QLinearConv`, opset 10, `QLinearMatMul`, opset 21; the operators of ONNX Runtime's quantizer, domain
-//! `com.microsoft`, version 1.
+//! Source: ONNX `QLinearConv`, opset 10, `QLinearMatMul`, opset 21, `DynamicQuantizeLinear`, opset 11, `ConvInteger` and
+//! `MatMulInteger`, opset 10; the operators of ONNX Runtime's quantizer, domain `com.microsoft`, version 1.
 
-use fixedwise_codec::onnx::{Attribute, Model, Node};
-use std::borrow::Cow;
+use fixedwise_codec::onnx::{Attribute, ElementType, Model, Node};
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// An operator on integers.
 struct Quantized {
@@ -41,6 +42,12 @@ const OPERATORS: [Quantized; 10] = [
     Quantized { result: 7, bias: Some(6), ..two("QGemm", "Gemm") },
 ];
 
+/// A value rounded to integers whose scale each image decides.
+const DYNAMIC: &str = "DynamicQuantizeLinear";
+
+/// Operators that multiply such integers by those of weights, and the same on real values.
+const INTEGERS: [(&str, &str); 2] = [("ConvInteger", "Conv"), ("MatMulInteger", "MatMul")];
+
 /// Operators that both domains have.
 const CONVERSIONS: [&str; 2] = ["QuantizeLinear", "DequantizeLinear"];
 
@@ -49,19 +56,80 @@ const OF_RUNTIME: [&str; 2] = ["opset", "channels_last"];
 
 /// The model with real operators in place of those on integers.
 pub(super) fn with_real_operators(model: &Model) -> Cow<'_, Model> {
+    let dynamic: BTreeSet<&str> = model
+        .graph
+        .nodes
+        .iter()
+        .filter(|node| node.op_type == DYNAMIC)
+        .filter_map(|node| node.outputs.first().map(String::as_str))
+        .collect();
+    let is_of_dynamic = |node: &Node| {
+        INTEGERS.iter().any(|(name, _)| *name == node.op_type)
+            && node.inputs.first().is_some_and(|x| dynamic.contains(x.as_str()))
+    };
     let is_one = |node: &Node| {
-        node.op_type == "QLinearConcat"
+        node.op_type == DYNAMIC
+            || is_of_dynamic(node)
+            || node.op_type == "QLinearConcat"
             || OPERATORS.iter().any(|operator| operator.name == node.op_type)
             || !node.domain.is_empty() && CONVERSIONS.contains(&node.op_type.as_str())
     };
     if !model.graph.nodes.iter().any(is_one) {
         return Cow::Borrowed(model);
     }
+    let rewritten = model.graph.nodes.iter().flat_map(|node| match node.op_type.as_str() {
+        DYNAMIC => of_dynamic(node),
+        _ if is_of_dynamic(node) => with_real_weights(node),
+        _ if is_one(node) => real(node),
+        _ => vec![node.clone()],
+    });
+    let nodes = rewritten.collect();
     let mut model = model.clone();
-    for node in std::mem::take(&mut model.graph.nodes) {
-        model.graph.nodes.extend(if is_one(&node) { real(&node) } else { vec![node] });
-    }
+    model.graph.nodes = nodes;
     Cow::Owned(model)
+}
+
+/// What stands for a value that is rounded for each image: the value itself, the scale 1 and the zero point 0.
+fn of_dynamic(node: &Node) -> Vec<Node> {
+    let of = |op_type: &str, position: usize| {
+        let mut new = Node::new(op_type, &format!("{}_{position}", node.name), &[], &[]);
+        new.outputs = node.outputs.get(position).cloned().into_iter().collect();
+        new
+    };
+    let mut value = of("Identity", 0);
+    value.inputs.clone_from(&node.inputs);
+    let nodes = [
+        value,
+        of("Constant", 1).with("value_float", 1.0_f32),
+        of("Constant", 2).with("value_int", 0_i64),
+    ];
+    nodes.into_iter().filter(|node| !node.outputs.is_empty()).collect()
+}
+
+/// An operator on such a value, with the weights less their zero point, which its caller scales.
+fn with_real_weights(node: &Node) -> Vec<Node> {
+    let (_, real) =
+        INTEGERS.iter().find(|(name, _)| *name == node.op_type).expect("it is one of them");
+    let mut rewrite = Rewrite { node, nodes: Vec::new() };
+    let zero = rewrite.input(3);
+    let scale = if zero.is_empty() {
+        let scale = rewrite.push("Constant", "scale", vec![]);
+        let last = rewrite.nodes.last_mut().expect("it was just added");
+        last.attributes.insert("value_float".to_owned(), 1.0_f32.into());
+        scale
+    } else {
+        // Ones, as many as there are zero points.
+        let float = rewrite.push("Cast", "zero", vec![zero.clone()]);
+        let last = rewrite.nodes.last_mut().expect("it was just added");
+        last.attributes.insert("to".to_owned(), i64::from(ElementType::F32.code()).into());
+        let difference = rewrite.push("Sub", "difference", vec![float.clone(), float]);
+        rewrite.push("Exp", "scale", vec![difference])
+    };
+    let weights = rewrite.dequantized(1, &scale, &zero, i64::from(*real != "Conv"));
+    let mut computed = Node { inputs: vec![rewrite.input(0), weights], ..node.clone() };
+    (*real).clone_into(&mut computed.op_type);
+    rewrite.nodes.push(computed);
+    rewrite.nodes
 }
 
 /// The nodes that one on integers is.

@@ -3,7 +3,7 @@
 
 use super::{
     attributes::Attributes,
-    constant::Constant,
+    constant::{Constant, rounded_bits},
     fold,
     reader::{Arrange, ImportNode, Known, Reader, node_error},
     rename::{defined, taken},
@@ -11,6 +11,7 @@ use super::{
 use crate::{
     error::ImportError,
     import::{interface::ending_before, view::Extent},
+    rounded_before::RoundedWeights,
 };
 use fixedwise_codec::onnx::{self, Function, Model, Node, Tensor};
 use std::{
@@ -21,8 +22,10 @@ use std::{
 /// Nodes that are read at most: functions that call others twice each must not fill the memory.
 const MAX_NODES: usize = 1 << 16;
 
-/// Elements of computed constants, at most.
-const MAX_COMPUTED: usize = 1 << 28;
+/// Elements of computed constants, at most: so many for each that is stored, and beside them, for tables of places.
+/// A small file must not fill the memory.
+const COMPUTED_FOR_EACH: usize = 16;
+const COMPUTED_BESIDE: usize = 1 << 21;
 
 /// One node that was read: what it gives, what it took, what is wrong with it.
 #[derive(Debug)]
@@ -55,7 +58,8 @@ pub(super) struct Import<'a> {
     /// The functions and branches that are being read.
     pub(super) open: Vec<String>,
     n_nodes: usize,
-    n_computed: usize,
+    /// Elements that may still be computed.
+    room: usize,
 }
 
 impl<'a> Import<'a> {
@@ -78,9 +82,11 @@ impl<'a> Import<'a> {
             wanted: BTreeSet::new(),
             open: Vec::new(),
             n_nodes: 0,
-            n_computed: 0,
+            room: COMPUTED_BESIDE,
         };
         for (name, tensor) in &graph.initializers {
+            let of_tensor = tensor.data.len().saturating_mul(COMPUTED_FOR_EACH);
+            import.room = import.room.saturating_add(of_tensor);
             import.stored.insert(name, Stored::Tensor(tensor));
         }
         for (name, problem) in &graph.unreadable {
@@ -318,17 +324,31 @@ impl<'a> Import<'a> {
                 _ => None,
             })
             .collect();
-        let outputs = match fold::fold(node, &inputs)? {
+        let outputs = match fold::fold(node, &inputs, self.room)? {
             Ok(outputs) => outputs,
             Err(error) => return Some(Err(error)),
         };
-        self.n_computed = outputs
-            .iter()
-            .fold(self.n_computed, |n, output| n.saturating_add(output.elements.len()));
-        if self.n_computed > MAX_COMPUTED {
-            let problem = format!("the computed constants have more than {MAX_COMPUTED} elements");
-            return Some(Err(node_error(node, &problem)));
+        if let ("DequantizeLinear", [Some(weights), Some(scale), ..]) =
+            (node.op_type.as_str(), &inputs[..])
+            && let Some(bits) = rounded_bits(weights.element).filter(|_| weights.dims.len() > 1)
+        {
+            let by_channel = scale.elements.len() > 1;
+            let rounded = RoundedWeights { bits, by_channel };
+            *self.reader.builder.rounded_weights.entry(rounded).or_default() += 1;
         }
+        let n = outputs.iter().fold(0, |n: usize, output| n.saturating_add(output.elements.len()));
+        let is_stored = node.op_type == "Constant";
+        let room = if is_stored {
+            Some(self.room.saturating_add(n.saturating_mul(COMPUTED_FOR_EACH)))
+        } else {
+            self.room.checked_sub(n)
+        };
+        let Some(room) = room else {
+            let problem =
+                "the constants that are to be computed are too large beside those of the file";
+            return Some(Err(node_error(node, problem)));
+        };
+        self.room = room;
         let mut set = outputs.into_iter().enumerate().take(node.outputs.len());
         Some(set.try_for_each(|(position, output)| {
             self.reader.set(node, position, Known::Constant(Arc::new(output)))

@@ -8,11 +8,15 @@ mod arrays;
 mod dilation;
 mod elements;
 mod layers;
+mod rounded;
 mod translation;
 
 use super::{interface::Interface, onnx::from_channels_last};
 use crate::{error::ImportError, graph::Graph};
-use fixedwise_codec::{onnx::TensorData, tflite};
+use fixedwise_codec::{
+    onnx::TensorData,
+    tflite::{self, Tensor},
+};
 use translation::{Operator, Translation, reals};
 
 /// The graph of a TensorFlow Lite model.
@@ -24,6 +28,7 @@ pub fn from_tflite(
     name: &str,
     interface: &Interface,
 ) -> Result<Graph, ImportError> {
+    let weights = rounded::weights(model);
     let model = &dilation::joined(dequantized(model.clone()));
     let mut translation = Translation::new(model);
     let mut errors = Vec::new();
@@ -35,14 +40,28 @@ pub fn from_tflite(
     }
     match ImportError::all(errors, vec![]) {
         Some(error) => Err(error),
-        None => from_channels_last(&translation.finish(), name, interface),
+        None => {
+            let rounded = rounded::rounded(model, &weights);
+            from_channels_last(&translation.finish(), name, interface, &rounded)
+        }
     }
 }
 
-/// The model with the real values of constants in place of operators that dequantize them.
+/// The model with the real values of constants in place of operators that dequantize them, and constants without those
+/// that write their zeros out, which the reader has done.
 fn dequantized(mut model: tflite::Model) -> tflite::Model {
     let (operators, mut left) = (std::mem::take(&mut model.operators), Vec::new());
     for operator in operators {
+        if let ("DENSIFY", &[Some(from)], &[to]) =
+            (operator.name.as_str(), &operator.inputs[..], &operator.outputs[..])
+            && model.tensors[from].shape == model.tensors[to].shape
+            && model.tensors[from].data.is_some()
+        {
+            let Tensor { data, quantization, element, .. } = model.tensors[from].clone();
+            let to = &mut model.tensors[to];
+            (to.data, to.quantization, to.element) = (data, quantization, element);
+            continue;
+        }
         let real = match (operator.name.as_str(), &operator.inputs[..], &operator.outputs[..]) {
             ("DEQUANTIZE", &[Some(from)], &[to]) => {
                 let tensor = &model.tensors[from];

@@ -115,14 +115,15 @@ pub(super) fn folds(op_type: &str) -> bool {
     find(op_type).is_some()
 }
 
-/// The outputs of a node whose inputs are all constants; none where its operator is not one of those
-/// that are computed.
+/// The outputs of a node whose inputs are all constants, of at most `room` elements each; none where its operator is
+/// not one of those that are computed.
 pub(super) fn fold(
     node: &onnx::Node,
     inputs: &[Option<&Constant>],
+    room: usize,
 ) -> Option<Result<Vec<Constant>, ImportError>> {
     let compute = find(&node.op_type)?;
-    let mut fold = Fold { node, inputs, attributes: Attributes::new(node) };
+    let mut fold = Fold { node, inputs, attributes: Attributes::new(node), room };
     let is_huge = |input: &&Constant| input.elements.len() == 0 && count(&input.dims).is_none();
     if let Some(huge) = inputs.iter().flatten().copied().find(is_huge) {
         return Some(Err(fold.error(format!("its input of shape {:?} is too large", huge.dims))));
@@ -152,6 +153,8 @@ struct Fold<'a> {
     node: &'a onnx::Node,
     inputs: &'a [Option<&'a Constant>],
     attributes: Attributes<'a>,
+    /// Elements of a result, at most.
+    room: usize,
 }
 
 impl<'a> Fold<'a> {
@@ -205,7 +208,7 @@ impl<'a> Fold<'a> {
 
     /// Refuses a result that memory would not hold; gives its number of elements.
     fn check_size(&self, dims: &[usize]) -> Result<usize, ImportError> {
-        count(dims).ok_or_else(|| {
+        count(dims).filter(|&n| n <= self.room).ok_or_else(|| {
             self.error(format!("its result of shape {dims:?} is too large for a constant"))
         })
     }
