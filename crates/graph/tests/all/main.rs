@@ -20,3 +20,4 @@ mod slow;
 mod targets;
 mod tflite;
 mod truths;
+mod whole_way;
