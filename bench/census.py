@@ -4,21 +4,25 @@
     venv/bin/python bench/census.py target/release/fixedwise [--only REGEX] [--route ROUTE] [--keep FOLDER]
 
 Builds each network with random weights, saves it by every route it has (`torch` is `torch.onnx.export` with
-`dynamo=False`, `torch-default` is its default exporter, `keras` and `h5` are what `model.save` writes), and for each file:
+`dynamo=False`, `torch-default` is its default exporter, `keras` and `h5` are what `model.save` writes, `tf2onnx` and
+`tflite` what the converters make of a Keras model where TensorFlow and tf2onnx are installed), and for each file:
 
 - `inspect` must read it; where it does not, what stands in the way is printed,
 - its float results on random images must be those of ONNX Runtime or Keras, relative to the largest,
 - `quantize --strategy fixed` at 8 bits must end without an error.
 
-One line a file, then how many networks each route reads, and by their best route. Networks of packages that are not
-installed are left out. Takes hours for all.
+One line a file, then a table: how many files of each route, and how many networks by their best route, are read, right
+and quantized. Networks and routes of packages that are not installed are left out. Takes hours for all; `--keep FOLDER`
+continues where an earlier run ended.
 """
 
 import argparse
 import collections
 import contextlib
+import importlib.util
 import io
 import json
+import logging
 import os
 import pathlib
 import re
@@ -33,7 +37,11 @@ warnings.filterwarnings("ignore")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 N_IMAGES = 10
+TORCH_ROUTES = ["torch", "torch-default"]
+KERAS_ROUTES = ["keras", "h5", "tf2onnx", "tflite"]
 TIME_LIMIT_S = 600
+# Of float results, relative to the largest.
+LARGEST_DIFFERENCE = 1e-4
 
 TORCHVISION = """alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet inception_v3 mnasnet0_5
     mnasnet1_0 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small regnet_x_400mf regnet_y_400mf resnet18 resnet34
@@ -246,6 +254,130 @@ def run_onnx(path, images):
     return np.concatenate([session.run(None, {name: image[None]})[0] for image in images])
 
 
+def keras_blocks(keras):
+    """Small Keras networks of layers that larger ones are made of, by name: how each is built, shape of an image."""
+    layers = keras.layers
+
+    def chain(shape, *parts):
+        return lambda: keras.Sequential([layers.Input(shape), *[part() for part in parts]])
+
+    def unit(filters, **options):
+        def build():
+            convolution = layers.Conv2D(filters, 3, padding="same", use_bias=False, **options)
+            return keras.Sequential([convolution, layers.BatchNormalization(), layers.ReLU()])
+
+        return build
+
+    def around(*parts):
+        head = (layers.GlobalAveragePooling2D, lambda: layers.Dense(5, activation="softmax"))
+        return chain((32, 32, 3), unit(8, strides=2), *parts, unit(8), *head), (32, 32, 3)
+
+    def unet(up):
+        def build():
+            image = layers.Input((32, 32, 3))
+            a = layers.Conv2D(8, 3, padding="same", activation="relu")(image)
+            b = layers.Conv2D(16, 3, padding="same", activation="relu")(layers.MaxPooling2D()(a))
+            joined = layers.Concatenate()([a, up()(b)])
+            return keras.Model(image, layers.Conv2D(2, 1, activation="softmax")(joined))
+
+        return build, (32, 32, 3)
+
+    def residual():
+        image = x = layers.Input((32, 32, 3))
+        for filters, strides in ((16, 1), (32, 2), (64, 2)):
+            y = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
+            y = layers.ReLU()(layers.BatchNormalization()(y))
+            y = layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same")(y))
+            x = layers.Activation("relu")(layers.Add()([layers.Conv2D(filters, 1, strides=strides)(x), y]))
+        x = layers.Flatten()(layers.AveragePooling2D(8)(x))
+        return keras.Model(image, layers.Dense(10, activation="softmax")(x))
+
+    def gate():
+        image = layers.Input((32, 32, 3))
+        x = layers.Conv2D(16, 3, strides=2, padding="same", activation="swish")(image)
+        y = layers.Conv2D(4, 1, activation="relu")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+        x = layers.Multiply()([x, layers.Conv2D(16, 1, activation="sigmoid")(y)])
+        return keras.Model(image, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+
+    def transfer():
+        base = keras.applications.MobileNetV2(
+            weights=None, include_top=False, alpha=0.35, input_shape=(96, 96, 3)
+        )
+        augmented = [layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)]
+        scaled = layers.Rescaling(1 / 127.5, offset=-1)
+        head = [layers.GlobalAveragePooling2D(), layers.Dropout(0.2), layers.Dense(5)]
+        return keras.Sequential([layers.Input((96, 96, 3)), *augmented, scaled, base, *head])
+
+    def denoise():
+        image = layers.Input((28, 28, 1))
+        x = layers.Conv2D(8, 3, padding="same", activation="relu")(image)
+        return keras.Model(image, layers.Subtract()([image, layers.Conv2D(1, 3, padding="same")(x)]))
+
+    networks = {
+        "residual": (residual, (32, 32, 3)),
+        "gate": (gate, (32, 32, 3)),
+        "denoise": (denoise, (28, 28, 1)),
+        "transfer": (transfer, (96, 96, 3)),
+        "u-net, transposed": unet(lambda: layers.Conv2DTranspose(8, 2, strides=2)),
+        "u-net, nearest": unet(layers.UpSampling2D),
+        "u-net, bilinear": unet(lambda: layers.UpSampling2D(interpolation="bilinear")),
+        "separable": around(lambda: layers.SeparableConv2D(16, 3, padding="same")),
+        "depthwise, dilated": around(lambda: layers.DepthwiseConv2D(3, dilation_rate=2, padding="same")),
+        "PReLU": around(lambda: layers.PReLU(shared_axes=[1, 2])),
+        "LeakyReLU": around(lambda: layers.LeakyReLU(negative_slope=0.1)),
+        "average pool, same": around(lambda: layers.AveragePooling2D(3, 2, padding="same")),
+        "crop and pad": around(lambda: layers.Cropping2D(1), lambda: layers.ZeroPadding2D(((0, 1), (0, 1)))),
+        "permute": around(lambda: layers.Permute((2, 1, 3))),
+        "multi-layer perceptron": (
+            chain((16,), lambda: layers.Dense(32, activation="relu"), lambda: layers.Dense(3)), (16,)
+        ),
+        "signal": (
+            chain(
+                (128, 2), lambda: layers.Conv1D(8, 5, strides=2, padding="same", activation="relu"),
+                lambda: layers.MaxPooling1D(2), lambda: layers.Conv1D(8, 3, padding="causal", dilation_rate=2),
+                layers.GlobalAveragePooling1D, lambda: layers.Dense(4),
+            ),
+            (128, 2),
+        ),
+    }
+    for name in ("elu", "gelu", "hard_sigmoid", "hard_silu", "mish", "selu", "sigmoid", "softplus", "swish", "tanh"):
+        networks[name] = around(lambda name=name: layers.Activation(name))
+    return networks
+
+
+def keras_networks(keras):
+    """Name, how it is built, shape of an image."""
+    for name, (build, shape) in keras_blocks(keras).items():
+        yield f"keras, {name}", build, shape
+    for name in KERAS:
+        size = 224 if name == "NASNetMobile" else 96
+        build = getattr(keras.applications, name)
+        yield (
+            f"keras.applications {name}",
+            lambda b=build, s=size: b(weights=None, input_shape=(s, s, 3)),
+            (size, size, 3),
+        )
+
+
+def save_keras(model, route, folder):
+    """The file that a route makes of a Keras model."""
+    path = folder / ("network.onnx" if route == "tf2onnx" else f"network.{route}")
+    if route in ("keras", "h5"):
+        model.save(path)
+        return path
+    import tensorflow as tf
+
+    if route == "tflite":
+        path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+        return path
+    import tf2onnx
+
+    signature = [tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32, name="x")]
+    function = tf.function(lambda x: model(x, training=False), input_signature=signature)
+    tf2onnx.convert.from_function(function, input_signature=signature, opset=15, output_path=str(path))
+    return path
+
+
 def sources():
     """Name, route, a function that saves it and gives its reference on images, shape of an image in the file."""
     for name, build, shape in torch_networks():
@@ -257,26 +389,26 @@ def sources():
                 return path, lambda images: run_onnx(path, images)
 
             yield name, route, save, shape
+    is_installed = {name: importlib.util.find_spec(name) is not None for name in ("tensorflow", "tf2onnx")}
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow" if is_installed["tensorflow"] else "torch")
     try:
-        os.environ.setdefault("KERAS_BACKEND", "torch")
         import keras
     except ImportError:
         return
-    for name in KERAS:
-        for route in ("keras", "h5"):
+    routes = ["keras", "h5"]
+    if keras.backend.backend() == "tensorflow":
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        routes += ["tf2onnx", "tflite"] if is_installed["tf2onnx"] else ["tflite"]
+    for name, build, shape in keras_networks(keras):
+        for route in routes:
 
-            def save(folder, name=name, route=route):
+            def save(folder, build=build, route=route):
                 keras.utils.set_random_seed(0)
-                shape = (331, 331, 3) if name == "NASNetLarge" else (96, 96, 3)
-                if name == "NASNetMobile":
-                    shape = (224, 224, 3)
-                model = getattr(keras.applications, name)(weights=None, input_shape=shape)
-                path = folder / f"network.{route}"
-                model.save(path)
+                model = build()
+                path = save_keras(model, route, folder)
                 return path, lambda images: np.asarray(model.predict(images, verbose=0))
 
-            size = 224 if name == "NASNetMobile" else 96
-            yield f"keras.applications {name}", route, save, (size, size, 3)
+            yield name, route, save, shape
 
 
 def shortened(text):
@@ -284,8 +416,8 @@ def shortened(text):
     return " ".join(lines)[:600]
 
 
-def check(tool, folder, path, reference, shape):
-    """What became of one file."""
+def check(tool, folder, path, reference, shape, is_last):
+    """What became of one file; `is_last`: its channels are the last axis."""
 
     def run(*arguments):
         return subprocess.run(
@@ -297,8 +429,14 @@ def check(tool, folder, path, reference, shape):
         return {"read": False, "why": shortened(found.stderr or found.stdout)}
     images = np.random.default_rng(5).random((N_IMAGES, *shape), dtype=np.float32)
     expected = reference(images)
-    # The tool takes signals as images of one row.
-    stored = images if len(shape) == 3 else images[:, :, None] if path.suffix == ".onnx" else images[:, None]
+    is_first = path.suffix == ".onnx" and not is_last
+    # The tool takes signals and vectors as images of one row.
+    stored = images
+    if len(shape) == 2:
+        stored = images[:, :, None] if is_first else images[:, None]
+    elif len(shape) == 1:
+        stored = images[:, None, None]
+        is_first = False
     np.savez(folder / "data.npz", x=stored)
     script = folder / "keep.py"
     script.write_text(
@@ -308,7 +446,7 @@ def check(tool, folder, path, reference, shape):
         "print(1)\n"
     )
     data = folder / "data.npz"
-    layout = ["--preprocess", "layout=nchw" if path.suffix == ".onnx" else "layout=nhwc"]
+    layout = ["--preprocess", "layout=nchw" if is_first else "layout=nhwc"]
     common = ["--calibration", f"{data}@0..4", "--search", f"{data}@4..{N_IMAGES}", "--test", "none", *layout]
     made = run(
         "quantize", path, *common, "--strategy", "fixed", "-o", folder / "out",
@@ -331,14 +469,17 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("tool", help="the fixedwise command")
     arguments.add_argument("--only", default="", help="names that match this regular expression")
-    arguments.add_argument("--route", help="torch, torch-default, keras or h5")
+    arguments.add_argument("--route", help="one of " + ", ".join(TORCH_ROUTES + KERAS_ROUTES))
     arguments.add_argument("--keep", type=pathlib.Path, help="folder for one line of JSON a file")
     given = arguments.parse_args()
-    counts, networks = collections.Counter(), collections.defaultdict(bool)
+    results = []
     if given.keep:
         given.keep.mkdir(parents=True, exist_ok=True)
+        kept = given.keep / "census.jsonl"
+        results = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    known = {(result["name"], result["route"]) for result in results}
     for name, route, save, shape in sources():
-        if not re.search(given.only, name) or given.route not in (None, route):
+        if not re.search(given.only, name) or given.route not in (None, route) or (name, route) in known:
             continue
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
@@ -350,29 +491,42 @@ def main():
                 print(f"{name:44} {route:14} not exported: {type(error).__name__}", flush=True)
                 continue
             try:
-                result = check(given.tool, folder, path, reference, shape)
+                result = check(given.tool, folder, path, reference, shape, route in KERAS_ROUTES)
             except subprocess.TimeoutExpired:
                 result = {"read": False, "why": f"takes more than {TIME_LIMIT_S} s"}
-        counts[route, "files"] += 1
-        networks[name] |= result["read"]
-        for key in ("read", "quantized"):
-            counts[route, key] += result.get(key, False)
-        right = result.get("difference", np.inf) <= 1e-4
-        counts[route, "right"] += right
         told = "read" if result["read"] else "refused"
         if result["read"]:
             told += f", differs by {result.get('difference', np.nan):.1e}"
             told += ", quantized" if result["quantized"] else ", not quantized"
         print(f"{name:44} {route:14} {told} {result.get('why', '')}", flush=True)
+        results.append({"name": name, "route": route, **result})
         if given.keep:
-            with open(given.keep / "census.jsonl", "a") as lines:
-                lines.write(json.dumps({"name": name, "route": route, **result}) + "\n")
-    print()
-    for route in sorted({route for route, _ in counts}):
-        of = [counts[route, key] for key in ("read", "right", "quantized", "files")]
-        print("{:14} read {}, right {}, quantized {} of {}".format(route, *of))
-    if networks:
-        print(f"by their best route {sum(networks.values())} of {len(networks)} networks are read")
+            with open(kept, "a") as lines:
+                lines.write(json.dumps(results[-1]) + "\n")
+    print("\n" + table(results))
+
+
+def table(results):
+    """How much of each route, and of the networks by their best route, is read, right and quantized."""
+    is_so = {
+        "read": lambda result: result["read"],
+        "right": lambda result: result.get("difference", np.inf) <= LARGEST_DIFFERENCE,
+        "quantized": lambda result: result.get("quantized", False),
+    }
+    groups = collections.defaultdict(lambda: collections.defaultdict(list))
+    for result in results:
+        groups[result["route"]][result["name"]].append(result)
+        groups["best route"][result["name"]].append(result)
+    lines = ["{:14} {:>5} {:>12} {:>12} {:>12}".format("route", "files", *is_so)]
+    for route in [*TORCH_ROUTES, *KERAS_ROUTES, "best route"]:
+        networks = groups[route].values()
+        n = len(networks)
+        if n == 0:
+            continue
+        counts = [sum(any(map(test, files)) for files in networks) for test in is_so.values()]
+        cells = [f"{count} ({100 * count / n:.0f} %)" for count in counts]
+        lines.append("{:14} {:>5} {:>12} {:>12} {:>12}".format(route, n, *cells))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
