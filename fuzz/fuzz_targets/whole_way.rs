@@ -2,7 +2,6 @@
 #![no_main]
 
 #[path = "../src/whole_way.rs"]
-#[expect(dead_code, unreachable_pub, reason = "what the test of the seeds asks beside")]
 mod way;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| drop(way::whole_way(bytes)));

@@ -2,12 +2,13 @@
 
 use fixedwise_codec::{
     npz::{ArrayData, Npz},
+    onnx::{ElementType, TensorData},
     tflite::{self, TfliteError},
 };
 use fixedwise_graph::{
     Graph, ImportError, Interface, Semantics, from_tflite, ops::IndexMap, passes,
 };
-use fixedwise_testing::{Random, project, run_float};
+use fixedwise_testing::{Random, assert_close, project, run_float};
 
 fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(project(&format!("suite/tflite/{name}"))).unwrap()
@@ -153,4 +154,45 @@ fn what_a_file_is_not_is_said() {
     let ImportError::Several { errors, .. } = &error else { panic!("{error}") };
     assert_eq!(errors.len(), 3, "{error}");
     assert!(error.to_string().contains("SVDF"), "{error}");
+}
+
+#[test]
+fn a_choice_between_values_is_a_function() {
+    let tensor = |name: &str, element, shape: &[usize], data| tflite::Tensor {
+        name: name.to_owned(),
+        shape: shape.iter().map(|&extent| Some(extent)).collect(),
+        element,
+        quantization: None,
+        data,
+    };
+    let computed = |name: &str, element| tensor(name, element, &[1, 4], None);
+    let operator = |name: &str, inputs: &[usize], output: usize| tflite::Operator {
+        name: name.to_owned(),
+        is_custom: false,
+        inputs: inputs.iter().map(|&input| Some(input)).collect(),
+        outputs: vec![output],
+        options: tflite::Options::default(),
+    };
+    let zero = Some(TensorData::F32(vec![0.0]));
+    let model = tflite::Model {
+        description: String::new(),
+        tensors: vec![
+            computed("x", ElementType::F32),
+            tensor("zero", ElementType::F32, &[], zero),
+            computed("is_above", ElementType::Bool),
+            computed("e", ElementType::F32),
+            computed("y", ElementType::F32),
+        ],
+        inputs: vec![0],
+        outputs: vec![4],
+        operators: vec![
+            operator("GREATER", &[0, 1], 2),
+            operator("EXP", &[0], 3),
+            operator("SELECT_V2", &[2, 0, 3], 4),
+        ],
+    };
+    let graph = from_tflite(&model, "choice", &Interface::default()).unwrap();
+    let image = [-1.0_f32, 0.0, 0.5, 2.0];
+    let expected = image.map(|x| if x > 0.0 { x } else { x.exp() });
+    assert_close("choice", &run_float(&graph, &image), &expected, 1e-6);
 }

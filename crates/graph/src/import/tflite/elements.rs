@@ -4,18 +4,27 @@ use super::translation::{Operator, Translation};
 use crate::error::ImportError;
 
 /// Operators that are one node of ONNX with the same inputs: their names in both.
-const SAME: [(&str, &str); 24] = [
+const SAME: [(&str, &str); 36] = [
     ("ABS", "Abs"),
     ("ADD", "Add"),
     ("ADD_N", "Sum"),
+    ("CEIL", "Ceil"),
     ("COS", "Cos"),
     ("DEQUANTIZE", "Identity"),
     ("DIV", "Div"),
     ("ELU", "Elu"),
     ("EXP", "Exp"),
     ("FAKE_QUANT", "Identity"),
+    ("FLOOR", "Floor"),
+    ("GREATER", "Greater"),
+    ("GREATER_EQUAL", "GreaterOrEqual"),
     ("HARD_SWISH", "HardSwish"),
+    ("LESS", "Less"),
+    ("LESS_EQUAL", "LessOrEqual"),
     ("LOG", "Log"),
+    ("LOGICAL_AND", "And"),
+    ("LOGICAL_NOT", "Not"),
+    ("LOGICAL_OR", "Or"),
     ("LOGISTIC", "Sigmoid"),
     ("MAXIMUM", "Max"),
     ("MINIMUM", "Min"),
@@ -25,6 +34,9 @@ const SAME: [(&str, &str); 24] = [
     ("PRELU", "PRelu"),
     ("QUANTIZE", "Identity"),
     ("RELU", "Relu"),
+    ("ROUND", "Round"),
+    ("SELECT_V2", "Where"),
+    ("SIGN", "Sign"),
     ("SIN", "Sin"),
     ("SQRT", "Sqrt"),
     ("SUB", "Sub"),
