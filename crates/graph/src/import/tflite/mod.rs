@@ -38,13 +38,11 @@ pub fn from_tflite(
             errors.push(error);
         }
     }
-    match ImportError::all(errors, vec![]) {
-        Some(error) => Err(error),
-        None => {
-            let rounded = rounded::rounded(model, &weights);
-            from_channels_last(&translation.finish(), name, interface, &rounded)
-        }
+    if let Some(error) = ImportError::all(errors, vec![]) {
+        return Err(error);
     }
+    let rounded = rounded::rounded(model, &weights);
+    from_channels_last(&translation.finish(), name, interface, &rounded)
 }
 
 /// The model with the real values of constants in place of operators that dequantize them, and constants without those
