@@ -58,17 +58,23 @@ fn check_told(result: &RunResult) {
     assert!(rounded.activations.iter().all(|values| values.bits == 8 && values.values > 0));
     let again: RunResult = serde_json::from_str(&result.to_json()).unwrap();
     assert_eq!(again.model, result.model);
-    let text = summary(result, &TextOptions::default());
+    let text = unfolded(&summary(result, &TextOptions::default()));
     for part in ["Rounded before", "8 bits per channel", "losses count from there"] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+/// A text in one line.
+fn unfolded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
 fn an_inspection_tells_what_was_rounded_before() {
     let inspect = |name: &str| {
         let inspection = inspect_model(&model(name), None, Some(1), &()).unwrap();
-        (inspection.model.rounded_before.is_some(), inspection.to_text(&TextOptions::default()))
+        let text = unfolded(&inspection.to_text(&TextOptions::default()));
+        (inspection.model.rounded_before.is_some(), text)
     };
     let (is_rounded, text) = inspect("layers_int8");
     assert!(is_rounded && text.contains("--calibration model"), "{text}");
