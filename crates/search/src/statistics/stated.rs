@@ -66,17 +66,18 @@ fn derived(node: &Node, ranges: &[Option<[f32; 2]>]) -> Option<[f32; 2]> {
                 });
             (low <= high).then(|| [f64_to_f32(low), f64_to_f32(high)])
         }
-        FormatRule::Derived(Derivation::Lossless) => node
+        FormatRule::Derived(Derivation::Lossless) | FormatRule::OwnOr(Derivation::Lossless) => node
             .inputs
             .iter()
             .map(of)
             .reduce(|a, b| a.zip(b).map(|(a, b)| [a[0].min(b[0]), a[1].max(b[1])]))?,
-        FormatRule::Derived(Derivation::Unsigned) => {
+        FormatRule::Derived(Derivation::Unsigned) | FormatRule::OwnOr(Derivation::Unsigned) => {
             of(&node.main_input()).map(|range| range.map(|x| x.max(0.0)))
         }
-        FormatRule::Derived(Derivation::Same) | FormatRule::Input | FormatRule::Moved => {
-            of(&node.main_input())
-        }
+        FormatRule::Derived(Derivation::Same)
+        | FormatRule::OwnOr(Derivation::Same)
+        | FormatRule::Input
+        | FormatRule::Moved => of(&node.main_input()),
     }?;
     Some([low, high].map(|x| node.activation.apply(x)))
 }
