@@ -146,6 +146,7 @@ fn model_name(config: &Object) -> String {
 }
 
 /// A layer or a model inside, and the JSON of how it is called.
+#[derive(Clone)]
 struct Called<'a> {
     name: String,
     /// One layer, or those of a model.
@@ -153,6 +154,7 @@ struct Called<'a> {
     nodes: Option<&'a Value>,
 }
 
+#[derive(Clone)]
 enum What {
     Layer(Box<Layer>),
     Model(Model),
@@ -295,16 +297,29 @@ impl Flat {
         self.values.get(path).cloned().unwrap_or_else(|| path.to_owned())
     }
 
-    /// Adds a layer, or those of a model, with what it takes.
-    fn push(&mut self, called: Called, taken: Taken, scope: &Scope) -> Result<(), KerasError> {
+    /// Adds a use of a layer, or of the layers of a model, with what it takes.
+    fn push(
+        &mut self,
+        called: Called,
+        (taken, uses_before): (Taken, usize),
+        scope: &Scope,
+    ) -> Result<(), KerasError> {
         let inputs: Vec<String> =
-            taken.inputs.iter().map(|name| self.value(&scope.path(name))).collect();
+            taken.inputs.iter().map(|place| self.value(&scope.path(&place.key()))).collect();
+        let own = scope.path(&called.name);
+        let of_use = |name: &str| match (uses_before, name.strip_prefix(&own)) {
+            (0, _) | (_, None) => name.to_owned(),
+            (n, Some(inside)) => format!("{own}/{}{inside}", n + 1),
+        };
         match called.what {
             What::Layer(mut layer) => {
                 layer.inputs = inputs;
                 layer.constants = taken.constants;
                 layer.config.extend(taken.options);
-                self.layers.push(*layer);
+                let place = Place { node: uses_before, ..Place::first(&called.name) };
+                let name = of_use(&layer.name);
+                self.values.insert(scope.path(&place.key()), name.clone());
+                self.layers.push(Layer { name, uses_before, ..*layer });
             }
             What::Model(model) => {
                 if !taken.constants.is_empty() || inputs.len() != model.inputs.len() {
@@ -312,23 +327,24 @@ impl Flat {
                     let problem = format!("it is a model with {m} inputs and takes {n} values");
                     return Err(layer_error(&called.name, problem));
                 }
-                let [output] = &model.outputs[..] else {
-                    let problem = "it is a model with several outputs, which is not supported \
-                                   inside another; build one flat model of all layers";
-                    return Err(layer_error(&called.name, problem));
-                };
-                self.values.extend(model.inputs.iter().cloned().zip(inputs));
+                let taken = model.inputs.iter().map(|name| of_use(name));
+                self.values.extend(taken.zip(inputs));
                 for mut layer in model.layers {
                     if model.inputs.contains(&layer.name) {
                         continue;
                     }
                     for input in &mut layer.inputs {
-                        *input = self.value(input);
+                        *input = self.value(&of_use(input));
                     }
+                    layer.name = of_use(&layer.name);
+                    layer.uses_before += uses_before;
                     self.layers.push(layer);
                 }
-                let output = self.value(output);
-                self.values.insert(scope.path(&called.name), output);
+                for (value, output) in model.outputs.iter().enumerate() {
+                    let output = self.value(&of_use(output));
+                    let place = Place { name: called.name.clone(), node: uses_before, value };
+                    self.values.insert(scope.path(&place.key()), output);
+                }
             }
         }
         if self.layers.len() > MAX_LAYERS {
@@ -380,9 +396,9 @@ fn sequential(
     }
     let input = scope.path(before.as_deref().unwrap_or(&first.name));
     for called in entries {
-        let inputs = before.into_iter().collect();
+        let inputs = before.iter().map(|name| Place::first(name)).collect();
         before = Some(called.name.clone());
-        flat.push(called, Taken { inputs, ..Taken::default() }, scope)?;
+        flat.push(called, (Taken { inputs, ..Taken::default() }, 0), scope)?;
     }
     let output = flat.value(&scope.path(&before.unwrap_or_default()));
     Ok(Model {
@@ -396,39 +412,113 @@ fn sequential(
 
 fn functional(config: &Object, scope: &Scope) -> Result<Model, KerasError> {
     let mut flat = Flat { layers: Vec::new(), values: BTreeMap::new() };
-    for called in layers(config, scope)? {
+    let called = layers(config, scope)?;
+    let mut uses = Vec::with_capacity(called.len());
+    for (layer, called) in called.iter().enumerate() {
         let nodes = called.nodes.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let taken = match nodes {
-            [] => Taken::default(),
-            [node] => node_inputs(&called, node)?,
-            _ => {
-                return Err(layer_error(
-                    &called.name,
-                    format!(
-                        "it is used {} times; only layers used once are supported",
-                        nodes.len()
-                    ),
-                ));
-            }
-        };
-        flat.push(called, taken, scope)?;
+        if nodes.is_empty() {
+            uses.push((layer, 0, Taken::default()));
+        }
+        for (node, json) in nodes.iter().enumerate() {
+            uses.push((layer, node, node_inputs(called, json)?));
+        }
     }
-    let named = |key: &str| {
-        let names = config.get(key).and_then(ends);
-        let names = names.ok_or_else(|| wrong(format!("its `{key}` are not understood")))?;
-        Ok(names.iter().map(|name| flat.value(&scope.path(name))).collect())
+    let ends = |key: &str| {
+        let places = config.get(key).and_then(ends);
+        places.ok_or_else(|| wrong(format!("its `{key}` are not understood")))
+    };
+    let (mut inputs, mut outputs) = (ends("input_layers")?, ends("output_layers")?);
+    let taken = uses.iter_mut().flat_map(|(.., taken)| &mut taken.inputs);
+    count_from_zero(&called, taken.chain(&mut inputs).chain(&mut outputs).collect());
+    if MAX_LAYERS < uses.len() {
+        return Err(wrong(format!("has more than {MAX_LAYERS} layers")));
+    }
+    for (layer, node, taken) in in_order(&called, uses) {
+        flat.push(called[layer].clone(), (taken, node), scope)?;
+    }
+    let named = |places: &[Place]| {
+        places.iter().map(|place| flat.value(&scope.path(&place.key()))).collect()
     };
     Ok(Model {
         name: model_name(config),
         version: None,
-        inputs: named("input_layers")?,
-        outputs: named("output_layers")?,
+        inputs: named(&inputs),
+        outputs: named(&outputs),
         layers: flat.layers,
     })
 }
 
+/// Keras 2 counts the uses of a model inside from one on: those of a model that is not used so often lose one.
+fn count_from_zero(called: &[Called], mut places: Vec<&mut Place>) {
+    for called in called.iter().filter(|called| matches!(called.what, What::Model(_))) {
+        let nodes = called.nodes.and_then(Value::as_array).map_or(0, Vec::len);
+        let own = || places.iter().filter(|place| place.name == called.name);
+        if own().all(|place| place.node > 0) && own().any(|place| place.node == nodes) {
+            let own = places.iter_mut().filter(|place| place.name == called.name);
+            own.for_each(|place| place.node -= 1);
+        }
+    }
+}
+
+/// A use of a layer: which, how many uses before, and what it takes.
+type Use = (usize, usize, Taken);
+
+/// Uses in an order in which each comes behind those it takes values of: as they are listed, where that is one.
+/// What is in a circle, or takes what is not there, comes last.
+fn in_order(called: &[Called], uses: Vec<Use>) -> Vec<Use> {
+    let key = |layer: usize, node: usize| (called[layer].name.clone(), node);
+    let own: BTreeMap<(String, usize), usize> =
+        uses.iter().enumerate().map(|(i, &(layer, node, _))| (key(layer, node), i)).collect();
+    let mut takers = vec![Vec::new(); uses.len()];
+    let mut missing = vec![0_usize; uses.len()];
+    for (i, (.., taken)) in uses.iter().enumerate() {
+        for place in &taken.inputs {
+            missing[i] += 1;
+            if let Some(&from) = own.get(&(place.name.clone(), place.node)) {
+                takers[from].push(i);
+            }
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..uses.len()).filter(|&i| missing[i] == 0).collect();
+    let mut order = Vec::with_capacity(uses.len());
+    while let Some(next) = ready.pop_first() {
+        order.push(next);
+        for &taker in &takers[next] {
+            missing[taker] -= 1;
+            if missing[taker] == 0 {
+                ready.insert(taker);
+            }
+        }
+    }
+    order.extend((0..uses.len()).filter(|&i| missing[i] > 0));
+    let mut uses: Vec<Option<Use>> = uses.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|i| uses[i].take()).collect()
+}
+
+/// A value of a layer: of which of its uses, and which of the use's.
+#[derive(Clone)]
+struct Place {
+    name: String,
+    node: usize,
+    value: usize,
+}
+
+impl Place {
+    fn first(name: &str) -> Self {
+        Self { name: name.to_owned(), node: 0, value: 0 }
+    }
+
+    /// A name for it: that of the layer, where it has one value of one use.
+    fn key(&self) -> String {
+        match (self.node, self.value) {
+            (0, 0) => self.name.clone(),
+            (node, value) => format!("{}:{node}:{value}", self.name),
+        }
+    }
+}
+
 /// `["name", 0, 0]`, or a list of such.
-fn ends(value: &Value) -> Option<Vec<String>> {
+fn ends(value: &Value) -> Option<Vec<Place>> {
     let list = value.as_array()?;
     if list.first().is_some_and(Value::is_string) {
         return Some(vec![end(value)?]);
@@ -436,10 +526,13 @@ fn ends(value: &Value) -> Option<Vec<String>> {
     list.iter().map(end).collect()
 }
 
-/// The name in `["name", 0, 0]`: the only value of the layer's only use.
-fn end(value: &Value) -> Option<String> {
+/// The value in `["name", 0, 0]`: a layer, which of its uses, and which of the use's values.
+fn end(value: &Value) -> Option<Place> {
+    let count = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
     match value.as_array()?.as_slice() {
-        [Value::String(name), node, tensor] if *node == 0 && *tensor == 0 => Some(name.clone()),
+        [Value::String(name), node, value] => {
+            Some(Place { name: name.clone(), node: count(node)?, value: count(value)? })
+        }
         _ => None,
     }
 }
@@ -447,7 +540,7 @@ fn end(value: &Value) -> Option<String> {
 /// What one use of a layer takes.
 #[derive(Default)]
 struct Taken {
-    inputs: Vec<String>,
+    inputs: Vec<Place>,
     constants: Vec<(usize, Tensor)>,
     /// Further arguments of an operation.
     options: Object,
@@ -455,10 +548,10 @@ struct Taken {
 
 impl Taken {
     /// Adds the next argument: a tensor's place, numbers, or a list of both.
-    fn push(&mut self, place: Option<String>, value: &Value) -> Option<()> {
+    fn push(&mut self, place: Option<Place>, value: &Value) -> Option<()> {
         let position = self.inputs.len() + self.constants.len();
-        if let Some(name) = place {
-            self.inputs.push(name);
+        if let Some(place) = place {
+            self.inputs.push(place);
         } else {
             self.constants.push((position, numbers(value)?));
         }
@@ -590,6 +683,7 @@ fn check_call(called: &Called, arguments: Option<&Value>) -> Result<(), KerasErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keras::{LayerWeights, Weights};
 
     fn read(json: &str) -> Result<Model, String> {
         read_architecture(json.as_bytes()).map_err(|error| error.to_string())
@@ -622,8 +716,7 @@ mod tests {
                     .to_owned(),
                 "keras.Input",
             ),
-            (functional(&relu(r#"[[["x", 0, 0]], [["x", 0, 0]]]"#, ""), output), "used 2 times"),
-            (functional(&relu(r#"[[["x", 1, 0]]]"#, ""), output), "not understood"),
+            (functional(&relu(r#"[[["x", -1, 0]]]"#, ""), output), "not understood"),
             (functional(&relu(r#"[[["x", 0, 0, {"training": true}]]]"#, ""), output), "training"),
             (functional(&relu(r#"[[["x", 0, 0]]]"#, r#", "odd": 1"#), output), "`odd`"),
             (functional(&relu(r#"[[["x", 0, 0]]]"#, ""), "{}"), "`output_layers`"),
@@ -635,6 +728,20 @@ mod tests {
             let error = read(&json).unwrap_err();
             assert!(error.contains(expected), "{error}: {json}");
         }
+        // Used twice, the first time behind the second, whose values are both put out.
+        let twice = relu(r#"[[["r", 1, 0]], [["x", 0, 0]]]"#, "");
+        let model = read(&functional(&twice, r#"[["r", 1, 0], ["r", 0, 0]]"#)).unwrap();
+        let names: Vec<&str> = model.layers.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(
+            (names, &model.outputs[..]),
+            (vec!["x", "r/2", "r"], &["r/2", "r"].map(str::to_owned)[..])
+        );
+        assert_eq!((&model.layers[1].inputs[0][..], &model.layers[2].inputs[0][..]), ("x", "r/2"));
+        let tensor = Tensor { path: "w".to_owned(), name: None, shape: vec![1], data: vec![3.0] };
+        let weights = LayerWeights { key: "re_lu".to_owned(), name: None, tensors: vec![tensor] };
+        let model = model.with_weights(Weights { layers: vec![weights], by_name: false }).unwrap();
+        assert_eq!(model.layers[1].weights.len(), 1);
+        assert_eq!(model.layers[1].weights, model.layers[2].weights);
         let custom =
             relu(r#"[["x", 0, 0, {}]]"#, r#", "module": "mine", "registered_name": "a>ReLU""#);
         let model = read(&functional(&custom, output)).unwrap();

@@ -47,6 +47,8 @@ pub struct Layer {
     pub path: Vec<String>,
     /// What `.keras` archives file its weights under.
     pub key: String,
+    /// How often it was used before: a further use is a layer with the same weights.
+    pub uses_before: usize,
 }
 
 /// A weight of a layer.

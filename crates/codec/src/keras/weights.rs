@@ -159,6 +159,7 @@ impl Model {
             }
             found.insert(key, tensors);
         }
+        let repeated = self.take_repeated();
         for layer in &mut self.layers {
             let key = if weights.by_name { &layer.name } else { &layer.key };
             layer.weights = match &layer.path[..] {
@@ -169,6 +170,7 @@ impl Model {
         if weights.by_name {
             self.share_out(&mut found);
         }
+        self.give_back(repeated);
         match found.first_key_value() {
             None => Ok(self),
             Some((key, _)) => Err(KerasError::Weights(format!(
@@ -179,6 +181,24 @@ impl Model {
 }
 
 impl Model {
+    /// Takes layers away that are further uses of others; each with its place.
+    fn take_repeated(&mut self) -> Vec<(usize, Layer)> {
+        let all = std::mem::take(&mut self.layers).into_iter().enumerate();
+        let (repeated, first) = all.partition::<Vec<_>, _>(|(_, layer)| layer.uses_before > 0);
+        self.layers = first.into_iter().map(|(_, layer)| layer).collect();
+        repeated
+    }
+
+    /// Puts them back, with the weights of the first use.
+    fn give_back(&mut self, repeated: Vec<(usize, Layer)>) {
+        for (place, mut layer) in repeated {
+            let is_same = |other: &&Layer| other.path == layer.path && other.key == layer.key;
+            let first = self.layers.iter().find(is_same);
+            layer.weights = first.map_or_else(Vec::new, |first| first.weights.clone());
+            self.layers.insert(place, layer);
+        }
+    }
+
     /// Gives the layers of models inside their weights, which lie together in the file, those that are trained
     /// first.
     fn share_out(&mut self, found: &mut BTreeMap<String, Vec<Tensor>>) {
