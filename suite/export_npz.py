@@ -76,6 +76,8 @@ def max_pool(node, x):
 
 def compute(node, arrays, inputs):
     op = node["op"]
+    if op == "constant":
+        return arrays[node["values"]].astype(np.int64)
     x = inputs[0]
     if op == "conv":
         y = conv(node, arrays, x)

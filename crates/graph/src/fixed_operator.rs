@@ -51,6 +51,8 @@ pub enum Place {
     Over(&'static [usize]),
     /// Where the input at that position lies: the same bytes, read in another shape. Nothing runs.
     Alias(usize),
+    /// In constant memory. Nothing runs.
+    Stored,
 }
 
 /// Constants of an operation.

@@ -40,7 +40,7 @@ impl Layout {
     pub(crate) fn holder(&self, id: NodeId) -> NodeId {
         match self.values[id].place {
             Place::Alias(input) => self.holder(self.values[id].inputs[input]),
-            Place::Apart | Place::Over(_) => id,
+            Place::Apart | Place::Over(_) | Place::Stored => id,
         }
     }
 
@@ -62,7 +62,7 @@ impl Layout {
             // Elements are written in order: wider ones would reach those that are still to be read.
             let fits = |position: &usize| element_bits[id] <= element_bits[value.inputs[*position]];
             let (alias, over) = match value.place {
-                Place::Apart => (None, &[][..]),
+                Place::Apart | Place::Stored => (None, &[][..]),
                 Place::Over(inputs) => (None, inputs),
                 Place::Alias(input) => (Some(input), &[][..]),
             };
@@ -70,7 +70,9 @@ impl Layout {
                 inputs: value.inputs.clone(),
                 bytes: self.value_bytes(id, element_bits[id]),
                 scratch_bytes: scratch_bytes[id],
-                is_external: self.inputs.contains(&id) || results.contains(&id),
+                is_external: self.inputs.contains(&id)
+                    || results.contains(&id)
+                    || value.place == Place::Stored,
                 alias,
                 in_place: over.iter().copied().filter(fits).collect(),
             }

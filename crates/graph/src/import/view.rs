@@ -424,6 +424,22 @@ impl View {
         Ok(Layout { from, shape: shape_of(labels, &extents), start: self.start, axes })
     }
 
+    /// Where the elements of one image lie inside, in the order of the file, of a view without zeros.
+    pub(crate) fn places(&self) -> Vec<usize> {
+        let mut places = vec![self.start];
+        for piece in self.axes.iter().flat_map(ViewAxis::of_image) {
+            let far: Vec<usize> = match piece {
+                Piece::Batch => continue,
+                Piece::Run(run) => (0..run.extent).map(|i| i * run.stride).collect(),
+                Piece::Table(table) => table.iter().map(|far| far.unwrap_or(0)).collect(),
+            };
+            let behind =
+                |&place: &usize| far.iter().map(move |far| place + far).collect::<Vec<_>>();
+            places = places.iter().flat_map(behind).collect();
+        }
+        places
+    }
+
     /// Elements of one image.
     pub(crate) fn len(&self) -> usize {
         self.extents().iter().map(|extent| extent.of_image).product()

@@ -1,3 +1,4 @@
+use super::Constant;
 use crate::{
     emit::{
         c::node::{CNode, CStep},
@@ -6,9 +7,10 @@ use crate::{
         npz::node::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, rows_of, step},
+    fixed_operator::{self, FixedOp, FixedOperator, FixedStep, Place, rows_of, step},
+    graph::NodeId,
     import::{
-        axes::{Axis, axis_index},
+        axes::{Axis, axis_index, shape_of},
         builder::Value,
         keras::layer::Layer,
         onnx::attributes::Attributes,
@@ -171,7 +173,7 @@ impl FixedOperator for FixedConcat {
         self.runs.iter().zip(inputs).map(of_input).collect()
     }
 
-    fn constants(&self) -> Vec<Constant> {
+    fn constants(&self) -> Vec<fixed_operator::Constant> {
         Vec::new()
     }
 
@@ -265,7 +267,7 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     let Some(axis) = axis.and_then(|axis| axis_index(axis, rank)) else {
         return Err(node_error(node, "`axis` is missing or outside its input's axes"));
     };
-    let (mut views, mut zeros) = (Vec::new(), 0);
+    let (mut parts, mut zeros) = (Vec::new(), 0);
     let more = |view: &View, before: i64, behind: i64| {
         let taken = padded("constant", [before, behind], view.extents()[axis].of_image)?;
         view.taken(axis, &taken)
@@ -273,9 +275,18 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     let wrong = |problem: String| node_error(node, &problem);
     for position in positions {
         if reader.is_constant(node, position) {
-            let n = zeros_of(reader, node, position, &extents, axis)?;
-            match views.last_mut() {
-                Some(last) => *last = more(last, 0, n).map_err(wrong)?,
+            let numbers = numbers_of(reader, node, position, &extents, axis)?;
+            let n = i64::try_from(numbers.along).map_err(|_| wrong("is too large".to_owned()))?;
+            match parts.last_mut() {
+                _ if !numbers.is_zero() => {
+                    if zeros > 0 {
+                        parts.push(Part::Numbers(numbers.zeros(zeros)));
+                        zeros = 0;
+                    }
+                    parts.push(Part::Numbers(numbers));
+                }
+                Some(Part::View(last)) => *last = more(last, 0, n).map_err(wrong)?,
+                Some(Part::Numbers(last)) => last.add_zeros(numbers.along),
                 None => zeros += n,
             }
             continue;
@@ -284,28 +295,39 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
         if view.axes.len() != rank {
             return Err(node_error(node, "concatenates values with different numbers of axes"));
         }
-        views.push(if zeros > 0 { more(&view, zeros, 0).map_err(wrong)? } else { view });
+        let view = if zeros > 0 { more(&view, zeros, 0).map_err(wrong)? } else { view };
+        parts.push(Part::View(view));
         zeros = 0;
     }
-    if let [view] = &views[..] {
+    if let [Part::View(view)] = &parts[..] {
         return reader.set_view(node, View { name: Some(node.name.clone()), ..view.clone() });
     }
     if rank <= 4 {
-        let value = joined(reader, node, &views, axis)?;
+        let value = joined(reader, node, &parts, axis)?;
         return reader.set_value(node, &value);
     }
     // All axes before and all behind as one each.
-    let total: usize = views.iter().map(|view| view.extents()[axis].of_image).sum();
+    let along = |part: &Part| match part {
+        Part::View(view) => view.extents()[axis].of_image,
+        Part::Numbers(numbers) => numbers.along,
+    };
+    let total: usize = parts.iter().map(along).sum();
     let product = |extents: &[Extent]| extents.iter().map(|extent| extent.of_image).product();
     let (before, behind): (usize, usize) =
         (product(&extents[..axis]), product(&extents[axis + 1..]));
-    for view in &mut views {
-        let own = view.extents()[axis].of_image;
-        let targets =
-            [Target::Batch(1), Target::Known(before), Target::Known(own), Target::Known(behind)];
-        *view = reader.reshaped(node, view, &targets)?;
+    for part in &mut parts {
+        let own = along(part);
+        match part {
+            Part::View(view) => {
+                let targets = [1, before, own, behind];
+                let known = targets[1..].iter().map(|&n| Target::Known(n));
+                let targets: Vec<Target> = [Target::Batch(1)].into_iter().chain(known).collect();
+                *view = reader.reshaped(node, view, &targets)?;
+            }
+            Part::Numbers(numbers) => numbers.dims = vec![1, before, own, behind],
+        }
     }
-    let value = joined(reader, node, &views, 2)?;
+    let value = joined(reader, node, &parts, 2)?;
     let mut targets: Vec<Target> = extents.into_iter().map(Extent::kept).collect();
     targets[axis] = Target::Known(total);
     let view = View::of(&value, reader.shape(&value));
@@ -313,18 +335,70 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     reader.set_view(node, view)
 }
 
-/// Views of at most four axes side by side along one of them.
+/// What is joined.
+enum Part {
+    View(View),
+    Numbers(Numbers),
+}
+
+/// A constant of one image.
+struct Numbers {
+    dims: Vec<usize>,
+    data: Vec<f32>,
+    /// The axis that is joined, and its extent.
+    axis: usize,
+    along: usize,
+}
+
+impl Numbers {
+    fn is_zero(&self) -> bool {
+        self.data.iter().all(|&x| x == 0.0)
+    }
+
+    /// So many zeros along the axis, of the other extents.
+    fn zeros(&self, along: i64) -> Self {
+        let along = usize::try_from(along).unwrap_or(0);
+        let mut dims = self.dims.clone();
+        dims[self.axis] = along;
+        Self { data: vec![0.0; dims.iter().product()], dims, axis: self.axis, along }
+    }
+
+    /// So many zeros more behind it.
+    fn add_zeros(&mut self, more: usize) {
+        let behind: usize = self.dims[self.axis + 1..].iter().product();
+        let own = self.data.chunks(self.along * behind);
+        let zeros = vec![0.0; more * behind];
+        self.data = own.flat_map(|own| own.iter().chain(&zeros).copied()).collect();
+        self.along += more;
+        self.dims[self.axis] = self.along;
+    }
+}
+
+/// Parts of at most four axes side by side along one of them, of which one is computed.
 fn joined(
     reader: &mut Reader,
     node: &onnx::Node,
-    views: &[View],
+    parts: &[Part],
     axis: usize,
 ) -> Result<Value, ImportError> {
-    let axes = reader.value_of(node, &views[0])?.axes;
-    let mut inputs = Vec::with_capacity(views.len());
-    for view in views {
-        let value = reader.value_of(node, view)?;
-        inputs.push(reader.relabeled(node, &value, axes.clone())?.node);
+    let mut views = parts.iter().filter_map(|part| match part {
+        Part::View(view) => Some(view),
+        Part::Numbers(_) => None,
+    });
+    let first = views.next().expect("one part is computed");
+    let axes = reader.value_of(node, first)?.axes;
+    let mut inputs = Vec::with_capacity(parts.len());
+    for part in parts {
+        inputs.push(match part {
+            Part::View(view) => {
+                let value = reader.value_of(node, view)?;
+                reader.relabeled(node, &value, axes.clone())?.node
+            }
+            Part::Numbers(numbers) => {
+                let op = stored(&axes, &numbers.dims, &numbers.data);
+                reader.builder.push(&format!("{}_constant", node.name), op, vec![])?
+            }
+        });
     }
     let axis = match axes[axis] {
         Axis::Row => 0,
@@ -336,25 +410,58 @@ fn joined(
     Ok(Value { node, axes })
 }
 
-/// How many elements a constant of zeros has along `axis`, where it fits values of those extents.
-fn zeros_of(
+/// Numbers of one image with those axes in a file.
+fn stored(axes: &[Axis], dims: &[usize], data: &[f32]) -> Constant {
+    let shape = shape_of(axes, dims);
+    let mut strides = [0; 3];
+    let mut stride = 1;
+    for (axis, &n) in axes.iter().zip(dims).rev() {
+        match axis {
+            Axis::Batch => {}
+            Axis::Row => strides[0] = stride,
+            Axis::Column => strides[1] = stride,
+            Axis::Channel => strides[2] = stride,
+        }
+        stride *= n;
+    }
+    let at = |i: usize| {
+        let place = [i / (shape.w * shape.c), i / shape.c % shape.w, i % shape.c];
+        data[place.iter().zip(strides).map(|(i, stride)| i * stride).sum::<usize>()]
+    };
+    Constant { shape, values: (0..shape.len()).map(at).collect() }
+}
+
+/// A constant that goes with values of those extents, without its batch.
+fn numbers_of(
     reader: &Reader,
     node: &onnx::Node,
     position: usize,
     extents: &[Extent],
     axis: usize,
-) -> Result<i64, ImportError> {
+) -> Result<Numbers, ImportError> {
     let (dims, data) = reader.float_constant(node, position)?;
-    let fits = dims.len() == extents.len()
-        && dims
-            .iter()
-            .zip(extents)
-            .enumerate()
-            .all(|(i, (&own, extent))| i == axis || own == extent.of_image || extent.has_batch);
-    let n = dims.get(axis).and_then(|&n| i64::try_from(n).ok());
-    let is_zero = fits && !extents[axis].has_batch && data.iter().all(|&x| x == 0.0);
-    let problem = "concatenates a constant that is not all zeros of fitting extents";
-    n.filter(|_| is_zero).ok_or_else(|| node_error(node, problem))
+    let fits = |(i, (&own, extent)): (usize, (&usize, &Extent))| {
+        i == axis || own == extent.of_image || extent.has_batch
+    };
+    let fit = dims.len() == extents.len()
+        && !extents[axis].has_batch
+        && dims.iter().zip(extents).enumerate().all(fits);
+    if !fit {
+        let problem = format!("concatenates a constant of the shape {dims:?}, which does not fit");
+        return Err(node_error(node, &problem));
+    }
+    let mut dims = dims.to_vec();
+    let images: usize =
+        dims.iter().zip(extents).filter(|(_, extent)| extent.has_batch).map(|(n, _)| n).product();
+    let one = data.len() / images.max(1);
+    if images > 1 && data.chunks(one.max(1)).any(|other| other != &data[..one]) {
+        let problem = "concatenates a constant that is another one for each image of the batch";
+        return Err(node_error(node, problem));
+    }
+    let of_batch = dims.iter_mut().zip(extents).filter(|(_, extent)| extent.has_batch);
+    of_batch.for_each(|(n, _)| *n = 1);
+    let along = dims[axis];
+    Ok(Numbers { dims, data: data[..one].to_vec(), axis, along })
 }
 
 /// Source: Keras `Concatenate`.
@@ -376,6 +483,20 @@ pub(super) fn from_keras(layer: &mut Layer) -> Result<Value, ImportError> {
             return Err(layer.refuse("axis", &option, "it must be an axis of an image"));
         }
     };
-    let node = layer.push(Concat { axis }, values.iter().map(|value| value.node).collect())?;
+    let mut inputs: Vec<NodeId> = values.iter().map(|value| value.node).collect();
+    for (position, constant) in layer.constants() {
+        if constant.shape.len() != axes.len() || constant.shape[0] != 1 {
+            let problem = format!(
+                "takes a constant of the shape {:?}, which must have the axes of the values and one image",
+                constant.shape
+            );
+            return Err(layer.error(&problem));
+        }
+        let op = stored(&axes, &constant.shape, &constant.data);
+        let name = format!("{}_constant", layer.name());
+        let node = layer.builder.push(&name, op, vec![])?;
+        inputs.insert((*position).min(inputs.len()), node);
+    }
+    let node = layer.push(Concat { axis }, inputs)?;
     Ok(Value { node, axes })
 }

@@ -16,6 +16,7 @@ use crate::{
         keras::layer::Layer,
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
+        view::{Extent, View},
     },
     lower::{context::LowerContext, requantization::element},
     operator::{Context, Edge, Factor, FloatStep, FormatRule, Op, Operator},
@@ -378,12 +379,107 @@ fn push(
     number: impl Fn(f32) -> f32,
 ) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
+    let view = reader.view(node, 1 - position)?;
+    if view.axes.len() > MAX_AXES {
+        return push_of_many_axes(reader, node, &view, (function, position), number);
+    }
     let value = reader.value(node, 1 - position)?;
     let shape = reader.shape(&value);
     let constant = reader.float_constant(node, position)?;
     let op = of_file(shape, &value.axes, constant, function, position == 0, number)
         .map_err(|problem| node_error(node, &problem))?;
     reader.push_like(node, op, &value)
+}
+
+/// Axes that a value inside may have in the file, the batch among them.
+pub(super) const MAX_AXES: usize = 4;
+
+/// The same of a value of more axes than there are inside: each number of the constant goes to where its element
+/// lies, so that nothing is moved.
+fn push_of_many_axes(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    view: &View,
+    (function, position): (Function, usize),
+    number: impl Fn(f32) -> f32,
+) -> Result<(), ImportError> {
+    let view = reader.materialized(node, view)?;
+    let shape = reader.builder.shape(view.node);
+    let extents = view.extents();
+    let (dims, data) = reader.float_constant(node, position)?;
+    let missing = extents.len().saturating_sub(dims.len());
+    let own: Vec<usize> = std::iter::repeat_n(1, missing).chain(dims.iter().copied()).collect();
+    let fits = |(&own, extent): (&usize, &Extent)| own == 1 || own == extent.of_image;
+    if own.len() != extents.len() || !own.iter().zip(&extents).all(fits) {
+        let of_value: Vec<usize> = extents.iter().map(|extent| extent.of_image).collect();
+        let problem = format!(
+            "its constant with shape {dims:?} does not go with a value of the shape {of_value:?}, the \
+             batch counted as 1"
+        );
+        return Err(node_error(node, &problem));
+    }
+    // Which number goes with each element, in the order of the file.
+    let mut numbers = vec![0];
+    let mut stride = data.len();
+    for (&own, extent) in own.iter().zip(&extents) {
+        stride /= own;
+        let step = if own == 1 { 0 } else { stride };
+        let along = |&at: &usize| (0..extent.of_image).map(move |i| at + i * step);
+        numbers = numbers.iter().flat_map(along).collect();
+    }
+    let mut constant = vec![0.0; shape.len()];
+    for (place, at) in view.places().into_iter().zip(numbers) {
+        constant[place] = number(data[at]);
+    }
+    let (extents, constant) = repeated(shape, constant);
+    let op = of_numbers(function, position == 0, extents, constant, shape);
+    let id = reader.builder.push(&node.name, op, vec![view.node])?;
+    reader.set_view(node, View { node: id, ..view })
+}
+
+/// The numbers without repetitions along whole axes, and their extents.
+fn repeated(shape: Shape, mut numbers: Vec<f32>) -> (Shape, Vec<f32>) {
+    let mut dims = shape.dims();
+    for axis in 0..3 {
+        let behind: usize = dims[axis + 1..].iter().product();
+        let blocks = || numbers.chunks(dims[axis] * behind);
+        let is_same = blocks().all(|block| {
+            block
+                .chunks(behind)
+                .all(|part| part.iter().zip(block).all(|(a, b)| a.to_bits() == b.to_bits()))
+        });
+        if is_same {
+            numbers = blocks().flat_map(|block| block[..behind].to_vec()).collect();
+            dims[axis] = 1;
+        }
+    }
+    (Shape::new(dims[0], dims[1], dims[2]), numbers)
+}
+
+/// The operator for numbers of a value of that shape: a scale and shift of channels or a bound, where they are one.
+fn of_numbers(
+    function: Function,
+    is_first: bool,
+    extents: Shape,
+    numbers: Vec<f32>,
+    shape: Shape,
+) -> Op {
+    let is_of_channels = extents.h * extents.w == 1;
+    let all = || numbers.iter().cycle().take(shape.c).map(|&x| f64::from(x)).collect::<Vec<f64>>();
+    let same = |x: f64| vec![x; shape.c];
+    match function {
+        Function::Max | Function::Min if numbers.len() == 1 => bound(function, numbers[0]).into(),
+        Function::Mul if is_of_channels => Affine { scale: all(), shift: same(0.0) }.into(),
+        Function::Add if is_of_channels => Affine { scale: same(1.0), shift: all() }.into(),
+        Function::Sub if is_of_channels && is_first => {
+            Affine { scale: same(-1.0), shift: all() }.into()
+        }
+        Function::Sub if is_of_channels => {
+            let shift = all().into_iter().map(|x| -x).collect();
+            Affine { scale: same(1.0), shift }.into()
+        }
+        _ => WithConstant { function, constant: numbers.into(), extents, is_first }.into(),
+    }
 }
 
 /// The operator for a constant of a file, which goes with a value of that shape with those axes.

@@ -12,8 +12,8 @@ use fixedwise_graph::{
     AccumulatorPolicy, Expression, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
     Unary, emit, from_onnx, lower,
     ops::{
-        AveragePool, Between, Concat, FixedConv, Function, GlobalAveragePool, IndexMap, LeakyRelu,
-        MatMul, MaxPool, PRelu, Relu, Resize, Sigmoid, Softmax, Window,
+        AveragePool, Between, Concat, Constant, FixedConv, Function, GlobalAveragePool, IndexMap,
+        LeakyRelu, MatMul, MaxPool, PRelu, Relu, Resize, Sigmoid, Softmax, Window,
     },
     passes,
 };
@@ -293,6 +293,27 @@ fn common_cases() -> Vec<Case> {
     cases
 }
 
+/// Constants joined to what is computed: a map along channels, rows of numbers, and elements of a vector.
+fn constants() -> Graph {
+    let mut b = Build::new(Shape::new(5, 4, 2), 6);
+    let constant = |b: &mut Build, name: &str, shape: Shape, low: f32| {
+        let values = b.random.floats(shape.len(), low, 3.0).into();
+        b.push(name, Constant { shape, values }, vec![])
+    };
+    let x = b.conv("first", 0, 3, &window(3, 1, 1), 1);
+    let map = constant(&mut b, "map", Shape::new(5, 4, 2), -3.0);
+    let x = b.push("with_map", Concat { axis: 2 }, vec![map, x]);
+    let x = b.conv("second", x, 4, &window(3, 1, 1), 1);
+    let rows = constant(&mut b, "rows", Shape::new(2, 4, 4), 0.0);
+    let x = b.push("with_rows", Concat { axis: 0 }, vec![x, rows]);
+    let x = b.conv("third", x, 3, &window(3, 2, 0), 1);
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    let vector = constant(&mut b, "vector", Shape::vector(2), -1.0);
+    let x = b.push("with_vector", Concat { axis: 2 }, vec![x, vector]);
+    b.gemm("dense", x, 6);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (network, graph) in [
@@ -304,6 +325,7 @@ fn cases() -> Vec<Case> {
         ("functions", functions()),
         ("heads", heads()),
         ("maps", maps()),
+        ("constants", constants()),
         ("attention", attention()),
         ("normalizations", normalizations()),
     ] {
@@ -465,7 +487,7 @@ fn hls4ml_computes_the_same() {
     let folder = tempfile::tempdir().unwrap();
     // HLS has no tables of functions, no maps and no products of two values.
     let is_typed = |case: &&Case| {
-        let refused = ["functions", "maps", "attention"];
+        let refused = ["functions", "maps", "attention", "constants"];
         case.name.ends_with("up_0") && !refused.iter().any(|name| case.name.starts_with(name))
     };
     for case in common_cases().iter().filter(is_typed) {

@@ -86,8 +86,13 @@ fn only_what_reaches_the_output_is_judged() {
     );
     // Used, each of them is a reason.
     model_is_refused("texts", "the constant `texts` cannot be read: has texts");
-    model_is_refused("unused", "the model has 2 inputs (x, unused); one image is supported");
     model_is_refused("d", "node `relu_d` uses `missing`, which no node computes");
+    // Another input that is used is one of the network's.
+    let model = network()
+        .input("unused", &[1, 3, 4, 4])
+        .node(node("Add", &["a", "unused"], "y"))
+        .output_value(named("y"));
+    assert_eq!(from_onnx(&model.build(), "g").unwrap().inputs().len(), 2);
 }
 
 /// The network plus one more value is refused.
@@ -267,7 +272,7 @@ fn open_sizes_are_given() {
         (shape(None, &[2, 5, 6]), "has 4 axes, [N, 2, height, ?]; `--input-shape` gives 3"),
         (shape(None, &[1, 2, 0, 6]), "has size 0 on axis 2"),
         (shape(None, &[1, 2, 1 << 20, 1 << 20]), "has more than 2^28 elements"),
-        (shape(Some("z"), &[1, 2, 5, 6]), "has no input `z` to give a shape; its inputs: x"),
+        (shape(Some("z"), &[1, 2, 5, 6]), "has no input `z` to give a shape; its inputs are `x`"),
     ] {
         let error = from_onnx_with(&model, "g", &shaped(vec![given])).unwrap_err().to_string();
         assert!(error.contains(expected), "expected {expected} in: {error}");
@@ -628,7 +633,11 @@ fn open_sizes_of_keras_are_given() {
         ("[null, null, 8, 2]", &[][..], "give the open extents, for example `--input-shape 1x224"),
         ("[null, null, 8, 2]", &["1x11x9x2"], "`--input-shape` gives other extents"),
         ("[null, null, 8, 2]", &["11x8x2"], "`--input-shape` gives 3 axes"),
-        ("[null, 11, 8, 2]", &["z=1x11x8x2"], "has no input `z` to give a shape; its inputs: inp"),
+        (
+            "[null, 11, 8, 2]",
+            &["z=1x11x8x2"],
+            "has no input `z` to give a shape; its inputs are `inp",
+        ),
     ] {
         let error = read(shape, given).unwrap_err().to_string();
         assert!(error.contains(expected), "expected {expected} in: {error}");

@@ -132,7 +132,7 @@ fn print(
         };
         let step = match node.op.place() {
             Place::Alias(_) => CStep { kernel: ANOTHER_NAME, ..CStep::default() },
-            Place::Apart | Place::Over(_) => node.op.emit_c(&mut printed)?,
+            Place::Apart | Place::Over(_) | Place::Stored => node.op.emit_c(&mut printed)?,
         };
         layers.push(CLayer {
             name: node.name.clone(),
@@ -184,7 +184,9 @@ fn values(fixed: &FixedGraph, options: &COptions) -> Vec<CValue> {
 /// reshape gives another name, stay whole.
 pub(crate) fn packs(fixed: &FixedGraph, options: &COptions) -> Vec<bool> {
     let mut packs = vec![options.packs_activations; fixed.nodes.len()];
-    fixed.inputs.iter().for_each(|&id| packs[id] = false);
+    let is_stored = |id: &usize| fixed.nodes[*id].op.place() == Place::Stored;
+    let stored = (0..fixed.nodes.len()).filter(is_stored);
+    stored.chain(fixed.inputs.iter().copied()).for_each(|id| packs[id] = false);
     fixed.output_nodes().into_iter().for_each(|id| packs[id] = false);
     for (id, node) in fixed.nodes.iter().enumerate().rev() {
         if node.op.is::<FixedReshape>() {
@@ -216,6 +218,8 @@ fn run_body(
         let root = layout.holder(id);
         if let Some(input) = fixed.inputs.iter().position(|&input| input == root) {
             inputs[input].parameter()
+        } else if fixed.nodes[root].op.place() == Place::Stored {
+            names[root].clone()
         } else if let Some(output) = first(root) {
             outputs[output].parameter()
         } else {
@@ -248,7 +252,9 @@ fn run_body(
         ));
     }
     for (i, (output, &root)) in outputs.iter().zip(&holders).enumerate() {
-        if fixed.inputs.contains(&root) || first(root) != Some(i) {
+        let is_computed =
+            !fixed.inputs.contains(&root) && fixed.nodes[root].op.place() != Place::Stored;
+        if !is_computed || first(root) != Some(i) {
             body.push_str(&output.copy(&place(root, true)));
         }
     }

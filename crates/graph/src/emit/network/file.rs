@@ -37,6 +37,8 @@ pub(crate) struct File {
     nodes: Vec<Node>,
     floats: Vec<(String, Tensor)>,
     integers: Vec<(String, ElementType, Vec<usize>, Vec<i64>)>,
+    /// The name of an input of the network.
+    pub(crate) image: Option<String>,
     /// Scalars by what they are, so that each is stored once.
     scalars: BTreeMap<String, String>,
 }
@@ -53,6 +55,7 @@ impl File {
             nodes: Vec::new(),
             floats: Vec::new(),
             integers: Vec::new(),
+            image: None,
             scalars: BTreeMap::new(),
         }
     }
@@ -265,6 +268,20 @@ impl File {
         let dims = std::iter::once(0).chain(dims.iter().map(|&d| int(d))).collect();
         let dims = self.indices(&format!("{name}_shape"), dims);
         self.node("Reshape", name, &[value, &dims], vec![])
+    }
+
+    /// A value `[1, ...dims]` for each image of the batch.
+    pub(crate) fn for_each_image(&mut self, name: &str, value: &str, dims: &[usize]) -> String {
+        let (Dialect::Standard, Some(image)) = (self.dialect, self.image.clone()) else {
+            return value.to_owned();
+        };
+        let first: Attributes = vec![("start", 0_i64.into()), ("end", 1_i64.into())];
+        let batch = self.node("Shape", &format!("{name}_batch"), &[&image], first);
+        let own = dims.iter().map(|&d| int(d)).collect();
+        let own = self.indices(&format!("{name}_extents"), own);
+        let axis: Attributes = vec![("axis", 0_i64.into())];
+        let shape = self.node("Concat", &format!("{name}_shape"), &[&batch, &own], axis);
+        self.node("Expand", name, &[value, &shape], vec![])
     }
 
     /// The place of each element of a value among the integers of its format, from the smallest on.

@@ -115,6 +115,7 @@ impl Network<'_> {
     fn input(&mut self, node: &FixedNode) -> Result<(String, ElementType), EmitError> {
         check_step(&node.name, node.format.frac.into())?;
         let name = self.file.name(&node.name);
+        self.file.image.get_or_insert_with(|| name.clone());
         let bytes = Format::unsigned(8, 0);
         let element = match self.file.dialect {
             Dialect::Standard if node.format == bytes => ElementType::U8,

@@ -73,7 +73,7 @@ impl<'a> Layer<'a> {
                 node: layer.name.clone(),
                 op_type: layer.class.clone(),
                 problem: "takes a constant, which is supported for sums, differences, products, \
-                          quotients, maxima and minima only"
+                          quotients, maxima, minima and concatenations only"
                     .to_owned(),
             });
         }
@@ -445,8 +445,17 @@ impl<'a> Layer<'a> {
 
 /// Whether layers of that class may take numbers beside values.
 fn takes_constants(class: &str) -> bool {
-    const CLASSES: [&str; 8] =
-        ["Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum", "Average"];
+    const CLASSES: [&str; 9] = [
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Divide",
+        "TrueDivide",
+        "Maximum",
+        "Minimum",
+        "Average",
+        "Concatenate",
+    ];
     CLASSES.contains(&class.strip_prefix("keras.ops.").unwrap_or(class))
 }
 
