@@ -104,14 +104,17 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
 fn report(what: &str, kernels: &Kernels, program: &Program, threads: usize) {
     let image = image(program);
     let schedule = program.schedule(&[], program.outputs());
+    let at_once = Program::images_at_once(&schedule);
+    let (images, provided) = (vec![image.as_slice(); at_once], vec![vec![]; at_once]);
+    let workspaces = || -> Vec<_> { (0..at_once).map(|_| Workspace::new()).collect() };
     let seconds = |n_images: usize| {
         let start = Instant::now();
-        (0..n_images).into_par_iter().for_each_init(Workspace::new, |workspace, _| {
-            program.run(&schedule, workspace, &image, &[]);
+        (0..n_images / at_once).into_par_iter().for_each_init(workspaces, |workspaces, _| {
+            program.run_all(&schedule, workspaces, &images, &provided);
         });
         start.elapsed().as_secs_f64()
     };
-    let mut n_images = 4 * threads;
+    let mut n_images = 4 * threads * at_once;
     while seconds(n_images) < PASS_SECONDS {
         n_images *= 2;
     }

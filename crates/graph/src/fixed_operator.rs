@@ -99,6 +99,12 @@ pub trait FixedOperator: Object {
     /// Ready to run: weights packed for `kernels`.
     fn prepare(&self, inputs: &[Shape], output: Shape, kernels: &'static Kernels) -> FixedStep;
 
+    /// Whether its step takes the values of up to 8 images, one after the other, and gives theirs.
+    fn takes_several(&self, inputs: &[Shape], output: Shape) -> bool {
+        let _ = (inputs, output);
+        false
+    }
+
     /// What it is called in descriptions and messages.
     fn name(&self) -> &'static str;
 

@@ -125,6 +125,12 @@ pub trait Operator: OperatorObject {
     fn takes_activation(&self) -> bool {
         false
     }
+
+    /// Whether its float step takes the values of up to 8 images, one after the other, and gives theirs.
+    fn takes_several(&self, inputs: &[Shape], output: Shape) -> bool {
+        let _ = (inputs, output);
+        false
+    }
 }
 
 /// What the probability of a class is given as.

@@ -2,7 +2,7 @@
 
 use crate::aligned::Aligned;
 use crate::finish::BiasView;
-use crate::layout::{Block, Layout, Packed, Tile};
+use crate::layout::{Block, Layout, Packed, Tile, classes, n_images};
 use crate::stencil::{FloatStencil, StencilKernel};
 use crate::table::Plain;
 use crate::{ConvGeometry, ConvKind, FloatBias, Kernels, Scratch, scalar};
@@ -89,17 +89,16 @@ impl ConvF32 {
                 Prepared::Tiled(&kernels.plain, tiles.f32, packed)
             }
         };
-        let classes = bias.classes();
+        let classes = classes(&geometry, &bias);
         ConvF32 { geometry, bias, classes, prepared }
     }
 
-    /// Computes `y`, [oh, ow, co], from `x`, [h, w, ci].
+    /// Computes `y`, [oh, ow, co], from `x`, [h, w, ci]; of a dense layer up to 48 images at once.
     ///
     /// # Panics
     /// If a length does not fit the geometry.
     pub fn run(&self, x: &[f32], y: &mut [f32], activation: Activation, scratch: &mut Scratch) {
-        assert_eq!(x.len(), self.geometry.input_len(), "the input does not fit the geometry");
-        assert_eq!(y.len(), self.geometry.output_len(), "the output does not fit the geometry");
+        let n_images = n_images(&self.geometry, x.len(), y.len());
         let bias = BiasView {
             classes: &self.classes,
             values: &self.bias.values,
@@ -108,7 +107,10 @@ impl ConvF32 {
         };
         match &self.prepared {
             Prepared::Scalar(weights) => {
-                scalar::conv_f32(&self.geometry, x, weights, &self.bias, activation, y);
+                let (x_len, y_len) = (self.geometry.input_len(), self.geometry.output_len());
+                for (x, y) in x.chunks_exact(x_len).zip(y.chunks_exact_mut(y_len)) {
+                    scalar::conv_f32(&self.geometry, x, weights, &self.bias, activation, y);
+                }
             }
             Prepared::Stencil(plain, kernel, layer, is_biased) => {
                 let Scratch { staged_f32, sums_f32, .. } = scratch;
@@ -126,7 +128,7 @@ impl ConvF32 {
             }
             Prepared::Tiled(plain, tile, packed) => {
                 let x = packed.layout.staged(x, 0.0, &mut scratch.staged_f32);
-                packed.for_each_block(x, *tile, &mut scratch.sums_f32, |block, sums| {
+                packed.for_each_block(x, n_images, *tile, &mut scratch.sums_f32, |block, sums| {
                     (plain.finish_f32)(block, sums, bias, activation, y);
                 });
             }
@@ -140,7 +142,7 @@ impl Layout {
         if self.in_place {
             return x;
         }
-        buffer.grow(self.staged_len);
+        buffer.grow(self.staged_len(x.len()));
         self.stage(x, zero, |x, y| y.copy_from_slice(x), buffer.as_mut_slice());
         buffer.as_slice()
     }

@@ -3,7 +3,7 @@
 use crate::aligned::Aligned;
 use crate::depthwise::Depthwise;
 use crate::finish::{BiasView, NarrowRule, WideRule};
-use crate::layout::{Block, Layout, Packed, Tile};
+use crate::layout::{Block, Layout, Packed, Tile, classes, n_images};
 use crate::stencil::{Stencil, StencilKernel, Word};
 use crate::table::{Plain, Tiles};
 use crate::{
@@ -101,7 +101,7 @@ impl ConvInt {
             geometry,
             input,
             bias: bias.clone(),
-            classes: bias.classes(),
+            classes: classes(&geometry, bias),
             accumulate,
             epilogue,
             coarser: coarser.to_vec(),
@@ -110,18 +110,23 @@ impl ConvInt {
         }
     }
 
-    /// Computes `y`, [oh, ow, co], from `x`, [h, w, ci].
+    /// Computes `y`, [oh, ow, co], from `x`, [h, w, ci]; of a dense layer up to 48 images at once.
     ///
     /// # Panics
     /// If a length or an element does not fit what was prepared.
     pub fn run(&self, x: Integers, mut y: IntegersMut, scratch: &mut Scratch) {
         assert_eq!(x.element(), self.input, "the input has another element");
         assert_eq!(y.element(), self.epilogue.output, "the output has another element");
-        assert_eq!(x.len(), self.geometry.input_len(), "the input does not fit the geometry");
-        assert_eq!(y.len(), self.geometry.output_len(), "the output does not fit the geometry");
+        let n_images = n_images(&self.geometry, x.len(), y.len());
         let Scratch { staged_u8, staged_i16, words, sums_i32, sums_i64, .. } = scratch;
         match &self.prepared {
-            Prepared::Scalar(weights) => self.run_scalar(x, weights, &mut y),
+            Prepared::Scalar(weights) => {
+                let (x_len, y_len) = (x.len() / n_images, y.len() / n_images);
+                for image in 0..n_images {
+                    let x = x.slice(image * x_len..(image + 1) * x_len);
+                    self.run_scalar(x, weights, &mut y.slice(image * y_len..(image + 1) * y_len));
+                }
+            }
             Prepared::Stencil(plain, kernel, layer, finish) => {
                 let row_len = self.geometry.output[1] * self.geometry.output[2];
                 layer.for_each_row(*kernel, plain, x, words, sums_i32, |oh, sums| {
@@ -143,19 +148,19 @@ impl ConvInt {
             }
             Prepared::U8(plain, tile, packed, finish) => {
                 let x = stage_u8(plain, &packed.layout, x, staged_u8);
-                packed.for_each_block(x, *tile, sums_i32, |block, sums| {
+                packed.for_each_block(x, n_images, *tile, sums_i32, |block, sums| {
                     self.finish(plain, finish, block, sums, sums_i64, &mut y);
                 });
             }
             Prepared::I16(plain, tile, packed, finish) => {
                 let x = stage_i16(plain, &packed.layout, x, staged_i16);
-                packed.for_each_block(x, *tile, sums_i32, |block, sums| {
+                packed.for_each_block(x, n_images, *tile, sums_i32, |block, sums| {
                     self.finish(plain, finish, block, sums, sums_i64, &mut y);
                 });
             }
             Prepared::I16Wide(plain, tile, packed, rule) => {
                 let x = stage_i16(plain, &packed.layout, x, staged_i16);
-                packed.for_each_block(x, *tile, sums_i64, |block, sums| {
+                packed.for_each_block(x, n_images, *tile, sums_i64, |block, sums| {
                     self.finish_wide(plain, *rule, block, sums, &mut y);
                 });
             }
@@ -312,24 +317,14 @@ fn prepare(
             let layer = Depthwise::new(Layout::new(geometry, 1, input == Element::I16), weights);
             return Some(Prepared::DepthwiseWide(plain, layer, rule));
         }
-        let bytes = tiles.stencil_u8.filter(|_| are_bytes);
-        let word = if bytes.is_some() { Word::Bytes } else { Word::Pair };
-        let offset = if word == Word::Bytes { byte_offset } else { 0 };
-        let (mut finish, mut bias) = (finish(offset), vec![0; n_channels]);
-        let in_order = match &mut finish {
-            Finish::Narrow(values, rule) if values.len() == n_channels => {
-                bias = core::mem::take(values);
-                Some(*rule)
-            }
-            _ => None,
+        let (word, kernel) = match tiles.stencil_u8.filter(|_| are_bytes) {
+            Some(kernel) => (Word::Bytes, kernel),
+            None => (Word::Pair, tiles.stencil_i16),
         };
-        let layer = Stencil::new(geometry, word, tiles.lanes, weights, &bias);
-        if let Some(rule) = in_order {
-            let shifts: Vec<i32> = (0..coarser.len()).map(shift).collect();
-            let by_lane = if shifts.is_empty() { vec![] } else { layer.by_lane(&shifts) };
-            finish = Finish::InOrder(by_lane, rule);
-        }
-        return Some(Prepared::Stencil(plain, bytes.unwrap_or(tiles.stencil_i16), layer, finish));
+        let finish = finish(if word == Word::Bytes { byte_offset } else { 0 });
+        let shifts: Vec<i32> = (0..coarser.len()).map(shift).collect();
+        let (layer, finish) = stencil(geometry, word, tiles.lanes, weights, &shifts, finish);
+        return Some(Prepared::Stencil(plain, kernel, layer, finish));
     }
     if !sum_fits {
         let layout = Layout::new(geometry, 2, input == Element::I16);
@@ -348,6 +343,26 @@ fn prepare(
     Some(Prepared::I16(plain, tiles.i16, packed, finish(0)))
 }
 
+/// A depthwise layer, and what becomes of its sums, which take the biases in where all pixels have the same.
+fn stencil(
+    geometry: ConvGeometry,
+    word: Word,
+    lanes: usize,
+    weights: &[i16],
+    shifts: &[i32],
+    finish: Finish,
+) -> (Stencil, Finish) {
+    let n_channels = geometry.output[2];
+    match finish {
+        Finish::Narrow(bias, rule) if bias.len() == n_channels => {
+            let layer = Stencil::new(geometry, word, lanes, weights, &bias);
+            let shifts = layer.by_lane(shifts);
+            (layer, Finish::InOrder(shifts, rule))
+        }
+        finish => (Stencil::new(geometry, word, lanes, weights, &vec![0; n_channels]), finish),
+    }
+}
+
 /// The padded image as unsigned bytes, signed ones offset by 128.
 fn stage_u8<'a>(
     plain: &Plain,
@@ -358,11 +373,11 @@ fn stage_u8<'a>(
     match x {
         Integers::U8(x) if layout.in_place => return x,
         Integers::U8(x) => {
-            buffer.grow(layout.staged_len);
+            buffer.grow(layout.staged_len(x.len()));
             layout.stage(x, 0, |x, y| y.copy_from_slice(x), buffer.as_mut_slice());
         }
         Integers::I8(x) => {
-            buffer.grow(layout.staged_len);
+            buffer.grow(layout.staged_len(x.len()));
             layout.stage(x, 128, plain.offset_i8, buffer.as_mut_slice());
         }
         Integers::I16(_) => unreachable!("the byte kernel is prepared for bytes only"),
@@ -382,7 +397,7 @@ fn stage_i16<'a>(
     {
         return x;
     }
-    buffer.grow(layout.staged_len);
+    buffer.grow(layout.staged_len(x.len()));
     let staged = buffer.as_mut_slice();
     match x {
         Integers::U8(x) => layout.stage(x, 0, plain.widen_u8, staged),

@@ -78,8 +78,8 @@ impl<'a> Integers<'a> {
     pub(crate) fn bytes(self) -> Option<&'a [u8]> {
         match self {
             Integers::U8(x) => Some(x),
-            // SAFETY: both have the same size, and any bits are a valid value of both.
             Integers::I8(x) => {
+                // SAFETY: both have the same size, and any bits are a valid value of both.
                 Some(unsafe { core::slice::from_raw_parts(x.as_ptr().cast(), x.len()) })
             }
             Integers::I16(_) => None,
@@ -129,8 +129,8 @@ impl<'a> IntegersMut<'a> {
     pub(crate) fn into_bytes(self) -> Option<&'a mut [u8]> {
         match self {
             IntegersMut::U8(x) => Some(x),
-            // SAFETY: both have the same size, and any bits are a valid value of both; the borrow goes on.
             IntegersMut::I8(x) => {
+                // SAFETY: both have the same size, and any bits are a valid value of both; the borrow goes on.
                 Some(unsafe { core::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), x.len()) })
             }
             IntegersMut::I16(_) => None,

@@ -3,8 +3,8 @@
 //! The image is copied once into a buffer that has the padding around it (or read in place where
 //! there is none), so that a tap is a constant offset from its pixel and no im2col is needed.
 
-use crate::ConvGeometry;
 use crate::aligned::{Aligned, Plain};
+use crate::{Bias, ConvGeometry, ConvKind};
 
 /// Contiguous inputs of one pixel, a whole number of steps of the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Run {
 
 /// The runs of a pixel, and what all of them need.
 pub(crate) struct Runs {
-    runs: Vec<Run>,
+    all: Vec<Run>,
     /// Steps of all runs.
     steps: usize,
     /// Elements from the pixel's first tap to the end of the last step.
@@ -31,12 +31,12 @@ impl Runs {
         Runs {
             steps: runs.iter().map(|run| run.steps).sum(),
             reach: runs.iter().map(|run| run.offset + run.steps * step).max().unwrap_or(0),
-            runs,
+            all: runs,
         }
     }
 
     pub(crate) fn all(&self) -> &[Run] {
-        &self.runs
+        &self.all
     }
 
     pub(crate) fn steps(&self) -> usize {
@@ -80,11 +80,11 @@ pub(crate) struct Layout {
     /// Staged rows and columns; those of the input where it is read in place.
     extent: [usize; 2],
     /// Elements of the staged image, those read past its end included.
-    pub(crate) staged_len: usize,
+    staged_len: usize,
+    /// Whether an image is one pixel, so that several are one image of more.
+    is_dense: bool,
     /// The index of the first tap of every output pixel.
     pub(crate) pixels: Vec<u32>,
-    /// The largest of them.
-    largest_pixel: usize,
     /// `(offset, len)` of the contiguous taps.
     segments: Vec<(usize, usize)>,
     /// How many elements one step of the kernel takes.
@@ -108,8 +108,8 @@ impl Layout {
             in_place: inside && may_read_in_place,
             extent: if inside && may_read_in_place { [h, w] } else { needed },
             staged_len: 0,
+            is_dense: geometry.kind() == ConvKind::Dense,
             pixels: Vec::new(),
-            largest_pixel: 0,
             segments: Vec::new(),
             step,
         };
@@ -128,7 +128,9 @@ impl Layout {
                 layout.pixels.push(((row + ow * geometry.stride[1]) * c) as u32);
             }
         }
-        layout.largest_pixel = layout.pixels.iter().copied().max().unwrap_or(0) as usize;
+        if layout.is_dense {
+            layout.pixels = (0..MOST_DENSE).map(|image| (image * c) as u32).collect();
+        }
         layout
     }
 
@@ -162,7 +164,13 @@ impl Layout {
 
     /// Some of the output pixels.
     fn pixels(&self, range: core::ops::Range<usize>) -> Pixels<'_> {
-        Pixels { starts: &self.pixels[range], largest: self.largest_pixel }
+        let starts = &self.pixels[range];
+        Pixels { starts, largest: starts.iter().copied().max().unwrap_or(0) as usize }
+    }
+
+    /// Elements of the staged image or images, those read past their end included.
+    pub(crate) fn staged_len(&self, x_len: usize) -> usize {
+        if self.is_dense { x_len + self.step } else { self.staged_len }
     }
 
     /// The offset of every tap, [kh, kw].
@@ -185,6 +193,10 @@ impl Layout {
         convert: impl Fn(&[X], &mut [T]),
         staged: &mut [T],
     ) {
+        if self.is_dense {
+            convert(x, &mut staged[..x.len()]);
+            return;
+        }
         let [h, w, c] = self.geometry.input;
         let [top, left] = self.geometry.pad;
         let [rows, columns] = self.extent;
@@ -272,6 +284,27 @@ impl Block {
 
 /// Pixels a tile kernel is called for at once; their sums stay in the first cache.
 const BLOCK_PIXELS: usize = 48;
+
+/// Images of a dense layer that may be given at once.
+pub(crate) const MOST_DENSE: usize = BLOCK_PIXELS;
+
+/// The bias class of every output pixel.
+pub(crate) fn classes<T>(geometry: &ConvGeometry, bias: &Bias<T>) -> Vec<u32> {
+    let classes = bias.classes();
+    if geometry.kind() == ConvKind::Dense { classes.repeat(MOST_DENSE) } else { classes }
+}
+
+/// How many images of a layer these elements are.
+///
+/// # Panics
+/// If they are no whole number of images, or more than a layer of its kind takes.
+pub(crate) fn n_images(geometry: &ConvGeometry, x_len: usize, y_len: usize) -> usize {
+    let n = if geometry.kind() == ConvKind::Dense { x_len / geometry.input_len() } else { 1 };
+    assert!((1..=MOST_DENSE).contains(&n), "the layer does not take {n} images at once");
+    assert_eq!(x_len, n * geometry.input_len(), "the input does not fit the geometry");
+    assert_eq!(y_len, n * geometry.output_len(), "the output does not fit the geometry");
+    n
+}
 
 impl<W: Plain> Packed<W> {
     /// Packs `weights`, `[co][kh][kw][ci / groups]`, for vectors of `lanes` channels.
@@ -393,10 +426,11 @@ impl<W: Plain> Packed<W> {
         BLOCK_PIXELS * self.max_panels * self.lanes
     }
 
-    /// Computes all sums of the staged image `a`, a block at a time, and gives each to `finish`.
+    /// Computes all sums of the staged image `a`, or images of a dense layer, a block at a time, and gives each to `finish`.
     pub(crate) fn for_each_block<A, C: Plain>(
         &self,
         a: &[A],
+        n_images: usize,
         tile: Tile<A, W, C>,
         sums: &mut Aligned<C>,
         mut finish: impl FnMut(&Block, &mut [C]),
@@ -404,7 +438,7 @@ impl<W: Plain> Packed<W> {
         sums.grow(self.block_len());
         let sums = sums.as_mut_slice();
         let group_inputs = self.layout.geometry.input[2] / self.layout.geometry.groups;
-        let n_pixels = self.layout.pixels.len();
+        let n_pixels = if self.layout.is_dense { n_images } else { self.layout.pixels.len() };
         let n_blocks = n_pixels.div_ceil(BLOCK_PIXELS);
         for block in 0..n_blocks {
             let from = block * n_pixels / n_blocks;

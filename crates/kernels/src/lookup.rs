@@ -24,7 +24,7 @@ impl LookUp {
     /// From its entries.
     pub fn new(entries: Entries) -> Self {
         let mut bytes = Box::new([0; 256]);
-        for (i, &value) in entries.values.iter().enumerate() {
+        for (i, &value) in entries.values.iter().enumerate().take(256) {
             bytes[usize::from((entries.first + i as i64) as u8)] = value as u8;
         }
         LookUp { entries, bytes }
@@ -93,15 +93,11 @@ impl Lines {
         shift_round(low + between, self.guard as i32, Rounding::TiesUp).clamp(self.min, self.max)
     }
 
-    /// Writes the value of each `x`.
-    ///
-    /// # Panics
-    /// If the lengths differ, or an `x` is not between two of the values.
-    pub fn apply(&self, x: Integers, mut y: IntegersMut) {
-        assert_eq!(x.len(), y.len(), "the lengths differ");
-        for i in 0..x.len() {
-            y.set(i, self.value(x.get(i)));
-        }
+    /// The values of all integers between the two ends.
+    pub fn entries(&self) -> Entries {
+        let n = (self.values.len() as i64 - 1) << self.shift;
+        let value = |i: i64| self.value(self.first + i) as i16;
+        Entries { first: self.first, values: (0..n).map(value).collect() }
     }
 }
 
@@ -151,7 +147,11 @@ mod tests {
         let expected = [0, 1, 3, 4, 5, 6, 8, 9, 9, 8, 6, 4, 2, 0, -2, -4];
         let x: Vec<i8> = (-8..8).collect();
         let mut y = vec![0_i8; 16];
-        lines.apply(Integers::I8(&x), IntegersMut::I8(&mut y));
+        LookUp::new(lines.entries()).apply(
+            Kernels::best(),
+            Integers::I8(&x),
+            IntegersMut::I8(&mut y),
+        );
         assert_eq!(y, expected);
     }
 }

@@ -20,7 +20,9 @@ use crate::{
 };
 use fixedwise_codec::onnx;
 use fixedwise_fixed::convert::f64_to_f32;
-use fixedwise_kernels::{Activation as FloatActivation, BorderBias, ConvF32, FloatBias, Kernels};
+use fixedwise_kernels::{
+    Activation as FloatActivation, BorderBias, ConvF32, ConvKind, FloatBias, Kernels,
+};
 
 /// `y[o] = b[o] + sum w[o, i, j, c] * x[.., c]` over a sliding window, zero padded; grouped and depthwise included.
 ///
@@ -90,6 +92,10 @@ impl Operator for Conv {
         );
         let activation = float_activation(context.activation);
         Box::new(move |inputs, y, scratch| conv.run(inputs[0], y, activation, scratch))
+    }
+
+    fn takes_several(&self, inputs: &[Shape], output: Shape) -> bool {
+        self.window.conv(self.groups, inputs[0], output).kind() == ConvKind::Dense
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {

@@ -67,6 +67,10 @@ impl Operator for Gemm {
         self.as_conv().prepare_float(context, kernels)
     }
 
+    fn takes_several(&self, _: &[Shape], _: Shape) -> bool {
+        true
+    }
+
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
         self.as_conv().lower(context)
     }

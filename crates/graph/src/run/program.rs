@@ -18,7 +18,7 @@ use fixedwise_fixed::{
     Format,
     convert::{f64_to_f32, round_ties_even_within},
 };
-use fixedwise_kernels::{Integers, Kernels, quantize};
+use fixedwise_kernels::{Integers, Kernels, Scratch, quantize};
 use std::ops::Range;
 
 enum Step {
@@ -30,7 +30,10 @@ enum Step {
     Quantize(Format, &'static Kernels),
 }
 
-/// A network ready to run on one image at a time: weights quantized and packed.
+/// The most images that run at a time.
+const MOST_AT_ONCE: usize = 8;
+
+/// A network ready to run: weights quantized and packed.
 pub struct Program {
     steps: Vec<Step>,
     inputs: Vec<Vec<NodeId>>,
@@ -39,6 +42,8 @@ pub struct Program {
     /// By node, where an input stands in an image.
     parts: Vec<Option<Range<usize>>>,
     image_len: usize,
+    /// Whether the step takes several images.
+    takes_several: Vec<bool>,
     outputs: Vec<NodeId>,
 }
 
@@ -93,6 +98,12 @@ impl Program {
             kinds: vec![Kind::F32; graph.nodes.len()],
             parts: by_node(graph.nodes.len(), graph.inputs(), graph.image_parts()),
             image_len: graph.image_len(),
+            takes_several: (0..graph.nodes.len())
+                .map(|id| {
+                    let node = &graph.nodes[id];
+                    node.op.takes_several(&graph.input_shapes(id), node.shape)
+                })
+                .collect(),
             outputs: graph.output_nodes(),
         }
     }
@@ -127,6 +138,15 @@ impl Program {
             kinds: fixed.nodes.iter().map(|node| Kind::Integer(element(node.format))).collect(),
             image_len: parts.last().map_or(0, |part| part.end),
             parts: by_node(fixed.nodes.len(), &fixed.inputs, parts),
+            takes_several: fixed
+                .nodes
+                .iter()
+                .map(|node| {
+                    let shapes: Vec<Shape> =
+                        node.inputs.iter().map(|&input| fixed.nodes[input].shape).collect();
+                    node.op.takes_several(&shapes, node.shape)
+                })
+                .collect(),
             outputs: fixed.output_nodes(),
         }
     }
@@ -180,59 +200,141 @@ impl Program {
         provided: &[&[u8]],
         mut observe: impl FnMut(NodeId, ValueRef),
     ) {
+        self.provide(schedule, workspace, provided);
+        for &id in &schedule.run {
+            self.step(schedule, workspace, image, id);
+            observe(id, self.value(schedule, workspace, id));
+        }
+    }
+
+    /// As [`Program::run`] on several images, a workspace each. Each layer is run on all of them before the next, so
+    /// that its weights come from memory once.
+    ///
+    /// # Panics
+    /// Where an image or a provided value has the wrong length, or there is not one workspace and list of provided
+    /// values an image, or there are more than 8.
+    pub fn run_all(
+        &self,
+        schedule: &Schedule,
+        workspaces: &mut [Workspace],
+        images: &[&[f32]],
+        provided: &[Vec<&[u8]>],
+    ) {
+        assert_eq!([workspaces.len(), provided.len()], [images.len(); 2], "one of each an image");
+        assert!(images.len() <= MOST_AT_ONCE, "there are too many images");
+        for (workspace, provided) in workspaces.iter_mut().zip(provided) {
+            self.provide(schedule, workspace, provided);
+        }
+        // One for all, so that it stays in the cache.
+        let mut scratch = Scratch::new();
+        for &id in &schedule.run {
+            if self.takes_several[id] && images.len() > 1 {
+                self.step_of_all(schedule, workspaces, id, &mut scratch);
+                continue;
+            }
+            for (workspace, image) in workspaces.iter_mut().zip(images) {
+                std::mem::swap(&mut scratch, &mut workspace.scratch);
+                self.step(schedule, workspace, image, id);
+                std::mem::swap(&mut scratch, &mut workspace.scratch);
+            }
+        }
+    }
+
+    /// Images to run at a time by [`Program::run_all`]: as many as have their values in the second cache.
+    pub fn images_at_once(schedule: &Schedule) -> usize {
+        const BYTES: usize = 1 << 20;
+        (BYTES / schedule.bytes().max(1)).clamp(1, MOST_AT_ONCE)
+    }
+
+    fn provide(&self, schedule: &Schedule, workspace: &mut Workspace, provided: &[&[u8]]) {
         assert_eq!(provided.len(), schedule.provided.len(), "one value for each provided node");
         workspace.fit(schedule);
         for (&id, bytes) in schedule.provided.iter().zip(provided) {
             let slot = schedule.slot[id].expect("a provided value has a slot");
             workspace.bytes_mut(slot, self.value_bytes(id)).copy_from_slice(bytes);
         }
-        for &id in &schedule.run {
-            let slot = schedule.slot[id].expect("a value that is computed has a slot");
-            let mut words = workspace.take(slot);
-            let mut scratch = std::mem::take(&mut workspace.scratch);
-            let len = self.value_bytes(id);
-            let bytes: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut words)[..len];
-            let input = |&input: &NodeId| {
-                let slot = schedule.slot[input].expect("an input was computed before");
-                (self.kinds[input], workspace.bytes(slot, self.value_bytes(input)))
-            };
-            match &self.steps[id] {
-                Step::Float(step) | Step::Rounded(step, ..) => {
-                    let inputs: Vec<&[f32]> = if let Some(part) = &self.parts[id] {
-                        vec![self.part(image, part)]
-                    } else {
-                        let inputs = self.inputs[id].iter().map(input);
-                        inputs.map(|(_, bytes)| bytemuck::cast_slice(bytes)).collect()
-                    };
-                    let y: &mut [f32] = bytemuck::cast_slice_mut(bytes);
-                    step(&inputs, y, &mut scratch);
-                    if let Step::Rounded(_, format, quantizer) = self.steps[id] {
-                        round_all(y, Some(format), quantizer);
-                    }
-                }
-                Step::Fixed(step) => {
-                    let inputs: Vec<Integers> = self.inputs[id]
-                        .iter()
-                        .map(input)
-                        .map(|(kind, bytes)| match kind {
-                            Kind::Integer(element) => integers(element, bytes),
-                            Kind::F32 => unreachable!("an integer network has integers only"),
-                        })
-                        .collect();
-                    let Kind::Integer(element) = self.kinds[id] else {
-                        unreachable!("an integer network has integers only")
-                    };
-                    step.run(&inputs, integers_mut(element, bytes), &mut scratch);
-                }
-                Step::Quantize(format, kernels) => {
-                    let part = self.parts[id].as_ref().expect("an input alone is quantized");
-                    let y = integers_mut(element(*format), bytes);
-                    quantize(kernels, *format, self.part(image, part), y);
+    }
+
+    /// Computes the value of one node.
+    fn step(&self, schedule: &Schedule, workspace: &mut Workspace, image: &[f32], id: NodeId) {
+        let slot = schedule.slot[id].expect("a value that is computed has a slot");
+        let mut words = workspace.take(slot);
+        let mut scratch = std::mem::take(&mut workspace.scratch);
+        let len = self.value_bytes(id);
+        let bytes: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut words)[..len];
+        let input = |&input: &NodeId| {
+            let slot = schedule.slot[input].expect("an input was computed before");
+            workspace.bytes(slot, self.value_bytes(input))
+        };
+        let inputs: Vec<&[u8]> = self.inputs[id].iter().map(input).collect();
+        self.compute(id, &inputs, image, bytes, &mut scratch);
+        workspace.give(slot, words);
+        workspace.scratch = scratch;
+    }
+
+    /// Computes the values of a node of one input for all images at once.
+    fn step_of_all(
+        &self,
+        schedule: &Schedule,
+        workspaces: &mut [Workspace],
+        id: NodeId,
+        scratch: &mut Scratch,
+    ) {
+        let input = self.inputs[id][0];
+        let slot = |id: NodeId| schedule.slot[id].expect("inputs and results have a slot");
+        let (x_len, y_len) = (self.value_bytes(input), self.value_bytes(id));
+        let words = |len: usize| vec![0_u64; (workspaces.len() * len).div_ceil(8)];
+        let (mut x, mut y) = (words(x_len), words(y_len));
+        let x: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut x)[..workspaces.len() * x_len];
+        let y: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut y)[..workspaces.len() * y_len];
+        for (workspace, x) in workspaces.iter().zip(x.chunks_exact_mut(x_len)) {
+            x.copy_from_slice(workspace.bytes(slot(input), x_len));
+        }
+        self.compute(id, &[x], &[], y, scratch);
+        for (workspace, y) in workspaces.iter_mut().zip(y.chunks_exact(y_len)) {
+            workspace.bytes_mut(slot(id), y_len).copy_from_slice(y);
+        }
+    }
+
+    /// From the values of a node's inputs, or the image, to its own.
+    fn compute(
+        &self,
+        id: NodeId,
+        inputs: &[&[u8]],
+        image: &[f32],
+        y: &mut [u8],
+        scratch: &mut Scratch,
+    ) {
+        match &self.steps[id] {
+            Step::Float(step) | Step::Rounded(step, ..) => {
+                let inputs: Vec<&[f32]> = if let Some(part) = &self.parts[id] {
+                    vec![self.part(image, part)]
+                } else {
+                    inputs.iter().map(|bytes| bytemuck::cast_slice(bytes)).collect()
+                };
+                let y: &mut [f32] = bytemuck::cast_slice_mut(y);
+                step(&inputs, y, scratch);
+                if let Step::Rounded(_, format, quantizer) = self.steps[id] {
+                    round_all(y, Some(format), quantizer);
                 }
             }
-            workspace.give(slot, words);
-            workspace.scratch = scratch;
-            observe(id, ValueRef::of(self.kinds[id], workspace.bytes(slot, len)));
+            Step::Fixed(step) => {
+                let stored = |id: NodeId| match self.kinds[id] {
+                    Kind::Integer(element) => element,
+                    Kind::F32 => unreachable!("an integer network has integers only"),
+                };
+                let inputs: Vec<Integers> = inputs
+                    .iter()
+                    .zip(&self.inputs[id])
+                    .map(|(bytes, &input)| integers(stored(input), bytes))
+                    .collect();
+                step.run(&inputs, integers_mut(stored(id), y), scratch);
+            }
+            Step::Quantize(format, kernels) => {
+                let part = self.parts[id].as_ref().expect("an input alone is quantized");
+                let y = integers_mut(element(*format), y);
+                quantize(kernels, *format, self.part(image, part), y);
+            }
         }
     }
 

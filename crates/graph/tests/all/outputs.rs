@@ -84,6 +84,38 @@ fn the_executor_gives_every_output() {
     }
 }
 
+#[test]
+fn images_that_run_layer_by_layer_give_what_each_gives_alone() {
+    let graph = heads();
+    let fixed = integers(&graph);
+    let images: Vec<Vec<f32>> = (0..5).map(|seed| image(&graph, seed)).collect();
+    let images: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
+    for program in
+        [Program::float(&graph, Kernels::best()), Program::fixed(&fixed, Kernels::best())]
+    {
+        let wanted: Vec<usize> = (0..graph.nodes.len()).collect();
+        let all = program.schedule(&[], &wanted);
+        // From the second node on, as from a cache.
+        let rest = program.schedule(&[1], program.outputs());
+        let mut alone: Vec<Workspace> = images.iter().map(|_| Workspace::new()).collect();
+        for (workspace, image) in alone.iter_mut().zip(&images) {
+            program.run(&all, workspace, image, &[]);
+        }
+        let first: Vec<Vec<&[u8]>> =
+            alone.iter().map(|workspace| vec![program.value(&all, workspace, 1).bytes()]).collect();
+        for (schedule, provided) in [(&all, vec![vec![]; images.len()]), (&rest, first)] {
+            let mut together: Vec<Workspace> = images.iter().map(|_| Workspace::new()).collect();
+            program.run_all(schedule, &mut together, &images, &provided);
+            for (alone, together) in alone.iter().zip(&together) {
+                for &id in program.outputs() {
+                    let expected = program.value(&all, alone, id);
+                    assert_eq!(program.value(schedule, together, id), expected, "node {id}");
+                }
+            }
+        }
+    }
+}
+
 fn goldens(fixed: &FixedGraph, graph: &Graph) -> Vec<Golden> {
     let golden = |seed| {
         let values = run_fixed(fixed, &image(graph, seed));

@@ -27,7 +27,7 @@ pub(crate) struct StencilRow<W> {
 #[derive(Clone)]
 pub(crate) struct Starts {
     /// The first input of every vector.
-    starts: Vec<u32>,
+    first: Vec<u32>,
     largest: usize,
     n_outputs: usize,
     lanes: usize,
@@ -52,7 +52,7 @@ impl Starts {
             .collect();
         Starts {
             largest: largest(&starts),
-            starts,
+            first: starts,
             n_outputs: w * c,
             lanes,
             n_phases: c / greatest_common_divisor(c, lanes),
@@ -142,7 +142,7 @@ impl<W: Number> StencilRow<W> {
         inputs_len: usize,
         outputs_len: usize,
     ) -> Lanes<'a, W> {
-        let Starts { starts, largest, n_outputs, n_phases, .. } = &self.starts;
+        let Starts { first: starts, largest, n_outputs, n_phases, .. } = &self.starts;
         assert_eq!(lanes, self.starts.lanes, "the row was made for other vectors");
         let reach = largest + taps.largest + lanes;
         assert!(reach <= inputs_len, "a tap is past the end of the inputs");

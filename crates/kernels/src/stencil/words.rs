@@ -95,7 +95,7 @@ impl Stencil {
         Stencil { geometry, word, n_words, columns, row_len, starts, taps, rows }
     }
 
-    /// A value of each lane of the vectors of outputs until they are the same again.
+    /// The value of each lane of the vectors of outputs until they are the same again; of no values none.
     pub(crate) fn by_lane(&self, values: &[i32]) -> Vec<i32> {
         let n = self.starts.n_phases * self.starts.lanes;
         values.iter().copied().cycle().take(n).collect()
@@ -126,17 +126,14 @@ impl Stencil {
             (Word::Bytes, Integers::I8(_)) => u32::from_ne_bytes([128; 4]),
             _ => 0,
         };
-        match self.starts.apart {
-            None => {
-                for row in words.chunks_exact_mut(self.row_len).take(self.n_words) {
-                    row[..inside.start].fill(zero);
-                    row[inside.end..].fill(zero);
-                }
-            }
-            Some(_) => {
-                whole[..inside.start].fill(zero);
-                whole[inside.end..].fill(zero);
-            }
+        let pad = |row: &mut [u32]| {
+            row[..inside.start].fill(zero);
+            row[inside.end..].fill(zero);
+        };
+        if self.starts.apart.is_some() {
+            pad(whole);
+        } else {
+            words.chunks_exact_mut(self.row_len).take(self.n_words).for_each(pad);
         }
         let dilation = self.geometry.dilation[0];
         for first in (0..oh).step_by(self.rows.len()) {

@@ -132,6 +132,14 @@ pub(crate) fn geometries() -> Vec<ConvGeometry> {
             all.extend(conv([6, 5, ci], co, kernel, stride, dilation, pads, groups));
         }
     }
+    // Depthwise layers of mobile networks.
+    for (kernel, pad) in [(3, 1), (5, 2)] {
+        for stride in [1, 2] {
+            for c in [8, 24, 72, 96] {
+                all.extend(conv([9, 7, c], c, [kernel; 2], [stride; 2], [1, 1], [pad; 4], c));
+            }
+        }
+    }
     for (inputs, outputs) in [(1, 1), (7, 3), (100, 10), (256, 65), (129, 130)] {
         all.push(ConvGeometry::dense(inputs, outputs));
     }

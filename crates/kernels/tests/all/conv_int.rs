@@ -23,11 +23,15 @@ struct Case {
 }
 
 impl Case {
-    /// The outputs by definition.
-    fn expected(&self) -> Vec<i64> {
-        let n_channels = self.geometry.output[2];
+    /// The sums by definition, without biases.
+    fn sums(&self) -> Vec<i64> {
         let weights: Vec<i64> = self.weights.iter().map(|&w| i64::from(w)).collect();
-        let sums = convolve(&self.geometry, &self.x, &weights);
+        convolve(&self.geometry, &self.x, &weights)
+    }
+
+    /// The outputs by definition.
+    fn expected(&self, sums: &[i64]) -> Vec<i64> {
+        let n_channels = self.geometry.output[2];
         sums.iter()
             .enumerate()
             .map(|(idx, &sum)| {
@@ -64,7 +68,7 @@ impl Case {
             &self.coarser,
         );
         let (mut y_u8, mut y_i8, mut y_i16) = (Vec::new(), Vec::new(), Vec::new());
-        let n = self.geometry.output_len();
+        let n = self.x.len() / self.geometry.input_len() * self.geometry.output_len();
         // Not zero, so that an output nobody writes is seen.
         let mut y = match self.epilogue.output {
             Element::U8 => {
@@ -93,15 +97,22 @@ impl Case {
     }
 }
 
-/// With one binary point for all channels, then with one for each.
+/// With one binary point for all channels and with one for each; with biases by position, and with the same
+/// everywhere and one of both.
 fn check(case: &Case, scratch: &mut Scratch) {
-    check_one(case, scratch);
-    let coarser = (0..case.geometry.output[2]).map(|co| [0, 3, 1, 7, 2][co % 5]).collect();
-    check_one(&Case { coarser, ..case.clone() }, scratch);
+    let [h, w, c] = case.geometry.output;
+    let coarser: Vec<u8> = (0..c).map(|co| [0, 3, 1, 7, 2][co % 5]).collect();
+    let uniform = BorderBias::uniform(case.bias.values[..c].to_vec(), h, w);
+    let sums = case.sums();
+    check_one(case, &sums, scratch);
+    let by_channel = Case { coarser, ..case.clone() };
+    check_one(&by_channel, &sums, scratch);
+    let one_of_both = if case.epilogue.shift % 2 == 0 { case.clone() } else { by_channel };
+    check_one(&Case { bias: uniform, ..one_of_both }, &sums, scratch);
 }
 
-fn check_one(case: &Case, scratch: &mut Scratch) {
-    let expected = case.expected();
+fn check_one(case: &Case, sums: &[i64], scratch: &mut Scratch) {
+    let expected = case.expected(sums);
     for kernels in Kernels::all() {
         let got = case.run(kernels, scratch);
         if got != expected {
@@ -310,6 +321,34 @@ fn sums_flushed_again_and_again_are_exact() {
                 let accumulate = Accumulate::I64 { max_input: 32768 };
                 let case = random_case(&mut random, geometry, Element::I16, bits, accumulate);
                 check(&case, &mut scratch);
+            }
+        }
+    }
+}
+
+#[test]
+fn images_of_a_dense_layer_at_once_give_what_each_gives_alone() {
+    let mut random = Random::new(4);
+    let mut scratch = Scratch::new();
+    for (inputs, outputs) in [(64, 10), (13, 70), (100, 33)] {
+        for input in [Element::U8, Element::I8, Element::I16] {
+            let accumulate = Accumulate::I64 { max_input: 32768 };
+            let geometry = ConvGeometry::dense(inputs, outputs);
+            let cases: Vec<Case> =
+                (0..11).map(|_| random_case(&mut random, geometry, input, 8, accumulate)).collect();
+            let x = cases.iter().flat_map(|case| case.x.clone()).collect();
+            // All with the weights and the output of the first.
+            let together = Case { x, ..cases[0].clone() };
+            for kernels in Kernels::all() {
+                let alone: Vec<i64> = cases
+                    .iter()
+                    .flat_map(|case| {
+                        let case = Case { x: case.x.clone(), ..cases[0].clone() };
+                        assert_eq!(case.run(kernels, &mut scratch), case.expected(&case.sums()));
+                        case.run(kernels, &mut scratch)
+                    })
+                    .collect();
+                assert_eq!(together.run(kernels, &mut scratch), alone, "{}", kernels.name);
             }
         }
     }

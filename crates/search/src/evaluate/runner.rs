@@ -79,7 +79,42 @@ impl<'a> Runner<'a> {
         new: impl Fn(usize) -> R + Sync,
         see: impl Fn(&mut R, &Seen) + Sync,
     ) -> Result<Vec<R>, SearchError> {
-        self.run(job, cache, chunks, new, |_, _, _| (), see)
+        let of_chunk = |chunk: usize| {
+            self.workers.with(|worker| {
+                let (program, schedule) = (job.program, job.schedule(chunk));
+                let given = job.given(schedule, cache, chunk);
+                let mut result = new(chunk);
+                let positions: Vec<usize> = self.positions(chunk).collect();
+                let at_once = Program::images_at_once(schedule);
+                for (group, positions) in positions.chunks(at_once).enumerate() {
+                    self.check_stop()?;
+                    let n = positions.len();
+                    worker.grow(n);
+                    let images = &mut worker.images[..n];
+                    for (image, &position) in images.iter_mut().zip(positions) {
+                        image.resize(program.image_len(), 0.0);
+                        if schedule.needs_image() {
+                            self.images.image(self.order[position], image);
+                        }
+                    }
+                    let images: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
+                    let provided: Vec<Vec<&[u8]>> = (group * at_once..group * at_once + n)
+                        .map(|i| {
+                            given.iter().map(|(values, len)| &values[i * len..][..*len]).collect()
+                        })
+                        .collect();
+                    let workspaces = &mut worker.workspaces[..n];
+                    program.run_all(schedule, workspaces, &images, &provided);
+                    for (workspace, &position) in workspaces.iter().zip(positions) {
+                        let idx = self.order[position];
+                        let images = self.images;
+                        see(&mut result, &Seen { idx, images, program, schedule, workspace });
+                    }
+                }
+                Ok(result)
+            })
+        };
+        chunks.into_par_iter().map(of_chunk).collect()
     }
 
     /// As [`Runner::each_chunk`], without a cache; `observe` is called with every value right after it was
@@ -95,57 +130,31 @@ impl<'a> Runner<'a> {
         observe: impl Fn(&mut R, usize, (NodeId, ValueRef)) + Sync,
         see: impl Fn(&mut R, &Seen) + Sync,
     ) -> Result<Vec<R>, SearchError> {
-        self.run(job, None, chunks, new, observe, see)
-    }
-
-    fn run<R: Send>(
-        &self,
-        job: &Job,
-        cache: Option<&Cache>,
-        chunks: Range<usize>,
-        new: impl Fn(usize) -> R + Sync,
-        observe: impl Fn(&mut R, usize, (NodeId, ValueRef)) + Sync,
-        see: impl Fn(&mut R, &Seen) + Sync,
-    ) -> Result<Vec<R>, SearchError> {
         let of_chunk = |chunk: usize| {
             self.workers.with(|worker| {
                 let (program, schedule) = (job.program, job.schedule(chunk));
-                worker.image.resize(program.image_len(), 0.0);
-                let given = job.given(schedule, cache, chunk);
-                let mut provided: Vec<&[u8]> = Vec::with_capacity(given.len());
+                worker.grow(1);
+                let (image, workspace) = (&mut worker.images[0], &mut worker.workspaces[0]);
+                image.resize(program.image_len(), 0.0);
                 let mut result = new(chunk);
-                for (i, position) in self.positions(chunk).enumerate() {
-                    if self.stop.load(Ordering::Relaxed) {
-                        return Err(SearchError::Stopped);
-                    }
+                for position in self.positions(chunk) {
+                    self.check_stop()?;
                     let idx = self.order[position];
-                    provided.clear();
-                    provided.extend(given.iter().map(|(values, len)| &values[i * len..][..*len]));
-                    if schedule.needs_image() {
-                        self.images.image(idx, &mut worker.image);
-                    }
-                    program.run_observed(
-                        schedule,
-                        &mut worker.workspace,
-                        &worker.image,
-                        &provided,
-                        |id, value| observe(&mut result, idx, (id, value)),
-                    );
-                    see(
-                        &mut result,
-                        &Seen {
-                            idx,
-                            images: self.images,
-                            program,
-                            schedule,
-                            workspace: &worker.workspace,
-                        },
-                    );
+                    self.images.image(idx, image);
+                    program.run_observed(schedule, workspace, image, &[], |id, value| {
+                        observe(&mut result, idx, (id, value));
+                    });
+                    let images = self.images;
+                    see(&mut result, &Seen { idx, images, program, schedule, workspace });
                 }
                 Ok(result)
             })
         };
         chunks.into_par_iter().map(of_chunk).collect()
+    }
+
+    fn check_stop(&self) -> Result<(), SearchError> {
+        if self.stop.load(Ordering::Relaxed) { Err(SearchError::Stopped) } else { Ok(()) }
     }
 }
 
@@ -246,8 +255,17 @@ impl<'p> Job<'p> {
 /// What one thread needs to run images.
 #[derive(Default)]
 struct Worker {
-    workspace: Workspace,
-    image: Vec<f32>,
+    workspaces: Vec<Workspace>,
+    images: Vec<Vec<f32>>,
+}
+
+impl Worker {
+    /// Makes room for so many images.
+    fn grow(&mut self, n: usize) {
+        let n = n.max(self.images.len());
+        self.workspaces.resize_with(n, Workspace::new);
+        self.images.resize_with(n, Vec::new);
+    }
 }
 
 /// Workers that are not at work: as many come to be as threads run at a time.

@@ -115,6 +115,10 @@ impl FixedOperator for FixedConv {
         step(move |inputs, y, scratch| conv.run(inputs[0], y, scratch))
     }
 
+    fn takes_several(&self, inputs: &[Shape], output: Shape) -> bool {
+        self.kind(inputs[0], output) == ConvKind::Dense
+    }
+
     fn accumulator_bits(&self) -> u8 {
         self.accumulator_bits
     }

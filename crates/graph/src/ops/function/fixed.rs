@@ -200,13 +200,13 @@ pub(in crate::ops) fn lower(
 
 impl FixedOperator for FixedFunction {
     fn prepare(&self, _: &[Shape], _: Shape, kernels: &'static Kernels) -> FixedStep {
-        match self.table.clone() {
-            Table::Entries(entries) => {
-                let table = LookUp::new(entries);
-                step(move |inputs, y, _| table.apply(kernels, inputs[0], y))
-            }
-            Table::Lines(lines) => step(move |inputs, y, _| lines.apply(inputs[0], y)),
-        }
+        let entries = match &self.table {
+            Table::Entries(entries) => entries.clone(),
+            // The executor has the memory for all of them.
+            Table::Lines(lines) => lines.entries(),
+        };
+        let table = LookUp::new(entries);
+        step(move |inputs, y, _| table.apply(kernels, inputs[0], y))
     }
 
     fn name(&self) -> &'static str {
