@@ -26,6 +26,7 @@ from onnx.backend.test.case.node import collect_testcases
 from onnx.backend.test.loader import load_model_tests
 
 import cases
+import constant_cases
 import map_cases
 import own_cases
 import pair_cases
@@ -254,7 +255,8 @@ def main():
             continue
         files |= cases.case_files(name, model, x, y)
         claimed.append(name)
-    for name, model, x in [*own_cases.all_cases(), *pair_cases.all_cases(), *map_cases.all_cases()]:
+    own = [own_cases, pair_cases, map_cases, constant_cases]
+    for name, model, x in [case for module in own for case in module.all_cases()]:
         onnx.checker.check_model(model, full_check=True)
         y = cases.run(model, x)
         declared = [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim]

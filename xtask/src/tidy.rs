@@ -265,7 +265,7 @@ fn kernels(code: &str) -> Vec<String> {
     }
     if let Some((_, list)) = code.split_once("$arguments\n") {
         let list = list.split_once("\n        }").map_or(list, |(list, _)| list);
-        names.extend(list.split(';').filter_map(name));
+        names.extend(list.split(";\n").filter_map(name));
     }
     names
 }

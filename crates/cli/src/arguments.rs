@@ -144,7 +144,8 @@ impl DataArguments {
 
 /// A list of `KEY=VALUE`, `none`, or the name of a TOML file.
 pub(crate) fn preprocess(text: &str) -> Result<Preprocess> {
-    if text.contains('=') || text.split(',').any(|part| part.trim() == "none") {
+    let is_none = |part: &str| part.trim() == "none" || part.trim().ends_with(":none");
+    if text.contains('=') || text.split(',').any(is_none) {
         return Ok(text.parse()?);
     }
     let file = std::fs::read_to_string(text)

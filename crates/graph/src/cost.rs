@@ -5,6 +5,7 @@ use crate::{
     error::LowerError,
     graph::{Graph, NodeId},
     lower::formats::output_formats,
+    operator::{FormatRule, Op},
     plan::{Plan, Semantics},
 };
 use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
@@ -100,6 +101,14 @@ fn operand_bits(graph: &Graph, plan: &Plan) -> Result<Vec<u64>, LowerError> {
     Ok(bits)
 }
 
+/// Whether the value of a node that is no layer counts: in simulated semantics a mean has what it is taken of.
+fn is_stored(op: &Op, semantics: Semantics) -> bool {
+    match semantics {
+        Semantics::Integer => op.has_own_format(),
+        Semantics::Simulated => op.format_rule() == FormatRule::Own,
+    }
+}
+
 /// The bits a plan stores.
 ///
 /// # Errors
@@ -122,7 +131,7 @@ pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
             memory.biases += biases * of(layer.and_then(|l| l.bias));
             memory.activations += outputs * of(layer.and_then(|l| l.activation));
             memory.uniform8 += 8 * (weights + channels + outputs);
-        } else if node.op.has_own_format() {
+        } else if is_stored(&node.op, plan.semantics) {
             memory.activations += outputs * bits[id];
             memory.uniform8 += 8 * outputs;
         }

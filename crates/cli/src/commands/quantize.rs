@@ -106,7 +106,8 @@ pub(crate) struct Arguments {
     /// files, a folder of images by class, or a .csv with `path,label`.
     #[arg(long, value_name = "DATA", required_unless_present_all = ["calibration", "search", "test"])]
     data: Option<String>,
-    /// Calibration set: gives the value ranges; needs no labels.
+    /// Calibration set: gives the value ranges; needs no labels. `model`: the ranges that the file of a model that was
+    /// quantized before states.
     #[arg(long, value_name = "DATA")]
     calibration: Option<String>,
     /// Search set: decides which plans are accepted.

@@ -405,7 +405,9 @@ fn labels_that_go_with_nothing_are_refused() {
     let line =
         "quantize segmenter.onnx --calibration masks.npz:train --search masks.npz:test@0..40";
     let y = floats(&[4, 3, SIZE, SIZE], vec![0.5; 3 * n]);
-    fs::write(folder.join("other.npz"), encode_npz(&[("x_test", &x), ("y_test", &y)])).unwrap();
+    let others = images(&pixels(9, 4));
+    let arrays = [("x_test", &others), ("y_test", &y)];
+    fs::write(folder.join("other.npz"), encode_npz(&arrays)).unwrap();
     let [_, error] = run(folder, &format!("{line} --test other.npz"), 1);
     assert!(
         error.contains("those of the metric miou, the labels of the test set those of psnr"),

@@ -122,13 +122,20 @@ fn a_plan_is_tuned_on_one_part_and_measured_on_each() {
     // The search images of the run are the part, the test images none of it.
     let run: Value =
         serde_json::from_slice(&fs::read(folder.join("out/result.json")).unwrap()).unwrap();
-    assert_eq!(run["accuracy"]["search"], parts[1]["accuracy"]);
+    // Parts are told by their likeliest class alone.
+    let likeliest = |accuracy: &Value| {
+        let mut accuracy = accuracy.clone();
+        accuracy.as_object_mut().unwrap().remove("top5").unwrap();
+        accuracy
+    };
+    assert_eq!(likeliest(&run["accuracy"]["search"]), parts[1]["accuracy"]);
     assert_eq!((&run["images"]["calibration"], &run["images"]["test"]), (&100.into(), &100.into()));
     // Each part is what `evaluate` says of these images.
     for part in [0, 2] {
         let test = format!("{data}:test@{}..{}", 100 + 50 * part, 150 + 50 * part);
         let arguments = ["evaluate", &model, "--plan", "out/plan.toml", "--test", &test];
-        assert_eq!(json(folder, &arguments)["accuracy"]["test"], parts[part]["accuracy"]);
+        let evaluated = json(folder, &arguments);
+        assert_eq!(likeliest(&evaluated["accuracy"]["test"]), parts[part]["accuracy"]);
     }
     // The same plan, only measured.
     let output = fixedwise(folder)

@@ -76,7 +76,8 @@ impl Dataset {
             )));
         }
         let class_names = std::mem::take(&mut raws[0].class_names);
-        let mut known = expected.known(&mut raws[0]).map_err(wrong)?;
+        // Images are judged first.
+        let known = expected.known(&mut raws[0]).map_err(wrong);
         let stored = ports.iter().zip(raws).map(|(port, raw)| {
             let stored = Stored::new(raw, port, first);
             let of = |problem| match ports {
@@ -86,6 +87,7 @@ impl Dataset {
             stored.map_err(|problem| wrong(of(problem)))
         });
         let inputs: Vec<Stored> = stored.collect::<Result<_, _>>()?;
+        let mut known = known?;
         known.truths.truncate(inputs[0].len());
         if let Truths::Copied { classes, len, values } = &known.truths
             && values.is_empty()

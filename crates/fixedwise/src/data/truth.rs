@@ -154,7 +154,7 @@ impl Expected {
     /// What labels say, and what counts by them: what is asked for or, where nothing is, what goes with their extents.
     pub(super) fn known(&self, raw: &mut Raw) -> Result<Known, String> {
         let (labels, targets) = (raw.labels.take(), raw.targets.take());
-        let n_images = raw.dims[0];
+        let n_images = raw.dims.first().copied().unwrap_or(0);
         let n_labels = labels.as_ref().map(Vec::len).or(targets.as_ref().map(|t| t.dims[0]));
         if let Some(n) = n_labels.filter(|&n| n != n_images) {
             return Err(format!("has {n_images} images but {n} labels"));
@@ -205,13 +205,15 @@ impl Expected {
             (MetricName::Mae | MetricName::Psnr, None, Some(targets))
                 if self.is_of_values(&targets) =>
             {
+                let truths = self.values(&targets, raw)?;
                 let peak = if metric == MetricName::Psnr { self.peak(&targets)? } else { 1.0 };
-                Ok(Known { peak, ..known(self.values(&targets, raw)?, Some(metric)) })
+                Ok(Known { peak, ..known(truths, Some(metric)) })
             }
             (MetricName::Mae | MetricName::Psnr, Some(labels), _) if self.output.1.len() == 1 => {
                 let targets = Targets { dims: vec![n_images], values: Values::I64(labels) };
+                let truths = self.values(&targets, raw)?;
                 let peak = if metric == MetricName::Psnr { self.peak(&targets)? } else { 1.0 };
-                Ok(Known { peak, ..known(self.values(&targets, raw)?, Some(metric)) })
+                Ok(Known { peak, ..known(truths, Some(metric)) })
             }
             (_, _, targets) => Err(format!(
                 "has labels of shape {:?} for each image, but the metric {metric} needs {}; the first output has \

@@ -5,7 +5,7 @@ use crate::{
     names::{ShortNames, nearest},
 };
 use fixedwise_graph::{Graph, NodeId, Semantics, Target, target::Widths};
-use fixedwise_search::strategies::{Kind, Tensor, quantized_activations};
+use fixedwise_search::strategies::{Kind, PlanHead, Tensor, quantized_activations};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
@@ -168,7 +168,7 @@ fn check(keep: &Keep, graph: &Graph, id: NodeId, target: Option<&Target>) -> Res
         ));
     }
     // A bias that is zero in the model may get a value when the weights are rounded.
-    let all = Tensor::all(graph, Semantics::Integer, *kind, &[id]);
+    let all = Tensor::all(graph, &PlanHead::INTEGER, *kind, &[id]);
     let tensor = all.into_iter().next();
     let range = tensor.map_or(fixedwise_fixed::Range::Narrow, |tensor| tensor.range);
     let least =

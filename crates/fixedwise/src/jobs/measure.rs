@@ -23,7 +23,7 @@ use std::sync::atomic::AtomicBool;
 
 /// What a plan says beside formats, with those of the inputs: of 8-bit pixels they are these.
 pub(crate) fn with_inputs(
-    head: PlanHead,
+    mut head: PlanHead,
     graph: &Graph,
     statistics: &Statistics,
     is_bytes: &[bool],
@@ -37,8 +37,9 @@ pub(crate) fn with_inputs(
         format_no_clip(values.max_abs(), 8, range)
     };
     let mut formats = graph.inputs().iter().zip(is_bytes).map(format);
-    let input = formats.next().unwrap_or(RAW_PIXELS);
-    PlanHead { input, more_inputs: formats.collect(), ..head }
+    head.input = formats.next().unwrap_or(RAW_PIXELS);
+    head.more_inputs = formats.collect();
+    head
 }
 
 /// The formats of the inputs in a plan, where they have any.

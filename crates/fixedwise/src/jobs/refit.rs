@@ -7,7 +7,7 @@ use crate::{
     plan::{Edited, PlanSource, formats},
     result::RunResult,
 };
-use fixedwise_graph::{Graph, NodeId, Plan, passes::equalize};
+use fixedwise_graph::{Graph, Plan, passes::equalize};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Statistics, calibrate,
@@ -51,10 +51,7 @@ pub(crate) fn known(plan: PlanSource, model: &Model) -> Option<Known> {
 impl Refit<'_> {
     /// What the plan says beside formats.
     pub(crate) fn head(&self, graph: &Graph) -> PlanHead {
-        let &Plan { semantics, quantizer, rounding, input, .. } = &self.edited.plan;
-        let named = |&id: &NodeId| self.edited.plan.input(&graph.nodes[id].name);
-        let more_inputs = graph.inputs()[1..].iter().map(named).collect();
-        PlanHead { semantics, quantizer, rounding, input, more_inputs }
+        PlanHead::of_plan(graph, &self.edited.plan)
     }
 
     /// Whether the plan's integers were rounded for channels in other scales.

@@ -122,7 +122,7 @@ impl RefusedModel {
             .collect();
         let outputs = error.values_before().to_vec();
         let (schema, tool) = (1, TOOL.to_owned());
-        (!refusals.is_empty()).then(|| Self { schema, tool, refusals, outputs })
+        (!refusals.is_empty()).then_some(Self { schema, tool, refusals, outputs })
     }
 
     /// As JSON, schema 1.

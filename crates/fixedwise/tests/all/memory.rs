@@ -220,18 +220,16 @@ fn arrays_that_no_network_can_take_are_refused_as_files_are() {
         (arrays(bytes(2), &[2, 14, 56], None), "the network expects 28x28x1"),
         (arrays(bytes(2), &[2, 28, 28, 1, 1], None), "5 axes"),
         (arrays(nan, &[2, 28, 28], None), "image 1 has the pixel value NaN"),
-        (arrays(bytes(2), &[2, 28, 28], Some(&[0, 10])), "label 10 of image 1 is out of range"),
         (arrays(bytes(2), &[2, 28, 28], Some(&[0])), "2 images but 1 labels"),
-        (
-            Arrays { labels: Some(vec![0, -1]), ..arrays(bytes(2), &[2, 28, 28], None) },
-            "label -1 of image 1 is out of range",
-        ),
     ];
     for (arrays, problem) in cases {
         let shape = arrays.shape.clone();
         let source = DataSource::arrays(arrays);
         let data = DataOptions { calibration: Some(source), ..DataOptions::default() };
-        let error = inspect_model(&model(), Some(&data), None, &()).unwrap_err().to_string();
+        let Err(error) = inspect_model(&model(), Some(&data), None, &()) else {
+            panic!("{shape:?} is read, but {problem}")
+        };
+        let error = error.to_string();
         assert!(error.starts_with("data `images` "), "{shape:?}: {error}");
         assert!(error.contains(problem), "{shape:?}: expected {problem}, got {error}");
     }

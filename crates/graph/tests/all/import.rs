@@ -421,7 +421,7 @@ fn hostile_constants_are_refused() {
         ),
         (node("ConstantOfShape", &["i"], "c"), &[huge, huge], &[], "is too large for a constant"),
         // More than a file that stores next to nothing needs, though memory would hold it.
-        (node("ConstantOfShape", &["i"], "c"), &[1 << 22], &[], "is too large for a constant"),
+        (node("ConstantOfShape", &["i"], "c"), &[1 << 26], &[], "is too large for a constant"),
         (node("ConstantOfShape", &["i"], "c"), &[-1], &[], "has a negative size"),
         (node("Range", &["z", "big", "one"], "c"), &[], &[], "uses `z`"),
         (node("Gather", &["i", "j"], "c"), &[1, 2], &[2], "index 2 is outside the 2 elements"),
@@ -448,7 +448,7 @@ fn hostile_constants_are_refused() {
         .node(node("Range", &["start", "end", "step"], "c"))
         .node(node("Mul", &["a", "c"], "y"));
     assert!(refused(range).contains("is too large for a constant"));
-    let together = ints(network(), "i", &[3 << 19])
+    let together = ints(network(), "i", &[3 << 23])
         .node(node("ConstantOfShape", &["i"], "c"))
         .node(node("Neg", &["c"], "d"))
         .node(node("Mul", &["a", "d"], "y"));

@@ -147,7 +147,7 @@ fn printed_code_takes_every_input() {
     assert!(log.unwrap_err().contains("0 of 3 inputs agree"));
 }
 
-fn parsed(model: ModelBuilder) -> Model {
+fn parsed(model: &ModelBuilder) -> Model {
     parse_model(&model.encode(), &|_| Err("no other file".to_owned())).unwrap()
 }
 
@@ -180,7 +180,7 @@ fn known(dims: &[usize]) -> Vec<Dim> {
 
 #[test]
 fn a_layer_that_several_inputs_go_through_is_read_for_each() {
-    let model = parsed(siamese([known(&[1, 3, 5, 4]), known(&[1, 3, 5, 4])]));
+    let model = parsed(&siamese([known(&[1, 3, 5, 4]), known(&[1, 3, 5, 4])]));
     let graph = from_onnx(&model, "siamese").unwrap();
     let names: Vec<&str> = graph.inputs().iter().map(|&id| graph.nodes[id].name.as_str()).collect();
     assert_eq!((names, graph.unused_inputs()), (vec!["left", "right"], &["mask".to_owned()][..]));
@@ -208,7 +208,7 @@ fn inputs_that_do_not_go_together_are_refused() {
     };
     let image = || known(&[1, 3, 5, 4]);
     let refused = |dims: [Vec<Dim>; 2], given: &[&str], problem: &str| {
-        let model = parsed(siamese(dims));
+        let model = parsed(&siamese(dims));
         let error = from_onnx_with(&model, "net", &shapes(given)).unwrap_err().to_string();
         assert!(error.contains(problem), "expected {problem:?}, got: {error}");
     };
@@ -226,11 +226,11 @@ fn inputs_that_do_not_go_together_are_refused() {
         ([open(), image()], vec!["1x3x5x4"]),
         ([open(), open()], vec!["left=1x3x5x4", "right=1x3x5x4"]),
     ] {
-        from_onnx_with(&parsed(siamese(dims)), "net", &shapes(&given)).unwrap();
+        from_onnx_with(&parsed(&siamese(dims)), "net", &shapes(&given)).unwrap();
     }
 }
 
-/// An image as TensorFlow has it, which a transpose turns, beside one as PyTorch has it.
+/// An image as `TensorFlow` has it, which a transpose turns, beside one as `PyTorch` has it.
 #[test]
 fn each_input_has_its_own_order_of_axes() {
     let mut random = Random::new(3);
@@ -245,7 +245,7 @@ fn each_input_has_its_own_order_of_axes() {
         .node(Node::new("Concat", "join", &["turned", "first"], &["a"]).with("axis", 1_i64))
         .node(Node::new("Conv", "conv", &["a", "w"], &["b"]))
         .output("b", &[1, 2, 4, 3]);
-    let graph = from_onnx(&parsed(model), "orders").unwrap();
+    let graph = from_onnx(&parsed(&model), "orders").unwrap();
     let shapes: Vec<Shape> = graph.inputs().iter().map(|&id| graph.nodes[id].shape).collect();
     assert_eq!(shapes, [Shape::new(5, 4, 3); 2]);
 }

@@ -61,10 +61,10 @@ fn finish_i32(block: &Block, sums: &[i32], bias: BiasView<i32>, rule: NarrowRule
     if bias.values.len() == bias.n_channels {
         // Pixels are alike.
         match block.width {
-            16 => return finish_alike::<1>(block, sums, bias, rule, y),
-            32 => return finish_alike::<2>(block, sums, bias, rule, y),
-            48 => return finish_alike::<3>(block, sums, bias, rule, y),
-            64 => return finish_alike::<4>(block, sums, bias, rule, y),
+            16 => return finish_i32_alike::<1>(block, sums, bias, rule, y),
+            32 => return finish_i32_alike::<2>(block, sums, bias, rule, y),
+            48 => return finish_i32_alike::<3>(block, sums, bias, rule, y),
+            64 => return finish_i32_alike::<4>(block, sums, bias, rule, y),
             _ => {}
         }
     }
@@ -113,7 +113,7 @@ fn finish_i32(block: &Block, sums: &[i32], bias: BiasView<i32>, rule: NarrowRule
 
 /// As `finish_i32`, of pixels with the same biases and up to `N` vectors of channels.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-fn finish_alike<const N: usize>(
+fn finish_i32_alike<const N: usize>(
     block: &Block,
     sums: &[i32],
     bias: BiasView<i32>,
@@ -177,10 +177,10 @@ fn finish_f32(
     if bias.values.len() == bias.n_channels && !matches!(activation, Activation::Leaky(_)) {
         // Pixels are alike.
         match block.width {
-            16 => return finish_alike_f32::<1>(block, sums, bias, activation, y),
-            32 => return finish_alike_f32::<2>(block, sums, bias, activation, y),
-            48 => return finish_alike_f32::<3>(block, sums, bias, activation, y),
-            64 => return finish_alike_f32::<4>(block, sums, bias, activation, y),
+            16 => return finish_f32_alike::<1>(block, sums, bias, activation, y),
+            32 => return finish_f32_alike::<2>(block, sums, bias, activation, y),
+            48 => return finish_f32_alike::<3>(block, sums, bias, activation, y),
+            64 => return finish_f32_alike::<4>(block, sums, bias, activation, y),
             _ => {}
         }
     }
@@ -215,7 +215,7 @@ fn finish_f32(
 
 /// As `finish_f32`, of pixels with the same biases and up to `N` vectors of channels; not of a slope.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-fn finish_alike_f32<const N: usize>(
+fn finish_f32_alike<const N: usize>(
     block: &Block,
     sums: &[f32],
     bias: BiasView<f32>,
@@ -433,8 +433,8 @@ fn requantize_i32(sums: &[i32], shifts: &[i32], rule: NarrowRule, y: IntegersMut
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
 unsafe fn put_u8(at: *mut u8, mask: __mmask64, sums: [__m512i; 4], rule: NarrowRule) {
     let (min, max) = (_mm512_set1_epi8(rule.min as i8), _mm512_set1_epi8(rule.max as i8));
-    let all = _mm512_packus_epi16(words(sums[0], sums[1]), words(sums[2], sums[3]));
-    let all = _mm512_permutexvar_epi32(order_of_bytes(), all);
+    let all = _mm512_packus_epi16(pack_i32(sums[0], sums[1]), pack_i32(sums[2], sums[3]));
+    let all = _mm512_permutexvar_epi32(order_u8(), all);
     let all = _mm512_min_epu8(_mm512_max_epu8(all, min), max);
     // SAFETY: as the caller says.
     unsafe { _mm512_mask_storeu_epi8(at.cast(), mask, all) }
@@ -448,8 +448,8 @@ unsafe fn put_u8(at: *mut u8, mask: __mmask64, sums: [__m512i; 4], rule: NarrowR
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
 unsafe fn put_i8(at: *mut i8, mask: __mmask64, sums: [__m512i; 4], rule: NarrowRule) {
     let (min, max) = (_mm512_set1_epi8(rule.min as i8), _mm512_set1_epi8(rule.max as i8));
-    let all = _mm512_packs_epi16(words(sums[0], sums[1]), words(sums[2], sums[3]));
-    let all = _mm512_permutexvar_epi32(order_of_bytes(), all);
+    let all = _mm512_packs_epi16(pack_i32(sums[0], sums[1]), pack_i32(sums[2], sums[3]));
+    let all = _mm512_permutexvar_epi32(order_u8(), all);
     let all = _mm512_min_epi8(_mm512_max_epi8(all, min), max);
     // SAFETY: as the caller says.
     unsafe { _mm512_mask_storeu_epi8(at, mask, all) }
@@ -465,7 +465,7 @@ unsafe fn put_i16(at: *mut i16, mask: __mmask64, sums: [__m512i; 4], rule: Narro
     let (min, max) = (_mm512_set1_epi16(rule.min as i16), _mm512_set1_epi16(rule.max as i16));
     let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
     for half in 0..2 {
-        let all = words(sums[2 * half], sums[2 * half + 1]);
+        let all = pack_i32(sums[2 * half], sums[2 * half + 1]);
         let all = _mm512_permutexvar_epi64(order, all);
         let all = _mm512_min_epi16(_mm512_max_epi16(all, min), max);
         let mask = (mask >> (32 * half)) as u32;
@@ -477,13 +477,13 @@ unsafe fn put_i16(at: *mut i16, mask: __mmask64, sums: [__m512i; 4], rule: Narro
 /// Two vectors saturated to 16 bits, quarters of both in turn.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-fn words(a: __m512i, b: __m512i) -> __m512i {
+fn pack_i32(a: __m512i, b: __m512i) -> __m512i {
     _mm512_packs_epi32(a, b)
 }
 
 /// The quarters of four vectors that were packed two by two, in their order.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-fn order_of_bytes() -> __m512i {
+fn order_u8() -> __m512i {
     _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
 }

@@ -174,7 +174,7 @@ impl BruteForceOptions {
         let mut all = Vec::new();
         for &kind in &self.kinds {
             self.grid.check(kind)?;
-            all.extend(Tensor::all(graph, semantics, kind, &nodes));
+            all.extend(Tensor::all(graph, &self.head, kind, &nodes));
         }
         let is_asked = |tensor: &Tensor| self.layer.as_ref().is_none_or(|l| *l == tensor.name);
         let asked: Vec<Tensor> = all.iter().filter(|tensor| is_asked(tensor)).cloned().collect();
@@ -259,7 +259,7 @@ fn start<O: Oracle>(
     if head.semantics == Semantics::Integer {
         let nodes = quantized_activations(graph, head.semantics);
         for kind in [Kind::Weights, Kind::Activations] {
-            for tensor in Tensor::all(graph, head.semantics, kind, &nodes) {
+            for tensor in Tensor::all(graph, head, kind, &nodes) {
                 let format = tensor.format(graph, statistics, WIDE, Offset::NoClip, head.quantizer);
                 tensor.set(&mut plan, Some(format));
             }

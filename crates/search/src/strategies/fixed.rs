@@ -52,7 +52,7 @@ pub fn plan_for(
     let nodes = quantized_activations(graph, head.semantics);
     let mut plan = bare_plan(graph, head);
     for kind in [Kind::Weights, Kind::Biases, Kind::Activations] {
-        for tensor in Tensor::all(graph, head.semantics, kind, &nodes) {
+        for tensor in Tensor::all(graph, head, kind, &nodes) {
             let tensor = match target {
                 Some(target) => tensor.on(target),
                 None => tensor,

@@ -2,7 +2,7 @@
 
 use super::{
     brute_force::Direction,
-    tensors::{Kind, Tensor, layer_order, quantized_activations},
+    tensors::{Kind, PlanHead, Tensor, layer_order, quantized_activations},
 };
 use crate::error::SearchError;
 use fixedwise_fixed::Range;
@@ -144,7 +144,7 @@ impl SearchOptions {
         }
         for (&kind, budget) in self.order.iter().zip(self.budgets.iter().flatten()) {
             let Budget::Losses(losses) = budget else { continue };
-            let tensors = Tensor::all(graph, semantics, kind, &nodes);
+            let tensors = Tensor::all(graph, &PlanHead::of(semantics), kind, &nodes);
             if losses.len() != tensors.len() {
                 let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
                 return refuse(

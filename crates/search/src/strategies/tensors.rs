@@ -67,8 +67,9 @@ pub struct Tensor {
 
 impl Tensor {
     /// All tensors of one kind, in the order of `nodes`.
-    pub fn all(graph: &Graph, semantics: Semantics, kind: Kind, nodes: &[NodeId]) -> Vec<Self> {
-        let nonnegative = graph.nonnegative(|_| true);
+    pub fn all(graph: &Graph, head: &PlanHead, kind: Kind, nodes: &[NodeId]) -> Vec<Self> {
+        let semantics = head.semantics;
+        let nonnegative = head.nonnegative(graph);
         let mut tensors = Vec::with_capacity(nodes.len());
         for &node in nodes {
             let is_layer = graph.nodes[node].op.is_layer();
@@ -367,6 +368,23 @@ impl PlanHead {
         input: Format::unsigned(8, 0),
         more_inputs: Vec::new(),
     };
+
+    /// What a plan of a graph says.
+    pub fn of_plan(graph: &Graph, plan: &Plan) -> Self {
+        let &Plan { semantics, quantizer, rounding, input, .. } = plan;
+        let named = |&id: &NodeId| plan.input(&graph.nodes[id].name);
+        let more_inputs = graph.inputs()[1..].iter().map(named).collect();
+        Self { semantics, quantizer, rounding, input, more_inputs }
+    }
+
+    /// For every node, whether its value can never be negative, whatever the inputs.
+    fn nonnegative(&self, graph: &Graph) -> Vec<bool> {
+        let formats = std::iter::once(&self.input).chain(&self.more_inputs);
+        let names = graph.inputs().iter().map(|&id| graph.nodes[id].name.as_str());
+        let signed: Vec<&str> =
+            names.zip(formats).filter(|input| input.1.is_signed()).map(|input| input.0).collect();
+        graph.nonnegative(|input| !signed.contains(&input.name.as_str()))
+    }
 
     /// The usual one of either semantics.
     pub const fn of(semantics: Semantics) -> Self {

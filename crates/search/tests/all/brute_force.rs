@@ -94,7 +94,7 @@ fn each_point_is_the_plan_with_that_format_alone() {
             assert!(outcome.is_finished && outcome.evaluation.is_none());
             assert_eq!(outcome.trace.len(), 3 * 4 * 3);
             let nodes = quantized_activations(&graph, semantics);
-            let tensors = Tensor::all(&graph, semantics, kind, &nodes);
+            let tensors = Tensor::all(&graph, &PlanHead::of(semantics), kind, &nodes);
             for entry in &outcome.trace {
                 let tensor = tensors.iter().find(|tensor| tensor.name == entry.name).unwrap();
                 let range = if entry.signed { Range::Narrow } else { Range::Unsigned };

@@ -3,14 +3,14 @@
 use fixedwise_fixed::{Format, Range, convert::f64_to_f32};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, NodeId, Plan, Rounded, Semantics, Shape, lower,
-    ops::{Add, Concat, GlobalMaxPool, Relu, Sigmoid, Window},
+    ops::{Add, Concat, GlobalAveragePool, GlobalMaxPool, Relu, Sigmoid, Window},
     passes,
     run::{Program, StepCache, Workspace},
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    ClassBound, Digest, Evaluator, EvaluatorOptions, Images, JournalEntry, Offset, Oracle,
-    Predictions, Score, SearchError, Statistics, Unit, calibrate,
+    ClassBound, ClassScore, Digest, Evaluator, EvaluatorOptions, Images, JournalEntry, Offset,
+    Oracle, Predictions, Score, SearchError, Statistics, Unit, calibrate,
     strategies::{FixedOptions, Kind, PlanHead, Tensor, fixed, quantized_activations},
 };
 use fixedwise_testing::{Build, Random};
@@ -125,7 +125,7 @@ fn tensors(graph: &Graph, semantics: Semantics) -> Vec<Tensor> {
     let nodes = quantized_activations(graph, semantics);
     [Kind::Weights, Kind::Biases, Kind::Activations]
         .into_iter()
-        .flat_map(|kind| Tensor::all(graph, semantics, kind, &nodes))
+        .flat_map(|kind| Tensor::all(graph, &PlanHead::of(semantics), kind, &nodes))
         .collect()
 }
 
@@ -453,7 +453,11 @@ fn a_journal_has_the_classes_where_these_are_bounded() {
     let whole = first.evaluate(&plan, None, None).unwrap();
     let taken = first.class_part(&whole, 0.0).unwrap();
     assert!(taken >= least && taken > 0.0, "{least} {taken}");
-    assert!(first.class_part(&whole, 2.0).unwrap() > taken);
+    assert!(first.class_part(&whole, 2.0).unwrap() >= taken);
+    // Eight of a hundred are lost and four gained: 4 points, and a standard error of sqrt(12 - 0.16) of them.
+    let score = ClassScore { n: 100, right: [80, 76], lost: 8, top5: [0, 0] };
+    let held = bound.part(&[(1, score)].into(), 2.0);
+    assert!((held - (0.04 + 0.02 * 11.84_f64.sqrt()) / 0.1).abs() < 1e-12, "{held}");
     let details = first.details(&plan).unwrap();
     assert!((bound.part(&details.classes, 0.0) - taken).abs() < 1e-12);
     let line = serde_json::to_string(&first.journal_entry(&whole)).unwrap();
@@ -573,7 +577,7 @@ fn unsigned_activations_are_where_nothing_is_negative() {
     let graph = network();
     let range = |name: &str| {
         let id: NodeId = graph.find(name).unwrap();
-        Tensor::all(&graph, Semantics::Integer, Kind::Activations, &[id])[0].range
+        Tensor::all(&graph, &PlanHead::INTEGER, Kind::Activations, &[id])[0].range
     };
     assert_eq!(range("stem"), Range::Unsigned);
     assert_eq!(range("right"), Range::Narrow);
@@ -581,4 +585,17 @@ fn unsigned_activations_are_where_nothing_is_negative() {
     assert_eq!(range("dense"), Range::Narrow);
     let half = f64_to_f32(0.5);
     assert_eq!(fixedwise_search::format_no_clip(half, 8, Range::Narrow).frac, 8);
+
+    // What is made of the image alone has a sign where the image has one.
+    let mut build = Build::new(Shape::new(2, 2, 3), 1);
+    let mean = build.push("mean", GlobalAveragePool, vec![0]);
+    build.push("twice", Add, vec![mean, mean]);
+    let graph = build.finish();
+    let range = |input: Format| {
+        let head = PlanHead { input, ..PlanHead::INTEGER };
+        let tensors = Tensor::all(&graph, &head, Kind::Activations, &[1, 2]);
+        tensors.iter().map(|tensor| tensor.range).collect::<Vec<_>>()
+    };
+    assert_eq!(range(Format::unsigned(8, 0)), [Range::Unsigned; 2]);
+    assert_eq!(range(Format::signed(8, 4)), [Range::Narrow; 2]);
 }

@@ -10,7 +10,7 @@ use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Digest, Evaluation, Images, MaxLoss, Offset, Oracle, Score, SearchError, Statistics, calibrate,
     strategies::{
-        Event, Ignore, Kind, LayerwiseOptions, Outcome, Tensor, joint, layer_order,
+        Event, Ignore, Kind, LayerwiseOptions, Outcome, PlanHead, Tensor, joint, layer_order,
         quantized_activations,
     },
 };
@@ -77,7 +77,7 @@ impl Toy {
         let nodes = quantized_activations(&graph, semantics);
         let tensors = [Kind::Weights, Kind::Biases, Kind::Activations]
             .into_iter()
-            .flat_map(|kind| Tensor::all(&graph, semantics, kind, &nodes))
+            .flat_map(|kind| Tensor::all(&graph, &PlanHead::of(semantics), kind, &nodes))
             .collect();
         Self {
             graph,
@@ -231,7 +231,7 @@ fn paper(toy: &Toy, options: &LayerwiseOptions) -> Option<Plan> {
     let total = 0.005;
     let mut plan = bare.clone();
     for (kind, mut bits) in [(Kind::Weights, 12), (Kind::Biases, 8), (Kind::Activations, 12)] {
-        let tensors = Tensor::all(&toy.graph, Semantics::Simulated, kind, &nodes);
+        let tensors = Tensor::all(&toy.graph, &PlanHead::SIMULATED, kind, &nodes);
         let start = loop {
             let mut alone = bare.clone();
             for tensor in &tensors {

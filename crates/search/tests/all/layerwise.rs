@@ -12,7 +12,7 @@ use fixedwise_search::{
     Evaluation, Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle, Predictions, SearchError,
     Statistics, calibrate,
     strategies::{
-        Budget, Ignore, Kind, LayerOrder, LayerwiseOptions, Outcome, StartBits, Tensor,
+        Budget, Ignore, Kind, LayerOrder, LayerwiseOptions, Outcome, PlanHead, StartBits, Tensor,
         brute_force::Direction, joint, layer_dependent, layer_independent, quantized_activations,
     },
 };
@@ -134,7 +134,10 @@ fn options(semantics: Semantics) -> LayerwiseOptions {
 fn tensors(semantics: Semantics) -> Vec<Tensor> {
     let graph = passes::prepare(&network(), semantics).unwrap();
     let nodes = quantized_activations(&graph, semantics);
-    KINDS.iter().flat_map(|&kind| Tensor::all(&graph, semantics, kind, &nodes)).collect()
+    KINDS
+        .iter()
+        .flat_map(|&kind| Tensor::all(&graph, &PlanHead::of(semantics), kind, &nodes))
+        .collect()
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn run(objective: Objective, target: &Target) -> Outcome {
 
 fn tensors(kind: Kind) -> Vec<Tensor> {
     let (graph, semantics) = (prepared(), PlanHead::INTEGER.semantics);
-    Tensor::all(&graph, semantics, kind, &quantized_activations(&graph, semantics))
+    Tensor::all(&graph, &PlanHead::of(semantics), kind, &quantized_activations(&graph, semantics))
 }
 
 fn tried(outcome: &Outcome, kind: Kind, name: &str) -> Vec<u8> {

@@ -23,7 +23,7 @@ pub(crate) struct Declared {
 impl Declared {
     /// With the scales that nobody declared, for pixels of each input that are 8-bit integers or not.
     pub(crate) fn resolved(&self, is_u8: &[bool]) -> Preprocess {
-        self.all(is_u8, |preprocess, is_u8| preprocess.resolved(is_u8))
+        self.all(is_u8, Preprocess::resolved)
     }
 
     /// The same as text, without how images are stored.

@@ -24,7 +24,7 @@ use fixedwise_graph::{Graph, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Images, MaxLoss, MetricName, Predictions, Statistics, calibrate, stated,
-    strategies::{Kind, Objective, Tensor, quantized_activations},
+    strategies::{Kind, Objective, PlanHead, Tensor, quantized_activations},
 };
 use std::{collections::BTreeMap, time::Instant};
 
@@ -69,8 +69,9 @@ impl Start {
             return plan;
         }
         let nodes = quantized_activations(graph, plan.semantics);
+        let head = PlanHead::of_plan(graph, &plan);
         for kind in [Kind::Weights, Kind::Biases, Kind::Activations] {
-            for tensor in Tensor::all(graph, plan.semantics, kind, &nodes) {
+            for tensor in Tensor::all(graph, &head, kind, &nodes) {
                 let format = tensor.of(&plan).map(|format| {
                     let (rule, quantizer) = (options.range, options.quantizer);
                     tensor.format(graph, statistics, format.bits, rule, quantizer)

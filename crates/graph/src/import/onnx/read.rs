@@ -22,10 +22,10 @@ use std::{
 /// Nodes that are read at most: functions that call others twice each must not fill the memory.
 const MAX_NODES: usize = 1 << 16;
 
-/// Elements of computed constants, at most: so many for each that is stored, and beside them, for tables of places.
+/// Elements of computed constants, at most: so many for each that is stored, and beside them, for weights of one number.
 /// A small file must not fill the memory.
 const COMPUTED_FOR_EACH: usize = 16;
-const COMPUTED_BESIDE: usize = 1 << 21;
+const COMPUTED_BESIDE: usize = 1 << 25;
 
 /// One node that was read: what it gives, what it took, what is wrong with it.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ pub(in crate::strategies) fn search<O: Oracle>(
     let (n, float_correct) = oracle.float_score();
     let bound = options.max_loss.as_relative(float_correct, n);
     let all = order.map(|kind| {
-        let tensors = Tensor::all(graph, options.head.semantics, kind, &nodes);
+        let tensors = Tensor::all(graph, &options.head, kind, &nodes);
         tensors.into_iter().map(|tensor| guide.tensor(tensor)).collect()
     });
     let of_objective = || guide.budgets(graph, &all, bound, holding);

@@ -127,7 +127,7 @@ impl<O: Oracle> Search<'_, O> {
     }
 
     pub(super) fn tensors_of(&self, kind: Kind) -> Vec<Tensor> {
-        let all = Tensor::all(self.graph, self.options.head.semantics, kind, &self.nodes);
+        let all = Tensor::all(self.graph, &self.options.head, kind, &self.nodes);
         all.into_iter().map(|tensor| self.guide.tensor(tensor)).collect()
     }
 
@@ -145,8 +145,9 @@ impl<O: Oracle> Search<'_, O> {
     /// What is held against the bound: the relative loss or, where the loss of each class is bounded too and the
     /// worst takes more of its bound, the same part of this one.
     pub(super) fn lost(&self, evaluation: &Evaluation) -> f64 {
-        let of_class = self.oracle.class_part(evaluation, 0.0).unwrap_or(0.0);
-        evaluation.relative_loss().max(of_class * self.bound)
+        let loss = evaluation.relative_loss();
+        let of_class = self.oracle.class_part(evaluation, 0.0);
+        of_class.map_or(loss, |part| loss.max(part * self.bound))
     }
 
     pub(super) fn tell(&mut self, event: &Event) -> Result<(), End> {

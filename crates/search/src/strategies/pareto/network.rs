@@ -82,7 +82,7 @@ impl<'a> Network<'a> {
         let mut outputs = graph.output_nodes();
         outputs.sort_unstable();
         outputs.dedup();
-        let output = Tensor::all(graph, options.head.semantics, Kind::Activations, &outputs);
+        let output = Tensor::all(graph, &options.head, Kind::Activations, &outputs);
         let is_derived =
             |tensor: &Tensor| options.kept(&tensor.name, tensor.kind) == Some(Keep::Derived);
         let output = output

@@ -54,7 +54,7 @@ impl Items {
         let mut list = Vec::new();
         let mut total = 0;
         for kind in [Kind::Weights, Kind::Activations] {
-            for tensor in Tensor::all(graph, Semantics::Integer, kind, &nodes) {
+            for tensor in Tensor::all(graph, &options.head, kind, &nodes) {
                 let tensor = match &options.target {
                     Some(target) => tensor.on(target),
                     None => tensor,

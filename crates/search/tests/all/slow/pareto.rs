@@ -248,7 +248,7 @@ fn weights_that_make_up_for_each_other_beat_the_nearest() {
     let eight = FixedOptions { head, bits: 8, offset: Offset::LeastError };
     let mut nearest = fixed::plan(graph, &prepared.statistics, &eight).unwrap();
     let ids: Vec<usize> = graph.layers().map(|(id, _)| id).collect();
-    for tensor in Tensor::all(graph, Semantics::Integer, Kind::Weights, &ids) {
+    for tensor in Tensor::all(graph, &PlanHead::INTEGER, Kind::Weights, &ids) {
         let quantizer = fixedwise_graph::Quantizer::Uniform;
         let format = tensor.format(graph, &prepared.statistics, 3, Offset::LeastError, quantizer);
         tensor.set(&mut nearest, Some(format));
