@@ -25,6 +25,7 @@ cargo xtask <command>
   tidy [--rooms]     checks dependencies, circles between folders, use of files and clock, unsafe
                      code, paths of one machine; --rooms counts the files and folders of each crate
   codegen [--check]  writes the operator table of README.md; --check fails if it is out of date
+  operators          writes docs/operators.md: what every case of the suite comes to, by operator
   python             prepares target/python from suite/requirements.txt and prints its interpreter
   tutorial           trains the networks of docs/tutorial.md with PyTorch and Keras
   bench [ARGS]       runs bench/run.sh
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ["tidy", "--rooms"] => tidy::print_rooms(&root),
         ["codegen"] => codegen::write(&root),
         ["codegen", "--check"] => codegen::check(&root),
+        ["operators"] => operators(&root),
         ["python"] => python_only(&root),
         ["tutorial"] => tutorial::run(&root),
         ["paper", rest @ ..] => paper::run(&root, rest),
@@ -92,6 +94,21 @@ fn python_only(root: &Path) -> Result<(), String> {
         }
         python::Outcome::Unavailable(why) => Err(why),
     }
+}
+
+/// Writes the table of operators: the test that compares it does.
+fn operators(root: &Path) -> Result<(), String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let test = "slow::operators::the_table_of_operators_is_what_every_case_comes_to";
+    let run = ["test", "--quiet", "--package", "fixedwise-graph", "--test", "all", "--", "--exact"];
+    let status = Command::new(cargo)
+        .args(run)
+        .arg(test)
+        .env("FIXEDWISE_WRITE_OPERATORS", "1")
+        .current_dir(root)
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("operators: {status}")) }
 }
 
 fn bench_program(root: &Path, program: &str, args: &[&str]) -> Result<(), String> {

@@ -6,3 +6,4 @@ mod emit_c_networks;
 mod emit_dsp;
 mod emit_mve;
 mod keras;
+mod operators;
