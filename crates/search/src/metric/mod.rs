@@ -77,7 +77,7 @@ impl MetricName {
         matches!(self, Self::Top1 | Self::Top5)
     }
 
-    /// Whether a [`Metric`] computes it.
+    /// Whether it is computed of all images.
     pub const fn is_figure(self) -> bool {
         matches!(self, Self::Miou | Self::Mae | Self::Psnr | Self::Auc)
     }

@@ -212,9 +212,8 @@ fn table(title: &str, note: &str, rows: &BTreeMap<String, Row>, has_opsets: bool
             .unwrap();
         if has_opsets {
             let ends = row.opsets.first().zip(row.opsets.last());
-            let opsets = ends.map_or("-".to_owned(), |(first, last)| match first == last {
-                true => first.to_string(),
-                false => format!("{first} to {last}"),
+            let opsets = ends.map_or("-".to_owned(), |(first, last)| {
+                if first == last { first.to_string() } else { format!("{first} to {last}") }
             });
             write!(text, " {opsets} |").unwrap();
         }
