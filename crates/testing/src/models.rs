@@ -7,8 +7,8 @@ use fixedwise_fixed::{
     convert::{i64_to_f64, saturating_i16},
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Rounded, Semantics, Shape,
-    from_onnx, lower,
+    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Node, Plan, Quantizer, Rounded, Semantics,
+    Shape, from_onnx, lower,
     ops::{Add, Affine, GlobalAveragePool, Relu, Window},
     passes,
     run::{Program, ValueRef, Workspace},
@@ -51,6 +51,28 @@ pub fn fashion_images(n: usize, shape: Shape) -> Vec<Vec<f32>> {
         (0..shape.len()).map(at).collect()
     };
     pixels.chunks_exact(28 * 28).take(n).map(enlarge).collect()
+}
+
+/// A plan for images in steps of 1/64 that gives weights a format and every value with a format of its own the one that
+/// `own` says, layers first; biases stay at the scale of the accumulator.
+pub fn plan_of(graph: &Graph, weights: Format, mut own: impl FnMut(&Node) -> Format) -> Plan {
+    let mut layer = |node: &Node| LayerPlan {
+        name: node.name.clone(),
+        weights: Some(weights),
+        bias: None,
+        activation: Some(own(node)),
+    };
+    let layers = graph.layers().map(|(_, node)| layer(node)).collect();
+    let others = graph.nodes.iter().filter(|node| !node.op.is_layer() && node.op.has_own_format());
+    Plan {
+        semantics: Semantics::Integer,
+        quantizer: Quantizer::Uniform,
+        rounding: Rounding::TiesUp,
+        input: Format::unsigned(8, 6),
+        layers,
+        rounded: std::collections::BTreeMap::new(),
+        others: others.map(|node| (node.name.clone(), own(node))).collect(),
+    }
 }
 
 /// The integer network whose layer `i` has weights and activations of `bits(i)` bits, binary points

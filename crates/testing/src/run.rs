@@ -1,5 +1,7 @@
 //! Running a graph on one image.
 
+use crate::Random;
+use fixedwise_fixed::{Format, convert::f64_to_f32};
 use fixedwise_graph::{
     FixedGraph, Graph,
     run::{Program, ValueRef, Workspace},
@@ -53,6 +55,24 @@ pub fn run_fixed(fixed: &FixedGraph, image: &[f32]) -> Vec<Vec<i64>> {
         }
     }
     expected
+}
+
+/// The integer network is close to the float one on an image in steps of 1/64.
+///
+/// # Panics
+/// Where it is not, within `tolerance` of the range of the float result.
+#[track_caller]
+pub fn assert_follows(fixed: &FixedGraph, graph: &Graph, tolerance: f32) {
+    let image: Vec<f32> = Random::new(8)
+        .floats(graph.input_shape().len(), 0.0, 3.9)
+        .iter()
+        .map(|&x| f64_to_f32(Format::unsigned(8, 6).round(f64::from(x))))
+        .collect();
+    let values = run_fixed(fixed, &image);
+    let format = fixed.nodes[fixed.output()].format;
+    let got: Vec<f32> =
+        values[fixed.output()].iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
+    assert_close("the integers", &got, &run_float(graph, &image), tolerance);
 }
 
 /// Both are equal to within `tolerance` of the range of `expected`.

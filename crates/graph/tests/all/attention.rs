@@ -8,15 +8,16 @@ use fixedwise_fixed::{
     shift_round,
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, LowerError, NodeId, Plan, Quantizer,
-    Semantics, Shape, cost, from_keras, lower,
+    AccumulatorPolicy, FixedGraph, Graph, LowerError, NodeId, Plan, Semantics, Shape, cost,
+    from_keras, lower,
     ops::{
         Add, Affine, FixedLayerNormalization, FixedMatMul, FixedSoftmax, IndexMap, MatMul, Softmax,
     },
     passes,
 };
-use fixedwise_testing::{Build, Random, assert_close, run_fixed, run_float, window};
-use std::collections::BTreeMap;
+use fixedwise_testing::{
+    Build, Random, assert_close, assert_follows, plan_of, run_fixed, run_float, window,
+};
 
 fn attention() -> Graph {
     let (mut b, x) = Build::attention();
@@ -29,25 +30,17 @@ fn plan(graph: &Graph, bits: u8, rounding: Rounding) -> Plan {
     let own = Format::signed(bits, i8::try_from(bits).unwrap() - 4);
     let unsigned = bits.min(15);
     let probability = Format::unsigned(unsigned, i8::try_from(unsigned).unwrap());
-    let layer = |name: &str| LayerPlan {
-        name: name.to_owned(),
-        weights: Some(Format::signed(8, 7)),
-        bias: None,
-        activation: Some(own),
-    };
-    let others = graph.nodes.iter().filter(|node| !node.op.is_layer() && node.op.has_own_format());
-    let format = |node: &fixedwise_graph::Node| {
-        if node.op.is::<Softmax>() { probability } else { own }
-    };
-    Plan {
-        semantics: Semantics::Integer,
-        quantizer: Quantizer::Uniform,
-        rounding,
-        input: Format::unsigned(8, 6),
-        layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
-        rounded: BTreeMap::new(),
-        others: others.map(|node| (node.name.clone(), format(node))).collect(),
-    }
+    let format =
+        |node: &fixedwise_graph::Node| if node.op.is::<Softmax>() { probability } else { own };
+    Plan { rounding, ..plan_of(graph, Format::signed(8, 7), format) }
+}
+
+/// An integer is the rounding of a real value, which is known but for `slack` steps.
+#[track_caller]
+fn assert_rounds(y: i64, real: f64, rounding: Rounding, slack: f64, node: &str) {
+    let reach = if rounding == Rounding::Floor { 1.0 } else { 0.5 };
+    let difference = (i64_to_f64(y) - real).abs();
+    assert!(difference <= reach + slack, "{node}: {y}, not {real}");
 }
 
 /// Page "Number formats", section 7, element by element.
@@ -100,9 +93,7 @@ fn check_softmax(fixed: &FixedGraph, id: NodeId, values: &[Vec<i64>]) {
             // Within the rounding of the real value, and what the tables' last places make of it.
             let real = (exp(largest - x) / total * exp2(node.format.frac.into()))
                 .min(i64_to_f64(node.format.max()));
-            let reach = if to.rounding == Rounding::Floor { 1.0 } else { 0.5 };
-            let difference = (i64_to_f64(y) - real).abs();
-            assert!(difference <= reach + 0.01, "{}: {x}: {y}, not {real}", node.name);
+            assert_rounds(y, real, to.rounding, 0.01, &node.name);
         }
     }
 }
@@ -145,16 +136,7 @@ fn integers_follow_the_float_network() {
     let graph = attention();
     let fixed =
         lower(&graph, &plan(&graph, 15, Rounding::TiesUp), AccumulatorPolicy::Widen).unwrap();
-    let image: Vec<f32> = Random::new(8)
-        .floats(graph.input_shape().len(), 0.0, 3.9)
-        .iter()
-        .map(|&x| f64_to_f32(Format::unsigned(8, 6).round(f64::from(x))))
-        .collect();
-    let values = run_fixed(&fixed, &image);
-    let format = fixed.nodes[fixed.output()].format;
-    let got: Vec<f32> =
-        values[fixed.output()].iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
-    assert_close("15 bits", &got, &run_float(&graph, &image), 0.02);
+    assert_follows(&fixed, &graph, 0.02);
 }
 
 #[test]
@@ -230,9 +212,7 @@ fn check_normalization(fixed: &FixedGraph, id: NodeId, values: &[Vec<i64>]) {
             let real = i64_to_f64(n * x - sum) / i64_to_f64(variance).sqrt();
             let real = (real * exp2(node.format.frac.into()))
                 .clamp(i64_to_f64(to.min), i64_to_f64(to.max));
-            let reach = if to.rounding == Rounding::Floor { 1.0 } else { 0.5 };
-            let difference = (i64_to_f64(y) - real).abs();
-            assert!(difference <= reach + 0.001, "{}: {x}: {y}, not {real}", node.name);
+            assert_rounds(y, real, to.rounding, 0.001, &node.name);
         }
     }
 }

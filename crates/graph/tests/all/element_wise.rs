@@ -1,15 +1,17 @@
 //! Functions of two values: integers, factors of channels, and what ONNX files say.
 
 use fixedwise_codec::onnx::{self, ModelBuilder, Node, Tensor};
-use fixedwise_fixed::{Format, Rounding, convert::f64_to_f32, shift_round};
+use fixedwise_fixed::{Format, Rounding, shift_round};
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, FixedNode, Graph, LayerPlan, LowerError, NodeId, Plan,
-    Quantizer, Semantics, Shape, check_integer_forms, from_onnx, lower,
+    AccumulatorPolicy, FixedGraph, FixedNode, Graph, LowerError, NodeId, Plan, Semantics, Shape,
+    check_integer_forms, from_onnx, lower,
     ops::{Affine, Conv, FixedElementWise, FixedWithConstant, Mul, Relu, WithConstant},
     passes,
 };
 use fixedwise_kernels::Function;
-use fixedwise_testing::{Build, Random, assert_close, run_fixed, run_float, window};
+use fixedwise_testing::{
+    Build, Random, assert_close, assert_follows, plan_of, run_fixed, run_float, window,
+};
 
 fn pairs() -> Graph {
     let (mut b, x) = Build::pairs();
@@ -20,30 +22,19 @@ fn pairs() -> Graph {
 /// Formats of all widths; those of operators alternate between binary points.
 fn plan(graph: &Graph, bits: u8, rounding: Rounding) -> Plan {
     let frac = i8::try_from(bits).unwrap() - 5;
-    let layers = graph.layers().map(|(_, node)| LayerPlan {
-        name: node.name.clone(),
-        weights: Some(Format::signed(8, 7)),
-        bias: None,
-        activation: Some(Format::signed(bits, frac)),
-    });
-    let own = graph.nodes.iter().filter(|node| node.op.has_own_format() && !node.op.is_layer());
-    let own = own.enumerate().map(|(i, node)| {
-        let format = match i % 3 {
-            0 => Format::signed(bits, frac + 1),
-            1 => Format::full(bits, frac - 2),
+    let mut others = 0;
+    let own = |node: &fixedwise_graph::Node| {
+        if node.op.is_layer() {
+            return Format::signed(bits, frac);
+        }
+        others += 1;
+        match others % 3 {
+            1 => Format::signed(bits, frac + 1),
+            2 => Format::full(bits, frac - 2),
             _ => Format::signed(bits - 1, frac),
-        };
-        (node.name.clone(), format)
-    });
-    Plan {
-        semantics: Semantics::Integer,
-        quantizer: Quantizer::Uniform,
-        rounding,
-        input: Format::unsigned(8, 6),
-        layers: layers.collect(),
-        rounded: std::collections::BTreeMap::new(),
-        others: own.collect(),
-    }
+        }
+    };
+    Plan { rounding, ..plan_of(graph, Format::signed(8, 7), own) }
 }
 
 /// The index of the element that one of the result meets in a value.
@@ -163,16 +154,7 @@ fn integers_follow_the_float_network() {
     let graph = pairs();
     let fixed =
         lower(&graph, &plan(&graph, 15, Rounding::TiesUp), AccumulatorPolicy::Widen).unwrap();
-    let image: Vec<f32> = Random::new(8)
-        .floats(graph.input_shape().len(), 0.0, 3.9)
-        .iter()
-        .map(|&x| f64_to_f32(Format::unsigned(8, 6).round(f64::from(x))))
-        .collect();
-    let values = run_fixed(&fixed, &image);
-    let format = fixed.nodes[fixed.output()].format;
-    let got: Vec<f32> =
-        values[fixed.output()].iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
-    assert_close("15 bits", &got, &run_float(&graph, &image), 0.01);
+    assert_follows(&fixed, &graph, 0.01);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use fixedwise_fixed::{
     convert::{exp2, f64_to_f32, f64_to_i64, i64_to_f64},
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, Activation, Binary, Expression, FixedGraph, Graph, LayerPlan, LowerError,
-    Plan, Quantizer, Semantics, Shape, Target, Unary, check_integer_forms,
+    AccumulatorPolicy, Activation, Binary, Expression, FixedGraph, Graph, LowerError, Plan,
+    Semantics, Shape, Target, Unary, check_integer_forms,
     footprint::Footprint,
     from_keras, from_onnx, lower,
     ops::{
@@ -21,27 +21,14 @@ use fixedwise_graph::{
     },
     passes,
 };
-use fixedwise_testing::{Build, Random, assert_close, project, run_fixed, run_float, window};
+use fixedwise_testing::{
+    Build, Random, assert_close, plan_of, project, run_fixed, run_float, window,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A plan that gives each node with a format of its own that format, and weights 8 bits.
 fn plan(graph: &Graph, input: Format, own: Format) -> Plan {
-    let layer = |name: &str| LayerPlan {
-        name: name.to_owned(),
-        weights: Some(Format::signed(8, 7)),
-        bias: None,
-        activation: Some(own),
-    };
-    let others = graph.nodes.iter().filter(|node| !node.op.is_layer() && node.op.has_own_format());
-    Plan {
-        semantics: Semantics::Integer,
-        quantizer: Quantizer::Uniform,
-        rounding: Rounding::TiesUp,
-        input,
-        layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
-        rounded: BTreeMap::new(),
-        others: others.map(|node| (node.name.clone(), own)).collect(),
-    }
+    Plan { input, ..plan_of(graph, Format::signed(8, 7), |_| own) }
 }
 
 fn lowered(graph: &Graph, input: Format, own: Format) -> Result<FixedGraph, LowerError> {

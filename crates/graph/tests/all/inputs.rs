@@ -6,8 +6,7 @@ use fixedwise_codec::{
 };
 use fixedwise_fixed::Format;
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, InputShape, Interface, LayerPlan, NodeId, Plan,
-    Quantizer, Semantics, Shape, Target,
+    AccumulatorPolicy, FixedGraph, Graph, InputShape, Interface, NodeId, Semantics, Shape, Target,
     emit::c::{Arena, COptions, Golden, emit},
     footprint::Footprint,
     from_keras, from_onnx, from_onnx_with, lower,
@@ -15,7 +14,8 @@ use fixedwise_graph::{
     passes,
 };
 use fixedwise_testing::{
-    Build, Core, Random, assert_close, compile_c, has_programs, run_fixed, run_float, window,
+    Build, Core, Random, assert_close, compile_c, has_programs, plan_of, run_fixed, run_float,
+    window,
 };
 use std::collections::BTreeMap;
 
@@ -33,21 +33,8 @@ fn image_and_vector() -> Graph {
 }
 
 fn integers(graph: &Graph, pose: Format) -> FixedGraph {
-    let layer = |name: &str| LayerPlan {
-        name: name.to_owned(),
-        weights: Some(Format::signed(8, 6)),
-        bias: None,
-        activation: Some(Format::signed(8, 3)),
-    };
-    let plan = Plan {
-        semantics: Semantics::Integer,
-        quantizer: Quantizer::Uniform,
-        rounding: fixedwise_fixed::Rounding::TiesUp,
-        input: Format::unsigned(8, 6),
-        layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
-        rounded: BTreeMap::new(),
-        others: BTreeMap::from([("pose".to_owned(), pose)]),
-    };
+    let mut plan = plan_of(graph, Format::signed(8, 6), |_| Format::signed(8, 3));
+    plan.others = BTreeMap::from([("pose".to_owned(), pose)]);
     lower(graph, &plan, AccumulatorPolicy::Prove32).unwrap()
 }
 

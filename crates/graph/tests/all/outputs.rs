@@ -3,7 +3,7 @@
 use fixedwise_codec::keras;
 use fixedwise_fixed::Format;
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, Interface, LayerPlan, Plan, Quantizer, Semantics, Shape,
+    AccumulatorPolicy, FixedGraph, Graph, Interface, Semantics, Shape,
     emit::c::{Arena, COptions, Golden, emit},
     from_keras_with, lower,
     ops::{GlobalAveragePool, Relu},
@@ -12,10 +12,9 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_testing::{
-    Build, Core, Random, assert_close, compile_c, has_programs, project, run_fixed, run_float,
-    window,
+    Build, Core, Random, assert_close, compile_c, has_programs, plan_of, project, run_fixed,
+    run_float, window,
 };
-use std::collections::BTreeMap;
 
 /// A map of features that is an output and goes on to two heads, one of which is an output twice.
 fn heads() -> Graph {
@@ -31,21 +30,8 @@ fn heads() -> Graph {
 }
 
 fn integers(graph: &Graph) -> FixedGraph {
-    let layer = |name: &str| LayerPlan {
-        name: name.to_owned(),
-        weights: Some(Format::signed(8, 6)),
-        bias: None,
-        activation: Some(Format::signed(8, 3)),
-    };
-    let plan = Plan {
-        semantics: Semantics::Integer,
-        quantizer: Quantizer::Uniform,
-        rounding: fixedwise_fixed::Rounding::TiesUp,
-        input: Format::unsigned(8, 6),
-        layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
-        rounded: BTreeMap::new(),
-        others: BTreeMap::new(),
-    };
+    let mut plan = plan_of(graph, Format::signed(8, 6), |_| Format::signed(8, 3));
+    plan.others.clear();
     lower(graph, &plan, AccumulatorPolicy::Prove32).unwrap()
 }
 

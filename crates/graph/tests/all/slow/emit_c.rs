@@ -3,8 +3,7 @@
 
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
-    AccumulatorPolicy, EmitError, Expression, FixedGraph, Graph, LayerPlan, Plan, Quantizer,
-    Semantics, Shape, Unary,
+    AccumulatorPolicy, EmitError, Expression, FixedGraph, Graph, Plan, Semantics, Shape, Unary,
     emit::c::{self, Arena, COptions, WeightStorage, emit},
     lower,
     ops::{
@@ -13,7 +12,7 @@ use fixedwise_graph::{
     },
     passes,
 };
-use fixedwise_testing::{Build, Core, Emitted, Random, by_channel, window};
+use fixedwise_testing::{Build, Core, Emitted, Random, by_channel, plan_of, window};
 
 /// A graph with every operator that has an integer form.
 fn everything() -> Graph {
@@ -74,26 +73,10 @@ fn plan(
     } else {
         Format::signed(activations, frac(activations))
     };
-    let layer = |name: &str| LayerPlan {
-        name: name.to_owned(),
-        weights: Some(Format::full(weights, frac(weights) + 2)),
-        bias: Some(Format::signed(12, 8)),
-        activation: Some(activation),
-    };
-    Plan {
-        semantics: Semantics::Integer,
-        quantizer: Quantizer::Uniform,
-        rounding,
-        input: Format::unsigned(8, 6),
-        layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
-        rounded: std::collections::BTreeMap::new(),
-        others: graph
-            .nodes
-            .iter()
-            .filter(|node| node.op.has_own_format() && !node.op.is_layer())
-            .map(|node| (node.name.clone(), activation))
-            .collect(),
-    }
+    let weights = Format::full(weights, frac(weights) + 2);
+    let mut plan = Plan { rounding, ..plan_of(graph, weights, |_| activation) };
+    plan.layers.iter_mut().for_each(|layer| layer.bias = Some(Format::signed(12, 8)));
+    plan
 }
 
 /// Random images, and the darkest and the brightest.

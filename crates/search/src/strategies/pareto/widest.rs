@@ -13,7 +13,6 @@ use crate::{
         observer::Event,
         tensors::{gives_way, in_the_way},
     },
-    tuning::Scale,
 };
 use fixedwise_graph::{LowerError, Plan};
 
@@ -29,14 +28,13 @@ impl<O: Oracle> Search<'_, '_, O> {
         for &(memory, limit_bytes, least_bytes) in &out_of_reach {
             self.tell(&Event::OutOfReach { memory, limit_bytes, least_bytes })?;
         }
-        let is_met = self.certify(&base)? <= 1.0;
-        if let Some(other) = other.filter(|_| !is_met) {
+        self.certify(&base)?;
+        if let Some(other) = other.filter(|_| !self.is_met()) {
             self.certify(&other)?;
         }
         // Which of a few images are lost is chance; a bound of values is measured.
-        let is_far = |base: &Standing, scale: &Scale| base.divergence > scale.too_much;
         while !self.is_met()
-            && (self.options.max_loss.is_of_values() || is_far(&base, &self.scale))
+            && (self.options.max_loss.is_of_values() || base.divergence > self.scale.too_much)
             && let Some(wider) = self.wider_base()?
         {
             base = wider;
