@@ -18,6 +18,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     let program = Program::float(&graph, fixedwise_kernels::Kernels::best());
     let schedule = program.schedule(&[], &[graph.output()]);
-    let image = vec![0.5; graph.input_shape().len()];
+    let image = vec![0.5; graph.image_len()];
     program.run(&schedule, &mut Workspace::new(), &image, &[]);
 });

@@ -60,7 +60,7 @@ pub fn whole_way(bytes: &[u8]) -> Reached {
     let _ = check_integer_forms(&graph);
     // Of a network whose integers have a form, a plan that depends on the bytes has one or is refused.
     let choice = usize::from(bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)));
-    let image: Vec<f32> = (0..graph.input_shape().len())
+    let image: Vec<f32> = (0..graph.image_len())
         .map(|i| f64_to_f32(count_to_f64((i * 37 + choice) % 256) / 256.0))
         .collect();
     let Some(plan) = plan(&graph, &image, choice) else { return Reached::Network };

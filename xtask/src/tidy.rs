@@ -260,7 +260,7 @@ fn kernels(code: &str) -> Vec<String> {
         let item = &code[at + attribute.len()..];
         names.extend(item.split_once("fn ").and_then(|(_, rest)| name(rest)));
     }
-    for (at, opening) in code.match_indices("tile_kernel! {") {
+    for (at, opening) in code.match_indices("_kernel! {") {
         names.extend(name(&code[at + opening.len()..]));
     }
     if let Some((_, list)) = code.split_once("$arguments\n") {

@@ -443,6 +443,7 @@ impl<W: Plain> Packed<W> {
         for block in 0..n_blocks {
             let from = block * n_pixels / n_blocks;
             let end = (block + 1) * n_pixels / n_blocks;
+            let pixels = self.layout.pixels(from..end);
             for chunk in &self.chunks {
                 let block = Block {
                     pixel: from,
@@ -454,7 +455,7 @@ impl<W: Plain> Packed<W> {
                 let sums = &mut sums[..block.n_pixels * block.width];
                 tile(
                     &a[chunk.group * group_inputs..],
-                    self.layout.pixels(from..end),
+                    pixels,
                     &chunk.runs,
                     chunk.panels,
                     &self.weights.as_slice()[chunk.weights.clone()],

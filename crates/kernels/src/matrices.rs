@@ -1,7 +1,6 @@
 //! Products of matrices that are both computed: rows of the one by rows of the other.
 
-use crate::rescale::{Narrowed, with_slice};
-use crate::{Integers, Scratch};
+use crate::{Integers, Scratch, rescale::with_slice, scalar};
 
 /// Floats that are summed side by side.
 const LANES: usize = 16;
@@ -48,15 +47,10 @@ impl Matrices {
         staged.grow(a.len() + b.len());
         let (first, second) = staged.as_mut_slice()[..a.len() + b.len()].split_at_mut(a.len());
         for (to, from) in [(&mut *first, a), (&mut *second, b)] {
-            with_slice!(Integers, from, |from| {
-                fn widen<X: Narrowed>(from: &[X], to: &mut [i16]) {
-                    to.iter_mut().zip(from).for_each(|(to, x)| *to = x.widen() as i16);
-                }
-                widen(from, to);
-            });
+            with_slice!(Integers, from, |from| scalar::widen(from, to));
         }
         for (i, (a, b)) in self.pairs(first, second).enumerate() {
-            put(i, if is_wide { sum_wide(a, b) } else { i64::from(sum(a, b)) });
+            put(i, if is_wide { scalar::dot_i64(a, b) } else { i64::from(sum(a, b)) });
         }
     }
 
@@ -74,10 +68,6 @@ impl Matrices {
 
 fn sum(a: &[i16], b: &[i16]) -> i32 {
     a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
-}
-
-fn sum_wide(a: &[i16], b: &[i16]) -> i64 {
-    a.iter().zip(b).map(|(&a, &b)| i64::from(i32::from(a) * i32::from(b))).sum()
 }
 
 fn sum_floats(a: &[f32], b: &[f32]) -> f32 {

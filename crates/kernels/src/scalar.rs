@@ -172,7 +172,7 @@ fn dot_i32<X: Copy + Into<i32>>(x: &[X], w: &[i16]) -> i64 {
     i64::from(sum)
 }
 
-fn dot_i64<X: Copy + Into<i32>>(x: &[X], w: &[i16]) -> i64 {
+pub(crate) fn dot_i64<X: Copy + Into<i32>>(x: &[X], w: &[i16]) -> i64 {
     x.iter().zip(w).map(|(&x, &w)| i64::from(x.into() * i32::from(w))).sum()
 }
 

@@ -313,10 +313,11 @@ impl ClassScore {
 }
 
 /// What a loss is a part of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Of what the float network reaches: 0.01 is one percent of it.
+    #[default]
     Relative,
     /// Of all: 0.005 is half a percentage point.
     Points,

@@ -23,7 +23,9 @@ use crate::{
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Interface, Plan, Semantics, Target};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{ClassBound, Details, Images as _, MaxLoss, MetricName, calibrate};
+use fixedwise_search::{
+    ClassBound, Details, Images as _, MaxLoss, MetricName, calibrate, strategies::PlanHead,
+};
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
@@ -267,7 +269,7 @@ fn refitted(
     let statistics = calibrate(&graph, &images, Kernels::best(), &stop, &|done| {
         tell(Step::Calibrating { done, total });
     })?;
-    let head = refit.head(&graph);
+    let head = PlanHead::of_plan(&graph, &refit.edited.plan);
     let search = QuantizeOptions {
         target: target.cloned(),
         seed: options.seed,

@@ -7,7 +7,7 @@ use fixedwise_search::{
     ClassBound, EvaluatorOptions, MaxLoss, MetricName, Offset, Tuning, Unit,
     strategies::{Objective, SearchOptions},
 };
-use std::{mem::discriminant, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// How a plan is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,8 +239,7 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
         });
     }
     let is_command = options.metric_command.is_some();
-    let of_command = MaxLoss::Metric { limit: 0.0, unit: Unit::Relative };
-    if is_command && discriminant(&options.max_loss) != discriminant(&of_command) {
+    if is_command && !matches!(options.max_loss, MaxLoss::Metric { .. }) {
         let problem = "requires the bound `MaxLoss::Metric`";
         return Err(Error::Option { option: "metric-command", problem: problem.to_owned() });
     }

@@ -12,7 +12,7 @@ use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Statistics, calibrate,
     strategies::{
-        Kind, PlanHead,
+        Kind,
         pareto::{Keep, Known, Prepared},
         quantized_activations,
     },
@@ -49,11 +49,6 @@ pub(crate) fn known(plan: PlanSource, model: &Model) -> Option<Known> {
 }
 
 impl Refit<'_> {
-    /// What the plan says beside formats.
-    pub(crate) fn head(&self, graph: &Graph) -> PlanHead {
-        PlanHead::of_plan(graph, &self.edited.plan)
-    }
-
     /// Whether the plan's integers were rounded for channels in other scales.
     pub(crate) fn is_scaled(&self, graph: &Graph) -> bool {
         let made = self.edited.made.as_ref();

@@ -1,7 +1,6 @@
 //! Numbers as people read them.
 
-use crate::result::LossUnit;
-use fixedwise_search::MetricName;
+use fixedwise_search::{MetricName, Unit};
 
 /// `12,345`.
 pub(crate) fn grouped(n: u64) -> String {
@@ -44,9 +43,8 @@ pub(crate) fn percent(fraction: f64) -> String {
 }
 
 /// A range of fractions in percent: `-0.09 to 1.08 %`.
-pub(crate) fn interval_text([low, high]: [f64; 2]) -> String {
-    let (low, high) = (percent(low), percent(high));
-    format!("{} to {high}", low.trim_end_matches(" %"))
+pub(crate) fn interval_text(interval: [f64; 2]) -> String {
+    loss_interval_text(Unit::Relative, interval)
 }
 
 /// The metric of that name as texts name it.
@@ -81,18 +79,18 @@ fn significant(value: f64) -> String {
 }
 
 /// A loss by a metric.
-pub(crate) fn loss_text(unit: LossUnit, loss: f64) -> String {
+pub(crate) fn loss_text(unit: Unit, loss: f64) -> String {
     let text = match unit {
-        LossUnit::Relative => return percent(loss),
-        LossUnit::Points => format!("{:.2} points", 100.0 * loss),
-        LossUnit::Decibels => format!("{loss:.2} dB"),
+        Unit::Relative => return percent(loss),
+        Unit::Points => format!("{:.2} points", 100.0 * loss),
+        Unit::Decibels => format!("{loss:.2} dB"),
     };
     // What rounds to zero has no sign.
     text.strip_prefix("-0.00").map_or(text.clone(), |unit| format!("0.00{unit}"))
 }
 
 /// Its interval: `-0.09 to 1.08 %`.
-pub(crate) fn loss_interval_text(unit: LossUnit, [low, high]: [f64; 2]) -> String {
+pub(crate) fn loss_interval_text(unit: Unit, [low, high]: [f64; 2]) -> String {
     let (low, high) = (loss_text(unit, low), loss_text(unit, high));
     format!("{} to {high}", low.split(' ').next().unwrap_or_default())
 }
@@ -126,8 +124,8 @@ mod tests {
             [0.0, 12.345_67, 0.000_12].map(|x| figure_text("mae", x)),
             ["0.000000", "12.346", "1.200e-4"]
         );
-        assert_eq!(loss_interval_text(LossUnit::Decibels, [-0.001, 0.3]), "0.00 to 0.30 dB");
-        assert_eq!(loss_interval_text(LossUnit::Points, [-0.001, 0.003]), "-0.10 to 0.30 points");
+        assert_eq!(loss_interval_text(Unit::Decibels, [-0.001, 0.3]), "0.00 to 0.30 dB");
+        assert_eq!(loss_interval_text(Unit::Points, [-0.001, 0.003]), "-0.10 to 0.30 points");
         assert_eq!(percent(0.012_345), "1.23 %");
         assert_eq!(interval_text([-0.0009, 0.0108]), "-0.09 to 1.08 %");
         assert_eq!([percent(-0.000_01), percent(-0.000_1)], ["0.00 %", "-0.01 %"]);

@@ -421,16 +421,10 @@ impl LowerContext<'_> {
     /// # Errors
     /// [`LowerError::Accumulator`], unless the policy widens.
     pub fn prove_bound(&self, bound: u64) -> Result<u8, LowerError> {
-        let (needed, available) = (bits_for(bound), self.accumulator_bits());
-        if needed > available && self.policy == AccumulatorPolicy::Prove32 {
-            return Err(LowerError::Accumulator {
-                node: self.node.to_owned(),
-                channel: 0,
-                needed,
-                available,
-            });
+        if self.policy == AccumulatorPolicy::Prove32 {
+            self.prove_within(bound, self.accumulator_bits())?;
         }
-        Ok(needed)
+        Ok(bits_for(bound))
     }
 }
 

@@ -74,12 +74,7 @@ impl Starts {
 
     /// A value of each lane, from those of each channel.
     fn by_lane<W: Number>(&self, c: usize, value: impl Fn(usize) -> W) -> Aligned<W> {
-        let n = self.n_phases * self.lanes;
-        let mut all = Aligned::zeroed(n);
-        for (lane, to) in all.as_mut_slice()[..n].iter_mut().enumerate() {
-            *to = value(lane % c);
-        }
-        all
+        self.weights(c, 1, |channel, _| value(channel))
     }
 
     /// Weights of each lane, `value(channel, tap)`.

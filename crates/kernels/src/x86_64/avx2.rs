@@ -100,7 +100,6 @@ stencil_kernel! {
     stencil_i16, stencil_vectors_i16, "avx2,fma",
     inputs: u32, weights: i32, vector: __m256i, lanes: 8,
     load: |at| _mm256_loadu_si256(at.cast()),
-    load_weights: |at| _mm256_loadu_si256(at.cast()),
     accumulate: |acc, x, b| _mm256_add_epi32(acc, _mm256_madd_epi16(x, b)),
     store: |at, sum| _mm256_storeu_si256(at.cast(), sum),
 }
@@ -109,7 +108,6 @@ stencil_kernel! {
     stencil_f32, stencil_vectors_f32, "avx2,fma",
     inputs: f32, weights: f32, vector: __m256, lanes: 8,
     load: |at| _mm256_loadu_ps(at),
-    load_weights: |at| _mm256_loadu_ps(at),
     accumulate: |acc, x, b| _mm256_fmadd_ps(x, b, acc),
     store: |at, sum| _mm256_storeu_ps(at, sum),
 }

@@ -363,7 +363,6 @@ stencil_kernel! {
     stencil_u8, stencil_vectors_u8, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma",
     inputs: u32, weights: i32, vector: __m512i, lanes: 16,
     load: |at| _mm512_loadu_si512(at.cast()),
-    load_weights: |at| _mm512_loadu_si512(at.cast()),
     accumulate: |acc, x, b| _mm512_dpbusd_epi32(acc, x, b),
     store: |at, sum| _mm512_storeu_si512(at.cast(), sum),
 }
@@ -372,7 +371,6 @@ stencil_kernel! {
     stencil_i16, stencil_vectors_i16, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma",
     inputs: u32, weights: i32, vector: __m512i, lanes: 16,
     load: |at| _mm512_loadu_si512(at.cast()),
-    load_weights: |at| _mm512_loadu_si512(at.cast()),
     accumulate: |acc, x, b| _mm512_dpwssd_epi32(acc, x, b),
     store: |at, sum| _mm512_storeu_si512(at.cast(), sum),
 }
@@ -381,7 +379,6 @@ stencil_kernel! {
     stencil_f32, stencil_vectors_f32, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma",
     inputs: f32, weights: f32, vector: __m512, lanes: 16,
     load: |at| _mm512_loadu_ps(at),
-    load_weights: |at| _mm512_loadu_ps(at),
     accumulate: |acc, x, b| _mm512_fmadd_ps(x, b, acc),
     store: |at, sum| _mm512_storeu_ps(at, sum),
 }
@@ -433,7 +430,10 @@ fn requantize_i32(sums: &[i32], shifts: &[i32], rule: NarrowRule, y: IntegersMut
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
 unsafe fn put_u8(at: *mut u8, mask: __mmask64, sums: [__m512i; 4], rule: NarrowRule) {
     let (min, max) = (_mm512_set1_epi8(rule.min as i8), _mm512_set1_epi8(rule.max as i8));
-    let all = _mm512_packus_epi16(pack_i32(sums[0], sums[1]), pack_i32(sums[2], sums[3]));
+    let all = _mm512_packus_epi16(
+        _mm512_packs_epi32(sums[0], sums[1]),
+        _mm512_packs_epi32(sums[2], sums[3]),
+    );
     let all = _mm512_permutexvar_epi32(order_u8(), all);
     let all = _mm512_min_epu8(_mm512_max_epu8(all, min), max);
     // SAFETY: as the caller says.
@@ -448,7 +448,10 @@ unsafe fn put_u8(at: *mut u8, mask: __mmask64, sums: [__m512i; 4], rule: NarrowR
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
 unsafe fn put_i8(at: *mut i8, mask: __mmask64, sums: [__m512i; 4], rule: NarrowRule) {
     let (min, max) = (_mm512_set1_epi8(rule.min as i8), _mm512_set1_epi8(rule.max as i8));
-    let all = _mm512_packs_epi16(pack_i32(sums[0], sums[1]), pack_i32(sums[2], sums[3]));
+    let all = _mm512_packs_epi16(
+        _mm512_packs_epi32(sums[0], sums[1]),
+        _mm512_packs_epi32(sums[2], sums[3]),
+    );
     let all = _mm512_permutexvar_epi32(order_u8(), all);
     let all = _mm512_min_epi8(_mm512_max_epi8(all, min), max);
     // SAFETY: as the caller says.
@@ -465,20 +468,13 @@ unsafe fn put_i16(at: *mut i16, mask: __mmask64, sums: [__m512i; 4], rule: Narro
     let (min, max) = (_mm512_set1_epi16(rule.min as i16), _mm512_set1_epi16(rule.max as i16));
     let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
     for half in 0..2 {
-        let all = pack_i32(sums[2 * half], sums[2 * half + 1]);
+        let all = _mm512_packs_epi32(sums[2 * half], sums[2 * half + 1]);
         let all = _mm512_permutexvar_epi64(order, all);
         let all = _mm512_min_epi16(_mm512_max_epi16(all, min), max);
         let mask = (mask >> (32 * half)) as u32;
         // SAFETY: as the caller says.
         unsafe { _mm512_mask_storeu_epi16(at.wrapping_add(32 * half), mask, all) }
     }
-}
-
-/// Two vectors saturated to 16 bits, quarters of both in turn.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-fn pack_i32(a: __m512i, b: __m512i) -> __m512i {
-    _mm512_packs_epi32(a, b)
 }
 
 /// The quarters of four vectors that were packed two by two, in their order.

@@ -43,7 +43,6 @@ stencil_kernel! {
     stencil_u8, stencil_vectors_u8, "avx2,fma,avxvnni",
     inputs: u32, weights: i32, vector: __m256i, lanes: 8,
     load: |at| _mm256_loadu_si256(at.cast()),
-    load_weights: |at| _mm256_loadu_si256(at.cast()),
     accumulate: |acc, x, b| _mm256_dpbusd_avx_epi32(acc, x, b),
     store: |at, sum| _mm256_storeu_si256(at.cast(), sum),
 }

@@ -208,14 +208,13 @@ macro_rules! wide_tile_kernel {
 pub(crate) use wide_tile_kernel;
 
 /// Defines the kernel `$name`, a [`StencilKernel`](crate::stencil::StencilKernel) but for its features. The
-/// expressions are the vector operations: a load of inputs, one of weights and biases (which are aligned, for
-/// speed), the accumulation, and a store of so many lanes.
+/// expressions are the vector operations: a load of inputs, weights or biases, the accumulation, and a store of so
+/// many lanes.
 macro_rules! stencil_kernel {
     (
         $name:ident, $vectors_of:ident, $features:literal,
         inputs: $x:ty, weights: $w:ty, vector: $v:ty, lanes: $lanes:literal,
         load: |$load_at:ident| $load:expr,
-        load_weights: |$weights_at:ident| $load_weights:expr,
         accumulate: |$acc:ident, $x_of:ident, $b:ident| $accumulate:expr,
         store: |$store_at:ident, $sum:ident| $store:expr,
     ) => {
@@ -247,9 +246,9 @@ macro_rules! stencil_kernel {
             let offsets: [usize; TAPS] = core::array::from_fn(|tap| taps[tap] as usize);
             for phase in 0..n_phases.min(starts.len()) {
                 let constant = |values: &[$w], idx: usize| {
-                    let $weights_at = values[idx * $lanes..][..$lanes].as_ptr();
+                    let $load_at = values[idx * $lanes..][..$lanes].as_ptr();
                     // SAFETY: a vector was sliced for it.
-                    unsafe { $load_weights }
+                    unsafe { $load }
                 };
                 let kept: [$v; TAPS] =
                     core::array::from_fn(|tap| constant(weights, phase * taps.len() + tap));

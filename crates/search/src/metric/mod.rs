@@ -72,11 +72,6 @@ impl MetricName {
         matches!(self, Self::Top1 | Self::Top5 | Self::Miou | Self::Auc)
     }
 
-    /// Whether images are counted that are right, so that formulas give the interval.
-    pub const fn is_of_classes(self) -> bool {
-        matches!(self, Self::Top1 | Self::Top5)
-    }
-
     /// Whether it is computed of all images.
     pub const fn is_figure(self) -> bool {
         matches!(self, Self::Miou | Self::Mae | Self::Psnr | Self::Auc)

@@ -18,7 +18,10 @@ use crate::{
     watch::{Halt, Observer, Step},
 };
 use fixedwise_graph::{Plan, Target};
-use fixedwise_search::{Oracle as _, Statistics, strategies};
+use fixedwise_search::{
+    Oracle as _, Statistics,
+    strategies::{self, PlanHead},
+};
 use std::{cell::Cell, path::Path, sync::atomic::AtomicBool, time::Instant};
 
 /// Rounds the weights of an edited plan anew for its bit widths, as the search would, and measures it.
@@ -213,7 +216,7 @@ impl Job<'_> {
         refit: &Refit,
         statistics: Statistics,
     ) -> Result<(Ready, Plan), Error> {
-        let head = refit.head(&loaded.graph);
+        let head = PlanHead::of_plan(&loaded.graph, &refit.edited.plan);
         if loaded.sets.stated_ranges && refit.is_scaled(&loaded.graph) {
             let problem = "`model`: the plan scales channels, of which the model states no ranges; give \
                            images";

@@ -4,15 +4,11 @@ use super::{
     Job,
     load::{Float, Loaded},
 };
-use crate::{
-    data::View,
-    jobs::{first::most_named, measure::predictions},
-    show::short,
-};
+use crate::{jobs::first::most_named, show::short};
 use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
 use fixedwise_graph::Graph;
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{SearchError, Statistics, calibrate};
+use fixedwise_search::{Predictions, SearchError, Statistics, calibrate};
 
 /// Images of either set that are looked at.
 const IMAGES: usize = 64;
@@ -39,14 +35,12 @@ impl Job<'_> {
         if let Some(text) = beyond(graph, calibrated, &seen) {
             return Ok(Some(text));
         }
-        let max_loss = self.options.max_loss;
-        if max_loss.is_of_values() {
+        if self.options.max_loss.is_of_values() {
             return Ok(None);
         }
-        let images: &View = &loaded.sets.calibration.some(IMAGES);
-        let named =
-            predictions(max_loss, loaded.model.graph(), images, kernels, self.stop)?.named();
-        Ok(one_class(&named, &float.predictions.named()))
+        let images = loaded.sets.calibration.some(IMAGES);
+        let said = Predictions::new(loaded.model.graph(), &images, kernels, self.stop)?;
+        Ok(one_class(&said.named(), &float.predictions.named()))
     }
 }
 

@@ -112,25 +112,12 @@ pub struct FigureResult {
     /// 95 % interval of `loss`: the same images are drawn for both networks.
     pub loss_interval95: [f64; 2],
     /// What the loss is told in.
-    pub unit: LossUnit,
+    pub unit: Unit,
     /// How often images are drawn for the intervals.
     pub resamples: u64,
     /// Of label maps: the fraction of places that each network names the label for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel_accuracy: Option<[f64; 2]>,
-}
-
-/// What a loss is told in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LossUnit {
-    /// A fraction of what the float network reaches.
-    #[default]
-    Relative,
-    /// A fraction of all.
-    Points,
-    /// Decibels.
-    Decibels,
 }
 
 impl FigureResult {
@@ -142,11 +129,7 @@ impl FigureResult {
             fixed_interval95: figure.intervals95[1],
             loss: figure.loss,
             loss_interval95: figure.loss_interval95,
-            unit: match unit {
-                Unit::Relative => LossUnit::Relative,
-                Unit::Points => LossUnit::Points,
-                Unit::Decibels => LossUnit::Decibels,
-            },
+            unit,
             resamples: count_to_u64(Figure::RESAMPLES),
             pixel_accuracy: figure.accuracy,
         }

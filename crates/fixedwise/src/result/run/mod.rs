@@ -6,7 +6,7 @@ mod layers;
 
 pub use accuracy::{
     AccuracyResult, ClassBoundResult, ClassLossResult, ClassResult, FigureResult, ImagesResult,
-    LossUnit, MaxLossResult, OutputResult, RecallResult, SetResult,
+    MaxLossResult, OutputResult, RecallResult, SetResult,
 };
 pub use costs::{
     BudgetResult, BudgetStep, CodeResult, HolderResult, MemoryResult, MultiplicationResult,

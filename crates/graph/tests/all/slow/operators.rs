@@ -78,7 +78,7 @@ fn outcome(graph: &Graph) -> Outcome {
 /// The integers of a network at 8 bits, once they have run.
 fn integers(graph: &Graph) -> Result<FixedGraph, String> {
     check_integer_forms(graph).map_err(|error| reason(&error.to_string()))?;
-    let image: Vec<f32> = vec![0.5; graph.input_shape().len()];
+    let image: Vec<f32> = vec![0.5; graph.image_len()];
     let plan = way::plan(graph, &image, 0).ok_or("its values on the test image are not finite")?;
     let fixed = lower(graph, &plan, AccumulatorPolicy::Widen)
         .map_err(|error| reason(&error.to_string()))?;
