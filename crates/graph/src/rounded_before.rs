@@ -1,5 +1,6 @@
 //! What a model's file says of roundings that another tool did: the integers that weights and values were rounded to.
 
+use fixedwise_fixed::convert::f64_to_f32;
 use std::collections::BTreeMap;
 
 /// How one tensor of weights was rounded.
@@ -40,6 +41,21 @@ impl RoundedBefore {
         if let Some(&value) = self.values.get(from) {
             self.values.entry(to.to_owned()).or_insert(value);
         }
+    }
+
+    /// The value of one node is multiplied and shifted by channel from now on: its range is one that holds for all of
+    /// them.
+    pub(crate) fn rescale(&mut self, name: &str, scale: &[f64], shift: &[f64]) {
+        let Some(value) = self.values.get_mut(name) else { return };
+        let [low, high] = value.range.map(f64::from);
+        let ends = scale
+            .iter()
+            .zip(shift)
+            .flat_map(|(scale, shift)| [low, high].map(|end| scale.mul_add(end, *shift)));
+        let all = ends.fold([f64::INFINITY, f64::NEG_INFINITY], |[least, most], end| {
+            [least.min(end), most.max(end)]
+        });
+        value.range = all.map(f64_to_f32);
     }
 
     /// The value of one node is now what that of another was.

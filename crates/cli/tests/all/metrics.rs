@@ -186,6 +186,12 @@ fn values_bound_the_psnr_and_the_mean_error() {
     assert!(loss <= 0.5 && (float - fixed - loss).abs() < 1e-9, "{float} {fixed}");
     // Off by 0.02 - 0.05 x, x from 0 to 1: 36.3 dB.
     assert!((35.5..37.0).contains(&float), "{float}");
+    // By the bound that goes with the metric: asked again, the run is the one that it was.
+    run(folder, &format!("{quantize} -o usual"), 0);
+    run(folder, &format!("{quantize} --from usual"), 0);
+    run(folder, &format!("{quantize} --from usual --max-loss 0.5%"), 0);
+    let [_, error] = run(folder, &format!("{quantize} --from usual --metric mae"), 1);
+    assert!(error.contains("usual"), "{error}");
     let [text, _] = run(folder, &format!("{quantize} --metric mae --max-loss 3% -o mae"), 0);
     assert!(text.contains("meets the bound, 3 % of the float mean absolute error"), "{text}");
     let [float, fixed, loss] = figure(&result(folder, "mae"), "search");

@@ -71,6 +71,9 @@ pub(crate) fn measured_on(options: &QuantizeOptions, model: &Model, sets: &Sets)
     let mut parts = vec![model.sha256(), &preprocessing, &images];
     // Another network is one with other inputs or outputs.
     parts.extend([shapes.as_str(), &chosen].into_iter().filter(|said| !said.is_empty()));
+    if sets.stated_ranges {
+        parts.push("ranges of the model");
+    }
     let metric = sets.search.metric();
     let is_judged = metric.is_some_and(|metric| metric.is_figure() || metric == MetricName::Top5);
     let judged = format!("{metric:?} {} {:?}", sets.search.peak(), unit(options.max_loss, metric));

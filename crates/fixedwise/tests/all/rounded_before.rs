@@ -51,6 +51,33 @@ fn ranges_of_the_model_take_the_place_of_calibration() {
     }
 }
 
+/// Images of a data set that ranges do not need only round weights.
+#[test]
+fn a_data_set_beside_ranges_of_the_model_rounds_weights() {
+    let model = model("layers_int8");
+    let given = data(&model);
+    let [h, w, c] = model.input_shape().dims();
+    // Far larger than what the ranges are of: no matter.
+    let all = DataSource::arrays(Arrays {
+        name: "others".to_owned(),
+        shape: vec![40, h, w, c],
+        pixels: Random::new(4).floats(40 * h * w * c, -9.0, 9.0).into(),
+        layout: None,
+        labels: None,
+    });
+    let parts = [
+        DataOptions { data: Some(all.clone()), ..given.clone() },
+        DataOptions { data: Some(all), search: None, test: None, ..given },
+    ];
+    for data in parts {
+        let options = options(Strategy::Fixed { bits: 8 });
+        let found = quantize_model(&model, &data, &options, &(), &AtomicBool::new(false)).unwrap();
+        assert_eq!(found.result.images.calibration, 0);
+        let float = found.result.float_network.as_ref().unwrap();
+        assert!(float.warnings.iter().all(|text| !text.contains("calibration images")));
+    }
+}
+
 /// The result and its summary say what was rounded before.
 fn check_told(result: &RunResult) {
     let rounded = result.model.rounded_before.as_ref().expect("it is told");

@@ -30,6 +30,12 @@ fn fold(graph: &mut Graph, id: usize) -> bool {
     let Some(affine) = before_maps(graph, affine, id, &maps) else { return false };
     let Some(mut layer) = graph.nodes[id].op.parameters_mut() else { return false };
     scale_outputs(&mut layer, &affine.scale, &affine.shift);
+    let name = graph.nodes[id].name.clone();
+    graph.rounded_before.rescale(&name, &affine.scale, &affine.shift);
+    for &map in &maps {
+        let name = &graph.nodes[map].name;
+        graph.rounded_before.values.remove(name);
+    }
     let behind = maps.last().copied().unwrap_or(id);
     graph.nodes[behind].activation = graph.nodes[user].activation;
     takes_over(graph, user, id);

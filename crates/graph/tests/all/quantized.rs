@@ -1,7 +1,9 @@
 //! ONNX files that were quantized already are read as the real network that their integers stand for.
 
 use fixedwise_codec::onnx::{ElementType, ModelBuilder, Node, Tensor, ValueInfo};
-use fixedwise_graph::{Activation, Graph, RoundedWeights, Semantics, from_onnx, passes};
+use fixedwise_graph::{
+    Activation, Graph, RoundedWeights, Semantics, from_onnx, ops::Affine, passes,
+};
 use fixedwise_testing::{Random, assert_close, run_float};
 
 fn ints(element: ElementType, dims: &[usize], data: &[i64]) -> Tensor {
@@ -104,6 +106,32 @@ fn integers_between_conversions_are_real_values() {
         let ranges: Vec<_> = values.map(|(name, v)| (name.as_str(), steps(v.range))).collect();
         let of_result = if clips { [0.0, 510.0] } else { [-14.0, 496.0] };
         assert_eq!(ranges, [("a", of_result), ("x", [-20.0, 235.0])]);
+    }
+}
+
+/// A factor behind a rounded value that joins the operator before it: the range that the file states goes with it.
+#[test]
+fn a_factor_that_is_taken_up_scales_the_stated_range() {
+    let of = |model: ModelBuilder, name: &str| {
+        let model = model
+            .initializer("half", floats(&[0.5]))
+            .node(node("QuantizeLinear", &["a", "y_scale", "z_zero"], "aq"))
+            .node(node("DequantizeLinear", &["aq", "y_scale", "z_zero"], "ar"))
+            .node(node("Mul", &["ar", "half"], "y"))
+            .output_value(named("y"));
+        let graph = from_onnx(&model.build(), name).unwrap();
+        let prepared = passes::prepare(&graph, Semantics::Integer).unwrap();
+        assert!(prepared.nodes.iter().all(|node| !node.op.is::<Affine>()), "{name}");
+        let last = &prepared.nodes[prepared.output()];
+        let range = prepared.rounded_before().values[&last.name].range;
+        range.map(|x| (x / 0.05).round())
+    };
+    let layer = network()
+        .node(node("DequantizeLinear", &["w", "w_scale", "w_zero"], "wr").with("axis", 0_i64))
+        .node(Node::new("Conv", "conv", &["x", "wr"], &["a"]));
+    let product = network().node(Node::new("MatMul", "product", &["x", "x"], &["a"]));
+    for (model, name) in [(layer, "layer"), (product, "product")] {
+        assert_eq!(of(model, name), [-7.0, 248.0], "{name}");
     }
 }
 

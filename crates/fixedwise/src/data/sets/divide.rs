@@ -40,7 +40,7 @@ pub(super) fn choose(
         }
     }
     options.check_calibration()?;
-    let needed = 3 - usize::from(options.untested) - usize::from(options.stated_ranges);
+    let needed = 3 - usize::from(options.untested);
     let is_complete = named.iter().flatten().count() == needed;
     let parts = match &options.data {
         Some(source) if !is_complete => divide_one(source, seed, options.untested, library)?,

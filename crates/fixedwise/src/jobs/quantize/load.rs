@@ -30,6 +30,8 @@ use std::{collections::BTreeMap, time::Instant};
 
 /// What a run was given, all of it known to be good.
 pub(super) struct Loaded {
+    /// What is asked for, with the bound by what counts.
+    pub(super) options: QuantizeOptions,
     /// The network for raw pixels.
     pub(super) model: Model,
     pub(super) sets: Sets,
@@ -133,6 +135,7 @@ impl Job<'_> {
             data.metric = Some(MetricName::Sqnr);
         }
         let sets = Sets::load(&data, &model, declared, options.seed)?;
+        let options = self.bounded(&sets)?;
         let model = model.with_preprocessing(&sets)?;
         let graph = model.prepared(options.semantics)?;
         options.search.nodes(&graph, options.semantics)?;
@@ -143,10 +146,11 @@ impl Job<'_> {
             .map(|path| read_plan(path, &model, Some(options.semantics)).map(Start::new));
         let start = start.transpose()?;
         let known = options.from.as_deref();
-        let known = known.map(|folder| Earlier::read(folder, &measured_on(options, &model, &sets)));
+        let known =
+            known.map(|folder| Earlier::read(folder, &measured_on(&options, &model, &sets)));
         let known = known.transpose()?;
         let folder = options.output.as_deref().map(OutputFolder::prepare).transpose()?;
-        Ok(Loaded { model, sets, graph, start, known, kept, folder })
+        Ok(Loaded { options, model, sets, graph, start, known, kept, folder })
     }
 
     /// Sees the range of every value, or takes what the model states.

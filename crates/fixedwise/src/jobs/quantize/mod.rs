@@ -17,7 +17,7 @@ use super::{
     threads::pool,
 };
 use crate::{
-    data::DataOptions,
+    data::{DataOptions, Sets},
     error::Error,
     model::{Model, ModelSource},
     plan::PlanSource,
@@ -191,8 +191,7 @@ impl Job<'_> {
         self.check()?;
         let earlier = self.options.earlier_plan();
         let loaded = self.load(model, earlier.as_deref().map(PlanSource::File))?;
-        let options = self.bounded(&loaded)?;
-        let job = Job { options: &options, ..*self };
+        let job = Job { options: &loaded.options, ..*self };
         job.search_loaded(&loaded)
     }
 
@@ -212,8 +211,8 @@ impl Job<'_> {
     }
 
     /// The options with the bound by what counts.
-    fn bounded(&self, loaded: &Loaded) -> Result<QuantizeOptions, Error> {
-        let max_loss = bound(self.options, loaded.sets.search.metric())?;
+    fn bounded(&self, sets: &Sets) -> Result<QuantizeOptions, Error> {
+        let max_loss = bound(self.options, sets.search.metric())?;
         let options = QuantizeOptions { max_loss, ..self.options.clone() };
         check_strategy(&options)?;
         Ok(options)

@@ -191,8 +191,7 @@ impl Job<'_> {
     fn refit(&self, model: ModelSource, given: Given) -> Result<Outcome, Error> {
         self.check()?;
         let loaded = self.load(model, Some(given.plan))?;
-        let options = self.bounded(&loaded)?;
-        Job { options: &options, ..*self }.refit_loaded(&loaded, given)
+        Job { options: &loaded.options, ..*self }.refit_loaded(&loaded, given)
     }
 
     fn refit_loaded(&self, loaded: &Loaded, given: Given) -> Result<Outcome, Error> {

@@ -30,6 +30,9 @@ impl Job<'_> {
         calibrated: &Statistics,
         float: &Float,
     ) -> Result<Option<String>, SearchError> {
+        if loaded.sets.stated_ranges {
+            return Ok(None);
+        }
         let (graph, kernels) = (&loaded.graph, Kernels::best());
         let seen = calibrate(graph, &loaded.sets.search.some(IMAGES), kernels, self.stop, &|_| ())?;
         if let Some(text) = beyond(graph, calibrated, &seen) {
