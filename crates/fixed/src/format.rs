@@ -17,6 +17,8 @@ pub enum Range {
     Narrow,
     /// `-2^(bits-1) ..= 2^(bits-1) - 1`.
     Full,
+    /// -1 and +1, without zero: one bit of a weight.
+    Bipolar,
 }
 
 /// A fixed-point format: `value = stored * 2^-frac`, `stored` an integer of `bits` bits.
@@ -75,7 +77,12 @@ impl Format {
         Self { bits, frac, range: Range::Unsigned }
     }
 
-    /// This format, if its width is in `1 ..= max_bits`.
+    /// One bit: -1 or +1.
+    pub const fn bipolar(frac: i8) -> Self {
+        Self { bits: 1, frac, range: Range::Bipolar }
+    }
+
+    /// This format, if its width is in `1 ..= max_bits`, and 1 where it is bipolar.
     ///
     /// # Errors
     /// [`FormatError`] with the width and the limit.
@@ -85,8 +92,10 @@ impl Format {
     /// assert!(Format::signed(16, 3).checked(16).is_ok());
     /// assert!(Format::signed(17, 3).checked(16).is_err());
     /// assert!(Format::signed(0, 3).checked(16).is_err());
+    /// assert!(Format { bits: 2, ..Format::bipolar(3) }.checked(16).is_err());
     /// ```
     pub const fn checked(self, max_bits: u8) -> Result<Self, FormatError> {
+        let max_bits = if self.is_bipolar() { 1 } else { max_bits };
         if self.bits >= 1 && self.bits <= max_bits && max_bits <= MAX_BITS {
             Ok(self)
         } else {
@@ -99,10 +108,22 @@ impl Format {
         !matches!(self.range, Range::Unsigned)
     }
 
+    /// Whether its integers are -1 and +1.
+    pub const fn is_bipolar(self) -> bool {
+        matches!(self.range, Range::Bipolar)
+    }
+
+    /// Whether an integer belongs to it.
+    pub const fn holds(self, stored: i64) -> bool {
+        let is_inside = self.min() <= stored && stored <= self.max();
+        is_inside && (stored != 0 || !self.is_bipolar())
+    }
+
     /// Smallest stored integer.
     pub const fn min(self) -> i64 {
         match self.range {
             Range::Unsigned => 0,
+            Range::Bipolar => -1,
             Range::Narrow => -self.max(),
             Range::Full => -(1 << (self.bits - 1)),
         }
@@ -112,6 +133,7 @@ impl Format {
     pub const fn max(self) -> i64 {
         match self.range {
             Range::Unsigned => (1 << self.bits) - 1,
+            Range::Bipolar => 1,
             Range::Narrow | Range::Full => (1 << (self.bits - 1)) - 1,
         }
     }
@@ -122,12 +144,16 @@ impl Format {
         if low > high { low } else { high }
     }
 
-    /// `stored`, clamped into this format.
+    /// `stored`, clamped into this format; a bipolar one has its sign, that of 0 is +1.
     pub fn saturate(self, stored: i64) -> i64 {
-        stored.clamp(self.min(), self.max())
+        match (self.range, stored) {
+            (Range::Bipolar, 0) => 1,
+            _ => stored.clamp(self.min(), self.max()),
+        }
     }
 
-    /// `clamp(round(x * 2^frac), min, max)`, ties to even; infinities saturate and NaN becomes 0.
+    /// `clamp(round(x * 2^frac), min, max)`, ties to even; infinities saturate and NaN becomes 0. A bipolar format
+    /// has the sign of `x`: -1 below 0, else +1.
     ///
     /// Exact: `x * 2^frac` only moves the exponent, and where that leaves the range of `f64` the
     /// result is 0 or saturated either way.
@@ -137,6 +163,9 @@ impl Format {
         reason = "`as` from float saturates and maps NaN to 0; the clamp follows"
     )]
     pub fn quantize(self, x: f64) -> i64 {
+        if self.is_bipolar() {
+            return if x < 0.0 { -1 } else { 1 };
+        }
         self.saturate(round_ties_even(x * exp2(i32::from(self.frac))) as i64)
     }
 
@@ -169,9 +198,15 @@ impl Format {
         exp2(-i32::from(self.frac))
     }
 
-    /// Bits left of the binary point, the sign included: `bits - frac`; may be negative.
+    /// Bits left of the binary point, the sign included: `bits - frac`; may be negative. In two's complement +1 has
+    /// two bits.
     pub fn integer_bits(self) -> i32 {
-        i32::from(self.bits) - i32::from(self.frac)
+        i32::from(self.twos_complement_bits()) - i32::from(self.frac)
+    }
+
+    /// The bits that its integers have in two's complement: one more than stored where they are -1 and +1.
+    pub const fn twos_complement_bits(self) -> u8 {
+        if self.is_bipolar() { 2 } else { self.bits }
     }
 }
 
@@ -193,14 +228,15 @@ impl fmt::Display for Format {
     /// Width, fractional offset and the type's name in HLS: `BW=8 F=6 ap_fixed<8,2>`.
     ///
     /// The alternate form adds the C type's kind and the Q name, counted as ARM does with the sign
-    /// among the integer bits: `BW=8 F=6 ap_fixed<8,2> s8 Q2.6`, `BW=8 F=8 ap_ufixed<8,0> u8 UQ0.8`.
+    /// among the integer bits: `BW=8 F=6 ap_fixed<8,2> s8 Q2.6`, `BW=8 F=8 ap_ufixed<8,0> u8 UQ0.8`. Types are those
+    /// of two's complement: `BW=1 F=3 ap_fixed<2,-1> s2 Q-1.3` of a bipolar format.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { bits, frac, .. } = self;
-        let integer_bits = self.integer_bits();
+        let (held, integer_bits) = (self.twos_complement_bits(), self.integer_bits());
         let (hls, c, q) = if self.is_signed() { ("", "s", "Q") } else { ("u", "u", "UQ") };
-        write!(f, "BW={bits} F={frac} ap_{hls}fixed<{bits},{integer_bits}>")?;
+        write!(f, "BW={bits} F={frac} ap_{hls}fixed<{held},{integer_bits}>")?;
         if f.alternate() {
-            write!(f, " {c}{bits} {q}{integer_bits}.{frac}")?;
+            write!(f, " {c}{held} {q}{integer_bits}.{frac}")?;
         }
         Ok(())
     }
@@ -232,6 +268,7 @@ mod tests {
             Range::Unsigned => (0, 2 * half - 1),
             Range::Narrow => (1 - half, half - 1),
             Range::Full => (-half, half - 1),
+            Range::Bipolar => (-1, 1),
         }
     }
 
@@ -285,6 +322,30 @@ mod tests {
             }
             assert_eq!((format.min(), format.max(), format.max_magnitude()), (0, 0, 0));
         }
+    }
+
+    #[test]
+    fn one_bipolar_bit_is_the_sign() {
+        for frac in [-5, 0, 7] {
+            let format = Format::bipolar(frac);
+            let step = format.resolution();
+            for x in [f64::NEG_INFINITY, -9.0, -1e-30, 0.0, -0.0, 1e-30, 0.4, 9.0, f64::INFINITY] {
+                let expected = if x < 0.0 { -1 } else { 1 };
+                assert_eq!(format.quantize(x), expected, "{x}");
+                assert_eq!(
+                    format.round(x).to_bits(),
+                    (i64_to_f64(expected) * step).to_bits(),
+                    "{x}"
+                );
+            }
+            assert_eq!([-7, -1, 0, 1, 7].map(|q| format.saturate(q)), [-1, -1, 1, 1, 1]);
+            let held: std::vec::Vec<i64> = (-3..=3).filter(|&q| format.holds(q)).collect();
+            assert_eq!(held, [-1, 1]);
+            assert_eq!((format.min(), format.max(), format.max_magnitude()), (-1, 1, 1));
+            assert!(format.is_signed() && format.checked(16).is_ok());
+            assert!(Format { bits: 2, ..format }.checked(16).is_err());
+        }
+        assert!(Format::full(1, 0).holds(0) && !Format::full(1, 0).holds(1));
     }
 
     #[test]
@@ -381,6 +442,7 @@ mod tests {
             (Format::unsigned(8, 8), "BW=8 F=8 ap_ufixed<8,0>", " u8 UQ0.8"),
             (Format::signed(4, 9), "BW=4 F=9 ap_fixed<4,-5>", " s4 Q-5.9"),
             (Format::full(6, -2), "BW=6 F=-2 ap_fixed<6,8>", " s6 Q8.-2"),
+            (Format::bipolar(3), "BW=1 F=3 ap_fixed<2,-1>", " s2 Q-1.3"),
         ] {
             assert_eq!(format!("{format}"), short);
             assert_eq!(format!("{format:#}"), format!("{short}{long}"));

@@ -276,6 +276,11 @@ pub enum LowerError {
     /// A format outside what is stored.
     #[error("the plan gives the {kind} of `{node}` {bits} bits; allowed: 1 to {max_bits}{hint}")]
     Width { node: String, kind: &'static str, bits: u8, max_bits: u8, hint: &'static str },
+    /// A format of -1 and +1 that is not of weights.
+    #[error(
+        "the plan gives the {kind} of `{node}` the range `bipolar`, which only weights can have"
+    )]
+    Bipolar { node: String, kind: &'static str },
     /// Integers of weights that are not of the plan's format or the layer's number.
     #[error(
         "the integer weights in the plan for `{node}` do not match its format {format} or the \

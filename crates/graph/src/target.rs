@@ -197,7 +197,9 @@ impl Target {
             let node = node.to_owned();
             return Err(LowerError::Width { node, kind, bits: format.bits, max_bits, hint: "" });
         }
-        if format.is_signed() && !self.signed_range.contains(&format.range) {
+        // One bit of weights is stored in two bits or more by what has no single ones.
+        let is_of_range = format.is_bipolar() || self.signed_range.contains(&format.range);
+        if format.is_signed() && !is_of_range {
             let range = if format.range == Range::Full { "full" } else { "narrow" };
             return Err(LowerError::SignedRange { node: node.to_owned(), kind, range });
         }

@@ -39,6 +39,7 @@ impl Digest {
             Range::Unsigned => 1,
             Range::Narrow => 2,
             Range::Full => 3,
+            Range::Bipolar => 4,
         };
         self.bytes(&[range, bits, frac.cast_unsigned()])
     }

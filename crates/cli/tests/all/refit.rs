@@ -140,7 +140,7 @@ fn given_widths_are_kept() {
             "`clases`, which the network does not have; the nearest names are `classes`",
         ),
         ("--keep sums=8", "three widths"),
-        ("--keep sums.weights=17", "allowed: 2 to 16"),
+        ("--keep sums.weights=17", "allowed: 1 to 16"),
         ("--keep sums.weights=8 --strategy joint", "`keep` needs the strategy pareto; joint"),
         ("--keep sums.weights=8 --strategy fixed", "`keep` needs the strategy pareto; fixed"),
     ] {

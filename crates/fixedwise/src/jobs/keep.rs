@@ -171,8 +171,9 @@ fn check(keep: &Keep, graph: &Graph, id: NodeId, target: Option<&Target>) -> Res
     let all = Tensor::all(graph, &PlanHead::INTEGER, *kind, &[id]);
     let tensor = all.into_iter().next();
     let range = tensor.map_or(fixedwise_fixed::Range::Narrow, |tensor| tensor.range);
-    let least =
-        if range == fixedwise_fixed::Range::Unsigned || *kind == Kind::Biases { 1 } else { 2 };
+    // One bit of weights is -1 or +1.
+    let is_signed_result = *kind == Kind::Activations && range != fixedwise_fixed::Range::Unsigned;
+    let least = if is_signed_result { 2 } else { 1 };
     let most = kind.max_bits(range);
     if !(least..=most).contains(bits) {
         return refuse(format!(
@@ -256,8 +257,8 @@ mod tests {
         for (given, expected) in [
             (keep("conv3", Kind::Weights, 8), "nearest names are `conv1`, `conv2`"),
             (keep("add.Add", Kind::Weights, 8), "only an activation"),
-            (keep("conv1", Kind::Weights, 1), "allowed: 2 to 16"),
-            (keep("conv1", Kind::Weights, 17), "allowed: 2 to 16"),
+            (keep("conv1", Kind::Weights, 0), "allowed: 1 to 16"),
+            (keep("conv1", Kind::Weights, 17), "allowed: 1 to 16"),
             (keep("conv1", Kind::Activations, 9), "cannot store; it stores 8"),
             (keep("conv1", Kind::Activations, 16), "allowed: 1 to 15"),
         ] {

@@ -125,6 +125,7 @@ fn range_number(range: Range) -> u8 {
         Range::Narrow => 0,
         Range::Full => 1,
         Range::Unsigned => 2,
+        Range::Bipolar => 3,
     }
 }
 
@@ -323,7 +324,7 @@ fn made_for(npz: &mut Npz<Cursor<&[u8]>>, graph: &Graph) -> Result<Formats, Stri
 /// The inverse of [`numbers`].
 fn format_of(numbers: &[i64]) -> Option<Format> {
     let &[bits, frac, range] = numbers else { return None };
-    let range = [Range::Narrow, Range::Full, Range::Unsigned]
+    let range = [Range::Narrow, Range::Full, Range::Unsigned, Range::Bipolar]
         .into_iter()
         .find(|&known| i64::from(range_number(known)) == range)?;
     let format = Format { bits: u8::try_from(bits).ok()?, frac: i8::try_from(frac).ok()?, range };
@@ -397,7 +398,8 @@ fn layer(
         let now = format.map_or_else(
             || "has no format for its weights".to_owned(),
             |format| {
-                let range = ["narrow", "full", "unsigned"][usize::from(range_number(format.range))];
+                let names = ["narrow", "full", "unsigned", "bipolar"];
+                let range = names[usize::from(range_number(format.range))];
                 format!("has bits = {}, frac = {}, {range}", format.bits, format.frac)
             },
         );
@@ -409,7 +411,7 @@ fn layer(
     };
     let count = node.op.weights().map_or(0, <[f32]>::len);
     let found = integers(npz, &format!("{name}/weights"), count)?;
-    let is_of_it = |w: &i16| (format.min()..=format.max()).contains(&i64::from(*w));
+    let is_of_it = |w: &i16| format.holds(i64::from(*w));
     let weight = |w: i64| {
         i16::try_from(w).ok().filter(is_of_it).ok_or_else(|| {
             format!("weight {w} of `{name}` is outside its format of {} bits", format.bits)

@@ -109,6 +109,7 @@ fn rounding(result: &RunResult, semantics: Semantics) -> Result<Rounding, String
 fn format(result: &FormatResult, name: &str, max_bits: u8) -> Result<Option<Format>, String> {
     let Some(frac) = result.frac else { return Ok(None) };
     let range = match (result.signed, result.full) {
+        _ if result.bipolar => Range::Bipolar,
         (true, false) => Range::Narrow,
         (true, true) => Range::Full,
         (false, _) => Range::Unsigned,

@@ -43,7 +43,7 @@ fn networks() -> Vec<(&'static str, Vec<String>)> {
 }
 
 fn format(bits: u8, frac: i32, count: u64) -> FormatResult {
-    FormatResult { bits, frac: Some(frac), signed: true, full: false, count }
+    FormatResult { bits, frac: Some(frac), signed: true, full: false, bipolar: false, count }
 }
 
 fn set(n: u64) -> SetResult {

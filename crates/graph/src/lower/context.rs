@@ -126,8 +126,7 @@ impl LowerContext<'_> {
         let format = self.layer.and_then(|layer| layer.weights);
         let format = check(self.node, "weights", format, MAX_BITS, MAX_UNSIGNED_BITS)?;
         if let Some(rounded) = self.rounded {
-            let range = format.min()..=format.max();
-            let is_of_it = |w: &i16| range.contains(&i64::from(*w));
+            let is_of_it = |w: &i16| format.holds(i64::from(*w));
             if rounded.weights.len() != weights.len() || !rounded.weights.iter().all(is_of_it) {
                 return Err(LowerError::Rounded { node: self.node.to_owned(), format });
             }
@@ -436,6 +435,9 @@ pub(super) fn check(
     max_unsigned: u8,
 ) -> Result<Format, LowerError> {
     let format = format.ok_or_else(|| LowerError::MissingFormat { node: node.to_owned(), kind })?;
+    if format.is_bipolar() && kind != "weights" {
+        return Err(LowerError::Bipolar { node: node.to_owned(), kind });
+    }
     let (max_bits, hint) =
         if format.is_signed() { (max_bits, "") } else { (max_unsigned, " without a sign") };
     let refused =

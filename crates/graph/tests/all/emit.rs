@@ -182,7 +182,11 @@ fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
         };
         layers.push(LayerPlan {
             name: node.name.clone(),
-            weights: Some(Format { range: Range::Narrow, ..Format::signed(w, frac(w, 0)) }),
+            weights: Some(if w == 2 && seed > 0 {
+                Format::bipolar(2)
+            } else {
+                Format { range: Range::Narrow, ..Format::signed(w, frac(w, 0)) }
+            }),
             bias: None,
             activation: Some(activation),
         });

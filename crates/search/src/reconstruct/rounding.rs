@@ -8,7 +8,7 @@
 use super::{linear::Factor, moments::Moments, options::RoundingOptions, patches::Patches};
 use crate::{statistics::format_no_clip, tuning::Tuning};
 use fixedwise_fixed::{
-    Format,
+    Format, Range as Bounds,
     convert::{count_to_f64, exp2, f32_to_i16, f64_to_f32, i64_to_f64, round_ties_even_within},
 };
 use fixedwise_kernels::{Kernels, PRODUCT_LANES, add_products};
@@ -134,7 +134,9 @@ impl Rounder {
         let weights = self.groups.iter().flat_map(|group| &group.weights);
         let max_abs = weights.fold(0.0_f32, |max, w| max.max(w.abs()));
         let mut best: Option<Integers> = None;
-        for &range in &options.ranges {
+        // One bit that is to tell anything is a sign.
+        let ranges = if bits == 1 { &[Bounds::Bipolar][..] } else { &options.ranges };
+        for &range in ranges {
             let coarsest = format_no_clip(max_abs, bits, range);
             let integers = match point {
                 Some(frac) => self.round(Format { frac, ..coarsest }),
@@ -151,7 +153,7 @@ impl Rounder {
     /// Integers of the best binary point from the one that clips nothing on.
     fn round_around(&self, coarsest: Format) -> Integers {
         let mut best = self.round(coarsest);
-        for finer in 1..=self.weight_points {
+        for finer in 1..=self.points(coarsest) {
             let frac = coarsest.frac.saturating_add(finer);
             let integers = self.round(Format { frac, ..coarsest });
             if integers.error < best.error {
@@ -163,12 +165,17 @@ impl Rounder {
         best
     }
 
+    /// Binary points above the one that clips nothing that are tried: signs want that of the mean magnitude.
+    fn points(&self, coarsest: Format) -> i8 {
+        self.weight_points + if coarsest.is_bipolar() { self.channel_points } else { 0 }
+    }
+
     /// Integers of each output channel's best binary point.
     fn round_by_channel(&self, coarsest: Format) -> Integers {
         let first = self.channels(coarsest);
         let mut best: Vec<(i8, Channel)> =
             first.into_iter().map(|channel| (coarsest.frac, channel)).collect();
-        for finer in 1..=self.weight_points + self.channel_points {
+        for finer in 1..=self.points(coarsest) + self.channel_points {
             let frac = coarsest.frac.saturating_add(finer);
             for (best, channel) in best.iter_mut().zip(self.channels(Format { frac, ..coarsest })) {
                 if channel.error < best.1.error {
@@ -250,7 +257,11 @@ impl Group {
                 let mut integers = [0.0_f32; CHANNELS];
                 for o in 0..n {
                     let wanted = weights[o] + here[0][o] / pivot;
-                    let integer = round_ties_even_within((wanted * scale).clamp(min, max));
+                    let integer = if format.is_bipolar() {
+                        if wanted < 0.0 { -1.0 } else { 1.0 }
+                    } else {
+                        round_ties_even_within((wanted * scale).clamp(min, max))
+                    };
                     let rest = f64::from((wanted - integer * step) * pivot);
                     error[o] += rest * rest;
                     errors[o] = weights[o] - integer * step;

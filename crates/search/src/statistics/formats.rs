@@ -19,7 +19,7 @@ pub enum Offset {
 /// one more without sign.
 ///
 /// As there, a `max_abs` that is exactly a power of two saturates by one step. A tensor of zeros
-/// counts as one that reaches 1.
+/// counts as one that reaches 1. Of a bipolar format it is the finest step that is no smaller than `max_abs`.
 pub fn format_no_clip(max_abs: f32, bits: u8, range: Range) -> Format {
     let sign = i32::from(range != Range::Unsigned);
     let frac = i32::from(bits) - sign - ceil_log2(f64::from(max_abs));
@@ -86,6 +86,9 @@ mod tests {
             (255.0, 8, Range::Unsigned, 0),
             (256.0, 8, Range::Unsigned, 0),
             (0.0, 8, Range::Narrow, 7),
+            (0.3, 1, Range::Bipolar, 1),
+            (0.5, 1, Range::Bipolar, 1),
+            (0.51, 1, Range::Bipolar, 0),
             (f32::MIN_POSITIVE / 4.0, 8, Range::Narrow, 127),
         ] {
             let format = Format { bits, frac, range };

@@ -35,7 +35,7 @@ impl Kind {
     /// The narrowest format of that kind and range that holds more than zero.
     pub const fn min_bits(self, range: Range) -> u8 {
         match (self, range) {
-            (Self::Biases, _) | (_, Range::Unsigned) => 1,
+            (Self::Biases, _) | (_, Range::Unsigned | Range::Bipolar) => 1,
             _ => 2,
         }
     }
@@ -45,6 +45,7 @@ impl Kind {
         match (self, range) {
             (Self::Biases, _) => 32,
             (_, Range::Unsigned) => 15,
+            (_, Range::Bipolar) => 1,
             _ => 16,
         }
     }

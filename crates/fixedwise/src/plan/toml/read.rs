@@ -101,6 +101,7 @@ enum RoundingName {
 enum RangeName {
     Narrow,
     Full,
+    Bipolar,
 }
 
 #[derive(Deserialize)]
@@ -218,9 +219,10 @@ impl PlanToml {
             let format = |spanned: &Option<Spanned<FormatToml>>, max_bits: u8| {
                 spanned.as_ref().map(|spanned| checked(text, spanned, max_bits)).transpose()
             };
+            let weights = layer.weights.as_ref().map(|spanned| of_weights(text, spanned));
             let plan = LayerPlan {
                 name: name.clone(),
-                weights: format(&layer.weights, MAX_BITS)?,
+                weights: weights.transpose()?,
                 bias: format(&layer.bias, MAX_BIAS_BITS)?,
                 activation: format(&layer.activation, MAX_BITS)?,
             };
@@ -258,12 +260,33 @@ impl PlanToml {
     }
 }
 
+/// The format of anything but weights.
 fn checked(text: &str, spanned: &Spanned<FormatToml>, max_bits: u8) -> Result<Format, Problem> {
+    if let Some(RangeName::Bipolar) = spanned.get_ref().range {
+        let problem = "`range = \"bipolar\"` is only for weights".to_owned();
+        return Err(Problem::at(text, spanned.span().start, problem));
+    }
+    any(text, spanned, max_bits)
+}
+
+fn of_weights(text: &str, spanned: &Spanned<FormatToml>) -> Result<Format, Problem> {
+    let format = any(text, spanned, MAX_BITS);
+    match spanned.get_ref() {
+        FormatToml { bits: 2.., range: Some(RangeName::Bipolar), .. } => {
+            let problem = "`range = \"bipolar\"` is only for one bit, -1 and +1".to_owned();
+            Err(Problem::at(text, spanned.span().start, problem))
+        }
+        _ => format,
+    }
+}
+
+fn any(text: &str, spanned: &Spanned<FormatToml>, max_bits: u8) -> Result<Format, Problem> {
     let at = |problem: String| Problem::at(text, spanned.span().start, problem);
     let FormatToml { bits, frac, signed, range } = *spanned.get_ref();
     let range = match (signed, range) {
         (true, None | Some(RangeName::Narrow)) => Range::Narrow,
         (true, Some(RangeName::Full)) => Range::Full,
+        (true, Some(RangeName::Bipolar)) => Range::Bipolar,
         (false, None) => Range::Unsigned,
         (false, Some(_)) => return Err(at("`range` is only for signed formats".to_owned())),
     };

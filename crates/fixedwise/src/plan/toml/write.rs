@@ -13,7 +13,8 @@ const HEADER: &str = "# A plan: the fixed-point format of every quantized tensor
 # A tensor contains integers q with `bits` bits (BW); their values are q * 2^-frac (F). For example,
 # `bits = 8, frac = 6` has steps of 1/64, in HLS ap_fixed<8,2>; `frac` may be negative or exceed `bits`.
 # Signed formats are symmetric, from -(2^(bits-1) - 1) to 2^(bits-1) - 1; with `range = \"full\"` from
-# -2^(bits-1). `signed = false` means 0 to 2^bits - 1, for values that are never negative.
+# -2^(bits-1). `signed = false` means 0 to 2^bits - 1, for values that are never negative. Weights of one bit
+# with `range = \"bipolar\"` are -1 and +1.
 ";
 
 const PREPROCESS_NOTE: &str =
@@ -183,6 +184,7 @@ fn inline(format: Format) -> String {
         Range::Narrow => "",
         Range::Unsigned => ", signed = false",
         Range::Full => ", range = \"full\"",
+        Range::Bipolar => ", range = \"bipolar\"",
     };
     format!("{{ bits = {}, frac = {}{range} }}", format.bits, format.frac)
 }

@@ -55,6 +55,9 @@ pub struct FormatResult {
     /// Whether the most negative integer belongs to it too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
+    /// Whether its integers are -1 and +1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bipolar: bool,
     /// Elements (of one image, for activations).
     pub count: u64,
 }
@@ -66,13 +69,14 @@ impl FormatResult {
             frac: Some(i32::from(format.frac)),
             signed: format.is_signed(),
             full: format.range == Range::Full,
+            bipolar: format.is_bipolar(),
             count: count_to_u64(count),
         }
     }
 
     fn unplanned(frac: Option<i32>, count: usize) -> Self {
         let count = count_to_u64(count);
-        Self { bits: UNPLANNED_BITS, frac, signed: true, full: false, count }
+        Self { bits: UNPLANNED_BITS, frac, signed: true, full: false, bipolar: false, count }
     }
 }
 

@@ -113,7 +113,7 @@ impl PlanBits {
 /// # fn main() -> Result<(), fixedwise::Error> {
 /// use fixedwise::{FormatResult, LayerResult, PlanBits, RunResult, plot_bits};
 ///
-/// let format = |bits| FormatResult { bits, frac: Some(3), signed: true, full: false, count: 100 };
+/// let format = |bits| FormatResult { bits, frac: Some(3), signed: true, full: false, bipolar: false, count: 100 };
 /// let result = |bits| RunResult {
 ///     layers: vec![LayerResult {
 ///         name: "conv2d_1".to_owned(),

@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn formats_are_short() {
         let of = |bits, frac, signed| {
-            format_text(&FormatResult { bits, frac, signed, full: false, count: 1 })
+            format_text(&FormatResult { bits, frac, signed, full: false, bipolar: false, count: 1 })
         };
         assert_eq!(of(5, Some(9), true), "s5 F9");
         assert_eq!(of(6, Some(-3), false), "u6 F-3");

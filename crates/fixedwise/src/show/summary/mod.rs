@@ -89,6 +89,7 @@ mod tests {
             frac: Some(frac),
             signed,
             full: false,
+            bipolar: false,
             count,
         };
         let set = SetResult {
@@ -125,6 +126,7 @@ mod tests {
                     frac: Some(13),
                     signed: true,
                     full: false,
+                    bipolar: false,
                     count: 32,
                 },
                 activation: format(12, -3, false, 21_632),

@@ -11,7 +11,7 @@ const HOSTILE: &str =
     "a<b>&\"c\"\u{1}/very/long/path/of/a/node/in/some/block/of/a/network/Conv_out";
 
 fn format(bits: u8) -> FormatResult {
-    FormatResult { bits, frac: Some(3), signed: true, full: false, count: 100 }
+    FormatResult { bits, frac: Some(3), signed: true, full: false, bipolar: false, count: 100 }
 }
 
 fn entry(

@@ -75,10 +75,10 @@ pub(crate) fn clamp_note(requantization: &Requantization) -> String {
 
 /// A format with rounding and saturation.
 pub(crate) fn format_type(format: Format, rounding: &str) -> String {
-    let (bits, whole) = (format.bits, format.integer_bits());
+    let (bits, whole) = (format.twos_complement_bits(), format.integer_bits());
     match format.range {
         Range::Unsigned => format!("ap_ufixed<{bits},{whole},{rounding},AP_SAT>"),
-        Range::Narrow => format!("ap_fixed<{bits},{whole},{rounding},AP_SAT_SYM>"),
+        Range::Narrow | Range::Bipolar => format!("ap_fixed<{bits},{whole},{rounding},AP_SAT_SYM>"),
         Range::Full => format!("ap_fixed<{bits},{whole},{rounding},AP_SAT>"),
     }
 }

@@ -226,6 +226,7 @@ impl File {
         }
     }
 
+    /// A value rounded to a format by QONNX.
     pub(crate) fn quant(
         &mut self,
         name: &str,
@@ -249,6 +250,9 @@ impl File {
         let format = storable(format);
         // Tools take these constants away from the node that they see first: each has its own.
         let scale = self.floats(&format!("{name}_scale"), extents, steps);
+        if format.is_bipolar() {
+            return self.qonnx_node("BipolarQuant", name, &[value, &scale], vec![]);
+        }
         let [zero, bits] = [("zero", 0.0), ("bits", f64::from(format.bits))]
             .map(|(kind, x)| self.floats(&format!("{name}_{kind}"), &[], vec![f64_to_f32(x)]));
         let attributes: Attributes = vec![
@@ -256,7 +260,17 @@ impl File {
             ("narrow", i64::from(format.range == Range::Narrow).into()),
             ("rounding_mode", if floors { "FLOOR" } else { "ROUND" }.into()),
         ];
-        let value = self.node("Quant", name, &[value, &scale, &zero, &bits], attributes);
+        self.qonnx_node("Quant", name, &[value, &scale, &zero, &bits], attributes)
+    }
+
+    fn qonnx_node(
+        &mut self,
+        op_type: &str,
+        name: &str,
+        inputs: &[&str],
+        attributes: Attributes,
+    ) -> String {
+        let value = self.node(op_type, name, inputs, attributes);
         if let Some(node) = self.nodes.last_mut() {
             QONNX_DOMAIN.clone_into(&mut node.domain);
         }
@@ -358,9 +372,10 @@ pub(crate) fn element(format: Format) -> (ElementType, i64, i64) {
     }
 }
 
-/// One signed bit means plus and minus one to `Quant`; with two, zero is among its values.
+/// One signed bit of two's complement has two to `Quant`, to which one means plus and minus one.
 fn storable(format: Format) -> Format {
-    if format.is_signed() && format.bits == 1 { Format::signed(2, format.frac) } else { format }
+    let is_zero = format.is_signed() && format.bits == 1 && !format.is_bipolar();
+    if is_zero { Format::signed(2, format.frac) } else { format }
 }
 
 /// The value of an integer at `2^-frac`.

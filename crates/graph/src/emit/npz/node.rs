@@ -43,6 +43,7 @@ pub(crate) fn json_format(format: Format) -> Value {
         Range::Unsigned => "unsigned",
         Range::Narrow => "narrow",
         Range::Full => "full",
+        Range::Bipolar => "bipolar",
     };
     json!({ "bits": format.bits, "frac": format.frac, "range": range })
 }

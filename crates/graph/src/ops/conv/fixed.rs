@@ -21,10 +21,10 @@ use crate::{
     shape::Shape,
     window::Window,
 };
-use fixedwise_fixed::{Format, align, bits_for};
+use fixedwise_fixed::{Format, Range, align, bits_for};
 use fixedwise_kernels::{Accumulate, BorderBias, ConvInt, ConvKind, Kernels};
 use serde_json::{Value, json};
-use std::ops::Range;
+use std::ops;
 
 /// Convolution of integers; a dense layer is one over a single pixel.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,8 +80,17 @@ impl FixedConv {
 
     /// The format that holds the weights of all output channels.
     pub fn aligned_format(&self) -> Format {
+        let (format, coarsest) = (self.weights_format, self.coarsest());
+        match format.range {
+            Range::Bipolar if coarsest > 0 => Format::signed(2 + coarsest, format.frac),
+            _ => Format { bits: format.bits + coarsest, ..format },
+        }
+    }
+
+    /// Bits of a stored weight. One stored bit is a sign: a format of one bit that holds zero takes two.
+    fn storable_bits(&self) -> u8 {
         let format = self.weights_format;
-        Format { bits: format.bits + self.coarsest(), ..format }
+        if format.is_bipolar() { 1 } else { format.bits.max(2) }
     }
 
     /// The most bits of [`FixedConv::coarser`].
@@ -131,7 +140,7 @@ impl FixedOperator for FixedConv {
         Place::Apart
     }
 
-    fn rows(&self, rows: Range<usize>, inputs: &[Shape], _: Shape) -> Vec<Range<usize>> {
+    fn rows(&self, rows: ops::Range<usize>, inputs: &[Shape], _: Shape) -> Vec<ops::Range<usize>> {
         vec![self.window.rows(inputs[0].h, rows)]
     }
 
@@ -142,7 +151,7 @@ impl FixedOperator for FixedConv {
             bits: bits_for(most.unwrap_or(0)),
             planned_bits: self.bias_format.map(|format| format.bits),
         };
-        let (count, bits) = (self.weights.len(), self.weights_format.bits);
+        let (count, bits) = (self.weights.len(), self.storable_bits());
         let points = Constant::Points { count: self.coarser.len() };
         vec![Constant::Weights { count, bits }, biases, points]
     }
@@ -158,7 +167,7 @@ impl FixedOperator for FixedConv {
             groups: self.groups,
             channels: self.channels,
             weights: &self.weights,
-            weight_bits: node.options.stored_weight_bits(self.weights_format.bits),
+            weight_bits: node.options.stored_weight_bits(self.storable_bits()),
             coarser: &self.coarser,
             bias: &self.bias,
             accumulator_bits: self.accumulator_bits,

@@ -73,7 +73,10 @@ fn plan(
     } else {
         Format::signed(activations, frac(activations))
     };
-    let weights = Format::full(weights, frac(weights) + 2);
+    let weights = match weights {
+        1 => Format::bipolar(1),
+        _ => Format::full(weights, frac(weights) + 2),
+    };
     let mut plan = Plan { rounding, ..plan_of(graph, weights, |_| activation) };
     plan.layers.iter_mut().for_each(|layer| layer.bias = Some(Format::signed(12, 8)));
     plan

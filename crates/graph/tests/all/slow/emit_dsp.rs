@@ -76,7 +76,10 @@ impl Widths {
         let nonnegative = graph.nonnegative(|_| true);
         let layer = |(id, node): (usize, &fixedwise_graph::Node)| LayerPlan {
             name: node.name.clone(),
-            weights: Some(Format::full(self.weights, i8::try_from(self.weights).unwrap())),
+            weights: Some(match self.weights {
+                1 => Format::bipolar(1),
+                bits => Format::full(bits, i8::try_from(bits).unwrap()),
+            }),
             bias: None,
             activation: Some(if nonnegative[id] { self.unsigned } else { self.signed }),
         };
@@ -168,6 +171,8 @@ fn few_instructions_do_a_multiply_accumulate() {
     if !Core::CortexM4.is_available() {
         return;
     }
+    // One more sets the bit after the signs.
+    count(Shape::new(12, 12, 32), square(3, 1, 1, 64), 1, 1120);
     for weights in [8, 4, 2] {
         count(Shape::new(12, 12, 32), square(3, 1, 1, 64), weights, 1010);
         count(Shape::new(13, 11, 32), square(3, 1, 1, 64), weights, 1050);
@@ -255,7 +260,7 @@ fn every_width_and_element_equals_the_executor() {
 
 #[test]
 fn binary_points_of_channels_equal_the_executor() {
-    for (c, weights) in [(1, 8), (3, 4), (8, 2), (6, 8)] {
+    for (c, weights) in [(1, 8), (3, 4), (8, 2), (6, 1)] {
         for stem in [Stem::Input, Stem::Affine] {
             let graph = graph(Shape::new(13, 11, c), &layers(c), stem, 23);
             for core in CORES.into_iter().filter(|core| core.is_available()) {

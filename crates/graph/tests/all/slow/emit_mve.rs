@@ -75,7 +75,11 @@ impl Widths {
         let (bits, activation_frac) = self.activation;
         let layer = |(id, node): (usize, &fixedwise_graph::Node)| LayerPlan {
             name: node.name.clone(),
-            weights: Some(signed(self.weights, frac)),
+            weights: Some(if self.weights == 1 {
+                Format::bipolar(1)
+            } else {
+                signed(self.weights, frac)
+            }),
             bias: None,
             activation: Some(if nonnegative[id] {
                 Format::unsigned(bits, activation_frac)
@@ -152,7 +156,7 @@ fn layers(c: usize) -> Vec<Layer> {
 
 #[test]
 fn every_shape_equals_the_executor() {
-    for (c, weights) in [(1, 8), (3, 4), (4, 2), (6, 8), (19, 4), (5, 2)] {
+    for (c, weights) in [(1, 8), (3, 4), (4, 2), (6, 8), (19, 4), (5, 1)] {
         check(&graph(Shape::new(13, 11, c), &layers(c), false), widths(weights));
     }
 }

@@ -205,6 +205,8 @@ impl<'a> Network<'a> {
 
     fn no_clip(&self, weights: &Tensor, bits: u8) -> Format {
         let (graph, statistics) = (self.graph(), &self.prepared.statistics);
+        let range = if bits == 1 { Range::Bipolar } else { weights.range };
+        let weights = Tensor { range, ..weights.clone() };
         weights.format(graph, statistics, bits, Offset::NoClip, Quantizer::Uniform)
     }
 

@@ -76,7 +76,8 @@ impl Items {
                     Kind::Weights => &tuning.weight_bits,
                     _ => &tuning.activation_bits,
                 };
-                let least = kind.min_bits(tensor.range);
+                // One bit of weights is -1 or +1.
+                let least = if kind == Kind::Weights { 1 } else { kind.min_bits(tensor.range) };
                 let mut bits: Vec<u8> = (*widths.start()..=most.max(*widths.end()))
                     .filter(|&b| b >= least && b <= tensor.widest)
                     .collect();

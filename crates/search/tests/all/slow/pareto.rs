@@ -600,6 +600,53 @@ fn widths_that_are_kept_are_not_searched() {
     assert!(remedy.is_none_or(|remedy| !is_kept(&remedy.name, remedy.kind)));
 }
 
+#[test]
+fn one_bit_of_weights_is_a_sign() {
+    let prepared = prepared();
+    let graph = &prepared.graph;
+    let mut options = options(0.5);
+    options.tuning.weight_bits = 1..=8;
+    for name in ["left", "right", "dense"] {
+        options.keep(name, Kind::Weights, Keep::Bits(1));
+    }
+    let outcome = search(&prepared, &mut Ignore, &options).unwrap();
+    let mut one_bit = 0;
+    for name in ["left", "right", "dense"] {
+        let format = outcome.plan.layer(name).unwrap().weights.unwrap();
+        assert_eq!(format, Format::bipolar(format.frac));
+        let weights = &outcome.plan.rounded[name].weights;
+        assert!(
+            weights.iter().all(|w| w.abs() == 1) && weights.contains(&-1) && weights.contains(&1)
+        );
+        one_bit += weights.len();
+    }
+    lower(graph, &outcome.plan, AccumulatorPolicy::Prove32).unwrap();
+    let eight = |plan: &Plan| {
+        let mut plan = plan.clone();
+        for layer in &mut plan.layers {
+            layer.weights = Some(Format { bits: 8, ..Format::signed(8, 6) });
+        }
+        cost::memory(graph, &plan).unwrap().weights
+    };
+    let stem = outcome.plan.layer("stem").unwrap().weights.unwrap();
+    let found = cost::memory(graph, &outcome.plan).unwrap().weights;
+    let one_bit = u64::try_from(one_bit).unwrap();
+    let of_stem = eight(&outcome.plan) / 8 - one_bit;
+    assert_eq!(found, one_bit + of_stem * u64::from(stem.bits));
+    // Signs that make up for each other are better than each weight's own.
+    let images = Blobs(100);
+    let mut evaluator = evaluator(graph, &images);
+    let anew = evaluator.divergence(&outcome.plan, None).unwrap();
+    let nearest = Plan { rounded: std::collections::BTreeMap::new(), ..outcome.plan.clone() };
+    let nearest = evaluator.divergence(&nearest, None).unwrap();
+    assert!(anew < 0.7 * nearest, "{anew} with feedback, {nearest} without");
+    // Its formats alone give the same plan again.
+    assert_eq!(refitted(&prepared, &outcome, &[]), outcome.plan);
+    // Searched, one bit is the narrowest.
+    let curve = outcome.sensitivity.iter().find(|s| s.name == "stem" && s.kind == Kind::Weights);
+    assert_eq!(curve.unwrap().widths[0].bits, 1);
+}
+
 /// Black images.
 struct Black(usize);
 

@@ -25,7 +25,7 @@ pub(crate) struct ConvLayer<'a> {
     pub channels: usize,
     /// `[output channel, row, column, input channel of the group]`.
     pub weights: &'a [i16],
-    /// Bits of a stored weight, in two's complement.
+    /// Bits of a stored weight, in two's complement; one bit is the sign of -1 or +1.
     pub weight_bits: u8,
     /// By how many bits the binary point of each output channel's weights, and of its sums, lies right of that of
     /// the others; empty where none does.

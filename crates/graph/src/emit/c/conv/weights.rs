@@ -73,13 +73,14 @@ pub(super) fn store(
     ctype
 }
 
-/// A stream of `bits`-bit integers, least significant bits first, as bytes. Widths that may straddle
-/// bytes are followed by what the reader takes along.
+/// A stream of `bits`-bit integers, least significant bits first, as bytes; of one bit the signs of -1 and +1.
+/// Widths that may straddle bytes are followed by what the reader takes along.
 fn pack(weights: impl Iterator<Item = i64>, bits: u8) -> Vec<i64> {
     let (mut bytes, mut field, mut filled) = (Vec::new(), 0_i64, 0);
     let mask = (1_i64 << bits) - 1;
     for weight in weights {
-        field |= (weight & mask) << filled;
+        let stored = if bits == 1 { i64::from(weight < 0) } else { weight & mask };
+        field |= stored << filled;
         filled += bits;
         while filled >= 8 {
             bytes.push(field & 255);
@@ -107,10 +108,23 @@ fn accessor(bits: u8) -> String {
         })
         .collect();
     let field = format!("({}) >> (at & 7)", bytes.join(" | "));
-    let (bits, mask, sign) =
-        (bits.to_string(), ((1_u32 << bits) - 1).to_string(), (1_u32 << (bits - 1)).to_string());
-    let values =
-        [("P", "$P"), ("BITS", bits.as_str()), ("FIELD", &field), ("MASK", &mask), ("SIGN", &sign)];
+    let (mask, sign) = ((1_u32 << bits) - 1, 1_u32 << (bits - 1));
+    let (what, weight) = if bits == 1 {
+        ("of signs".to_owned(), "1 - 2 * (int32_t)(field & 1)".to_owned())
+    } else {
+        (
+            format!("of {bits}-bit integers"),
+            format!("(int32_t)((field & {mask}) ^ {sign}) - {sign}"),
+        )
+    };
+    let bits = bits.to_string();
+    let values = [
+        ("P", "$P"),
+        ("BITS", bits.as_str()),
+        ("WHAT", &what),
+        ("FIELD", &field),
+        ("WEIGHT", &weight),
+    ];
     fill(include_str!("../text/weight.c"), &values)
 }
 
@@ -122,7 +136,7 @@ mod tests {
     fn weights_are_packed_from_the_least_significant_bit() {
         assert_eq!(pack([1, -1, 7, -8].into_iter(), 4), [0xf1, 0x87]);
         assert_eq!(pack([1, -2, -1].into_iter(), 2), [0b11_10_01]);
-        assert_eq!(pack([-1, 0, -1].into_iter(), 1), [0b101]);
+        assert_eq!(pack([-1, 1, -1].into_iter(), 1), [0b101]);
         // 5 bits: 00001, 11111; the second reaches into the next byte, the last one must exist.
         assert_eq!(pack([1, -1].into_iter(), 5), [0b1110_0001, 0b11, 0]);
     }

@@ -25,7 +25,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     if !is_dense || layer.has_classes() {
         return None;
     }
-    let arithmetic = Arithmetic::new(layer, true).filter(|a| a.unpack != Unpack::Wide)?;
+    // What follows the inputs is zero as well.
+    let arithmetic = Arithmetic::new(layer, true, false).filter(|a| a.unpack != Unpack::Wide)?;
     let (depth, channels) = (layer.depth(), layer.channels);
     let n = depth.div_ceil(4);
     let name = layer.name;
@@ -206,6 +207,7 @@ impl Dense<'_> {
                             by => format!(", lsl #{by}"),
                         };
                         asm.push(format!("and r12, lr, {word}{shift}"));
+                        self.arithmetic.signs(asm, "r12");
                         asm.push(format!("smlad {sum}, r12, {values}, {sum}"));
                     }
                     continue;
@@ -217,6 +219,7 @@ impl Dense<'_> {
                     }
                     let mask = (0xff << (8 - bits) & 0xff) * 0x0101_0101_u32;
                     asm.push(format!("and lr, {word}, #{mask:#x}"));
+                    self.arithmetic.signs(asm, "lr");
                     from = "lr";
                 }
                 asm.push(format!("sxtb16 r12, {from}"));

@@ -229,6 +229,7 @@ impl Depthwise<'_> {
                 }
                 let mask = (0xff << (8 - bits) & 0xff) * 0x0101_0101_u32;
                 asm.push(format!("and {register}, {register}, #{mask:#x}"));
+                self.arithmetic.signs(asm, register);
             }
         };
         let mut tap = first;

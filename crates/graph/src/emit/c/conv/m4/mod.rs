@@ -27,7 +27,7 @@ struct Arithmetic {
     y: Storage,
     /// What its inputs are widened from; two to a byte they are unpacked to bytes.
     values: Element,
-    /// Of a stored weight.
+    /// Of a stored weight; one bit is the sign of -1 or +1.
     bits: u8,
     unpack: Unpack,
     /// Sums are this power of two times what they stand for.
@@ -43,8 +43,9 @@ struct Arithmetic {
 }
 
 impl Arithmetic {
-    /// `None` where a shift and a clamp are not all that sums need, or the layer's widths are not served.
-    fn new(layer: &ConvLayer, may_use_lanes: bool) -> Option<Self> {
+    /// `None` where a shift and a clamp are not all that sums need, or the layer's widths are not served; weights are
+    /// followed by zeros where `has_zeros`.
+    fn new(layer: &ConvLayer, may_use_lanes: bool, has_zeros: bool) -> Option<Self> {
         let (x, y) = (layer.x, layer.y);
         let values = match x {
             Storage::Whole(element) => element,
@@ -57,13 +58,15 @@ impl Arithmetic {
             return None;
         }
         let to = layer.requantization;
-        let bits = layer.weight_bits;
+        // A sign is no zero.
+        let bits = layer.weight_bits.max(if has_zeros { 2 } else { 1 });
         if !layer.is_plain() || !matches!(bits, 1 | 2 | 4 | 8 | 16) {
             return None;
         }
         let shift = u32::try_from(to.shift).ok()?;
         let sum_bits = u32::from(layer.accumulator_bits) + u32::from(layer.coarsest());
-        let small = u32::from(bits);
+        // The bit after a sign is set: together they are -1 or +1 in two bits.
+        let small = u32::from(bits.max(2));
         let choice = |unpack: Unpack| match unpack {
             Unpack::Wide => (bits == 16).then_some((unpack, 0)),
             Unpack::Bytes => (bits <= 8).then(|| (unpack, 8 - small)),
@@ -119,6 +122,14 @@ impl Arithmetic {
             }
             // By the lowest byte of the register.
             sums.iter().for_each(|sum| asm.push(format!("lsl {sum}, {sum}, r11")));
+        }
+    }
+
+    /// Sets the bit after each sign in a register of unpacked weights.
+    fn signs(&self, asm: &mut Assembly, register: &str) {
+        if self.bits == 1 {
+            let bit = if self.unpack == Unpack::Lanes { "0x40004000" } else { "0x40404040" };
+            asm.push(format!("orr {register}, {register}, #{bit}"));
         }
     }
 

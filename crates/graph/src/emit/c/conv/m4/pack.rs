@@ -20,9 +20,12 @@ pub(super) fn per_word(bits: u8) -> usize {
 }
 
 /// The fours as words, the last one filled up with zero bits. Within a byte or a lane the first
-/// weight has the most significant bits.
+/// weight has the most significant bits; one bit is a sign.
 pub(super) fn pack(unpack: Unpack, bits: u8, fours: &[Four]) -> Vec<u32> {
-    let field = |weight: i16| u32::from(weight.cast_unsigned()) & ((1_u32 << bits) - 1);
+    let field = |weight: i16| match bits {
+        1 => u32::from(weight < 0),
+        _ => u32::from(weight.cast_unsigned()) & ((1_u32 << bits) - 1),
+    };
     let lanes = [0, 1].map(|pair| [0, 1].map(|lane| (pair, lane)));
     let lanes = lanes.as_flattened();
     if unpack == Unpack::Wide {
@@ -69,5 +72,6 @@ mod tests {
         // Lanes from the top: pair 0, pair 1, then the next four.
         assert_eq!(pack(Unpack::Lanes, 4, &[four, [[5, 6], [7, -8]]]), [0x2c68_1357]);
         assert_eq!(pack(Unpack::Lanes, 2, &[[[1, -1], [-2, 0]]]), [0xc000_6000]);
+        assert_eq!(pack(Unpack::Lanes, 1, &[[[1, -1], [-1, 1]]]), [0x8000_4000]);
     }
 }

@@ -1,7 +1,7 @@
 #if !$P_HAS_DSP
 /* Weights are packed in fours, two pairs of 16-bit lanes, the most significant bits first: this is
  * lane `e` of pair `c` of the four number `i`. Fewer than 8 bits come out as the top of a byte, or
- * of the lane where `lanes` is not 0. */
+ * of the lane where `lanes` is not 0; one bit is a sign, and the bit after it is set. */
 $P_INLINE int32_t $P_lane(const uint32_t *words, int32_t i, int32_t c, int32_t e, int32_t bits,
     int32_t lanes)
 {
@@ -13,10 +13,10 @@ $P_INLINE int32_t $P_lane(const uint32_t *words, int32_t i, int32_t c, int32_t e
     word = words[i / per_word];
     if (lanes) {
         word = word << ((2 * (i % per_word) + c) * bits) >> (16 * e);
-        return (int16_t)(word & (0xffffu << (16 - bits)) & 0xffffu);
+        return (int16_t)((word & (0xffffu << (16 - bits)) & 0xffffu) | (bits == 1 ? 0x4000u : 0));
     }
     word = word << (i % per_word * bits) >> (8 * (c + 2 * e));
-    return (int8_t)(word & (0xffu << (8 - bits)) & 0xffu);
+    return (int8_t)((word & (0xffu << (8 - bits)) & 0xffu) | (bits == 1 ? 0x40u : 0));
 }
 
 /* Words that n fours take. */

@@ -46,7 +46,9 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         return None;
     }
     let is_depthwise = kind == ConvKind::Depthwise;
-    let arithmetic = Arithmetic::new(layer, !is_depthwise)?;
+    // Rows of pairs end with a zero weight on whatever follows.
+    let is_odd = !is_depthwise && window.kernel[1] * layer.input.c % 2 == 1;
+    let arithmetic = Arithmetic::new(layer, !is_depthwise, is_odd)?;
     let geometry = Geometry::new(layer, is_depthwise);
     let numbers = geometry.numbers(layer, &arithmetic)?;
     let printed = if is_depthwise {

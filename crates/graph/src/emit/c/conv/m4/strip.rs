@@ -212,6 +212,7 @@ impl Strip<'_> {
                 asm.push(load);
                 if bits < 8 {
                     asm.push(format!("and r12, lr, r12{}", shifted(index * bits)));
+                    self.arithmetic.signs(asm, "r12");
                 }
                 asm.all("sxtb16 r11, r12; sxtb16 r12, r12, ror #8");
             }
@@ -219,6 +220,7 @@ impl Strip<'_> {
                 asm.push(load);
                 asm.push(format!("and r11, lr, r12{}", shifted(2 * index * bits)));
                 asm.push(format!("and r12, lr, r12{}", shifted((2 * index + 1) * bits)));
+                ["r11", "r12"].iter().for_each(|register| self.arithmetic.signs(asm, register));
             }
         }
         // The first pixel moves the pointer, and while the others take its biases it is the last.
