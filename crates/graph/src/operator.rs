@@ -75,6 +75,15 @@ pub trait Operator: OperatorObject {
         None
     }
 
+    /// The operator that computes the same of values that lack some channels: `dropped` tells them of each input, `own` of
+    /// its value, and `inputs` has the extents before. All elements of a channel go.
+    ///
+    /// Without one, every channel stays.
+    fn without_channels(&self, dropped: &[&[bool]], own: &[bool], inputs: &[Shape]) -> Option<Op> {
+        let _ = (dropped, own, inputs);
+        None
+    }
+
     /// What it multiplies with and adds, where it is a layer: a node whose weights a plan gives a
     /// format.
     fn parameters(&self) -> Option<Parameters<'_>> {

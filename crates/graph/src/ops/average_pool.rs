@@ -149,6 +149,10 @@ impl Operator for AveragePool {
         Factor::carried(output)
     }
 
+    fn without_channels(&self, _: &[&[bool]], _: &[bool], _: &[Shape]) -> Option<Op> {
+        Some(self.clone().into())
+    }
+
     fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         // A padded zero does not become the shift.
         let counts_zeros = self.include_pad && self.window.is_padded();

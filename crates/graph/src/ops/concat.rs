@@ -113,6 +113,10 @@ impl Operator for Concat {
         Factor::Carried((0..output.c).map(|c| own.contains(&c).then(|| c - before)).collect())
     }
 
+    fn without_channels(&self, _: &[&[bool]], _: &[bool], _: &[Shape]) -> Option<Op> {
+        (self.axis == 2).then(|| self.clone().into())
+    }
+
     fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         Some(self.clone().into())
     }

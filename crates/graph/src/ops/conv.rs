@@ -2,7 +2,7 @@ mod fixed;
 
 pub use fixed::FixedConv;
 
-use super::Window;
+use super::{Window, max_pool::kept};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
@@ -156,6 +156,30 @@ impl Operator for Conv {
 
     fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
         Factor::Absorbed
+    }
+
+    fn without_channels(&self, dropped: &[&[bool]], own: &[bool], _: &[Shape]) -> Option<Op> {
+        if self.groups != 1 {
+            return None;
+        }
+        let taps = self.window.kernel.iter().product::<usize>();
+        let of_tap = |tap: &[f32]| kept(tap, dropped[0]);
+        let weights = self.weights.chunks_exact(dropped[0].len());
+        let weights: Vec<Vec<f32>> = weights.map(of_tap).collect();
+        let filters = weights.chunks_exact(taps).zip(own).filter(|(_, gone)| !**gone);
+        let tap_bias = self.tap_bias.chunks_exact(taps).zip(own).filter(|(_, gone)| !**gone);
+        let bias = kept(&self.bias, own);
+        Some(
+            Self {
+                window: self.window.clone(),
+                groups: 1,
+                channels: bias.len(),
+                weights: filters.flat_map(|(filter, _)| filter.concat()).collect(),
+                tap_bias: tap_bias.flat_map(|(taps, _)| taps.to_vec()).collect(),
+                bias,
+            }
+            .into(),
+        )
     }
 
     fn unscaled(

@@ -1,4 +1,4 @@
-use super::{Add, Conv, Window, conv};
+use super::{Add, Conv, Window, conv, max_pool::kept};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
@@ -93,6 +93,12 @@ impl Operator for Gemm {
 
     fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
         Factor::Absorbed
+    }
+
+    fn without_channels(&self, dropped: &[&[bool]], own: &[bool], _: &[Shape]) -> Option<Op> {
+        let rows = self.weights.chunks_exact(dropped[0].len()).zip(own);
+        let rows = rows.filter(|(_, gone)| !**gone).flat_map(|(row, _)| kept(row, dropped[0]));
+        Some(Self { weights: rows.collect(), bias: kept(&self.bias, own) }.into())
     }
 
     fn unscaled(&self, before: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {

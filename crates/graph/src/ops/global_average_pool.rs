@@ -60,6 +60,10 @@ impl Operator for GlobalAveragePool {
         Factor::carried(output)
     }
 
+    fn without_channels(&self, _: &[&[bool]], _: &[bool], _: &[Shape]) -> Option<Op> {
+        Some(self.clone().into())
+    }
+
     fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         Some(self.clone().into())
     }

@@ -1,4 +1,8 @@
-use super::{MaxPool, Window, global_average_pool::drop_space, max_pool::flipped};
+use super::{
+    MaxPool, Window,
+    global_average_pool::drop_space,
+    max_pool::{flipped, kept},
+};
 use crate::{
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
@@ -62,6 +66,10 @@ impl Operator for GlobalMaxPool {
 
     fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
         Factor::carried(output)
+    }
+
+    fn without_channels(&self, _: &[&[bool]], own: &[bool], _: &[Shape]) -> Option<Op> {
+        Some(Self { minimum: kept(&self.minimum, own) }.into())
     }
 
     fn unscaled(&self, before: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {

@@ -10,7 +10,7 @@ use crate::{
         onnx::reader::{Reader, node_error},
     },
     lower::context::LowerContext,
-    operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
+    operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     shape::{Activation, Shape},
 };
 use fixedwise_codec::onnx;
@@ -59,6 +59,10 @@ impl Operator for LeakyRelu {
 
     fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
         Factor::carried(output)
+    }
+
+    fn without_channels(&self, _: &[&[bool]], _: &[bool], _: &[Shape]) -> Option<Op> {
+        Some(self.clone().into())
     }
 
     fn as_element_function(&self) -> Option<Expression> {

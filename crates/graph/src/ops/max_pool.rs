@@ -97,10 +97,20 @@ impl Operator for MaxPool {
         Factor::carried(output)
     }
 
+    fn without_channels(&self, _: &[&[bool]], own: &[bool], _: &[Shape]) -> Option<Op> {
+        let minimum = kept(&self.minimum, own);
+        Some(Self { window: self.window.clone(), minimum }.into())
+    }
+
     fn unscaled(&self, before: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         let minimum = flipped(&self.minimum, before[0]?);
         Some(Self { window: self.window.clone(), minimum }.into())
     }
+}
+
+/// Of the channels' numbers those that stay.
+pub(super) fn kept<T: Copy>(numbers: &[T], dropped: &[bool]) -> Vec<T> {
+    numbers.iter().zip(dropped).filter(|(_, gone)| !**gone).map(|(x, _)| *x).collect()
 }
 
 /// Which channels take the minimum once the scale comes after the pool.

@@ -13,7 +13,7 @@ use crate::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
     lower::{context::LowerContext, requantization::Requantization},
-    operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Operator},
+    operator::{Context, Derivation, Edge, Factor, FloatStep, FormatRule, Op, Operator},
     shape::{Activation, Shape},
 };
 use fixedwise_codec::onnx;
@@ -61,6 +61,10 @@ impl Operator for Relu {
 
     fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
         Factor::carried(output)
+    }
+
+    fn without_channels(&self, _: &[&[bool]], _: &[bool], _: &[Shape]) -> Option<Op> {
+        Some(self.clone().into())
     }
 
     fn as_element_function(&self) -> Option<Expression> {

@@ -110,6 +110,23 @@ impl Operator for Reshape {
         Factor::Carried(from.iter().map(|from| Some(from % inputs[0].c)).collect())
     }
 
+    fn without_channels(&self, dropped: &[&[bool]], own: &[bool], inputs: &[Shape]) -> Option<Op> {
+        let [before, after] = [inputs[0].c, dropped[0].iter().filter(|gone| !**gone).count()];
+        let is_vector = self.shape.h * self.shape.w == 1;
+        // All channels of a pixel lie side by side, and so do pixels.
+        let run = |run: &Run| match *run {
+            Run { extent, stride: 1 } if extent == before => Some(Run { extent: after, stride: 1 }),
+            Run { extent, stride } if stride % before == 0 => {
+                Some(Run { extent, stride: stride / before * after })
+            }
+            _ => None,
+        };
+        let from: Option<Vec<Run>> = self.from[2].iter().map(run).collect();
+        let from = [self.from[0].clone(), self.from[1].clone(), from?];
+        let shape = Shape::vector(own.iter().filter(|gone| !**gone).count());
+        is_vector.then(|| Self { shape, from }.into())
+    }
+
     fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         Some(self.clone().into())
     }

@@ -2,6 +2,7 @@
 
 mod balance_channels;
 mod compose_maps;
+mod drop_channels;
 mod drop_ending;
 mod equalize;
 mod fold_back;
@@ -30,7 +31,8 @@ use crate::{
 /// Both: no final softmax or sigmoid of a classifier, pads inside their convolution, normalization *before* an activation
 /// folded back into its layer, activations fused, both also through index maps behind the layer, functions of one value in
 /// one node, a factor of a product of two values inside it, one map for several that follow each other, dead nodes gone. Integer: normalization *after* an activation
-/// folded forward as well, so that no [`crate::ops::Affine`] is left; factors that would make the channels of one value
+/// folded forward as well, so that no [`crate::ops::Affine`] is left; output channels of layers gone that are constant or that
+/// no weight takes; factors that would make the channels of one value
 /// unlike move back into the layer before it, or stay where they are.
 ///
 /// # Errors
@@ -49,6 +51,8 @@ pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError>
         balance_channels::run(&mut graph);
         graph = fold_forward::run(&graph);
         fuse_activation::run(&mut graph);
+        graph.infer()?;
+        graph = drop_channels::run(&graph);
     }
     compose_maps::run(&mut graph);
     remove_dead::run(&mut graph);

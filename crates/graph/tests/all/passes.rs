@@ -376,3 +376,101 @@ fn an_image_that_is_joined_to_features_is_scaled_where_it_enters() {
     let prepared = check(&network(0.5), Semantics::Integer);
     assert_eq!(layers(&prepared), ["conv_1", "conv_2"]);
 }
+
+/// Sets all weights of some output channels of a layer to zero.
+fn silence(graph: &mut Graph, layer: &str, channels: &[usize], bias: f32) {
+    let id = graph.find(layer).unwrap();
+    let n = graph.nodes[id].shape.c;
+    let numbers = graph.nodes[id].op.parameters_mut().unwrap();
+    let depth = numbers.weights.len() / n;
+    for &channel in channels {
+        numbers.weights[channel * depth..][..depth].fill(0.0);
+        numbers.bias[channel] = bias;
+    }
+}
+
+/// Sets the weights of a layer that multiply an input channel to zero.
+fn ignore(graph: &mut Graph, layer: &str, channel: usize) {
+    let id = graph.find(layer).unwrap();
+    let own = graph.nodes[id].op.parameters().unwrap();
+    let taken: Vec<usize> =
+        (0..own.weights.len()).filter(|&at| own.channels_of(at).1 == channel).collect();
+    let weights = graph.nodes[id].op.parameters_mut().unwrap().weights;
+    taken.into_iter().for_each(|at| weights[at] = 0.0);
+}
+
+#[test]
+fn channels_that_say_nothing_are_taken_out() {
+    let mut b = Build::new(Shape::new(9, 8, 2), 3);
+    let x = b.conv("first", 0, 6, &window(3, 1, 1, 1), 1);
+    let x = b.push("first_relu", Relu, vec![x]);
+    let left = b.push("pool", MaxPool { window: window(2, 2, 0, 1), minimum: vec![] }, vec![x]);
+    // Constants behind zero padding: biases depend on the border.
+    let left = b.conv("left", left, 5, &window(3, 1, 1, 1), 1);
+    let left = b.push("left_relu", LeakyRelu { alpha: 0.1 }, vec![left]);
+    let right = b.conv("right", x, 4, &window(3, 2, 1, 1), 1);
+    let right = b.push("right_clip", Clip { min: 0.0, max: 6.0 }, vec![right]);
+    let x = b.push("join", Concat { axis: 2 }, vec![left, right]);
+    let image = b.shape(x);
+    let x = b.push("flat", Reshape::flatten_channels_first(image), vec![x]);
+    let x = b.gemm("dense", x, 7);
+    let x = b.push("dense_relu", Relu, vec![x]);
+    b.gemm("last", x, 3);
+    let plain = b.finish();
+    let channels =
+        |graph: &Graph| -> Vec<usize> { graph.layers().map(|(_, node)| node.shape.c).collect() };
+    assert_eq!(channels(&check(&plain, Semantics::Integer)), [6, 5, 4, 7, 3]);
+
+    let mut graph = plain.clone();
+    silence(&mut graph, "first", &[1, 4], 0.7);
+    silence(&mut graph, "first", &[5], -0.2);
+    silence(&mut graph, "left", &[0], -0.4);
+    silence(&mut graph, "right", &[2, 3], 9.0);
+    silence(&mut graph, "dense", &[3], 0.0);
+    ignore(&mut graph, "last", 6);
+    let prepared = check(&graph, Semantics::Integer);
+    assert_eq!(channels(&prepared), [3, 4, 2, 5, 3]);
+    assert!(prepared.macs() < plain.macs() / 2);
+    assert!(prepared.biases(prepared.find("left").unwrap()).len() > 4);
+    check_integer_forms(&prepared).unwrap();
+    // The paper's semantics keep the network as it is.
+    assert_eq!(channels(&check(&graph, Semantics::Simulated)), [6, 5, 4, 7, 3]);
+
+    // Without its last user a channel goes, and then what it alone took.
+    let mut graph = plain.clone();
+    ignore(&mut graph, "last", 0);
+    let id = graph.find("dense").unwrap();
+    let n = graph.nodes[id].op.weights().unwrap().len() / 7;
+    let weights = graph.nodes[id].op.parameters_mut().unwrap().weights;
+    // Only output 0 takes the first channel of the joined image.
+    let pixels = image.h * image.w;
+    (1..7).for_each(|o| weights[o * n..][..pixels].fill(0.0));
+    assert_eq!(channels(&check(&graph, Semantics::Integer)), [6, 4, 4, 6, 3]);
+}
+
+#[test]
+fn channels_that_others_need_stay() {
+    let mut b = Build::new(Shape::new(5, 5, 2), 3);
+    let x = b.conv("first", 0, 4, &window(3, 1, 1, 1), 1);
+    let x = b.push("relu", Relu, vec![x]);
+    let y = b.conv("second", x, 4, &window(3, 1, 1, 1), 4);
+    let x = b.push("add", Add, vec![x, y]);
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("dense", x, 3);
+    let mut graph = b.finish();
+    // Added to others, taken by a depthwise convolution, a result of the network.
+    silence(&mut graph, "first", &[1], 0.5);
+    silence(&mut graph, "second", &[2], 0.5);
+    silence(&mut graph, "dense", &[0], 0.5);
+    let prepared = check(&graph, Semantics::Integer);
+    assert_eq!(prepared.macs(), graph.macs());
+    // A layer of nothing but constants keeps one.
+    let mut b = Build::new(Shape::new(5, 5, 2), 3);
+    let x = b.conv("first", 0, 4, &window(3, 1, 1, 1), 1);
+    let x = b.push("relu", Relu, vec![x]);
+    b.conv("second", x, 3, &window(3, 1, 1, 1), 1);
+    let mut graph = b.finish();
+    silence(&mut graph, "first", &[0, 1, 2, 3], 0.5);
+    let prepared = check(&graph, Semantics::Integer);
+    assert_eq!(prepared.nodes[1].shape.c, 1);
+}

@@ -1,0 +1,200 @@
+//! Output channels of layers that say nothing are taken out: those that no weight behind takes, and those whose own
+//! weights are all zero, so that they are the same everywhere. That constant moves into the biases of the layers
+//! behind, which may then depend on the border.
+//!
+//! Only weights and biases prove it: a channel that is zero on some images stays.
+
+use super::fold_forward;
+use crate::{
+    graph::{Graph, Node, NodeId},
+    operator::Factor,
+    ops::Affine,
+    shape::{Activation, Shape},
+};
+
+/// By node, which channels of its value go.
+type Dropped = Vec<Vec<bool>>;
+
+/// The graph without such channels.
+pub(super) fn run(graph: &Graph) -> Graph {
+    let mut graph = graph.clone();
+    // Without a channel those before it may have no user left.
+    while let Some(smaller) = once(&graph) {
+        graph = smaller;
+    }
+    graph
+}
+
+fn once(graph: &Graph) -> Option<Graph> {
+    let mut graph = without_constants(graph);
+    let dropped = dropped(&graph);
+    if !dropped.iter().flatten().any(|&gone| gone) {
+        return None;
+    }
+    for (id, own) in dropped.iter().enumerate() {
+        let node = &graph.nodes[id];
+        let before: Vec<&[bool]> = node.inputs.iter().map(|&input| &dropped[input][..]).collect();
+        if before.iter().copied().flatten().chain(own).any(|&gone| gone) {
+            let op = node.op.without_channels(&before, own, &shapes(&graph, node));
+            graph.nodes[id].op = op.expect("it was asked whether it can");
+        }
+    }
+    graph.infer().ok()?;
+    Some(graph)
+}
+
+fn shapes(graph: &Graph, node: &Node) -> Vec<Shape> {
+    // Those before any channel goes: extents are inferred at the end.
+    node.inputs.iter().map(|&input| graph.nodes[input].shape).collect()
+}
+
+/// By node, whether channels of its value may go: whatever takes it can do without.
+fn may_go(graph: &Graph) -> Vec<bool> {
+    let mut may_go: Vec<bool> = (0..graph.nodes.len()).map(|id| !graph.is_output(id)).collect();
+    for id in (0..graph.nodes.len()).rev() {
+        let node = &graph.nodes[id];
+        let all: Vec<Vec<bool>> =
+            node.inputs.iter().map(|&input| vec![false; graph.nodes[input].shape.c]).collect();
+        let before: Vec<&[bool]> = all.iter().map(Vec::as_slice).collect();
+        let own = vec![false; node.shape.c];
+        let can = node.op.without_channels(&before, &own, &shapes(graph, node)).is_some();
+        for (position, &input) in node.inputs.iter().enumerate() {
+            may_go[input] &= can
+                && match graph.factor(id, position) {
+                    Factor::Absorbed => true,
+                    Factor::Carried(_) => may_go[id] && keeps_zero(node.activation),
+                    Factor::Refused => false,
+                };
+        }
+    }
+    may_go
+}
+
+fn keeps_zero(activation: Activation) -> bool {
+    activation.apply(0.0) == 0.0
+}
+
+/// Whether a layer's own channels may go.
+fn is_free(graph: &Graph, id: NodeId, may_go: &[bool]) -> bool {
+    let node = &graph.nodes[id];
+    let parameters = node.op.parameters();
+    parameters.is_some_and(|own| own.groups == 1)
+        && may_go[id]
+        && !node.has_residual()
+        && keeps_zero(node.activation)
+}
+
+/// The value of a layer's channel before its activation where all its weights are zero.
+fn constant(node: &Node, channel: usize) -> Option<f32> {
+    let own = node.op.parameters()?;
+    let is_zero = |numbers: &[f32]| numbers.iter().all(|&x| x == 0.0);
+    let taps = own.tap_bias.len() / own.channels;
+    let depth = own.depth();
+    let weights = &own.weights[channel * depth..][..depth];
+    let is_constant = is_zero(weights) && is_zero(&own.tap_bias[channel * taps..][..taps]);
+    is_constant.then(|| own.bias[channel])
+}
+
+/// The graph in which channels that are the same everywhere are zero, where the layers behind can take their
+/// constants.
+fn without_constants(graph: &Graph) -> Graph {
+    let mut graph = graph.clone();
+    let may_go = may_go(&graph);
+    for id in 0..graph.nodes.len() {
+        if !is_free(&graph, id, &may_go) {
+            continue;
+        }
+        let node = &graph.nodes[id];
+        let constants: Vec<Option<f32>> =
+            (0..node.shape.c).map(|channel| constant(node, channel)).collect();
+        let value = |b: &Option<f32>| b.map_or(0.0, |b| node.activation.apply(b));
+        let shift: Vec<f64> = constants.iter().map(|b| f64::from(value(b))).collect();
+        let mut zero = graph.clone();
+        let numbers = zero.nodes[id].op.parameters_mut().expect("it is a layer");
+        let biases = numbers.bias.iter_mut().zip(&constants);
+        biases.filter(|(_, constant)| constant.is_some()).for_each(|(b, _)| *b = 0.0);
+        if shift.iter().any(|&shift| shift != 0.0) {
+            let n = zero.nodes.len();
+            zero = fold_forward::run(&with_shift(zero, id, shift));
+            if zero.nodes.len() != n {
+                continue;
+            }
+        }
+        graph = zero;
+    }
+    graph
+}
+
+/// The graph with a shift of each channel behind a node.
+fn with_shift(mut graph: Graph, id: NodeId, shift: Vec<f64>) -> Graph {
+    let moved = |at: &mut NodeId| *at += usize::from(*at >= id);
+    // All that took the value take the shifted one; the node keeps its place.
+    graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).for_each(moved);
+    graph.outputs.iter_mut().for_each(|output| moved(&mut output.node));
+    graph.inputs.iter_mut().for_each(|input| *input += usize::from(*input > id));
+    let mut name = format!("{}_constants", graph.nodes[id].name);
+    while graph.find(&name).is_some() {
+        name.push('_');
+    }
+    let shape = graph.nodes[id].shape;
+    let op = Affine { scale: vec![1.0; shape.c], shift }.into();
+    let activation = Activation::None;
+    graph.nodes.insert(id + 1, Node { name, op, inputs: vec![id], activation, shape });
+    graph
+}
+
+fn dropped(graph: &Graph) -> Dropped {
+    let (may_go, used) = (may_go(graph), used(graph));
+    let mut dropped: Dropped = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let mut own = vec![false; node.shape.c];
+        if is_free(graph, id, &may_go) {
+            for (channel, gone) in own.iter_mut().enumerate() {
+                *gone = !used[id][channel] || constant(node, channel) == Some(0.0);
+            }
+            // Some value stays.
+            if own.iter().all(|&gone| gone) {
+                own[0] = false;
+            }
+        } else if !node.op.is_layer() {
+            for (position, &input) in node.inputs.iter().enumerate() {
+                if let Factor::Carried(from) = graph.factor(id, position) {
+                    let gone = |from: &Option<usize>| from.is_some_and(|from| dropped[input][from]);
+                    own.iter_mut().zip(&from).for_each(|(own, from)| *own |= gone(from));
+                }
+            }
+        }
+        dropped.push(own);
+    }
+    dropped
+}
+
+/// By node, the channels that a weight behind takes, or anything else does.
+fn used(graph: &Graph) -> Vec<Vec<bool>> {
+    let mut used: Vec<Vec<bool>> = graph
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(id, node)| vec![graph.is_output(id); node.shape.c])
+        .collect();
+    for id in (0..graph.nodes.len()).rev() {
+        let node = &graph.nodes[id];
+        for (position, &input) in node.inputs.iter().enumerate() {
+            match (graph.factor(id, position), node.op.parameters()) {
+                (Factor::Absorbed, Some(own)) => {
+                    let weights = own.weights.iter().enumerate().filter(|(_, w)| **w != 0.0);
+                    weights.for_each(|(at, _)| used[input][own.channels_of(at).1] = true);
+                }
+                (Factor::Carried(from), _) => {
+                    for (to, from) in from.into_iter().enumerate() {
+                        if let Some(from) = from {
+                            used[input][from] |= used[id][to];
+                        }
+                    }
+                }
+                _ => used[input].fill(true),
+            }
+        }
+    }
+    used
+}
