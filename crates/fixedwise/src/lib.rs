@@ -60,13 +60,13 @@ pub use plan::{
 pub use preprocess::{DeclaredBy, Layout, Preprocess};
 pub use result::{
     AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, ClassBoundResult,
-    ClassLossResult, ClassResult, CodeResult, Ended, FigureResult, FloatFigure, FloatResult,
-    FormatResult, Generalization, HolderResult, ImagesResult, InputInspection, InputRange,
-    Inspection, LayerResult, MaxLossResult, MemoryResult, ModelResult, MultiplicationResult,
-    NodeInspection, OtherResult, OutputInspection, OutputResult, PartResult, PreprocessingResult,
-    RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel, RoundedBeforeResult,
-    RoundedValuesResult, RoundedWeightsResult, RunResult, SetResult, SweepHold, SweepLayer,
-    SweepPoint, SweepResult, TraceStep,
+    ClassLossResult, ClassResult, CodeResult, ComparedResult, Ended, FigureResult, FloatFigure,
+    FloatResult, FormatResult, Generalization, HolderResult, ImagesResult, InputInspection,
+    InputRange, Inspection, LayerResult, MaxLossResult, MemoryResult, ModelResult,
+    MultiplicationResult, NodeInspection, OtherResult, OutputInspection, OutputResult, PartResult,
+    PreprocessingResult, RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel,
+    RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult, RunResult, SetResult,
+    SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
     FormatMap, Picture, PlanBits, TextOptions, first_result, plot_bits, plot_costs, plot_drop,

@@ -80,7 +80,7 @@ pub fn bias_count(graph: &Graph, id: NodeId) -> usize {
 }
 
 /// Bits of the value of each node as it enters a multiplier.
-fn operand_bits(graph: &Graph, plan: &Plan) -> Result<Vec<u64>, LowerError> {
+pub(crate) fn operand_bits(graph: &Graph, plan: &Plan) -> Result<Vec<u64>, LowerError> {
     if plan.semantics == Semantics::Integer {
         let formats = output_formats(graph, plan)?;
         return Ok(formats.iter().map(|format| u64::from(format.bits)).collect());

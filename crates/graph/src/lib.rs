@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cost;
+pub mod effective;
 pub mod emit;
 mod error;
 mod expression;

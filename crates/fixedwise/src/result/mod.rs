@@ -21,9 +21,9 @@ pub use preprocessing::{FloatFigure, FloatResult, InputRange, PreprocessingResul
 pub(crate) use run::AGREEMENT;
 pub use run::{
     AccuracyResult, BudgetResult, BudgetStep, ClassBoundResult, ClassLossResult, ClassResult,
-    CodeResult, FigureResult, FormatResult, HolderResult, ImagesResult, LayerResult, MaxLossResult,
-    MemoryResult, MultiplicationResult, OtherResult, OutputResult, RESULT_SCHEMA, RecallResult,
-    RunResult, SetResult, TraceStep,
+    CodeResult, ComparedResult, FigureResult, FormatResult, HolderResult, ImagesResult,
+    LayerResult, MaxLossResult, MemoryResult, MultiplicationResult, OtherResult, OutputResult,
+    RESULT_SCHEMA, RecallResult, RunResult, SetResult, TraceStep,
 };
 pub(crate) use sweep::layers;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
-    Activation, Graph, LayerPlan, Node, Plan, Quantizer, Semantics, Shape, cost,
+    Activation, Graph, LayerPlan, Node, Plan, Quantizer, Semantics, Shape, cost, effective,
     ops::{Conv, Input, Window},
 };
 use fixedwise_testing::shared;
@@ -54,6 +54,53 @@ fn published_costs_are_reproduced() {
         assert_eq!(format!("{:.2}", means[0]), format!("{memory_mean:.2}"), "{pairing}");
         assert_eq!(format!("{:.2}", means[1]), format!("{multiplications_mean:.2}"), "{pairing}");
     }
+}
+
+#[test]
+fn zero_bits_of_weights_do_not_count_as_operations() {
+    let input = Shape::new(3, 2, 2);
+    let conv = Conv {
+        window: Window::pixel(),
+        groups: 1,
+        channels: 2,
+        // At F = 2: 2, -3, 0 and 5; with 8 bits, F = 6: 32, -48, 0 and 80.
+        weights: vec![0.5, -0.75, 0.0, 1.25],
+        bias: vec![0.0; 2],
+        tap_bias: vec![],
+    };
+    let node = |name: &str, op: fixedwise_graph::Op, inputs: Vec<usize>, shape| Node {
+        name: name.to_owned(),
+        op,
+        inputs,
+        activation: Activation::None,
+        shape,
+    };
+    let nodes = vec![
+        node("input", Input { shape: input }.into(), vec![], input),
+        node("conv", conv.into(), vec![0], input),
+    ];
+    let graph = Graph::new("one", nodes, 1);
+    let layer = LayerPlan {
+        name: "conv".to_owned(),
+        weights: Some(Format::signed(4, 2)),
+        bias: Some(Format::signed(1, 0)),
+        activation: Some(Format::signed(8, 4)),
+    };
+    let plan = Plan {
+        semantics: Semantics::Integer,
+        quantizer: Quantizer::Uniform,
+        rounding: Rounding::TiesUp,
+        input: Format::unsigned(5, 0),
+        layers: vec![layer],
+        rounded: BTreeMap::new(),
+        others: BTreeMap::new(),
+    };
+    let cost = effective::integers(&graph, &plan).unwrap().unwrap();
+    // Spans of 1, 2, 0 and 3 bits, at six positions.
+    assert_eq!((cost.bit_operations.plan, cost.bit_operations.uniform8), (6 * 6 * 5, 6 * 6 * 8));
+    assert_eq!((cost.coded_bytes.plan, cost.coded_bytes.uniform8), (2, 4));
+    let simulated = Plan { semantics: Semantics::Simulated, ..plan };
+    assert_eq!(effective::integers(&graph, &simulated).unwrap(), None);
 }
 
 /// The layers, each by itself: what a layer costs depends on no other one.

@@ -1,7 +1,7 @@
 //! What a plan costs.
 
 use fixedwise_graph::{
-    Graph, LowerError, Plan, cost,
+    Graph, LowerError, Plan, cost, effective,
     emit::c::{CodeStyle, Cpu, code::compiler},
     footprint::{CodeReason, CodeShare},
     target::KernelChoice,
@@ -67,6 +67,24 @@ impl MultiplicationResult {
             operand_uniform8: multiplications.uniform8,
             operand_reduction: multiplications.operand_reduction(),
         })
+    }
+}
+
+/// A cost of the integers of weights, and that of the network at 8 bits with each weight rounded to the nearest.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ComparedResult {
+    /// Of the plan.
+    pub plan: u64,
+    /// At 8 bits.
+    pub uniform8: u64,
+    /// The part of it that is saved.
+    pub reduction: f64,
+}
+
+impl From<effective::Compared> for ComparedResult {
+    fn from(compared: effective::Compared) -> Self {
+        let effective::Compared { plan, uniform8 } = compared;
+        Self { plan, uniform8, reduction: compared.reduction() }
     }
 }
 

@@ -9,7 +9,8 @@ pub use accuracy::{
     MaxLossResult, OutputResult, RecallResult, SetResult,
 };
 pub use costs::{
-    BudgetResult, BudgetStep, CodeResult, HolderResult, MemoryResult, MultiplicationResult,
+    BudgetResult, BudgetStep, CodeResult, ComparedResult, HolderResult, MemoryResult,
+    MultiplicationResult,
 };
 pub use layers::{FormatResult, LayerResult, OtherResult};
 
@@ -18,7 +19,7 @@ use super::{
     preprocessing::{FloatResult, PreprocessingResult},
 };
 use crate::{error::Error, files::read_text};
-use fixedwise_graph::{FixedGraph, Graph, Plan, Semantics, cost};
+use fixedwise_graph::{FixedGraph, Graph, Plan, Semantics, cost, effective};
 use fixedwise_search::{
     ClassBound, Details,
     reconstruct::Method,
@@ -108,6 +109,13 @@ pub struct RunResult {
     pub memory_bits: MemoryResult,
     /// Bit products: weight bits times activation bits, summed over all multiply-accumulates (MACs).
     pub multiplication_cost: MultiplicationResult,
+    /// Effective bit operations: zero weights are skipped, others have the bits from the highest to the lowest set one,
+    /// times those of the value; absent where the plan has no integers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_bit_operations: Option<ComparedResult>,
+    /// Bytes of all weights, each layer entropy-coded where that makes it smaller; absent where the plan has no integers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entropy_coded_bytes: Option<ComparedResult>,
     /// The target that the plan is for and whose memory is counted; absent in simulated semantics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -220,6 +228,8 @@ impl Default for RunResult {
             metric: accuracy(),
             memory_bits: MemoryResult::default(),
             multiplication_cost: MultiplicationResult::default(),
+            effective_bit_operations: None,
+            entropy_coded_bytes: None,
             target: None,
             objective: None,
             flash_bytes: 0,
@@ -273,6 +283,9 @@ impl RunResult {
         self.rounding = Some(plan.rounding.name().to_owned());
         self.memory_bits = MemoryResult::new(graph, plan)?;
         self.multiplication_cost = MultiplicationResult::new(graph, plan)?;
+        let integers = effective::integers(graph, plan)?;
+        self.effective_bit_operations = integers.map(|cost| cost.bit_operations.into());
+        self.entropy_coded_bytes = integers.map(|cost| cost.coded_bytes.into());
         self.flash_bytes = cost::flash_bytes(graph, plan);
         let is_integer = plan.semantics == Semantics::Integer;
         self.input = is_integer.then(|| FormatResult::new(plan.input, graph.input_shape().len()));

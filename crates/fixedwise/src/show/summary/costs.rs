@@ -5,7 +5,7 @@ use super::super::{
     report::{Align, Cell, Column, Section, Sentence, Style, Table},
 };
 use crate::{
-    result::{CodeResult, RunResult},
+    result::{CodeResult, ComparedResult, RunResult},
     units::kibibytes,
 };
 use fixedwise_fixed::convert::u64_to_f64;
@@ -88,6 +88,16 @@ pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
             cost.paper_reduction,
             "weight x output bits".to_owned(),
         ));
+    }
+    if let Some(ComparedResult { plan, uniform8, reduction }) = result.effective_bit_operations {
+        let note = "of each weight the bits from the highest to the lowest set one".to_owned();
+        let [plan, uniform8] = [plan, uniform8].map(rounded);
+        rows.push(row("  effective", plan, uniform8, reduction, note));
+    }
+    if let Some(ComparedResult { plan, uniform8, reduction }) = result.entropy_coded_bytes {
+        let note = "entropy of each layer's integers, with tables".to_owned();
+        let [plan, uniform8] = [plan, uniform8].map(bytes);
+        rows.insert(3, row("  weights, coded", plan, uniform8, reduction, note));
     }
     let table = Table { columns: COLUMNS.to_vec(), rows };
     let notes = result.code.iter().flat_map(notes).collect();

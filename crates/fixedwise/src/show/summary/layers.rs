@@ -70,6 +70,7 @@ fn format_text(format: &FormatResult) -> String {
     match format.frac {
         None if format.bits == 32 => "float".to_owned(),
         None => format!("s{}", format.bits),
+        Some(frac) if format.bipolar => format!("±1 F{frac}"),
         Some(frac) => {
             let sign = if format.signed { 's' } else { 'u' };
             format!("{sign}{} F{frac}", format.bits)
@@ -94,5 +95,8 @@ mod tests {
         assert_eq!(of(5, Some(9), true), "s5 F9");
         assert_eq!(of(6, Some(-3), false), "u6 F-3");
         assert_eq!(of(32, None, true), "float");
+        let (bits, frac, signed) = (1, Some(3), true);
+        let signs = FormatResult { bits, frac, signed, full: false, bipolar: true, count: 1 };
+        assert_eq!(format_text(&signs), "±1 F3");
     }
 }

@@ -75,8 +75,8 @@ mod tests {
     use super::*;
     use crate::fold::text_width;
     use crate::result::{
-        BudgetResult, BudgetStep, CodeResult, FloatResult, FormatResult, HolderResult, LayerResult,
-        MaxLossResult, PreprocessingResult, SetResult,
+        BudgetResult, BudgetStep, CodeResult, ComparedResult, FloatResult, FormatResult,
+        HolderResult, LayerResult, MaxLossResult, PreprocessingResult, SetResult,
     };
     use fixedwise_search::strategies::{
         Kind,
@@ -137,6 +137,9 @@ mod tests {
         result.images.calibration = 2000;
         result.accuracy.search = Some(set);
         result.accuracy.test = Some(SetResult { relative_loss: 0.011, ..set });
+        let compared = |plan, uniform8, reduction| ComparedResult { plan, uniform8, reduction };
+        result.effective_bit_operations = Some(compared(987_654_321, 9_876_543_210, 0.9));
+        result.entropy_coded_bytes = Some(compared(543_210, 1_234_567, 0.56));
         result.memory_bits.weights = 7_654_321;
         result.memory_bits.biases = 654_321;
         result.memory_bits.activations = 87_654_321;
@@ -157,6 +160,7 @@ mod tests {
     #[test]
     fn the_summary_fits_a_terminal() {
         let text = plain(&result());
+        assert!(text.contains("  weights, coded") && text.contains("    effective"), "{text}");
         let target = Some("a-board-with-a-long-name".to_owned());
         let named = RunResult { target, io_bytes: Some(150_528), ..result() };
         for line in text.lines().chain(plain(&named).lines()) {
