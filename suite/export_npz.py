@@ -81,6 +81,10 @@ def compute(node, arrays, inputs):
     x = inputs[0]
     if op == "conv":
         y = conv(node, arrays, x)
+        if node["residual_shift"] is not None:
+            # Each channel has its own shift.
+            coarser = np.array(node["coarser"] or [0] * y.shape[2])
+            y = y + (inputs[1].reshape(y.shape) << (node["residual_shift"] - coarser))
         if node["coarser"]:
             how = node["requantization"]
             hows = [{**how, "shift": how["shift"] - bits} for bits in node["coarser"]]

@@ -31,8 +31,11 @@ pub struct Memory {
     pub biases: u64,
     /// Of all values that have formats of their own, all counted (not the peak).
     pub activations: u64,
-    /// What weights, one bias a channel, and activations take at 8 bits each.
+    /// What weights, one bias a channel, and activations take at 8 bits each; the values before sums that layers compute
+    /// inside are part of it, as other tools store them.
     pub uniform8: u64,
+    /// What these values before sums take of it.
+    pub fused: u64,
 }
 
 impl Memory {
@@ -130,12 +133,14 @@ pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
             memory.weights += point_bits(plan, &node.name);
             memory.biases += biases * of(layer.and_then(|l| l.bias));
             memory.activations += outputs * of(layer.and_then(|l| l.activation));
+            memory.fused += if node.has_residual() { 8 * outputs } else { 0 };
             memory.uniform8 += 8 * (weights + channels + outputs);
         } else if is_stored(&node.op, plan.semantics) {
             memory.activations += outputs * bits[id];
             memory.uniform8 += 8 * outputs;
         }
     }
+    memory.uniform8 += memory.fused;
     Ok(memory)
 }
 

@@ -267,6 +267,13 @@ pub enum LowerError {
         "the plan contains `{name}`, which is not in the network; the network contains {known}"
     )]
     UnknownTensor { name: String, known: String },
+    /// A plan that gives a sum a format which is computed inside a layer.
+    #[error(
+        "the plan has a format for `{name}`, a sum that layer `{layer}` computes inside: what stands before \
+         the sum is not stored; give the `activation` of `{layer}` the format of `{name}` and remove \
+         `{name}`, then `refit` the plan, or search again"
+    )]
+    InsideLayer { name: String, layer: String },
     /// A quantizer whose values are not multiples of a step.
     #[error(
         "the {quantizer} quantizer does not support integer semantics; use semantics `simulated`, \
@@ -306,6 +313,13 @@ pub enum LowerError {
          choose binary points that are closer together"
     )]
     Shift { node: String, shift: i32, least: i32, most: i32 },
+    /// A value that is added to sums which are too coarse for it.
+    #[error(
+        "layer `{node}`: the value that is added to its sums has {added} fractional bits, they have \
+         {sums}, and its weights have no room to make up for it; give that value fewer fractional \
+         bits, or the weights or the input of the layer more"
+    )]
+    Residual { node: String, added: i8, sums: i32 },
     /// A sum that may overflow.
     #[error(
         "layer `{node}`, channel {channel}: the worst-case sum needs {needed} bits, the \

@@ -49,6 +49,9 @@ pub enum Place {
     /// Over the input at one of these positions, from the same first byte, where its elements are no wider: they
     /// are written in order, each after all of the input that lies before its end was read.
     Over(&'static [usize]),
+    /// Over the input at that position, from the same first byte, where its elements are as wide and no other input
+    /// lies there: each is written, in any order, after the one in its place was read.
+    OverAlike(usize),
     /// Where the input at that position lies: the same bytes, read in another shape. Nothing runs.
     Alias(usize),
     /// In constant memory. Nothing runs.

@@ -9,7 +9,10 @@ use crate::{
     shape::{Activation, Shape},
 };
 use fixedwise_kernels::Bias;
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 /// Index of a node, and of the value it produces.
 pub type NodeId = usize;
@@ -32,7 +35,13 @@ pub struct Node {
 impl Node {
     /// Whether another value is added to what its weights make.
     pub fn has_residual(&self) -> bool {
-        (0..self.inputs.len()).any(|input| self.op.edge(input) == Edge::Residual)
+        self.residual_input().is_some()
+    }
+
+    /// The node whose value is added to what its weights make, where one is.
+    pub fn residual_input(&self) -> Option<NodeId> {
+        let mut positions = 0..self.inputs.len();
+        positions.find(|&i| self.op.edge(i) == Edge::Residual).map(|i| self.inputs[i])
     }
 
     /// The node whose value it computes its own from: that which a layer's weights multiply.
@@ -72,6 +81,8 @@ pub struct Graph {
     pub(crate) takes_bytes: BTreeSet<String>,
     /// What the model's file says was rounded before.
     pub(crate) rounded_before: RoundedBefore,
+    /// The names of sums that are computed inside a layer, each with the name of the layer.
+    pub(crate) sums: BTreeMap<String, String>,
 }
 
 impl Graph {
@@ -89,6 +100,7 @@ impl Graph {
             outputs,
             takes_bytes,
             rounded_before: RoundedBefore::default(),
+            sums: BTreeMap::new(),
         }
     }
 
@@ -101,6 +113,11 @@ impl Graph {
     /// What the model's file says was rounded before: the float network is then one of rounded numbers.
     pub fn rounded_before(&self) -> &RoundedBefore {
         &self.rounded_before
+    }
+
+    /// The layer that computes the sum of that name inside, where one does.
+    pub fn layer_of_sum(&self, name: &str) -> Option<&str> {
+        self.sums.get(name).map(String::as_str)
     }
 
     /// The nodes that are inputs, in the order of the file: an image that goes in has the values of all, one

@@ -40,7 +40,7 @@ impl Layout {
     pub(crate) fn holder(&self, id: NodeId) -> NodeId {
         match self.values[id].place {
             Place::Alias(input) => self.holder(self.values[id].inputs[input]),
-            Place::Apart | Place::Over(_) | Place::Stored => id,
+            Place::Apart | Place::Over(_) | Place::OverAlike(_) | Place::Stored => id,
         }
     }
 
@@ -59,12 +59,22 @@ impl Layout {
         assert!(element_bits.len() == n && scratch_bytes.len() == n, "one for each node");
         let results: Vec<NodeId> = self.outputs.iter().map(|&id| self.holder(id)).collect();
         let node = |(id, value): (NodeId, &Value)| {
+            let of = |position: usize| value.inputs[position];
             // Elements are written in order: wider ones would reach those that are still to be read.
-            let fits = |position: &usize| element_bits[id] <= element_bits[value.inputs[*position]];
-            let (alias, over) = match value.place {
-                Place::Apart | Place::Stored => (None, &[][..]),
-                Place::Over(inputs) => (None, inputs),
-                Place::Alias(input) => (Some(input), &[][..]),
+            let fits = |position: &usize| element_bits[id] <= element_bits[of(*position)];
+            let is_free = |position: usize| {
+                let others = (0..value.inputs.len()).filter(|&other| other != position);
+                let mut holders = others.map(|other| self.holder(of(other)));
+                element_bits[id] == element_bits[of(position)]
+                    && holders.all(|holder| holder != self.holder(of(position)))
+            };
+            let (alias, in_place) = match value.place {
+                Place::Apart | Place::Stored => (None, Vec::new()),
+                Place::Over(inputs) => (None, inputs.iter().copied().filter(fits).collect()),
+                Place::OverAlike(input) => {
+                    (None, vec![input].into_iter().filter(|&i| is_free(i)).collect())
+                }
+                Place::Alias(input) => (Some(input), Vec::new()),
             };
             MemoryNode {
                 inputs: value.inputs.clone(),
@@ -74,7 +84,7 @@ impl Layout {
                     || results.contains(&id)
                     || value.place == Place::Stored,
                 alias,
-                in_place: over.iter().copied().filter(fits).collect(),
+                in_place,
             }
         };
         let nodes: Vec<MemoryNode> = self.values.iter().enumerate().map(node).collect();

@@ -41,8 +41,8 @@ pub use import::{
     from_onnx_with_weights, from_tflite,
 };
 pub use lower::{
-    AccumulatorPolicy, LowerContext, Requantization, check_integer_forms, lower, lower_for,
-    output_formats,
+    AccumulatorPolicy, LowerContext, Requantization, Residual, Weights, check_integer_forms, lower,
+    lower_for, output_formats,
 };
 pub use operator::{
     Context, Derivation, Edge, Factor, FloatStep, FormatRule, Likelihood, Op, Operator,

@@ -135,6 +135,11 @@ pub trait Operator: OperatorObject {
         false
     }
 
+    /// Whether a second value may be added to its sums, before its activation: an input that is [`Edge::Residual`].
+    fn takes_residual(&self) -> bool {
+        false
+    }
+
     /// Whether its float step takes the values of up to 8 images, one after the other, and gives theirs.
     fn takes_several(&self, inputs: &[Shape], output: Shape) -> bool {
         let _ = (inputs, output);

@@ -87,15 +87,18 @@ fn run_int(
         output,
     };
     let bias = BorderBias::uniform(vec![100; co], h, w);
-    let layer = ConvInt::new(kernels, geometry, input, &weights, &bias, accumulate, epilogue, &[]);
+    let layer =
+        ConvInt::new(kernels, geometry, input, &weights, &bias, accumulate, epilogue, &[], None);
     let x_i16: Vec<i16> = numbers(geometry.input_len(), 127).collect();
     let x_u8: Vec<u8> = x_i16.iter().map(|&x| x.unsigned_abs() as u8).collect();
     let mut y_u8 = vec![0; geometry.output_len()];
     let mut y_i16 = vec![0; geometry.output_len()];
     let mut scratch = Scratch::new();
     b.iter(|| match input {
-        Element::U8 => layer.run(Integers::U8(&x_u8), IntegersMut::U8(&mut y_u8), &mut scratch),
-        _ => layer.run(Integers::I16(&x_i16), IntegersMut::I16(&mut y_i16), &mut scratch),
+        Element::U8 => {
+            layer.run(Integers::U8(&x_u8), None, IntegersMut::U8(&mut y_u8), &mut scratch);
+        }
+        _ => layer.run(Integers::I16(&x_i16), None, IntegersMut::I16(&mut y_i16), &mut scratch),
     });
 }
 

@@ -2,7 +2,7 @@
 
 use crate::aligned::Aligned;
 use crate::depthwise::Depthwise;
-use crate::finish::{BiasView, NarrowRule, WideRule};
+use crate::finish::{BiasView, NarrowRule, ResidualView, WideRule};
 use crate::layout::{Block, Layout, Packed, Tile, classes, n_images};
 use crate::stencil::{Stencil, StencilKernel, Word};
 use crate::table::{Plain, Tiles};
@@ -25,6 +25,19 @@ pub enum Accumulate {
     },
 }
 
+/// A value with the extents of the output that is added to the sums, each element shifted left to the binary point
+/// of its sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Residual {
+    /// What its elements are.
+    pub element: Element,
+    /// The largest magnitude an element can have.
+    pub max: u32,
+    /// The left shift where a channel is not coarser; a coarser one's is less by as many bits. A negative one drops
+    /// bits.
+    pub left: i32,
+}
+
 /// A convolution or dense layer of integers, its weights packed for one table.
 pub struct ConvInt {
     geometry: ConvGeometry,
@@ -37,6 +50,9 @@ pub struct ConvInt {
     coarser: Vec<u8>,
     /// The right shift of every channel where they differ.
     shifts: Vec<i32>,
+    residual: Option<Residual>,
+    /// The left shift of every channel of what is added where they differ.
+    lefts: Vec<i32>,
     prepared: Prepared,
 }
 
@@ -63,11 +79,11 @@ impl ConvInt {
     /// Packs `weights`, `[co][kh][kw][ci / groups]`.
     ///
     /// `coarser` says by how many bits the binary point of each channel's sums lies further right than
-    /// the epilogue expects; it is empty where none does.
+    /// the epilogue expects; it is empty where none does. `residual` is added to the sums.
     ///
     /// # Panics
-    /// If the geometry or the epilogue contradict themselves, a length does not fit, or a bias is
-    /// 2^61 or more.
+    /// If the geometry or the epilogue contradict themselves, a length does not fit, a bias is
+    /// 2^61 or more, or what is added is shifted by more than 40 bits.
     pub fn new(
         kernels: &'static Kernels,
         geometry: ConvGeometry,
@@ -77,6 +93,7 @@ impl ConvInt {
         accumulate: Accumulate,
         epilogue: Epilogue,
         coarser: &[u8],
+        residual: Option<Residual>,
     ) -> Self {
         geometry.check();
         bias.check(geometry.output);
@@ -90,11 +107,15 @@ impl ConvInt {
             coarser.is_empty() || coarser.len() == geometry.output[2],
             "not one binary point a channel"
         );
+        assert!(residual.is_none_or(|added| added.left <= 40), "what is added has no such shift");
         let prepared = match &kernels.tiles {
             None => None,
             Some(tiles) => {
                 let plain = &kernels.plain;
-                prepare(tiles, plain, geometry, input, weights, bias, accumulate, epilogue, coarser)
+                prepare(
+                    tiles, plain, geometry, input, weights, bias, accumulate, epilogue, coarser,
+                    residual,
+                )
             }
         };
         ConvInt {
@@ -106,17 +127,43 @@ impl ConvInt {
             epilogue,
             coarser: coarser.to_vec(),
             shifts: coarser.iter().map(|&bits| epilogue.coarser(bits).shift).collect(),
+            residual,
+            lefts: residual.map_or_else(Vec::new, |added| {
+                coarser.iter().map(|&bits| added.left - i32::from(bits)).collect()
+            }),
             prepared: prepared.unwrap_or_else(|| Prepared::Scalar(weights.to_vec())),
         }
     }
 
-    /// Computes `y`, [oh, ow, co], from `x`, [h, w, ci]; of a dense layer up to 48 images at once.
+    /// Computes `y`, [oh, ow, co], from `x`, [h, w, ci], and what is added to the sums, [oh, ow, co]; of a dense
+    /// layer up to 48 images at once.
     ///
     /// # Panics
     /// If a length or an element does not fit what was prepared.
-    pub fn run(&self, x: Integers, mut y: IntegersMut, scratch: &mut Scratch) {
+    pub fn run(
+        &self,
+        x: Integers,
+        residual: Option<Integers>,
+        mut y: IntegersMut,
+        scratch: &mut Scratch,
+    ) {
         assert_eq!(x.element(), self.input, "the input has another element");
         assert_eq!(y.element(), self.epilogue.output, "the output has another element");
+        assert_eq!(
+            residual.map(Integers::element),
+            self.residual.map(|added| added.element),
+            "what is added has another element"
+        );
+        assert!(
+            residual.is_none_or(|added| added.len() == y.len()),
+            "what is added does not fit the output"
+        );
+        let added = residual.map(|values| ResidualView {
+            values,
+            left: self.residual.map_or(0, |added| added.left),
+            lefts: &self.lefts,
+            n_channels: self.geometry.output[2],
+        });
         let n_images = n_images(&self.geometry, x.len(), y.len());
         let Scratch { staged_u8, staged_i16, words, sums_i32, sums_i64, .. } = scratch;
         match &self.prepared {
@@ -124,12 +171,18 @@ impl ConvInt {
                 let (x_len, y_len) = (x.len() / n_images, y.len() / n_images);
                 for image in 0..n_images {
                     let x = x.slice(image * x_len..(image + 1) * x_len);
-                    self.run_scalar(x, weights, &mut y.slice(image * y_len..(image + 1) * y_len));
+                    let outputs = image * y_len..(image + 1) * y_len;
+                    let added = added
+                        .map(|a| ResidualView { values: a.values.slice(outputs.clone()), ..a });
+                    self.run_scalar(x, weights, added, &mut y.slice(outputs));
                 }
             }
             Prepared::Stencil(plain, kernel, layer, finish) => {
                 let row_len = self.geometry.output[1] * self.geometry.output[2];
                 layer.for_each_row(*kernel, plain, x, words, sums_i32, |oh, sums| {
+                    if let Some(added) = added {
+                        (plain.add_i32)(&Block::row(&self.geometry, oh), added, sums);
+                    }
                     if let Finish::InOrder(shifts, rule) = finish {
                         let y = y.slice(oh * row_len..(oh + 1) * row_len);
                         (plain.requantize_i32)(sums, shifts, *rule, y);
@@ -143,43 +196,67 @@ impl ConvInt {
                 let x = stage_i16(plain, &layer.layout, x, staged_i16);
                 Block::for_each_row(&self.geometry, sums_i64, |block, sums| {
                     (plain.depthwise_i64)(layer.view(block), x, sums);
+                    if let Some(added) = added {
+                        (plain.add_i64)(block, added, sums);
+                    }
                     self.finish_wide(plain, *rule, block, sums, &mut y);
                 });
             }
             Prepared::U8(plain, tile, packed, finish) => {
                 let x = stage_u8(plain, &packed.layout, x, staged_u8);
                 packed.for_each_block(x, n_images, *tile, sums_i32, |block, sums| {
+                    if let Some(added) = added {
+                        (plain.add_i32)(block, added, sums);
+                    }
                     self.finish(plain, finish, block, sums, sums_i64, &mut y);
                 });
             }
             Prepared::I16(plain, tile, packed, finish) => {
                 let x = stage_i16(plain, &packed.layout, x, staged_i16);
                 packed.for_each_block(x, n_images, *tile, sums_i32, |block, sums| {
+                    if let Some(added) = added {
+                        (plain.add_i32)(block, added, sums);
+                    }
                     self.finish(plain, finish, block, sums, sums_i64, &mut y);
                 });
             }
             Prepared::I16Wide(plain, tile, packed, rule) => {
                 let x = stage_i16(plain, &packed.layout, x, staged_i16);
                 packed.for_each_block(x, n_images, *tile, sums_i64, |block, sums| {
+                    if let Some(added) = added {
+                        (plain.add_i64)(block, added, sums);
+                    }
                     self.finish_wide(plain, *rule, block, sums, &mut y);
                 });
             }
         }
     }
 
-    fn run_scalar(&self, x: Integers, weights: &[i16], y: &mut IntegersMut) {
+    fn run_scalar(
+        &self,
+        x: Integers,
+        weights: &[i16],
+        added: Option<ResidualView>,
+        y: &mut IntegersMut,
+    ) {
         let (geometry, bias) = (&self.geometry, &self.bias);
         let (accumulate, epilogue) = (self.accumulate, &self.epilogue);
         let coarser = &self.coarser;
         match x {
             Integers::U8(x) => {
-                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, coarser, y);
+                scalar::conv_int(
+                    geometry, x, weights, bias, accumulate, epilogue, coarser, added, y,
+                );
             }
             Integers::I8(x) => {
-                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, coarser, y);
+                scalar::conv_int(
+                    geometry, x, weights, bias, accumulate, epilogue, coarser, added, y,
+                );
             }
             Integers::I16(x) => {
-                scalar::conv_int(geometry, x, weights, bias, accumulate, epilogue, coarser, y);
+                scalar::conv_int(
+                    geometry, x, weights, bias, accumulate, epilogue, coarser, added, y,
+                );
             }
         }
     }
@@ -240,6 +317,7 @@ fn prepare(
     accumulate: Accumulate,
     epilogue: Epilogue,
     coarser: &[u8],
+    residual: Option<Residual>,
 ) -> Option<Prepared> {
     let (n_channels, taps) = (geometry.output[2], geometry.taps());
     let max_input = u64::from(input.max().max(-input.min()).unsigned_abs() as u32);
@@ -247,7 +325,8 @@ fn prepare(
         Accumulate::I32 => max_input,
         Accumulate::I64 { max_input: promised } => max_input.min(u64::from(promised)),
     };
-    // The largest magnitude of a sum, with and without its bias.
+    let max_added = residual.map_or(0, |added| u64::from(added.max) << added.left.max(0));
+    // The largest magnitude of a sum with what is added to it, with and without its bias.
     let fits = i32::MAX.unsigned_abs();
     let sum = match accumulate {
         Accumulate::I32 => u64::from(fits),
@@ -257,7 +336,8 @@ fn prepare(
                 weights.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>() * max_input
             })
             .max()
-            .unwrap_or(0),
+            .unwrap_or(0)
+            .saturating_add(max_added),
     };
     let max_bias = bias.values.iter().map(|bias| bias.unsigned_abs()).max().unwrap_or(0);
     let sum_fits = sum <= u64::from(fits);

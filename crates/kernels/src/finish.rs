@@ -2,7 +2,7 @@
 
 use crate::layout::Block;
 use crate::rescale::{Narrowed, with_slice};
-use crate::{Activation, Epilogue, IntegersMut};
+use crate::{Activation, Epilogue, Integers, IntegersMut};
 use fixedwise_fixed::Rounding;
 
 /// The bias of every output pixel and channel of a layer of `n_channels`.
@@ -16,6 +16,93 @@ pub(crate) struct BiasView<'a, T> {
     /// then.
     pub(crate) shifts: &'a [i32],
     pub(crate) n_channels: usize,
+}
+
+/// A value with the extents of the output that is added to sums.
+#[derive(Clone, Copy)]
+pub(crate) struct ResidualView<'a> {
+    /// `[pixel][co]`.
+    pub(crate) values: Integers<'a>,
+    /// The left shift of all channels; a negative one drops bits.
+    pub(crate) left: i32,
+    /// That of every channel where they differ, else nothing; the one of all is not looked at then.
+    pub(crate) lefts: &'a [i32],
+    pub(crate) n_channels: usize,
+}
+
+impl ResidualView<'_> {
+    /// What is added to a sum, by its index among all outputs.
+    pub(crate) fn at(&self, index: usize) -> i64 {
+        let left = self.lefts.get(index % self.n_channels).copied().unwrap_or(self.left);
+        let [left, right] = apart(left);
+        self.values.get(index) << left >> right
+    }
+}
+
+/// A shift as one to the left and one to the right, of which one is 0.
+#[inline(always)]
+fn apart(left: i32) -> [i32; 2] {
+    [left.max(0), (-left).clamp(0, 31)]
+}
+
+/// Adds what belongs to each sum of a block; sums wrap as those of the kernels do.
+#[inline(always)]
+pub(crate) fn add_narrow(block: &Block, added: ResidualView, sums: &mut [i32]) {
+    let ResidualView { left, lefts, .. } = added;
+    with_slice!(Integers, added.values, |values| {
+        for_each_added(block, values, added.n_channels, sums, |values, sums| {
+            if lefts.is_empty() {
+                let [left, right] = apart(left);
+                for (sum, &value) in sums.iter_mut().zip(values) {
+                    *sum = sum.wrapping_add(i32::from(value) << (left & 31) >> right);
+                }
+                return;
+            }
+            let lefts = &lefts[block.channel..][..block.n_channels];
+            for ((sum, &value), &left) in sums.iter_mut().zip(values).zip(lefts) {
+                let [left, right] = apart(left);
+                *sum = sum.wrapping_add(i32::from(value) << (left & 31) >> right);
+            }
+        });
+    });
+}
+
+/// The same to sums of 64 bits.
+#[inline(always)]
+pub(crate) fn add_wide(block: &Block, added: ResidualView, sums: &mut [i64]) {
+    let ResidualView { left, lefts, .. } = added;
+    with_slice!(Integers, added.values, |values| {
+        for_each_added(block, values, added.n_channels, sums, |values, sums| {
+            if lefts.is_empty() {
+                let [left, right] = apart(left);
+                for (sum, &value) in sums.iter_mut().zip(values) {
+                    *sum += i64::from(value) << left >> right;
+                }
+                return;
+            }
+            let lefts = &lefts[block.channel..][..block.n_channels];
+            for ((sum, &value), &left) in sums.iter_mut().zip(values).zip(lefts) {
+                let [left, right] = apart(left);
+                *sum += i64::from(value) << left >> right;
+            }
+        });
+    });
+}
+
+/// Calls `each(values, sums)` for every pixel of a block.
+#[inline(always)]
+fn for_each_added<V, C>(
+    block: &Block,
+    values: &[V],
+    n_channels: usize,
+    sums: &mut [C],
+    mut each: impl FnMut(&[V], &mut [C]),
+) {
+    let n = block.n_channels;
+    for pixel in 0..block.n_pixels {
+        let from = (block.pixel + pixel) * n_channels + block.channel;
+        each(&values[from..][..n], &mut sums[pixel * block.width..][..n]);
+    }
 }
 
 /// An epilogue proved to need no more than 32 bits: `clamp((sum + bias) >> shift, min, max)`,

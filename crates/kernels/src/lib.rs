@@ -51,7 +51,7 @@ pub use average::AverageInt;
 pub use bias::{Bias, BorderBias, FloatBias};
 pub use combine::{Broadcast, Combination, Function, combine_floats};
 pub use conv_f32::{Activation, ConvF32};
-pub use conv_int::{Accumulate, ConvInt};
+pub use conv_int::{Accumulate, ConvInt, Residual};
 pub use element::{Element, Integers, IntegersMut};
 pub use epilogue::Epilogue;
 pub use functions::{FloatFunction, apply_function, scale_and_shift};

@@ -1,12 +1,13 @@
 //! The specification: plain loops, compiled once more for each instruction set where that is all
 //! a kernel needs.
 
+use crate::finish::ResidualView;
 use crate::{
     Accumulate, Activation, BorderBias, ConvGeometry, Epilogue, FloatBias, IntegersMut,
     PoolGeometry,
 };
 
-/// The exact sums of a convolution, requantized; `x` is [h, w, ci], `y` is [oh, ow, co].
+/// The exact sums of a convolution and what is added to them, requantized; `x` is [h, w, ci], `y` is [oh, ow, co].
 pub(crate) fn conv_int<X: Copy + Into<i32>>(
     geometry: &ConvGeometry,
     x: &[X],
@@ -15,6 +16,7 @@ pub(crate) fn conv_int<X: Copy + Into<i32>>(
     accumulate: Accumulate,
     epilogue: &Epilogue,
     coarser: &[u8],
+    added: Option<ResidualView>,
     y: &mut IntegersMut,
 ) {
     let n_channels = geometry.output[2];
@@ -31,6 +33,7 @@ pub(crate) fn conv_int<X: Copy + Into<i32>>(
         if matches!(accumulate, Accumulate::I32) {
             sum = i64::from(sum as i32);
         }
+        let sum = sum + added.map_or(0, |added| added.at(at));
         let sum = sum + bias.values[bias.class(oh, ow) * n_channels + co];
         y.set(at, epilogue(co).apply(sum));
     });

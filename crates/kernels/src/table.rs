@@ -4,7 +4,7 @@
 use crate::aligned::Aligned;
 use crate::combine::{Broadcast, Function, PairRule};
 use crate::depthwise::View;
-use crate::finish::{BiasView, NarrowRule, WideRule};
+use crate::finish::{BiasView, NarrowRule, ResidualView, WideRule};
 use crate::functions::FloatFunction;
 use crate::geometry::PoolGeometry;
 use crate::layout::{Block, Tile};
@@ -69,6 +69,10 @@ macro_rules! plain_kernels {
             join_i16_wide(rows: [&[i16]; 2], mask: u32, words: &mut [u32])
                 = crate::stencil::join_pairs;
             depthwise_i64(view: View<i16>, x: &[i16], sums: &mut [i64]) = crate::depthwise::wide;
+            add_i32(block: &Block, added: ResidualView, sums: &mut [i32])
+                = crate::finish::add_narrow;
+            add_i64(block: &Block, added: ResidualView, sums: &mut [i64])
+                = crate::finish::add_wide;
             widen_i32(block: &Block, sums: &[i32], offsets: &[i32], wide: &mut [i64])
                 = crate::finish::widen;
             finish_i32(

@@ -213,6 +213,41 @@ impl Build {
         (b, x)
     }
 
+    /// An image of 8 x 7 x 3 through sums of layers' values and others: convolutions of every kind, one whose bias
+    /// depends on the border, dense layers, every activation; gives the last node, a vector.
+    pub fn residuals() -> (Self, NodeId) {
+        let mut b = Self::new(Shape::new(8, 7, 3), 71);
+        let x = b.conv("stem", 0, 6, &window(3, 1, 1), 1);
+        let x = b.push("stem_relu", Relu, vec![x]);
+        let y = b.conv("full", x, 6, &window(3, 1, 1), 1);
+        let y = b.push("sum_full", Add, vec![y, x]);
+        let x = b.push("relu", Relu, vec![y]);
+        let short = b.conv("short", x, 8, &window(1, 2, 0), 1);
+        let y = b.conv("strided", x, 8, &window(3, 2, 1), 1);
+        let y = b.push("sum_strided", Add, vec![short, y]);
+        let x = b.push("clip", Clip { min: 0.0, max: 1.5 }, vec![y]);
+        let y = b.conv("depthwise", x, 8, &window(3, 1, 1), 8);
+        let y = b.push("sum_depthwise", Add, vec![x, y]);
+        let x = b.push("leaky", LeakyRelu { alpha: 0.1 }, vec![y]);
+        let y = b.conv("narrow", x, 5, &window(1, 1, 0), 1);
+        let x = b.push("narrow_relu", Relu, vec![y]);
+        let y = b.affine("shifted", x);
+        let y = b.conv("border", y, 5, &window(3, 1, 1), 1);
+        let x = b.push("sum_border", Add, vec![y, x]);
+        let y = b.conv("pixel", x, 5, &window(1, 1, 0), 1);
+        let x = b.push("sum_pixel", Add, vec![y, x]);
+        let y = b.conv("grouped", x, 10, &window(3, 1, 1), 5);
+        let other = b.conv("wide", x, 10, &window(1, 1, 0), 1);
+        let x = b.push("sum_grouped", Add, vec![other, y]);
+        let x = b.push("mean", GlobalAveragePool, vec![x]);
+        let first = b.gemm("first", x, 6);
+        let first = b.push("first_relu", Relu, vec![first]);
+        let y = b.gemm("dense", first, 6);
+        let y = b.push("sum_dense", Add, vec![first, y]);
+        let y = b.push("dense_relu", Relu, vec![y]);
+        (b, y)
+    }
+
     /// The graph whose result is the last node's value.
     ///
     /// # Panics

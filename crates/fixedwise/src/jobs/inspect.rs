@@ -162,7 +162,8 @@ fn node(graph: &Graph, id: NodeId, statistics: Option<&Statistics>) -> NodeInspe
         weights,
         biases,
         macs: graph.node_macs(id),
-        uniform8_bits: 8 * (weights + biases + values),
+        // What stands before a sum is stored too.
+        uniform8_bits: 8 * (weights + biases + values * if node.has_residual() { 2 } else { 1 }),
         weight_range: node.op.weights().filter(|weights| !weights.is_empty()).map(range),
         value_range: histogram
             .filter(|histogram| histogram.count() > 0)

@@ -247,6 +247,7 @@ mod tests {
         let x = b.conv("/block/conv1/Conv", 0, 2, &Window::pixel(), 1);
         let x = b.push("/block/conv1/Relu", Relu, vec![x]);
         let y = b.conv("/block/conv2/Conv", x, 2, &Window::pixel(), 1);
+        let y = b.push("/block/conv2/Relu", Relu, vec![y]);
         b.push("/block/add/Add", Add, vec![x, y]);
         let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
         let target = Target { activation_bits: Widths::Listed(vec![8]), ..Target::default() };

@@ -1,13 +1,15 @@
 //! The plan that a `result.json` is of.
 
-use super::terms::{MAX_BIAS_BITS, MAX_BITS, RAW_PIXELS, is_node, names};
+use super::terms::{MAX_BIAS_BITS, MAX_BITS, RAW_PIXELS, inside_layer, is_node, names};
 use crate::{
     error::Error,
     model::Model,
     result::{FormatResult, RunResult},
 };
 use fixedwise_fixed::{Format, Range, Rounding};
-use fixedwise_graph::{AccumulatorPolicy, Graph, LayerPlan, Plan, Quantizer, Semantics, lower};
+use fixedwise_graph::{
+    AccumulatorPolicy, Graph, LayerPlan, Plan, Quantizer, Semantics, lower, ops::FixedConv,
+};
 use fixedwise_search::strategies::PlanHead;
 use serde::Deserialize;
 
@@ -88,11 +90,9 @@ fn free_biases(plan: &mut Plan, graph: &Graph) -> Result<(), String> {
     let fixed = lower(graph, plan, AccumulatorPolicy::Widen);
     let fixed = fixed.map_err(|error| error.to_string())?;
     for layer in &mut plan.layers {
-        let (Some(weights), Some(bias)) = (layer.weights, layer.bias) else { continue };
-        let Some(id) = graph.find(&layer.name) else { continue };
-        let input = fixed.nodes[graph.nodes[id].main_input()].format.frac;
-        let scale = i32::from(weights.frac) + i32::from(input);
-        if bias.bits == MAX_BIAS_BITS && i32::from(bias.frac) == scale {
+        let (Some(bias), Some(id)) = (layer.bias, graph.find(&layer.name)) else { continue };
+        let Some(conv) = fixed.nodes[id].op.get::<FixedConv>() else { continue };
+        if bias.bits == MAX_BIAS_BITS && i32::from(bias.frac) == conv.sum_frac() {
             layer.bias = None;
         }
     }
@@ -127,6 +127,9 @@ fn format(result: &FormatResult, name: &str, max_bits: u8) -> Result<Option<Form
 fn known(graph: &Graph, name: &str, is_layer: bool) -> Result<(), String> {
     if is_node(graph, name, is_layer) {
         return Ok(());
+    }
+    if let Some(problem) = inside_layer(graph, name) {
+        return Err(problem);
     }
     let what = if is_layer { "layer" } else { "other node" };
     Err(format!("the network has no {what} `{name}`; it has {}", names(graph, is_layer)))

@@ -1,7 +1,7 @@
 //! What every form of a plan shares: widths, names of nodes, and what is wrong where.
 
 use fixedwise_fixed::Format;
-use fixedwise_graph::Graph;
+use fixedwise_graph::{Graph, LowerError};
 
 /// Widest weights and activations.
 pub(crate) const MAX_BITS: u8 = 16;
@@ -35,6 +35,12 @@ pub(crate) fn is_node(graph: &Graph, name: &str, is_layer: bool) -> bool {
 pub(crate) fn names(graph: &Graph, is_layer: bool) -> String {
     let nodes = graph.nodes.iter().filter(|node| node.op.is_layer() == is_layer);
     nodes.map(|node| format!("`{}`", node.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// What is wrong with a plan that has a format for a sum which a layer computes inside.
+pub(crate) fn inside_layer(graph: &Graph, name: &str) -> Option<String> {
+    let (name, layer) = (name.to_owned(), graph.layer_of_sum(name)?.to_owned());
+    Some(LowerError::InsideLayer { name, layer }.to_string())
 }
 
 /// A network to try plans on.

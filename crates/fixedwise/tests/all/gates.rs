@@ -1,8 +1,9 @@
-//! Networks whose values multiply, subtract and compare each other, and signals: searched, exported and run.
+//! Networks whose values are added to, multiply, subtract and compare each other, and signals: searched, exported and
+//! run.
 
 use fixedwise::{
-    Arrays, CExport, DataOptions, DataSource, ExportForm, ExportOptions, MaxLoss, Model,
-    QuantizeOptions, Strategy, export_c_model, export_model, quantize_model,
+    Arrays, CExport, DataOptions, DataSource, ExportForm, ExportOptions, MaxLoss, Model, Outcome,
+    QuantizeOptions, Strategy, TextOptions, export_c_model, export_model, quantize_model, summary,
 };
 use fixedwise_codec::onnx::{ModelBuilder, Node, Tensor};
 use fixedwise_testing::Random;
@@ -47,6 +48,16 @@ impl Net {
         )
     }
 
+    /// A convolution of each channel by itself.
+    fn depthwise(mut self, x: &str, y: &str, channels: usize) -> Self {
+        let (w, groups) = (format!("{y}_weights"), i64::try_from(channels).unwrap());
+        self = self.constant(&w, &[channels, 1, 3, 3], -0.5, 0.5);
+        let node = Node::new("Conv", &format!("conv_{y}"), &[x, &w], &[y]);
+        let node = node.with("group", groups).with("pads", vec![1_i64; 4]);
+        self.model = self.model.node(node);
+        self
+    }
+
     fn done(self, output: &str, dims: &[usize]) -> Model {
         let bytes = self.model.output(output, dims).encode();
         Model::from_bytes("net.onnx", &bytes).unwrap()
@@ -78,6 +89,34 @@ fn gates() -> Model {
         .node("ReduceMean", &["smaller"], "means", &[("axes", &[2, 3])])
         .conv("means", "z", &[4, 6, 1, 1], &[])
         .node("Flatten", &["z"], "scores", &[])
+        .done("scores", &[1, 4])
+}
+
+/// Blocks with shortcuts: as it is, with a layer of its own, over a depthwise layer, and one of vectors.
+fn shortcuts() -> Model {
+    let pads: (&str, &[i64]) = ("pads", &[1, 1, 1, 1]);
+    let two: (&str, &[i64]) = ("strides", &[2, 2]);
+    Net::new(&[1, 3, 8, 8])
+        .conv("x", "stem", &[6, 3, 3, 3], &[pads])
+        .node("Relu", &["stem"], "a", &[])
+        .conv("a", "b", &[6, 6, 3, 3], &[pads])
+        .node("Relu", &["b"], "c", &[])
+        .conv("c", "d", &[6, 6, 3, 3], &[pads])
+        .node("Add", &["d", "a"], "e", &[])
+        .node("Relu", &["e"], "f", &[])
+        .conv("f", "g", &[8, 6, 3, 3], &[pads, two])
+        .conv("f", "h", &[8, 6, 1, 1], &[two])
+        .node("Add", &["g", "h"], "i", &[])
+        .node("Relu", &["i"], "j", &[])
+        .depthwise("j", "k", 8)
+        .node("Add", &["j", "k"], "l", &[])
+        .node("GlobalAveragePool", &["l"], "m", &[])
+        .node("Flatten", &["m"], "n", &[])
+        .constant("dense", &[8, 8], -0.5, 0.5)
+        .node("MatMul", &["n", "dense"], "o", &[])
+        .node("Add", &["o", "n"], "p", &[])
+        .constant("last", &[8, 4], -0.5, 0.5)
+        .node("MatMul", &["p", "last"], "scores", &[])
         .done("scores", &[1, 4])
 }
 
@@ -158,9 +197,10 @@ fn data(shape: &[usize]) -> DataOptions {
 }
 
 /// What is found at 8 bits and by the default search is written in these forms and in C.
-fn check(model: &Model, shape: &[usize], forms: &[ExportForm]) {
+fn check(model: &Model, shape: &[usize], forms: &[ExportForm]) -> Vec<Outcome> {
     let folder = tempfile::tempdir().unwrap();
     let (data, go_on) = (data(shape), AtomicBool::new(false));
+    let mut all = Vec::new();
     for (name, strategy) in [("fixed", Strategy::Fixed { bits: 8 }), ("pareto", Strategy::Pareto)] {
         let options = QuantizeOptions {
             strategy,
@@ -177,7 +217,31 @@ fn check(model: &Model, shape: &[usize], forms: &[ExportForm]) {
         }
         let path = folder.path().join(format!("{name}_c"));
         export_c_model(model, &found.plan, &path, &options, &CExport::default()).unwrap();
+        all.push(found);
     }
+    all
+}
+
+#[test]
+fn networks_with_shortcuts_are_searched_and_exported_with_their_sums_inside_layers() {
+    let forms = [ExportForm::Onnx, ExportForm::Qonnx, ExportForm::Npz, ExportForm::Hls];
+    let all = check(&shortcuts(), &[8, 8, 3], &forms);
+    for found in &all {
+        let result = &found.result;
+        // The mean alone is no layer's.
+        assert_eq!(result.others.len(), 1, "{:?}", result.others);
+        let names: Vec<&str> = result.layers.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(names.len(), 8, "{names:?}");
+        let memory = &result.memory_bits;
+        // Before the sums: 8 x 8 x 6, twice 4 x 4 x 8, and 8.
+        assert_eq!(memory.uniform8_fused, 8 * (384 + 128 + 128 + 8));
+        let text = summary(result, &TextOptions::default());
+        assert!(text.contains("residual adds inside layers save"), "{text}");
+    }
+    // At 8 bits everywhere, biases apart, what is saved is what is not stored.
+    let memory = &all[0].result.memory_bits;
+    let apart = memory.uniform8_total - memory.uniform8_fused;
+    assert!(memory.weights + memory.activations <= apart, "{memory:?}");
 }
 
 #[test]

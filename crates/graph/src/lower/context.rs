@@ -34,6 +34,40 @@ pub enum AccumulatorPolicy {
     Widen,
 }
 
+/// A value that is added to the sums of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Residual {
+    /// Its format.
+    pub format: Format,
+    /// The left shift that brings it to the binary point of a channel that is not coarser; a coarser one's is less
+    /// by as many bits. It is negative only where sums may be wide ([`AccumulatorPolicy::Widen`]): its last bits are
+    /// dropped then.
+    pub left: i32,
+}
+
+impl Residual {
+    /// The largest magnitude that it adds to a sum of a channel that is so many bits coarser.
+    fn bound(self, coarser: u8) -> u64 {
+        let largest = self.format.max_magnitude().unsigned_abs();
+        let left = u32::try_from(self.left - i32::from(coarser)).unwrap_or(0);
+        largest.saturating_mul(1 << left)
+    }
+}
+
+/// The weights of a layer as integers.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// The format of the integers: that of the plan, or a finer one with zeros at their end where a value is added that
+    /// is finer than the sums would be.
+    pub format: Format,
+    /// `[output channel, ..]`.
+    pub integers: Vec<i16>,
+    /// By how many bits the binary point of each channel lies right of the format's; empty where none does.
+    pub coarser: Vec<u8>,
+    /// What is added to the sums.
+    pub residual: Option<Residual>,
+}
+
 /// All that the integers of one node depend on, besides its operator: what the plan says of it, and its
 /// place in the graph.
 #[derive(Clone, Debug)]
@@ -356,22 +390,69 @@ impl LowerContext<'_> {
         self.target.map_or(ACCUMULATOR_BITS, |target| target.accumulator_bits)
     }
 
+    /// The layer's weights as integers, such that the value that is added to its sums, if there is one, is nowhere
+    /// finer than they are: a channel with coarser sums has its weights multiplied by a power of two.
+    ///
+    /// # Errors
+    /// As [`LowerContext::weights`] and [`LowerContext::coarser`], and where weights would have more than 16 bits.
+    pub fn layer_weights(&self, weights: &[f32], channels: usize) -> Result<Weights, LowerError> {
+        let (planned, mut integers) = self.weights(weights)?;
+        let coarser = self.coarser(channels)?;
+        let Some(&added) = self.formats.get(1) else {
+            return Ok(Weights { format: planned, integers, coarser, residual: None });
+        };
+        let sums = i32::from(planned.frac) + i32::from(self.formats[0].frac);
+        // With zeros behind them, -1 and +1 have two bits.
+        let room = i32::from(MAX_BITS - planned.bits.max(2));
+        // By how many bits a channel's sums are too coarse for what is added.
+        let lacks = |coarser: u8| (i32::from(added.frac) - sums + i32::from(coarser)).max(0);
+        let coarsest = coarser.iter().copied().max().unwrap_or(0);
+        if lacks(coarsest) > room && self.policy == AccumulatorPolicy::Prove32 {
+            let (node, sums) = (self.node.to_owned(), sums - i32::from(coarsest));
+            return Err(LowerError::Residual { node, added: added.frac, sums });
+        }
+        let more = lacks(0).min(room);
+        let left = sums + more - i32::from(added.frac);
+        self.left_shift(left.max(0))?;
+        let channel = |channel: usize| coarser.get(channel).copied().unwrap_or(0);
+        let own = |coarser: u8| lacks(coarser).min(room);
+        let depth = integers.len() / channels;
+        for (o, filter) in integers.chunks_exact_mut(depth).enumerate() {
+            filter.iter_mut().for_each(|w| *w <<= own(channel(o)));
+        }
+        let longer = u8::try_from(own(coarsest)).unwrap_or(0);
+        let frac = i8::try_from(i32::from(planned.frac) + more);
+        let frac = frac.map_err(|_| self.shift_error(left))?;
+        let rest = |&coarser: &u8| {
+            u8::try_from(more + i32::from(coarser) - own(coarser)).unwrap_or(u8::MAX)
+        };
+        let mut rest: Vec<u8> = coarser.iter().map(rest).collect();
+        if rest.iter().all(|&bits| bits == 0) {
+            rest.clear();
+        }
+        let format = match planned.is_bipolar() {
+            true if longer > 0 => Format::signed(2 + longer, frac),
+            _ => Format { bits: planned.bits + longer, frac, ..planned },
+        };
+        let residual = Some(Residual { format: added, left });
+        Ok(Weights { format, integers, coarser: rest, residual })
+    }
+
     /// How wide a sum of products must be, and the bits its worst channel needs.
     ///
-    /// `input` is the format of what they multiply, `bias` is `[class, channel]`, `weights` begin with the channel, and `coarser` is each channel's
-    /// or empty.
+    /// `input` is the format of what they multiply, and `bias` is `[class, channel]`.
     ///
     /// # Errors
     /// [`LowerError::Accumulator`] with the channel, unless the policy widens.
     pub fn prove(
         &self,
         input: Format,
-        weights: &[i16],
+        weights: &Weights,
         channels: usize,
         bias: &[i64],
         requantization: &Requantization,
-        coarser: &[u8],
     ) -> Result<(Accumulate, u8), LowerError> {
+        let Weights { integers: weights, coarser, residual, .. } = weights;
         let largest = input.max_magnitude().unsigned_abs();
         let available = self.accumulator_bits();
         let mut worst = AccumulatorBound::default();
@@ -383,9 +464,12 @@ impl LowerContext<'_> {
                 .max_by_key(|b| b.unsigned_abs())
                 .copied()
                 .unwrap_or(0);
-            let half = requantization.coarser(coarser.get(channel).copied().unwrap_or(0)).half();
+            let coarser = coarser.get(channel).copied().unwrap_or(0);
+            let half = requantization.coarser(coarser).half();
+            let added = residual.map_or(0, |residual| residual.bound(coarser));
             let bound =
                 AccumulatorBound::new(filter.iter().map(|&w| i64::from(w)), largest, largest_bias)
+                    .plus(added)
                     .plus(half);
             if !bound.fits(available) && self.policy == AccumulatorPolicy::Prove32 {
                 return Err(LowerError::Accumulator {

@@ -12,12 +12,15 @@ use fixedwise_fixed::{Format, Range};
 /// Refuses a plan that names what the graph does not have.
 ///
 /// # Errors
-/// [`LowerError::UnknownTensor`].
+/// [`LowerError::UnknownTensor`], [`LowerError::InsideLayer`].
 pub(crate) fn check_names(graph: &Graph, plan: &Plan) -> Result<(), LowerError> {
     let layers = plan.layers.iter().map(|layer| (&layer.name, true));
     let others = plan.others.keys().map(|name| (name, false));
     for (name, is_layer) in layers.chain(others) {
         let found = graph.find(name).is_some_and(|id| graph.nodes[id].op.is_layer() == is_layer);
+        if let Some(layer) = graph.layer_of_sum(name).filter(|_| !found) {
+            return Err(LowerError::InsideLayer { name: name.clone(), layer: layer.to_owned() });
+        }
         if !found {
             let nodes = graph.nodes.iter().filter(|node| node.op.is_layer() == is_layer);
             let known = nodes.map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");

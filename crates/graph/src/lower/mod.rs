@@ -4,7 +4,7 @@ pub(crate) mod context;
 pub(crate) mod formats;
 pub(crate) mod requantization;
 
-pub use context::{AccumulatorPolicy, LowerContext};
+pub use context::{AccumulatorPolicy, LowerContext, Residual, Weights};
 pub use formats::output_formats;
 pub use requantization::Requantization;
 

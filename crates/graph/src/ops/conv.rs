@@ -25,8 +25,9 @@ use fixedwise_kernels::{
 };
 
 /// `y[o] = b[o] + sum w[o, i, j, c] * x[.., c]` over a sliding window, zero padded; grouped and depthwise included.
+/// A second value is added to the sums, before the activation.
 ///
-/// Fixed point: exact sums at `F_w + F_x`, then one rounding shift and saturation. Where a channel
+/// Fixed point: exact sums at `F_w + F_x`, to which the second value is aligned, then one rounding shift and saturation. Where a channel
 /// shift was folded through zero padding the bias depends on which taps lie inside the image.
 ///
 /// Source: ONNX `Conv`, opset 11.
@@ -66,13 +67,15 @@ impl Operator for Conv {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let [x] = inputs else { return Err("takes one value".to_owned()) };
+        let [x, added @ ..] = inputs else { return Err("takes one value".to_owned()) };
         let channels = self.view().input_channels();
         if x.c != channels {
             return Err(format!("its weights are for {channels} channels, not {}", x.c));
         }
         let [h, w] = self.window.output(x.h, x.w)?;
-        Ok(Shape::new(h, w, self.channels))
+        let shape = Shape::new(h, w, self.channels);
+        check_added(added, shape)?;
+        Ok(shape)
     }
 
     fn prepare_float(&self, context: &Context, kernels: &'static Kernels) -> FloatStep {
@@ -90,6 +93,14 @@ impl Operator for Conv {
             &self.weights,
             bias,
         );
+        if context.inputs.len() > 1 {
+            let activation = context.activation;
+            return Box::new(move |inputs, y, scratch| {
+                conv.run(inputs[0], y, FloatActivation::None, scratch);
+                y.iter_mut().zip(inputs[1]).for_each(|(y, added)| *y += added);
+                activation.apply_all(y);
+            });
+        }
         let activation = float_activation(context.activation);
         Box::new(move |inputs, y, scratch| conv.run(inputs[0], y, activation, scratch))
     }
@@ -99,19 +110,18 @@ impl Operator for Conv {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        let (weights_format, weights) = context.weights(&self.weights)?;
+        let weights = context.layer_weights(&self.weights, self.channels)?;
         let border = self.view().border_bias(context.inputs[0], context.shape);
-        let scale = i32::from(weights_format.frac) + i32::from(context.formats[0].frac);
-        let coarser = context.coarser(self.channels)?;
+        let scale = i32::from(weights.format.frac) + i32::from(context.formats[0].frac);
         let requantization = context.requantization(scale)?;
-        for &bits in &coarser {
+        for &bits in &weights.coarser {
             context.check_shift(requantization.coarser(bits).shift)?;
         }
         let bias = BorderBias {
             row_class: border.row_class,
             column_class: border.column_class,
             n_column_classes: border.n_column_classes,
-            values: context.bias(&border.values, scale, &coarser)?,
+            values: context.bias(&border.values, scale, &weights.coarser)?,
         };
         let (accumulate, accumulator_bits) = context.prove(
             context.formats[0],
@@ -119,18 +129,18 @@ impl Operator for Conv {
             self.channels,
             &bias.values,
             &requantization,
-            &coarser,
         )?;
         Ok(FixedConv {
             window: self.window.clone(),
             groups: self.groups,
             channels: self.channels,
-            weights,
-            coarser,
+            weights: weights.integers,
+            coarser: weights.coarser,
             bias,
             input: context.formats[0],
-            weights_format,
+            weights_format: weights.format,
             bias_format: context.bias_format(),
+            residual: weights.residual,
             accumulate,
             accumulator_bits,
             requantization,
@@ -150,12 +160,16 @@ impl Operator for Conv {
         false
     }
 
-    fn edge(&self, _: usize) -> Edge {
-        Edge::Main
+    fn takes_residual(&self) -> bool {
+        true
     }
 
-    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
-        Factor::Absorbed
+    fn edge(&self, input: usize) -> Edge {
+        edge(input)
+    }
+
+    fn factor(&self, input: usize, _: &[Shape], _: Shape) -> Factor {
+        factor(input)
     }
 
     fn without_channels(&self, dropped: &[&[bool]], own: &[bool], _: &[Shape]) -> Option<Op> {
@@ -231,6 +245,26 @@ impl Operator for Conv {
             tap_bias: &mut self.tap_bias,
         })
     }
+}
+
+/// Refuses more values than one of these extents to add to the sums of a layer.
+pub(super) fn check_added(added: &[Shape], shape: Shape) -> Result<(), String> {
+    match added {
+        [] => Ok(()),
+        [added] if *added == shape => Ok(()),
+        [added] => Err(format!("what is added to its sums is {added}, not {shape}")),
+        _ => Err("takes one value, and one more that is added to its sums".to_owned()),
+    }
+}
+
+/// What the values that a layer takes are to it: its weights multiply the first, the second is added to its sums.
+pub(super) fn edge(input: usize) -> Edge {
+    if input == 0 { Edge::Main } else { Edge::Residual }
+}
+
+/// What becomes of factors of the values that a layer takes.
+pub(super) fn factor(input: usize) -> Factor {
+    if input == 0 { Factor::Absorbed } else { Factor::Refused }
 }
 
 /// The kernels' form of an activation.

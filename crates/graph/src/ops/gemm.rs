@@ -19,7 +19,7 @@ use crate::{
 use fixedwise_codec::onnx;
 use fixedwise_kernels::Kernels;
 
-/// `y = W x + b`, a dense layer; vectors.
+/// `y = W x + b`, a dense layer; vectors. A second value is added to the sums, before the activation.
 ///
 /// Fixed point: as [`Conv`] over one pixel.
 ///
@@ -53,8 +53,12 @@ impl Operator for Gemm {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs {
-            [x] if x.h == 1 && x.w == 1 && x.c * self.bias.len() == self.weights.len() => {
-                Ok(Shape::vector(self.bias.len()))
+            [x, added @ ..]
+                if x.h == 1 && x.w == 1 && x.c * self.bias.len() == self.weights.len() =>
+            {
+                let shape = Shape::vector(self.bias.len());
+                conv::check_added(added, shape)?;
+                Ok(shape)
             }
             _ => Err(format!(
                 "must be one vector of {} elements",
@@ -87,12 +91,16 @@ impl Operator for Gemm {
         false
     }
 
-    fn edge(&self, _: usize) -> Edge {
-        Edge::Main
+    fn takes_residual(&self) -> bool {
+        true
     }
 
-    fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
-        Factor::Absorbed
+    fn edge(&self, input: usize) -> Edge {
+        conv::edge(input)
+    }
+
+    fn factor(&self, input: usize, _: &[Shape], _: Shape) -> Factor {
+        conv::factor(input)
     }
 
     fn without_channels(&self, dropped: &[&[bool]], own: &[bool], _: &[Shape]) -> Option<Op> {

@@ -64,6 +64,7 @@ pub(super) fn run(graph: &Graph) -> Graph {
         outputs,
         takes_bytes: graph.takes_bytes.clone(),
         rounded_before,
+        sums: graph.sums.clone(),
     }
 }
 

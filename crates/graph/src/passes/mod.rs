@@ -10,6 +10,7 @@ mod fold_forward;
 mod fold_pad;
 mod fuse_activation;
 mod fuse_function;
+mod fuse_residual;
 mod insert_preprocessing;
 pub(crate) mod remove_dead;
 mod scale_products;
@@ -33,7 +34,8 @@ use crate::{
 /// one node, a factor of a product of two values inside it, one map for several that follow each other, dead nodes gone. Integer: normalization *after* an activation
 /// folded forward as well, so that no [`crate::ops::Affine`] is left; output channels of layers gone that are constant or that
 /// no weight takes; factors that would make the channels of one value
-/// unlike move back into the layer before it, or stay where they are.
+/// unlike move back into the layer before it, or stay where they are; a sum of a layer's value that nothing else takes and
+/// another value is computed inside the layer.
 ///
 /// # Errors
 /// [`GraphError`] only where a pass is wrong.
@@ -53,6 +55,7 @@ pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError>
         fuse_activation::run(&mut graph);
         graph.infer()?;
         graph = drop_channels::run(&graph);
+        fuse_residual::run(&mut graph);
     }
     compose_maps::run(&mut graph);
     remove_dead::run(&mut graph);

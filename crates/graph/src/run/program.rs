@@ -272,7 +272,7 @@ impl Program {
         workspace.scratch = scratch;
     }
 
-    /// Computes the values of a node of one input for all images at once.
+    /// Computes the values of a node for all images at once.
     fn step_of_all(
         &self,
         schedule: &Schedule,
@@ -280,17 +280,25 @@ impl Program {
         id: NodeId,
         scratch: &mut Scratch,
     ) {
-        let input = self.inputs[id][0];
         let slot = |id: NodeId| schedule.slot[id].expect("inputs and results have a slot");
-        let (x_len, y_len) = (self.value_bytes(input), self.value_bytes(id));
-        let words = |len: usize| vec![0_u64; (workspaces.len() * len).div_ceil(8)];
-        let (mut x, mut y) = (words(x_len), words(y_len));
-        let x: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut x)[..workspaces.len() * x_len];
-        let y: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut y)[..workspaces.len() * y_len];
-        for (workspace, x) in workspaces.iter().zip(x.chunks_exact_mut(x_len)) {
-            x.copy_from_slice(workspace.bytes(slot(input), x_len));
-        }
-        self.compute(id, &[x], &[], y, scratch);
+        let n = workspaces.len();
+        let words = |len: usize| vec![0_u64; (n * len).div_ceil(8)];
+        let together = |&input: &NodeId| {
+            let len = self.value_bytes(input);
+            let mut all = words(len);
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut all);
+            for (workspace, x) in workspaces.iter().zip(bytes.chunks_exact_mut(len)) {
+                x.copy_from_slice(workspace.bytes(slot(input), len));
+            }
+            (all, n * len)
+        };
+        let inputs: Vec<(Vec<u64>, usize)> = self.inputs[id].iter().map(together).collect();
+        let inputs: Vec<&[u8]> =
+            inputs.iter().map(|(all, len)| &bytemuck::cast_slice(all)[..*len]).collect();
+        let y_len = self.value_bytes(id);
+        let mut y = words(y_len);
+        let y: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut y)[..n * y_len];
+        self.compute(id, &inputs, &[], y, scratch);
         for (workspace, y) in workspaces.iter_mut().zip(y.chunks_exact(y_len)) {
             workspace.bytes_mut(slot(id), y_len).copy_from_slice(y);
         }

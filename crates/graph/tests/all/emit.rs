@@ -239,6 +239,13 @@ fn functions() -> Graph {
     passes::prepare(&b.finish(), Semantics::Integer).unwrap()
 }
 
+/// Sums inside layers.
+fn residuals() -> Graph {
+    let (mut b, x) = Build::residuals();
+    b.gemm("last", x, 6);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
 /// Elements along their own axes with zeros among them, places between pixels, channels as pixels, some elements as
 /// a vector.
 fn maps() -> Graph {
@@ -326,6 +333,7 @@ fn cases() -> Vec<Case> {
         ("windows", windows()),
         ("orders", orders()),
         ("branches", branches()),
+        ("residuals", residuals()),
         ("functions", functions()),
         ("heads", heads()),
         ("maps", maps()),
@@ -511,6 +519,7 @@ fn hls4ml_computes_the_same() {
         "heads_up_0: types as expected",
         "orders_up_0: types as expected",
         "pairs_up_0: types as expected",
+        "residuals_up_0: types as expected",
         "windows_up_0: types as expected",
     ];
     assert_eq!(lines, wanted);

@@ -16,6 +16,7 @@ mod outputs;
 mod passes;
 mod published_costs;
 mod quantized;
+mod residual;
 mod slow;
 mod targets;
 mod tflite;

@@ -4,7 +4,7 @@
 use super::{compiled_for, detected, stencil_kernel, tile_kernel, wide_tile_kernel};
 use crate::combine::PairRule;
 use crate::depthwise::View;
-use crate::finish::{BiasView, NarrowRule, WideRule};
+use crate::finish::{BiasView, NarrowRule, ResidualView, WideRule};
 use crate::functions::FloatFunction;
 use crate::layout::{Block, Pixels, Run, Runs};
 use crate::products::Row;

@@ -3,7 +3,9 @@
 use super::{compiled_for, detected, stencil_kernel, tile_kernel, wide_tile_kernel};
 use crate::combine::PairRule;
 use crate::depthwise::View;
-use crate::finish::{BiasView, NarrowRule, WideRule, for_each_pixel, narrow_by_channel};
+use crate::finish::{
+    BiasView, NarrowRule, ResidualView, WideRule, for_each_pixel, narrow_by_channel,
+};
 use crate::functions::FloatFunction;
 use crate::layout::{Block, Pixels, Run, Runs};
 use crate::products::Row;

@@ -4,7 +4,7 @@ use crate::common::{Random, convolve, geometries, random_geometry};
 use fixedwise_fixed::Rounding;
 use fixedwise_kernels::{
     Accumulate, BorderBias, ConvGeometry, ConvInt, Element, Epilogue, Integers, IntegersMut,
-    Kernels, Scratch,
+    Kernels, Residual, Scratch,
 };
 use proptest::prelude::*;
 
@@ -20,6 +20,8 @@ struct Case {
     epilogue: Epilogue,
     /// Of every channel's sums, or empty.
     coarser: Vec<u8>,
+    /// What is added to the sums, or nothing.
+    added: Option<(Residual, Vec<i64>)>,
 }
 
 impl Case {
@@ -38,12 +40,18 @@ impl Case {
                 let (pixel, co) = (idx / n_channels, idx % n_channels);
                 let (oh, ow) = (pixel / self.geometry.output[1], pixel % self.geometry.output[1]);
                 let class = self.bias.class(oh, ow);
+                let coarser = self.coarser.get(co).copied().unwrap_or(0);
                 let sum = sum + self.bias.values[class * n_channels + co];
+                let added = self.added.as_ref().map(|(residual, values)| {
+                    let left = residual.left - i32::from(coarser);
+                    (values[idx] << left.max(0)) >> (-left).max(0)
+                });
+                let sum = sum + added.unwrap_or(0);
                 if self.accumulate == Accumulate::I32 {
                     assert!(i32::try_from(sum).is_ok(), "the case is wrong: {sum}");
                 }
                 let e = &self.epilogue;
-                let shift = e.shift - i32::from(self.coarser.get(co).copied().unwrap_or(0));
+                let shift = e.shift - i32::from(coarser);
                 let shifted = match e.leaky {
                     Some((alpha, frac)) if sum < 0 => {
                         let product = sum.saturating_mul(alpha);
@@ -66,6 +74,7 @@ impl Case {
             self.accumulate,
             self.epilogue,
             &self.coarser,
+            self.added.as_ref().map(|(residual, _)| *residual),
         );
         let (mut y_u8, mut y_i8, mut y_i16) = (Vec::new(), Vec::new(), Vec::new());
         let n = self.x.len() / self.geometry.input_len() * self.geometry.output_len();
@@ -84,31 +93,63 @@ impl Case {
                 IntegersMut::I16(&mut y_i16)
             }
         };
-        let u8s: Vec<u8> = self.x.iter().map(|&x| x as u8).collect();
-        let i8s: Vec<i8> = self.x.iter().map(|&x| x as i8).collect();
-        let i16s: Vec<i16> = self.x.iter().map(|&x| x as i16).collect();
-        let x = match self.input {
-            Element::U8 => Integers::U8(&u8s),
-            Element::I8 => Integers::I8(&i8s),
-            Element::I16 => Integers::I16(&i16s),
-        };
-        conv.run(x, y.reborrow(), scratch);
+        let x = Stored::new(self.input, &self.x);
+        let added = self.added.as_ref().map(|(own, values)| Stored::new(own.element, values));
+        conv.run(x.view(), added.as_ref().map(Stored::view), y.reborrow(), scratch);
         (0..n).map(|idx| y.get(idx)).collect()
     }
 }
 
+/// Integers as they are stored.
+enum Stored {
+    U8(Vec<u8>),
+    I8(Vec<i8>),
+    I16(Vec<i16>),
+}
+
+impl Stored {
+    fn new(element: Element, values: &[i64]) -> Self {
+        match element {
+            Element::U8 => Self::U8(values.iter().map(|&x| x as u8).collect()),
+            Element::I8 => Self::I8(values.iter().map(|&x| x as i8).collect()),
+            Element::I16 => Self::I16(values.iter().map(|&x| x as i16).collect()),
+        }
+    }
+
+    fn view(&self) -> Integers<'_> {
+        match self {
+            Self::U8(x) => Integers::U8(x),
+            Self::I8(x) => Integers::I8(x),
+            Self::I16(x) => Integers::I16(x),
+        }
+    }
+}
+
 /// With one binary point for all channels and with one for each; with biases by position, and with the same
-/// everywhere and one of both.
+/// everywhere and one of both; some with a value that is added.
 fn check(case: &Case, scratch: &mut Scratch) {
     let [h, w, c] = case.geometry.output;
     let coarser: Vec<u8> = (0..c).map(|co| [0, 3, 1, 7, 2][co % 5]).collect();
     let uniform = BorderBias::uniform(case.bias.values[..c].to_vec(), h, w);
     let sums = case.sums();
     check_one(case, &sums, scratch);
+    let n = case.x.len() / case.geometry.input_len() * case.geometry.output_len();
+    let added = |left: i32| {
+        let element = [Element::U8, Element::I8, Element::I16][(left % 3) as usize];
+        let range = element.max() - element.min() + 1;
+        let values = (0..n).map(|i| element.min() + (i as i64 * 7919 + 13).rem_euclid(range));
+        let max = element.max().max(-element.min()).unsigned_abs() as u32;
+        (Residual { element, max, left }, values.collect())
+    };
+    // Coarser channels drop bits of some.
+    let left = 5 + (case.epilogue.shift.abs() + c as i32) % 5;
+    let has_added = |bit: u32| case.epilogue.shift.unsigned_abs() >> bit & 1 == 1;
     let by_channel = Case { coarser, ..case.clone() };
+    let by_channel = Case { added: has_added(1).then(|| added(left)), ..by_channel };
     check_one(&by_channel, &sums, scratch);
     let one_of_both = if case.epilogue.shift % 2 == 0 { case.clone() } else { by_channel };
-    check_one(&Case { bias: uniform, ..one_of_both }, &sums, scratch);
+    let added = has_added(2).then(|| added(left));
+    check_one(&Case { bias: uniform, added, ..one_of_both }, &sums, scratch);
 }
 
 fn check_one(case: &Case, sums: &[i64], scratch: &mut Scratch) {
@@ -118,7 +159,7 @@ fn check_one(case: &Case, sums: &[i64], scratch: &mut Scratch) {
         if got != expected {
             let at = (0..got.len()).find(|&idx| got[idx] != expected[idx]).unwrap_or(0);
             panic!(
-                "{}: output {at} is {}, expected {}\n{:?} {:?} {:?} {:?} {:?}",
+                "{}: output {at} is {}, expected {}\n{:?} {:?} {:?} {:?} {:?} {:?}",
                 kernels.name,
                 got[at],
                 expected[at],
@@ -126,7 +167,8 @@ fn check_one(case: &Case, sums: &[i64], scratch: &mut Scratch) {
                 case.input,
                 case.accumulate,
                 case.epilogue,
-                case.coarser
+                case.coarser,
+                case.added.as_ref().map(|(residual, _)| residual)
             );
         }
     }
@@ -182,6 +224,7 @@ fn random_case(
         accumulate,
         epilogue: epilogue(output, shift, rounding),
         coarser: vec![],
+        added: None,
     }
 }
 
@@ -249,6 +292,7 @@ fn extreme_inputs_and_weights_are_exact() {
                                 accumulate,
                                 epilogue: epilogue(Element::I16, shift, Rounding::TiesUp),
                                 coarser: vec![],
+                                added: None,
                             };
                             check(&case, &mut scratch);
                         }

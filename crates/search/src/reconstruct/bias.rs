@@ -26,8 +26,7 @@ pub fn correct(calibration: &Calibration, plan: &mut Plan, id: NodeId) -> Result
     let sample = calibration.sample(id, plan)?;
     let mut correction = mean_missing(&sample);
     let format = plan.layer(&node.name).and_then(|layer| layer.activation);
-    // With a value added to its sums they alone do not say what is rounded.
-    if let Some(format) = format.filter(|_| !node.has_residual()) {
+    if let Some(format) = format {
         let shifts = calibration.tuning().bias_shifts;
         let kernels = calibration.kernels();
         settle(&mut correction, format, node.activation, &sample, shifts, kernels);

@@ -73,13 +73,36 @@ impl std::fmt::Debug for Calibration<'_> {
     }
 }
 
+/// What a layer takes at the places that are looked at, image after image.
+#[derive(Default)]
+struct Rows {
+    /// What its weights multiply, `[place, group, row, column, channel]`.
+    inputs: Vec<f32>,
+    /// What is added to its sums, `[place, output channel]`; empty where nothing is.
+    added: Vec<f32>,
+}
+
+impl Rows {
+    fn extend(&mut self, other: Self) {
+        self.inputs.extend(other.inputs);
+        self.added.extend(other.added);
+    }
+
+    /// Sums that weights make of all rows, with what is added to them: `[place, output channel]`.
+    fn sums(&self, patches: &Patches, weights: &[f32]) -> Vec<f32> {
+        let mut sums = products(patches, weights, &self.inputs);
+        sums.iter_mut().zip(&self.added).for_each(|(sum, added)| *sum += added);
+        sums
+    }
+}
+
 /// What a layer takes of a chunk.
 #[derive(Default)]
 struct Taken {
     chunk: usize,
-    rows: Vec<f32>,
-    /// Of the node that it takes, where they were not cached.
-    values: Vec<u8>,
+    rows: Rows,
+    /// Of each node that it takes, where they were not cached.
+    values: Vec<Vec<u8>>,
 }
 
 /// One layer as the calibration sees it.
@@ -96,7 +119,7 @@ struct Layer {
 struct Looks {
     /// Positions of an image.
     positions: usize,
-    /// `W x` of the float network, `[image, position, output channel]`.
+    /// `W x`, with what is added to it, of the float network: `[image, position, output channel]`.
     targets: Vec<f32>,
 }
 
@@ -129,7 +152,7 @@ pub(super) struct Moments {
     /// Of each group `x x'`, the lower triangle of `[depth, depth]`.
     pub(super) gram: Vec<Vec<f32>>,
     /// Of each group `(y - W x) x'`, `[output, depth]`: what the float network computes there beyond
-    /// what the float weights make of the quantized input.
+    /// what the float weights make of the quantized input. A value that is added to the sums is part of both.
     pub(super) cross: Vec<Vec<f32>>,
     /// Positions.
     pub(super) rows: usize,
@@ -137,11 +160,11 @@ pub(super) struct Moments {
 
 /// Some places of a layer, `[place, output channel]`.
 pub(super) struct Sample {
-    /// Integer weights times integer input.
+    /// Integer weights times integer input, with what is added.
     pub(super) sums: Vec<f32>,
     /// The layer's bias there.
     pub(super) biases: Vec<f32>,
-    /// Float weights times float input.
+    /// Float weights times float input, with what is added.
     pub(super) targets: Vec<f32>,
     pub(super) channels: usize,
 }
@@ -204,14 +227,34 @@ impl<'a> Calibration<'a> {
         self.n
     }
 
-    /// The rows of what a layer takes of one image, from the value it takes.
-    fn rows(&self, id: NodeId, which: Which, idx: usize, value: ValueRef, step: f32) -> Vec<f32> {
+    /// The nodes whose values a layer takes: what its weights multiply, and what is added.
+    fn taken(&self, id: NodeId) -> Vec<NodeId> {
+        let node = &self.graph.nodes[id];
+        let mut taken = vec![node.main_input()];
+        taken.extend(node.residual_input());
+        taken
+    }
+
+    /// The rows of what a layer takes of one image: from the value it multiplies, or the one that is added.
+    fn rows(
+        &self,
+        (id, which): (NodeId, Which),
+        idx: usize,
+        (value, step): (ValueRef, f32),
+        is_added: bool,
+    ) -> Vec<f32> {
         let layer = self.layer(id);
         let (patches, positions) = (&layer.patches, layer.looks(which).positions);
-        let mut rows = vec![0.0; positions * patches.row_len()];
+        let channels = self.graph.nodes[id].shape.c;
+        let len = if is_added { channels } else { patches.row_len() };
+        let mut rows = vec![0.0; positions * len];
         let places = patches.sample(positions, idx);
-        for (at, row) in places.zip(rows.chunks_exact_mut(patches.row_len())) {
-            patches.row(value, step, at, row);
+        for (at, row) in places.zip(rows.chunks_exact_mut(len)) {
+            if is_added {
+                value.copy_scaled(at * channels, step, row);
+            } else {
+                patches.row(value, step, at, row);
+            }
         }
         rows
     }
@@ -224,21 +267,27 @@ impl<'a> Calibration<'a> {
         layers: &[NodeId],
         which: Which,
         images: Range<usize>,
-    ) -> Result<Vec<Vec<f32>>, SearchError> {
+    ) -> Result<Vec<Rows>, SearchError> {
+        let none = || -> Vec<Rows> { layers.iter().map(|_| Rows::default()).collect() };
         let images = runner.each_chunk_observed(
             &Job::whole(program),
             images,
-            |_| vec![Vec::new(); layers.len()],
-            |rows: &mut Vec<Vec<f32>>, idx, (id, value)| {
+            |_| none(),
+            |rows: &mut Vec<Rows>, idx, (id, value)| {
                 for (rows, &layer) in rows.iter_mut().zip(layers) {
-                    if self.graph.nodes[layer].main_input() == id {
-                        *rows = self.rows(layer, which, idx, value, 1.0);
+                    let node = &self.graph.nodes[layer];
+                    let of = |is_added| self.rows((layer, which), idx, (value, 1.0), is_added);
+                    if node.main_input() == id {
+                        rows.inputs = of(false);
+                    }
+                    if node.residual_input() == Some(id) {
+                        rows.added = of(true);
                     }
                 }
             },
             |_, _| (),
         )?;
-        let mut all: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
+        let mut all = none();
         for image in images {
             all.iter_mut().zip(image).for_each(|(all, rows)| all.extend(rows));
         }
@@ -253,15 +302,15 @@ impl<'a> Calibration<'a> {
         id: NodeId,
         which: Which,
         images: Range<usize>,
-    ) -> Result<Vec<f32>, SearchError> {
+    ) -> Result<Rows, SearchError> {
         let Integers { program, steps, digests } = network;
-        let wanted = self.graph.nodes[id].main_input();
-        let key = digests[wanted].at(wanted);
+        let wanted = self.taken(id);
+        let keys: Vec<_> = wanted.iter().map(|&node| digests[node].at(node)).collect();
         let chunks = images.start / TOGETHER..images.end.div_ceil(TOGETHER);
         let done = {
             let cache = &*self.cache.read().map_err(|_| SearchError::Stopped)?;
             let of = (program, digests.as_slice());
-            let job = Job::from_cache(self.graph, of, cache, chunks.clone(), |_| vec![wanted]);
+            let job = Job::from_cache(self.graph, of, cache, chunks.clone(), |_| wanted.clone());
             let begin = |chunk| Taken { chunk, ..Taken::default() };
             self.runner.each_chunk(
                 &job,
@@ -269,22 +318,32 @@ impl<'a> Calibration<'a> {
                 chunks,
                 begin,
                 |taken: &mut Taken, seen| {
-                    let value = seen.value(wanted);
-                    taken.rows.extend(self.rows(id, which, seen.idx, value, steps[wanted]));
-                    if job.schedule(taken.chunk).provided() != [wanted] {
-                        taken.values.extend_from_slice(value.bytes());
+                    taken.values.resize(wanted.len(), Vec::new());
+                    for (position, (&node, values)) in
+                        wanted.iter().zip(&mut taken.values).enumerate()
+                    {
+                        let value = seen.value(node);
+                        let is_added = position > 0;
+                        let rows = self.rows((id, which), seen.idx, (value, steps[node]), is_added);
+                        let all = &mut taken.rows;
+                        (if is_added { &mut all.added } else { &mut all.inputs }).extend(rows);
+                        if !job.schedule(taken.chunk).provided().contains(&node) {
+                            values.extend_from_slice(value.bytes());
+                        }
                     }
                 },
             )?
         };
-        let mut all = Vec::new();
+        let mut all = Rows::default();
         let mut cache = self.cache.write().map_err(|_| SearchError::Stopped)?;
-        cache.touch([&key]);
+        cache.touch(&keys);
         for Taken { chunk, rows, values } in done {
             all.extend(rows);
-            let is_new = !values.is_empty();
-            if is_new && cache.make_room(values.len(), |_| false, &[key], 0) {
-                cache.insert(key, chunk, values.into());
+            for (&key, values) in keys.iter().zip(values) {
+                let is_new = !values.is_empty();
+                if is_new && cache.make_room(values.len(), |_| false, &keys, 0) {
+                    cache.insert(key, chunk, values.into());
+                }
             }
         }
         Ok(all)
@@ -301,7 +360,7 @@ impl<'a> Calibration<'a> {
             for (&id, rows) in ids.iter().zip(rows) {
                 let weights = self.graph.nodes[id].op.weights().unwrap_or(&[]);
                 if let Some(layer) = &mut self.layers[id] {
-                    let targets = products(&layer.patches, weights, &rows);
+                    let targets = rows.sums(&layer.patches, weights);
                     match which {
                         Which::All => layer.all.targets.extend(targets),
                         Which::Few => layer.few.targets.extend(targets),
@@ -349,12 +408,12 @@ impl<'a> Calibration<'a> {
         while begin < self.n {
             let end = self.n.min(begin + BATCH);
             let rows = self.integer_rows(&network, id, Which::All, begin..end)?;
-            let mut missing = products(&layer.patches, weights, &rows);
+            let mut missing = rows.sums(&layer.patches, weights);
             let first = moments.rows * channels;
             for (missing, target) in missing.iter_mut().zip(&layer.all.targets[first..]) {
                 *missing = target - *missing;
             }
-            moments.add(&layer.patches, &rows, &missing);
+            moments.add(&layer.patches, &rows.inputs, &missing);
             begin = end;
         }
         Ok(moments)
@@ -373,7 +432,7 @@ impl<'a> Calibration<'a> {
         let format = plan.layer(&node.name).and_then(|layer| layer.weights);
         let rounded = format.zip(plan.rounded.get(&node.name));
         let weights = rounded.map_or_else(Vec::new, |(format, rounded)| rounded.values(format));
-        let sums = products(&layer.patches, &weights, &rows);
+        let sums = rows.sums(&layer.patches, &weights);
 
         let channels = node.shape.c;
         let border = self.graph.border_bias(id).expect("only layers are asked for");

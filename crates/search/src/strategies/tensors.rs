@@ -440,6 +440,11 @@ pub(super) fn in_the_way(graph: &Graph, error: &LowerError) -> Vec<(NodeId, Kind
     let (node, is_of_result) = match error.cause() {
         LowerError::Accumulator { node, .. } | LowerError::Bias { node, .. } => (node, false),
         LowerError::Shift { node, shift, least, .. } => (node, shift < least),
+        LowerError::Residual { node, .. } => {
+            let added = graph.find(node).and_then(|id| graph.nodes[id].residual_input());
+            let made_of = added.into_iter().flat_map(|added| made_of(graph, added));
+            return made_of.map(|id| (id, Kind::Activations)).collect();
+        }
         _ => return Vec::new(),
     };
     let Some(id) = graph.find(node) else { return Vec::new() };

@@ -3,7 +3,7 @@
 use fixedwise_fixed::{Format, Range};
 use fixedwise_graph::{
     Graph, LowerError, NodeId, Plan, Quantizer, Semantics, Shape,
-    ops::{Relu, Window},
+    ops::{LeakyRelu, Relu, Window},
     passes,
 };
 use fixedwise_kernels::Kernels;
@@ -49,6 +49,9 @@ fn network(semantics: Semantics) -> Graph {
     let deep = build.push("deep_relu", Relu, vec![deep]);
     let deeper = build.conv("deeper", deep, 2, &Window::pixel(), 1);
     let short = build.conv("short", first, 2, &Window::pixel(), 1);
+    // Behind activations, so that no layer computes the sum inside.
+    let [deeper, short] = [("deeper_leaky", deeper), ("short_leaky", short)]
+        .map(|(name, x)| build.push(name, LeakyRelu { alpha: 0.5 }, vec![x]));
     build.push("sum", fixedwise_graph::ops::Add, vec![deeper, short]);
     passes::prepare(&build.finish(), semantics).unwrap()
 }

@@ -82,6 +82,17 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_from_before_sums_were_inside_layers_is_refused_with_the_way_out() {
+        let text = plan_to_toml(&plan());
+        let graph = fixedwise_graph::passes::prepare(&graph(), Semantics::Integer).unwrap();
+        let error = parse_toml(&text, &graph).unwrap_err();
+        let expected = ["`sum`", "layer `a / \"1\"`", "search again"];
+        assert!(expected.iter().all(|part| error.problem.contains(part)), "{}", error.problem);
+        let line = text.lines().nth(error.line.unwrap() - 1).unwrap();
+        assert!(line.starts_with("sum = {"), "{line}");
+    }
+
+    #[test]
     fn what_is_wrong_is_refused_with_its_line() {
         let text = plan_to_toml(&plan());
         for (from, to, expected) in [

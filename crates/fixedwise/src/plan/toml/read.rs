@@ -1,7 +1,7 @@
 //! What the text of `plan.toml` says.
 
 use super::super::terms::{
-    MAX_BIAS_BITS, MAX_BITS, NamedBits, Problem, RAW_PIXELS, is_node, names,
+    MAX_BIAS_BITS, MAX_BITS, NamedBits, Problem, RAW_PIXELS, inside_layer, is_node, names,
 };
 use super::SCHEMA;
 use crate::{error::DataError, preprocess::Preprocess};
@@ -234,8 +234,10 @@ impl PlanToml {
             let name = name.get_ref();
             if !is_node(graph, name, false) {
                 let known = names(graph, false);
-                let problem =
-                    format!("the network has no node `{name}` beside its layers; it has {known}");
+                let unknown = || {
+                    format!("the network has no node `{name}` beside its layers; it has {known}")
+                };
+                let problem = inside_layer(graph, name).unwrap_or_else(unknown);
                 return Err(Problem::at(text, at, problem));
             }
             others.insert(name.clone(), checked(text, spanned, MAX_BITS)?);

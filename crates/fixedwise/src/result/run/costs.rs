@@ -21,6 +21,9 @@ pub struct MemoryResult {
     pub total: u64,
     /// The total at 8 bits each.
     pub uniform8_total: u64,
+    /// What values before residual adds take of it: no layer stores them that adds inside.
+    #[serde(default)]
+    pub uniform8_fused: u64,
     /// The part of `uniform8_total` that is saved.
     pub reduction: f64,
 }
@@ -34,6 +37,7 @@ impl MemoryResult {
             activations: memory.activations,
             total: memory.total(),
             uniform8_total: memory.uniform8,
+            uniform8_fused: memory.fused,
             reduction: memory.reduction(),
         })
     }

@@ -1,7 +1,7 @@
 //! The formats of each layer.
 
 use fixedwise_fixed::{Format, Range, convert::count_to_u64};
-use fixedwise_graph::{FixedGraph, Graph, Plan, cost};
+use fixedwise_graph::{FixedGraph, Graph, Plan, cost, ops::FixedConv};
 use serde::{Deserialize, Serialize};
 
 /// Bits of a bias that stays at its accumulator's scale, and of a tensor that stays float.
@@ -87,10 +87,7 @@ pub(super) fn layers(graph: &Graph, plan: &Plan, fixed: Option<&FixedGraph>) -> 
         let [h, w, c] = node.shape.dims().map(count_to_u64);
         let weights = planned.and_then(|layer| layer.weights);
         // A bias without format of its own stands at the scale of the products.
-        let bias_frac = || {
-            let input = fixed?.nodes[node.main_input()].format.frac;
-            Some(i32::from(weights?.frac) + i32::from(input))
-        };
+        let bias_frac = || Some(fixed?.nodes[id].op.get::<FixedConv>()?.sum_frac());
         let of = |format: Option<Format>, count: usize, frac: Option<i32>| {
             format.map_or_else(
                 || FormatResult::unplanned(frac, count),

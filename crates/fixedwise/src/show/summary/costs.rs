@@ -100,7 +100,15 @@ pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
         rows.insert(3, row("  weights, coded", plan, uniform8, reduction, note));
     }
     let table = Table { columns: COLUMNS.to_vec(), rows };
-    let notes = result.code.iter().flat_map(notes).collect();
+    let mut notes: Vec<Sentence> = result.code.iter().flat_map(notes).collect();
+    if memory.uniform8_fused > 0 {
+        let part = u64_to_f64(memory.uniform8_fused) / u64_to_f64(memory.uniform8_total.max(1));
+        let note = format!(
+            "residual adds inside layers save {:.1} % of the memory: what stands before them is not stored",
+            part * 100.0
+        );
+        notes.push(note.into());
+    }
     Section { title: "Costs".to_owned(), table: Some(table), notes, ..Section::default() }
 }
 

@@ -132,7 +132,9 @@ fn print(
         };
         let step = match node.op.place() {
             Place::Alias(_) => CStep { kernel: ANOTHER_NAME, ..CStep::default() },
-            Place::Apart | Place::Over(_) | Place::Stored => node.op.emit_c(&mut printed)?,
+            Place::Apart | Place::Over(_) | Place::OverAlike(_) | Place::Stored => {
+                node.op.emit_c(&mut printed)?
+            }
         };
         layers.push(CLayer {
             name: node.name.clone(),

@@ -64,14 +64,16 @@ LayerName:
         text.push_str(&format!("  \"{}\":\n    Precision:\n", node.name));
         let result = |name: &str| format!("      result: {name}\n");
         for (kind, name) in &types.kinds {
-            match &types.unbiased {
-                // It is rounded after the bias.
-                Some(sum) if *kind == "result" => {
-                    text.push_str(&result(sum));
-                    text.push_str(&format!("  \"{}_biased\":\n    Precision:\n", node.name));
-                    text.push_str(&result(name));
-                }
-                _ => text.push_str(&format!("      {kind}: {name}\n")),
+            if *kind != "result" || types.added_in.is_empty() {
+                text.push_str(&format!("      {kind}: {name}\n"));
+                continue;
+            }
+            text.push_str(&result(&types.sums));
+            for (i, behind) in types.added_in.iter().enumerate() {
+                // The last sum is rounded.
+                let is_last = i + 1 == types.added_in.len();
+                text.push_str(&format!("  \"{}{behind}\":\n    Precision:\n", node.name));
+                text.push_str(&result(if is_last { name } else { &types.sums }));
             }
         }
         for name in &types.joins {

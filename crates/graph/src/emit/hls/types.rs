@@ -30,8 +30,10 @@ pub struct HlsTypes {
     pub(crate) note: String,
     /// By what hls4ml calls them.
     pub(crate) kinds: Vec<(&'static str, String)>,
-    /// The type of a sum to which QONNX adds the bias in a node of its own.
-    pub(crate) unbiased: Option<String>,
+    /// Where QONNX adds something in nodes of their own: the type of the sums before the last of them.
+    pub(crate) sums: String,
+    /// What the names of these nodes have behind that of the node; the last rounds.
+    pub(crate) added_in: Vec<&'static str>,
     /// Of a concatenation: what its values are joined in before the last.
     pub(crate) joins: Vec<String>,
 }

@@ -3,7 +3,7 @@
 use crate::{
     emit::{
         c::{
-            conv::{ConvLayer, emit_conv},
+            conv::{Added, ConvLayer, emit_conv},
             node::{CNode, CStep},
         },
         hls::types::{HlsNode, HlsTypes, clamp_note, exact_type, format_type, rounding_mode},
@@ -17,7 +17,10 @@ use crate::{
     },
     error::EmitError,
     fixed_operator::{Constant, FixedOperator, FixedStep, Place, step},
-    lower::requantization::Requantization,
+    lower::{
+        context::Residual,
+        requantization::{Requantization, element},
+    },
     shape::Shape,
     window::Window,
 };
@@ -44,10 +47,13 @@ pub struct FixedConv {
     pub bias: BorderBias,
     /// Format of the input.
     pub input: Format,
-    /// Format of the weights.
+    /// Format of the weights: that of the plan, or a finer one with zeros at the end of the integers, so that no value
+    /// that is added to the sums is finer than they are.
     pub weights_format: Format,
     /// Format of the bias in the plan; without one it is at the accumulator's scale.
     pub bias_format: Option<Format>,
+    /// What is added to the sums: the second value it takes.
+    pub residual: Option<Residual>,
     /// Width of the sums.
     pub accumulate: Accumulate,
     /// Bits the worst sum needs, the rounding's half included.
@@ -114,14 +120,21 @@ impl FixedOperator for FixedConv {
         let conv = ConvInt::new(
             kernels,
             self.window.conv(self.groups, inputs[0], output),
-            crate::lower::requantization::element(self.input),
+            element(self.input),
             &self.weights,
             &self.bias,
             self.accumulate,
             self.requantization.epilogue(),
             &self.coarser,
+            self.residual.map(|residual| fixedwise_kernels::Residual {
+                element: element(residual.format),
+                max: u32::try_from(residual.format.max_magnitude()).unwrap_or(u32::MAX),
+                left: residual.left,
+            }),
         );
-        step(move |inputs, y, scratch| conv.run(inputs[0], y, scratch))
+        step(move |inputs, y, scratch| {
+            conv.run(inputs[0], inputs.get(1).copied(), y, scratch);
+        })
     }
 
     fn takes_several(&self, inputs: &[Shape], output: Shape) -> bool {
@@ -137,11 +150,13 @@ impl FixedOperator for FixedConv {
     }
 
     fn place(&self) -> Place {
-        Place::Apart
+        // Whatever order a kernel goes in, it reads what it adds to an output before it writes that one.
+        if self.residual.is_some() { Place::OverAlike(1) } else { Place::Apart }
     }
 
     fn rows(&self, rows: ops::Range<usize>, inputs: &[Shape], _: Shape) -> Vec<ops::Range<usize>> {
-        vec![self.window.rows(inputs[0].h, rows)]
+        let main = self.window.rows(inputs[0].h, rows.clone());
+        std::iter::once(main).chain(self.residual.map(|_| rows)).collect()
     }
 
     fn constants(&self) -> Vec<Constant> {
@@ -157,7 +172,10 @@ impl FixedOperator for FixedConv {
     }
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
-        if self.accumulate != Accumulate::I32 {
+        let drops = self.residual.is_some_and(|residual| {
+            residual.left < i32::from(self.coarser.iter().copied().max().unwrap_or(0))
+        });
+        if self.accumulate != Accumulate::I32 || drops {
             return Err(EmitError::Accumulator { node: node.name.clone() });
         }
         let (name, x, y) = (node.name.clone(), node.inputs[0], node.output);
@@ -171,6 +189,7 @@ impl FixedOperator for FixedConv {
             coarser: &self.coarser,
             bias: &self.bias,
             accumulator_bits: self.accumulator_bits,
+            added: self.residual.map(|residual| Added::new(residual, node.inputs[1].storage)),
             requantization: &self.requantization,
             input: x.shape,
             output: y.shape,
@@ -201,6 +220,7 @@ impl FixedOperator for FixedConv {
             "row_class": node.array("row_class", &[node.shape.h], &rows),
             "column_class": node.array("column_class", &[node.shape.w], &columns),
             "n_column_classes": self.bias.n_column_classes,
+            "residual_shift": self.residual.map(|residual| residual.left),
             "requantization": json_requantization(&self.requantization),
         }))
     }
@@ -243,6 +263,10 @@ impl FixedOperator for FixedConv {
         if !inside {
             sum = node.file.node("Add", &format!("{name}_biased"), &[&sum, &bias], vec![]);
         }
+        if self.residual.is_some() {
+            let added = if is_dense { node.vector(1) } else { node.image(1) };
+            sum = node.file.node("Add", &format!("{name}_added"), &[&sum, &added.name], vec![]);
+        }
         let name = if halves == 0 {
             node.file.requantize(name, sum, frac, bound, requantization)
         } else {
@@ -274,7 +298,12 @@ impl FixedOperator for FixedConv {
         Ok(HlsTypes {
             note: note.trim().to_owned(),
             kinds,
-            unbiased: is_apart.then_some(sum),
+            sums: sum,
+            added_in: is_apart
+                .then_some("_biased")
+                .into_iter()
+                .chain(self.residual.map(|_| "_added"))
+                .collect(),
             joins: Vec::new(),
         })
     }

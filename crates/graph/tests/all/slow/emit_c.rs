@@ -157,6 +157,74 @@ fn functions_of_two_values_equal_the_executor() {
     }
 }
 
+/// Layers with a value that is added to their sums: by every kernel, of every storage, finer and coarser than the sums,
+/// the result over that value in memory or apart.
+#[test]
+fn sums_inside_layers_equal_the_executor() {
+    use c::CodeStyle::{Fast, Small};
+    let (mut b, x) = Build::residuals();
+    b.gemm("last", x, 4);
+    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+    for (core, kernels, style, [weights, activations], has_points, rounding) in [
+        (Core::Host, c::Core::Portable, Fast, [8, 8], false, Rounding::TiesUp),
+        (Core::Host, c::Core::Portable, Fast, [2, 4], true, Rounding::TiesEven),
+        (Core::Host, c::Core::Portable, Small, [5, 12], true, Rounding::Floor),
+        (Core::Host, c::Core::Portable, Small, [4, 8], false, Rounding::TiesUp),
+        (Core::Host, c::Core::Dsp, Fast, [8, 8], true, Rounding::TiesUp),
+        (Core::Host, c::Core::Dsp, Fast, [4, 4], false, Rounding::Floor),
+        (Core::Host, c::Core::Mve, Fast, [8, 8], true, Rounding::TiesUp),
+        (Core::Host, c::Core::Mve, Fast, [4, 8], false, Rounding::TiesUp),
+        (Core::CortexM0, c::Core::Portable, Small, [8, 8], true, Rounding::TiesUp),
+        (Core::CortexM4, c::Core::Dsp, Fast, [8, 8], true, Rounding::TiesUp),
+        (Core::CortexM4, c::Core::Dsp, Fast, [4, 12], false, Rounding::TiesUp),
+        (Core::CortexM55, c::Core::Mve, Fast, [8, 8], true, Rounding::TiesUp),
+        (Core::CortexM55, c::Core::Mve, Fast, [2, 8], false, Rounding::Floor),
+        (Core::Rv32, c::Core::Portable, Fast, [8, 8], false, Rounding::TiesUp),
+    ] {
+        if !core.is_available() {
+            continue;
+        }
+        let mut plan = plan(&graph, weights, activations, false, rounding);
+        for layer in &mut plan.layers {
+            // Unsigned behind a ReLU, some finer than the sums they are added to, one narrower than what lies there.
+            let format = layer.activation.as_mut().unwrap();
+            match layer.name.as_str() {
+                "stem" | "narrow" => *format = Format::unsigned(activations, format.frac),
+                "short" | "grouped" => format.frac += 5,
+                "pixel" if activations == 12 => *format = Format::signed(8, format.frac),
+                _ => {}
+            }
+        }
+        if has_points {
+            by_channel(&graph, &mut plan);
+        }
+        let fixed = lowered(&graph, &plan);
+        let packs_activations = activations == 4;
+        let mut options =
+            COptions { core: kernels, style, packs_activations, ..COptions::new("net") };
+        if has_points && kernels == c::Core::Portable {
+            options.weights = WeightStorage::Exact;
+        }
+        let emitted = Emitted::new(core, &fixed, &options, true).unwrap();
+        emitted.assert_equals(&fixed, &images(fixed.nodes[0].shape, 5));
+        let kernel = |name: &str| {
+            let layer = emitted.project.layers.iter().find(|layer| layer.name == name).unwrap();
+            layer.kernel
+        };
+        let best = match (style, kernels, activations) {
+            (Small, ..) => "small",
+            (_, c::Core::Portable, _) => "filters",
+            (_, c::Core::Mve, 8) if rounding != Rounding::TiesEven => "mve",
+            _ => "dsp",
+        };
+        // Two to a byte, odd channels are for the portable ones; `strided` may need wider weights.
+        let names = ["full", "border", "pixel"];
+        for name in &names[..if packs_activations { 1 } else { 3 }] {
+            assert_eq!(kernel(name), best, "{name}: {core:?} {kernels:?} {weights}");
+        }
+    }
+}
+
 /// Normalizations over the channels.
 #[test]
 fn normalizations_equal_the_executor() {

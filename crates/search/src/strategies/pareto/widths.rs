@@ -65,6 +65,10 @@ impl Items {
                     _ => node.shape.len(),
                 };
                 total += count;
+                // Other tools store what stands before a sum too.
+                if kind == Kind::Activations && node.has_residual() {
+                    total += count;
+                }
                 // The results are what classes are read from: they are small, and stay wide.
                 let kept = options.kept(&tensor.name, kind);
                 let is_result = kind == Kind::Activations && graph.is_output(tensor.node);

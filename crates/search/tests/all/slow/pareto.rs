@@ -5,7 +5,7 @@ use fixedwise_graph::{
     AccumulatorPolicy, Graph, Plan, Semantics, Shape, Target, cost,
     footprint::Footprint,
     lower, lower_for,
-    ops::{Concat, GlobalMaxPool, Relu, Window},
+    ops::{Add, Concat, GlobalMaxPool, Relu, Window},
     passes,
 };
 use fixedwise_kernels::Kernels;
@@ -274,6 +274,39 @@ fn weights_that_make_up_for_each_other_beat_the_nearest() {
     let &[alone, compensated] = &divergences[..] else { panic!("{divergences:?}") };
     assert!(alone < plain / 3.0, "{alone} against {plain}");
     assert!(compensated < 0.8 * alone, "{compensated} against {alone}");
+}
+
+/// A value that is added to a layer's sums clips: the layer's bias makes up for what is missing on the average, and its
+/// weights for what goes with their input.
+#[test]
+fn a_layer_makes_up_for_the_error_of_what_is_added_to_its_sums() {
+    let mut b = Build::new(Shape::new(8, 8, 1), 5);
+    let window = Window { kernel: [3; 2], pad_begin: [1; 2], pad_end: [1; 2], ..Window::pixel() };
+    let x = b.conv("stem", 0, 6, &window, 1);
+    let x = b.push("stem_relu", Relu, vec![x]);
+    let y = b.conv("body", x, 6, &window, 1);
+    let y = b.push("sum", Add, vec![x, y]);
+    b.push("sum_relu", Relu, vec![y]);
+    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+    let body = graph.find("body").unwrap();
+    assert!(graph.nodes[body].has_residual());
+    let looks = Blobs(100);
+    let statistics = calibrate(&graph, &looks, Kernels::best(), &GO, &|_| ()).unwrap();
+    let eight = FixedOptions { head: PlanHead::INTEGER, bits: 8, offset: Offset::LeastError };
+    let mut plan = fixed::plan(&graph, &statistics, &eight).unwrap();
+    let stem = plan.layer_mut("stem").and_then(|layer| layer.activation.as_mut()).unwrap();
+    *stem = Format { bits: 4, frac: stem.frac - 2, ..*stem };
+    let images = Blobs(200);
+    let mut evaluator = evaluator_of_values(&graph, &images);
+    let nearest = evaluator.divergence(&plan, None).unwrap();
+    let options = CalibrationOptions { tuning: tuning(), ..CalibrationOptions::default() };
+    let calibration = Calibration::new(&graph, &looks, Kernels::best(), &GO, options).unwrap();
+    let rounding = RoundingOptions::default();
+    let layer = Layer::new(&calibration, &plan, body, &rounding).unwrap();
+    layer.round(&mut plan, 8, &rounding).unwrap();
+    lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+    let made_up = evaluator.divergence(&plan, None).unwrap();
+    assert!(made_up < 0.5 * nearest, "{made_up} against {nearest}");
 }
 
 #[test]

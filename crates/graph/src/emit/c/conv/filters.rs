@@ -99,7 +99,7 @@ impl Emission<'_> {
                  {prefix}_{types}(x, y, o, {depth}, {weights}, {} + o, {});\n    \
                  }}\n",
                 common.bias,
-                common.to("o")
+                common.to("o", "added")
             ));
         }
         let kind = self.layer_kind("dense", blocked);
@@ -118,7 +118,8 @@ impl Emission<'_> {
         let weights = if weights.packed.is_some() { "packed" } else { "whole" };
         let bias = if layer.has_classes() { "classes" } else { "bias" };
         let shifts = if layer.is_by_channel() { "shifts" } else { "shift" };
-        format!("layer{kernel}_{blocks}_{weights}_{bias}_{shifts}")
+        let added = if layer.added.is_some() { "_added" } else { "" };
+        format!("layer{kernel}_{blocks}_{weights}_{bias}_{shifts}{added}")
     }
 
     /// Bits of a weight where the weights of a block that meet one input are whole bytes.
@@ -166,7 +167,7 @@ impl Emission<'_> {
                 window,
                 common.bias,
                 common.classes,
-                common.to("o")
+                common.to("o", "added")
             ));
         }
         if scratch == 0 {
@@ -192,7 +193,8 @@ impl Emission<'_> {
         );
         let (mut accumulators, mut sums, mut stores) = (Vec::new(), Vec::new(), Vec::new());
         for i in 0..block {
-            accumulators.push(format!("a{i} = b[{i}]"));
+            let added = layer.added_term(source, &format!("at + {i}"), &i.to_string());
+            accumulators.push(format!("a{i} = b[{i}]{added}"));
             let weight = match self.block_bits(block) {
                 Some(bits) if is_dense => {
                     // The field's sign goes to the top, and comes back with its bits.

@@ -40,6 +40,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> String {
             ("W", weights.ctype),
             ("B", common.bias_type),
             ("WEIGHT", &weights.at(&prefix, "w + k")),
+            ("ADDED", &layer.added_term(source, "n", "o")),
             ("RESULT", &result),
         ],
     );
@@ -50,6 +51,6 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> String {
         layer.groups,
         common.bias,
         common.classes,
-        common.to("0")
+        common.to("0", "$X1")
     )
 }

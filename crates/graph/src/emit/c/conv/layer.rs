@@ -5,7 +5,7 @@ use crate::{
         node::{declare_requantization, requantization, requantize, window},
         source::{Source, Storage, bias_type, fill},
     },
-    lower::requantization::Requantization,
+    lower::{context::Residual, requantization::Requantization},
     shape::Shape,
     window::Window,
 };
@@ -34,6 +34,8 @@ pub(crate) struct ConvLayer<'a> {
     pub bias: &'a BorderBias,
     /// Bits the worst sum needs, the rounding's half included.
     pub accumulator_bits: u8,
+    /// What is added to the sums.
+    pub added: Option<Added>,
     /// From the sum of a channel that is not coarser to the output.
     pub requantization: &'a Requantization,
     /// Extents of the input.
@@ -48,6 +50,24 @@ pub(crate) struct ConvLayer<'a> {
     pub y: Storage,
 }
 
+/// A value that is added to the sums of a layer, as C has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Added {
+    /// How it lies in memory.
+    pub storage: Storage,
+    /// The left shift that brings it to the binary point of a channel that is not coarser.
+    pub left: u32,
+}
+
+impl Added {
+    /// Of a layer's residual value; what is always zero needs no shift.
+    pub(crate) fn new(residual: Residual, storage: Storage) -> Self {
+        let left = u32::try_from(residual.left).expect("it is negative in no proved network");
+        let is_zero = residual.format.max_magnitude() == 0;
+        Self { storage, left: if is_zero { 0 } else { left } }
+    }
+}
+
 impl ConvLayer<'_> {
     /// Multiplications for one output: `[kernel row, kernel column, input channel of the group]`.
     pub(crate) fn depth(&self) -> usize {
@@ -58,6 +78,26 @@ impl ConvLayer<'_> {
     /// Which channels of the input an output sees.
     pub(crate) fn kind(&self) -> ConvKind {
         self.window.conv(self.groups, self.input, self.output).kind()
+    }
+
+    /// The left shift of what is added, by channel.
+    pub(super) fn lefts(&self, added: Added) -> impl Iterator<Item = i64> {
+        let of = |channel: usize| self.coarser.get(channel).copied().unwrap_or(0);
+        (0..self.channels)
+            .map(move |channel| i64::from(added.left.saturating_sub(of(channel).into())))
+    }
+
+    /// The term that adds to a sum what belongs to the output at an index, for functions with
+    /// [`ConvLayer::result_parameters`]; nothing where nothing is added.
+    pub(super) fn added_term(&self, source: &Source, index: &str, channel: &str) -> String {
+        let Some(added) = self.added else { return String::new() };
+        let (prefix, short) = (source.prefix(), added.storage.short());
+        let left = if self.is_by_channel() {
+            format!("(shifts[{channel}] + left)")
+        } else {
+            "left".to_owned()
+        };
+        format!(" + {prefix}_at_{short}(added, {index}) * ((int32_t)1 << {left})")
     }
 
     /// From the sum of a channel to the output.
@@ -116,7 +156,12 @@ impl ConvLayer<'_> {
             source.array("int8_t", &name, shifts.map(i64::from));
             name
         });
-        Common { bias, bias_type, classes, to, shifts }
+        let left = self.added.map(|added| {
+            let left = i64::from(added.left);
+            // What the shift of a channel is less than it.
+            if self.is_by_channel() { left - i64::from(self.requantization.shift) } else { left }
+        });
+        Common { bias, bias_type, classes, left, to, shifts }
     }
 
     /// The window as a constant; gives its address.
@@ -145,30 +190,59 @@ impl ConvLayer<'_> {
         format!("{prefix}_{each}({acc}, shifts[{channel}], to)")
     }
 
+    /// The names of a function that makes biases of what is added, and of the left shifts of its channels, or 0: of sums
+    /// that are `scale` powers of two larger.
+    pub(super) fn added_to_bias(&self, added: Added, scale: u32, source: &mut Source) -> String {
+        let (short, ctype) = (added.storage.short(), added.storage.ctype());
+        let values = [("P", "$P"), ("S", short), ("T", ctype)];
+        let name = format!("biases_{short}");
+        source.once("added", include_str!("added.c"));
+        source.once(&name, fill(include_str!("added_bias.c"), &values));
+        let lefts = if self.is_by_channel() {
+            let name = format!("{}_lefts", self.name);
+            source.array("uint8_t", &name, self.lefts(added).map(|left| left + i64::from(scale)));
+            name
+        } else {
+            "0".to_owned()
+        };
+        format!("$P_{name}, {lefts}, {}, {}", added.left + scale, self.channels)
+    }
+
     /// What points `b` to the biases of a position, for templates inside the loops over all windows.
     pub(super) fn bias_of_class(bias_type: &str) -> String {
         fill(include_str!("../text/class_bias.c").trim_end(), &[("B", bias_type)])
     }
 
     /// The last parameters of a function that uses [`ConvLayer::result`].
-    pub(super) fn result_parameters(&self) -> &'static str {
-        if self.is_by_channel() {
-            "const $P_to *to, const int8_t *shifts"
-        } else {
-            "const $P_to *to"
-        }
+    pub(super) fn result_parameters(&self) -> String {
+        let shifts = if self.is_by_channel() { ", const int8_t *shifts" } else { "" };
+        let added = self.added.map_or_else(String::new, |added| {
+            format!("const {} *added, int32_t left, ", added.storage.ctype())
+        });
+        format!("{added}const $P_to *to{shifts}")
     }
 
     /// What tells functions with different results apart.
-    pub(super) fn result_kind(&self) -> &'static str {
-        match (self.is_plain(), self.requantization.leaky, self.is_by_channel()) {
+    pub(super) fn result_kind(&self) -> String {
+        let kind = match (self.is_plain(), self.requantization.leaky, self.is_by_channel()) {
             (true, _, false) => "shift",
             (true, _, true) => "shifts",
             (false, None, false) => "requantize",
             (false, None, true) => "requantizes",
             (false, Some(_), false) => "leaky",
             (false, Some(_), true) => "leakies",
-        }
+        };
+        format!("{kind}{}", self.added_kind())
+    }
+
+    /// What tells functions that add different values apart.
+    pub(super) fn added_kind(&self) -> String {
+        self.added.map_or_else(String::new, |added| format!("_added_{}", added.storage.short()))
+    }
+
+    /// Whether what the sums begin with depends on the position: the bias, or what is added.
+    pub(crate) fn has_biases_by_position(&self) -> bool {
+        self.has_classes() || self.added.is_some()
     }
 
     /// Whether the bias depends on the position.
@@ -183,6 +257,8 @@ pub(super) struct Common {
     pub(super) bias_type: &'static str,
     /// The classes of positions and how many columns have, or nothing.
     pub(super) classes: String,
+    /// The left shift of what is added, where something is.
+    left: Option<i64>,
     to: String,
     /// The shifts of output channels that have their own.
     shifts: Option<String>,
@@ -190,11 +266,12 @@ pub(super) struct Common {
 
 impl Common {
     /// The last parts of a call for the channels from one on, of a function with
-    /// [`ConvLayer::result_parameters`].
-    pub(super) fn to(&self, channel: &str) -> String {
+    /// [`ConvLayer::result_parameters`]; `added` is what is added.
+    pub(super) fn to(&self, channel: &str, added: &str) -> String {
+        let left = self.left.map_or_else(String::new, |left| format!("{added}, {left}, "));
         match &self.shifts {
-            None => self.to.clone(),
-            Some(shifts) => format!("{}, {shifts} + {channel}", self.to),
+            None => format!("{left}{}", self.to),
+            Some(shifts) => format!("{left}{}, {shifts} + {channel}", self.to),
         }
     }
 }
@@ -208,9 +285,15 @@ pub(super) fn layer_function(
 ) -> String {
     let (x, y) = (layer.x.ctype(), layer.y.ctype());
     let name = layer.name;
+    let (parameter, argument) = match layer.added {
+        None => (String::new(), ""),
+        Some(added) => (format!("const {} *added, ", added.storage.ctype()), "$X1, "),
+    };
     source.function(
         kind,
-        &format!("$P_FUNCTION void {name}(const {x} *x, {y} *y, uint8_t *scratch)\n{{\n{body}\n}}"),
+        &format!(
+            "$P_FUNCTION void {name}(const {x} *x, {parameter}{y} *y, uint8_t *scratch)\n{{\n{body}\n}}"
+        ),
     );
-    format!("{name}($X0, $Y, $SCRATCH);")
+    format!("{name}($X0, {argument}$Y, $SCRATCH);")
 }

@@ -10,7 +10,7 @@ mod printed;
 mod small;
 mod weights;
 
-pub(crate) use layer::ConvLayer;
+pub(crate) use layer::{Added, ConvLayer};
 
 use printed::Printed;
 
@@ -39,6 +39,9 @@ pub(crate) fn emit_conv(layer: &ConvLayer, node: &mut CNode) -> Result<CStep, Em
     node.check_extents(&[layer.input, layer.output], layer.window)?;
     node.source.access(layer.x);
     node.source.access(layer.y);
+    if let Some(added) = layer.added {
+        node.source.access(added.storage);
+    }
     for (kernel, emit) in kernels(node.options.core, node.options.style) {
         if let Some(Printed { call, scratch_bytes }) = emit(layer, node.source) {
             return Ok(CStep { scratch_bytes, ..CStep::call(kernel, call) });

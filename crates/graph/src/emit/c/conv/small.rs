@@ -24,7 +24,23 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         fill(include_str!("../text/conv_small_unpack.c"), &values),
     );
     let kind = requantize.trim_start_matches("requantize_");
-    let function = format!("each_{}_{short}_{}_{kind}", layer.x.short(), layer.y.short());
+    let function = format!(
+        "each_{}_{short}_{}_{kind}{}",
+        layer.x.short(),
+        layer.y.short(),
+        layer.added_kind()
+    );
+    // Shifts of channels are shifts to the right: what is added is shifted by so much more to the left.
+    let (parameter, term) = match layer.added {
+        None => (String::new(), String::new()),
+        Some(added) => (
+            format!("const {} *added, int32_t left, ", added.storage.ctype()),
+            format!(
+                "\n            acc += $P_at_{}(added, n) * ((int32_t)1 << (to.shift + left));",
+                added.storage.short()
+            ),
+        ),
+    };
     let [begin, end] = window_loop(true);
     let width_text = width.to_string();
     let values = [
@@ -39,6 +55,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         ("W", ctype),
         ("W4", short),
         ("WIDTH", &width_text),
+        ("PARAMETER", &parameter),
+        ("ADDED", &term),
         ("REQUANTIZE", requantize),
     ];
     source.once(&function, fill(include_str!("../text/conv_small_each.c"), &values));
@@ -75,9 +93,12 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
             if of_bias == "int16_t" { 16 } else { 32 },
         ),
     );
+    let added = layer.added.map_or_else(String::new, |added| {
+        format!("$X1, {}, ", i64::from(added.left) - i64::from(layer.requantization.shift))
+    });
     let scratch_bytes = if bits == width { 0 } else { layer.depth() * usize::from(width / 8) };
     Some(Printed {
-        call: format!("$P_{function}(&{name}_layer, $X0, $Y, $SCRATCH);"),
+        call: format!("$P_{function}(&{name}_layer, $X0, {added}$Y, $SCRATCH);"),
         scratch_bytes,
     })
 }

@@ -8,7 +8,7 @@ $FOR_EACH_WINDOW
             int32_t last_x = $P_last_tap(x0, g->w, g->kernel_w, g->dilation_w);
 $BIAS_OF_CLASS
             for (int32_t o = 0; o < g->oc; o++) {
-                int32_t acc = b[o];
+                int32_t acc = b[o]$ADDED;
                 for (int32_t i = first_y; i < last_y; i++) {
                     int32_t row = (y0 + i * g->dilation_h) * g->w + x0;
                     for (int32_t j = first_x; j < last_x; j++) {

@@ -1,5 +1,5 @@
 /* Any convolution, one filter after another over the whole image: each is unpacked once. */
-$P_FUNCTION void $P_$NAME(const $P_layer *l, const $X *x, $Y *y, uint8_t *scratch)
+$P_FUNCTION void $P_$NAME(const $P_layer *l, const $X *x, $PARAMETER$Y *y, uint8_t *scratch)
 {
     const $P_window *g = &l->window;
     $P_to to = l->to;
@@ -25,7 +25,7 @@ $FOR_EACH_WINDOW
             if (l->classes) {
                 at += (l->classes[oy] * l->column_classes + l->classes[g->oh + ox]) * g->oc;
             }
-            acc = l->bias_bits == 16 ? ((const int16_t *)l->bias)[at] : ((const int32_t *)l->bias)[at];
+            acc = l->bias_bits == 16 ? ((const int16_t *)l->bias)[at] : ((const int32_t *)l->bias)[at];$ADDED
             for (int32_t i = first_y; i < last_y; i++) {
                 for (int32_t j = first_x; j < last_x; j++) {
                     const $W *w = weights + (i * g->kernel_w + j) * c;

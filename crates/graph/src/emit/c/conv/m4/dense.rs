@@ -22,7 +22,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         && window.kernel == [layer.input.h, layer.input.w]
         && !window.is_padded()
         && layer.groups == 1;
-    if !is_dense || layer.has_classes() {
+    if !is_dense || layer.has_biases_by_position() {
         return None;
     }
     // What follows the inputs is zero as well.

@@ -57,9 +57,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         geometry.convolution(layer, &arithmetic, source)?
     };
     let call = printed.emit(layer, &arithmetic, &numbers, source);
+    let biases = layer.added.map_or(0, |_| 4 * MAX_PIXELS * layer.channels.next_multiple_of(2));
     Some(Printed {
         call,
-        scratch_bytes: (2 * geometry.kernel[0] * geometry.slot()).next_multiple_of(8),
+        scratch_bytes: (2 * geometry.kernel[0] * geometry.slot() + biases).next_multiple_of(8),
     })
 }
 
@@ -144,7 +145,7 @@ impl Geometry {
             rows: self.kernel[0],
             pairs: run.div_ceil(2),
             offsets: (0..pixels).map(place).collect(),
-            has_classes: layer.has_classes(),
+            has_classes: layer.has_biases_by_position(),
         };
         let fours = self.x.c.is_multiple_of(4) && arithmetic.x.bits() == 8;
         let weight = |channel: usize, row: usize, k: usize| {
@@ -180,7 +181,7 @@ impl Geometry {
             kernel: self.kernel,
             stride: self.stride[1],
             pixels,
-            has_classes: layer.has_classes(),
+            has_classes: layer.has_biases_by_position(),
         };
         let most = (1..=MAX_PIXELS).rev().find(|&pixels| strip(pixels).is_in_reach())?;
         let [_, columns] = self.kernel;
@@ -250,7 +251,35 @@ impl Parts {
         let name = layer.name;
         // A null pointer follows the last row.
         let rows = (MAX_ROWS + 1).to_string();
-        source.once("slide", fill(include_str!("slide.c"), &[("P", "$P"), ("MAX_ROWS", &rows)]));
+        let is_added = layer.added.is_some();
+        source.once("sliding", include_str!("sliding.c"));
+        let added = layer.added.map(|added| layer.added_to_bias(added, arithmetic.scale, source));
+        let driver = if is_added { "slide_added" } else { "slide" };
+        let [parameters, biases, by_position, pixel_biases] = if is_added {
+            [
+                "const $P_added *a, const void *input, const void *added, void *output,\n    uint8_t *scratch",
+                "const int32_t *biases[4];\n    int32_t *made = (int32_t *)(void *)(ring + l->kernel_h * l->ring_row), at = 0;",
+                "(const void *)biases",
+                include_str!("slide_added.c").trim_end(),
+            ]
+        } else {
+            [
+                "const void *input, void *output, uint8_t *scratch",
+                "const int32_t *biases[4];",
+                "l->classes ? (const void *)biases : (const void *)l->bias",
+                include_str!("slide_classes.c").trim_end(),
+            ]
+        };
+        let values = [
+            ("PARAMETERS", parameters),
+            ("BIASES", biases),
+            ("BY_POSITION", by_position),
+            ("PIXEL_BIASES", pixel_biases),
+            ("DRIVER", driver),
+            ("P", "$P"),
+            ("MAX_ROWS", &rows),
+        ];
+        source.once(driver, fill(include_str!("slide.c"), &values));
         let widen = self.widen.emit(arithmetic.x, source);
         let words = self.weights.iter().copied().map(i64::from);
         source.array("uint32_t", &format!("{name}_weights"), words);
@@ -281,7 +310,11 @@ impl Parts {
                 numbers
             ),
         );
-        format!("$P_slide(&{name}_plan, $X0, $Y, $SCRATCH);")
+        let Some(added) = added else {
+            return format!("$P_slide(&{name}_plan, $X0, $Y, $SCRATCH);");
+        };
+        source.object(12, format!("static const $P_added {name}_added = {{{added}}};"));
+        format!("$P_slide_added(&{name}_plan, &{name}_added, $X0, $X1, $Y, $SCRATCH);")
     }
 }
 

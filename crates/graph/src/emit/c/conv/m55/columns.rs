@@ -49,7 +49,7 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
     let at_once = if kernel_h <= ROWS { kernel_h } else { 1 };
     let copied = copy.places(at_once)?;
     let is_served = layer.kind() != ConvKind::Depthwise
-        && !layer.has_classes()
+        && !layer.has_biases_by_position()
         && !layer.is_by_channel()
         && layer.channels.is_multiple_of(row.channels())
         && row.is_possible()

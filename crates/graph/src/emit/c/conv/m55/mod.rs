@@ -24,6 +24,45 @@ const PLAN_BYTES: usize = 72;
 /// Channels of a depthwise block.
 const LANES: usize = 8;
 
+/// Puts what walks over an image into the file; gives the description of what is added.
+fn driver(layer: &ConvLayer, source: &mut Source) -> Option<String> {
+    source.once("sliding8", include_str!("sliding.c"));
+    let added = layer.added.map(|added| layer.added_to_bias(added, 0, source));
+    let name = if added.is_some() { "slide_added8" } else { "slide8" };
+    let [parameters, made, biases, next] = driver_texts(added.is_some());
+    let (rows, slack) = ((2 * MAX_ROWS + 2).to_string(), SLACK.to_string());
+    let values = [
+        ("DRIVER", name),
+        ("PARAMETERS", &parameters),
+        ("MADE", &made),
+        ("BIASES", &biases),
+        ("NEXT", &next),
+        ("P", "$P"),
+        ("MAX_ROWS", &rows),
+        ("SLACK", &slack),
+    ];
+    source.once(name, fill(include_str!("slide.c"), &values));
+    added
+}
+
+/// What the driver has for a value that is added: parameters, memory for biases, the biases of a pixel, the next pixels.
+fn driver_texts(is_added: bool) -> [String; 4] {
+    if !is_added {
+        let parameters = "const void *input, void *output, uint8_t *scratch".to_owned();
+        return [parameters, String::new(), String::new(), String::new()];
+    }
+    let parameters = "const $P_added *a, const void *input, const void *added,\n    void *output, \
+                      uint8_t *scratch";
+    let made = format!(
+        "\n    int32_t at_y = 0, made_at = (kernel * l->ring_row + 2 * l->patch + {SLACK} + 7) & ~7;\n    \
+         int32_t *made = (int32_t *)(void *)(scratch + made_at);"
+    );
+    let biases = "\n                a->biases(b.bias[p], added, at_y + (at - ox) * a->channels, a, made \
+                  + p * l->bias_step);\n                b.bias[p] = made + p * l->bias_step;";
+    let next = "\n            at_y += pixels * a->channels;";
+    [parameters.to_owned(), made, biases.to_owned(), next.to_owned()]
+}
+
 /// Prints a convolution, a depthwise one or a dense layer over bytes; `None` where something has more
 /// than 8 bits, or a shift and a clamp are not all that sums need.
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
@@ -37,7 +76,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         && is_byte(layer.y)
         && window.dilation == [1, 1]
         && window.kernel[0] <= MAX_ROWS
-        && kind != ConvKind::Grouped;
+        && kind != ConvKind::Grouped
+        && !(is_depthwise && layer.added.is_some());
     if !is_served {
         return None;
     }
@@ -73,9 +113,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         (functions, strip.weights(layer, &biases(layer, strip::CHANNELS)), strip::CHANNELS)
     };
     source.once("fill_padding", include_str!("fill_padding.c"));
-    let (rows, slack) = ((2 * MAX_ROWS + 2).to_string(), SLACK.to_string());
-    let values = [("P", "$P"), ("MAX_ROWS", rows.as_str()), ("SLACK", slack.as_str())];
-    source.once("slide8", fill(include_str!("slide.c"), &values));
+    let added = driver(layer, source);
     let name = layer.name;
     source.array("uint8_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
     let bias = if !is_depthwise && strip.flat {
@@ -104,10 +142,18 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
             layer.requantization.max,
         ),
     );
-    let call = format!("$P_slide8(&{name}_plan, $X0, $Y, $SCRATCH);");
+    let call = match &added {
+        None => format!("$P_slide8(&{name}_plan, $X0, $Y, $SCRATCH);"),
+        Some(added) => {
+            source.object(12, format!("static const $P_added {name}_added = {{{added}}};"));
+            format!("$P_slide_added8(&{name}_plan, &{name}_added, $X0, $X1, $Y, $SCRATCH);")
+        }
+    };
+    // Aligned, and a last block is read whole.
+    let made = added.map_or(0, |_| 8 * layer.channels.next_multiple_of(strip::CHANNELS) + 8);
     let ring = geometry.kernel[0] * geometry.ring_row;
     let patch = if geometry.patch { 2 * strip.depth_bytes() } else { 0 };
-    Some(Printed { call, scratch_bytes: (ring + patch + SLACK).next_multiple_of(8) })
+    Some(Printed { call, scratch_bytes: (ring + patch + SLACK + made).next_multiple_of(8) })
 }
 
 /// What is subtracted from an input: unsigned ones of 8 bits become signed.

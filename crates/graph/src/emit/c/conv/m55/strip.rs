@@ -54,7 +54,7 @@ impl Strip {
             .unwrap_or(1);
         let bits = layer.weight_bits.max(2);
         let loops = steps.div_ceil(unrolled);
-        let flat = rows == 1 && loops == 1 && !layer.has_classes();
+        let flat = rows == 1 && loops == 1 && !layer.has_biases_by_position();
         let each = layer.is_by_channel();
         let mut strip = Self { bits, carries: true, rows, run, unrolled, loops, flat, each };
         strip.carries = (0..layer.channels).step_by(CHANNELS).all(|block| {
