@@ -64,7 +64,8 @@ pub struct Tuning {
     /// Shifts of a bias within half a step of the result that are tried to either side. Guess.
     pub bias_shifts: i8,
 
-    /// Widths of weights, in bits; one bit is a sign. Guess: what targets store and small networks use.
+    /// Widths of weights, in bits; one bit is a sign. Measured: with one bit 5 points of memory more on `seq_small_mnist`,
+    /// nothing on `seq_small_fashion`, and on few images less on larger networks: the front then skips widths.
     pub weight_bits: RangeInclusive<u8>,
     /// Widths of results, in bits; signed ones have at least two. Guess.
     pub activation_bits: RangeInclusive<u8>,

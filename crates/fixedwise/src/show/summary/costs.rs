@@ -97,7 +97,7 @@ pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
     if let Some(ComparedResult { plan, uniform8, reduction }) = result.entropy_coded_bytes {
         let note = "entropy of each layer's integers, with tables".to_owned();
         let [plan, uniform8] = [plan, uniform8].map(bytes);
-        rows.insert(3, row("  weights, coded", plan, uniform8, reduction, note));
+        rows.insert(3, row("weights, coded", plan, uniform8, reduction, note));
     }
     let table = Table { columns: COLUMNS.to_vec(), rows };
     let mut notes: Vec<Sentence> = result.code.iter().flat_map(notes).collect();
