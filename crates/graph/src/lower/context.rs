@@ -430,9 +430,10 @@ impl LowerContext<'_> {
         if rest.iter().all(|&bits| bits == 0) {
             rest.clear();
         }
-        let format = match planned.is_bipolar() {
-            true if longer > 0 => Format::signed(2 + longer, frac),
-            _ => Format { bits: planned.bits + longer, frac, ..planned },
+        let format = if planned.is_bipolar() && longer > 0 {
+            Format::signed(2 + longer, frac)
+        } else {
+            Format { bits: planned.bits + longer, frac, ..planned }
         };
         let residual = Some(Residual { format: added, left });
         Ok(Weights { format, integers, coarser: rest, residual })
