@@ -106,7 +106,7 @@ mod tests {
             ("frac = -3", "frac = 200", "invalid value: integer `200`"),
             ("frac = -3", "frack = -3", "unknown field `frack`"),
             ("frac = -3", "frac = -3, frac = 2", "duplicate key"),
-            ("range = \"full\"", "range = \"bipolar\"", "only for one bit, -1 and +1"),
+            ("-3, range = \"full\"", "-3, range = \"bipolar\"", "only for one bit, -1 and +1"),
             ("bits = 32", "range = \"bipolar\", bits = 1", "only for weights"),
             ("signed = false }", "signed = false, range = \"full\" }", "only for signed formats"),
             ("[layers.b]", "[layers.c]", "no layer `c`; it has `b`, `a / \"1\"`"),
