@@ -108,6 +108,12 @@ pub trait FixedOperator: Object {
         false
     }
 
+    /// The same operation with results of 16 bits that are not clamped, and the bounds that they are clamped to in the
+    /// network: for whom it matters how far beyond them they lie. Nothing where it does not tell.
+    fn unclamped(&self) -> Option<(FixedOp, [i16; 2])> {
+        None
+    }
+
     /// What it is called in descriptions and messages.
     fn name(&self) -> &'static str;
 

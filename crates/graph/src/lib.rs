@@ -4,6 +4,7 @@
 //! here touches a file, a clock or a thread.
 #![forbid(unsafe_code)]
 
+mod backward;
 pub mod cost;
 pub mod effective;
 pub mod emit;
@@ -31,6 +32,7 @@ mod shape;
 pub mod target;
 mod window;
 
+pub use backward::{Backward, BackwardStep, Gradients, backward_step};
 pub use error::{EmitError, GraphError, ImportError, LowerError, Refusal};
 pub use expression::{Binary, Expression, Unary};
 pub use fixed_graph::{FixedGraph, FixedNode};

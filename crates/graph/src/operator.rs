@@ -2,6 +2,7 @@
 //! runs it know operators by this contract, their files are in `ops`.
 
 use crate::{
+    backward::Backward,
     error::LowerError,
     expression::Expression,
     fixed_operator::FixedOp,
@@ -138,6 +139,12 @@ pub trait Operator: OperatorObject {
     /// Whether a second value may be added to its sums, before its activation: an input that is [`Edge::Residual`].
     fn takes_residual(&self) -> bool {
         false
+    }
+
+    /// How gradients pass it, where it says that itself: a function of elements need not. Networks with an
+    /// operator that says nothing are not tuned.
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        None
     }
 
     /// Whether its float step takes the values of up to 8 images, one after the other, and gives theirs.

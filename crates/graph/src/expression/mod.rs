@@ -5,6 +5,7 @@
 //! every machine: the entries of tables are made of it.
 
 mod float;
+mod slope;
 
 use crate::shape::Activation;
 use fixedwise_fixed::convert::{f64_to_f32, f64_to_i64};

@@ -1,5 +1,6 @@
 use super::with_constant;
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     error::{ImportError, LowerError},
     expression::Expression,
     fixed_operator::FixedOp,
@@ -90,6 +91,21 @@ impl Operator for Affine {
 
     fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
         Factor::Refused
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for Affine {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let scale: Vec<f32> = self.scale.iter().map(|&scale| f64_to_f32(scale)).collect();
+        each_image(context, move |image| {
+            for (at, &gradient) in image.gradient.iter().enumerate() {
+                image.add(0, at, scale[at % scale.len()] * gradient);
+            }
+        })
     }
 }
 

@@ -3,6 +3,7 @@ use super::{
     max_pool::{geometry, tiled},
 };
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     emit::{
         c::node::{CNode, CStep},
         hls::types::{HlsNode, HlsTypes, clamp_note, exact_type, rounding_mode},
@@ -158,10 +159,35 @@ impl Operator for AveragePool {
         let counts_zeros = self.include_pad && self.window.is_padded();
         (!counts_zeros).then(|| self.clone().into())
     }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for AveragePool {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let (input, output) = (context.inputs[0], context.output);
+        let rows = self.counts(0, input.h, output.h);
+        let columns = self.counts(1, input.w, output.w);
+        let window = self.window.clone();
+        each_image(context, move |image| {
+            let Some(to) = &mut image.to[0] else { return };
+            for (position, gradient) in image.gradient.chunks_exact(output.c).enumerate() {
+                let (row, column) = (position / output.w, position % output.w);
+                let part = f64_to_f32(count_to_f64(rows[row] * columns[column]).recip());
+                window_elements(&window, input, row, column, |start| {
+                    for (to, g) in to[start..].iter_mut().zip(gradient) {
+                        *to += part * g;
+                    }
+                });
+            }
+        })
+    }
 }
 
 /// Calls `visit` with the index of the first channel of each input pixel under the window.
-fn window_elements(
+pub(super) fn window_elements(
     window: &Window,
     input: Shape,
     row: usize,

@@ -1,5 +1,6 @@
 use super::Constant;
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     emit::{
         c::node::{CNode, CStep},
         hls::types::{HlsNode, HlsTypes, rounding_mode},
@@ -119,6 +120,30 @@ impl Operator for Concat {
 
     fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         Some(self.clone().into())
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for Concat {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let runs = self.runs(&context.inputs);
+        let row: usize = runs.iter().sum();
+        each_image(context, move |image| {
+            let mut first = 0;
+            for (to, &run) in image.to.iter_mut().zip(&runs) {
+                if let Some(to) = to {
+                    let parts =
+                        image.gradient.chunks_exact(row).map(|row| &row[first..first + run]);
+                    for (to, part) in to.chunks_exact_mut(run).zip(parts) {
+                        to.iter_mut().zip(part).for_each(|(to, g)| *to += g);
+                    }
+                }
+                first += run;
+            }
+        })
     }
 }
 

@@ -4,6 +4,7 @@ pub use fixed::FixedConv;
 
 use super::{Window, max_pool::kept};
 use crate::{
+    backward::{Backward, BackwardStep, prepare_layer},
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
@@ -238,6 +239,10 @@ impl Operator for Conv {
         Some(self.view())
     }
 
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+
     fn parameters_mut(&mut self) -> Option<ParametersMut<'_>> {
         Some(ParametersMut {
             weights: &mut self.weights,
@@ -265,6 +270,12 @@ pub(super) fn edge(input: usize) -> Edge {
 /// What becomes of factors of the values that a layer takes.
 pub(super) fn factor(input: usize) -> Factor {
     if input == 0 { Factor::Absorbed } else { Factor::Refused }
+}
+
+impl Backward for Conv {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        prepare_layer(&self.view(), context)
+    }
 }
 
 /// The kernels' form of an activation.

@@ -1,5 +1,6 @@
 use super::{Add, Conv, Window, conv, max_pool::kept};
 use crate::{
+    backward::{Backward, BackwardStep, prepare_layer},
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
@@ -130,8 +131,18 @@ impl Operator for Gemm {
         })
     }
 
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+
     fn parameters_mut(&mut self) -> Option<ParametersMut<'_>> {
         Some(ParametersMut { weights: &mut self.weights, bias: &mut self.bias, tap_bias: &mut [] })
+    }
+}
+
+impl Backward for Gemm {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        prepare_layer(&self.parameters().expect("it is a layer"), context)
     }
 }
 

@@ -1,5 +1,6 @@
 use super::{AveragePool, Window};
 use crate::{
+    backward::{Backward, BackwardStep},
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
@@ -66,6 +67,16 @@ impl Operator for GlobalAveragePool {
 
     fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         Some(self.clone().into())
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for GlobalAveragePool {
+    fn prepare_backward(&self, context: &Context, kernels: &'static Kernels) -> BackwardStep {
+        as_pool(context.inputs[0]).prepare_backward(context, kernels)
     }
 }
 

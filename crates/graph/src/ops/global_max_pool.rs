@@ -4,6 +4,7 @@ use super::{
     max_pool::{flipped, kept},
 };
 use crate::{
+    backward::{Backward, BackwardStep},
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
@@ -74,6 +75,16 @@ impl Operator for GlobalMaxPool {
 
     fn unscaled(&self, before: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         Some(Self { minimum: flipped(&self.minimum, before[0]?) }.into())
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for GlobalMaxPool {
+    fn prepare_backward(&self, context: &Context, kernels: &'static Kernels) -> BackwardStep {
+        self.as_pool(context.inputs[0]).prepare_backward(context, kernels)
     }
 }
 

@@ -1,5 +1,6 @@
 use super::{Affine, relu::one};
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
@@ -81,6 +82,34 @@ impl Operator for LayerNormalization {
 
     fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
         Factor::Refused
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for LayerNormalization {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let (op, channels) = (self.clone(), context.output.c);
+        let n = count_to_f64(channels);
+        each_image(context, move |image| {
+            let (x, Some(to)) = (image.inputs[0], &mut image.to[0]) else { return };
+            let pixels = x.chunks_exact(channels).zip(image.gradient.chunks_exact(channels));
+            for ((x, g), to) in pixels.zip(to.chunks_exact_mut(channels)) {
+                let all = || x.iter().map(|&x| f64::from(x));
+                let mean = if op.is_centered { all().sum::<f64>() / n } else { 0.0 };
+                let variance = all().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
+                let scale = (variance + op.epsilon).sqrt().recip();
+                let gradients = || g.iter().map(|&g| f64::from(g));
+                let sum = if op.is_centered { gradients().sum::<f64>() / n } else { 0.0 };
+                let along = all().zip(gradients()).map(|(x, g)| (x - mean) * scale * g);
+                let along = along.sum::<f64>() / n;
+                for ((to, x), g) in to.iter_mut().zip(all()).zip(gradients()) {
+                    *to += f64_to_f32(scale * (g - sum - (x - mean) * scale * along));
+                }
+            }
+        })
     }
 }
 

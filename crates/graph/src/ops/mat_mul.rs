@@ -1,5 +1,6 @@
 use super::gemm;
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
@@ -77,6 +78,27 @@ impl Operator for MatMul {
 
     fn products(&self, inputs: &[Shape], output: Shape) -> u64 {
         count_to_u64(output.len() * inputs[0].c)
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for MatMul {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let (a, b, factor) = (context.inputs[0], context.inputs[1], f64_to_f32(self.factor));
+        each_image(context, move |image| {
+            for (at, &gradient) in image.gradient.iter().enumerate() {
+                let (column, row) = (at % b.w, at / b.w);
+                let (first, second) = (row * a.c, (row / a.w * b.w + column) * b.c);
+                for c in 0..a.c {
+                    let [x, y] = [image.inputs[0][first + c], image.inputs[1][second + c]];
+                    image.add(0, first + c, factor * gradient * y);
+                    image.add(1, second + c, factor * gradient * x);
+                }
+            }
+        })
     }
 }
 

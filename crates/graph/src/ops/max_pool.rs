@@ -1,5 +1,6 @@
-use super::{Window, conv};
+use super::{Window, average_pool::window_elements, conv};
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     emit::{
         c::node::{CNode, CStep},
         hls::types::{HlsNode, HlsTypes},
@@ -105,6 +106,41 @@ impl Operator for MaxPool {
     fn unscaled(&self, before: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         let minimum = flipped(&self.minimum, before[0]?);
         Some(Self { window: self.window.clone(), minimum }.into())
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for MaxPool {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let (input, output) = (context.inputs[0], context.output);
+        let (window, minimum) = (self.window.clone(), self.minimum.clone());
+        let sign: Vec<f32> = (0..input.c)
+            .map(|c| if minimum.get(c).copied().unwrap_or(false) { -1.0 } else { 1.0 })
+            .collect();
+        each_image(context, move |image| {
+            let (x, Some(to)) = (image.inputs[0], &mut image.to[0]) else { return };
+            let mut best = vec![0.0_f32; input.c];
+            let mut places = vec![0; input.c];
+            for (position, gradient) in image.gradient.chunks_exact(output.c).enumerate() {
+                best.fill(f32::NEG_INFINITY);
+                let (row, column) = (position / output.w, position % output.w);
+                window_elements(&window, input, row, column, |start| {
+                    for c in 0..input.c {
+                        let value = sign[c] * x[start + c];
+                        // The first of the largest.
+                        if value > best[c] {
+                            (best[c], places[c]) = (value, start + c);
+                        }
+                    }
+                });
+                for (&place, g) in places.iter().zip(gradient) {
+                    to[place] += g;
+                }
+            }
+        })
     }
 }
 

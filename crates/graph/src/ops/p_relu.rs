@@ -1,5 +1,6 @@
 use super::{LeakyRelu, relu::one};
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     emit::{
         c::{
             node::{CNode, CStep},
@@ -88,6 +89,22 @@ impl Operator for PRelu {
 
     fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
         Factor::carried(output)
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for PRelu {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let slopes = self.slopes.clone();
+        each_image(context, move |image| {
+            for (at, &gradient) in image.gradient.iter().enumerate() {
+                let slope = if image.inputs[0][at] < 0.0 { slopes[at % slopes.len()] } else { 1.0 };
+                image.add(0, at, slope * gradient);
+            }
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 use super::Affine;
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     emit::{
         c::node::{CNode, CStep},
         hls::types::{HlsNode, HlsTypes},
@@ -87,6 +88,24 @@ impl Operator for Pad {
 
     fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
         Factor::Refused
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for Pad {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let (input, output, begin) = (context.inputs[0], context.output, self.begin);
+        each_image(context, move |image| {
+            let Some(to) = &mut image.to[0] else { return };
+            let run = input.w * input.c;
+            for (row, to) in to.chunks_exact_mut(run).enumerate() {
+                let start = ((row + begin[0]) * output.w + begin[1]) * output.c;
+                to.iter_mut().zip(&image.gradient[start..]).for_each(|(to, g)| *to += g);
+            }
+        })
     }
 }
 

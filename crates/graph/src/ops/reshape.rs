@@ -4,6 +4,7 @@ pub use fixed::FixedReshape;
 
 use super::arrange::value_of;
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
@@ -129,6 +130,21 @@ impl Operator for Reshape {
 
     fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         Some(self.clone().into())
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for Reshape {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let source = self.source();
+        each_image(context, move |image| {
+            for (at, &from) in source.iter().enumerate() {
+                image.add(0, from, image.gradient[at]);
+            }
+        })
     }
 }
 

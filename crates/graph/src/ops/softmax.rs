@@ -1,5 +1,6 @@
 use super::relu::one;
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
@@ -76,6 +77,29 @@ impl Operator for Softmax {
 
     fn as_likelihood(&self) -> Option<Likelihood> {
         Some(Likelihood::Probability)
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for Softmax {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let channels = context.output.c;
+        each_image(context, move |image| {
+            let (x, Some(to)) = (image.inputs[0], &mut image.to[0]) else { return };
+            let pixels = x.chunks_exact(channels).zip(image.gradient.chunks_exact(channels));
+            for ((x, g), to) in pixels.zip(to.chunks_exact_mut(channels)) {
+                let largest = x.iter().fold(f32::NEG_INFINITY, |m, &x| m.max(x));
+                let exp: Vec<f64> = x.iter().map(|&x| f64::from(x - largest).exp()).collect();
+                let sum: f64 = exp.iter().sum();
+                let mean: f64 = exp.iter().zip(g).map(|(e, &g)| e / sum * f64::from(g)).sum();
+                for ((to, e), &g) in to.iter_mut().zip(&exp).zip(g) {
+                    *to += f64_to_f32(e / sum * (f64::from(g) - mean));
+                }
+            }
+        })
     }
 }
 

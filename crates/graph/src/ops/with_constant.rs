@@ -1,6 +1,7 @@
 use super::element_wise::{self, COperand, FixedElementWise, broadcast, carried};
 use super::{Affine, Clip};
 use crate::{
+    backward::{Backward, BackwardStep, each_image, from_place},
     emit::{
         c::node::{CNode, CStep, CValue},
         c::source::Storage,
@@ -177,6 +178,31 @@ impl Operator for WithConstant {
     fn unscaled(&self, before: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         let scales = before[0].is_some_and(|own| own.shift.iter().all(|&shift| shift == 0.0));
         scales.then(|| self.clone().into())
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for WithConstant {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let (op, input, output) = (self.clone(), context.inputs[0], context.output);
+        each_image(context, move |image| {
+            for (at, &gradient) in image.gradient.iter().enumerate() {
+                let place = from_place(at, input, output);
+                let constant = op.constant[from_place(at, op.extents, output)];
+                let x = image.inputs[0][place];
+                let slope = match op.function {
+                    Function::Sub if op.is_first => -1.0,
+                    Function::Add | Function::Sub => 1.0,
+                    Function::Mul => constant,
+                    Function::Max => f32::from(u8::from(x > constant)),
+                    Function::Min => f32::from(u8::from(x < constant)),
+                };
+                image.add(0, place, slope * gradient);
+            }
+        })
     }
 }
 

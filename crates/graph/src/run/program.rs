@@ -374,7 +374,12 @@ fn by_node(n: usize, inputs: &[NodeId], parts: Vec<Range<usize>>) -> Vec<Option<
     by_node
 }
 
-fn float_step(graph: &Graph, id: NodeId, op: &Op, kernels: &'static Kernels) -> FloatStep {
+pub(super) fn float_step(
+    graph: &Graph,
+    id: NodeId,
+    op: &Op,
+    kernels: &'static Kernels,
+) -> FloatStep {
     let context = Context {
         inputs: graph.input_shapes(id),
         output: graph.nodes[id].shape,

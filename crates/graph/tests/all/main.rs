@@ -5,6 +5,7 @@ mod attention;
 mod element_wise;
 mod emit;
 mod functions;
+mod gradients;
 mod import;
 mod inputs;
 mod integers;

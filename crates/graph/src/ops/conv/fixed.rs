@@ -16,7 +16,7 @@ use crate::{
         npz::node::{NpzNode, json_format, json_requantization, json_window},
     },
     error::EmitError,
-    fixed_operator::{Constant, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
     lower::{
         context::Residual,
         requantization::{Requantization, element},
@@ -24,7 +24,7 @@ use crate::{
     shape::Shape,
     window::Window,
 };
-use fixedwise_fixed::{Format, Range, align, bits_for};
+use fixedwise_fixed::{Format, Range, align, bits_for, convert::saturating_i16};
 use fixedwise_kernels::{Accumulate, BorderBias, ConvInt, ConvKind, Kernels};
 use serde_json::{Value, json};
 use std::ops;
@@ -139,6 +139,15 @@ impl FixedOperator for FixedConv {
 
     fn takes_several(&self, inputs: &[Shape], output: Shape) -> bool {
         self.kind(inputs[0], output) == ConvKind::Dense
+    }
+
+    fn unclamped(&self) -> Option<(FixedOp, [i16; 2])> {
+        let mut wide = self.clone();
+        let requantization = &mut wide.requantization;
+        let bounds = [requantization.min, requantization.max].map(saturating_i16);
+        requantization.format = Format::full(16, requantization.format.frac);
+        (requantization.min, requantization.max) = (i16::MIN.into(), i16::MAX.into());
+        Some((wide.into(), bounds))
     }
 
     fn accumulator_bits(&self) -> u8 {

@@ -5,6 +5,7 @@ mod fixed;
 pub use fixed::FixedIndexMap;
 
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     error::LowerError,
     fixed_operator::FixedOp,
     lower::context::LowerContext,
@@ -187,6 +188,23 @@ impl Operator for IndexMap {
         };
         let stays = has_zeros && before[0].is_none_or(is_shifted);
         (!stays).then(|| self.clone().into())
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for IndexMap {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let sources: Vec<Option<usize>> = self.sources().collect();
+        each_image(context, move |image| {
+            for (at, from) in sources.iter().enumerate() {
+                if let Some(from) = *from {
+                    image.add(0, from, image.gradient[at]);
+                }
+            }
+        })
     }
 }
 

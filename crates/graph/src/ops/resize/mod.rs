@@ -5,6 +5,7 @@ pub use fixed::FixedResize;
 
 use super::arrange::value_of;
 use crate::{
+    backward::{Backward, BackwardStep, each_image},
     error::{ImportError, LowerError},
     fixed_operator::FixedOp,
     import::{
@@ -149,6 +150,34 @@ impl Operator for Resize {
     fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         // The weights of a place add up to one.
         Some(self.clone().into())
+    }
+
+    fn as_backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for Resize {
+    fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
+        let (op, input) = (self.clone(), context.inputs[0]);
+        each_image(context, move |image| {
+            let Some(to) = &mut image.to[0] else { return };
+            let mut pixels = image.gradient.chunks_exact(input.c);
+            for row in &op.rows {
+                for column in &op.columns {
+                    let gradient = pixels.next().expect("the result has these pixels");
+                    for (y, by_row) in [(row.first, 1.0 - row.weight), (row.last(), row.weight)] {
+                        let columns =
+                            [(column.first, 1.0 - column.weight), (column.last(), column.weight)];
+                        for (x, by_column) in columns {
+                            let to = &mut to[(y * input.w + x) * input.c..][..input.c];
+                            let part = by_row * by_column;
+                            to.iter_mut().zip(gradient).for_each(|(to, g)| *to += part * g);
+                        }
+                    }
+                }
+            }
+        })
     }
 }
 

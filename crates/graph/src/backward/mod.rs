@@ -1,0 +1,126 @@
+//! Gradients: what the gradient of a node's value makes of those of its inputs, weights and biases.
+//!
+//! All in real numbers, on values of some images, one image after the other. `run` follows them through a
+//! network.
+
+mod layer;
+
+pub(crate) use layer::prepare_layer;
+
+use crate::{
+    operator::{Context, Op},
+    shape::Shape,
+};
+use fixedwise_fixed::convert::f64_to_f32;
+use fixedwise_kernels::Kernels;
+
+/// The gradients of what a node takes; they are added to.
+#[derive(Debug)]
+pub struct Gradients<'a> {
+    /// Of each input; none where nobody wants it.
+    pub inputs: Vec<Option<&'a mut [f32]>>,
+    /// Of the weights of a layer, in its own order; empty of any other node.
+    pub weights: &'a mut [f32],
+    /// Of the bias of each of its output channels.
+    pub bias: &'a mut [f32],
+}
+
+/// From the values of the inputs of one or several images and the gradient of what the operator computes of
+/// them, before any activation, to the gradients of what it took.
+pub type BackwardStep = Box<dyn Fn(&[&[f32]], &[f32], &mut Gradients) + Send + Sync>;
+
+/// An operator that gradients can pass.
+pub trait Backward {
+    /// Ready to run. The activation of the context is the caller's: the gradient is that of what is given to it.
+    fn prepare_backward(&self, context: &Context, kernels: &'static Kernels) -> BackwardStep;
+}
+
+/// How gradients pass an operator: as it says, or by the derivative of the function of elements that it is. Nothing
+/// where neither is known.
+pub fn backward_step(
+    op: &Op,
+    context: &Context,
+    kernels: &'static Kernels,
+) -> Option<BackwardStep> {
+    if let Some(own) = op.as_backward() {
+        return Some(own.prepare_backward(context, kernels));
+    }
+    let function = op.as_element_function()?;
+    Some(each_element(context, move |by, here| f64_to_f32(function.slope(here, by).1)))
+}
+
+/// One image of a node without weights.
+pub(crate) struct OneImage<'a, 'g> {
+    /// Its inputs.
+    pub(crate) inputs: &'a [&'a [f32]],
+    /// The gradient of its value.
+    pub(crate) gradient: &'a [f32],
+    /// The gradients of its inputs, where somebody wants them.
+    pub(crate) to: &'a mut [Option<&'g mut [f32]>],
+}
+
+impl OneImage<'_, '_> {
+    /// Adds to the gradient of an element of an input.
+    pub(crate) fn add(&mut self, input: usize, at: usize, gradient: f32) {
+        if let Some(to) = &mut self.to[input] {
+            to[at] += gradient;
+        }
+    }
+}
+
+/// The step of an operator without weights, from what it does to the gradient of one image.
+pub(crate) fn each_image(
+    context: &Context,
+    of_one: impl Fn(&mut OneImage) + Send + Sync + 'static,
+) -> BackwardStep {
+    let lengths: Vec<usize> = context.inputs.iter().map(|shape| shape.len()).collect();
+    let len = context.output.len().max(1);
+    Box::new(move |inputs, gradient, gradients| {
+        for (image, gradient) in gradient.chunks_exact(len).enumerate() {
+            let part = |i: usize| image * lengths[i]..(image + 1) * lengths[i];
+            let inputs: Vec<&[f32]> =
+                inputs.iter().enumerate().map(|(i, values)| &values[part(i)]).collect();
+            let to = gradients.inputs.iter_mut().enumerate();
+            let mut to: Vec<Option<&mut [f32]>> =
+                to.map(|(i, to)| to.as_deref_mut().map(|to| &mut to[part(i)])).collect();
+            of_one(&mut OneImage { inputs: &inputs, gradient, to: &mut to });
+        }
+    })
+}
+
+/// The step of a function of the elements at one place of its inputs: `slope` gives the derivative by an input,
+/// of the elements there.
+pub(crate) fn each_element(
+    context: &Context,
+    slope: impl Fn(usize, &[f32]) -> f32 + Send + Sync + 'static,
+) -> BackwardStep {
+    let shapes = context.inputs.clone();
+    let output = context.output;
+    each_image(context, move |image| {
+        let mut here = vec![0.0; shapes.len()];
+        let mut places = vec![0; shapes.len()];
+        for (at, &gradient) in image.gradient.iter().enumerate() {
+            if gradient == 0.0 {
+                continue;
+            }
+            for (i, &shape) in shapes.iter().enumerate() {
+                places[i] = from_place(at, shape, output);
+                here[i] = image.inputs[i][places[i]];
+            }
+            for (i, &place) in places.iter().enumerate() {
+                image.add(i, place, gradient * slope(i, &here));
+            }
+        }
+    })
+}
+
+/// Where the element at one place of a value comes from in an input that is repeated along axes of extent 1.
+pub(crate) fn from_place(at: usize, input: Shape, output: Shape) -> usize {
+    if input == output {
+        return at;
+    }
+    let (c, pixel) = (at % output.c, at / output.c);
+    let (y, x) = (pixel / output.w, pixel % output.w);
+    let along = |place: usize, extent: usize| if extent == 1 { 0 } else { place };
+    (along(y, input.h) * input.w + along(x, input.w)) * input.c + along(c, input.c)
+}
