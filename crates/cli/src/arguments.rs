@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use fixedwise::{
     ClassBound, DataOptions, DataSource, Direction, InputShape, Interface, Layout, MaxLoss,
-    MetricName, Preprocess, Quantizer, Semantics, Unit,
+    MetricName, Preprocess, Quantizer, Semantics, Tune, Unit,
 };
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -264,6 +264,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         Duration::try_from_secs_f64(seconds).map_err(|_| help())
     } else {
         Err(help())
+    }
+}
+
+/// `none`, `auto` or a time.
+pub(crate) fn tune(text: &str) -> Result<Tune, String> {
+    match text.trim() {
+        "none" => Ok(Tune::None),
+        "auto" => Ok(Tune::Auto),
+        time => {
+            let help =
+                "expected none, auto, or hours, minutes and seconds, for example 90s, 10m, 1h30m";
+            duration(time).map(Tune::For).map_err(|_| help.to_owned())
+        }
     }
 }
 

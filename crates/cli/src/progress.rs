@@ -184,6 +184,14 @@ fn line(step: &Step) -> Option<Line> {
             let text = "finding the sources of the error".to_owned();
             counted("explaining", text, (*done, *total), *time_left)
         }
+        Step::Tuning { steps, memory: [before, now], time_left } => {
+            let text = format!("tuning: {:.1} % of 8-bit memory", now * 100.0);
+            let gained = format!("{:.1} points less so far", (before - now) * 100.0);
+            let mut line = counted("tuning", text, (0, 1), *time_left);
+            line.details = vec![gained, format!("step {steps}")];
+            line
+        }
+        Step::NotTuned { problem } => said(problem.clone(), Vec::new()),
         Step::Expecting { memory, multiplications } => said(
             format!("estimate: {:.0} % less memory", memory * 100.0),
             vec![format!(

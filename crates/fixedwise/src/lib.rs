@@ -47,7 +47,7 @@ pub use fixedwise_search::{
 pub use fold::{folded, text_width};
 pub use jobs::{
     CExport, EvaluateOptions, ExportForm, ExportOptions, Exported, GeneralizeOptions, Generalized,
-    Keep, Outcome, QuantizeOptions, Strategy, SweepOptions, evaluate, evaluate_model, export,
+    Keep, Outcome, QuantizeOptions, Strategy, SweepOptions, Tune, evaluate, evaluate_model, export,
     export_c, export_c_model, export_model, generalize, generalize_observed, inspect,
     inspect_model, plot_distributions, quantize, quantize_model, quantize_observed, refit,
     refit_model, sweep, sweep_observed,

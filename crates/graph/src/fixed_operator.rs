@@ -97,6 +97,17 @@ pub(crate) fn rows_of(elements: Range<usize>, shape: Shape) -> Range<usize> {
     if elements.is_empty() { 0..0 } else { elements.start / row..elements.end.div_ceil(row) }
 }
 
+/// An operation whose results are not clamped.
+#[derive(Clone, Debug)]
+pub struct Unclamped {
+    /// Its results have 16 bits.
+    pub op: FixedOp,
+    /// What they are clamped to in the network.
+    pub bounds: [i16; 2],
+    /// Whether they are the halves below, of which the network rounds the odd ones up; else they are rounded already.
+    pub is_of_halves: bool,
+}
+
 /// What every integer operation says about itself; all its decisions are plain fields.
 pub trait FixedOperator: Object {
     /// Ready to run: weights packed for `kernels`.
@@ -108,9 +119,9 @@ pub trait FixedOperator: Object {
         false
     }
 
-    /// The same operation with results of 16 bits that are not clamped, and the bounds that they are clamped to in the
-    /// network: for whom it matters how far beyond them they lie. Nothing where it does not tell.
-    fn unclamped(&self) -> Option<(FixedOp, [i16; 2])> {
+    /// The same operation before its results are rounded and clamped: for whom it matters how far beyond the bounds they
+    /// lie. Nothing where it does not tell.
+    fn unclamped(&self) -> Option<Unclamped> {
         None
     }
 

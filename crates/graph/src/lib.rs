@@ -36,7 +36,7 @@ pub use backward::{Backward, BackwardStep, Gradients, backward_step};
 pub use error::{EmitError, GraphError, ImportError, LowerError, Refusal};
 pub use expression::{Binary, Expression, Unary};
 pub use fixed_graph::{FixedGraph, FixedNode};
-pub use fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, Step};
+pub use fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, Step, Unclamped};
 pub use graph::{Graph, Node, NodeId};
 pub use import::{
     InputShape, Interface, from_keras, from_keras_with, from_onnx, from_onnx_with,

@@ -13,6 +13,7 @@ pub mod reconstruct;
 mod score;
 mod statistics;
 pub mod strategies;
+pub mod tune;
 mod tuning;
 
 pub use digest::Digest;

@@ -111,6 +111,27 @@ pub struct Tuning {
     /// How far beyond the divergence at which the bound is thought to lie a plan is still measured. Guess.
     pub reach_beyond: f64,
 
+    /// Images that tuning takes at least. Guess: on fewer it learns these alone.
+    pub tune_images: usize,
+    /// The rate of tuning: the change of a weight in a step at most, as a part of the root mean square of all. Measured
+    /// with another implementation: `docs/search.md`.
+    pub tune_rate: f64,
+    /// The same of a training after the first, as a part. Guess.
+    pub tune_again: f64,
+    /// Times the divergence at which the bound is thought to lie that a plan rounded in closed form has when its training
+    /// begins. Guess: a training does away with two thirds.
+    pub tune_reach: f64,
+    /// The part of the time that is left that a training takes. Guess.
+    pub tune_part: f64,
+    /// The part of all time that is too short for a training. Guess.
+    pub tune_least: f64,
+    /// What changes of the cost at uniform 8 bit between two trainings, at most but for one tensor. Guess: plans that are
+    /// farther apart do not train alike.
+    pub tune_stride: f64,
+    /// Times that divergence up to which widths are lowered between two trainings, or down to which bits are given back.
+    /// Guess: a training makes up for the rest.
+    pub tune_slack: f64,
+
     /// Standard errors between the likely loss and the bound without a stated confidence: the normal
     /// distribution's one-sided 95 %.
     pub distance: f64,
@@ -176,6 +197,15 @@ impl Default for Tuning {
             prices_per_exchange: 4,
             least_part: 0.05,
             reach_beyond: 1.5,
+
+            tune_images: 512,
+            tune_rate: 0.008,
+            tune_again: 0.5,
+            tune_reach: 3.0,
+            tune_part: 0.5,
+            tune_least: 0.15,
+            tune_stride: 0.02,
+            tune_slack: 1.2,
 
             distance: 1.645,
             counted: 0.5,

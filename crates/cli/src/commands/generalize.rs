@@ -34,6 +34,8 @@ EXIT CODES
 #[command(mut_arg("search", |argument| argument.hide(true)))]
 #[command(mut_arg("test", |argument| argument.hide(true)))]
 #[command(mut_arg("verbose", |argument| argument.hide(true)))]
+// What the part to search on is called here.
+#[command(mut_arg("tuning", |argument| argument.long("tuning")))]
 #[command(mut_arg("data", |argument| argument
     .help("Images with labels, PATH[:SPLIT][@FROM..TO]: the test split is divided into parts; the \
            first 2,000 images of the train split are used for calibration")

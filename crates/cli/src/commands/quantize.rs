@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use fixedwise::{
     CExport, ClassBound, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Offset,
-    QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy, Unit,
+    QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy, Tune, Unit,
 };
 use std::{
     path::{Path, PathBuf},
@@ -116,6 +116,9 @@ pub(crate) struct Arguments {
     /// Held-out test set: measured once, at the end; `none`: search on all images, as in the paper.
     #[arg(long, value_name = "DATA")]
     test: Option<String>,
+    /// Images to tune on; labels are not used. Default: the train split of --data, else the calibration set.
+    #[arg(long, value_name = "DATA")]
+    unlabeled: Option<String>,
     #[command(flatten)]
     images: DataArguments,
     #[command(flatten)]
@@ -164,6 +167,11 @@ pub(crate) struct Arguments {
     /// Time limit, for example 90s, 10m, 1h30m; the search then returns the best plan so far.
     #[arg(long, value_name = "TIME", value_parser = arguments::duration, help_heading = "Search")]
     time_budget: Option<Duration>,
+    /// How long the best plan of pareto is tuned without labels: none, auto (as long as the rest of the search took,
+    /// at least half a minute), or a time, for example 5m.
+    #[arg(long = "tune", value_name = "none|auto|TIME", default_value = "none")]
+    #[arg(value_parser = arguments::tune, help_heading = "Search")]
+    tuning: Tune,
     /// Bit widths that are given and not searched: NODE.weights=8, NODE.bias=8, NODE.activation=8, or
     /// NODE=8,8,12 for all three (`-` for one that is searched). Node names as in the tables; repeat the
     /// option for more. Only --strategy pareto.
@@ -273,6 +281,7 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
     data.data = arguments::source(arguments.data.as_deref())?;
     arguments::calibrate_on(&mut data, arguments.calibration.as_deref())?;
     data.search = arguments::source(arguments.search.as_deref())?;
+    data.unlabeled = arguments::source(arguments.unlabeled.as_deref())?;
     data.untested = arguments.test.as_deref() == Some("none");
     let test = arguments.test.as_deref().filter(|_| !data.untested);
     data.test = arguments::source(test)?;
@@ -314,6 +323,7 @@ pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOpt
         threads: arguments.images.threads(),
         cache_bytes: arguments.cache,
         time_budget: arguments.time_budget,
+        tune: arguments.tuning,
         keep: arguments.keep.iter().flatten().cloned().collect(),
         output: Some(arguments.output()),
         resume: arguments.resume,

@@ -16,5 +16,6 @@ mod refit;
 mod slow;
 mod sweep;
 mod terminal;
+mod tune;
 mod values;
 mod whole_chain;

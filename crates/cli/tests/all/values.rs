@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::{fs, path::Path};
 
 /// A network that smooths and sharpens an image of 8x8: values in, values out.
-fn smoother() -> ModelBuilder {
+pub(crate) fn smoother() -> ModelBuilder {
     let weights =
         |n: usize| (0..n).map(|i| [0.3, -0.1, 0.2, 0.05, 0.15][i % 5]).collect::<Vec<f32>>();
     let conv = |name: &str, from: &str, weights: &str, to: &str| {
@@ -42,7 +42,7 @@ fn write_smoother(folder: &Path) {
         .unwrap();
 }
 
-fn result(folder: &Path, out: &str) -> Value {
+pub(crate) fn result(folder: &Path, out: &str) -> Value {
     serde_json::from_slice(&fs::read(folder.join(out).join("result.json")).unwrap()).unwrap()
 }
 

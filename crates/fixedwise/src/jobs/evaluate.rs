@@ -275,8 +275,14 @@ fn refitted(
         seed: options.seed,
         ..QuantizeOptions::default()
     };
-    let asked =
-        Asked { options: &search, head: &head, calibration: &images, search: &images, stop: &stop };
+    let asked = Asked {
+        options: &search,
+        head: &head,
+        calibration: &images,
+        search: &images,
+        unlabeled: None,
+        stop: &stop,
+    };
     let (prepared, _) = refit.prepare(asked, &graph, &statistics)?;
     let (done, total) = (Cell::new(0), graph.layers().count());
     refit.plan(asked, &prepared, &|| {

@@ -6,7 +6,7 @@
 use super::{
     first::{Checks, First, first},
     measure::{input_formats, measure},
-    options::QuantizeOptions,
+    options::{QuantizeOptions, Tune},
     quantize::quantize_observed,
     threads::pool,
 };
@@ -172,7 +172,9 @@ pub fn generalize_observed(
             (Some(first.preprocessing), Some(first.float));
         plan
     } else {
-        let tuned = tuned_data(data, &source, &ranges, options.tune, (&loaded, declared))?;
+        let is_tuned = options.quantize.tune != Tune::None;
+        let of = (&loaded, declared);
+        let tuned = tuned_data(data, &source, &ranges, options.tune, of, is_tuned)?;
         let found = quantize_observed(model, &tuned, &options.quantize, observer, stop)?;
         result.strategy = found.result.strategy;
         result.preprocessing = found.result.preprocessing;
@@ -261,6 +263,7 @@ fn tuned_data(
     ranges: &[Range<usize>],
     tune: usize,
     (model, declared): (&Model, Declared),
+    is_tuned: bool,
 ) -> Result<DataOptions, Error> {
     let first = source.range.as_ref().map_or(0, |range| range.start);
     let at = |range: Range<usize>| DataSource {
@@ -286,8 +289,13 @@ fn tuned_data(
         let n = Sets::load_calibration(&train, model, declared)?.len();
         Some(DataSource { split: Some(Split::Train), range: Some(0..n), ..source.clone() })
     };
+    let splits = source.origin.splits()?;
+    let train = DataSource { split: Some(Split::Train), range: None, ..source.clone() };
+    let has_train = splits.contains(&Split::Train) && source.split != Some(Split::Train);
+    let unlabeled = data.unlabeled.clone().or((is_tuned && has_train).then_some(train));
     Ok(DataOptions {
         data: None,
+        unlabeled,
         calibration,
         search: Some(at(searched)),
         test: Some(at(test)),

@@ -27,6 +27,6 @@ pub use export_c::{CExport, export_c, export_c_model};
 pub use generalize::{GeneralizeOptions, Generalized, generalize, generalize_observed};
 pub use inspect::{inspect, inspect_model};
 pub use keep::Keep;
-pub use options::{QuantizeOptions, Strategy};
+pub use options::{QuantizeOptions, Strategy, Tune};
 pub use quantize::{Outcome, quantize, quantize_model, quantize_observed, refit, refit_model};
 pub use sweep::{SweepOptions, sweep, sweep_observed};

@@ -50,6 +50,20 @@ impl Strategy {
     }
 }
 
+/// How long the best plan of `pareto` is tuned on images without labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tune {
+    /// Not at all.
+    #[default]
+    None,
+    /// About as long as everything before took, at least half a minute.
+    Auto,
+    /// That long.
+    For(Duration),
+    /// So many steps, each on 64 images: the answer does not depend on the speed of the machine.
+    Steps(usize),
+}
+
 /// What [`quantize`](crate::quantize()) is asked for, beside the model and the data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizeOptions {
@@ -92,6 +106,8 @@ pub struct QuantizeOptions {
     pub cache_bytes: usize,
     /// After this time the search ends with the best so far.
     pub time_budget: Option<Duration>,
+    /// How long the best plan is tuned without labels, by `pareto`.
+    pub tune: Tune,
     /// Where `plan.toml`, `result.json` and `journal.jsonl` go; nowhere by default.
     pub output: Option<PathBuf>,
     /// Whether a journal that lies there spares this run what an earlier one has measured.
@@ -145,6 +161,7 @@ impl Default for QuantizeOptions {
             threads: None,
             cache_bytes: EvaluatorOptions::default().cache_bytes,
             time_budget: None,
+            tune: Tune::None,
             output: None,
             resume: false,
             architecture: None,
@@ -249,6 +266,11 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
     }
     if options.strategy == Strategy::Pareto {
         return check_pareto(options);
+    }
+    if options.tune != Tune::None {
+        let problem =
+            format!("needs the strategy pareto; {} is not tuned", options.strategy.name());
+        return Err(Error::Option { option: "tune", problem });
     }
     let is_fixed = matches!(options.strategy, Strategy::Fixed { .. });
     if options.max_loss.is_of_values() && !is_fixed {

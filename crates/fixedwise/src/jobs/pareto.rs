@@ -1,6 +1,11 @@
 //! The `pareto` strategy with a run's images.
 
-use super::{budget, keep::Keep, measure::predictions, options::QuantizeOptions};
+use super::{
+    budget,
+    keep::Keep,
+    measure::predictions,
+    options::{QuantizeOptions, Tune},
+};
 use crate::data::divide;
 use fixedwise_fixed::{
     Range,
@@ -13,7 +18,7 @@ use fixedwise_search::{
     reconstruct::{Calibration, CalibrationOptions, RoundingOptions, telling_images},
     strategies::{
         Kind, Objective, Observer, Outcome, PlanHead,
-        pareto::{self, CostWeights, Known, ParetoOptions, Prepared, Tools},
+        pareto::{self, CostWeights, Known, ParetoOptions, Prepared, Tools, TuneLength},
     },
 };
 use std::{cell::Cell, sync::atomic::AtomicBool};
@@ -74,6 +79,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) head: &'a PlanHead,
     pub(crate) calibration: &'a dyn Images,
     pub(crate) search: &'a dyn Images,
+    /// What plans are tuned on.
+    pub(crate) unlabeled: Option<&'a dyn Images>,
     pub(crate) stop: &'a AtomicBool,
 }
 
@@ -149,6 +156,11 @@ fn pareto_options(options: &QuantizeOptions, head: &PlanHead) -> ParetoOptions {
         rounding: rounding(options.target.as_ref()),
         target: options.target.clone(),
         tuning: options.tuning.clone(),
+        tune: match options.tune {
+            Tune::None => None,
+            Tune::Auto | Tune::For(_) => Some(TuneLength::Time),
+            Tune::Steps(steps) => Some(TuneLength::Steps(steps)),
+        },
         ..ParetoOptions::new(head.clone(), cost(options.objective))
     }
 }
@@ -235,6 +247,7 @@ pub(crate) fn search<O: Oracle>(
     let mut glance = evaluator(&looks.glance)?;
     let tools = Tools {
         prepared,
+        unlabeled: asked.unlabeled,
         calibration: &calibration,
         probe: &mut probe,
         glance: &mut glance,

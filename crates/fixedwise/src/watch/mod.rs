@@ -9,4 +9,4 @@ pub(crate) use journal::Journal;
 pub(crate) use progress::Halt;
 pub use progress::{Candidate, Observer, Progress, Step};
 pub use remaining::TimeLeft;
-pub(crate) use search::Watch;
+pub(crate) use search::{TuningTime, Watch, why_not};

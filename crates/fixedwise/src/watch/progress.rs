@@ -113,6 +113,20 @@ pub enum Step {
         /// Part of the bit products at uniform 8 bit that is saved.
         multiplications: f64,
     },
+    /// Tunes the best plan.
+    Tuning {
+        /// Steps so far, each on 64 images.
+        steps: usize,
+        /// Memory of the best plan before tuning and now, as parts of that at uniform 8 bit.
+        memory: [f64; 2],
+        /// Until the end of tuning.
+        time_left: Option<TimeLeft>,
+    },
+    /// Tells that the plan is not tuned.
+    NotTuned {
+        /// Why, and what helps.
+        problem: String,
+    },
     /// Has measured a candidate.
     Searching(Candidate),
     /// Measures the plan on the test images.

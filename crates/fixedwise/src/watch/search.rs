@@ -5,13 +5,17 @@ use super::{
     remaining::{Estimate, TimeLeft},
 };
 use crate::{names::ShortNames, result::TraceStep};
-use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
 use fixedwise_graph::{Graph, Plan, cost};
 use fixedwise_search::{
     Evaluation,
-    strategies::{Event, Work, Worked},
+    strategies::{self, Event, Work, Worked, pareto::TuneProblem},
 };
-use std::{ops::ControlFlow, time::Instant};
+use std::{
+    ops::ControlFlow,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 /// Turns what a search tells into what a run tells, and keeps the plans it accepted.
 pub(crate) struct Watch<'a> {
@@ -26,6 +30,48 @@ pub(crate) struct Watch<'a> {
     /// What the next candidate adds to.
     so_far: Candidate,
     names: ShortNames,
+    tuning: TuningTime,
+    /// When tuning ends, once it has begun.
+    tuned_until: Option<Instant>,
+}
+
+/// How long plans are tuned after the rest of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TuningTime {
+    /// No time that is known before.
+    None,
+    /// About as long as all before took.
+    Usual,
+    /// That long.
+    For(Duration),
+}
+
+impl TuningTime {
+    /// Where all before takes so many seconds.
+    fn seconds(self, before: f64) -> f64 {
+        match self {
+            Self::None => 0.0,
+            Self::Usual => before.max(LEAST_TUNING.as_secs_f64()),
+            Self::For(long) => long.as_secs_f64(),
+        }
+    }
+}
+
+/// The least time that plans are tuned, where nobody says how long.
+const LEAST_TUNING: Duration = Duration::from_secs(30);
+
+impl strategies::Observer for Watch<'_> {
+    fn event(&mut self, event: &Event) -> ControlFlow<()> {
+        self.told(event)
+    }
+
+    fn tuning_left(&mut self) -> Option<f64> {
+        let before = self.start.elapsed().as_secs_f64();
+        let long = Duration::from_secs_f64(self.tuning.seconds(before));
+        let until = *self.tuned_until.get_or_insert_with(|| Instant::now() + long);
+        let left = until.saturating_duration_since(Instant::now()).as_secs_f64();
+        Some(self.halt.seconds_left().map_or(left, |limit| left.min(limit)))
+    }
 }
 
 impl<'a> Watch<'a> {
@@ -35,7 +81,7 @@ impl<'a> Watch<'a> {
         observer: &'a dyn Observer,
         halt: &'a Halt<'a>,
         (start, tail): (Instant, f64),
-        graph: &'a Graph,
+        (graph, tuning): (&'a Graph, TuningTime),
         steps: &'a mut Vec<TraceStep>,
     ) -> Self {
         Self {
@@ -47,10 +93,12 @@ impl<'a> Watch<'a> {
             estimate: Estimate::new(start.elapsed().as_secs_f64(), tail),
             so_far: Candidate::default(),
             names: ShortNames::of(graph),
+            tuning,
+            tuned_until: None,
         }
     }
 
-    pub(crate) fn event(&mut self, event: &Event) -> ControlFlow<()> {
+    fn told(&mut self, event: &Event) -> ControlFlow<()> {
         match event {
             // What was made ready for it tells nothing of the time of a plan.
             Event::Started => self.estimate.begin(self.start.elapsed().as_secs_f64()),
@@ -66,6 +114,25 @@ impl<'a> Watch<'a> {
                 self.so_far.evaluations = (*done, *expected);
                 let seconds = self.start.elapsed().as_secs_f64();
                 let step = Step::Probing { done: *done, total: *expected, time_left };
+                self.observer.progress(&Progress { seconds, step });
+            }
+            Event::Tuning(tuning) => {
+                let (seconds, left) =
+                    (self.start.elapsed().as_secs_f64(), strategies::Observer::tuning_left(self));
+                let uniform8 = self.so_far.uniform8_bits.max(1);
+                let step = Step::Tuning {
+                    steps: tuning.steps,
+                    memory: tuning.memory_bits.map(|bits| u64_to_f64(bits) / u64_to_f64(uniform8)),
+                    time_left: left.map(|seconds| TimeLeft { seconds, is_at_most: false }),
+                };
+                self.observer.progress(&Progress { seconds, step });
+                if self.halt.flag().load(Ordering::Relaxed) {
+                    return ControlFlow::Break(());
+                }
+            }
+            Event::NotTuned { problem } => {
+                let seconds = self.start.elapsed().as_secs_f64();
+                let step = Step::NotTuned { problem: why_not(problem) };
                 self.observer.progress(&Progress { seconds, step });
             }
             Event::Explained { done, total, work } => {
@@ -141,6 +208,13 @@ impl<'a> Watch<'a> {
     fn at_most(&mut self, Worked { done, left }: Worked) -> Option<TimeLeft> {
         let now = self.start.elapsed().as_secs_f64();
         let seconds = self.estimate.left(now, done, left);
+        let seconds = seconds.map(|seconds| {
+            seconds
+                + match self.tuned_until {
+                    None => self.tuning.seconds(now + seconds),
+                    Some(until) => until.saturating_duration_since(Instant::now()).as_secs_f64(),
+                }
+        });
         self.within_limit(seconds.map(|seconds| (seconds, true)))
     }
 
@@ -184,5 +258,18 @@ impl<'a> Watch<'a> {
         });
         let seconds = self.start.elapsed().as_secs_f64();
         self.observer.progress(&Progress { seconds, step });
+    }
+}
+
+/// Why plans are not tuned, and what helps.
+pub(crate) fn why_not(problem: &TuneProblem) -> String {
+    match problem {
+        TuneProblem::Operator { node, op } => format!(
+            "not tuned: tuning does not know the operator {op} of node `{node}`; the answer is that of the \
+             search"
+        ),
+        TuneProblem::Images { least } => format!(
+            "not tuned: that takes at least {least} images, labels are not needed; give more by `--unlabeled`"
+        ),
     }
 }

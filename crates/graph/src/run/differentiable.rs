@@ -11,7 +11,7 @@ use crate::{
     backward::{BackwardStep, Gradients, backward_step},
     error::LowerError,
     fixed_graph::FixedNode,
-    fixed_operator::{FixedOp, FixedStep},
+    fixed_operator::{FixedOp, FixedStep, Unclamped},
     graph::{Graph, NodeId},
     lower::{context::AccumulatorPolicy, requantization::element},
     operator::{Context, FloatStep, FormatRule},
@@ -87,8 +87,8 @@ struct TrainedNode {
 enum Forward {
     Input,
     Step(FixedStep),
-    /// Results of 16 bits, and what they are clamped to.
-    Unclamped(FixedStep, [i16; 2]),
+    /// Results of 16 bits, what they are clamped to, and whether they are halves.
+    Unclamped(FixedStep, [i16; 2], bool),
 }
 
 /// Integers as a value stores them.
@@ -164,8 +164,8 @@ impl<'g> Differentiable<'g> {
             let prepare = |op: &FixedOp| op.prepare(&shapes, node.shape, self.kernels);
             let step = if self.graph.is_input(id) {
                 Forward::Input
-            } else if let Some((op, bounds)) = node.op.unclamped() {
-                Forward::Unclamped(prepare(&op), bounds)
+            } else if let Some(Unclamped { op, bounds, is_of_halves }) = node.op.unclamped() {
+                Forward::Unclamped(prepare(&op), bounds, is_of_halves)
             } else {
                 match &known[id] {
                     Some((op, step)) if *op == node.op => Forward::Step(step.clone()),
@@ -275,15 +275,19 @@ impl Trained<'_> {
                         step.run(&taken(from, to), y, &mut scratch);
                     }
                 }
-                Forward::Unclamped(step, bounds) => {
+                &Forward::Unclamped(ref step, bounds, is_of_halves) => {
                     let mut wide = vec![0_i16; n * len];
                     for from in (0..n).step_by(at_once) {
                         let to = n.min(from + at_once);
                         let y = IntegersMut::I16(&mut wide[from * len..to * len]);
                         step.run(&taken(from, to), y, &mut scratch);
                     }
-                    stored.clamp(&wide, *bounds);
-                    passes = passing(&wide, *bounds);
+                    passes = passing(&wide, bounds, is_of_halves);
+                    if is_of_halves {
+                        // The odd ones up, without leaving 16 bits.
+                        wide.iter_mut().for_each(|z| *z = (*z >> 1) + (*z & 1));
+                    }
+                    stored.clamp(&wide, bounds);
                 }
             }
             values.push(Value { stored, passes });
@@ -409,8 +413,14 @@ fn add(sum: &mut Option<Vec<f32>>, more: Vec<f32>) {
     }
 }
 
-/// Of results before they are clamped: 0 where they are, 2 where they are negative, else 1.
-fn passing(wide: &[i16], [low, high]: [i16; 2]) -> Vec<u8> {
+/// Of results before they are clamped: 0 where they are, 2 where they are negative, else 1. From zero on down a result
+/// that is not negative is clamped; at any other bound, half a step beyond it.
+fn passing(wide: &[i16], [low, high]: [i16; 2], is_of_halves: bool) -> Vec<u8> {
+    let [low, high] = match is_of_halves {
+        true if low == 0 => [0, 2 * high],
+        true => [2 * low - 1, 2 * high],
+        false => [low, high],
+    };
     wide.iter().map(|&z| u8::from((low..=high).contains(&z)) * (1 + u8::from(z < 0))).collect()
 }
 

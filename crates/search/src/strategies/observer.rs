@@ -1,4 +1,7 @@
-use super::tensors::{Kind, Tensor};
+use super::{
+    outcome::TuneProblem,
+    tensors::{Kind, Tensor},
+};
 use crate::evaluate::Evaluation;
 use fixedwise_fixed::Format;
 use fixedwise_graph::Plan;
@@ -84,6 +87,13 @@ pub enum Event<'a> {
         /// What the search has done, and what is left.
         work: Worked,
     },
+    /// A training goes on.
+    Tuning(Tuning),
+    /// Nothing is tuned.
+    NotTuned {
+        /// Why.
+        problem: &'a TuneProblem,
+    },
     /// What the loss of the answer comes from was measured for a node.
     Explained {
         /// Nodes so far.
@@ -130,10 +140,25 @@ pub struct Worked {
     pub left: Work,
 }
 
+/// How far tuning is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Steps so far.
+    pub steps: usize,
+    /// Memory of the best plan before and now.
+    pub memory_bits: [u64; 2],
+}
+
 /// Someone who watches a search and may end it: the best plan so far is its answer then.
 pub trait Observer {
     /// Is told what happens.
     fn event(&mut self, event: &Event) -> ControlFlow<()>;
+
+    /// Seconds that tuning may still take, counted from when this was first asked; nothing where nobody looks at a
+    /// clock.
+    fn tuning_left(&mut self) -> Option<f64> {
+        None
+    }
 }
 
 /// Lets a search run.

@@ -37,6 +37,50 @@ pub struct Outcome {
     pub held: Option<Held>,
     /// How the integers of layers were chosen.
     pub method: Method,
+    /// What tuning came to, where it was asked for.
+    pub tuned: Option<Tuned>,
+}
+
+/// What tuning without labels came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tuned {
+    /// The best plan before.
+    pub untuned: FrontPlan,
+    /// Whether a tuned plan is the answer.
+    pub is_better: bool,
+    /// Images that there were; no label of them was looked at.
+    pub images: usize,
+    /// Images that were run, each as often as it came.
+    pub images_run: u64,
+    /// Steps of all trainings.
+    pub steps: usize,
+    /// Seconds that it took, where somebody looked at a clock.
+    #[serde(default)]
+    pub seconds: f64,
+    /// Trainings that went astray and were rolled back.
+    #[serde(default)]
+    pub diverged: usize,
+    /// Why nothing was tuned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<TuneProblem>,
+}
+
+/// Why a network is not tuned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TuneProblem {
+    /// Gradients cannot pass an operator.
+    Operator {
+        /// Its node.
+        node: String,
+        /// Its name.
+        op: String,
+    },
+    /// There are too few images.
+    Images {
+        /// As many are needed at least.
+        least: usize,
+    },
 }
 
 impl Outcome {
@@ -53,6 +97,7 @@ impl Outcome {
             explanation: None,
             held: None,
             method: Method::Feedback,
+            tuned: None,
         }
     }
 }

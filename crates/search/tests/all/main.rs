@@ -8,3 +8,4 @@ mod layerwise;
 mod objective;
 mod shards;
 mod slow;
+mod tune;

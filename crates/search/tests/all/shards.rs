@@ -217,6 +217,7 @@ fn a_search_ends_with_the_same_plan_whoever_measures() {
         let calibration = Calibration::new(&graph, &calibration, kernels, &GO, looks).unwrap();
         let tools = Tools {
             prepared: &prepared,
+            unlabeled: None,
             calibration: &calibration,
             probe: &mut evaluator(&graph, &probe, shards, false),
             glance: &mut evaluator(&graph, &probe, shards, false),

@@ -31,6 +31,8 @@ pub(crate) struct Sets {
     pub(crate) search: View,
     /// Absent where no image is kept for it.
     pub(crate) test: Option<View>,
+    /// What plans are tuned on, where they are.
+    pub(crate) unlabeled: Option<View>,
     /// Whether ranges are those that the model states; the calibration images only round weights then.
     pub(crate) stated_ranges: bool,
     declared: Declared,
@@ -77,7 +79,50 @@ impl Sets {
         }
         let calibration = View { labeled: false, ..calibration };
         let stated_ranges = options.stated_ranges;
-        Ok(Self { calibration, search, test, stated_ranges, declared })
+        Ok(Self { calibration, search, test, unlabeled: None, stated_ranges, declared })
+    }
+
+    /// Reads the images that plans are tuned on: those of `--unlabeled`, else the train split of the data as a whole,
+    /// else those that calibrate.
+    pub(crate) fn load_unlabeled(
+        &mut self,
+        options: &DataOptions,
+        model: &Model,
+    ) -> Result<(), Error> {
+        let given = options.unlabeled.as_ref();
+        let train = options.data.as_ref().filter(|data| data.split.is_none());
+        let mut images = self.calibration.clone();
+        if let Some(source) = given.or(train) {
+            let without = unlabeled(options);
+            let mut library = Library::new(&without, &self.declared, model);
+            let has_split = given.is_some() || source.origin.splits()?.contains(&Split::Train);
+            let whole = DataSource { range: None, ..source.clone() };
+            if has_split {
+                let source = given.unwrap_or(&whole);
+                images = library.view(source, Split::Train, usize::MAX)?;
+            }
+        }
+        let images = View { labeled: false, ..images };
+        if images.data.is_u8() != self.search.data.is_u8() {
+            let problem = "the unlabeled images have other pixels than the search set: some have 8-bit pixels \
+                           and some floats; use one type for all";
+            return Err(DataError::Missing(problem.to_owned()).into());
+        }
+        let others =
+            [Some(("search", &self.search)), self.test.as_ref().map(|test| ("test", test))];
+        for other in others.into_iter().flatten() {
+            match disjoint(("unlabeled", &images), other) {
+                Ok(()) => {}
+                Err(error) if given.is_some() => return Err(error.into()),
+                // Named sets may be of the train split.
+                Err(_) => {
+                    self.unlabeled = Some(self.calibration.clone());
+                    return Ok(());
+                }
+            }
+        }
+        self.unlabeled = Some(images);
+        Ok(())
     }
 
     /// How many images give ranges.

@@ -25,6 +25,9 @@ pub struct DataOptions {
     pub search: Option<DataSource>,
     /// Labeled images that are only reported on.
     pub test: Option<DataSource>,
+    /// Images that plans are tuned on, without labels; where absent, the train split of `data` as a whole, else those
+    /// that calibrate.
+    pub unlabeled: Option<DataSource>,
     /// No image is kept to be reported on, as in the paper: `data` or `search` is searched on as a
     /// whole, and what comes of it says nothing about other images.
     pub untested: bool,

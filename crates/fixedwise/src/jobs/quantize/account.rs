@@ -133,6 +133,7 @@ impl Job<'_> {
             weight_rounding: (self.options.strategy == Strategy::Pareto)
                 .then_some(found.outcome.method),
             held: found.outcome.held,
+            tuned: found.outcome.tuned.clone(),
             command: options.command.clone(),
             confidence: options.confidence,
             metric: metric_name(self.counts(), &sets.search).to_owned(),

@@ -8,7 +8,7 @@ use super::{
         keep::{self, Keep},
         measure::{judged, measured_on},
         metric::Metric,
-        options::{QuantizeOptions, check_quantizer, check_strategy},
+        options::{QuantizeOptions, Tune, check_quantizer, check_strategy},
     },
     Job,
 };
@@ -86,6 +86,11 @@ impl Start {
 }
 
 impl Loaded {
+    /// Images that plans are tuned on.
+    pub(super) fn unlabeled(&self) -> Option<&dyn Images> {
+        self.sets.unlabeled.as_ref().map(|images| -> &dyn Images { images })
+    }
+
     /// The images that a search may look at: those of calibration, and its own.
     pub(super) fn seen(&self) -> (&dyn Images, &dyn Images) {
         (&self.sets.calibration, &self.sets.search)
@@ -134,7 +139,15 @@ impl Job<'_> {
             }
             data.metric = Some(MetricName::Sqnr);
         }
-        let sets = Sets::load(&data, &model, declared, options.seed)?;
+        let is_tuned = options.tune != Tune::None;
+        if data.unlabeled.is_some() && !is_tuned {
+            let problem = "is given, but the plan is not tuned; add `--tune auto`".to_owned();
+            return Err(Error::Option { option: "unlabeled", problem });
+        }
+        let mut sets = Sets::load(&data, &model, declared, options.seed)?;
+        if is_tuned {
+            sets.load_unlabeled(&data, &model)?;
+        }
         let options = self.bounded(&sets)?;
         let model = model.with_preprocessing(&sets)?;
         let graph = model.prepared(options.semantics)?;

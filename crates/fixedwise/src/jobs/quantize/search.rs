@@ -5,7 +5,7 @@ use super::{
         budget,
         first::First,
         measure::{measured_on, with_inputs},
-        options::Strategy,
+        options::{Strategy, Tune},
         oracle::Journaling,
         pareto::{self, Asked, Balance},
     },
@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     fingerprint::sha256,
     result::TraceStep,
-    watch::{Journal, Step, Watch},
+    watch::{Journal, Step, TuningTime, Watch},
 };
 use fixedwise_fixed::convert::count_to_f64;
 use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan};
@@ -26,7 +26,7 @@ use fixedwise_search::{
     Details, Evaluator, EvaluatorOptions, Images as _, JournalEntry, Offset, Oracle as _, Score,
     SearchError, Statistics,
     strategies::{
-        self, BruteForceOptions, Event, FixedOptions, LayerwiseOptions, Outcome, PlanHead,
+        self, BruteForceOptions, FixedOptions, LayerwiseOptions, Outcome, PlanHead,
         pareto::Prepared,
     },
 };
@@ -107,7 +107,14 @@ impl Job<'_> {
     /// What `pareto` is asked.
     pub(super) fn asked<'b>(&'b self, loaded: &'b Loaded, head: &'b PlanHead) -> Asked<'b> {
         let (calibration, search) = loaded.seen();
-        Asked { options: self.options, head, calibration, search, stop: self.halt.flag() }
+        Asked {
+            options: self.options,
+            head,
+            calibration,
+            search,
+            unlabeled: loaded.unlabeled(),
+            stop: self.halt.flag(),
+        }
     }
 
     /// Searches with the strategy, and measures its plan on all search images.
@@ -219,8 +226,12 @@ impl Job<'_> {
         let (graph, statistics) = (&loaded.graph, &ready.statistics);
         let watched = ready.balanced.as_ref().map_or(graph, |balanced| &balanced.graph);
         let start = (self.start, tail);
-        let mut watch = Watch::new(self.observer, self.halt, start, watched, steps);
-        let mut observer = |event: &Event| watch.event(event);
+        let tuning = match options.tune {
+            Tune::Auto => TuningTime::Usual,
+            Tune::For(long) => TuningTime::For(long),
+            Tune::None | Tune::Steps(_) => TuningTime::None,
+        };
+        let mut observer = Watch::new(self.observer, self.halt, start, (watched, tuning), steps);
         let walk = match options.strategy {
             Strategy::Fixed { bits } => {
                 let plan = self.fixed(loaded, ready, bits, options.range)?;

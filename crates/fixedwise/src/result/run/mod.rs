@@ -25,7 +25,7 @@ use fixedwise_search::{
     reconstruct::Method,
     strategies::{
         SearchOptions, Sensitivity, TraceEntry,
-        pareto::{Explanation, FrontPlan, Held},
+        pareto::{Explanation, FrontPlan, Held, Tuned},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -170,6 +170,9 @@ pub struct RunResult {
     /// What was held against the bound, part by part, by a search that holds more than the counted loss against it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// What tuning without labels came to, where the search was asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<Tuned>,
     /// How far the channels of the network were balanced for that; absent where nothing was scaled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<f64>,
@@ -250,6 +253,7 @@ impl Default for RunResult {
             front: Vec::new(),
             explanation: None,
             held: None,
+            tuned: None,
             balance: None,
             weight_rounding: None,
             measured_on: String::new(),

@@ -7,6 +7,7 @@ use super::super::{
 use crate::result::{
     AGREEMENT, BudgetResult, ClassLossResult, Ended, MaxLossResult, RunResult, SetResult,
 };
+use crate::watch::why_not;
 use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
 use fixedwise_search::{
     reconstruct::Method,
@@ -42,6 +43,7 @@ pub(super) fn section(result: &RunResult) -> Section {
                     images, would allow fewer bits.";
         statements.push(say(Mark::Attention, text));
     }
+    statements.extend(tuned(result));
     statements.extend(below(result));
     if let Some(explanation) = &result.explanation {
         statements.extend(explained(explanation, result));
@@ -54,6 +56,46 @@ pub(super) fn section(result: &RunResult) -> Section {
         result.seconds
     );
     Section { statements, notes: vec![done.into()], ..Section::default() }
+}
+
+/// What tuning has given, and what it took.
+fn tuned(result: &RunResult) -> Option<Statement> {
+    let tuned = result.tuned.as_ref()?;
+    if let Some(problem) = &tuned.problem {
+        return Some(say(Mark::Attention, capital(&why_not(problem))));
+    }
+    let memory = |bits: u64| {
+        percent(1.0 - u64_to_f64(bits) / u64_to_f64(result.memory_bits.uniform8_total.max(1)))
+    };
+    let took = format!(
+        "{} images without labels, {} images run, {:.0} s",
+        grouped(count_to_u64(tuned.images)),
+        grouped(tuned.images_run),
+        tuned.seconds
+    );
+    let astray = match tuned.diverged {
+        0 => String::new(),
+        n => format!("; {n} of its trainings went astray and were rolled back"),
+    };
+    let before = memory(tuned.untuned.memory_bits);
+    Some(if tuned.is_better {
+        let now = memory(result.memory_bits.total);
+        let text =
+            format!("Tuning saves {now} of the memory, without it {before} ({took}){astray}.");
+        say(Mark::Good, text)
+    } else {
+        let text = format!(
+            "Tuning found no better plan than the search, which saves {before} ({took}){astray}."
+        );
+        say(Mark::Attention, text)
+    })
+}
+
+/// A text that begins a sentence and ends one.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 fn say(mark: Mark, text: impl Into<String>) -> Statement {

@@ -16,7 +16,7 @@ use crate::{
         npz::node::{NpzNode, json_format, json_requantization, json_window},
     },
     error::EmitError,
-    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOperator, FixedStep, Place, Unclamped, step},
     lower::{
         context::Residual,
         requantization::{Requantization, element},
@@ -24,7 +24,7 @@ use crate::{
     shape::Shape,
     window::Window,
 };
-use fixedwise_fixed::{Format, Range, align, bits_for, convert::saturating_i16};
+use fixedwise_fixed::{Format, Range, Rounding, align, bits_for, convert::saturating_i16};
 use fixedwise_kernels::{Accumulate, BorderBias, ConvInt, ConvKind, Kernels};
 use serde_json::{Value, json};
 use std::ops;
@@ -141,13 +141,24 @@ impl FixedOperator for FixedConv {
         self.kind(inputs[0], output) == ConvKind::Dense
     }
 
-    fn unclamped(&self) -> Option<(FixedOp, [i16; 2])> {
+    fn unclamped(&self) -> Option<Unclamped> {
+        /// Results whose halves still have room beyond their bounds.
+        const NARROW: i64 = 1 << 12;
         let mut wide = self.clone();
+        let coarsest = i32::from(self.coarsest());
         let requantization = &mut wide.requantization;
-        let bounds = [requantization.min, requantization.max].map(saturating_i16);
+        let [min, max] = [requantization.min, requantization.max];
+        let is_narrow = -NARROW <= min && max <= NARROW;
+        let is_of_halves = requantization.rounding == Rounding::TiesUp
+            && requantization.shift > coarsest
+            && is_narrow;
+        if is_of_halves {
+            requantization.shift -= 1;
+            requantization.rounding = Rounding::Floor;
+        }
         requantization.format = Format::full(16, requantization.format.frac);
         (requantization.min, requantization.max) = (i16::MIN.into(), i16::MAX.into());
-        Some((wide.into(), bounds))
+        Some(Unclamped { op: wide.into(), bounds: [min, max].map(saturating_i16), is_of_halves })
     }
 
     fn accumulator_bits(&self) -> u8 {

@@ -103,7 +103,7 @@ impl<O: Oracle> Search<'_, '_, O> {
     }
 
     /// About the divergence at which the loss comes to the bound.
-    fn bound(&self) -> f64 {
+    pub(super) fn bound(&self) -> f64 {
         divergence_at(&self.front, self.certificate.limit()).unwrap_or(0.0)
     }
 

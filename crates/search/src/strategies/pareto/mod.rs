@@ -24,10 +24,11 @@ mod refit;
 mod search;
 mod sensitivity;
 mod trial;
+mod tuned;
 mod widest;
 mod widths;
 
-pub use super::outcome::{Explanation, FrontPlan, Held, Remedy, Share};
+pub use super::outcome::{Explanation, FrontPlan, Held, Remedy, Share, TuneProblem, Tuned};
 pub use keep::{Keep, Kept};
 pub use limits::Limits;
 pub use options::{CostWeights, Known, ParetoOptions};
@@ -35,12 +36,16 @@ pub use prepared::{Prepared, prepare};
 pub use refit::refit;
 pub use search::Tools;
 pub use trial::trial;
+pub use tuned::TuneLength;
 
 use super::{
     observer::{Event, Observer},
     outcome::Outcome,
 };
-use crate::{error::SearchError, evaluate::Oracle};
+use crate::{
+    error::SearchError,
+    evaluate::{Images, Oracle},
+};
 use fixedwise_graph::Plan;
 use front::Prices;
 use search::{Search, Standing};
@@ -58,9 +63,9 @@ pub fn pareto<O: Oracle>(
     observer: &mut dyn Observer,
     options: &ParetoOptions,
 ) -> Result<Outcome, SearchError> {
-    let prepared = tools.prepared;
+    let (prepared, unlabeled) = (tools.prepared, tools.unlabeled);
     let mut search = Search::new(tools, observer, options)?;
-    let is_finished = match search.run() {
+    let is_finished = match search.run(unlabeled) {
         Ok(()) => true,
         Err(SearchError::Stopped) => false,
         Err(error) => return Err(error),
@@ -80,11 +85,12 @@ pub fn pareto<O: Oracle>(
         explanation: search.explanation,
         held: held.map(|held| Held { is_narrowest, ..held }),
         method: search.network.rounding().method,
+        tuned: search.tuned,
     })
 }
 
-impl<O: Oracle> Search<'_, '_, O> {
-    fn run(&mut self) -> Result<(), SearchError> {
+impl<'a, O: Oracle> Search<'a, '_, O> {
+    fn run(&mut self, unlabeled: Option<&'a dyn Images>) -> Result<(), SearchError> {
         self.work.left.widths = self.items.n_widths();
         let plans = 1 + self.bisections(self.items.n_widths());
         self.is_left(plans, self.options.tuning.exchanges);
@@ -103,6 +109,10 @@ impl<O: Oracle> Search<'_, '_, O> {
         }
         self.is_left(0, 0);
         self.complete()?;
+        if let Some(length) = self.options.tune {
+            self.tune(length, unlabeled)?;
+            self.complete()?;
+        }
         self.explain()
     }
 

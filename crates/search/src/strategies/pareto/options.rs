@@ -1,6 +1,6 @@
 //! What a search is asked.
 
-use super::{keep::Kept, limits::Limits};
+use super::{keep::Kept, limits::Limits, tuned::TuneLength};
 use crate::{
     reconstruct::{Method, RoundingOptions},
     score::MaxLoss,
@@ -32,6 +32,8 @@ pub struct ParetoOptions {
     pub kept: Kept,
     /// What the plan is for.
     pub target: Option<Target>,
+    /// How long the best plan is tuned; not at all by default.
+    pub tune: Option<TuneLength>,
     /// What an earlier search of the same network on the same images has measured.
     pub known: Option<Known>,
     /// The constants of the search.
@@ -50,6 +52,7 @@ impl ParetoOptions {
             rounding: RoundingOptions::default(),
             kept: Kept::new(),
             target: None,
+            tune: None,
             known: None,
             tuning: Tuning::default(),
         }

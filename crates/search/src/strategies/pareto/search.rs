@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     error::SearchError,
-    evaluate::{Evaluation, Evaluator, Oracle},
+    evaluate::{Evaluation, Evaluator, Images, Oracle},
     reconstruct::Calibration,
     score::Score,
     strategies::{
         observer::{Event, Observer, Work, Worked},
-        outcome::{Explanation, FrontPlan},
+        outcome::{Explanation, FrontPlan, Tuned},
         tensors::is_of_formats,
     },
     tuning::Scale,
@@ -28,6 +28,8 @@ use std::ops::ControlFlow;
 pub struct Tools<'a, 'e, O> {
     /// The network, prepared.
     pub prepared: &'a Prepared,
+    /// Images that plans are tuned on; their labels are not looked at.
+    pub unlabeled: Option<&'a dyn Images>,
     /// Calibration images of the prepared network.
     pub calibration: &'a Calibration<'a>,
     /// Measures divergence, on some of the search images.
@@ -54,6 +56,8 @@ pub(super) struct Best {
     pub(super) met: bool,
     /// Whether it keeps to the budgets of memory.
     pub(super) fits: bool,
+    /// As it is listed.
+    pub(super) seen: FrontPlan,
 }
 
 /// What a search has in hand.
@@ -78,6 +82,8 @@ pub(super) struct Search<'a, 'e, O> {
     /// Every plan that was measured on the search images.
     pub(super) front: Vec<FrontPlan>,
     pub(super) explanation: Option<Explanation>,
+    /// What tuning came to.
+    pub(super) tuned: Option<Tuned>,
     /// What is done, and what is left at most.
     pub(super) work: Worked,
 }
@@ -103,7 +109,7 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
         observer: &'e mut dyn Observer,
         options: &'e ParetoOptions,
     ) -> Result<Self, SearchError> {
-        let Tools { prepared, calibration, probe, glance, oracle } = tools;
+        let Tools { prepared, calibration, probe, glance, oracle, .. } = tools;
         let looks = options.known.as_ref().map_or(0, |known| known.front.len());
         let looks = u32::try_from(looks).unwrap_or(u32::MAX);
         let certificate = Certificate::new(options, oracle.float_score(), looks)?;
@@ -125,6 +131,7 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
             curves: Vec::new(),
             front: Vec::new(),
             explanation: None,
+            tuned: None,
             work: Worked::default(),
         })
     }
@@ -213,10 +220,10 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
             (false, true) => false,
             (false, false) => part < best.part,
         });
-        self.front.push(seen);
+        self.front.push(seen.clone());
         if is_better {
             let standing = standing.clone();
-            self.best.push(Best { standing, evaluation, cost, part, met, fits });
+            self.best.push(Best { standing, evaluation, cost, part, met, fits, seen });
         }
         let ((done, expected), work) = (self.counted(), self.work);
         let evaluation = &evaluation;

@@ -132,6 +132,7 @@ fn search_rounded_for(
     let mut probe = evaluator(&prepared.graph, &probe);
     let tools = Tools {
         prepared,
+        unlabeled: None,
         calibration: &calibration,
         probe: &mut probe,
         glance: &mut glance,
@@ -171,6 +172,7 @@ fn search_values(prepared: &Prepared, options: &ParetoOptions) -> Outcome {
     let evaluator = |images| evaluator_of_values(graph, images);
     let tools = Tools {
         prepared,
+        unlabeled: None,
         calibration: &calibration,
         probe: &mut evaluator(&probe),
         glance: &mut evaluator(&probe),

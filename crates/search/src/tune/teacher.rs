@@ -1,0 +1,208 @@
+//! What the float network says of images without labels, and how far another is from that.
+
+use crate::{error::SearchError, evaluate::Images};
+use fixedwise_fixed::convert::{count_to_f64, f64_to_f32};
+use fixedwise_graph::{
+    Graph,
+    run::{Program, Schedule, Workspace},
+};
+use fixedwise_kernels::Kernels;
+use std::sync::OnceLock;
+
+/// Images whose signal is taken, of outputs that count as values.
+const SIGNAL: usize = 64;
+
+/// The float network, and images that it is asked about.
+pub struct Teacher<'a> {
+    graph: &'a Graph,
+    program: Program,
+    schedule: Schedule,
+    images: &'a dyn Images,
+    is_of_values: bool,
+    /// By output, the mean over images of the sum of the squares of its values.
+    signal: Vec<f64>,
+    /// By image what it says, one output after the other; empty where that would take too much memory.
+    said: Vec<OnceLock<Box<[f32]>>>,
+}
+
+impl std::fmt::Debug for Teacher<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Teacher").field("images", &self.images.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Teacher<'a> {
+    /// Of a graph, with about so many bytes for what it says.
+    ///
+    /// # Errors
+    /// Where there is no image.
+    pub fn new(
+        graph: &'a Graph,
+        images: &'a dyn Images,
+        kernels: &'static Kernels,
+        is_of_values: bool,
+        bytes: usize,
+    ) -> Result<Self, SearchError> {
+        if images.is_empty() {
+            return Err(SearchError::NoImages { purpose: "tune" });
+        }
+        let outputs = graph.output_nodes();
+        let elements: usize = outputs.iter().map(|&id| graph.nodes[id].shape.len()).sum();
+        let is_kept = elements * images.len() * size_of::<f32>() <= bytes;
+        let said = if is_kept { images.len() } else { 0 };
+        let program = Program::float(graph, kernels);
+        let mut teacher = Self {
+            graph,
+            schedule: program.schedule(&[], program.outputs()),
+            program,
+            images,
+            is_of_values,
+            signal: vec![1.0; outputs.len()],
+            said: (0..said).map(|_| OnceLock::new()).collect(),
+        };
+        if is_of_values {
+            teacher.signal = teacher.measure();
+        }
+        Ok(teacher)
+    }
+
+    fn measure(&self) -> Vec<f64> {
+        let outputs = self.graph.output_nodes();
+        let mut sums = vec![0.0; outputs.len()];
+        let n = self.images.len().min(SIGNAL);
+        let mut image = Vec::new();
+        for idx in 0..n {
+            // Spread over all of them.
+            let idx = idx * self.images.len() / n;
+            self.image(idx, &mut image);
+            let said = self.says(idx, &image);
+            let mut rest = &said[..];
+            for (sum, &id) in sums.iter_mut().zip(&outputs) {
+                let (own, others) = rest.split_at(self.graph.nodes[id].shape.len());
+                *sum += own.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
+                rest = others;
+            }
+        }
+        let mean = |sum: f64| if sum > 0.0 { sum / count_to_f64(n) } else { 1.0 };
+        sums.into_iter().map(mean).collect()
+    }
+
+    /// Images.
+    pub(super) fn n_images(&self) -> usize {
+        self.images.len()
+    }
+
+    /// One of them.
+    pub(super) fn image(&self, idx: usize, image: &mut Vec<f32>) {
+        image.resize(self.program.image_len(), 0.0);
+        self.images.image(idx, image);
+    }
+
+    /// What the float network says of an image, one output after the other.
+    pub(super) fn says(&self, idx: usize, image: &[f32]) -> Box<[f32]> {
+        let ask = || {
+            let mut workspace = Workspace::new();
+            self.program.run(&self.schedule, &mut workspace, image, &[]);
+            let mut said = Vec::new();
+            for &id in self.program.outputs() {
+                let value = self.program.value(&self.schedule, &workspace, id);
+                let from = said.len();
+                said.resize(from + value.len(), 0.0);
+                value.copy_scaled(0, 1.0, &mut said[from..]);
+            }
+            said.into_boxed_slice()
+        };
+        match self.said.get(idx) {
+            Some(said) => said.get_or_init(ask).clone(),
+            None => ask(),
+        }
+    }
+
+    /// How far outputs, `[image, element]` each, are from what it says of those images, summed over these; and the
+    /// gradients of that.
+    ///
+    /// Of classes it is the divergence of their probabilities, of values the distortion.
+    pub(super) fn compare(
+        &self,
+        said: &[Box<[f32]>],
+        outputs: &[Vec<f32>],
+    ) -> (f64, Vec<Vec<f32>>) {
+        let mut total = 0.0;
+        let mut from = 0;
+        let of_output = |(i, values): (usize, &Vec<f32>)| {
+            let n = values.len() / said.len().max(1);
+            let mut gradient = Vec::with_capacity(values.len());
+            for (said, values) in said.iter().zip(values.chunks_exact(n)) {
+                let said = &said[from..from + n];
+                total += if self.is_of_values {
+                    distortion(said, values, self.signal[i], &mut gradient)
+                } else {
+                    divergence(said, values, &mut gradient)
+                };
+            }
+            from += n;
+            gradient
+        };
+        let gradients = outputs.iter().enumerate().map(of_output).collect();
+        (total, gradients)
+    }
+}
+
+fn distortion(said: &[f32], values: &[f32], signal: f64, gradient: &mut Vec<f32>) -> f64 {
+    let errors = said.iter().zip(values).map(|(t, y)| f64::from(*y) - f64::from(*t));
+    gradient.extend(errors.clone().map(|error| f64_to_f32(2.0 * error / signal)));
+    errors.map(|error| error * error).sum::<f64>() / signal
+}
+
+fn divergence(said: &[f32], values: &[f32], gradient: &mut Vec<f32>) -> f64 {
+    // One is the logit of the second of two classes.
+    let first = (values.len() == 1).then_some(0.0);
+    let logits = |values: &[f32]| -> Vec<f64> {
+        first.into_iter().chain(values.iter().map(|&x| f64::from(x))).collect()
+    };
+    let [p, q] = [logits(said), logits(values)].map(|logits| log_probabilities(&logits));
+    let from = usize::from(first.is_some());
+    gradient.extend(p[from..].iter().zip(&q[from..]).map(|(p, q)| f64_to_f32(q.exp() - p.exp())));
+    p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
+}
+
+fn log_probabilities(logits: &[f64]) -> Vec<f64> {
+    let most = logits.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
+    let sum: f64 = logits.iter().map(|x| (x - most).exp()).sum();
+    logits.iter().map(|x| x - most - sum.ln()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_are_those_of_the_distance() {
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-3 * (1.0 + b.abs());
+        let said: [f32; 3] = [1.0, -0.5, 0.25];
+        for n in [1, 3] {
+            for of_values in [false, true] {
+                let distance = |values: &[f32], gradient: &mut Vec<f32>| {
+                    if of_values {
+                        distortion(&said[..n], values, 2.0, gradient)
+                    } else {
+                        divergence(&said[..n], values, gradient)
+                    }
+                };
+                let values = [0.25_f32, 0.5, -1.0];
+                let mut gradient = Vec::new();
+                let here = distance(&values[..n], &mut gradient);
+                assert!(here > 0.0);
+                for i in 0..n {
+                    let mut beside = values;
+                    beside[i] += 1e-3;
+                    let there = distance(&beside[..n], &mut Vec::new());
+                    assert!(
+                        close((there - here) / 1e-3, gradient[i].into()),
+                        "{n} {of_values} {i}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A training from beginning to end.
+
+use super::{
+    student::{Optimizer, Student},
+    teacher::Teacher,
+};
+use crate::{error::SearchError, random::random};
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64, f64_to_count, f64_to_f32};
+use fixedwise_graph::run::{Differentiable, LayerGradients};
+use rayon::prelude::*;
+use std::ops::ControlFlow;
+
+/// Images of a step.
+pub(super) const BATCH: usize = 64;
+/// Images that one thread runs at a time; their gradients are added in this order.
+const PART: usize = 8;
+/// The part of a training in which the rate rises.
+const WARM_UP: f64 = 0.05;
+
+/// How long and how fast.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Course {
+    /// Steps of [`Adam`](super::adam), each on 64 images.
+    pub steps: usize,
+    /// The highest rate: the change of a weight in a step, as a part of the root mean square of all, and of a bias in
+    /// steps of the result.
+    pub rate: f64,
+    /// Of the order of the images.
+    pub seed: u64,
+}
+
+/// What came of a training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trained {
+    /// Steps that were done.
+    pub steps: usize,
+    /// Images that were run.
+    pub images: u64,
+    /// The mean distance from the float network in the last eighth of the steps.
+    pub distance: f64,
+    /// Whether it was broken off.
+    pub is_stopped: bool,
+}
+
+/// Trains a student. `told` is called with the steps done after each; it tells how many there are in all, and may break
+/// the training off.
+///
+/// # Errors
+/// Where the student is no integer network.
+pub fn train(
+    network: &Differentiable,
+    student: &mut Student,
+    teacher: &Teacher,
+    course: Course,
+    told: &mut dyn FnMut(usize) -> ControlFlow<(), usize>,
+) -> Result<Trained, SearchError> {
+    let mut optimizer = Optimizer::new(student);
+    let mut order = Order::new(teacher.n_images(), course.seed);
+    let mut trained = Trained { steps: 0, images: 0, distance: f64::INFINITY, is_stopped: false };
+    let (mut sum, mut summed) = (0.0, 0);
+    let (mut step, mut steps) = (0, course.steps);
+    while step < steps {
+        let batch = order.next();
+        let (distance, gradients) = gradients(network, student, teacher, &batch)?;
+        let rate = course.rate * rate_at(step, steps);
+        optimizer.step(student, &gradients, f64_to_f32(rate));
+        trained.images += count_to_u64(batch.len());
+        if 8 * (steps - step) <= steps.max(8) {
+            sum += distance;
+            summed += batch.len();
+        }
+        step += 1;
+        match told(step) {
+            ControlFlow::Continue(in_all) => steps = in_all,
+            ControlFlow::Break(()) => {
+                trained.is_stopped = step < steps;
+                break;
+            }
+        }
+    }
+    trained.steps = step;
+    if summed > 0 && student.is_finite() {
+        trained.distance = sum / count_to_f64(summed);
+    }
+    Ok(trained)
+}
+
+/// A line up, then half a cosine down to zero.
+fn rate_at(step: usize, steps: usize) -> f64 {
+    let at = count_to_f64(step) / count_to_f64(steps.max(1));
+    let up = (count_to_f64(step + 1) / (WARM_UP * count_to_f64(steps)).max(1.0)).min(1.0);
+    up * 0.5 * (1.0 + (std::f64::consts::PI * at).cos())
+}
+
+/// The distance of a student on some images, summed over them, and its gradients.
+fn gradients(
+    network: &Differentiable,
+    student: &Student,
+    teacher: &Teacher,
+    batch: &[usize],
+) -> Result<(f64, Vec<LayerGradients>), SearchError> {
+    let trained = network.network(&student.plan())?;
+    let parts: Vec<(f64, Vec<LayerGradients>)> = batch
+        .par_chunks(PART)
+        .map(|part| {
+            let mut images = vec![Vec::new(); part.len()];
+            for (image, &idx) in images.iter_mut().zip(part) {
+                teacher.image(idx, image);
+            }
+            let said: Vec<Box<[f32]>> =
+                images.iter().zip(part).map(|(image, &idx)| teacher.says(idx, image)).collect();
+            let images: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
+            let mut distance = 0.0;
+            let gradients = trained.run(&images, |outputs| {
+                let (far, gradients) = teacher.compare(&said, outputs);
+                distance = far;
+                gradients
+            });
+            (distance, gradients)
+        })
+        .collect();
+    let mut parts = parts.into_iter();
+    let mut sum = parts.next().unwrap_or_default();
+    for (distance, gradients) in parts {
+        sum.0 += distance;
+        for (sum, more) in sum.1.iter_mut().zip(&gradients) {
+            sum.weights.iter_mut().zip(&more.weights).for_each(|(sum, more)| *sum += more);
+            sum.bias.iter_mut().zip(&more.bias).for_each(|(sum, more)| *sum += more);
+        }
+    }
+    Ok(sum)
+}
+
+/// All images in a random order, then in another one.
+struct Order {
+    images: Vec<usize>,
+    at: usize,
+    seed: u64,
+}
+
+impl Order {
+    fn new(images: usize, seed: u64) -> Self {
+        let seed = seed.wrapping_mul(0x2545_f491_4f6c_dd1d);
+        let mut order = Self { images: (0..images).collect(), at: 0, seed };
+        order.shuffle();
+        order
+    }
+
+    fn shuffle(&mut self) {
+        for i in (1..self.images.len()).rev() {
+            self.seed = self.seed.wrapping_add(1);
+            let j = f64_to_count(random(self.seed) * count_to_f64(i + 1)).min(i);
+            self.images.swap(i, j);
+        }
+        self.at = 0;
+    }
+
+    /// The images of the next step; fewer where there are fewer.
+    fn next(&mut self) -> Vec<usize> {
+        let n = BATCH.min(self.images.len());
+        if self.at + n > self.images.len() {
+            self.shuffle();
+        }
+        self.at += n;
+        self.images[self.at - n..self.at].to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_image_comes_once_a_round() {
+        let mut order = Order::new(3 * BATCH, 7);
+        let mut seen: Vec<usize> = (0..3).flat_map(|_| order.next()).collect();
+        assert_ne!(seen, (0..3 * BATCH).collect::<Vec<_>>());
+        seen.sort_unstable();
+        assert_eq!(seen, (0..3 * BATCH).collect::<Vec<_>>());
+        assert_eq!(Order::new(5, 0).next().len(), 5);
+    }
+
+    #[test]
+    fn the_rate_rises_and_falls_to_zero() {
+        let rates: Vec<f64> = (0..100).map(|step| rate_at(step, 100)).collect();
+        assert!(rates[0] < 0.3 && rates[5] > 0.95 && rates[50] < 0.52 && rates[99] < 1e-3);
+    }
+}
