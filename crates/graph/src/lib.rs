@@ -32,7 +32,7 @@ mod shape;
 pub mod target;
 mod window;
 
-pub use backward::{Backward, BackwardStep, Gradients, backward_step};
+pub use backward::backward_step;
 pub use error::{EmitError, GraphError, ImportError, LowerError, Refusal};
 pub use expression::{Binary, Expression, Unary};
 pub use fixed_graph::{FixedGraph, FixedNode};
@@ -47,8 +47,8 @@ pub use lower::{
     lower_for, output_formats,
 };
 pub use operator::{
-    Context, Derivation, Edge, Factor, FloatStep, FormatRule, Likelihood, Op, Operator,
-    OperatorObject,
+    Backward, BackwardStep, Context, Derivation, Edge, Factor, FloatStep, FormatRule, Gradients,
+    Likelihood, Op, Operator, OperatorObject,
 };
 pub use output::Output;
 pub use parameters::{Parameters, ParametersMut};

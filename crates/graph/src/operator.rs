@@ -2,7 +2,6 @@
 //! runs it know operators by this contract, their files are in `ops`.
 
 use crate::{
-    backward::Backward,
     error::LowerError,
     expression::Expression,
     fixed_operator::FixedOp,
@@ -152,6 +151,27 @@ pub trait Operator: OperatorObject {
         let _ = (inputs, output);
         false
     }
+}
+
+/// The gradients of what a node takes; they are added to.
+#[derive(Debug)]
+pub struct Gradients<'a> {
+    /// Of each input; none where nobody wants it.
+    pub inputs: Vec<Option<&'a mut [f32]>>,
+    /// Of the weights of a layer, in its own order; empty of any other node.
+    pub weights: &'a mut [f32],
+    /// Of the bias of each of its output channels.
+    pub bias: &'a mut [f32],
+}
+
+/// From the values of the inputs of one or several images and the gradient of what the operator computes of
+/// them, before any activation, to the gradients of what it took.
+pub type BackwardStep = Box<dyn Fn(&[&[f32]], &[f32], &mut Gradients) + Send + Sync>;
+
+/// An operator that gradients can pass.
+pub trait Backward {
+    /// Ready to run. The activation of the context is the caller's: the gradient is that of what is given to it.
+    fn prepare_backward(&self, context: &Context, kernels: &'static Kernels) -> BackwardStep;
 }
 
 /// What the probability of a class is given as.

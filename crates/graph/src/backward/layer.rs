@@ -2,8 +2,12 @@
 //!
 //! Products of matrices are a library's; each runs on one thread, and images are added in their order.
 
-use super::BackwardStep;
-use crate::{operator::Context, parameters::Parameters, shape::Shape, window::Window};
+use crate::{
+    operator::{BackwardStep, Context},
+    parameters::Parameters,
+    shape::Shape,
+    window::Window,
+};
 use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 
 /// Elements of the inputs under so many positions that are laid out at a time: they stay in the second cache.

@@ -5,6 +5,7 @@
 
 mod layer;
 
+pub(crate) use crate::operator::{Backward, BackwardStep};
 pub(crate) use layer::prepare_layer;
 
 use crate::{
@@ -13,27 +14,6 @@ use crate::{
 };
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::Kernels;
-
-/// The gradients of what a node takes; they are added to.
-#[derive(Debug)]
-pub struct Gradients<'a> {
-    /// Of each input; none where nobody wants it.
-    pub inputs: Vec<Option<&'a mut [f32]>>,
-    /// Of the weights of a layer, in its own order; empty of any other node.
-    pub weights: &'a mut [f32],
-    /// Of the bias of each of its output channels.
-    pub bias: &'a mut [f32],
-}
-
-/// From the values of the inputs of one or several images and the gradient of what the operator computes of
-/// them, before any activation, to the gradients of what it took.
-pub type BackwardStep = Box<dyn Fn(&[&[f32]], &[f32], &mut Gradients) + Send + Sync>;
-
-/// An operator that gradients can pass.
-pub trait Backward {
-    /// Ready to run. The activation of the context is the caller's: the gradient is that of what is given to it.
-    fn prepare_backward(&self, context: &Context, kernels: &'static Kernels) -> BackwardStep;
-}
 
 /// How gradients pass an operator: as it says, or by the derivative of the function of elements that it is. Nothing
 /// where neither is known.

@@ -8,13 +8,13 @@
 
 use super::{StepCache, program::float_step};
 use crate::{
-    backward::{BackwardStep, Gradients, backward_step},
+    backward::backward_step,
     error::LowerError,
     fixed_graph::FixedNode,
     fixed_operator::{FixedOp, FixedStep, Unclamped},
     graph::{Graph, NodeId},
     lower::{context::AccumulatorPolicy, requantization::element},
-    operator::{Context, FloatStep, FormatRule},
+    operator::{BackwardStep, Context, FloatStep, FormatRule, Gradients},
     plan::Plan,
     shape::{Activation, Shape},
 };
