@@ -3,6 +3,7 @@
 import hashlib
 
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from architectures import BATCH_NORM_EPSILON
@@ -29,12 +30,11 @@ def write(network, name, shape, path):
         a = step.attributes
         layer = network.layers[step.name] if step.name in network.layers else None
         if step.kind == "conv":
-            inputs += [
-                constant(f"{step.name}.weight", layer.weight),
-                constant(f"{step.name}.bias", layer.bias),
-            ]
+            inputs.append(constant(f"{step.name}.weight", layer.weight))
+            if layer.bias is not None:
+                inputs.append(constant(f"{step.name}.bias", layer.bias))
             operator, attributes = "Conv", {
-                "dilations": [1, 1], "group": 1, "kernel_shape": [a["kernel"]] * 2,
+                "dilations": [1, 1], "group": layer.groups, "kernel_shape": [a["kernel"]] * 2,
                 "pads": list(a["pads"]), "strides": [a["stride"]] * 2,
             }
         elif step.kind == "batch_norm":
@@ -55,9 +55,18 @@ def write(network, name, shape, path):
             operator, attributes = "MaxPool", {
                 "kernel_shape": [2, 2], "pads": list(a["pads"]), "strides": [2, 2],
             }
+        elif step.kind == "relu6":
+            limits = {"low": 0.0, "high": 6.0}
+            inputs += [constant(f"{step.name}.{name}", torch.tensor(x)) for name, x in limits.items()]
+            operator, attributes = "Clip", {}
         else:
             operator, attributes = {
                 "relu": ("Relu", {}),
+                "hard_swish": ("HardSwish", {}),
+                "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+                "add": ("Add", {}),
+                "mul": ("Mul", {}),
+                "global_average_pool": ("GlobalAveragePool", {}),
                 "average_pool": ("AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2]}),
                 "dropout": ("Identity", {}),
                 "global_max_pool": ("GlobalMaxPool", {}),

@@ -6,6 +6,11 @@ from torch.nn import functional
 
 from architectures import BATCH_NORM_EPSILON, SAME, SAME_STRIDE_2
 
+ACTIVATIONS = {
+    "relu": functional.relu, "relu6": functional.relu6, "hard_swish": functional.hardswish,
+    "hard_sigmoid": functional.hardsigmoid,
+}
+
 
 class Network(nn.Module):
     """Runs a step list; the output is the logits, without softmax."""
@@ -19,10 +24,11 @@ class Network(nn.Module):
             if step.kind == "conv":
                 layer = nn.Conv2d(
                     a["channels_in"], a["channels_out"], a["kernel"], stride=a["stride"],
-                    padding=torch_padding(a["pads"]),
+                    padding=torch_padding(a["pads"]), groups=a.get("groups", 1), bias=a.get("bias", True),
                 )
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
             elif step.kind == "batch_norm":
                 layer = nn.BatchNorm2d(a["channels"], eps=BATCH_NORM_EPSILON)
             elif step.kind == "dropout":
@@ -49,8 +55,14 @@ class Network(nn.Module):
             return self.layers[step.name](x)
         if step.kind in ("batch_norm", "dense", "dropout"):
             return self.layers[step.name](x)
-        if step.kind == "relu":
-            return functional.relu(x)
+        if step.kind in ACTIVATIONS:
+            return ACTIVATIONS[step.kind](x)
+        if step.kind == "add":
+            return x + inputs[1]
+        if step.kind == "mul":
+            return x * inputs[1]
+        if step.kind == "global_average_pool":
+            return x.mean((2, 3), keepdim=True)
         if step.kind == "max_pool":
             # On odd extents `ceil_mode` is one padded row below and one column to the right.
             return functional.max_pool2d(x, 2, ceil_mode=step.attributes["pads"] == SAME_STRIDE_2)

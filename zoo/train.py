@@ -1,4 +1,5 @@
-"""Trains one of the paper's three architectures on one of its four data sets, and writes ONNX.
+"""Trains one of the paper's three architectures, or one that is often deployed, on one of the paper's four data
+sets, and writes ONNX.
 
     python zoo/train.py --arch small --data /usr/share/datasets/fashion-mnist \\
         --epochs 16 --seed 1 --out models/fashion_small.onnx
@@ -21,8 +22,20 @@ from torch.nn import functional
 
 import datasets
 import export
-from architectures import ARCHITECTURES, RESIZE, build
+import architectures
+import deployed
 from network import Network
+
+
+ARCHITECTURES = architectures.ARCHITECTURES | deployed.ARCHITECTURES
+RESIZE = architectures.RESIZE | deployed.RESIZE
+
+
+def steps_of(args, channels):
+    """The steps of the architecture, for images of so many channels."""
+    if args.arch in architectures.ARCHITECTURES:
+        return architectures.build(args.arch, channels, args.pooling, args.dropout)
+    return deployed.ARCHITECTURES[args.arch](channels, args.dropout)
 
 
 def prepare(images, resize):
@@ -102,7 +115,7 @@ def main():
     held_out = images[n_train:], labels[n_train:]
     images, labels = images[:n_train], labels[:n_train]
 
-    network = Network(build(args.arch, channels, args.pooling, args.dropout)).to(memory_format=torch.channels_last)
+    network = Network(steps_of(args, channels)).to(memory_format=torch.channels_last)
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim == 1]
     optimizer = torch.optim.AdamW(
