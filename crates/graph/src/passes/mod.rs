@@ -10,6 +10,7 @@ mod fold_forward;
 mod fold_pad;
 mod fuse_activation;
 mod fuse_function;
+mod fuse_normalization;
 mod fuse_residual;
 mod insert_preprocessing;
 pub(crate) mod remove_dead;
@@ -31,7 +32,8 @@ use crate::{
 ///
 /// Both: no final softmax or sigmoid of a classifier, pads inside their convolution, normalization *before* an activation
 /// folded back into its layer, activations fused, both also through index maps behind the layer, functions of one value in
-/// one node, a factor of a product of two values inside it, one map for several that follow each other, dead nodes gone. Integer: normalization *after* an activation
+/// one node, what divides by the deviation of channels as a layer normalization, a factor of a product of two values inside
+/// it, one map for several that follow each other, dead nodes gone. Integer: normalization *after* an activation
 /// folded forward as well, so that no [`crate::ops::Affine`] is left; output channels of layers gone that are constant or that
 /// no weight takes; factors that would make the channels of one value
 /// unlike move back into the layer before it, or stay where they are; a sum of a layer's value that nothing else takes and
@@ -43,6 +45,7 @@ pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError>
     let mut graph = graph.clone();
     drop_ending::run(&mut graph);
     fold_pad::run(&mut graph);
+    fuse_normalization::run(&mut graph);
     fold_back::run(&mut graph);
     fuse_activation::run(&mut graph);
     fuse_function::run(&mut graph);

@@ -23,3 +23,4 @@ mod targets;
 mod tflite;
 mod truths;
 mod whole_way;
+mod written_normalizations;

@@ -1,6 +1,7 @@
 //! ONNX files that were quantized already are read as the real network that their integers stand for.
 
 use fixedwise_codec::onnx::{ElementType, ModelBuilder, Node, Tensor, ValueInfo};
+use fixedwise_fixed::convert::f64_to_i64;
 use fixedwise_graph::{
     Activation, Graph, RoundedWeights, Semantics, from_onnx, ops::Affine, passes,
 };
@@ -124,14 +125,14 @@ fn a_factor_that_is_taken_up_scales_the_stated_range() {
         assert!(prepared.nodes.iter().all(|node| !node.op.is::<Affine>()), "{name}");
         let last = &prepared.nodes[prepared.output()];
         let range = prepared.rounded_before().values[&last.name].range;
-        range.map(|x| (x / 0.05).round())
+        range.map(|x| f64_to_i64((f64::from(x) / 0.05).round()))
     };
     let layer = network()
         .node(node("DequantizeLinear", &["w", "w_scale", "w_zero"], "wr").with("axis", 0_i64))
         .node(Node::new("Conv", "conv", &["x", "wr"], &["a"]));
     let product = network().node(Node::new("MatMul", "product", &["x", "x"], &["a"]));
     for (model, name) in [(layer, "layer"), (product, "product")] {
-        assert_eq!(of(model, name), [-7.0, 248.0], "{name}");
+        assert_eq!(of(model, name), [-7, 248], "{name}");
     }
 }
 
