@@ -1,9 +1,11 @@
 """What the default search reaches on the paper's networks, on images that no decision saw.
 
     cargo build --release && python3 bench/search.py --models DIR --data DIR [--objective memory]
+    python3 bench/search.py --models models --data DIR --networks fashion_resnet8,fashion_gated
 
-DIR of models holds the paper's networks as ONNX (seq_small_mnist.onnx, ...), DIR of data mnist.npz and
-fashion_mnist.npz. The calibration images are of the train split, without labels; the test split is divided
+DIR of models holds the networks as ONNX (seq_small_mnist.onnx, ...), DIR of data mnist.npz and
+fashion_mnist.npz. A TOML file beside a network, as the zoo writes it, says what pixels mean. The calibration
+images are of the train split, without labels; the test split is divided
 by seed into a half that is searched on and a half that is only reported. Prints a table, one network a row,
 and the means; runs and their results stay in target/bench-search.
 """
@@ -20,12 +22,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 def run(tool, models, data, network, arguments):
     """The result of one search, as result.json has it."""
-    size, _, kind = network.rpartition("_")
-    images = data / ("mnist.npz" if kind == "mnist" else "fashion_mnist.npz")
-    preprocess = "scale=1/255" + (",resize=96x96" if size == "inception" else "")
+    images = data / ("fashion_mnist.npz" if "fashion" in network else "mnist.npz")
+    preprocess = ["--preprocess", "scale=1/255" + (",resize=96x96" if network.startswith("inception") else "")]
+    if (models / f"{network}.toml").exists():
+        preprocess = []
     name = "-".join([network, *(a.strip("-") for a in arguments)])
     folder = ROOT / "target" / "bench-search" / name
-    command = [tool, "quantize", models / f"{network}.onnx", "--data", images, "--preprocess", preprocess]
+    command = [tool, "quantize", models / f"{network}.onnx", "--data", images, *preprocess]
     command += ["-o", folder, "--quiet", *arguments]
     code = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL).returncode
     if code not in (0, 2):
