@@ -30,6 +30,9 @@ pub struct Score {
     /// right: they are scaled so that the labels are likeliest.
     #[serde(default)]
     pub expected: i64,
+    /// The sum of the squares of that over the images, in the same units.
+    #[serde(default)]
+    pub expected_squares: i64,
     /// Where outputs count as values: over images, the squared difference from the float network's output
     /// against the mean sum of squares of that, in units of 2^-32.
     #[serde(default)]
@@ -59,6 +62,15 @@ impl Score {
     /// [`Score::expected`].
     pub fn expected_relative_loss(&self) -> f64 {
         i64_to_f64(self.expected) * exp2(-32) / count_to_f64(self.float_correct.max(1))
+    }
+
+    /// Variance of [`Score::expected_relative_loss`] over other images: of which ones the plan decides otherwise,
+    /// not of what the probabilities say of them.
+    pub fn expected_variance(&self) -> f64 {
+        let sum = i64_to_f64(self.expected) * exp2(-32);
+        let squares = i64_to_f64(self.expected_squares) * exp2(-32);
+        let variance = squares - sum * sum / count_to_f64(self.n.max(1));
+        variance.max(0.0) / count_to_f64(self.float_correct.max(1)).powi(2)
     }
 
     /// Standard error of [`Score::relative_loss`], the float accuracy taken as known.
@@ -112,6 +124,7 @@ impl Score {
             n: 1,
             float_correct: usize::from(float),
             expected,
+            expected_squares: square(expected),
             ..Self::default()
         }
     }
@@ -176,10 +189,16 @@ impl Score {
             n: self.n + other.n,
             float_correct: self.float_correct + other.float_correct,
             expected: self.expected + other.expected,
+            expected_squares: self.expected_squares + other.expected_squares,
             distortion: self.distortion.saturating_add(other.distortion),
             distortion_squares: self.distortion_squares.saturating_add(other.distortion_squares),
         }
     }
+}
+
+/// The square of what one image is expected to lose, in units of 2^-32.
+fn square(expected: i64) -> i64 {
+    i64::try_from((i128::from(expected) * i128::from(expected)) >> 32).unwrap_or(i64::MAX)
 }
 
 /// 95 % confidence interval of a fraction.

@@ -135,7 +135,11 @@ pub struct Tuning {
     /// Standard errors between the likely loss and the bound without a stated confidence: the normal
     /// distribution's one-sided 95 %.
     pub distance: f64,
-    /// The weight of the counted loss in the likely one. Guess: half and half.
+    /// The same where the likely loss is of counted and expected by their variances: the one-sided 99 %, since about five
+    /// plans near the bound are looked at. Measured: with 95 % five searches lost 0.51 to 1.27 % of unseen images.
+    pub likely_distance: f64,
+    /// The weight of the counted loss in the likely one where no label tells how far probabilities are right. Guess: half
+    /// and half.
     pub counted: f64,
     /// The part of the images that the float network gets right after which a plan's answer may be clear is
     /// one over these, one after the other, all at last. Guess.
@@ -208,6 +212,7 @@ impl Default for Tuning {
             tune_slack: 1.2,
 
             distance: 1.645,
+            likely_distance: 2.326,
             counted: 0.5,
             stages: vec![8, 5, 3, 2, 1],
             remedies: 4,

@@ -100,6 +100,10 @@ impl Oracle for Journaling<'_> {
         self.evaluator.check(plan)
     }
 
+    fn expected_error(&self) -> Option<f64> {
+        self.evaluator.expected_error()
+    }
+
     fn float_score(&self) -> (usize, usize) {
         self.evaluator.float_score()
     }

@@ -344,6 +344,10 @@ impl Oracle for Evaluator<'_> {
         (self.predictions.len(), self.predictions.correct())
     }
 
+    fn expected_error(&self) -> Option<f64> {
+        self.predictions.expected_error()
+    }
+
     fn class_part(&self, evaluation: &Evaluation, errors: f64) -> Option<f64> {
         let (bound, labels) = self.class_bound.as_ref()?;
         let Some(details) = self.details_of(evaluation) else { return Some(f64::INFINITY) };

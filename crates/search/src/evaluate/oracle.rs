@@ -83,6 +83,10 @@ pub trait Oracle {
     /// Images, and how many the float network gets right.
     fn float_score(&self) -> (usize, usize);
 
+    /// Standard error of the expected loss, as a part of it: how well it is known that the float network's probabilities
+    /// say what labels do. Nothing where no label tells.
+    fn expected_error(&self) -> Option<f64>;
+
     /// The part of the bound on the loss of each class that a plan takes, by an evaluation of it; with so many
     /// standard errors added to the loss. Of an evaluation that is not complete it is what that is at least. Nothing
     /// where no such bound is asked.

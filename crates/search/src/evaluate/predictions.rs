@@ -60,8 +60,51 @@ struct OutputPredictions {
     signal: f64,
     /// What the logits are divided by for probabilities under which the labels are likeliest.
     temperature: f64,
+    /// How much likelier labels are the first class than the second, against what those probabilities say.
+    lead: Lead,
     /// An image is right where its target is among so many likeliest classes.
     first: usize,
+}
+
+/// What labels say of the difference between the probabilities of the two likeliest classes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Lead {
+    /// The factor that makes it right.
+    factor: f64,
+    /// Standard error of that, as a part of it; nothing where no label tells.
+    error: Option<f64>,
+}
+
+impl Lead {
+    /// Before any label is seen: the difference is right, give or take a half. Guess: probabilities scaled by one
+    /// temperature for all images are seldom farther off where two classes are close.
+    const PRIOR_ERROR: f64 = 0.5;
+
+    /// As the probabilities say, where no label tells.
+    const UNKNOWN: Self = Self { factor: 1.0, error: None };
+
+    /// From images by that difference and by what their labels say of it: 1 for the first class, -1 for the second,
+    /// 0 for another. Images in doubt count most: they are those that plans decide otherwise.
+    ///
+    /// Least squares through the origin, weighted, with the prior as one more observation.
+    fn new(images: &[(f64, f64)]) -> Self {
+        let weight = |lead: f64| (1.0 - lead) * (1.0 - lead);
+        let sum = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
+            images.iter().map(|&(lead, said)| of(lead, said)).sum()
+        };
+        let whole = sum(&|lead, _| weight(lead) * lead);
+        let prior = Self::PRIOR_ERROR.powi(-2);
+        if whole <= 0.0 {
+            return Self { factor: 1.0, error: Some(Self::PRIOR_ERROR) };
+        }
+        let seen = sum(&|lead, said| weight(lead) * said) / whole;
+        let squares = sum(&|lead, said| (weight(lead) * (said - seen * lead)).powi(2));
+        // One image more than there are, so that few do not agree by chance.
+        let known = 1.0 / ((squares + 1.0) / (whole * whole));
+        let factor = ((known * seen + prior) / (known + prior)).max(0.0);
+        let error = (known + prior).sqrt().recip() / factor.max(Self::PRIOR_ERROR);
+        Self { factor, error: Some(error) }
+    }
 }
 
 /// An output of one image, for a metric.
@@ -140,12 +183,14 @@ impl Predictions {
                 end: ends[i],
                 signal: 1.0,
                 temperature: 1.0,
+                lead: Lead::UNKNOWN,
                 first: 1,
             };
             output.signal = output.mean_square();
             let labelled: Vec<usize> = (0..n).filter(|&idx| i == 0 && is_labelled[idx]).collect();
             if !labelled.is_empty() {
                 output.temperature = output.likeliest_temperature(&labelled);
+                output.lead = output.seen_lead(&labelled);
             }
             output
         };
@@ -246,6 +291,11 @@ impl Predictions {
         self.outputs.iter().map(of_output).collect()
     }
 
+    /// Standard error of [`Score::expected`], as a part of it; nothing where images have no labels.
+    pub(super) fn expected_error(&self) -> Option<f64> {
+        self.first().lead.error
+    }
+
     /// Images the float network gets right.
     pub fn correct(&self) -> usize {
         self.first().right.iter().filter(|&&right| right).count()
@@ -255,9 +305,7 @@ impl Predictions {
     pub fn named(&self) -> Vec<usize> {
         let first = self.first();
         let mut named = vec![0; first.classes()];
-        for row in first.logits.chunks_exact(first.elements.max(1)) {
-            named[class(ValueRef::F32(row))] += 1;
-        }
+        (0..self.len()).for_each(|idx| named[first.named(idx)] += 1);
         named
     }
 
@@ -480,6 +528,25 @@ impl OutputPredictions {
         all.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(1.0, |best| best.0)
     }
 
+    /// What the labels of these images say of the two likeliest classes.
+    fn seen_lead(&self, images: &[usize]) -> Lead {
+        let seen = |&idx: &usize| {
+            let likely = log_softmax(self.scores(idx, self.temperature));
+            let first = self.named(idx);
+            let others = (0..likely.len()).filter(|&class| class != first);
+            let second = others.max_by(|&a, &b| likely[a].total_cmp(&likely[b]).then(b.cmp(&a)));
+            let second = second.unwrap_or(first);
+            let of = |class: usize| f64::from(u8::from(self.targets[idx] == class));
+            (likely[first].exp() - likely[second].exp(), of(first) - of(second))
+        };
+        Lead::new(&images.par_iter().map(seen).collect::<Vec<_>>())
+    }
+
+    /// The class that the float network names.
+    fn named(&self, idx: usize) -> usize {
+        class(ValueRef::F32(&self.logits[idx * self.elements..][..self.elements]))
+    }
+
     /// The score of one image as classes.
     fn score(&self, idx: usize, value: ValueRef) -> Score {
         if self.first > 1 {
@@ -498,6 +565,8 @@ impl OutputPredictions {
     /// Counts an image as right where its target is among so many likeliest classes.
     fn count_first(&mut self, first: usize) {
         self.first = first;
+        // Of two likeliest classes among five, labels say nothing.
+        self.lead = Lead { factor: 1.0, error: self.lead.error.map(|_| Lead::PRIOR_ERROR) };
         for idx in 0..self.targets.len() {
             let scores: Vec<f64> = self.scores(idx, 1.0).collect();
             self.right[idx] = is_among(first, &scores, self.targets[idx]);
@@ -518,14 +587,14 @@ impl OutputPredictions {
             classes.sort_by(|&a, &b| by[b].total_cmp(&by[a]).then(a.cmp(&b)));
             classes.iter().take(self.first).map(|&class| likely[class].exp()).sum()
         };
-        f64_to_i64(((part(&likely) - part(scores)) * exp2(32)).round())
+        f64_to_i64(((part(&likely) - part(scores)) * self.lead.factor * exp2(32)).round())
     }
 
-    /// How much likelier the float network holds its own class than another, in units of 2^-32.
+    /// How much likelier the float network's own class is than another, in units of 2^-32.
     fn preference(&self, idx: usize, class: usize) -> i64 {
         let likely = log_softmax(self.scores(idx, self.temperature));
         let most = likely.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
-        f64_to_i64(((most.exp() - likely[class].exp()) * exp2(32)).round())
+        f64_to_i64(((most.exp() - likely[class].exp()) * self.lead.factor * exp2(32)).round())
     }
 
     /// `sum p ln(p / q)`.
@@ -616,6 +685,29 @@ fn log_softmax(values: impl Iterator<Item = f64>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_tell_how_far_probabilities_are_right() {
+        // Every third image in doubt by 0.3 is of the second class: 1/3 in place of 0.3.
+        let images = |n: usize| -> Vec<(f64, f64)> {
+            (0..n).map(|i| (0.3, if i % 3 == 0 { -1.0 } else { 1.0 })).collect()
+        };
+        let of = |n| {
+            let Lead { factor, error } = Lead::new(&images(n));
+            (factor, error.unwrap())
+        };
+        let (factor, error) = of(3000);
+        assert!((factor - 1.0 / 0.9).abs() < 0.02, "{factor}");
+        assert!(
+            (error * factor - (1.0_f64 - 1.0 / 9.0).sqrt() / 3000_f64.sqrt() / 0.3).abs() < 1e-3
+        );
+        // Few images leave what is believed before; sure ones tell nothing.
+        let (factor, few) = of(3);
+        assert!((factor - 1.0).abs() < 0.1 && few > 0.35 && few <= 0.5, "{factor} {few}");
+        let sure = Lead::new(&[(1.0, 1.0); 10]);
+        assert_eq!(sure, Lead { factor: 1.0, error: Some(0.5) });
+        assert_eq!(Lead::new(&[]), sure);
+    }
 
     #[test]
     fn equal_scores_stand_in_the_order_of_classes() {

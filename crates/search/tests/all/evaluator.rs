@@ -138,7 +138,7 @@ fn without_a_focus_it_is_the_direct_score() {
             let plan = plan(&graph, &statistics, semantics, bits);
             let got = evaluator(&graph, &images, 0).evaluate(&plan, None, None).unwrap();
             assert!(got.is_complete && got.is_new);
-            let got = Score { expected: 0, ..got.score };
+            let got = Score { expected: 0, expected_squares: 0, ..got.score };
             assert_eq!(got, direct(&graph, &images, &plan), "{semantics:?}, {bits} bits");
         }
     }
@@ -180,7 +180,7 @@ proptest! {
             let focus = change.focus.then_some(tensor.node);
             match cached.evaluate(&plan, focus, None) {
                 Ok(evaluation) => {
-                    let counted = Score { expected: 0, ..evaluation.score };
+                    let counted = Score { expected: 0, expected_squares: 0, ..evaluation.score };
                     prop_assert_eq!(counted, direct(&graph, &images, &plan));
                 }
                 Err(SearchError::Lower(_)) => tensor.set(&mut plan, Some(old)),
@@ -219,7 +219,7 @@ fn plans_that_share_operations_are_lowered_as_alone() {
         for plan in &plans {
             let (fixed, _) = steps.program(plan, policy).unwrap();
             assert_eq!(fixed, lower(&graph, plan, policy).unwrap());
-            let got = Score { expected: 0, ..evaluator.evaluate(plan, None, None).unwrap().score };
+            let got = Score { expected: 0, expected_squares: 0, ..evaluator.evaluate(plan, None, None).unwrap().score };
             assert_eq!(got, direct(&graph, &images, plan));
         }
     }

@@ -167,6 +167,10 @@ impl Oracle for Toy {
         Ok(())
     }
 
+    fn expected_error(&self) -> Option<f64> {
+        None
+    }
+
     fn float_score(&self) -> (usize, usize) {
         (IMAGES, FLOAT_CORRECT)
     }

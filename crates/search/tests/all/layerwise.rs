@@ -80,6 +80,10 @@ impl Oracle for Counted<'_> {
         self.evaluator.check(plan)
     }
 
+    fn expected_error(&self) -> Option<f64> {
+        self.evaluator.expected_error()
+    }
+
     fn float_score(&self) -> (usize, usize) {
         self.evaluator.float_score()
     }

@@ -347,7 +347,7 @@ mod tests {
         let text = words(&result);
         for expected in [
             "Why the loss stays below the bound:",
-            "the likely loss, 0.45 % (half counted, half expected), keeps a margin of 0.52 points for \
+            "the likely loss, 0.45 % (counted and expected), keeps a margin of 0.52 points for \
              unseen images, from 5,000 search images; with 20,000 the margin would be 0.26 points",
             "the nearest smaller plan that was measured takes 1.0 % less and comes to 1.12 %, margin \
              included",

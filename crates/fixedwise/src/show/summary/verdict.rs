@@ -288,7 +288,7 @@ fn below(result: &RunResult) -> Option<Statement> {
     let what = if result.confidence.is_some() {
         "the counted loss".to_owned()
     } else {
-        format!("the likely loss, {} (half counted, half expected)", percent(held.likely))
+        format!("the likely loss, {} (counted and expected)", percent(held.likely))
     };
     let images = grouped(count_to_u64(held.images));
     details.push(Sentence::from(format!(

@@ -19,8 +19,12 @@ pub(super) struct Certificate {
     looks: u32,
     /// [`crate::Tuning::distance`].
     distance: f64,
+    /// [`crate::Tuning::likely_distance`].
+    likely_distance: f64,
     /// [`crate::Tuning::counted`].
     counted: f64,
+    /// [`crate::Oracle::expected_error`].
+    expected_error: Option<f64>,
     /// [`crate::Tuning::stages`].
     stages: Vec<usize>,
 }
@@ -30,6 +34,7 @@ impl Certificate {
     pub(super) fn new(
         options: &ParetoOptions,
         (n, float_correct): (usize, usize),
+        expected_error: Option<f64>,
         looks: u32,
     ) -> Result<Self, SearchError> {
         let limit = options.max_loss.as_relative(float_correct, n);
@@ -49,7 +54,7 @@ impl Certificate {
             }
         }
         let is_of_values = options.max_loss.is_of_values();
-        let &Tuning { distance, counted, ref stages, .. } = &options.tuning;
+        let &Tuning { distance, likely_distance, counted, ref stages, .. } = &options.tuning;
         let stages = stages.clone();
         Ok(Self {
             limit,
@@ -59,7 +64,9 @@ impl Certificate {
             float_correct,
             looks,
             distance,
+            likely_distance,
             counted,
+            expected_error,
             stages,
         })
     }
@@ -88,7 +95,7 @@ impl Certificate {
     /// float network is surer of it; not where a confidence is asked for.
     pub(super) fn early(&self, before: &Score, now: &Score) -> Option<f64> {
         let looks = self.looks.saturating_add(1);
-        let least = self.held_of(&self.projected(now, [0, 0], 0), looks);
+        let least = self.held_of(&self.projected(now, [0, 0], [0, 0]), looks);
         let between = now.n.saturating_sub(before.n);
         if before.n == 0 || between == 0 {
             return (least > self.limit).then_some(least);
@@ -97,14 +104,18 @@ impl Certificate {
         let more = |count: usize| (count * left).div_ceil(between);
         let lost = [more(now.lost - before.lost), more(now.gained - before.gained)];
         let part = count_to_f64(left) / count_to_f64(between);
-        let expected = f64_to_i64(i64_to_f64(now.expected - before.expected) * part);
-        let most = self.held_of(&self.projected(now, lost, expected.max(0)), looks);
+        let scaled = |sum: i64| f64_to_i64(i64_to_f64(sum) * part).max(0);
+        let expected = [
+            scaled(now.expected - before.expected),
+            scaled(now.expected_squares - before.expected_squares),
+        ];
+        let most = self.held_of(&self.projected(now, lost, expected), looks);
         let is_clear = least > self.limit || most <= self.limit && self.confidence.is_none();
         is_clear.then_some(most)
     }
 
     /// The score of all images, where those that are left lose and gain so many.
-    fn projected(&self, now: &Score, [lost, gained]: [usize; 2], expected: i64) -> Score {
+    fn projected(&self, now: &Score, [lost, gained]: [usize; 2], expected: [i64; 2]) -> Score {
         let (lost, gained) = (now.lost + lost, now.gained + gained);
         Score {
             correct: (self.float_correct + gained).saturating_sub(lost),
@@ -112,7 +123,8 @@ impl Certificate {
             gained,
             n: self.n,
             float_correct: self.float_correct,
-            expected: now.expected.saturating_add(expected),
+            expected: now.expected.saturating_add(expected[0]),
+            expected_squares: now.expected_squares.saturating_add(expected[1]),
             ..*now
         }
     }
@@ -171,16 +183,27 @@ impl Certificate {
         self.confidence.map(|c| quantile(1.0 - (1.0 - c) / (look * (look + 1.0))))
     }
 
+    /// The likely loss, and the standard errors of it that are kept.
     fn likely_and_margin(&self, score: &Score, looks: u32) -> [f64; 2] {
         let loss = score.relative_loss();
-        match self.errors(looks) {
-            None => {
-                let expected = score.expected_relative_loss();
-                let likely = self.counted.mul_add(loss - expected, expected);
-                [likely, self.distance * score.relative_spread()]
-            }
-            Some(errors) => [loss, errors * score.relative_error()],
+        if let Some(errors) = self.errors(looks) {
+            return [loss, errors * score.relative_error()];
         }
+        let expected = score.expected_relative_loss();
+        let spread = score.relative_spread();
+        let Some(error) = self.expected_error else {
+            let likely = self.counted.mul_add(loss - expected, expected);
+            return [likely, self.distance * spread];
+        };
+        // Two measurements of one loss. They share which images the plan decides otherwise; beyond that, the counted
+        // one has the noise of their labels, the expected one what is not known of the probabilities.
+        let shared = score.expected_variance();
+        let noise = (spread * spread - shared).max(0.0);
+        let doubt = (error * expected).powi(2);
+        let both = noise + doubt;
+        let part = if both > 0.0 { doubt / both } else { 1.0 };
+        let likely = part.mul_add(loss - expected, expected);
+        [likely, self.likely_distance * part.mul_add(noise, shared).sqrt()]
     }
 }
 
@@ -212,7 +235,7 @@ mod tests {
     fn certificate(confidence: Option<f64>, n: usize) -> Result<Certificate, SearchError> {
         let cost = CostWeights { memory: 1.0, ..CostWeights::default() };
         let options = ParetoOptions { confidence, ..ParetoOptions::new(PlanHead::INTEGER, cost) };
-        Certificate::new(&options, (n, n / 10 * 9), 0)
+        Certificate::new(&options, (n, n / 10 * 9), Some(0.2), 0)
     }
 
     fn score(lost: usize, gained: usize, expected: i64) -> Score {
@@ -223,6 +246,7 @@ mod tests {
             n: 5000,
             float_correct: 4500,
             expected,
+            expected_squares: expected / 4,
             ..Score::default()
         }
     }
@@ -241,8 +265,32 @@ mod tests {
         // Ten images are expected to be lost of the 45 that may be.
         assert!(1.0 >= plain.held_part(&score(40, 30, 10 << 32)));
         // Luck with the labels does not help, bad luck beyond the bound does harm.
-        assert!(1.0 < plain.held_part(&score(30, 30, 75 << 32)));
+        assert!(1.0 < plain.held_part(&score(100, 100, 70 << 32)));
         assert!(1.0 < plain.held_part(&score(80, 30, 10 << 32)));
+    }
+
+    /// Labels tell little of a single plan, the probabilities much where they are known to be right.
+    #[test]
+    fn what_is_known_better_counts_more() {
+        let parts = |expected_error| {
+            let mut certificate = certificate(None, 5000).unwrap();
+            certificate.expected_error = expected_error;
+            certificate.likely_and_margin(&score(80, 40, 20 << 32), 1).map(|part| part * 4500.0)
+        };
+        let spread = (120.0_f64 - 40.0 * 40.0 / 5000.0).sqrt();
+        // Nothing but which images are decided otherwise: 20 / 4, less the square of the mean.
+        let shared = 5.0_f64 - 20.0 * 20.0 / 5000.0;
+        for (error, likely, kept) in [
+            (Some(0.0), 20.0, 2.326 * shared.sqrt()),
+            (Some(1e6), 40.0, 2.326 * spread),
+            (None, 30.0, 1.645 * spread),
+        ] {
+            let [seen, margin] = parts(error);
+            assert!((seen - likely).abs() < 0.01, "{error:?}: {seen}");
+            assert!((margin - kept).abs() < 0.01, "{error:?}: {margin}");
+        }
+        let [likely, margin] = parts(Some(0.5));
+        assert!((20.0..40.0).contains(&likely) && margin < 2.326 * spread, "{likely} {margin}");
     }
 
     #[test]

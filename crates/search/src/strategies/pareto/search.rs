@@ -112,7 +112,8 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
         let Tools { prepared, calibration, probe, glance, oracle, .. } = tools;
         let looks = options.known.as_ref().map_or(0, |known| known.front.len());
         let looks = u32::try_from(looks).unwrap_or(u32::MAX);
-        let certificate = Certificate::new(options, oracle.float_score(), looks)?;
+        let certificate =
+            Certificate::new(options, oracle.float_score(), oracle.expected_error(), looks)?;
         let items = Items::new(&prepared.graph, options);
         Ok(Self {
             prepared,
