@@ -20,15 +20,19 @@ NETWORKS = [f"{size}_{data}" for size in ("seq_small", "seq_large", "inception")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+def preprocessing(models, network):
+    """What pixels mean to a network, unless a TOML file beside it says so."""
+    if (models / f"{network}.toml").exists():
+        return []
+    return ["--preprocess", "scale=1/255" + (",resize=96x96" if network.startswith("inception") else "")]
+
+
 def run(tool, models, data, network, arguments):
     """The result of one search, as result.json has it."""
     images = data / ("fashion_mnist.npz" if "fashion" in network else "mnist.npz")
-    preprocess = ["--preprocess", "scale=1/255" + (",resize=96x96" if network.startswith("inception") else "")]
-    if (models / f"{network}.toml").exists():
-        preprocess = []
     name = "-".join([network, *(a.strip("-") for a in arguments)])
     folder = ROOT / "target" / "bench-search" / name
-    command = [tool, "quantize", models / f"{network}.onnx", "--data", images, *preprocess]
+    command = [tool, "quantize", models / f"{network}.onnx", "--data", images, *preprocessing(models, network)]
     command += ["-o", folder, "--quiet", *arguments]
     code = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL).returncode
     if code not in (0, 2):

@@ -219,7 +219,11 @@ fn plans_that_share_operations_are_lowered_as_alone() {
         for plan in &plans {
             let (fixed, _) = steps.program(plan, policy).unwrap();
             assert_eq!(fixed, lower(&graph, plan, policy).unwrap());
-            let got = Score { expected: 0, expected_squares: 0, ..evaluator.evaluate(plan, None, None).unwrap().score };
+            let got = Score {
+                expected: 0,
+                expected_squares: 0,
+                ..evaluator.evaluate(plan, None, None).unwrap().score
+            };
             assert_eq!(got, direct(&graph, &images, plan));
         }
     }
