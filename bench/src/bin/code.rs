@@ -227,22 +227,7 @@ fn graphs(unique: &str) -> Vec<Graph> {
         let x = b.push(&format!("quarter{unique}"), average, vec![x]);
         b.push(&format!("mean{unique}"), GlobalAveragePool, vec![x]);
         graphs.push(b.finish());
-        // Sums inside layers of every kind, and where biases depend on the position.
-        for (channels, groups, is_affine) in
-            [(10, 1, false), (10, 10, false), (10, 5, false), (8, 1, true)]
-        {
-            let (mut b, x) = begin(Shape::new(6, 5, 3), channels);
-            let y = if is_affine { b.affine(&format!("affine{unique}"), x) } else { x };
-            let y = b.conv(&format!("conv{unique}"), y, channels, &window(3, 1, 1), groups);
-            let y = b.push(&format!("sum{unique}"), Add, vec![x, y]);
-            end(&mut b, y);
-            graphs.push(b.finish());
-        }
-        let (mut b, x) = begin(Shape::new(1, 1, 3), 10);
-        let y = b.gemm(&format!("dense{unique}"), x, 10);
-        let y = b.push(&format!("sum{unique}"), Add, vec![x, y]);
-        end(&mut b, y);
-        graphs.push(b.finish());
+        graphs.extend(sums(unique, begin, end));
         // Two values of the same extents, and one that goes with every pixel.
         let (mut b, x) = begin(Shape::new(6, 6, 3), 4);
         let other = b.conv(&format!("conv{unique}"), x, 4, &window(1, 1, 0), 1);
@@ -260,6 +245,31 @@ fn graphs(unique: &str) -> Vec<Graph> {
         graphs.push(b.finish());
     }
     graphs.extend([functions(unique, begin), maps(unique, begin), products(unique, begin)]);
+    graphs
+}
+
+/// Sums inside layers of every kind, and where biases depend on the position.
+fn sums(
+    unique: &str,
+    begin: impl Fn(Shape, usize) -> (Build, usize),
+    end: impl Fn(&mut Build, usize) -> usize,
+) -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    for (channels, groups, is_affine) in
+        [(10, 1, false), (10, 10, false), (10, 5, false), (8, 1, true)]
+    {
+        let (mut b, x) = begin(Shape::new(6, 5, 3), channels);
+        let y = if is_affine { b.affine(&format!("affine{unique}"), x) } else { x };
+        let y = b.conv(&format!("conv{unique}"), y, channels, &window(3, 1, 1), groups);
+        let y = b.push(&format!("sum{unique}"), Add, vec![x, y]);
+        end(&mut b, y);
+        graphs.push(b.finish());
+    }
+    let (mut b, x) = begin(Shape::new(1, 1, 3), 10);
+    let y = b.gemm(&format!("dense{unique}"), x, 10);
+    let y = b.push(&format!("sum{unique}"), Add, vec![x, y]);
+    end(&mut b, y);
+    graphs.push(b.finish());
     graphs
 }
 
