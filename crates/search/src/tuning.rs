@@ -204,9 +204,9 @@ impl Default for Tuning {
 
             tune_images: 512,
             tune_rate: 0.008,
-            tune_again: 0.5,
-            tune_reach: 3.0,
-            tune_part: 0.5,
+            tune_again: 0.25,
+            tune_reach: 2.0,
+            tune_part: 0.6,
             tune_least: 0.15,
             tune_stride: 0.02,
             tune_slack: 1.2,

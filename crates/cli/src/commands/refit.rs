@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
 
 /// Options that lead a search: they have no effect here, and are accepted because the run that wrote the plan
 /// may have had them.
-const SEARCH: [&str; 20] = [
+const SEARCH: [&str; 22] = [
     "confidence",
     "strategy",
     "bits",
@@ -76,6 +76,8 @@ const SEARCH: [&str; 20] = [
     "budget",
     "trade_off",
     "window",
+    "tuning",
+    "unlabeled",
 ];
 
 pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> {

@@ -3,6 +3,7 @@
 use crate::common::{array, fixedwise, write_inputs};
 use crate::values::{result, smoother};
 use fixedwise_codec::npz::{Array, encode_npz};
+use serde_json::Value;
 use std::{fs, path::Path};
 
 /// `n` images of so many rows and columns.
@@ -42,8 +43,11 @@ fn a_plan_is_tuned_on_the_train_split_or_says_why_not() {
     assert!(tuned["tuned"]["steps"].as_u64().unwrap() > 0, "{}", tuned["tuned"]);
     assert_eq!(tuned["bound_met"], true);
     // What was tuned is in the plan's integers.
-    let again = ["evaluate", "tuned/plan.toml", "smoother.onnx", "--test", "pixels.npz:test"];
-    fixedwise(folder).args(again).args(["--min-sqnr", "24"]).assert().success();
+    let again =
+        ["evaluate", "smoother.onnx", "--plan", "tuned/plan.toml", "--test", "pixels.npz:test"];
+    let run = fixedwise(folder).args(again).args(["--metric", "sqnr", "--json"]).assert().success();
+    let seen: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    assert_eq!(seen["accuracy"]["test"]["n"], 100);
 
     // Too few are named, and the plan is that of the search.
     let few = pixels(3, 100, 8);
@@ -59,7 +63,7 @@ fn a_plan_is_tuned_on_the_train_split_or_says_why_not() {
     // Wrong input.
     let large = pixels(4, 600, 10);
     write(folder, "large.npz", &[("x", &large)]);
-    refused(folder, &["--tune", "1s", "--unlabeled", "large.npz"], "10x10");
+    refused(folder, &["--tune", "1s", "--unlabeled", "large.npz"], "with shape [10, 10]");
     refused(folder, &["--tune", "1s", "--unlabeled", "none.npz"], "none.npz");
     refused(folder, &["--tune", "1s", "--unlabeled", "pixels.npz:test"], "unlabeled");
     refused(folder, &["--unlabeled", "few.npz"], "add `--tune auto`");

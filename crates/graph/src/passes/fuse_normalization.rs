@@ -22,7 +22,7 @@ const MOST: usize = 32;
 const IMAGES: [usize; 2] = [8, 2];
 /// Elements of a large value.
 const LARGE: usize = 1024;
-/// How far results may be off, as a part of the largest scale: sums are of 32-bit floats.
+/// How far results may be off, as a part of the largest: sums are of 32-bit floats.
 const TOLERANCE: f64 = 1e-3;
 /// How far a scale may be from one, or a shift from zero, to be just that.
 const EXACT: f64 = 1e-5;
@@ -354,19 +354,23 @@ fn fitted(
     let [large, small, ..] = &all;
     let epsilon = epsilon(small, &behind(large, 0.0))?;
     let behind = behind(large, epsilon);
-    let largest = behind.scale.iter().fold(0.0_f64, |most, scale| most.max(scale.abs()));
-    let is_explained = |group: &Group| {
-        let root = (group.variance + epsilon).sqrt();
-        let all = group.differences.iter().zip(&group.y).zip(group.keys);
-        all.into_iter().all(|((d, y), &key)| {
-            (behind.scale[key].mul_add(d / root, behind.shift[key]) - y).abs()
-                <= TOLERANCE * largest
-        })
+    let is_explained = |groups: &Vec<Group>| {
+        // Against the largest result of values of this magnitude.
+        let results = groups.iter().flat_map(|group| &group.y);
+        let largest = results.fold(0.0_f64, |most, y| most.max(y.abs()));
+        let is_near = |group: &Group| {
+            let root = (group.variance + epsilon).sqrt();
+            let mut all = group.differences.iter().zip(&group.y).zip(group.keys);
+            all.all(|((d, y), &key)| {
+                let told = behind.scale[key].mul_add(d / root, behind.shift[key]);
+                (told - y).abs() <= TOLERANCE * largest
+            })
+        };
+        largest > 0.0 && groups.iter().all(is_near)
     };
     let is_nothing = behind.scale.iter().all(|scale| (scale - 1.0).abs() < EXACT)
         && behind.shift.iter().all(|shift| shift.abs() < EXACT);
-    let is_all = all.iter().flatten().all(is_explained);
-    is_all.then_some((epsilon, (!is_nothing).then_some(behind)))
+    all.iter().all(is_explained).then_some((epsilon, (!is_nothing).then_some(behind)))
 }
 
 /// The scales and shifts, by least squares.

@@ -130,6 +130,13 @@ fn what_only_looks_like_a_normalization_is_none() {
         "divided by the variance",
         &network(&rows, -1, &by_variance, &["normalized"])
     ));
+    // A product that grows with the square of the value.
+    let gated: Nodes = &[
+        ("ReduceMean", &["x", "axes"], "mean"),
+        ("Sub", &["x", "mean"], "spread"),
+        ("Mul", &["x", "spread"], "y"),
+    ];
+    assert!(!is_found("a product", &network(&[1, 6, 4, 4], 1, gated, &["y"])));
     // The mean is also a result.
     let graph = network(&rows, -1, AS_FACTOR, &["y", "mean"]);
     let graph = passes::prepare(&graph, Semantics::Simulated).unwrap();

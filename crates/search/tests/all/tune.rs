@@ -1,7 +1,7 @@
 //! Tuning without labels.
 
 use fixedwise_graph::{
-    Graph, Semantics, Shape,
+    Graph, Rounded, Semantics, Shape,
     ops::{Add, GlobalAveragePool, MaxPool, Relu},
     passes,
     run::Differentiable,
@@ -17,7 +17,10 @@ use fixedwise_search::{
     tune::{Course, Student, Teacher, train},
 };
 use fixedwise_testing::{Build, Random, window};
-use std::{ops::ControlFlow, sync::atomic::AtomicBool};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 static GO: AtomicBool = AtomicBool::new(false);
 
@@ -163,9 +166,21 @@ fn a_search_that_is_stopped_while_it_tunes_keeps_its_answer() {
 fn a_training_brings_narrow_integers_closer() {
     let graph = network();
     let (images, held) = (Squares { first: 0, n: 512 }, Squares { first: 10_000, n: 200 });
-    // One that is as narrow as there is.
+    // The formats of a search, with each weight the nearest integer.
     let loose = ParetoOptions { max_loss: MaxLoss::Relative(0.1), ..options(None) };
-    let plain = search(512, &mut Ignore, &loose).unwrap();
+    let mut plain = search(512, &mut Ignore, &loose).unwrap();
+    for (id, layer) in graph.layers() {
+        let format = plain.plan.layer(&layer.name).and_then(|layer| layer.weights).unwrap();
+        let nearest = |&w: &f32| i16::try_from(format.quantize(f64::from(w))).unwrap();
+        let channels = graph.nodes[id].shape.c;
+        let rounded = Rounded {
+            weights: layer.op.weights().unwrap().iter().map(nearest).collect(),
+            scales: vec![1.0; channels],
+            bias: vec![0.0; channels],
+            coarser: Vec::new(),
+        };
+        plain.plan.rounded.insert(layer.name.clone(), Arc::new(rounded));
+    }
     let kernels = Kernels::best();
     let network = Differentiable::new(&graph, kernels).unwrap();
     for is_of_values in [false, true] {
@@ -183,6 +198,6 @@ fn a_training_brings_narrow_integers_closer() {
         let mut probe = Evaluator::new(&graph, &held, predictions, kernels, &GO, options);
         let [before, after] =
             [&plain.plan, &student.plan()].map(|plan| probe.divergence(plan, None).unwrap());
-        assert!(after < 0.95 * before, "{is_of_values}: {before} {after}");
+        assert!(after < 0.6 * before, "{is_of_values}: {before} {after}");
     }
 }

@@ -161,6 +161,7 @@ fn run(
     let target = target.map_or_else(|| given.plan.target(), |target| Ok(Some(target)))?;
     check_target(given.plan, target.is_some())?;
     let options = as_search(options, target);
+    let data = &DataOptions { unlabeled: None, ..data.clone() };
     let halt = Halt::new(stop, None);
     let job = Job { data, options: &options, observer, stop, halt: &halt, start };
     pool(options.threads)?.install(|| job.refit(model, given))
@@ -177,6 +178,7 @@ fn as_search(options: &QuantizeOptions, target: Option<Target>) -> QuantizeOptio
         quantizer: usual.quantizer,
         range: usual.range,
         confidence: None,
+        tune: usual.tune,
         start: None,
         from: None,
         keep: Vec::new(),
