@@ -115,15 +115,14 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
         run
     }
 
-    /// Trains a plan beyond the bound, and then one after the other narrower where it keeps to the bound, else wider.
+    /// Lowers widths in rounds between short trainings, and trains what comes of that until its rate has fallen to zero;
+    /// then one plan after the other, narrower where the last one keeps to the bound, else wider.
     fn tune_from(&mut self, task: &mut Task, best: Standing) -> Result<(), SearchError> {
         let tuning = &self.options.tuning;
         let whole = self.tuning_left(task);
         let least = tuning.tune_least * whole;
         let mut rate = tuning.tune_rate;
-        let Standing { built, widths, .. } = self.beyond(best, tuning.tune_reach)?;
-        let student = Student::new(self.network.graph(), &built.plan);
-        let mut pupil = Pupil { student, widths };
+        let mut pupil = self.lowered(task, best)?;
         loop {
             let left = self.tuning_left(task);
             if left < least {
@@ -149,28 +148,42 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
                 },
             };
             let moves = self.tune_moves(&pupil, &standing, side)?;
-            if !self.take(&mut pupil, moves, (standing.divergence, side)) {
+            let suits = tuning.tune_slack * self.bound();
+            if !self.take(&mut pupil, moves, (standing.divergence, side, suits)) {
                 return Ok(());
             }
             rate = tuning.tune_again * tuning.tune_rate;
         }
     }
 
-    /// A plan with fewer bits, rounded in closed form, whose divergence is up to so many times that at which the bound is
-    /// thought to lie.
-    fn beyond(&mut self, from: Standing, times: f64) -> Result<Standing, SearchError> {
-        let front = self.prices(&from.built.plan).front(&from.widths);
-        let most = times * self.bound();
-        let (mut good, mut bad) = (0, front.len());
-        let mut found = from;
-        while bad - good > 1 {
-            let next = usize::midpoint(good, bad);
-            match legal(self.stand(front[next].clone()))? {
-                Some(standing) if standing.divergence <= most => (good, found) = (next, standing),
-                _ => bad = next,
+    /// The best plan, lowered in rounds: a short training makes up for the last tensors before the next ones are lowered,
+    /// until it no longer brings the plan near the bound, or the time for this is over.
+    fn lowered(&mut self, task: &mut Task, best: Standing) -> Result<Pupil<'a>, SearchError> {
+        let tuning = &self.options.tuning;
+        let whole = self.tuning_left(task);
+        let (end, round) = ((1.0 - tuning.tune_lowering) * whole, tuning.tune_round * whole);
+        let student = Student::new(self.network.graph(), &best.built.plan);
+        let mut pupil = Pupil { student, widths: best.widths.clone() };
+        let mut standing = best;
+        while self.tuning_left(task) > end
+            && standing.divergence <= tuning.tune_reach * self.bound()
+        {
+            let moves = self.tune_moves(&pupil, &standing, Side::Narrower)?;
+            let before = pupil.clone();
+            if !self.take(&mut pupil, moves, (0.0, Side::Narrower, f64::INFINITY)) {
+                break;
             }
+            let Some(trained) = self.train(task, &mut pupil, round, tuning.tune_rate)? else {
+                pupil = before;
+                break;
+            };
+            // What may be an answer already is held against the bound.
+            if trained.divergence <= self.bound() {
+                self.certify(&trained)?;
+            }
+            standing = trained;
         }
-        Ok(found)
+        Ok(pupil)
     }
 
     /// What is left for tuning: seconds, or steps.
@@ -302,9 +315,13 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
 
     /// Takes the first of some moves, and more of them as far as the divergence that is expected then suits the bound and
     /// not too much of the cost changes; whether there was one.
-    fn take(&self, pupil: &mut Pupil, moves: Vec<Move>, (now, side): (f64, Side)) -> bool {
+    fn take(
+        &self,
+        pupil: &mut Pupil,
+        moves: Vec<Move>,
+        (now, side, suits): (f64, Side, f64),
+    ) -> bool {
         let tuning = &self.options.tuning;
-        let suits = tuning.tune_slack * self.bound();
         let (mut expected, mut changed) = (now, 0.0);
         let mut is_taken = false;
         for step in moves {
