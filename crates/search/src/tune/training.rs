@@ -20,7 +20,7 @@ const WARM_UP: f64 = 0.05;
 /// How long and how fast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Course {
-    /// Steps of [`Adam`](super::adam), each on 64 images.
+    /// Steps of Adam, each on 64 images.
     pub steps: usize,
     /// The highest rate: the change of a weight in a step, as a part of the root mean square of all, and of a bias in
     /// steps of the result.
