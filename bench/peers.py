@@ -39,7 +39,7 @@ BATCH = 250
 
 def images_of(data, network):
     """Float images `[n, c, h, w]` of the train and the test split, and the labels of the latter."""
-    arrays = np.load(data / ("fashion_mnist.npz" if "fashion" in network else "mnist.npz"))
+    arrays = np.load(search.images_of(data, network))
 
     def prepared(images):
         images = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2)
@@ -172,7 +172,7 @@ def onnx_runtime(path, calibration, counted):
 
 
 def ours(options, network):
-    images = options.data / ("fashion_mnist.npz" if "fashion" in network else "mnist.npz")
+    images = search.images_of(options.data, network)
     sets = ["--calibration", f"{images}:train@0..2000"]
     sets += ["--search", f"{images}:test@0..{HALF}", "--test", f"{images}:test@{HALF}..{2 * HALF}"]
     with tempfile.TemporaryDirectory() as folder:

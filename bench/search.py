@@ -20,6 +20,11 @@ NETWORKS = [f"{size}_{data}" for size in ("seq_small", "seq_large", "inception")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+def images_of(data, network):
+    """The file of a network's images."""
+    return data / ("fashion_mnist.npz" if "fashion" in network else "mnist.npz")
+
+
 def preprocessing(models, network):
     """What pixels mean to a network, unless a TOML file beside it says so."""
     if (models / f"{network}.toml").exists():
@@ -29,7 +34,7 @@ def preprocessing(models, network):
 
 def run(tool, models, data, network, arguments):
     """The result of one search, as result.json has it."""
-    images = data / ("fashion_mnist.npz" if "fashion" in network else "mnist.npz")
+    images = images_of(data, network)
     name = "-".join([network, *(a.strip("-") for a in arguments)])
     folder = ROOT / "target" / "bench-search" / name
     command = [tool, "quantize", models / f"{network}.onnx", "--data", images, *preprocessing(models, network)]

@@ -21,6 +21,18 @@ pub enum Range {
     Bipolar,
 }
 
+impl Range {
+    /// What plans and exports call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::Narrow => "narrow",
+            Self::Full => "full",
+            Self::Bipolar => "bipolar",
+        }
+    }
+}
+
 /// A fixed-point format: `value = stored * 2^-frac`, `stored` an integer of `bits` bits.
 ///
 /// The fields are public and unchecked; [`Format::checked`] is the gate for a width that comes from

@@ -9,7 +9,7 @@ use crate::{
 };
 use fixedwise_fixed::{
     Format,
-    convert::{count_to_u64, f64_to_count, saturating_i8, saturating_i16, u64_to_f64},
+    convert::{count_to_u64, f64_to_count, saturating_i16, u64_to_f64},
 };
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ fn no_clip(weights: &[f32]) -> Format {
     let largest = weights.iter().fold(0.0_f64, |max, &w| max.max(f64::from(w).abs()));
     let clips = |frac: i8| largest > Format::signed(8, frac).dequantize(127);
     let frac = (i8::MIN..=i8::MAX).rev().find(|&frac| !clips(frac));
-    Format::signed(8, if largest > 0.0 { frac.unwrap_or(i8::MIN) } else { saturating_i8(0) })
+    Format::signed(8, if largest > 0.0 { frac.unwrap_or(i8::MIN) } else { 0 })
 }
 
 /// The bits of all integers from the highest to the lowest set bit of their magnitudes.

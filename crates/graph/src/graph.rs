@@ -3,7 +3,7 @@
 use crate::{
     error::GraphError,
     fixed_graph::image_parts,
-    operator::{Edge, Factor, Op},
+    operator::{Context, Edge, Factor, Op},
     output::Output,
     rounded_before::RoundedBefore,
     shape::{Activation, Shape},
@@ -200,6 +200,12 @@ impl Graph {
     /// Extents of the values that `id` takes.
     pub fn input_shapes(&self, id: NodeId) -> Vec<Shape> {
         self.nodes[id].inputs.iter().map(|&input| self.nodes[input].shape).collect()
+    }
+
+    /// What prepares a node to run.
+    pub(crate) fn context(&self, id: NodeId) -> Context {
+        let Node { shape, activation, .. } = self.nodes[id];
+        Context { inputs: self.input_shapes(id), output: shape, activation }
     }
 
     /// For every node, the nodes that take its value.

@@ -32,6 +32,19 @@ impl Shape {
         self.len() == 0
     }
 
+    /// The element that goes with the one at index `at` of a value of extents `output`: along axes where there is one
+    /// alone, it goes with all.
+    pub(crate) const fn element_of(self, output: Self, at: usize) -> usize {
+        let (pixel, c) = (at / output.c, at % output.c);
+        let (y, x) = (pixel / output.w, pixel % output.w);
+        let [y, x, c] = [
+            if self.h == 1 { 0 } else { y },
+            if self.w == 1 { 0 } else { x },
+            if self.c == 1 { 0 } else { c },
+        ];
+        (y * self.w + x) * self.c + c
+    }
+
     /// `[h, w, c]`.
     pub const fn dims(self) -> [usize; 3] {
         [self.h, self.w, self.c]

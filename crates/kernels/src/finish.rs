@@ -48,61 +48,44 @@ fn apart(left: i32) -> [i32; 2] {
 /// Adds what belongs to each sum of a block; sums wrap as those of the kernels do.
 #[inline(always)]
 pub(crate) fn add_narrow(block: &Block, added: ResidualView, sums: &mut [i32]) {
-    let ResidualView { left, lefts, .. } = added;
-    with_slice!(Integers, added.values, |values| {
-        for_each_added(block, values, added.n_channels, sums, |values, sums| {
-            if lefts.is_empty() {
-                let [left, right] = apart(left);
-                for (sum, &value) in sums.iter_mut().zip(values) {
-                    *sum = sum.wrapping_add(i32::from(value) << (left & 31) >> right);
-                }
-                return;
-            }
-            let lefts = &lefts[block.channel..][..block.n_channels];
-            for ((sum, &value), &left) in sums.iter_mut().zip(values).zip(lefts) {
-                let [left, right] = apart(left);
-                *sum = sum.wrapping_add(i32::from(value) << (left & 31) >> right);
-            }
-        });
+    for_each_added(block, added, sums, |sum, value, [left, right]| {
+        *sum = sum.wrapping_add(value << (left & 31) >> right);
     });
 }
 
 /// The same to sums of 64 bits.
 #[inline(always)]
 pub(crate) fn add_wide(block: &Block, added: ResidualView, sums: &mut [i64]) {
-    let ResidualView { left, lefts, .. } = added;
-    with_slice!(Integers, added.values, |values| {
-        for_each_added(block, values, added.n_channels, sums, |values, sums| {
-            if lefts.is_empty() {
-                let [left, right] = apart(left);
-                for (sum, &value) in sums.iter_mut().zip(values) {
-                    *sum += i64::from(value) << left >> right;
-                }
-                return;
-            }
-            let lefts = &lefts[block.channel..][..block.n_channels];
-            for ((sum, &value), &left) in sums.iter_mut().zip(values).zip(lefts) {
-                let [left, right] = apart(left);
-                *sum += i64::from(value) << left >> right;
-            }
-        });
+    for_each_added(block, added, sums, |sum, value, [left, right]| {
+        *sum += i64::from(value) << left >> right;
     });
 }
 
-/// Calls `each(values, sums)` for every pixel of a block.
+/// Calls `add(sum, value, shifts)` for every sum of a block with what belongs to it, and its shifts to the left and to
+/// the right.
 #[inline(always)]
-fn for_each_added<V, C>(
+fn for_each_added<C>(
     block: &Block,
-    values: &[V],
-    n_channels: usize,
+    added: ResidualView,
     sums: &mut [C],
-    mut each: impl FnMut(&[V], &mut [C]),
+    add: impl Fn(&mut C, i32, [i32; 2]),
 ) {
+    let ResidualView { left, lefts, n_channels, .. } = added;
     let n = block.n_channels;
-    for pixel in 0..block.n_pixels {
-        let from = (block.pixel + pixel) * n_channels + block.channel;
-        each(&values[from..][..n], &mut sums[pixel * block.width..][..n]);
-    }
+    with_slice!(Integers, added.values, |values| {
+        for pixel in 0..block.n_pixels {
+            let from = (block.pixel + pixel) * n_channels + block.channel;
+            let all = sums[pixel * block.width..][..n].iter_mut().zip(&values[from..][..n]);
+            if lefts.is_empty() {
+                let by = apart(left);
+                all.for_each(|(sum, &value)| add(sum, value.into(), by));
+            } else {
+                let lefts = &lefts[block.channel..][..n];
+                all.zip(lefts)
+                    .for_each(|((sum, &value), &left)| add(sum, value.into(), apart(left)));
+            }
+        }
+    });
 }
 
 /// An epilogue proved to need no more than 32 bits: `clamp((sum + bias) >> shift, min, max)`,

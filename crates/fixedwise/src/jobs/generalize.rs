@@ -289,10 +289,14 @@ fn tuned_data(
         let n = Sets::load_calibration(&train, model, declared)?.len();
         Some(DataSource { split: Some(Split::Train), range: Some(0..n), ..source.clone() })
     };
-    let splits = source.origin.splits()?;
-    let train = DataSource { split: Some(Split::Train), range: None, ..source.clone() };
-    let has_train = splits.contains(&Split::Train) && source.split != Some(Split::Train);
-    let unlabeled = data.unlabeled.clone().or((is_tuned && has_train).then_some(train));
+    let mut unlabeled = data.unlabeled.clone();
+    if unlabeled.is_none()
+        && is_tuned
+        && source.split != Some(Split::Train)
+        && source.origin.splits()?.contains(&Split::Train)
+    {
+        unlabeled = Some(DataSource { split: Some(Split::Train), range: None, ..source.clone() });
+    }
     Ok(DataOptions {
         data: None,
         unlabeled,

@@ -398,8 +398,7 @@ fn layer(
         let now = format.map_or_else(
             || "has no format for its weights".to_owned(),
             |format| {
-                let names = ["narrow", "full", "unsigned", "bipolar"];
-                let range = names[usize::from(range_number(format.range))];
+                let range = format.range.name();
                 format!("has bits = {}, frac = {}, {range}", format.bits, format.frac)
             },
         );

@@ -8,10 +8,7 @@ mod layer;
 pub(crate) use crate::operator::{Backward, BackwardStep};
 pub(crate) use layer::prepare_layer;
 
-use crate::{
-    operator::{Context, Op},
-    shape::Shape,
-};
+use crate::operator::{Context, Op};
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_kernels::Kernels;
 
@@ -84,7 +81,7 @@ pub(crate) fn each_element(
                 continue;
             }
             for (i, &shape) in shapes.iter().enumerate() {
-                places[i] = from_place(at, shape, output);
+                places[i] = shape.element_of(output, at);
                 here[i] = image.inputs[i][places[i]];
             }
             for (i, &place) in places.iter().enumerate() {
@@ -92,15 +89,4 @@ pub(crate) fn each_element(
             }
         }
     })
-}
-
-/// Where the element at one place of a value comes from in an input that is repeated along axes of extent 1.
-pub(crate) fn from_place(at: usize, input: Shape, output: Shape) -> usize {
-    if input == output {
-        return at;
-    }
-    let (c, pixel) = (at % output.c, at / output.c);
-    let (y, x) = (pixel / output.w, pixel % output.w);
-    let along = |place: usize, extent: usize| if extent == 1 { 0 } else { place };
-    (along(y, input.h) * input.w + along(x, input.w)) * input.c + along(c, input.c)
 }

@@ -50,15 +50,11 @@ impl Operator for LayerNormalization {
     fn prepare_float(&self, context: &Context, _: &'static Kernels) -> FloatStep {
         let (op, channels) = (self.clone(), context.output.c);
         let activation = context.activation;
-        let n = count_to_f64(channels);
         Box::new(move |inputs, y, _| {
             for (y, x) in y.chunks_exact_mut(channels).zip(inputs[0].chunks_exact(channels)) {
-                let all = || x.iter().map(|&x| f64::from(x));
-                let mean = if op.is_centered { all().sum::<f64>() / n } else { 0.0 };
-                let variance = all().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
-                let scale = (variance + op.epsilon).sqrt().recip();
-                for (y, x) in y.iter_mut().zip(all()) {
-                    *y = activation.apply(f64_to_f32((x - mean) * scale));
+                let [mean, scale] = op.mean_and_scale(x);
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = activation.apply(f64_to_f32((f64::from(x) - mean) * scale));
                 }
             }
         })
@@ -89,6 +85,16 @@ impl Operator for LayerNormalization {
     }
 }
 
+impl LayerNormalization {
+    /// What is subtracted from the channels of a pixel, and what the rest is multiplied with.
+    fn mean_and_scale(&self, x: &[f32]) -> [f64; 2] {
+        let (n, all) = (count_to_f64(x.len()), || x.iter().map(|&x| f64::from(x)));
+        let mean = if self.is_centered { all().sum::<f64>() / n } else { 0.0 };
+        let variance = all().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
+        [mean, (variance + self.epsilon).sqrt().recip()]
+    }
+}
+
 impl Backward for LayerNormalization {
     fn prepare_backward(&self, context: &Context, _: &'static Kernels) -> BackwardStep {
         let (op, channels) = (self.clone(), context.output.c);
@@ -98,9 +104,7 @@ impl Backward for LayerNormalization {
             let pixels = x.chunks_exact(channels).zip(image.gradient.chunks_exact(channels));
             for ((x, g), to) in pixels.zip(to.chunks_exact_mut(channels)) {
                 let all = || x.iter().map(|&x| f64::from(x));
-                let mean = if op.is_centered { all().sum::<f64>() / n } else { 0.0 };
-                let variance = all().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
-                let scale = (variance + op.epsilon).sqrt().recip();
+                let [mean, scale] = op.mean_and_scale(x);
                 let gradients = || g.iter().map(|&g| f64::from(g));
                 let sum = if op.is_centered { gradients().sum::<f64>() / n } else { 0.0 };
                 let along = all().zip(gradients()).map(|(x, g)| (x - mean) * scale * g);

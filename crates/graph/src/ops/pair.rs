@@ -47,13 +47,7 @@ impl Operator for Pair {
         let shapes = [context.inputs[0], context.inputs[1]];
         Box::new(move |inputs, y, _| {
             for i in 0..y.len() {
-                let place = [i / y_shape.c / y_shape.w, i / y_shape.c % y_shape.w, i % y_shape.c];
-                let of = |input: usize| {
-                    // Where an extent is one, its only element.
-                    let extents = shapes[input].dims();
-                    let at = |axis: usize| place[axis].min(extents[axis] - 1);
-                    inputs[input][(at(0) * extents[1] + at(1)) * extents[2] + at(2)]
-                };
+                let of = |input: usize| inputs[input][shapes[input].element_of(y_shape, i)];
                 y[i] = function.value_of_floats(of(0), of(1));
             }
             activation.apply_all(y);

@@ -1,7 +1,7 @@
 use super::element_wise::{self, COperand, FixedElementWise, broadcast, carried};
 use super::{Affine, Clip};
 use crate::{
-    backward::{Backward, BackwardStep, each_image, from_place},
+    backward::{Backward, BackwardStep, each_image},
     emit::{
         c::node::{CNode, CStep, CValue},
         c::source::Storage,
@@ -190,8 +190,8 @@ impl Backward for WithConstant {
         let (op, input, output) = (self.clone(), context.inputs[0], context.output);
         each_image(context, move |image| {
             for (at, &gradient) in image.gradient.iter().enumerate() {
-                let place = from_place(at, input, output);
-                let constant = op.constant[from_place(at, op.extents, output)];
+                let place = input.element_of(output, at);
+                let constant = op.constant[op.extents.element_of(output, at)];
                 let x = image.inputs[0][place];
                 let slope = match op.function {
                     Function::Sub if op.is_first => -1.0,

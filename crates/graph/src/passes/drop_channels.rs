@@ -107,6 +107,9 @@ fn without_constants(graph: &Graph) -> Graph {
         let node = &graph.nodes[id];
         let constants: Vec<Option<f32>> =
             (0..node.shape.c).map(|channel| constant(node, channel)).collect();
+        if constants.iter().all(|b| b.is_none_or(|b| b == 0.0)) {
+            continue;
+        }
         let value = |b: &Option<f32>| b.map_or(0.0, |b| node.activation.apply(b));
         let shift: Vec<f64> = constants.iter().map(|b| f64::from(value(b))).collect();
         let mut zero = graph.clone();

@@ -9,7 +9,7 @@ use super::{only_consumer, remove_dead, replace_uses};
 use crate::{
     graph::{Graph, NodeId},
     import::view::Run,
-    operator::{Context, Op},
+    operator::{FloatStep, Op},
     ops::{Affine, AveragePool, GlobalAveragePool, LayerNormalization, Reshape, WithConstant},
     shape::{Activation, Shape},
 };
@@ -229,9 +229,8 @@ struct Group<'k> {
 }
 
 impl Samples {
-    /// Of random values between `-magnitude` and `magnitude`, and more by an offset.
-    fn new(graph: &Graph, from: NodeId, nodes: &[NodeId], magnitude: f64, offset: f64) -> Self {
-        let n = graph.nodes[from].shape.len();
+    /// Of `n` random values between `-magnitude` and `magnitude`, and more by an offset.
+    fn new(n: usize, run: &impl Fn(&[f32]) -> Vec<f32>, magnitude: f64, offset: f64) -> Self {
         let (mut x, mut y) = (Vec::new(), Vec::new());
         let mut state = 1_u64;
         let mut random = || {
@@ -244,7 +243,7 @@ impl Samples {
         };
         for _ in 0..IMAGES[usize::from(n > LARGE)] {
             let image: Vec<f32> = (0..n).map(|_| random()).collect();
-            y.extend(computed(graph, from, nodes, &image).into_iter().map(f64::from));
+            y.extend(run(&image).into_iter().map(f64::from));
             x.extend(image.into_iter().map(f64::from));
         }
         Self { n, x, y }
@@ -274,38 +273,42 @@ impl Samples {
 }
 
 /// What nodes make of an image of one value.
-fn computed(graph: &Graph, from: NodeId, nodes: &[NodeId], image: &[f32]) -> Vec<f32> {
-    let mut values: Vec<Vec<f32>> = vec![image.to_vec()];
-    for &id in nodes {
-        let node = &graph.nodes[id];
-        let of = |&input: &NodeId| match nodes.binary_search(&input) {
-            Ok(place) if input != from => values[place + 1].as_slice(),
-            _ => values[0].as_slice(),
-        };
-        let inputs: Vec<&[f32]> = node.inputs.iter().map(of).collect();
-        let context = Context {
-            inputs: graph.input_shapes(id),
-            output: node.shape,
-            activation: node.activation,
-        };
-        let mut y = vec![0.0; node.shape.len()];
-        // The same on every machine.
-        let step = node.op.prepare_float(&context, Kernels::scalar());
-        step(&inputs, &mut y, &mut Scratch::default());
-        values.push(y);
+fn runner<'g>(
+    graph: &'g Graph,
+    from: NodeId,
+    nodes: &'g [NodeId],
+) -> impl Fn(&[f32]) -> Vec<f32> + 'g {
+    // The same on every machine.
+    let step =
+        |&id: &NodeId| graph.nodes[id].op.prepare_float(&graph.context(id), Kernels::scalar());
+    let steps: Vec<FloatStep> = nodes.iter().map(step).collect();
+    move |image| {
+        let mut values: Vec<Vec<f32>> = vec![image.to_vec()];
+        for (&id, step) in nodes.iter().zip(&steps) {
+            let node = &graph.nodes[id];
+            let of = |&input: &NodeId| match nodes.binary_search(&input) {
+                Ok(place) if input != from => values[place + 1].as_slice(),
+                _ => values[0].as_slice(),
+            };
+            let inputs: Vec<&[f32]> = node.inputs.iter().map(of).collect();
+            let mut y = vec![0.0; node.shape.len()];
+            step(&inputs, &mut y, &mut Scratch::default());
+            values.push(y);
+        }
+        values.pop().unwrap_or_default()
     }
-    values.pop().unwrap_or_default()
 }
 
 /// The normalization that nodes compute, where they compute one.
 fn explained(graph: &Graph, from: NodeId, nodes: &[NodeId]) -> Option<Steps> {
-    let samples = |magnitude, offset| Samples::new(graph, from, nodes, magnitude, offset);
+    let (shape, run) = (graph.nodes[from].shape, runner(graph, from, nodes));
+    let samples = |magnitude, offset| Samples::new(shape.len(), &run, magnitude, offset);
     let all =
         [samples(16.0, 0.0), samples(1.0 / 256.0, 0.0), samples(0.05, 0.0), samples(1.0, 3.0)];
     if all.iter().flat_map(|samples| &samples.y).any(|y| !y.is_finite()) {
         return None;
     }
-    let layouts = Layout::all(graph.nodes[from].shape);
+    let layouts = Layout::all(shape);
     layouts.iter().find_map(|layout| {
         [false, true].into_iter().find_map(|is_of_channels| {
             let keys = layout.keys(is_of_channels);
@@ -326,10 +329,7 @@ fn steps(
     is_of_channels: bool,
 ) -> Steps {
     let (moved, from) = (layout.moved, layout.from);
-    let [there, back] = match &layout.moves {
-        Some([there, back]) => [Some(there.clone()), Some(back.clone())],
-        None => [None, None],
-    };
+    let [there, back] = layout.moves.clone().map_or([None, None], |moves| moves.map(Some));
     let mut steps: Steps = Vec::new();
     steps.extend(there.map(|op| ("moved", op.into(), moved)));
     steps.push(("normalized", own.into(), moved));

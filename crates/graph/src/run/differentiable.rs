@@ -14,7 +14,7 @@ use crate::{
     fixed_operator::{FixedOp, FixedStep, Unclamped},
     graph::{Graph, NodeId},
     lower::{context::AccumulatorPolicy, requantization::element},
-    operator::{BackwardStep, Context, FloatStep, FormatRule, Gradients},
+    operator::{BackwardStep, FloatStep, FormatRule, Gradients},
     plan::Plan,
     shape::{Activation, Shape},
 };
@@ -135,12 +135,8 @@ impl<'g> Differentiable<'g> {
                 continue;
             }
             let refused = || NoGradient { node: node.name.clone(), op: node.op.name() };
-            let context = Context {
-                inputs: graph.input_shapes(id),
-                output: node.shape,
-                activation: node.activation,
-            };
-            let backward = backward_step(&node.op, &context, kernels).ok_or_else(refused)?;
+            let backward =
+                backward_step(&node.op, &graph.context(id), kernels).ok_or_else(refused)?;
             let is_moved = matches!(node.op.format_rule(), FormatRule::Input | FormatRule::Moved)
                 && node.activation == Activation::None;
             let float = (!is_moved).then(|| float_step(graph, id, &node.op, kernels));
@@ -201,11 +197,7 @@ impl<'g> Differentiable<'g> {
                 *w = f64_to_f32(format.dequantize(format.quantize(f64::from(*w))));
             }),
         }
-        let context = Context {
-            inputs: self.graph.input_shapes(id),
-            output: node.shape,
-            activation: node.activation,
-        };
+        let context = self.graph.context(id);
         op.as_backward().map(|own| own.prepare_backward(&context, self.kernels))
     }
 }
@@ -370,11 +362,11 @@ impl Trained<'_> {
 
     /// Takes the gradient from results of a node without weights that are clamped, by the format or the
     /// activation.
-    fn clamp(
+    fn clamp<'v>(
         &self,
         id: NodeId,
         float: &FloatStep,
-        (taken, scratch): (&[&[f32]], &mut Scratch),
+        (taken, scratch): (&[&'v [f32]], &mut Scratch),
         gradient: &mut [f32],
     ) {
         let (len, format) = (self.nodes[id].shape.len(), self.nodes[id].format);
@@ -384,13 +376,12 @@ impl Trained<'_> {
         let activation = self.graph.nodes[id].activation;
         let mut y = vec![0.0; len];
         for (image, gradient) in gradient.chunks_exact_mut(len).enumerate() {
-            let part = |(values, &input): (&&'_ [f32], &NodeId)| {
+            let part = |(&values, &input): (&&'v [f32], &NodeId)| {
                 let len = self.nodes[input].shape.len();
-                values[image * len..][..len].to_vec()
+                &values[image * len..][..len]
             };
-            let inputs: Vec<Vec<f32>> =
+            let inputs: Vec<&[f32]> =
                 taken.iter().zip(&self.graph.nodes[id].inputs).map(part).collect();
-            let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
             float(&inputs, &mut y, scratch);
             for (g, &y) in gradient.iter_mut().zip(&y) {
                 let slope = match activation {

@@ -10,7 +10,7 @@ use crate::{
     fixed_operator::FixedStep,
     graph::{Graph, NodeId},
     lower::{formats::check_names, requantization::element},
-    operator::{Context, FloatStep, Op},
+    operator::{FloatStep, Op},
     plan::{Plan, Quantizer},
     shape::Shape,
 };
@@ -380,12 +380,7 @@ pub(super) fn float_step(
     op: &Op,
     kernels: &'static Kernels,
 ) -> FloatStep {
-    let context = Context {
-        inputs: graph.input_shapes(id),
-        output: graph.nodes[id].shape,
-        activation: graph.nodes[id].activation,
-    };
-    op.prepare_float(&context, kernels)
+    op.prepare_float(&graph.context(id), kernels)
 }
 
 /// Rounds in the precision the paper's code has: the product in f32.

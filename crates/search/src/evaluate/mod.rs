@@ -18,3 +18,4 @@ pub use local::{EvaluatorOptions, Local};
 pub use measure::{Measure, Part, Question, Request};
 pub use oracle::{Evaluation, JournalEntry, Oracle};
 pub use predictions::Predictions;
+pub(crate) use predictions::{log_softmax, of_classes};

@@ -619,7 +619,10 @@ fn class(value: ValueRef) -> usize {
 
 /// The scores of classes that so many elements stand for: one is the logit of the second class, that of the first is
 /// zero.
-fn of_classes<I: Iterator<Item = f64>>(elements: usize, values: I) -> impl Iterator<Item = f64> {
+pub(crate) fn of_classes<I: Iterator<Item = f64>>(
+    elements: usize,
+    values: I,
+) -> impl Iterator<Item = f64> {
     (elements == 1).then_some(0.0).into_iter().chain(values)
 }
 
@@ -674,7 +677,8 @@ fn margin(value: ValueRef) -> f32 {
     first - second
 }
 
-fn log_softmax(values: impl Iterator<Item = f64>) -> Vec<f64> {
+/// The logarithms of the probabilities that scores stand for.
+pub(crate) fn log_softmax(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.collect();
     let max = values.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
     let sum: f64 = values.iter().map(|x| (x - max).exp()).sum();

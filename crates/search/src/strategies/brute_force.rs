@@ -8,7 +8,7 @@ use super::{
     observer::{Event, Observer},
     outcome::{Outcome, TraceEntry},
     tensors::{
-        Kind, PlanHead, Tensor, bare_plan, is_of_formats, layer_order, prove, quantized_activations,
+        Kind, PlanHead, Tensor, bare_plan, layer_order, legal, prove, quantized_activations,
     },
 };
 use crate::{
@@ -358,11 +358,7 @@ impl<O: Oracle> Sweep<'_, O> {
     ) -> Result<Option<Evaluation>, SearchError> {
         let mut plan = self.plan.clone();
         tensor.set(&mut plan, Some(format));
-        match self.oracle.evaluate(&plan, Some(tensor.node), None) {
-            Ok(evaluation) => Ok(Some(evaluation)),
-            Err(SearchError::Lower(error)) if is_of_formats(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
+        legal(self.oracle.evaluate(&plan, Some(tensor.node), None))
     }
 }
 

@@ -404,6 +404,15 @@ pub(super) fn is_of_formats(error: &LowerError) -> bool {
     )
 }
 
+/// What was measured of a plan; nothing where its formats do not go together.
+pub(super) fn legal<T>(measured: Result<T, SearchError>) -> Result<Option<T>, SearchError> {
+    match measured {
+        Ok(measured) => Ok(Some(measured)),
+        Err(SearchError::Lower(error)) if is_of_formats(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Weights at most this wide give way only where nothing around them is wider.
 const USUAL_BITS: u8 = 8;
 

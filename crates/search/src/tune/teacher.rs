@@ -1,6 +1,9 @@
 //! What the float network says of images without labels, and how far another is from that.
 
-use crate::{error::SearchError, evaluate::Images};
+use crate::{
+    error::SearchError,
+    evaluate::{Images, log_softmax, of_classes},
+};
 use fixedwise_fixed::convert::{count_to_f64, f64_to_f32};
 use fixedwise_graph::{
     Graph,
@@ -155,21 +158,14 @@ fn distortion(said: &[f32], values: &[f32], signal: f64, gradient: &mut Vec<f32>
 }
 
 fn divergence(said: &[f32], values: &[f32], gradient: &mut Vec<f32>) -> f64 {
-    // One is the logit of the second of two classes.
-    let first = (values.len() == 1).then_some(0.0);
-    let logits = |values: &[f32]| -> Vec<f64> {
-        first.into_iter().chain(values.iter().map(|&x| f64::from(x))).collect()
+    let likely = |values: &[f32]| {
+        log_softmax(of_classes(values.len(), values.iter().map(|&x| f64::from(x))))
     };
-    let [p, q] = [logits(said), logits(values)].map(|logits| log_probabilities(&logits));
-    let from = usize::from(first.is_some());
+    let [p, q] = [said, values].map(likely);
+    // One is the logit of the second of two classes.
+    let from = p.len() - values.len();
     gradient.extend(p[from..].iter().zip(&q[from..]).map(|(p, q)| f64_to_f32(q.exp() - p.exp())));
     p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
-}
-
-fn log_probabilities(logits: &[f64]) -> Vec<f64> {
-    let most = logits.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(x));
-    let sum: f64 = logits.iter().map(|x| (x - most).exp()).sum();
-    logits.iter().map(|x| x - most - sum.ln()).collect()
 }
 
 #[cfg(test)]

@@ -8,4 +8,5 @@ mod layerwise;
 mod objective;
 mod shards;
 mod slow;
+mod squares;
 mod tune;

@@ -1,5 +1,6 @@
 //! Tuning without labels.
 
+use crate::squares::draw_square;
 use fixedwise_graph::{
     Graph, Rounded, Semantics, Shape,
     ops::{Add, GlobalAveragePool, MaxPool, Relu},
@@ -16,7 +17,7 @@ use fixedwise_search::{
     },
     tune::{Course, Student, Teacher, train},
 };
-use fixedwise_testing::{Build, Random, window};
+use fixedwise_testing::{Build, window};
 use std::{
     ops::ControlFlow,
     sync::{Arc, atomic::AtomicBool},
@@ -36,13 +37,7 @@ impl Images for Squares {
     }
 
     fn image(&self, idx: usize, out: &mut [f32]) {
-        let mut random = Random::new(u64::try_from(self.first + idx).unwrap());
-        let [x, y, size] = [0.0; 3].map(|_| random.float(1.0, 7.0));
-        for (i, out) in out.iter_mut().enumerate() {
-            let at = |i: usize| f32::from(u8::try_from(i).unwrap());
-            let far = (at(i % 8) - x).abs().max((at(i / 8) - y).abs());
-            *out = if far < size / 2.0 { random.float(100.0, 255.0).floor() } else { 0.0 };
-        }
+        draw_square(self.first + idx, out);
     }
 
     fn label(&self, _: usize) -> Option<usize> {

@@ -272,14 +272,11 @@ fn checked(text: &str, spanned: &Spanned<FormatToml>, max_bits: u8) -> Result<Fo
 }
 
 fn of_weights(text: &str, spanned: &Spanned<FormatToml>) -> Result<Format, Problem> {
-    let format = any(text, spanned, MAX_BITS);
-    match spanned.get_ref() {
-        FormatToml { bits: 2.., range: Some(RangeName::Bipolar), .. } => {
-            let problem = "`range = \"bipolar\"` is only for one bit, -1 and +1".to_owned();
-            Err(Problem::at(text, spanned.span().start, problem))
-        }
-        _ => format,
+    if let FormatToml { bits: 2.., range: Some(RangeName::Bipolar), .. } = spanned.get_ref() {
+        let problem = "`range = \"bipolar\"` is only for one bit, -1 and +1".to_owned();
+        return Err(Problem::at(text, spanned.span().start, problem));
     }
+    any(text, spanned, MAX_BITS)
 }
 
 fn any(text: &str, spanned: &Spanned<FormatToml>, max_bits: u8) -> Result<Format, Problem> {

@@ -21,9 +21,7 @@ pub(crate) fn fold_reshapes(fixed: &FixedGraph) -> FixedGraph {
             let conv = fixed.nodes[other].op.get::<FixedConv>();
             let (vector, output) = (fixed.nodes[id].shape, fixed.nodes[other].shape);
             // What is added to its sums is in their order.
-            let is_main = fixed.nodes[other].inputs.iter().position(|&input| input == id)
-                == Some(0)
-                && fixed.nodes[other].inputs[1..].iter().all(|&input| input != id);
+            let is_main = !fixed.nodes[other].inputs[1..].contains(&id);
             is_main && conv.is_some_and(|conv| reads_all_at_once(conv, vector, output))
         };
         if fixed.output_nodes().contains(&id)

@@ -2,7 +2,7 @@
 
 use crate::{lower::requantization::Requantization, shape::Shape, window::Window};
 use fixedwise_codec::npz::encode_integers;
-use fixedwise_fixed::{Format, Range, Rounding};
+use fixedwise_fixed::{Format, Rounding};
 use serde_json::{Value, json};
 
 /// A node to describe: its surroundings, and the archive that takes its arrays.
@@ -39,13 +39,7 @@ pub(crate) fn json_window(window: &Window) -> Value {
 
 /// A format in the archive's terms.
 pub(crate) fn json_format(format: Format) -> Value {
-    let range = match format.range {
-        Range::Unsigned => "unsigned",
-        Range::Narrow => "narrow",
-        Range::Full => "full",
-        Range::Bipolar => "bipolar",
-    };
-    json!({ "bits": format.bits, "frac": format.frac, "range": range })
+    json!({ "bits": format.bits, "frac": format.frac, "range": format.range.name() })
 }
 
 /// A requantization in the archive's terms.

@@ -111,10 +111,7 @@ impl<O: Oracle> Search<'_, '_, O> {
     fn moves(&mut self, now: &Standing) -> Result<Vec<Move>, SearchError> {
         let cost = self.cost(&now.built.plan);
         let mut moves = Vec::new();
-        let mut order: Vec<usize> = (0..self.items.list.len()).collect();
-        // Node after node: what comes before one is cached for all of its steps.
-        order.sort_by_key(|&item| (self.items.list[item].tensor.node, item));
-        for item in order {
+        for item in self.items.by_node() {
             let node = self.items.list[item].tensor.node;
             for bits in self.items.neighbors(item, now.widths.bits[item]) {
                 let Some(plan) = self.with(now, item, bits)? else { continue };

@@ -17,7 +17,7 @@ use crate::{
     strategies::{
         observer::{Event, Observer, Work, Worked},
         outcome::{Explanation, FrontPlan, Tuned},
-        tensors::is_of_formats,
+        tensors::legal,
     },
     tuning::Scale,
 };
@@ -242,14 +242,9 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
     fn look(&mut self, plan: &Plan) -> Result<Option<(Evaluation, f64)>, SearchError> {
         let mut before = Score::default();
         for images in self.certificate.stages() {
-            let evaluation = match self.oracle.evaluate_first(plan, images) {
-                Ok(evaluation) => evaluation,
-                // Not within the accumulator or the target's rules: no answer.
-                Err(SearchError::Lower(error)) if is_of_formats(&error) => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
-            };
+            // Not within the accumulator or the target's rules: no answer.
+            let evaluation = legal(self.oracle.evaluate_first(plan, images))?;
+            let Some(evaluation) = evaluation else { return Ok(None) };
             let score = evaluation.score;
             if evaluation.is_complete {
                 let of_class = self.oracle.class_part(&evaluation, self.certificate.class_errors());

@@ -1,5 +1,6 @@
-//! The best plan tuned: a narrower one is trained until its rate has fallen to zero, then widths are lowered where it
-//! keeps to the bound, and bits given back where it does not, and so on.
+//! The best plan tuned: widths are lowered in rounds between short trainings, and what comes of that is trained until
+//! the rate has fallen to zero; then more are lowered where it keeps to the bound, and bits given back where it does not,
+//! and so on.
 //!
 //! Labels count only where a plan is certified, as before.
 
@@ -14,7 +15,7 @@ use crate::{
     strategies::{
         observer::{Event, Tuning as Told},
         outcome::{TuneProblem, Tuned},
-        tensors::{Kind, is_of_formats},
+        tensors::{Kind, legal},
     },
     tune::{Course, Student, Teacher, train},
 };
@@ -268,10 +269,8 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
         side: Side,
     ) -> Result<Vec<Move>, SearchError> {
         let cost = self.cost(&now.built.plan);
-        let mut order: Vec<usize> = (0..self.items.list.len()).collect();
-        order.sort_by_key(|&item| (self.items.list[item].tensor.node, item));
         let mut moves = Vec::new();
-        for item in order {
+        for item in self.items.by_node() {
             let bits = pupil.widths.bits[item];
             let next = self.items.neighbors(item, bits).into_iter().find(|&next| match side {
                 Side::Narrower => next < bits,
@@ -362,12 +361,3 @@ enum Side {
 const FIRST_STEPS: usize = 256;
 /// Steps after which a training tells how far it is.
 const TOLD_EVERY: usize = 8;
-
-/// A measurement, or nothing where the formats of the plan are not legal.
-fn legal<T>(measured: Result<T, SearchError>) -> Result<Option<T>, SearchError> {
-    match measured {
-        Ok(measured) => Ok(Some(measured)),
-        Err(SearchError::Lower(error)) if is_of_formats(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}

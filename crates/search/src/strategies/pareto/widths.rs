@@ -142,6 +142,13 @@ impl Items {
         widths.shift[item] = self.shift(item, bits);
     }
 
+    /// All items, node after node: what comes before one is cached for all of its steps.
+    pub(super) fn by_node(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.list.len()).collect();
+        order.sort_by_key(|&item| (self.list[item].tensor.node, item));
+        order
+    }
+
     /// The widths next to one.
     pub(super) fn neighbors(&self, item: usize, bits: u8) -> Vec<u8> {
         let list = &self.list[item].bits;

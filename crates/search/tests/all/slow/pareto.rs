@@ -1,5 +1,6 @@
 //! Rounding with error feedback, and the search of all tensors at once.
 
+use crate::squares::draw_square;
 use fixedwise_fixed::Format;
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, Plan, Semantics, Shape, Target, cost,
@@ -21,7 +22,7 @@ use fixedwise_search::{
         },
     },
 };
-use fixedwise_testing::{Build, Mean, Random};
+use fixedwise_testing::{Build, Mean};
 use std::{ops::ControlFlow, sync::atomic::AtomicBool};
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -35,13 +36,7 @@ impl Images for Blobs {
     }
 
     fn image(&self, idx: usize, out: &mut [f32]) {
-        let mut random = Random::new(u64::try_from(idx).unwrap());
-        let [x, y, size] = [0.0; 3].map(|_| random.float(1.0, 7.0));
-        for (i, out) in out.iter_mut().enumerate() {
-            let at = |i: usize| f32::from(u8::try_from(i).unwrap());
-            let far = (at(i % 8) - x).abs().max((at(i / 8) - y).abs());
-            *out = if far < size / 2.0 { random.float(100.0, 255.0).floor() } else { 0.0 };
-        }
+        draw_square(idx, out);
     }
 
     fn label(&self, _: usize) -> Option<usize> {
