@@ -26,8 +26,10 @@ mod show;
 mod units;
 mod watch;
 
-pub use data::{Arrays, DataOptions, DataOrigin, DataSource, Pixels, Split};
-pub use error::{DataError, Error};
+pub use data::{
+    Arrays, Buffer, DataOptions, DataOrigin, DataSource, Labels, Pixels, Split, Values,
+};
+pub use error::{DataError, Error, Subject};
 pub use files::write_file;
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
@@ -47,10 +49,10 @@ pub use fixedwise_search::{
 pub use fold::{folded, text_width};
 pub use jobs::{
     CExport, EvaluateOptions, ExportForm, ExportOptions, Exported, GeneralizeOptions, Generalized,
-    Keep, Outcome, QuantizeOptions, Strategy, SweepOptions, Tune, evaluate, evaluate_model, export,
-    export_c, export_c_model, export_model, generalize, generalize_observed, inspect,
-    inspect_model, plot_distributions, quantize, quantize_model, quantize_observed, refit,
-    refit_model, sweep, sweep_observed,
+    IntegerNetwork, Integers, Keep, Outcome, QuantizeOptions, Strategy, SweepOptions, Tune,
+    evaluate, evaluate_model, export, export_c, export_c_model, export_model, generalize,
+    generalize_observed, inspect, inspect_model, plot_distributions, quantize, quantize_model,
+    quantize_observed, refit, refit_model, sweep, sweep_observed,
 };
 pub use model::Model;
 pub use plan::{

@@ -2,7 +2,7 @@
 
 use super::{
     dataset::Port,
-    raw::{Pixels, Raw, content},
+    raw::{Labels, Pixels, Raw, Values, content},
 };
 use crate::{
     error::DataError,
@@ -25,8 +25,8 @@ pub struct Arrays {
     pub pixels: Pixels,
     /// Where the channels are; by default what the preprocessing says, or what fits the network.
     pub layout: Option<Layout>,
-    /// A class for each image, from 0 on.
-    pub labels: Option<Vec<i64>>,
+    /// A class for each image, from 0 on, or what the first output should be.
+    pub labels: Option<Labels>,
 }
 
 /// What a loader reads from a file: of arrays with names of their own, that of each input.
@@ -40,8 +40,10 @@ pub(super) fn raw(arrays: &[Arrays], ports: &[Port]) -> Result<Vec<Raw>, DataErr
     let found = assign(&names, ports, &[]).map_err(wrong)?;
     let mut raws: Vec<Raw> =
         found.into_iter().map(|i| raw_of(&arrays[i])).collect::<Result<_, _>>()?;
-    let labels = raws.iter_mut().find_map(|raw| raw.labels.take());
-    raws[0].labels = labels;
+    let labels = raws.iter_mut().map(|raw| (raw.labels.take(), raw.targets.take()));
+    let labels = labels.collect::<Vec<_>>().into_iter();
+    let labels = labels.reduce(|a, b| (a.0.or(b.0), a.1.or(b.1))).unwrap_or_default();
+    (raws[0].labels, raws[0].targets) = labels;
     Ok(raws)
 }
 
@@ -102,6 +104,19 @@ fn raw_of(arrays: &Arrays) -> Result<Raw, DataError> {
             format!("has {n_values} pixel values, which are not those of extents {shape:?}");
         return Err(content(Path::new(&arrays.name), problem));
     }
-    let (labels, layout) = (arrays.labels.clone(), arrays.layout);
-    Ok(Raw { labels, layout, ..Raw::new(arrays.shape.clone(), arrays.pixels.clone()) })
+    let raw = Raw::new(arrays.shape.clone(), arrays.pixels.clone());
+    let raw = Raw { layout: arrays.layout, ..raw };
+    let Some(labels) = arrays.labels.clone() else { return Ok(raw) };
+    let n_labels = match &labels.values {
+        Values::U8(x) => x.len(),
+        Values::I64(x) => x.len(),
+        Values::F32(x) => x.len(),
+    };
+    let needed = labels.dims.iter().try_fold(1, |n: usize, &extent| n.checked_mul(extent));
+    if labels.dims.is_empty() || needed != Some(n_labels) {
+        let problem =
+            format!("has {n_labels} labels, which are not those of extents {:?}", labels.dims);
+        return Err(content(Path::new(&arrays.name), problem));
+    }
+    Ok(raw.with_labels(labels))
 }

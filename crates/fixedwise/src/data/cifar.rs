@@ -112,7 +112,7 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, Da
         pixels.extend(batch.pixels);
         labels.extend(batch.labels.into_iter().map(i64::from));
     }
-    let raw = Raw::new(vec![labels.len(), 3, 32, 32], Pixels::U8(pixels));
+    let raw = Raw::new(vec![labels.len(), 3, 32, 32], Pixels::from(pixels));
     Ok(Raw { labels: Some(labels), layout: Some(Layout::Nchw), files: parts, ..raw })
 }
 

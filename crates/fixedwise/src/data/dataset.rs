@@ -49,6 +49,8 @@ struct Stored {
     target: Shape,
     /// Whether images are resized on their way to the network.
     resized: bool,
+    /// Where the channels of stored images are.
+    layout: Layout,
     pixels: Pixels,
 }
 
@@ -198,13 +200,8 @@ impl Stored {
             let image = at / shape.len();
             return Err(format!("image {image} has the pixel value {}", x[at]));
         }
-        let pixels = match (layout, raw.pixels) {
-            (Layout::Nhwc, pixels) => pixels,
-            (Layout::Nchw, Pixels::U8(x)) => Pixels::U8(channels_last(&x, shape)),
-            (Layout::Nchw, Pixels::F32(x)) => Pixels::F32(channels_last(&x, shape)),
-        };
         let resized = is_resized && (shape != target || !each.is_empty());
-        Ok(Self { shape, each, target, resized, pixels })
+        Ok(Self { shape, each, target, resized, layout, pixels: raw.pixels })
     }
 
     fn len(&self) -> usize {
@@ -222,11 +219,18 @@ impl Stored {
         let (shape, range) = self.stored(idx);
         let mut stored = vec![0.0; if self.resized { shape.len() } else { 0 }];
         let to: &mut [f32] = if self.resized { &mut stored } else { &mut *out };
-        match &self.pixels {
-            Pixels::U8(x) => {
-                to.iter_mut().zip(&x[range]).for_each(|(to, &x)| *to = f32::from(x));
+        let values = to.iter_mut();
+        match (self.layout, &self.pixels) {
+            (Layout::Nhwc, Pixels::U8(x)) => {
+                values.zip(&x[range]).for_each(|(to, &x)| *to = f32::from(x));
             }
-            Pixels::F32(x) => to.copy_from_slice(&x[range]),
+            (Layout::Nhwc, Pixels::F32(x)) => to.copy_from_slice(&x[range]),
+            (Layout::Nchw, Pixels::U8(x)) => {
+                values.zip(channels_last(&x[range], shape)).for_each(|(to, x)| *to = f32::from(x));
+            }
+            (Layout::Nchw, Pixels::F32(x)) => {
+                values.zip(channels_last(&x[range], shape)).for_each(|(to, x)| *to = x);
+            }
         }
         if self.resized {
             resize::bilinear(&stored, shape, self.target, out);
@@ -249,13 +253,23 @@ impl Stored {
     }
 
     fn fingerprint(&self, idx: usize, start: u128) -> u128 {
-        let (_, range) = self.stored(idx);
+        let (shape, range) = self.stored(idx);
         let mix = |hash: u128, word: u32| {
             (hash ^ u128::from(word)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
         };
-        match &self.pixels {
-            Pixels::U8(x) => x[range].iter().fold(start, |h, &x| mix(h, u32::from(x))),
-            Pixels::F32(x) => x[range].iter().fold(start, |h, x| mix(h, x.to_bits())),
+        match (self.layout, &self.pixels) {
+            (Layout::Nhwc, Pixels::U8(x)) => {
+                x[range].iter().fold(start, |h, &x| mix(h, u32::from(x)))
+            }
+            (Layout::Nhwc, Pixels::F32(x)) => {
+                x[range].iter().fold(start, |h, x| mix(h, x.to_bits()))
+            }
+            (Layout::Nchw, Pixels::U8(x)) => {
+                channels_last(&x[range], shape).fold(start, |h, x| mix(h, u32::from(x)))
+            }
+            (Layout::Nchw, Pixels::F32(x)) => {
+                channels_last(&x[range], shape).fold(start, |h, x| mix(h, x.to_bits()))
+            }
         }
     }
 }
@@ -331,14 +345,10 @@ fn image_shape(
     }
 }
 
-/// From `[c, h, w]` to `[h, w, c]`, image by image.
-fn channels_last<T: Copy>(x: &[T], shape: Shape) -> Vec<T> {
+/// The elements of an image `[c, h, w]` in the order `[h, w, c]`.
+fn channels_last<T: Copy>(image: &[T], shape: Shape) -> impl Iterator<Item = T> {
     let pixels = shape.h * shape.w;
-    x.chunks_exact(shape.len())
-        .flat_map(|image| {
-            (0..pixels).flat_map(move |p| (0..shape.c).map(move |c| image[c * pixels + p]))
-        })
-        .collect()
+    (0..pixels).flat_map(move |p| (0..shape.c).map(move |c| image[c * pixels + p]))
 }
 
 #[cfg(test)]

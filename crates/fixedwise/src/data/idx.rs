@@ -73,6 +73,6 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Raw, Da
     let y = labels.as_deref().map(|labels| read(labels, wanted)).transpose()?;
     Ok(Raw {
         labels: y.map(|y| y.data.iter().map(|&y| i64::from(y)).collect()),
-        ..Raw::new(x.shape, Pixels::U8(x.data))
+        ..Raw::new(x.shape, Pixels::from(x.data))
     })
 }

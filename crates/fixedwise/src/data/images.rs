@@ -70,7 +70,7 @@ pub(super) fn load(
         ));
     }
     let [h, w] = sizes.first().copied().unwrap_or_default();
-    let raw = Raw::new(vec![files.len(), h, w, wanted.channels()], Pixels::U8(pixels));
+    let raw = Raw::new(vec![files.len(), h, w, wanted.channels()], Pixels::from(pixels));
     Ok(Raw {
         labels,
         layout: Some(Layout::Nhwc),

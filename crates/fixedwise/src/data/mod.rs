@@ -3,6 +3,7 @@
 //! A file type is one file here and one row in `loaders.rs`.
 
 mod arrays;
+mod buffer;
 mod cifar;
 mod dataset;
 mod folder;
@@ -20,8 +21,9 @@ mod svhn;
 mod truth;
 
 pub use arrays::Arrays;
+pub use buffer::Buffer;
 pub(crate) use random::divide;
-pub use raw::Pixels;
+pub use raw::{Labels, Pixels, Values};
 pub use sets::DataOptions;
 pub(crate) use sets::{Declared, Preprocessed, Reported, Sets, View};
 pub use source::{DataOrigin, DataSource, Split};

@@ -3,7 +3,7 @@
 
 use super::{
     arrays::assign,
-    raw::{LIMIT_BYTES, Pixels, Raw, Targets, Values, Wanted, content},
+    raw::{LIMIT_BYTES, Labels, Pixels, Raw, Values, Wanted, content},
     source::Split,
 };
 use crate::error::DataError;
@@ -113,11 +113,11 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Vec<Raw
         // The numbers of images and labels are compared as long as all are read.
         let x = file.read_first(name, wanted.first).map_err(|e| corrupt(path, e))?;
         let pixels = match x.data {
-            ArrayData::U8(x) => Pixels::U8(x),
-            ArrayData::F32(x) => Pixels::F32(x),
+            ArrayData::U8(x) => Pixels::from(x),
+            ArrayData::F32(x) => Pixels::from(x),
             ArrayData::I64(x) => {
                 let narrow: Option<Vec<u8>> = x.iter().map(|&x| u8::try_from(x).ok()).collect();
-                Pixels::U8(narrow.ok_or_else(|| wrong("has integer pixels outside 0 to 255"))?)
+                Pixels::from(narrow.ok_or_else(|| wrong("has integer pixels outside 0 to 255"))?)
             }
         };
         raws.push(Raw::new(x.shape, pixels));
@@ -126,19 +126,13 @@ pub(super) fn load(path: &Path, split: Split, wanted: &Wanted) -> Result<Vec<Raw
     if file.contains(&name) && !chosen.contains(&name) {
         let y = file.read_first(&name, wanted.first).map_err(|e| corrupt(path, e))?;
         let dims = if y.shape.is_empty() { vec![1] } else { y.shape };
-        // One column is as good as a vector.
-        let is_column = dims.iter().skip(1).all(|&extent| extent == 1);
         let values = match y.data {
             ArrayData::U8(y) => Values::U8(y),
             ArrayData::I64(y) => Values::I64(y),
             ArrayData::F32(y) => Values::F32(y),
         };
-        match values {
-            Values::U8(_) | Values::I64(_) if is_column => {
-                raws[0].labels = Some(values.integers().collect());
-            }
-            values => raws[0].targets = Some(Targets { dims, values }),
-        }
+        let first = raws.remove(0).with_labels(Labels { dims, values });
+        raws.insert(0, first);
     }
     Ok(raws)
 }

@@ -1,6 +1,6 @@
 //! Images as they are stored, before anything is known of a network.
 
-use super::dataset::Port;
+use super::{buffer::Buffer, dataset::Port};
 use crate::{error::DataError, preprocess::Layout};
 use fixedwise_fixed::convert::{f64_to_f32, i64_to_f64};
 use std::path::{Path, PathBuf};
@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pixels {
     /// Integers from 0 to 255.
-    U8(Vec<u8>),
+    U8(Buffer<u8>),
     /// Finite floats.
-    F32(Vec<f32>),
+    F32(Buffer<f32>),
 }
 
 impl From<Vec<u8>> for Pixels {
     fn from(pixels: Vec<u8>) -> Self {
-        Self::U8(pixels)
+        Self::U8(pixels.into())
     }
 }
 
 impl From<Vec<f32>> for Pixels {
     fn from(pixels: Vec<f32>) -> Self {
-        Self::F32(pixels)
+        Self::F32(pixels.into())
     }
 }
 
@@ -37,23 +37,28 @@ impl Pixels {
     /// Keeps the first so many, and no memory for more.
     pub(super) fn truncate(&mut self, len: usize) {
         match self {
-            Self::U8(x) => {
-                x.truncate(len);
-                x.shrink_to_fit();
-            }
-            Self::F32(x) => {
-                x.truncate(len);
-                x.shrink_to_fit();
-            }
+            Self::U8(x) => x.truncate(len),
+            Self::F32(x) => x.truncate(len),
+        }
+    }
+
+    /// The same, so that clones share the numbers.
+    pub(super) fn shared(self) -> Self {
+        match self {
+            Self::U8(x) => Self::U8(x.shared()),
+            Self::F32(x) => Self::F32(x.shared()),
         }
     }
 }
 
-/// Numbers as they are stored.
+/// Numbers of labels as they are stored.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Values {
+pub enum Values {
+    /// Integers from 0 to 255.
     U8(Vec<u8>),
+    /// Integers.
     I64(Vec<i64>),
+    /// Floats.
     F32(Vec<f32>),
 }
 
@@ -76,12 +81,20 @@ impl Values {
     }
 }
 
-/// Labels that are more than a class of each image.
+/// What is known of images: a class of each, or an array that goes with the first output of the network.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Targets {
+pub struct Labels {
     /// Extents, the image first.
-    pub(super) dims: Vec<usize>,
-    pub(super) values: Values,
+    pub dims: Vec<usize>,
+    /// The numbers in that order, the last axis fastest.
+    pub values: Values,
+}
+
+impl From<Vec<i64>> for Labels {
+    /// A class of each image, from 0 on.
+    fn from(classes: Vec<i64>) -> Self {
+        Self { dims: vec![classes.len()], values: Values::I64(classes) }
+    }
 }
 
 /// What a file holds of one split: extents with the image first, pixels in the file's order, and
@@ -92,7 +105,7 @@ pub(super) struct Raw {
     pub(super) pixels: Pixels,
     pub(super) labels: Option<Vec<i64>>,
     /// Labels of another kind.
-    pub(super) targets: Option<Targets>,
+    pub(super) targets: Option<Labels>,
     /// Where the file type itself says it.
     pub(super) layout: Option<Layout>,
     /// Rows and columns of each image, where they are not all alike.
@@ -108,6 +121,19 @@ impl Raw {
         let (sizes, class_names, files) = (Vec::new(), Vec::new(), Vec::new());
         let (labels, targets, layout) = (None, None, None);
         Self { dims, pixels, labels, targets, layout, sizes, class_names, files }
+    }
+
+    /// The same with labels.
+    pub(super) fn with_labels(mut self, labels: Labels) -> Self {
+        // One column is as good as a vector.
+        let is_column = labels.dims.iter().skip(1).all(|&extent| extent == 1);
+        match labels.values {
+            Values::U8(_) | Values::I64(_) if is_column => {
+                self.labels = Some(labels.values.integers().collect());
+            }
+            _ => self.targets = Some(labels),
+        }
+        self
     }
 
     /// How messages call an image.

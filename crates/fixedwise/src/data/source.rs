@@ -87,6 +87,8 @@ impl DataSource {
     /// As [`DataSource::arrays`], for a network with several inputs: arrays for each, whose names are those of the
     /// inputs. Labels come with any of them.
     pub fn inputs(arrays: Vec<Arrays>) -> Self {
+        let shared = |arrays: Arrays| Arrays { pixels: arrays.pixels.shared(), ..arrays };
+        let arrays = arrays.into_iter().map(shared).collect();
         Self { origin: DataOrigin::Arrays(Arc::new(arrays)), split: None, range: None }
     }
 

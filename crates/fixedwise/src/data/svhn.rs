@@ -70,7 +70,7 @@ pub(super) fn load(path: &Path, split: Split, _: &Wanted) -> Result<Raw, DataErr
             }
         }
     }
-    let raw = Raw::new(vec![n, h, w, c], Pixels::U8(pixels));
+    let raw = Raw::new(vec![n, h, w, c], Pixels::from(pixels));
     Ok(Raw { labels: Some(labels), layout: Some(Layout::Nhwc), files: vec![(file, n)], ..raw })
 }
 

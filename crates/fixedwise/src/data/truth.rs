@@ -1,7 +1,7 @@
 //! What is known of images beside their pixels: a class of each, or an array that goes with the first output of the
 //! network.
 
-use super::raw::{Raw, Targets, Values};
+use super::raw::{Labels, Raw, Values};
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Output, Shape};
 use fixedwise_search::{MetricName, Truth};
@@ -93,7 +93,7 @@ impl Truths {
     }
 }
 
-impl Targets {
+impl Labels {
     /// Extents for one image, without those of one.
     fn extents(&self) -> Vec<usize> {
         beyond_one(&self.dims[1..])
@@ -136,18 +136,18 @@ impl Expected {
 
     /// Whether targets have the extents of an output; where the file has its places in one axis, whether they are as
     /// many.
-    fn is_of(targets: &Targets, (output, shape): &(Output, Shape)) -> bool {
+    fn is_of(targets: &Labels, (output, shape): &(Output, Shape)) -> bool {
         let (found, expected) = (targets.extents(), beyond_one(&output.extents(*shape)));
         let is_flat = expected.len() == 1 && found.iter().product::<usize>() == expected[0];
         found == expected || is_flat
     }
 
-    fn is_of_places(&self, targets: &Targets) -> bool {
+    fn is_of_places(&self, targets: &Labels) -> bool {
         let (_, shape) = &self.output;
         shape.h * shape.w > 1 && targets.is_integers() && Self::is_of(targets, &self.places())
     }
 
-    fn is_of_values(&self, targets: &Targets) -> bool {
+    fn is_of_values(&self, targets: &Labels) -> bool {
         Self::is_of(targets, &self.output)
     }
 
@@ -210,7 +210,7 @@ impl Expected {
                 Ok(Known { peak, ..known(truths, Some(metric)) })
             }
             (MetricName::Mae | MetricName::Psnr, Some(labels), _) if self.output.1.len() == 1 => {
-                let targets = Targets { dims: vec![n_images], values: Values::I64(labels) };
+                let targets = Labels { dims: vec![n_images], values: Values::I64(labels) };
                 let truths = self.values(&targets, raw)?;
                 let peak = if metric == MetricName::Psnr { self.peak(&targets)? } else { 1.0 };
                 Ok(Known { peak, ..known(truths, Some(metric)) })
@@ -226,7 +226,7 @@ impl Expected {
     }
 
     /// The metric that goes with targets by their extents.
-    fn fitting(&self, targets: Option<&Targets>) -> Option<MetricName> {
+    fn fitting(&self, targets: Option<&Labels>) -> Option<MetricName> {
         let targets = targets?;
         let (_, shape) = &self.output;
         if self.is_of_places(targets) {
@@ -241,7 +241,7 @@ impl Expected {
     }
 
     /// Why targets are no labels that anything is known of.
-    fn no_labels(&self, targets: &Targets) -> String {
+    fn no_labels(&self, targets: &Labels) -> String {
         let (_, shape) = &self.output;
         if shape.h * shape.w > 1 {
             return format!(
@@ -278,7 +278,7 @@ impl Expected {
     }
 
     /// The classes of places.
-    fn maps(&self, targets: &Targets, raw: &Raw) -> Result<Truths, String> {
+    fn maps(&self, targets: &Labels, raw: &Raw) -> Result<Truths, String> {
         let (output, shape) = self.places();
         let classes = self.output.1.c.max(2);
         let places = shape.len();
@@ -306,7 +306,7 @@ impl Expected {
     }
 
     /// What the output should be.
-    fn values(&self, targets: &Targets, raw: &Raw) -> Result<Truths, String> {
+    fn values(&self, targets: &Labels, raw: &Raw) -> Result<Truths, String> {
         let (output, shape) = &self.output;
         let values: Vec<f32> = targets.values.floats();
         if let Some(at) = values.iter().position(|x| !x.is_finite()) {
@@ -317,7 +317,7 @@ impl Expected {
     }
 
     /// The largest value that there can be.
-    fn peak(&self, targets: &Targets) -> Result<f64, String> {
+    fn peak(&self, targets: &Labels) -> Result<f64, String> {
         let is_unit = |values: &[f32]| values.iter().all(|x| (0.0..=1.0).contains(x));
         match (&targets.values, self.peak) {
             (_, Some(peak)) => Ok(peak),

@@ -36,3 +36,19 @@ pub enum DataError {
     #[error("{0}")]
     Missing(String),
 }
+
+impl DataError {
+    /// The file that it is about, or how the caller called what is in memory.
+    pub fn path(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Read { path, .. }
+            | Self::Kind { path, .. }
+            | Self::Content { path, .. }
+            | Self::Corrupt { path, .. } => Some(path),
+            Self::Source { .. }
+            | Self::Preprocess { .. }
+            | Self::Overlap { .. }
+            | Self::Missing(_) => None,
+        }
+    }
+}

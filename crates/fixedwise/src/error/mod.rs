@@ -127,7 +127,78 @@ pub enum Error {
     Search(#[from] SearchError),
 }
 
+/// What an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Subject {
+    /// The network, or its file.
+    Model,
+    /// Images or labels.
+    Data,
+    /// A plan, alone or with its network.
+    Plan,
+    /// The profile of a target, or a network that its memory does not hold.
+    Target,
+    /// An option.
+    Option,
+    /// Something to be written in another form.
+    Export,
+    /// A file that cannot be read or written.
+    File,
+    /// The result or the journal of an earlier run.
+    Result,
+    /// The search itself.
+    Search,
+    /// The end that was asked for before there was anything.
+    Stopped,
+}
+
 impl Error {
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::ModelKind { .. }
+            | Self::ForeignModel { .. }
+            | Self::TakesBytes { .. }
+            | Self::NoArchitecture { .. }
+            | Self::ModelFile { .. }
+            | Self::Import { .. }
+            | Self::Graph { .. }
+            | Self::NoLayers { .. } => Subject::Model,
+            Self::Chance { .. } | Self::Expected { .. } | Self::Data(_) => Subject::Data,
+            Self::Plan { .. } | Self::Lower(_) => Subject::Plan,
+            Self::Target { .. } | Self::TooLarge { .. } => Subject::Target,
+            Self::Option { .. } | Self::Metric { .. } => Subject::Option,
+            Self::InTheWay { .. } | Self::Emit(_) | Self::Picture { .. } => Subject::Export,
+            Self::Io { .. } => Subject::File,
+            Self::Result { .. } | Self::Journal { .. } => Subject::Result,
+            Self::Search(SearchError::Stopped) => Subject::Stopped,
+            Self::Search(_) => Subject::Search,
+        }
+    }
+
+    /// The file that it is about, or how the caller called what is in memory.
+    pub fn path(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Io { path, .. }
+            | Self::ModelKind { path }
+            | Self::ForeignModel { path, .. }
+            | Self::TakesBytes { path, .. }
+            | Self::NoArchitecture { path }
+            | Self::ModelFile { path, .. }
+            | Self::Import { path, .. }
+            | Self::Graph { path, .. }
+            | Self::NoLayers { path }
+            | Self::Plan { path, .. }
+            | Self::Target { path, .. }
+            | Self::Result { path, .. }
+            | Self::InTheWay { path, .. }
+            | Self::Journal { path, .. } => Some(path),
+            Self::Data(data) => data.path(),
+            _ => None,
+        }
+    }
+
     /// Why a model cannot be taken in, by operator and reason; empty where the error is about something
     /// else.
     pub fn refusals(&self) -> Vec<Refusal> {

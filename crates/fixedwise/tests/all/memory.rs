@@ -30,7 +30,8 @@ fn arrays(pixels: impl Into<Pixels>, shape: &[usize], labels: Option<&[u8]>) -> 
         shape: shape.to_vec(),
         pixels: pixels.into(),
         layout: None,
-        labels: labels.map(|labels| labels.iter().map(|&label| i64::from(label)).collect()),
+        labels: labels
+            .map(|labels| labels.iter().map(|&label| i64::from(label)).collect::<Vec<_>>().into()),
     }
 }
 
