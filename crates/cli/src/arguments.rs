@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use fixedwise::{
-    ClassBound, DataOptions, DataSource, Direction, InputShape, Interface, Layout, MaxLoss,
-    MetricName, Preprocess, Quantizer, Semantics, Tune, Unit,
+    ClassBound, DataOptions, Direction, InputShape, Interface, Layout, MaxLoss, MetricName,
+    Preprocess, Quantizer, Semantics, Tune, Unit,
 };
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -151,18 +151,6 @@ pub(crate) fn preprocess(text: &str) -> Result<Preprocess> {
     let file = std::fs::read_to_string(text)
         .with_context(|| format!("cannot read the preprocessing file `{text}`"))?;
     Ok(Preprocess::from_toml(text, &file)?)
-}
-
-/// Images to calibrate on, or `model`: the ranges that the model's file states.
-pub(crate) fn calibrate_on(data: &mut DataOptions, text: Option<&str>) -> Result<()> {
-    data.stated_ranges = text == Some("model");
-    data.calibration = source(text.filter(|_| !data.stated_ranges))?;
-    Ok(())
-}
-
-/// `PATH[:SPLIT][@FROM..TO]`, where it is given.
-pub(crate) fn source(text: Option<&str>) -> Result<Option<DataSource>> {
-    Ok(text.map(str::parse).transpose()?)
 }
 
 /// `90%`.

@@ -2,7 +2,8 @@
 
 use crate::terminal;
 use fixedwise::{
-    Candidate, FloatResult, PreprocessingResult, Progress, Step, TimeLeft, folded, text_width,
+    Candidate, FloatResult, Observer, PreprocessingResult, Progress, Step, TimeLeft, folded,
+    text_width,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
@@ -66,8 +67,10 @@ impl Display {
     fn print(&self, print: impl FnOnce()) {
         if let Self::Bar(bar) = self { bar.suspend(print) } else { print() }
     }
+}
 
-    pub(crate) fn show(&self, progress: &Progress) {
+impl Observer for Display {
+    fn progress(&self, progress: &Progress) {
         if let Step::MeasuredFloat { preprocessing, float } = &progress.step {
             self.show_first(preprocessing, float);
         }
@@ -95,13 +98,32 @@ impl Display {
             }
         }
     }
+}
 
+impl Drop for Display {
     /// Takes a moving line away.
-    pub(crate) fn finish(&self) {
+    fn drop(&mut self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }
     }
+}
+
+/// What a job does, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgressLine {
+    /// All that is known.
+    pub text: String,
+    /// Parts that are done, and all of them; zero where they are not counted.
+    pub done: usize,
+    /// See `done`.
+    pub total: usize,
+}
+
+/// What a step is in words; nothing where it only tells a result.
+pub fn progress_line(step: &Step) -> Option<ProgressLine> {
+    let line = line(step)?;
+    Some(ProgressLine { text: line.within(usize::MAX), done: line.done, total: line.total })
 }
 
 /// A step as text.

@@ -11,13 +11,12 @@ const OWN_FLAGS: [&str; 6] = ["--resume", "--json", "-q", "--quiet", "-v", "--ve
 /// Where the answer goes, beside what the earlier run has written.
 const FOLDER: &str = "what-if";
 
-/// The arguments of this process; where they say `quantize --from DIR` without a network, or `refit PLAN`, those of
-/// the run in DIR or beside PLAN stand before them, and later ones count.
+/// A command line; where it says `quantize --from DIR` without a network, or `refit PLAN`, the
+/// arguments of the run in DIR or beside PLAN stand before its own, and later ones count.
 ///
 /// # Errors
 /// Where the folder holds no result, or one that does not say what it was asked for.
-pub(crate) fn arguments() -> Result<Vec<OsString>, Error> {
-    let own: Vec<OsString> = std::env::args_os().collect();
+pub(crate) fn arguments(own: Vec<OsString>) -> Result<Vec<OsString>, Error> {
     let words: Option<Vec<&str>> = own.iter().map(|word| word.to_str()).collect();
     match words.as_deref() {
         Some([_, "quantize", words @ ..]) => {

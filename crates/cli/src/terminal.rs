@@ -1,23 +1,62 @@
 //! Standard output and standard error.
 
+use crate::{host::Host, progress::Display};
 use anyhow::{Context as _, Result};
-use fixedwise::{TextOptions, folded};
+use fixedwise::{DataSource, Observer, TextOptions, folded};
 use std::{
     io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
 };
 use terminal_size::{Width, terminal_size_of};
 
 /// Fewest columns that lines are folded to.
 const LEAST: usize = 20;
 
-/// Writes to standard output.
-pub(crate) fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .context("cannot write to standard output")
+/// The terminal that the program was started in, or the files that stand for it.
+pub(crate) struct Terminal;
+
+impl Host for Terminal {
+    fn images(&self, _: &str) -> Option<DataSource> {
+        None
+    }
+
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    fn watch(&self, is_quiet: bool) -> Box<dyn Observer + '_> {
+        Box::new(Display::new(is_quiet))
+    }
+
+    fn print(&self, text: &str) -> Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+            .context("cannot write to standard output")
+    }
+
+    fn note(&self, text: &str) {
+        note(text);
+    }
+
+    fn stop(&self) -> Result<&AtomicBool> {
+        ctrlc::set_handler(on_interrupt).context("Ctrl-C cannot be handled")?;
+        Ok(&STOP)
+    }
+}
+
+/// Raised by Ctrl-C.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// The first time ends the search, the second time the process.
+#[expect(clippy::exit, reason = "who presses Ctrl-C twice waits for nothing")]
+fn on_interrupt() {
+    if STOP.swap(true, Ordering::Relaxed) {
+        std::process::exit(130);
+    }
+    note("stopping: the best plan so far will be written; press Ctrl-C again to quit immediately");
 }
 
 /// How results are shown on standard output.

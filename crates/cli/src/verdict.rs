@@ -1,8 +1,8 @@
-//! How a command ends that did not fail.
+//! How commands end.
 
-/// Its exit status.
+/// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Exit code 0.
     Done,
     /// Exit code 2: a bound or budget is not met; the best result is written.

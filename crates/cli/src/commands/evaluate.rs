@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{self, DataArguments, MetricArguments, ModelArguments, SemanticsName},
-    progress::Display,
+    host::{self, Host},
     terminal,
     verdict::Verdict,
 };
@@ -88,11 +88,11 @@ pub(crate) struct Arguments {
     quiet: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
     let mut data = arguments.images.options()?;
     (data.metric, data.peak) = (arguments.metric.metric, arguments.metric.peak);
-    data.test = arguments::source(Some(&arguments.test))?;
-    arguments::calibrate_on(&mut data, arguments.calibration.as_deref())?;
+    data.test = host::source(host, Some(&arguments.test))?;
+    host::calibrate_on(host, &mut data, arguments.calibration.as_deref())?;
     let mut target = arguments.target.as_deref().map(fixedwise::read_target).transpose()?;
     // The kernels that the plan was made with.
     if let (Some(target), Some(kernels)) = (&mut target, fixedwise::plan_kernels(&arguments.plan)?)
@@ -110,23 +110,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         max_class_loss: arguments.max_class_loss,
         metric_command: arguments.metric_command.clone(),
     };
-    let display = Display::new(arguments.quiet);
-    let observer = |progress: &fixedwise::Progress| display.show(progress);
+    let display = host.watch(arguments.quiet);
     let result =
-        fixedwise::evaluate(&arguments.network.model, &arguments.plan, &data, &options, &observer);
-    display.finish();
+        fixedwise::evaluate(&arguments.network.model, &arguments.plan, &data, &options, &*display);
+    drop(display);
     let result = result?;
     // Simulated semantics have no target.
     if let (false, None, Some(counted)) = (arguments.quiet, &arguments.target, &result.target)
         && let Some(named) = fixedwise::plan_target(&arguments.plan)?
         && *counted != named
     {
-        terminal::note(&format!(
+        host.note(&format!(
             "! The plan is for target `{named}`, which is not built in: without --target its rules are not \
              checked, and memory is counted as for {counted}."
         ));
     }
-    terminal::print(&if arguments.json {
+    host.print(&if arguments.json {
         result.to_json()
     } else {
         fixedwise::summary(&result, &terminal::text_options(arguments.verbose))

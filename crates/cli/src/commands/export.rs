@@ -2,6 +2,7 @@
 
 use crate::{
     arguments::{self, ModelArguments},
+    host::{self, Host},
     terminal,
     verdict::Verdict,
 };
@@ -134,13 +135,13 @@ enum ArenaName {
     Static,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
     match &arguments.form {
-        Form::C(c) => export_c(c),
-        Form::Onnx(to) => export(ExportForm::Onnx, &to.network, &to.output, None),
-        Form::Qonnx(to) => export(ExportForm::Qonnx, &to.network, &to.output, None),
-        Form::Hls(to) => export(ExportForm::Hls, &to.network, &to.output, to.name.clone()),
-        Form::Npz(to) => export(ExportForm::Npz, &to.network, &to.output, None),
+        Form::C(c) => export_c(c, host),
+        Form::Onnx(to) => export(ExportForm::Onnx, &to.network, &to.output, None, host),
+        Form::Qonnx(to) => export(ExportForm::Qonnx, &to.network, &to.output, None, host),
+        Form::Hls(to) => export(ExportForm::Hls, &to.network, &to.output, to.name.clone(), host),
+        Form::Npz(to) => export(ExportForm::Npz, &to.network, &to.output, None, host),
     }
 }
 
@@ -155,30 +156,30 @@ fn options(network: &Network, name: Option<String>) -> Result<ExportOptions> {
     })
 }
 
-fn export_c(arguments: &ToC) -> Result<Verdict> {
+fn export_c(arguments: &ToC, host: &dyn Host) -> Result<Verdict> {
     let ToFolder { network, output, name } = &arguments.to;
     let options = options(network, name.clone())?;
     let c = CExport {
         target: target_of(&options, &network.plan, arguments.code)?,
         static_arena: matches!(arguments.arena, ArenaName::Static),
-        images: arguments::source(arguments.test.as_deref())?,
+        images: host::source(host, arguments.test.as_deref())?,
         n_inputs: usize::from(arguments.inputs),
     };
     let exported = fixedwise::export_c(&network.model.model, &network.plan, output, &options, &c)?;
     if arguments.json {
-        terminal::print(&exported.to_json())?;
+        host.print(&exported.to_json())?;
     } else if !network.quiet {
         let text = exported.summary(&terminal::text_options(false));
-        terminal::print(&(text + &terminal::written(&exported.files)))?;
+        host.print(&(text + &terminal::written(&exported.files)))?;
     }
-    exported.warnings.iter().for_each(|text| terminal::note(&format!("! {text}")));
+    exported.warnings.iter().for_each(|text| host.note(&format!("! {text}")));
     Ok(Verdict::Done)
 }
 
 /// Says what is fed where the plan does not.
-fn note_missing(preprocessing: &PreprocessingResult) {
+fn note_missing(preprocessing: &PreprocessingResult, host: &dyn Host) {
     if preprocessing.is_missing_in_plan {
-        terminal::note(&format!("! input: {}", preprocessing.to_text()));
+        host.note(&format!("! input: {}", preprocessing.to_text()));
     }
 }
 
@@ -288,13 +289,14 @@ fn export(
     network: &Network,
     output: &Path,
     name: Option<String>,
+    host: &dyn Host,
 ) -> Result<Verdict> {
     let options = options(network, name)?;
     let exported = fixedwise::export(&network.model.model, &network.plan, form, output, &options)?;
     if network.quiet {
         return Ok(Verdict::Done);
     }
-    note_missing(&exported.preprocessing);
+    note_missing(&exported.preprocessing, host);
     let mut text = terminal::written(&exported.files);
     if !exported.inexact.is_empty() {
         let warning = format!(
@@ -305,6 +307,6 @@ fn export(
         text.push_str(&fixedwise::folded(&warning, terminal::columns(), "  ").join("\n"));
         text.push('\n');
     }
-    terminal::print(&text)?;
+    host.print(&text)?;
     Ok(Verdict::Done)
 }

@@ -1,7 +1,7 @@
 //! `fixedwise generalize`.
 
 use super::quantize;
-use crate::{progress::Display, terminal, verdict::Verdict};
+use crate::{host::Host, terminal, verdict::Verdict};
 use anyhow::Result;
 use clap::Args;
 use fixedwise::GeneralizeOptions;
@@ -54,8 +54,8 @@ pub(crate) struct Arguments {
     quantize: quantize::Arguments,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
-    let (data, options) = quantize::options(&arguments.quantize)?;
+pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
+    let (data, options) = quantize::options(&arguments.quantize, host)?;
     let options = GeneralizeOptions {
         parts: arguments.parts,
         tune: arguments.tune,
@@ -63,21 +63,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         quantize: options,
     };
     let model = &arguments.quantize.network.model;
-    let stop = quantize::stop_on_interrupt()?;
-    let display = Display::new(arguments.quantize.quiet);
-    let observer = |progress: &fixedwise::Progress| display.show(progress);
-    let found = fixedwise::generalize_observed(model, &data, &options, &observer, stop);
-    display.finish();
+    let stop = host.stop()?;
+    let display = host.watch(arguments.quantize.quiet);
+    let found = fixedwise::generalize_observed(model, &data, &options, &*display, stop);
+    drop(display);
     let result = found?.result;
     if arguments.quantize.json {
-        terminal::print(&result.to_json())?;
+        host.print(&result.to_json())?;
     } else if !arguments.quantize.quiet {
         let searched = if options.plan.is_none() { Some("plan.toml") } else { None };
         let names = searched.into_iter().chain(["generalize.json"]);
         let written: Vec<PathBuf> =
             names.map(|name| arguments.quantize.output().join(name)).collect();
         let text = result.to_text(&terminal::text_options(false));
-        terminal::print(&(text + &terminal::written(&written)))?;
+        host.print(&(text + &terminal::written(&written)))?;
     }
     Ok(if result.bound_met { Verdict::Done } else { Verdict::OutOfReach })
 }

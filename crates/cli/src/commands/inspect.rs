@@ -1,8 +1,8 @@
 //! `fixedwise inspect`.
 
 use crate::{
-    arguments::{self, DataArguments, ModelArguments},
-    progress::Display,
+    arguments::{DataArguments, ModelArguments},
+    host::{self, Host},
     terminal,
     verdict::Verdict,
 };
@@ -38,27 +38,26 @@ pub(crate) struct Arguments {
     quiet: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
     let mut data = arguments.images.options()?;
-    data.data = arguments::source(arguments.data.as_deref())?;
+    data.data = host::source(host, arguments.data.as_deref())?;
     let data = data.data.is_some().then_some(&data);
-    let display = Display::new(arguments.quiet);
-    let observer = |progress: &fixedwise::Progress| display.show(progress);
+    let display = host.watch(arguments.quiet);
     let network = &arguments.network;
     let architecture = network.architecture.as_deref();
     let inspection =
         Model::load_as(&network.model, architecture, &network.interface()).and_then(|model| {
-            fixedwise::inspect_model(&model, data, arguments.images.threads(), &observer)
+            fixedwise::inspect_model(&model, data, arguments.images.threads(), &*display)
         });
-    display.finish();
+    drop(display);
     if let Err(error) = &inspection
         && arguments.json
         && let Some(refused) = RefusedModel::of(error)
     {
-        terminal::print(&refused.to_json())?;
+        host.print(&refused.to_json())?;
     }
     let inspection = inspection?;
-    terminal::print(&if arguments.json {
+    host.print(&if arguments.json {
         inspection.to_json()
     } else {
         inspection.to_text(&terminal::text_options(false))

@@ -1,8 +1,8 @@
 //! `fixedwise plot`.
 
 use crate::{
-    arguments::{self, DataArguments},
-    progress::Display,
+    arguments::DataArguments,
+    host::{self, Host},
     terminal,
     verdict::Verdict,
 };
@@ -191,7 +191,7 @@ fn picture_name(text: &str) -> Result<PathBuf, String> {
     if is_picture { Ok(path) } else { Err("the name must end in .svg or .png".to_owned()) }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
     let (picture, output) = match &arguments.picture {
         PictureName::Heatmap { file, tensor, output } => {
             let kind = tensor.map(Kind::from);
@@ -219,9 +219,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
             (fixedwise::plot_front(&RunResult::read(result)?)?, output)
         }
         PictureName::Distributions { model, plan, data, images, output, quiet } => {
-            (distributions(model, plan, data.as_deref(), images, *quiet)?, output)
+            (distributions(model, plan, data.as_deref(), images, *quiet, host)?, output)
         }
-        PictureName::All(all) => return all.run(),
+        PictureName::All(all) => return all.run(host),
     };
     picture.write(&output.output)?;
     Ok(Verdict::Done)
@@ -233,19 +233,19 @@ fn distributions(
     data: Option<&str>,
     images: &DataArguments,
     quiet: bool,
+    host: &dyn Host,
 ) -> Result<Picture> {
     let mut options = images.options()?;
-    options.data = arguments::source(data)?;
+    options.data = host::source(host, data)?;
     let options = options.data.is_some().then_some(&options);
-    let display = Display::new(quiet);
-    let observer = |progress: &fixedwise::Progress| display.show(progress);
-    let picture = fixedwise::plot_distributions(model, plan, options, images.threads(), &observer);
-    display.finish();
+    let display = host.watch(quiet);
+    let picture = fixedwise::plot_distributions(model, plan, options, images.threads(), &*display);
+    drop(display);
     Ok(picture?)
 }
 
 impl All {
-    fn run(&self) -> Result<Verdict> {
+    fn run(&self, host: &dyn Host) -> Result<Verdict> {
         let path = |name: &str| self.folder.join(name);
         let mut pictures = Vec::new();
         let has_sweep = path("sweep.json").exists();
@@ -276,7 +276,7 @@ impl All {
         }
         if let Some(model) = &self.model {
             let (plan, data) = (path("plan.toml"), self.data.as_deref());
-            let picture = distributions(model, &plan, data, &self.images, self.quiet)?;
+            let picture = distributions(model, &plan, data, &self.images, self.quiet, host)?;
             pictures.push(("distributions", picture));
         }
 
@@ -296,7 +296,7 @@ impl All {
             }
         }
         if !self.quiet {
-            terminal::print(&terminal::written(&names))?;
+            host.print(&terminal::written(&names))?;
         }
         Ok(Verdict::Done)
     }

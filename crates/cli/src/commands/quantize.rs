@@ -5,12 +5,12 @@ use crate::{
         self, DataArguments, MetricArguments, ModelArguments, QuantizerName, SemanticsName,
     },
     commands::export::{self, CodeName, EmitName},
-    progress::Display,
+    host::{self, Host},
     search_arguments::SearchArguments,
     terminal,
     verdict::Verdict,
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use fixedwise::{
     CExport, ClassBound, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Offset,
@@ -18,7 +18,6 @@ use fixedwise::{
 };
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -271,20 +270,20 @@ enum RangeName {
     LeastError,
 }
 
-/// Raised by Ctrl-C.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 /// What the arguments ask for.
-pub(crate) fn options(arguments: &Arguments) -> Result<(DataOptions, QuantizeOptions)> {
+pub(crate) fn options(
+    arguments: &Arguments,
+    host: &dyn Host,
+) -> Result<(DataOptions, QuantizeOptions)> {
     let mut data = arguments.images.options()?;
     (data.metric, data.peak) = (arguments.metric.metric, arguments.metric.peak);
-    data.data = arguments::source(arguments.data.as_deref())?;
-    arguments::calibrate_on(&mut data, arguments.calibration.as_deref())?;
-    data.search = arguments::source(arguments.search.as_deref())?;
-    data.unlabeled = arguments::source(arguments.unlabeled.as_deref())?;
+    data.data = host::source(host, arguments.data.as_deref())?;
+    host::calibrate_on(host, &mut data, arguments.calibration.as_deref())?;
+    data.search = host::source(host, arguments.search.as_deref())?;
+    data.unlabeled = host::source(host, arguments.unlabeled.as_deref())?;
     data.untested = arguments.test.as_deref() == Some("none");
     let test = arguments.test.as_deref().filter(|_| !data.untested);
-    data.test = arguments::source(test)?;
+    data.test = host::source(host, test)?;
     let mut target = arguments.target.as_deref().map(fixedwise::read_target).transpose()?;
     let named = |name| match name {
         StrategyName::Pareto => Strategy::Pareto,
@@ -368,26 +367,25 @@ fn size(bytes: usize) -> u64 {
 }
 
 /// `words` are those behind `quantize`, for whoever repeats the run.
-pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> {
-    let (data, mut options) = options(arguments)?;
+pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) -> Result<Verdict> {
+    let (data, mut options) = options(arguments, host)?;
     options.command = words;
     let code = code(arguments, &data, &options)?;
-    let stop = stop_on_interrupt()?;
+    let stop = host.stop()?;
     if !arguments.resume {
-        warn_of_earlier(arguments, &arguments.output());
+        warn_of_earlier(arguments, &arguments.output(), host);
     }
-    let display = Display::new(arguments.quiet);
-    let observer = |progress: &fixedwise::Progress| display.show(progress);
+    let display = host.watch(arguments.quiet);
     let model = &arguments.network.model;
-    let outcome = fixedwise::quantize_observed(model, &data, &options, &observer, stop);
-    display.finish();
-    finish(arguments, &data, &options, &arguments.output(), outcome?, &code)
+    let outcome = fixedwise::quantize_observed(model, &data, &options, &*display, stop);
+    drop(display);
+    finish(arguments, &data, &options, &arguments.output(), outcome?, &code, host)
 }
 
 /// Says which earlier answer a run will replace.
-pub(crate) fn warn_of_earlier(arguments: &Arguments, folder: &Path) {
+pub(crate) fn warn_of_earlier(arguments: &Arguments, folder: &Path, host: &dyn Host) {
     let Some(earlier) = earlier(folder).filter(|_| !arguments.quiet) else { return };
-    terminal::note(&format!(
+    host.note(&format!(
         "! {} contains an earlier answer ({earlier}); this run will replace it. Another -o keeps it.",
         folder.display()
     ));
@@ -416,6 +414,7 @@ pub(crate) fn finish(
     folder: &Path,
     outcome: fixedwise::Outcome,
     code: &CExport,
+    host: &dyn Host,
 ) -> Result<Verdict> {
     let model = &arguments.network.model;
     let fixedwise::Outcome { plan, result, .. } = outcome;
@@ -444,13 +443,13 @@ pub(crate) fn finish(
         }
     }
     if arguments.json {
-        terminal::print(&result.to_json())?;
+        host.print(&result.to_json())?;
     } else if !arguments.quiet {
         let text = fixedwise::summary(&result, &terminal::text_options(arguments.verbose));
-        terminal::print(&(text + &terminal::written(&written)))?;
+        host.print(&(text + &terminal::written(&written)))?;
         let stale = export::others(folder, &written);
         if !stale.is_empty() {
-            terminal::note(&format!(
+            host.note(&format!(
                 "! These exports belong to an earlier plan in this folder: {}; --emit writes them again.",
                 terminal::listed(&stale)
             ));
@@ -483,21 +482,4 @@ pub(crate) fn code(
     (target.flash_bytes, target.ram_bytes) = (None, None);
     let images = data.test.clone().or_else(|| data.data.clone());
     Ok(CExport { target, images, ..CExport::default() })
-}
-
-/// A flag that Ctrl-C raises.
-pub(crate) fn stop_on_interrupt() -> Result<&'static AtomicBool> {
-    ctrlc::set_handler(on_interrupt).context("Ctrl-C cannot be handled")?;
-    Ok(&STOP)
-}
-
-/// The first time ends the search, the second time the process.
-#[expect(clippy::exit, reason = "who presses Ctrl-C twice waits for nothing")]
-fn on_interrupt() {
-    if STOP.swap(true, Ordering::Relaxed) {
-        std::process::exit(130);
-    }
-    terminal::note(
-        "stopping: the best plan so far will be written; press Ctrl-C again to quit immediately",
-    );
 }

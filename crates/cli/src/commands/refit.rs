@@ -1,7 +1,7 @@
 //! `fixedwise refit`.
 
 use super::quantize;
-use crate::{progress::Display, verdict::Verdict};
+use crate::{host::Host, verdict::Verdict};
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -80,22 +80,21 @@ const SEARCH: [&str; 22] = [
     "unlabeled",
 ];
 
-pub(crate) fn run(arguments: &Arguments, words: Vec<String>) -> Result<Verdict> {
+pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) -> Result<Verdict> {
     let Arguments { plan, quantize } = arguments;
     let beside = || plan.parent().unwrap_or(Path::new("")).join("refit");
     let folder = quantize.given_output().map_or_else(beside, Path::to_owned);
-    let (data, mut options) = quantize::options(quantize)?;
+    let (data, mut options) = quantize::options(quantize, host)?;
     options.command = words;
     options.output = Some(folder.clone());
     let code = quantize::code(quantize, &data, &options)?;
-    let stop = quantize::stop_on_interrupt()?;
-    quantize::warn_of_earlier(quantize, &folder);
-    let display = Display::new(quantize.quiet);
-    let observer = |progress: &fixedwise::Progress| display.show(progress);
+    let stop = host.stop()?;
+    quantize::warn_of_earlier(quantize, &folder, host);
+    let display = host.watch(quantize.quiet);
     let model = &quantize.network.model;
-    let outcome = fixedwise::refit(model, plan, &data, &options, &observer, stop);
-    display.finish();
-    quantize::finish(quantize, &data, &options, &folder, outcome?, &code)
+    let outcome = fixedwise::refit(model, plan, &data, &options, &*display, stop);
+    drop(display);
+    quantize::finish(quantize, &data, &options, &folder, outcome?, &code, host)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! `fixedwise sweep`.
 
-use super::quantize::stop_on_interrupt;
 use crate::{
     arguments::{self, DataArguments, DirectionName, ModelArguments, QuantizerName, SemanticsName},
-    progress::Display,
+    host::{self, Host},
     terminal,
     verdict::Verdict,
 };
@@ -144,11 +143,11 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
     let mut data = arguments.images.options()?;
-    data.data = arguments::source(arguments.data.as_deref())?;
-    data.search = arguments::source(arguments.search.as_deref())?;
-    arguments::calibrate_on(&mut data, arguments.calibration.as_deref())?;
+    data.data = host::source(host, arguments.data.as_deref())?;
+    data.search = host::source(host, arguments.search.as_deref())?;
+    host::calibrate_on(host, &mut data, arguments.calibration.as_deref())?;
     let options = SweepOptions {
         kind: match arguments.tensor {
             KindName::Weights => Kind::Weights,
@@ -182,22 +181,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
         architecture: arguments.network.architecture.clone(),
         interface: arguments.network.interface(),
     };
-    let stop = stop_on_interrupt()?;
-    let display = Display::new(arguments.quiet);
-    let observer = |progress: &fixedwise::Progress| display.show(progress);
+    let stop = host.stop()?;
+    let display = host.watch(arguments.quiet);
     let model = &arguments.network.model;
-    let result = fixedwise::sweep_observed(model, &data, &options, &observer, stop);
-    display.finish();
+    let result = fixedwise::sweep_observed(model, &data, &options, &*display, stop);
+    drop(display);
     let result = result?;
     if arguments.json {
-        terminal::print(&result.to_json())?;
+        host.print(&result.to_json())?;
     } else if !arguments.quiet {
         let mut names = vec!["sweep.json"];
         names.extend(options.hold.map(|_| "plan.toml"));
         let written: Vec<PathBuf> =
             names.into_iter().map(|name| arguments.output.join(name)).collect();
         let text = result.to_text(&terminal::text_options(false));
-        terminal::print(&(text + &terminal::written(&written)))?;
+        host.print(&(text + &terminal::written(&written)))?;
     }
     Ok(Verdict::Done)
 }
