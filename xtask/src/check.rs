@@ -1,6 +1,6 @@
 //! `cargo xtask test`: the steps, one after another, and the closing line.
 
-use crate::{codegen, embedded, python, tidy};
+use crate::{codegen, embedded, python, tidy, wheel};
 use std::{
     collections::BTreeSet,
     fs,
@@ -139,6 +139,9 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<(), String> {
     let _ = fs::remove_file(&skipped);
     let tests = Tests { root, python: interpreter.as_deref(), skipped: &skipped };
     steps.run("tests", || tests.run(extent).into());
+    if let (true, Some(python)) = (all, &interpreter) {
+        steps.run("wheel", || wheel::test(root, python).into());
+    }
     if all {
         steps.run("doctests", || tests.doctests().into());
         steps.run("docs", || cargo(root, &["doc", "--workspace", "--no-deps"]).into());

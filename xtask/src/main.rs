@@ -11,6 +11,7 @@ mod rooms;
 mod source;
 mod tidy;
 mod tutorial;
+mod wheel;
 
 use std::{
     path::{Path, PathBuf},
@@ -27,6 +28,8 @@ cargo xtask <command>
   codegen [--check]  writes the operator table of README.md; --check fails if it is out of date
   operators          writes docs/operators.md: what every case of the suite comes to, by operator
   python             prepares target/python from suite/requirements.txt and prints its interpreter
+  wheel [--stubs | --test]  builds the Python wheel and its sources into target/wheels; --stubs writes its
+                     stubs, --test runs its tests in a fresh environment
   tutorial           trains the networks of docs/tutorial.md with PyTorch and Keras
   bench [ARGS]       runs bench/run.sh
   bench code [--write]  measures the bytes of every function of generated C; writes the table of code sizes
@@ -48,6 +51,11 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::check(&root),
         ["operators"] => operators(&root),
         ["python"] => python_only(&root),
+        ["wheel"] => wheel::build(&root),
+        ["wheel", "--stubs"] => wheel::stubs(&root),
+        ["wheel", "--test"] => {
+            wheel::interpreter(&root).and_then(|python| wheel::test(&root, &python))
+        }
         ["tutorial"] => tutorial::run(&root),
         ["paper", rest @ ..] => paper::run(&root, rest),
         ["bench", program @ ("kernels" | "code"), rest @ ..] => bench_program(&root, program, rest),

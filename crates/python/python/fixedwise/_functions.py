@@ -1,0 +1,311 @@
+"""The functions of the package: a command each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import _commands, _fixedwise
+from ._commands import Call, word
+from ._errors import OptionError
+from ._results import Export, Generalization, Inspection, Network, Plan, Result, Sweep
+
+# Options that say how a model's file is read.
+_READING = ("architecture", "input_shape", "output", "preprocess")
+
+
+def _reading(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: options[key] for key in _READING if options.get(key) is not None}
+
+
+def _plan_of(plan: Any) -> Plan | str:
+    if isinstance(plan, Result):
+        return plan.plan
+    return plan if isinstance(plan, Plan) else os.fspath(plan)
+
+
+@contextlib.contextmanager
+def _plan_file(plan: Any) -> Iterator[str]:
+    """The path of a plan."""
+    plan = _plan_of(plan)
+    if isinstance(plan, str):
+        yield plan
+        return
+    with _commands.folder() as folder:
+        plan.save(folder / "plan.toml")
+        yield str(folder / "plan.toml")
+
+
+def _found(folder: Path, text: str, call: Call, model: Any, calibration: Any) -> Result:
+    """What a search has left in a folder."""
+    integers = folder / "plan.npz"
+    plan = Plan(
+        (folder / "plan.toml").read_text(encoding="utf-8"),
+        integers.read_bytes() if integers.exists() else None,
+    )
+    plan._calibration = calibration
+    journal = folder / "journal.jsonl"
+    kept = journal.read_bytes() if journal.exists() else None
+    return Result(text, plan, model, _reading(call.options), kept)
+
+
+def quantize(
+    model: Any,
+    *,
+    out: Any = None,
+    example: Any = None,
+    progress: bool | None = None,
+    on_progress: Any = None,
+    **options: Any,
+) -> Result:
+    """
+    model: a path, an `onnx.ModelProto`, a `torch.nn.Module` or a `keras.Model`.
+    data, calibration, search, test, unlabeled: a path as the command takes it, an array, a pair of images and labels,
+        a mapping from inputs to arrays, or an iterable of batches. Arrays must not change while the call runs.
+    out: the folder for the files of the run. Default: none is written; `Result.save` does that later.
+    example: an input for the export of a `torch.nn.Module`. Default: the first image in memory.
+    progress: whether a bar of tqdm shows how far the search is.
+    on_progress: is called with a dictionary for each step.
+
+    Ctrl-C ends the search and returns the best plan so far.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(options.get("from_"), Result):
+            earlier = stack.enter_context(_commands.folder())
+            options["from_"].save(earlier)
+            options["from_"] = earlier
+        if isinstance(options.get("start"), (Plan, Result)):
+            options["start"] = stack.enter_context(_plan_file(options["start"]))
+        calibration = options.get("calibration", options.get("data"))
+        call = Call("quantize", {**options, "progress": progress, "on_progress": on_progress}, example)
+        network = _commands.network(call, model)
+        path = stack.enter_context(network.file())
+        folder = stack.enter_context(_commands.folder(out))
+        _, printed = call.run([path], ["--json", f"--out={folder}"])
+        return _found(folder, printed[0], call, network, calibration)
+
+
+def refit(
+    model: Any,
+    plan: Any,
+    *,
+    out: Any = None,
+    progress: bool | None = None,
+    on_progress: Any = None,
+    **options: Any,
+) -> Result:
+    """
+    plan: a `Plan` whose widths were changed, or the path of one.
+    out: the folder for the files of the new plan. Default: none is written.
+    """
+    known = _plan_of(plan)
+    if isinstance(known, Plan) and not {"data", "calibration"} & set(options):
+        options["calibration"] = known._calibration
+    with contextlib.ExitStack() as stack:
+        calibration = options.get("calibration", options.get("data"))
+        call = Call("refit", {**options, "progress": progress, "on_progress": on_progress})
+        network = _commands.network(call, model)
+        call.is_repeatable &= isinstance(known, str)
+        path = stack.enter_context(network.file())
+        file = stack.enter_context(_plan_file(known))
+        folder = stack.enter_context(_commands.folder(out))
+        _, printed = call.run([path], [f"--plan={file}", "--json", f"--out={folder}"])
+        return _found(folder, printed[0], call, network, calibration)
+
+
+def evaluate(
+    model: Any,
+    plan: Any,
+    *,
+    progress: bool | None = None,
+    on_progress: Any = None,
+    **options: Any,
+) -> Result:
+    """
+    plan: a `Plan`, a `Result`, or the path of a plan. The integers of a plan that was edited are rounded anew first.
+    """
+    known = _plan_of(plan)
+    if isinstance(known, Plan) and known.is_edited and known._integers is not None:
+        options.setdefault("refit", True)
+        if options["refit"] and options.get("calibration") is None:
+            options["calibration"] = known._calibration
+    with contextlib.ExitStack() as stack:
+        call = Call("evaluate", {**options, "progress": progress, "on_progress": on_progress})
+        network = _commands.network(call, model)
+        path = stack.enter_context(network.file())
+        file = stack.enter_context(_plan_file(known))
+        _, printed = call.run([path], [f"--plan={file}", "--json"])
+        used = known if isinstance(known, Plan) else None
+        if used is None and not file.lower().endswith(".json"):
+            used = Plan.load(file)
+        return Result(printed[0], used, network, _reading(call.options))  # type: ignore[arg-type]
+
+
+def inspect(
+    model: Any,
+    *,
+    example: Any = None,
+    progress: bool | None = None,
+    on_progress: Any = None,
+    **options: Any,
+) -> Inspection:
+    """
+    data: images for the value ranges, as for `quantize`.
+    """
+    call = Call("inspect", {**options, "progress": progress, "on_progress": on_progress}, example)
+    with _commands.network(call, model).file() as path:
+        _, printed = call.run([path], ["--json"])
+    return Inspection(printed[0])
+
+
+def _in_folder(
+    command: str, model: Any, out: Any, options: dict[str, Any]
+) -> tuple[str, Plan | None]:
+    """What a command prints, and the plan that it has written."""
+    with contextlib.ExitStack() as stack:
+        if isinstance(options.get("plan"), (Plan, Result)):
+            options["plan"] = stack.enter_context(_plan_file(options["plan"]))
+        call = Call(command, options)
+        path = stack.enter_context(_commands.network(call, model).file())
+        folder = stack.enter_context(_commands.folder(out))
+        _, printed = call.run([path], ["--json", f"--out={folder}"])
+        plan = folder / "plan.toml"
+        return printed[0], Plan.load(plan) if plan.exists() else None
+
+
+def sweep(
+    model: Any,
+    *,
+    out: Any = None,
+    progress: bool | None = None,
+    on_progress: Any = None,
+    **options: Any,
+) -> Sweep:
+    """
+    out: the folder for the files. Default: none is written.
+    """
+    options = {**options, "progress": progress, "on_progress": on_progress}
+    text, plan = _in_folder("sweep", model, out, options)
+    found = Sweep(text)
+    found.plan = plan
+    return found
+
+
+def generalize(
+    model: Any,
+    *,
+    out: Any = None,
+    progress: bool | None = None,
+    on_progress: Any = None,
+    **options: Any,
+) -> Generalization:
+    """
+    out: the folder for the files. Default: none is written.
+    """
+    options = {**options, "progress": progress, "on_progress": on_progress}
+    text, plan = _in_folder("generalize", model, out, options)
+    found = Generalization(text)
+    found.plan = plan
+    return found
+
+
+def export(form: str, model: Any, plan: Any, out: Any, **options: Any) -> Export:
+    """Writes the integer network of a plan as C (`c`) or in the format of another tool: `onnx`, `qonnx`, `hls`, `npz`.
+
+    out: a file, or for `c` and `hls` a folder. The options of a form are those of `fixedwise export FORM --help`.
+    """
+    command = f"export {form}"
+    if command not in _commands.DESCRIPTIONS:
+        forms = [name.split()[1] for name in _commands.DESCRIPTIONS if name.startswith("export ")]
+        raise OptionError(f"there is no form `{form}`; there are {', '.join(forms)}")
+    known = _plan_of(plan)
+    if isinstance(known, Plan) and known.is_edited and known._integers is not None:
+        raise OptionError(
+            "the plan was edited, and its integers are those of before; call `refit` and export its result"
+        )
+    call = Call(command, options)
+    with _commands.network(call, model).file() as path, _plan_file(known) as file:
+        more = [f"--plan={file}", f"--out={word(out)}"]
+        if form == "c":
+            _, printed = call.run([path], [*more, "--json"])
+            import json
+
+            return Export(json.loads(printed[0]))
+        call.run([path], more)
+    out = Path(out)
+    return Export({"files": [str(one) for one in sorted(out.iterdir())] if out.is_dir() else [str(out)]})
+
+
+def plot(picture: str, *files: Any, out: Any, **options: Any) -> str:
+    """Draws results as SVG or PNG: `heatmap`, `bits`, `costs`, `drop`, `sensitivity`, `front`, `distributions` or `all`.
+
+    files: those of a run, or its `Result`; for `distributions` the model. The options of a picture are those of
+        `fixedwise plot PICTURE --help`.
+    out: the file, or for `all` the folder.
+    """
+    command = f"plot {picture}"
+    if command not in _commands.DESCRIPTIONS:
+        names = [name.split()[1] for name in _commands.DESCRIPTIONS if name.startswith("plot ")]
+        raise OptionError(f"there is no picture `{picture}`; there are {', '.join(names)}")
+    with contextlib.ExitStack() as stack:
+        paths = []
+        for file in files:
+            if isinstance(file, Result) and picture != "distributions":
+                folder = stack.enter_context(_commands.folder())
+                file.save(folder)
+                paths.append(str(folder if picture == "all" else folder / "result.json"))
+            else:
+                paths.append(os.fspath(file))
+        if isinstance(options.get("plan"), (Plan, Result)):
+            options["plan"] = stack.enter_context(_plan_file(options["plan"]))
+        Call(command, options).run(paths, [f"--out={word(out)}"])
+    return word(out)
+
+
+def network(
+    model: Any,
+    plan: Any,
+    *,
+    preprocess: Any = None,
+    architecture: Any = None,
+    input_shape: Any = None,
+    output: Any = None,
+) -> Network:
+    """The integer network of a plan, to run on arrays: `network(model, plan)(x)`.
+
+    plan: a `Plan`, a `Result`, or the path of a plan.
+    preprocess, architecture, input_shape, output: as for `quantize`.
+    """
+    known = _plan_of(plan)
+    if isinstance(known, Plan) and known.is_edited and known._integers is not None:
+        raise OptionError(
+            "the plan was edited, and its integers are those of before; call `refit` and run its result"
+        )
+    options = {"input_shape": input_shape, "output": output}
+    said = [text.split("=", 1) for text in _commands.words("evaluate", options)]
+    shapes = [text for name, text in said if name == "--input-shape"]
+    outputs = [part for name, text in said if name == "--output" for part in text.split(",")]
+    fed = _commands.words("evaluate", {"preprocess": preprocess})
+    found = _commands.model_of(model, lambda: None)
+    with found.file() as path, _plan_file(known) as file:
+        native = _commands.in_memory_named(
+            lambda: _fixedwise.Network(
+                path, file, fed[0].split("=", 1)[1] if fed else None, architecture, shapes, outputs
+            )
+        )
+    return Network(native)
+
+
+for _function, _command in (
+    (quantize, "quantize"),
+    (refit, "refit"),
+    (evaluate, "evaluate"),
+    (inspect, "inspect"),
+    (sweep, "sweep"),
+    (generalize, "generalize"),
+):
+    _commands.signature(_function, _command)
+del _function, _command

@@ -1,0 +1,375 @@
+"""The package as it is installed: the same as the command, from arrays, in Python's ways."""
+
+import json
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import threading
+import unittest
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper, numpy_helper
+
+import fixedwise as fw
+from fixedwise import _functions
+
+ROOT = Path(os.environ["FIXEDWISE_ROOT"])
+COMMAND = Path(sysconfig.get_path("scripts"), "fixedwise")
+
+
+def network() -> onnx.ModelProto:
+    """A network that names the brightest quadrant of a 4x4 image."""
+    floats = [
+        ("kernel", np.full((1, 1, 2, 2), 0.25)),
+        ("dense", np.eye(4) + 0.01 * np.arange(16).reshape(4, 4)),
+        ("offset", np.linspace(-0.01, 0.01, 4)),
+    ]
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel"], ["a"], "sums", strides=[2, 2], kernel_shape=[2, 2]),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("Flatten", ["b"], ["c"], "flat", axis=1),
+        helper.make_node("Gemm", ["c", "dense", "offset"], ["d"], "classes"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "brightest",
+        [helper.make_tensor_value_info("image", 1, ["n", 1, 4, 4])],
+        [helper.make_tensor_value_info("d", 1, ["n", 4])],
+        [numpy_helper.from_array(x.astype(np.float32), name) for name, x in floats],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    return model
+
+
+def images(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images of 4x4 bytes, and their brightest quadrants."""
+    random = np.random.default_rng(seed)
+    x = random.integers(0, 120, (n, 1, 4, 4), np.uint8)
+    y = random.integers(0, 4, n)
+    for image, label in zip(x, y):
+        top, left = 2 * (label // 2), 2 * (label % 2)
+        image[0, top : top + 2, left : left + 2] += 60
+    return x, y
+
+
+def same(text: str) -> dict:
+    """A result without what differs from run to run."""
+    return {
+        key: value
+        for key, value in json.loads(text).items()
+        if key not in ("seconds", "command", "model", "trace")
+    }
+
+
+class Package(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.path = Path(cls.folder.name)
+        cls.file = cls.path / "brightest.onnx"
+        onnx.save(network(), cls.file)
+        cls.sets = {
+            name: images(seed, n)
+            for seed, (name, n) in enumerate([("calibration", 60), ("search", 200), ("test", 150)])
+        }
+        for name, (x, y) in cls.sets.items():
+            np.savez(cls.path / f"{name}.npz", x=x, y=y)
+        cls.result = fw.quantize(cls.file, **cls.sets, max_loss="2%")
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.folder.cleanup()
+
+    def command(self, *words: object, code: int = 0) -> str:
+        """What the installed command prints."""
+        done = subprocess.run(
+            [COMMAND, *map(str, words)], cwd=self.path, capture_output=True, text=True, check=False
+        )
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout if code == 0 else done.stderr
+
+    def test_the_command_comes_with_the_wheel(self) -> None:
+        self.assertIn("quantize", self.command("--help"))
+        self.assertEqual(self.command("--version").split(), ["fixedwise", fw.__version__])
+        self.assertIn("error: ", self.command("quantize", "--max-loss", "1", code=1))
+        module = [sys.executable, "-m", "fixedwise", "--version"]
+        self.assertIn("fixedwise", subprocess.run(module, capture_output=True, text=True).stdout)
+
+    def test_stubs_are_those_of_the_module(self) -> None:
+        sys.path.insert(0, str(ROOT / "crates/python"))
+        import ast
+
+        import stubs
+
+        package = Path(fw.__file__).parent
+        self.assertTrue((package / "py.typed").exists())
+        stub = (package / "_functions.pyi").read_text(encoding="utf-8")
+        self.assertEqual(stub, stubs.text(), "run `cargo xtask wheel --stubs`")
+        tree = ast.parse((package / "_fixedwise.pyi").read_text(encoding="utf-8"))
+        native = {name for name in dir(fw._fixedwise) if not name.startswith("__")}
+        known = {one.name for one in tree.body if isinstance(one, (ast.FunctionDef, ast.ClassDef))}
+        self.assertEqual(known, native - {"_fixedwise"})
+        for one in tree.body:
+            if isinstance(one, ast.FunctionDef):
+                text = getattr(fw._fixedwise, one.name).__text_signature__
+                names = [part.strip().split("=")[0] for part in text.strip("()").split(",")]
+                self.assertEqual([arg.arg for arg in one.args.args], [n for n in names if n], one.name)
+            elif isinstance(one, ast.ClassDef):
+                names = {part.name for part in one.body if isinstance(part, ast.FunctionDef)}
+                own = {name for name in dir(fw._fixedwise.Network) if not name.startswith("_")}
+                self.assertEqual(names - {"__new__"}, own)
+
+    def test_every_command_is_a_function(self) -> None:
+        for command in fw._fixedwise.commands():
+            self.assertTrue(callable(getattr(fw, command["words"][0])), command["words"])
+        self.assertIn("max_loss: ", fw.quantize.__doc__)
+
+    def test_quantize_is_the_command_bit_for_bit(self) -> None:
+        sets = [f"--{name}={name}.npz" for name in self.sets]
+        text = self.command("quantize", self.file, *sets, "--max-loss=2%", "--json", "-o", "out")
+        self.assertEqual(same(self.result.to_json()), same(text))
+        saved = self.path / "saved"
+        self.result.save(saved)
+        for name in ("plan.toml", "plan.npz"):
+            expected = (self.path / "out" / name).read_bytes()
+            self.assertEqual((saved / name).read_bytes(), expected, name)
+        again = fw.quantize(self.file, **{name: f"{self.path / name}.npz" for name in self.sets}, max_loss="2%")
+        self.assertEqual(same(again.to_json()), same(text))
+        # Paths alone can be asked for again; arrays cannot.
+        self.assertIn("--max-loss=2%", again.command)
+        self.assertNotIn("command", self.result)
+
+    def test_a_network_computes_the_integers_of_its_export(self) -> None:
+        net = self.result.network()
+        x = self.sets["test"][0]
+        got = net(x)
+        self.assertEqual((got.dtype, got.shape), (np.int32, (150, 4)))
+        exported = self.result.export("onnx", self.path / "small.onnx")
+        self.assertEqual(exported.files, [str(self.path / "small.onnx")])
+        session = onnxruntime.InferenceSession(exported.files[0])
+        (node,) = session.get_inputs()
+        feed = x if node.type == "tensor(uint8)" else x.astype(np.float32)
+        expected = np.concatenate([session.run(None, {node.name: one[None]})[0] for one in feed])
+        np.testing.assert_array_equal(net.dequantize(got), expected)
+        share = np.mean(got.argmax(1) == self.sets["test"][1])
+        self.assertEqual(share, self.result.accuracy.test.fixed)
+        self.assertEqual(net.inputs[0].dtype, "uint8")
+        with self.assertRaisesRegex(fw.DataError, "takes 8-bit integers"):
+            net(x.astype(np.float32))
+
+    def test_a_plan_is_measured_and_changed(self) -> None:
+        out = self.path / "measured"
+        self.result.save(out)
+        measured = fw.evaluate(self.file, self.result.plan, test=self.sets["test"])
+        text = self.command("evaluate", self.file, "--plan", out / "plan.toml", "--test", "test.npz", "--json")
+        self.assertEqual(same(measured.to_json()), same(text))
+        plan = self.result.plan.copy()
+        layer = plan["classes"]
+        before = (layer.weights.bits, layer.weights.frac)
+        layer.weights.bits = 8
+        self.assertEqual((layer.weights.bits, layer.weights.frac), (8, before[1] + 8 - before[0]))
+        self.assertTrue(plan.is_edited and not self.result.plan.is_edited)
+        changed = fw.evaluate(self.file, plan, test=self.sets["test"])
+        weights = next(one for one in changed.layers if one.name == "classes").weights
+        self.assertEqual(weights.bits, 8)
+        with self.assertRaisesRegex(fw.OptionError, "refit"):
+            fw.export("npz", self.file, plan, self.path / "edited.npz")
+        rounded = fw.refit(self.file, plan, search=self.sets["search"], test=self.sets["test"])
+        self.assertEqual(rounded.plan["classes"].weights.bits, 8)
+        self.assertFalse(rounded.plan.is_edited)
+        with self.assertRaisesRegex(KeyError, "no layer `nothing`; it has sums"):
+            plan["nothing"]
+        with self.assertRaises(AttributeError):
+            layer.weights.width = 3
+
+    def test_awkward_arrays_are_the_same_images(self) -> None:
+        expected = same(self.result.to_json())
+        wide = {}
+        for name, (x, y) in self.sets.items():
+            strided = np.zeros((len(x), 1, 4, 8), np.uint8)
+            strided[..., ::2] = x
+            frozen = x.copy()
+            frozen.flags.writeable = False
+            wide[name] = {
+                "fortran": (np.asfortranarray(x), y.astype(np.int32)),
+                "strided": (strided[..., ::2], y.astype(np.uint8)),
+                "read-only": (frozen, y.tolist()),
+                "integers": (x.astype(np.int64), y.astype(np.uint16)),
+                "other order of bytes": (x.astype(">i2"), y.astype(">i8")),
+                "lists": (x.tolist(), y.tolist()),
+                "channels last": (x.transpose(0, 2, 3, 1), y[:, None]),
+                "batches": [(x[i : i + 32], y[i : i + 32]) for i in range(0, len(x), 32)],
+            }
+        for kind in wide["search"]:
+            with self.subTest(kind):
+                sets = {name: kinds[kind] for name, kinds in wide.items()}
+                got = fw.quantize(network(), **sets, max_loss="2%", strategy="fixed")
+                want = fw.quantize(self.file, **self.sets, max_loss="2%", strategy="fixed")
+                self.assertEqual(same(got.to_json()), same(want.to_json()))
+        generator = ((x[None], y[None]) for x, y in zip(*self.sets["search"]))
+        sets = {**self.sets, "search": generator}
+        got = fw.quantize(network(), **sets, max_loss="2%")
+        self.assertEqual(same(got.to_json()), expected)
+        self.assertEqual(got.model.name, "brightest.onnx")
+
+    def test_floats_of_any_width_are_one_set(self) -> None:
+        floats = {name: (x / np.float64(256), y) for name, (x, y) in self.sets.items()}
+        double = fw.quantize(self.file, **floats, strategy="fixed")
+        single = {name: (x.astype(np.float32), y) for name, (x, y) in floats.items()}
+        self.assertEqual(same(double.to_json()), same(fw.quantize(self.file, **single, strategy="fixed").to_json()))
+
+    def test_arrays_are_not_copied(self) -> None:
+        x = np.zeros((4_000_000, 1, 4, 4), np.uint8)
+        x[...] = 7
+        fw.inspect(self.file, data=x[:10])
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        found = fw.inspect(self.file, data=x)
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        self.assertLess(grown * 1024, x.nbytes // 4)
+        self.assertEqual(found.images, 2000)
+
+    def test_errors_say_what_and_where(self) -> None:
+        model = network()
+        model.graph.node[1].op_type = "Erode"
+        cases = [
+            (fw.ModelError, "Erode", lambda: fw.inspect(model)),
+            (fw.FileError, "absent.onnx", lambda: fw.inspect(self.path / "absent.onnx")),
+            (fw.ModelError, "type int", lambda: fw.inspect(3)),
+            (fw.OptionError, "max-loss", lambda: fw.quantize(self.file, **self.sets, max_loss=0.01)),
+            (fw.OptionError, "keep", lambda: fw.quantize(self.file, **self.sets, keep={"nothing": 8})),
+            (fw.OptionError, "cortex", lambda: fw.quantize(self.file, **self.sets, target="cortex-m9")),
+            (fw.DataError, "images", lambda: fw.quantize(self.file, **{**self.sets, "test": self.sets["search"]})),
+            (fw.DataError, "labels", lambda: fw.quantize(self.file, **{**self.sets, "test": (self.sets["test"][0], [1, 2])})),
+            (fw.DataError, "outside 0 to 255", lambda: fw.inspect(self.file, data=np.full((2, 4, 4), 300))),
+            (fw.DataError, "type <U1", lambda: fw.inspect(self.file, data=np.full((2, 4, 4), "a"))),
+            (fw.DataError, "nan", lambda: fw.inspect(self.file, data=np.full((2, 4, 4), np.nan))),
+            (fw.PlanError, "no layer `b`", lambda: fw.evaluate(self.file, fw.Plan('schema = 1\nsemantics = "integer"\n[layers.b]\n'), test=self.sets["test"])),
+            (fw.ExportError, "not written by fixedwise", lambda: self.result.export("npz", __file__)),
+            (fw.OptionError, "no form", lambda: self.result.export("rust", self.path)),
+        ]
+        for kind, text, call in cases:
+            with self.subTest(text):
+                with self.assertRaises(kind) as caught:
+                    call()
+                self.assertIn(text.lower(), str(caught.exception).lower())
+                self.assertNotIn(tempfile.gettempdir() + "/fixedwise-", str(caught.exception))
+                self.assertIsInstance(pickle.loads(pickle.dumps(caught.exception)), kind)
+        with self.assertRaises(fw.FixedwiseError) as caught:
+            fw.inspect(model)
+        error = caught.exception
+        self.assertEqual((error.file, error.node), ("brightest.onnx", "relu"))
+        self.assertEqual(error.refusals[0].operator, "Erode")
+        self.assertTrue(error.way_out)
+        with self.assertRaisesRegex(TypeError, "did you mean `max_loss`"):
+            fw.quantize(self.file, max_los="1%")
+
+    def test_batches_that_end_early_are_an_error(self) -> None:
+        class Loader:
+            def __len__(self) -> int:
+                return 3
+
+            def __iter__(self):
+                yield np.zeros((2, 4, 4), np.uint8)
+                if self.fails:
+                    raise RuntimeError("the disk is gone")
+
+        loader = Loader()
+        for loader.fails, text in [(False, "ended after 1 of 3"), (True, "after 1 batches of 3: the disk is gone")]:
+            with self.assertRaisesRegex(fw.DataError, text):
+                fw.inspect(self.file, data=loader)
+
+    def test_results_are_objects(self) -> None:
+        result = self.result
+        self.assertEqual(result.to_dict()["accuracy"]["test"]["n"], result.accuracy.test.n)
+        self.assertIn("Accuracy", repr(result))
+        page = result._repr_html_()
+        self.assertTrue(page.startswith("<pre>") and "<svg" in page)
+        self.assertIn("<th>sums</th>", result.plan._repr_html_())
+        copied = pickle.loads(pickle.dumps(result))
+        self.assertEqual(copied.to_json(), result.to_json())
+        self.assertEqual(copied.plan, result.plan)
+        np.testing.assert_array_equal(copied.network()(self.sets["test"][0]), result.network()(self.sets["test"][0]))
+        with self.assertRaises(AttributeError):
+            result.nothing
+        other = fw.quantize(self.file, **self.sets, from_=result, max_loss="1%")
+        self.assertLess(other.images_evaluated, result.images_evaluated)
+        drawn = fw.plot("front", result, out=self.path / "front.svg")
+        self.assertIn("<svg", Path(drawn).read_text())
+        swept = fw.sweep(self.file, search=self.sets["search"], tensor="weights", bits=range(3, 5), frac=(range(0, 2)))
+        self.assertEqual([layer.name for layer in swept.layers], ["sums", "classes"])
+        code = result.export("c", self.path / "c", target="cortex-m4")
+        self.assertIn("brightest.c", " ".join(code.files))
+
+    def test_progress_is_told_and_the_lock_is_free(self) -> None:
+        events, count, done = [], [0], threading.Event()
+
+        def spin() -> None:
+            while not done.wait(0.001):
+                count[0] += 1
+
+        thread = threading.Thread(target=spin)
+        thread.start()
+        fw.quantize(self.file, **self.sets, max_loss="2%", on_progress=events.append)
+        done.set()
+        thread.join()
+        self.assertGreater(count[0], 0)
+        self.assertTrue(any("text" in event for event in events))
+        self.assertTrue(any(event.get("total") for event in events))
+
+        def fail(event: dict) -> None:
+            raise ZeroDivisionError("mine")
+
+        with self.assertRaisesRegex(ZeroDivisionError, "mine"):
+            fw.quantize(self.file, **self.sets, on_progress=fail)
+
+    def test_an_interrupt_returns_the_best_so_far(self) -> None:
+        sent = []
+
+        def interrupt(event: dict) -> None:
+            if "node" in event and not sent:
+                sent.append(event)
+                signal.raise_signal(signal.SIGINT)
+
+        # A search that is not over before it hears of it.
+        data = ROOT / "data/fashion-mnist"
+        result = fw.quantize(
+            ROOT / "models/fashion_small.onnx",
+            calibration=f"{data}:train@0..50",
+            search=f"{data}:test@0..200",
+            test=f"{data}:test@200..300",
+            on_progress=interrupt,
+        )
+        self.assertTrue(sent)
+        self.assertEqual(result.ended, "interrupted")
+        self.assertTrue(result.plan["dense_1"].weights.bits)
+
+    def test_warnings_are_warnings(self) -> None:
+        sets = {name: (x, (y + 1) % 4) for name, (x, y) in self.sets.items()}
+        with warnings.catch_warnings(record=True), self.assertRaises(fw.DataError) as caught:
+            fw.quantize(self.file, **sets, expect="99%")
+        self.assertIn("preprocess", str(caught.exception))
+
+    def test_the_sources_are_whole(self) -> None:
+        with tarfile.open(os.environ["FIXEDWISE_SOURCES"]) as archive:
+            archive.extractall(self.path / "sources", filter="data")
+        (folder,) = (self.path / "sources").iterdir()
+        self.assertTrue((folder / "pyproject.toml").exists() and (folder / "LICENSE-MIT").exists())
+        describe = [os.environ["CARGO"], "metadata", "--offline", "--locked", "--no-deps", "--format-version=1"]
+        done = subprocess.run(describe, cwd=folder, capture_output=True, text=True, check=True)
+        names = {package["name"] for package in json.loads(done.stdout)["packages"]}
+        self.assertIn("fixedwise-python", names)
+
+
+if __name__ == "__main__":
+    unittest.main()

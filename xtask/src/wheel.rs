@@ -1,0 +1,144 @@
+//! The Python package: `cargo xtask wheel`.
+
+use crate::python;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// What a wheel is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Build {
+    /// Those who use it.
+    Release,
+    /// Tests: with the crates that other tests are made of.
+    Tests,
+}
+
+/// Builds the wheel and the source distribution into `target/wheels`.
+pub(crate) fn build(root: &Path) -> Result<(), String> {
+    let python = interpreter(root)?;
+    println!("{}", wheel(root, &python, Build::Release)?.display());
+    println!("{}", sources(root, &python)?.display());
+    Ok(())
+}
+
+/// Writes the stubs of the package.
+pub(crate) fn stubs(root: &Path) -> Result<(), String> {
+    let python = interpreter(root)?;
+    let environment = fresh(root, &python)?;
+    let stub = root.join("crates/python/python/fixedwise/_functions.pyi");
+    let script = root.join("crates/python/stubs.py");
+    run(Command::new(environment).arg(script).arg(stub)).map(drop)
+}
+
+/// Builds the package, installs it into a fresh environment and runs its tests there.
+pub(crate) fn test(root: &Path, python: &Path) -> Result<(), String> {
+    let sources = sources(root, python)?;
+    let environment = fresh(root, python)?;
+    let status = Command::new(environment)
+        .args(["-W", "error", "-m", "unittest", "discover", "--start-directory"])
+        .arg(root.join("crates/python/tests"))
+        .env("FIXEDWISE_ROOT", root)
+        .env("FIXEDWISE_SOURCES", sources)
+        .env("CARGO", cargo())
+        .current_dir(root.join("target"))
+        .status()
+        .map_err(|error| format!("the tests of the wheel: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("the tests of the wheel: {status}")) }
+}
+
+/// The interpreter of the environment that builds.
+pub(crate) fn interpreter(root: &Path) -> Result<PathBuf, String> {
+    match python::prepare(root) {
+        python::Outcome::Ready(path) => Ok(path),
+        python::Outcome::Unavailable(why) => Err(why),
+    }
+}
+
+fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+}
+
+/// Builds the wheel.
+fn wheel(root: &Path, python: &Path, build: Build) -> Result<PathBuf, String> {
+    let (folder, profile) = match build {
+        Build::Release => ("target/wheels", "release"),
+        Build::Tests => ("target/wheels/tests", "dev"),
+    };
+    let folder = root.join(folder);
+    remove_all(&folder, "whl")?;
+    let mut maturin = Command::new(python);
+    maturin.args(["-m", "maturin", "build", "--locked", "--compatibility", "linux"]);
+    maturin.args(["--profile", profile, "--out"]).arg(&folder);
+    run(maturin.current_dir(root))?;
+    only(&folder, "whl")
+}
+
+/// Builds the source distribution.
+fn sources(root: &Path, python: &Path) -> Result<PathBuf, String> {
+    let folder = root.join("target/wheels");
+    remove_all(&folder, "gz")?;
+    let mut maturin = Command::new(python);
+    maturin.args(["-m", "maturin", "sdist", "--out"]).arg(&folder);
+    run(maturin.current_dir(root))?;
+    only(&folder, "gz")
+}
+
+/// A fresh environment with the wheel; what else tests need is that of the environment that builds.
+fn fresh(root: &Path, python: &Path) -> Result<PathBuf, String> {
+    let wheel = wheel(root, python, Build::Tests)?;
+    let folder = root.join("target/wheel-environment");
+    run(Command::new(python).args(["-m", "venv", "--clear", "--without-pip"]).arg(&folder))?;
+    let own = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "--disable-pip-version-check", "--quiet", "--python"]).arg(&own);
+    run(pip.args(["install", "--no-index", "--no-deps"]).arg(wheel))?;
+    let packages = |python: &Path| {
+        let print = "import sysconfig; print(sysconfig.get_path('purelib'))";
+        run(Command::new(python).args(["-c", print])).map(|text| PathBuf::from(text.trim()))
+    };
+    let others = packages(&own)?.join("others.pth");
+    let line = format!("{}\n", packages(python)?.display());
+    fs::write(&others, line).map_err(|error| format!("{}: {error}", others.display()))?;
+    Ok(own)
+}
+
+/// The file of that kind in a folder.
+fn only(folder: &Path, extension: &str) -> Result<PathBuf, String> {
+    let found = files(folder, extension)?;
+    match &found[..] {
+        [file] => Ok(file.clone()),
+        _ => Err(format!("{}: {} files of kind {extension}", folder.display(), found.len())),
+    }
+}
+
+fn remove_all(folder: &Path, extension: &str) -> Result<(), String> {
+    for file in files(folder, extension)? {
+        fs::remove_file(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let paths: Vec<PathBuf> = paths
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|e| e == extension)).collect())
+}
+
+/// Runs to the end and gives what was printed.
+fn run(command: &mut Command) -> Result<String, String> {
+    let name = format!("{command:?}");
+    let output = command.output().map_err(|error| format!("{name}: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        let said = text(&output.stdout) + &text(&output.stderr);
+        Err(format!("{name}: {}\n{said}", output.status))
+    }
+}
