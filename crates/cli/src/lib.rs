@@ -42,6 +42,7 @@ enum Command {
     Sweep(commands::sweep::Arguments),
     Generalize(commands::generalize::Arguments),
     Plot(commands::plot::Arguments),
+    Report(commands::report::Arguments),
 }
 
 /// Columns of a line of help at most: longer lines are hard to read.
@@ -117,5 +118,6 @@ pub fn run(words: Vec<OsString>, host: &dyn Host) -> Result<Verdict, Failure> {
         Command::Sweep(arguments) => commands::sweep::run(arguments, host),
         Command::Generalize(arguments) => commands::generalize::run(arguments, host),
         Command::Plot(arguments) => commands::plot::run(arguments, host),
+        Command::Report(arguments) => commands::report::run(arguments, host),
     }?)
 }

@@ -7,7 +7,7 @@ use std::{ffi::OsString, fs, path::Path};
 /// Options with a value that belong to one run alone.
 const OWN: [&str; 7] = ["-o", "--out", "--from", "--plan", "--time-budget", "--emit", "--threads"];
 /// The same without a value.
-const OWN_FLAGS: [&str; 6] = ["--resume", "--json", "-q", "--quiet", "-v", "--verbose"];
+const OWN_FLAGS: [&str; 7] = ["--resume", "--json", "-q", "--quiet", "-v", "--verbose", "--report"];
 /// Where the answer goes, beside what the earlier run has written.
 const FOLDER: &str = "what-if";
 

@@ -65,14 +65,14 @@ pub use result::{
     ClassLossResult, ClassResult, CodeResult, ComparedResult, Ended, FigureResult, FloatFigure,
     FloatResult, FormatResult, Generalization, HolderResult, ImagesResult, InputInspection,
     InputRange, Inspection, LayerResult, MaxLossResult, MemoryResult, ModelResult,
-    MultiplicationResult, NodeInspection, OtherResult, OutputInspection, OutputResult, PartResult,
-    PreprocessingResult, RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel,
+    MultiplicationResult, NodeInspection, NodeResult, OtherResult, OutputInspection, OutputResult,
+    PartResult, PreprocessingResult, RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel,
     RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult, RunResult, SetResult,
     SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
-    FormatMap, Picture, PlanBits, TextOptions, first_result, plot_bits, plot_costs, plot_drop,
-    plot_front, plot_heatmap, plot_sensitivity, report, sections, summary,
+    FormatMap, Picture, PlanBits, Shown, TextOptions, first_result, page, plot_bits, plot_costs,
+    plot_drop, plot_front, plot_heatmap, plot_sensitivity, report, sections, summary,
 };
 pub use units::parse_bytes;
 pub use watch::{Candidate, Observer, Progress, Step, TimeLeft};

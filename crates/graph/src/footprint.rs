@@ -115,6 +115,8 @@ pub struct Footprint {
     /// What lies in the arena at the step at which most does, the largest first: values, and the
     /// working memory of the node that runs.
     pub ram: Vec<Share>,
+    /// Bytes in use while each node runs, in the order of the run.
+    pub steps: Vec<Share>,
 }
 
 impl Footprint {
@@ -143,6 +145,8 @@ impl Footprint {
             name: fixed.nodes[id].name.clone(),
             bytes: count_to_u64(bytes),
         };
+        let steps = memory.live_bytes.iter().enumerate().map(|(id, &bytes)| share(id, bytes));
+        let steps = steps.collect();
         let peak = memory.peak_step();
         let alive = memory.alive(peak).into_iter().filter(|&id| values.layout.holder(id) == id);
         let mut ram: Vec<Share> = alive.map(|id| share(id, value_bytes(id))).collect();
@@ -170,6 +174,7 @@ impl Footprint {
             io_bytes,
             flash,
             ram,
+            steps,
         }
     }
 }

@@ -34,6 +34,7 @@ EXIT CODES
 #[command(mut_arg("search", |argument| argument.hide(true)))]
 #[command(mut_arg("test", |argument| argument.hide(true)))]
 #[command(mut_arg("verbose", |argument| argument.hide(true)))]
+#[command(mut_arg("report", |argument| argument.hide(true)))]
 // What the part to search on is called here.
 #[command(mut_arg("tuning", |argument| argument.long("tuning")))]
 #[command(mut_arg("data", |argument| argument

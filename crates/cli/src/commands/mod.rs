@@ -7,4 +7,5 @@ pub(crate) mod inspect;
 pub(crate) mod plot;
 pub(crate) mod quantize;
 pub(crate) mod refit;
+pub(crate) mod report;
 pub(crate) mod sweep;

@@ -4,7 +4,10 @@ use crate::{
     arguments::{
         self, DataArguments, MetricArguments, ModelArguments, QuantizerName, SemanticsName,
     },
-    commands::export::{self, CodeName, EmitName},
+    commands::{
+        export::{self, CodeName, EmitName},
+        report,
+    },
     host::{self, Host},
     search_arguments::SearchArguments,
     terminal,
@@ -214,6 +217,9 @@ pub(crate) struct Arguments {
     /// Also exports the integer network in these formats, into the output folder; see `fixedwise export`.
     #[arg(long, value_name = "FORMAT,...", value_delimiter = ',', help_heading = "Output")]
     emit: Vec<EmitName>,
+    /// Also writes the run as one HTML page, report.html, into the output folder; see `fixedwise report`.
+    #[arg(long, help_heading = "Output")]
+    report: bool,
     /// Prints result.json instead of a table.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
@@ -439,6 +445,15 @@ pub(crate) fn finish(
     for &form in &arguments.emit {
         match export::emit(form, model, folder, &export, &code) {
             Ok(path) => written.push(path),
+            Err(error) => emitted = emitted.and(Err(error)),
+        }
+    }
+    if arguments.report {
+        let page = folder.join(report::FILE);
+        let label = &folder.to_string_lossy();
+        let shown = fixedwise::Shown { label, is_folder: true, result: &result };
+        match report::write(&[shown], &page) {
+            Ok(()) => written.push(page),
             Err(error) => emitted = emitted.and(Err(error)),
         }
     }

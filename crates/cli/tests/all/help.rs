@@ -22,6 +22,7 @@ fn help_explains_every_option_and_has_examples() {
     help(&["inspect"]).stdout_eq(file!["snapshots/inspect.txt"].raw());
     help(&["sweep"]).stdout_eq(file!["snapshots/sweep.txt"].raw());
     help(&["generalize"]).stdout_eq(file!["snapshots/generalize.txt"].raw());
+    help(&["report"]).stdout_eq(file!["snapshots/report.txt"].raw());
     help(&["plot"]).stdout_eq(file!["snapshots/plot.txt"].raw());
     help(&["plot", "heatmap"]).stdout_eq(file!["snapshots/plot_heatmap.txt"].raw());
     help(&["plot", "all"]).stdout_eq(file!["snapshots/plot_all.txt"].raw());

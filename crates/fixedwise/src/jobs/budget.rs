@@ -57,6 +57,9 @@ pub(crate) fn take(
     result.code = footprint.code.map(|code| CodeResult::new(code, target.code_cpu()));
     result.peak_ram_bytes = footprint.ram_bytes;
     result.io_bytes = Some(footprint.io_bytes);
+    let holders = |shares: &[Share]| shares.iter().map(holder).collect();
+    result.flash_by_node = holders(&footprint.flash);
+    result.ram_by_step = holders(&footprint.steps);
     let mut budgets = Vec::new();
     if let Some(limit_bytes) = limits.flash_bytes {
         budgets.push(budget("flash", limit_bytes, footprint.flash_bytes, &footprint.flash));
@@ -77,7 +80,6 @@ pub(crate) fn take(
 
 fn budget(memory: &str, limit_bytes: u64, bytes: u64, shares: &[Share]) -> BudgetResult {
     let is_met = bytes <= limit_bytes;
-    let holder = |share: &Share| HolderResult { name: share.name.clone(), bytes: share.bytes };
     let named = if is_met { 0 } else { MAX_NAMED };
     BudgetResult {
         memory: memory.to_owned(),
@@ -89,6 +91,10 @@ fn budget(memory: &str, limit_bytes: u64, bytes: u64, shares: &[Share]) -> Budge
         holders: shares.iter().take(named).map(holder).collect(),
         steps: Vec::new(),
     }
+}
+
+fn holder(share: &Share) -> HolderResult {
+    HolderResult { name: share.name.clone(), bytes: share.bytes }
 }
 
 /// What narrower tensors would take.

@@ -22,8 +22,8 @@ pub(crate) use run::AGREEMENT;
 pub use run::{
     AccuracyResult, BudgetResult, BudgetStep, ClassBoundResult, ClassLossResult, ClassResult,
     CodeResult, ComparedResult, FigureResult, FormatResult, HolderResult, ImagesResult,
-    LayerResult, MaxLossResult, MemoryResult, MultiplicationResult, OtherResult, OutputResult,
-    RESULT_SCHEMA, RecallResult, RunResult, SetResult, TraceStep,
+    LayerResult, MaxLossResult, MemoryResult, MultiplicationResult, NodeResult, OtherResult,
+    OutputResult, RESULT_SCHEMA, RecallResult, RunResult, SetResult, TraceStep,
 };
 pub(crate) use sweep::layers;
 #[cfg(test)]

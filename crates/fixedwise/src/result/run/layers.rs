@@ -32,6 +32,19 @@ pub struct LayerResult {
     pub activation: FormatResult,
 }
 
+/// A node of the graph.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeResult {
+    /// Its name.
+    pub name: String,
+    /// Its operator.
+    pub op: String,
+    /// Extents `[h, w, c]` of its value.
+    pub output_shape: [u64; 3],
+    /// The nodes that it takes, by their places.
+    pub inputs: Vec<u64>,
+}
+
 /// The stored value of a node without weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherResult {
@@ -78,6 +91,17 @@ impl FormatResult {
         let count = count_to_u64(count);
         Self { bits: UNPLANNED_BITS, frac, signed: true, full: false, bipolar: false, count }
     }
+}
+
+/// Every node, in graph order.
+pub(super) fn nodes(graph: &Graph) -> Vec<NodeResult> {
+    let node = |node: &fixedwise_graph::Node| NodeResult {
+        name: node.name.clone(),
+        op: node.op.name().to_owned(),
+        output_shape: node.shape.dims().map(count_to_u64),
+        inputs: node.inputs.iter().copied().map(count_to_u64).collect(),
+    };
+    graph.nodes.iter().map(node).collect()
 }
 
 /// Every layer, in graph order.

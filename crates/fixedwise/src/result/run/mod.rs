@@ -12,7 +12,7 @@ pub use costs::{
     BudgetResult, BudgetStep, CodeResult, ComparedResult, HolderResult, MemoryResult,
     MultiplicationResult,
 };
-pub use layers::{FormatResult, LayerResult, OtherResult};
+pub use layers::{FormatResult, LayerResult, NodeResult, OtherResult};
 
 use super::{
     head::{Ended, ModelResult, TOOL},
@@ -142,6 +142,15 @@ pub struct RunResult {
     pub budgets: Vec<BudgetResult>,
     /// What the network takes; absent where that stays float.
     pub input: Option<FormatResult>,
+    /// The graph: every node after those that it takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeResult>,
+    /// Of `flash_bytes`, what each node takes, and the code; the largest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flash_by_node: Vec<HolderResult>,
+    /// Bytes of working memory in use while each node runs, in the order of the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ram_by_step: Vec<HolderResult>,
     /// In graph order.
     pub layers: Vec<LayerResult>,
     /// Stored values of nodes that hold no weights: residual adds.
@@ -242,6 +251,9 @@ impl Default for RunResult {
             code: None,
             budgets: Vec::new(),
             input: None,
+            nodes: Vec::new(),
+            flash_by_node: Vec::new(),
+            ram_by_step: Vec::new(),
             layers: Vec::new(),
             others: Vec::new(),
             evaluations: 0,
@@ -293,6 +305,7 @@ impl RunResult {
         self.flash_bytes = cost::flash_bytes(graph, plan);
         let is_integer = plan.semantics == Semantics::Integer;
         self.input = is_integer.then(|| FormatResult::new(plan.input, graph.input_shape().len()));
+        self.nodes = layers::nodes(graph);
         self.layers = layers::layers(graph, plan, fixed);
         self.others = layers::others(graph, plan);
         Ok(())

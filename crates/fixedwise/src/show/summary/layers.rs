@@ -66,7 +66,7 @@ fn layer(layer: &LayerResult) -> Vec<Cell> {
 }
 
 /// `s5 F9`: sign, width, fractional offset.
-fn format_text(format: &FormatResult) -> String {
+pub(in crate::show) fn format_text(format: &FormatResult) -> String {
     match format.frac {
         None if format.bits == 32 => "float".to_owned(),
         None => format!("s{}", format.bits),

@@ -6,6 +6,8 @@ mod layers;
 mod outputs;
 mod verdict;
 
+pub(super) use layers::format_text;
+
 use super::{
     first::{rounded_before, statements},
     numbers::{grouped, rounded},

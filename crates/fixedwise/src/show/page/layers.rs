@@ -1,0 +1,140 @@
+//! A row for each layer, with all that is known of it.
+
+use super::{
+    super::{numbers::rounded, summary::format_text},
+    table::{Cell, Row, Table},
+};
+use crate::result::{FormatResult, LayerResult, OtherResult, RunResult};
+use fixedwise_fixed::convert::u64_to_f64;
+use fixedwise_search::strategies::{Kind, Sensitivity, pareto::Share};
+
+pub(super) fn table(result: &RunResult) -> Table {
+    let mut table = Table::new(&[
+        "layer",
+        "operator",
+        "output",
+        "#MACs",
+        "#weights",
+        "#bias",
+        "#activation",
+        "#accumulator, bits",
+        "#memory, bits",
+        "#flash, bytes",
+        "#RAM at its step, bytes",
+        "#sensitivity of weights, nats",
+        "#of activations, nats",
+        "#share of the remaining error, %",
+    ]);
+    let total = result.explanation.as_ref().map_or(0.0, |explanation| explanation.divergence);
+    let row = |place: usize, name: &str, mut cells: Vec<Cell>, memory: u64| {
+        let bytes = |holders: &[crate::result::HolderResult]| {
+            let found = holders.iter().find(|holder| holder.name == name);
+            found.map_or_else(Cell::default, |one| count(one.bytes))
+        };
+        cells.push(count(memory));
+        cells.push(bytes(&result.flash_by_node));
+        cells.push(bytes(&result.ram_by_step));
+        cells.push(sensitivity(result, name, Kind::Weights));
+        cells.push(sensitivity(result, name, Kind::Activations));
+        let share = result.explanation.iter().flat_map(|explanation| &explanation.shares);
+        let share = share.filter(|share| share.name == name).map(Share::total).sum::<f64>();
+        cells.push(if total > 0.0 {
+            let percent = 100.0 * share / total;
+            Cell {
+                bar: Some(percent.clamp(0.0, 100.0)),
+                ..Cell::number(format!("{percent:.1}"), percent)
+            }
+        } else {
+            Cell::default()
+        });
+        Row { id: format!("layer-{place}"), cells, more: None }
+    };
+    for (place, layer) in result.layers.iter().enumerate() {
+        let memory = bits(&layer.weights) + bits(&layer.bias) + bits(&layer.activation);
+        table.rows.push(row(place, &layer.name, of_layer(layer), memory));
+    }
+    for (place, other) in result.others.iter().enumerate() {
+        let place = place + result.layers.len();
+        table.rows.push(row(place, &other.name, of_other(other), bits(&other.activation)));
+    }
+    table.notes.push(
+        "s5 F9: signed, 5 bits, step 2^-9; u: unsigned. Memory: weights, biases and the output of one image. \
+         Sensitivity: the divergence of the class probabilities that the chosen width adds alone; the line has every \
+         width that was tried, narrow to wide, and a dot for the chosen one. Share: what disappears if this layer alone \
+         were exact."
+            .to_owned(),
+    );
+    table
+}
+
+fn bits(format: &FormatResult) -> u64 {
+    u64::from(format.bits) * format.count
+}
+
+fn count(n: u64) -> Cell {
+    Cell::number(super::super::grouped(n), u64_to_f64(n))
+}
+
+fn format(format: &FormatResult) -> Cell {
+    let bits = format.bits;
+    Cell::number(format_text(format), f64::from(bits)).of_class(format!("b{}", bits.min(16)))
+}
+
+fn of_layer(layer: &LayerResult) -> Vec<Cell> {
+    let [h, w, c] = layer.output_shape;
+    let accumulator = layer.accumulator_bits;
+    vec![
+        Cell::name(&layer.name),
+        Cell::text(&layer.op),
+        Cell::text(format!("{h}x{w}x{c}")),
+        Cell::number(rounded(layer.macs), u64_to_f64(layer.macs)),
+        format(&layer.weights),
+        format(&layer.bias),
+        format(&layer.activation),
+        if accumulator == 0 {
+            Cell::text("-")
+        } else {
+            Cell::number(accumulator.to_string(), f64::from(accumulator))
+        },
+    ]
+}
+
+fn of_other(other: &OtherResult) -> Vec<Cell> {
+    let mut cells = vec![Cell::name(&other.name), Cell::text(&other.op)];
+    cells.resize_with(6, Cell::default);
+    cells.push(format(&other.activation));
+    cells.push(Cell::default());
+    cells
+}
+
+/// What the chosen width adds alone, in a line with the others.
+fn sensitivity(result: &RunResult, name: &str, kind: Kind) -> Cell {
+    let found = result.sensitivity.iter().find(|one| one.name == name && one.kind == kind);
+    let Some(Sensitivity { bits, widths, .. }) = found else { return Cell::default() };
+    let Some(chosen) = widths.iter().find(|width| width.bits == *bits) else {
+        return Cell::default();
+    };
+    // Decades below the largest.
+    let log = |divergence: f64| divergence.max(1e-9).log10();
+    let high = widths.iter().map(|width| log(width.divergence)).fold(f64::MIN, f64::max);
+    let low = widths.iter().map(|width| log(width.divergence)).fold(f64::MAX, f64::min);
+    let narrowest = widths.iter().map(|width| width.bits).min().unwrap_or(0);
+    let widest = widths.iter().map(|width| width.bits).max().unwrap_or(0);
+    let point = |bits: u8, divergence: f64| {
+        let along = f64::from(bits - narrowest) / f64::from((widest - narrowest).max(1));
+        let up = (log(divergence) - low) / (high - low).max(1e-9);
+        (2.0 + 96.0 * along, 18.0 - 16.0 * up)
+    };
+    let points: Vec<String> = widths
+        .iter()
+        .map(|width| point(width.bits, width.divergence))
+        .map(|(x, y)| format!("{x:.0},{y:.1}"))
+        .collect();
+    let text = if chosen.divergence == 0.0 {
+        "0".to_owned()
+    } else {
+        format!("{:.1e}", chosen.divergence)
+    };
+    let line = Some((points.join(" "), point(*bits, chosen.divergence)));
+    Cell { line, ..Cell::number(text, chosen.divergence) }
+}

@@ -1,0 +1,47 @@
+
+"use strict";
+// Tables sort by their heads; a point of the front shows its row.
+for (const head of document.querySelectorAll("thead th")) {
+  if (!head.textContent.trim()) continue;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = head.textContent;
+  head.replaceChildren(button);
+  button.addEventListener("click", () => sort(head));
+}
+function sort(head) {
+  const body = head.closest("table").tBodies[0];
+  const place = head.cellIndex;
+  const up = head.getAttribute("aria-sort") !== "ascending";
+  for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", up ? "ascending" : "descending");
+  const key = (row) => {
+    const cell = row.cells[place];
+    if (!cell) return null;
+    if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
+    return cell.textContent.trim() || null;
+  };
+  const rows = Array.from(body.rows, (row) => [key(row), row]);
+  rows.sort(([a], [b]) => {
+    // What is empty stands last, whichever way.
+    if (a === null || b === null) return (a === null) - (b === null);
+    const order = typeof a === "number" && typeof b === "number"
+      ? a - b
+      : String(a).localeCompare(String(b), "en", { numeric: true });
+    return up ? order : -order;
+  });
+  body.append(...rows.map(([, row]) => row));
+}
+const told = document.getElementById("told");
+for (const point of document.querySelectorAll(".front a")) {
+  const row = document.getElementById(point.getAttribute("href").slice(1));
+  const show = () => {
+    for (const other of document.querySelectorAll("tr.told")) other.classList.remove("told");
+    row.classList.add("told");
+    const more = row.querySelector("pre");
+    told.textContent = point.getAttribute("aria-label") + (more ? "\n" + more.textContent : "");
+  };
+  point.addEventListener("mouseenter", show);
+  point.addEventListener("focus", show);
+  point.addEventListener("click", () => { row.querySelector("details").open = true; });
+}
