@@ -40,10 +40,12 @@ OWN = {
     "architecture": "_Path | None",
     "input_shape": "_Value | None",
     "output": "_Value | None",
+    "run": "Result | _Path",
+    "compare": "Result | _Path | Iterable[Result | _Path]",
 }
 
 FUNCTIONS = (
-    *((name, name) for name in ("quantize", "refit", "evaluate", "inspect", "sweep", "generalize")),
+    *((name, name) for name in ("quantize", "refit", "evaluate", "inspect", "sweep", "generalize", "report")),
     ("export", None),
     ("plot", None),
     ("network", None),
@@ -56,7 +58,7 @@ def kind(command: str | None, name: str) -> str:
         _commands.keyword(one["name"]): one for one in _commands.parameters(command)
     }
     one = known.get(name)
-    if one is None or name in ("model", "out"):
+    if one is None or name in ("model", "out", "compare"):
         return OWN[name]
     if name in ("start", "plan", "from_"):
         return "Plan | Result | _Path | None"
@@ -95,6 +97,7 @@ RESULTS = {
     "inspect": "Inspection",
     "sweep": "Sweep",
     "generalize": "Generalization",
+    "report": "str",
 }
 
 

@@ -140,7 +140,7 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<(), String> {
     let tests = Tests { root, python: interpreter.as_deref(), skipped: &skipped };
     steps.run("tests", || tests.run(extent).into());
     if let (true, Some(python)) = (all, &interpreter) {
-        steps.run("wheel", || wheel::test(root, python).into());
+        steps.run("wheel", || wheel::test(root, python, &skipped).into());
     }
     if all {
         steps.run("doctests", || tests.doctests().into());

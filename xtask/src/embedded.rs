@@ -1,9 +1,9 @@
-//! Compilers and emulators, for the tests of generated C.
+//! Compilers and emulators for the tests of generated C, and a browser for those of the report.
 
 use std::process::{Command, Stdio};
 
 /// What the tests run, and the Debian package that has it.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 10] = [
     ("cc", "gcc"),
     ("g++", "g++"),
     ("make", "make"),
@@ -13,6 +13,7 @@ const TOOLS: [(&str, &str); 9] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf"),
     ("qemu-system-riscv32", "qemu-system-misc"),
+    ("chromium-headless-shell", "chromium-headless-shell"),
 ];
 
 /// Installs what lacks where that is possible: as root, where there is `apt-get`.

@@ -34,7 +34,9 @@ pub(crate) fn stubs(root: &Path) -> Result<(), String> {
 }
 
 /// Builds the package, installs it into a fresh environment and runs its tests there.
-pub(crate) fn test(root: &Path, python: &Path) -> Result<(), String> {
+///
+/// Tests write what they lack into the file `skipped`.
+pub(crate) fn test(root: &Path, python: &Path, skipped: &Path) -> Result<(), String> {
     let sources = sources(root, python)?;
     let environment = fresh(root, python)?;
     let status = Command::new(environment)
@@ -42,6 +44,7 @@ pub(crate) fn test(root: &Path, python: &Path) -> Result<(), String> {
         .arg(root.join("crates/python/tests"))
         .env("FIXEDWISE_ROOT", root)
         .env("FIXEDWISE_SOURCES", sources)
+        .env("FIXEDWISE_SKIPPED", skipped)
         .env("CARGO", cargo())
         .current_dir(root.join("target"))
         .status()

@@ -11,7 +11,7 @@ mod errors;
 mod host;
 mod network;
 
-use fixedwise::{RunResult, TextOptions};
+use fixedwise::{RunResult, Shown, TextOptions};
 use fixedwise_cli::{CommandDescription, Parameter};
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 use serde::Deserialize;
@@ -74,6 +74,17 @@ fn pictures(json: &str) -> PyResult<Vec<(&'static str, String)>> {
     Ok(drawn.collect())
 }
 
+/// The page of runs: names, whether these are their folders, and their JSON.
+#[pyfunction]
+fn page(py: Python, runs: Vec<(String, bool, String)>) -> PyResult<String> {
+    let results = runs.iter().map(|(_, _, json)| read(json)).collect::<PyResult<Vec<_>>>()?;
+    let shown = runs.iter().zip(&results);
+    let shown: Vec<Shown> = shown
+        .map(|((label, is_folder, _), result)| Shown { label, is_folder: *is_folder, result })
+        .collect();
+    fixedwise::page(&shown).map_err(|error| errors::of_library(py, error))
+}
+
 fn read(json: &str) -> PyResult<RunResult> {
     RunResult::from_json(json).map_err(PyValueError::new_err)
 }
@@ -112,7 +123,7 @@ fn plan_from_json(json: &str) -> PyResult<String> {
 mod _fixedwise {
     #[pymodule_export]
     use super::{
-        commands, host::run, main, network::Network, pictures, plan_from_json, plan_to_json,
+        commands, host::run, main, network::Network, page, pictures, plan_from_json, plan_to_json,
         summary,
     };
 

@@ -33,6 +33,7 @@ from ._functions import (
     plot,
     quantize,
     refit,
+    report,
     sweep,
 )
 from ._models import Model
@@ -83,5 +84,6 @@ __all__ = [
     "plot",
     "quantize",
     "refit",
+    "report",
     "sweep",
 ]

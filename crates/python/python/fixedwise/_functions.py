@@ -10,7 +10,7 @@ from typing import Any
 
 from . import _commands, _fixedwise
 from ._commands import Call, word
-from ._errors import OptionError
+from ._errors import FileError, OptionError
 from ._results import Export, Generalization, Inspection, Network, Plan, Result, Sweep
 
 # Options that say how a model's file is read.
@@ -265,6 +265,40 @@ def plot(picture: str, *files: Any, out: Any, **options: Any) -> str:
     return word(out)
 
 
+def report(run: Any, *, out: Any = None, compare: Any = (), **options: Any) -> str:
+    """
+    run: a `Result`, or the folder of a run.
+    compare: other runs, to set beside it.
+    out: the file of the page. Default: report.html in the folder of the run; of a `Result`, in the current folder.
+    """
+    others = [compare] if isinstance(compare, (str, os.PathLike, Result)) else list(compare)
+    runs = [run, *others]
+    if not any(isinstance(one, Result) for one in runs):
+        call = Call("report", options)
+        more = [f"--compare={word(other)}" for other in others]
+        more += [] if out is None else [f"--out={word(out)}"]
+        call.run([word(run)], more)
+        return word(out) if out is not None else os.path.join(word(run), "report.html")
+    shown = []
+    for one in runs:
+        if isinstance(one, Result):
+            shown.append((one.name, False, one.to_json()))
+        else:
+            try:
+                text = Path(one, "result.json").read_text(encoding="utf-8")
+            except OSError as error:
+                raise FileError(f"cannot read `{word(one)}`: {error}", word(one)) from error
+            shown.append((word(one), True, text))
+    if out is None:
+        out = "report.html" if isinstance(run, Result) else os.path.join(word(run), "report.html")
+    page = _fixedwise.page(shown)
+    try:
+        Path(out).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"cannot write `{word(out)}`: {error}", word(out)) from error
+    return word(out)
+
+
 def network(
     model: Any,
     plan: Any,
@@ -306,6 +340,7 @@ for _function, _command in (
     (inspect, "inspect"),
     (sweep, "sweep"),
     (generalize, "generalize"),
+    (report, "report"),
 ):
     _commands.signature(_function, _command)
 del _function, _command

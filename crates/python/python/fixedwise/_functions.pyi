@@ -66,6 +66,7 @@ def quantize(
     max_flash: _Value | None = None,
     max_ram: _Value | None = None,
     emit: Literal["c", "onnx", "qonnx", "hls", "npz"] | Sequence[Literal["c", "onnx", "qonnx", "hls", "npz"]] | None = None,
+    report: bool | None = None,
 ) -> Result: ...
 
 def refit(
@@ -99,6 +100,7 @@ def refit(
     max_flash: _Value | None = None,
     max_ram: _Value | None = None,
     emit: Literal["c", "onnx", "qonnx", "hls", "npz"] | Sequence[Literal["c", "onnx", "qonnx", "hls", "npz"]] | None = None,
+    report: bool | None = None,
 ) -> Result: ...
 
 def evaluate(
@@ -228,6 +230,13 @@ def generalize(
     tuning: _Value | None = None,
     data: _Data | None = None,
 ) -> Generalization: ...
+
+def report(
+    run: Result | _Path,
+    *,
+    out: _Path | None = None,
+    compare: Result | _Path | Iterable[Result | _Path] = (),
+) -> str: ...
 
 def export(
     form: Literal["c", "onnx", "qonnx", "hls", "npz"],

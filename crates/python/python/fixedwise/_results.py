@@ -353,6 +353,11 @@ class Result(_Told):
     # `model` and `plan` are objects here; what `result.json` has is in `to_dict`.
 
     @property
+    def name(self) -> str:
+        """What the run is called in a report: the name of its network."""
+        return self._values["model"]["name"]
+
+    @property
     def fits(self) -> bool:
         """Whether no budget of memory is exceeded."""
         return all(budget["is_met"] for budget in self._values.get("budgets", []))
@@ -386,6 +391,12 @@ class Result(_Told):
         from . import _functions
 
         return _functions.export(form, self.model, self.plan, out, **{**self._options, **options})
+
+    def report(self, out: str | os.PathLike[str] = "report.html", **options: Any) -> str:
+        """Writes the run as one HTML page, and gives its path; see `fixedwise.report`."""
+        from . import _functions
+
+        return _functions.report(self, out=out, **options)
 
     def network(self) -> Network:
         """The integer network, to run on arrays."""
