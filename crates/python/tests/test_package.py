@@ -1,6 +1,7 @@
 """The package as it is installed: the same as the command, from arrays, in Python's ways."""
 
 import json
+import multiprocessing
 import os
 import pickle
 import resource
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import unittest
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -353,6 +355,27 @@ class Package(unittest.TestCase):
         self.assertTrue(sent)
         self.assertEqual(result.ended, "interrupted")
         self.assertTrue(result.plan["dense_1"].weights.bits)
+
+    def test_many_searches_are_one_table(self) -> None:
+        jobs = fw.grid(max_loss=["2%", "4%"], strategy=["pareto", "fixed"]) + [{"max_loss": "1"}]
+        shared = {"model": str(self.file), "threads": 1, **self.sets}
+        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+            table = fw.sweep_jobs(jobs, executor, **shared)
+        self.assertEqual([job.options["max_loss"] for job in table], ["2%", "2%", "4%", "4%", "1"])
+        # The same as alone, wherever it ran; the last is none.
+        self.assertEqual(same(table[0].result.to_json()), same(self.result.to_json()))
+        self.assertIsInstance(table[4].error, fw.OptionError)
+        rows = table.to_dict()
+        self.assertEqual(rows[0]["memory_saved"], self.result.memory_bits.reduction)
+        self.assertIn("max-loss", rows[4]["error"])
+        self.assertEqual(len(repr(table).splitlines()), 6)
+        self.assertIn("Runs side by side", Path(table.report(self.path / "jobs.html")).read_text(encoding="utf-8"))
+        alone = fw.sweep_jobs([{"strategy": "fixed"}], **shared)
+        self.assertEqual(same(alone[0].result.to_json())["layers"], same(table[1].result.to_json())["layers"])
+        for wrong in (lambda: fw.sweep_jobs([]), lambda: fw.sweep_jobs([{}]), lambda: fw.grid(seed=3),
+                      lambda: fw.sweep_jobs(jobs, 3, **shared)):
+            with self.assertRaises(fw.OptionError):
+                wrong()
 
     def test_warnings_are_warnings(self) -> None:
         sets = {name: (x, (y + 1) % 4) for name, (x, y) in self.sets.items()}

@@ -36,6 +36,7 @@ from ._functions import (
     report,
     sweep,
 )
+from ._jobs import Job, Jobs, grid, sweep_jobs
 from ._models import Model
 from ._results import (
     Export,
@@ -61,6 +62,8 @@ __all__ = [
     "FixedwiseWarning",
     "Generalization",
     "Inspection",
+    "Job",
+    "Jobs",
     "Layer",
     "Model",
     "ModelError",
@@ -79,6 +82,7 @@ __all__ = [
     "evaluate",
     "export",
     "generalize",
+    "grid",
     "inspect",
     "network",
     "plot",
@@ -86,4 +90,5 @@ __all__ = [
     "refit",
     "report",
     "sweep",
+    "sweep_jobs",
 ]
