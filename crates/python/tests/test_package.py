@@ -16,6 +16,7 @@ import unittest
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -376,6 +377,15 @@ class Package(unittest.TestCase):
                       lambda: fw.sweep_jobs(jobs, 3, **shared)):
             with self.assertRaises(fw.OptionError):
                 wrong()
+
+    def test_what_is_not_installed_is_named(self) -> None:
+        for name, call in [
+            ("ray", fw.RayExecutor),
+            ("tqdm", lambda: fw.quantize(self.file, **self.sets, progress=True)),
+        ]:
+            with mock.patch.dict(sys.modules, {name: None, f"{name}.auto": None}):
+                with self.assertRaisesRegex(fw.OptionError, f"package {name}; pip install"):
+                    call()
 
     def test_warnings_are_warnings(self) -> None:
         sets = {name: (x, (y + 1) % 4) for name, (x, y) in self.sets.items()}

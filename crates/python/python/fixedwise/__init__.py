@@ -38,6 +38,7 @@ from ._functions import (
 )
 from ._jobs import Job, Jobs, grid, sweep_jobs
 from ._models import Model
+from ._ray import RayExecutor
 from ._results import (
     Export,
     Generalization,
@@ -71,6 +72,7 @@ __all__ = [
     "OptionError",
     "Plan",
     "PlanError",
+    "RayExecutor",
     "Record",
     "Refusal",
     "Result",
