@@ -1,5 +1,6 @@
 """The package as it is installed: the same as the command, from arrays, in Python's ways."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import sysconfig
 import tarfile
 import tempfile
 import threading
+import types
 import unittest
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -386,6 +388,54 @@ class Package(unittest.TestCase):
             with mock.patch.dict(sys.modules, {name: None, f"{name}.auto": None}):
                 with self.assertRaisesRegex(fw.OptionError, f"package {name}; pip install"):
                     call()
+
+    def test_a_module_is_exported_with_an_example(self) -> None:
+        """What is asked of PyTorch, by one that is not there."""
+        asked = []
+
+        class Module:
+            training = True
+            operator: str | None = None
+
+            def eval(self) -> None:
+                self.training = False
+
+            def train(self, mode: bool) -> None:
+                self.training = mode
+
+        Module.__module__ = "torch.nn.modules.module"
+
+        class Tensor(np.ndarray):
+            def is_floating_point(self) -> bool:
+                return self.dtype.kind == "f"
+
+            def float(self) -> "Tensor":
+                return self.astype(np.float32)
+
+        def export(module: Module, tensors: tuple, path: str, **_: object) -> None:
+            asked.append((module.training, [tensor.shape for tensor in tensors], tensors[0].max()))
+            if module.operator is not None:
+                cause = ValueError(f"No ONNX function found for <{module.operator}>")
+                raise RuntimeError("failed") from cause
+            onnx.save(network(), path)
+
+        torch = types.ModuleType("torch")
+        torch.as_tensor = lambda x: np.asarray(x).view(Tensor)
+        torch.no_grad = contextlib.nullcontext
+        torch.onnx = types.SimpleNamespace(export=export)
+        module = Module()
+        with mock.patch.dict(sys.modules, torch=torch):
+            result = fw.quantize(module, **self.sets, strategy="fixed")
+            self.assertEqual((result.model.name, module.training), ("Module.onnx", True))
+            is_training, shapes, largest = asked[0]
+            self.assertEqual((is_training, shapes), (False, [(1, 1, 4, 4)]))
+            self.assertLessEqual(largest, 1)
+            with self.assertRaisesRegex(fw.ModelError, "example=tensor"):
+                fw.inspect(module)
+            module.operator = "aten.svd"
+            with self.assertRaisesRegex(fw.ModelError, "No ONNX function") as caught:
+                fw.inspect(module, example=np.zeros((1, 1, 4, 4), np.float32))
+            self.assertEqual((caught.exception.node, module.training), ("aten.svd", True))
 
     def test_warnings_are_warnings(self) -> None:
         sets = {name: (x, (y + 1) % 4) for name, (x, y) in self.sets.items()}

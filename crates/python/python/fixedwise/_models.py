@@ -78,19 +78,29 @@ def _from_torch(module: Any, example: Callable[[], Any]) -> Model:
         module.eval()
         with tempfile.TemporaryDirectory(prefix="fixedwise-") as folder, torch.no_grad():
             path = Path(folder, "model.onnx")
-            torch.onnx.export(module, tensors, str(path), external_data=False)
+            torch.onnx.export(module, tensors, str(path), external_data=False, verbose=False)
             return Model(None, f"{_name(type(module).__name__)}.onnx", path.read_bytes())
     except ModelError:
         raise
     except Exception as error:
+        said = _said(error)
+        way_out = "export it yourself with torch.onnx.export and give the path"
+        operators = dict.fromkeys(re.findall(r"\b(?:aten|prims|torchvision)(?:\.|::)\w+", said))
         raise ModelError(
-            f"`{type(module).__name__}` cannot be exported to ONNX: {error}; export it yourself with "
-            "torch.onnx.export and give the path",
-            nodes=tuple(re.findall(r"\b(?:aten|prims|torchvision)::?[\w.]+", str(error))),
-            way_out="export it yourself with torch.onnx.export and give the path",
+            f"`{type(module).__name__}` cannot be exported to ONNX: {said}; {way_out}",
+            nodes=tuple(operators),
+            way_out=way_out,
         ) from error
     finally:
         module.train(was_training)
+
+
+def _said(error: BaseException | None) -> str:
+    """What the first cause of an error says, in one line."""
+    while error is not None and error.__cause__ is not None:
+        error = error.__cause__
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return " ".join(text.split())[:500]
 
 
 def _from_keras(model: Any) -> Model:
