@@ -437,6 +437,32 @@ class Package(unittest.TestCase):
                 fw.inspect(module, example=np.zeros((1, 1, 4, 4), np.float32))
             self.assertEqual((caught.exception.node, module.training), ("aten.svd", True))
 
+    def test_a_metric_may_be_a_function(self) -> None:
+        seen = []
+
+        def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
+            seen.append((outputs.shape, labels.shape))
+            return float((outputs.argmax(1) == labels).mean())
+
+        result = fw.quantize(self.file, **self.sets, metric=accuracy, max_loss="2%", strategy="fixed")
+        self.assertEqual(result.metric, "command")
+        self.assertIn(((200, 4), (200,)), seen)
+        # Of the test images too, by their own labels.
+        expected = (result.network()(self.sets["test"][0]).argmax(1) == self.sets["test"][1]).mean()
+        self.assertEqual(result.accuracy.test.metric[1], expected)
+        measured = fw.evaluate(self.file, result.plan, test=self.sets["test"], metric=accuracy)
+        self.assertEqual(measured.accuracy.test.metric[1], expected)
+
+        def fail(outputs: np.ndarray, labels: np.ndarray) -> float:
+            raise ZeroDivisionError("mine")
+
+        with self.assertRaisesRegex(ZeroDivisionError, "mine"):
+            fw.quantize(self.file, **self.sets, metric=fail, strategy="fixed")
+        with self.assertRaisesRegex(fw.OptionError, "in memory; `.*test.npz` has none"):
+            fw.evaluate(self.file, result.plan, test=self.path / "test.npz", metric=accuracy)
+        with self.assertRaisesRegex(fw.OptionError, "remove one of the two"):
+            fw.quantize(self.file, **self.sets, metric=accuracy, metric_command="true")
+
     def test_warnings_are_warnings(self) -> None:
         sets = {name: (x, (y + 1) % 4) for name, (x, y) in self.sets.items()}
         with warnings.catch_warnings(record=True), self.assertRaises(fw.DataError) as caught:

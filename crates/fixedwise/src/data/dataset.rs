@@ -13,7 +13,7 @@ use crate::{
 use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::Shape;
 use fixedwise_search::{MetricName, Truth};
-use std::ops::Range;
+use std::{ops::Range, path::Path};
 
 /// An input of a network, as data see it.
 #[derive(Clone, Debug)]
@@ -110,6 +110,11 @@ impl Dataset {
     /// Whether both have the images of one place, so that the same number is the same image.
     pub(crate) fn is_of_same_source(&self, other: &Self) -> bool {
         self.source == other.source
+    }
+
+    /// Where the images come from: a path, or the name of arrays in memory.
+    pub(crate) fn place(&self) -> &Path {
+        self.source.0.name()
     }
 
     /// Whether the pixels of each input are 8-bit integers.

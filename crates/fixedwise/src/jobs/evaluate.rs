@@ -233,7 +233,7 @@ fn run(
     let unit = unit(MaxLoss::default(), images.metric());
     test.figure = measured.details.figure.map(|figure| FigureResult::new(&figure, unit));
     if let Some(command) = command {
-        let metric = Metric::new(command, model.graph(), images.places().to_vec());
+        let metric = Metric::new(command, model.graph(), images);
         let both = outputs(model.graph(), &graph, &plan, images, kernels)?;
         let [float, fixed] = both.map(|outputs| metric.of(&outputs));
         test.metric = Some([float?, fixed?]);

@@ -1,10 +1,10 @@
 //! What a command of the user's says of a network's outputs.
 
-use crate::error::Error;
+use crate::{data::View, error::Error};
 use fixedwise_codec::npz::{Array, ArrayData, encode_npy};
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Graph, Output, Shape};
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 /// A command that is given outputs and prints a number, greater for better ones.
 #[derive(Clone, Debug)]
@@ -14,13 +14,23 @@ pub(crate) struct Metric {
     outputs: Vec<(Output, Shape)>,
     /// Which images the outputs are of, by their places in the data set.
     images: Vec<usize>,
+    /// Where the data set is.
+    data: PathBuf,
 }
 
+/// The variable by which a command is told where the data set is.
+const DATA: &str = "FIXEDWISE_DATA";
+
 impl Metric {
-    pub(crate) fn new(command: &str, graph: &Graph, images: Vec<usize>) -> Self {
+    pub(crate) fn new(command: &str, graph: &Graph, images: &View) -> Self {
+        let (places, data) = (images.places().to_vec(), images.place().to_owned());
+        Self::of_places(command, graph, places, data)
+    }
+
+    fn of_places(command: &str, graph: &Graph, images: Vec<usize>, data: PathBuf) -> Self {
         let outputs = graph.outputs().iter();
         let outputs = outputs.map(|output| (output.clone(), graph.nodes[output.node].shape));
-        Self { command: command.to_owned(), outputs: outputs.collect(), images }
+        Self { command: command.to_owned(), outputs: outputs.collect(), images, data }
     }
 
     /// Runs the command on the outputs of all images, each `[image, h, w, c]`. The command is handed a file for
@@ -66,7 +76,7 @@ impl Metric {
             shell.arg("-c").arg(format!("{} \"$@\"", self.command)).arg("metric");
             shell
         };
-        let done = shell.args(&paths).output();
+        let done = shell.args(&paths).env(DATA, &self.data).output();
         let done = done.map_err(|error| refuse(format!("cannot be run: {error}")))?;
         let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
         if !done.status.success() {
@@ -93,7 +103,7 @@ mod tests {
     fn metric(command: &str) -> Result<f64, Error> {
         let input = Node::new("x", Input { shape: Shape::vector(2) }, vec![], Shape::vector(2));
         let graph = Graph::new("test", vec![input], 0);
-        Metric::new(command, &graph, vec![7, 9, 11]).of(&[vec![0.5; 6]])
+        Metric::of_places(command, &graph, vec![7, 9, 11], "a/b.npz".into()).of(&[vec![0.5; 6]])
     }
 
     #[test]
@@ -109,6 +119,8 @@ mod tests {
         let bytes = "f() { tail -c 24 \"$2\" | od -An -t d8 -v | head -1; }; f";
         let error = metric(bytes).unwrap_err().to_string();
         assert!(error.contains('7') && error.contains('9'), "{error}");
+        let error = metric("echo no $FIXEDWISE_DATA number #").unwrap_err().to_string();
+        assert!(error.contains("no a/b.npz number"), "{error}");
         let error = metric("echo no such model >&2; exit 3 #").unwrap_err().to_string();
         assert!(error.contains("failed") && error.contains("no such model"), "{error}");
         assert!(metric("true #").unwrap_err().to_string().contains("printed nothing"));

@@ -18,6 +18,7 @@ import numpy as np
 
 from . import _data, _fixedwise
 from ._errors import FixedwiseError, FixedwiseWarning, OptionError
+from ._metric import Metric
 from ._models import Model, model_of
 
 DESCRIPTIONS: dict[str, dict[str, Any]] = {
@@ -155,6 +156,12 @@ class Call:
         self.data: dict[str, Any] = {}
         self.is_repeatable = True
         self._given = example
+        self.metric: Any = None
+        if callable(options.get("metric")):
+            if options.get("metric_command") is not None:
+                raise OptionError("`metric` is a function, and `metric_command` is given too; remove one of the two")
+            self.metric = options.pop("metric")
+            self.is_repeatable = False
         self.options = {}
         for name, value in options.items():
             is_data = option(command, name)["value_name"] == "DATA"
@@ -186,6 +193,22 @@ class Call:
         """Whether bound and budgets are met, and what was printed."""
         line = ["fixedwise", *self.command.split(), *positional]
         line += [*words(self.command, self.options), *more]
+        if self.metric is None:
+            return self._run(line)
+        option(self.command, "metric_command")
+        labels = {name: labels for name, (_, (_, labels)) in self._sets()}
+        with Metric(self.metric, labels) as metric:
+            try:
+                return self._run([*line, f"--metric-command={metric.command}"])
+            except FixedwiseError as error:
+                raise (metric.problem or error) from None
+
+    def _sets(self) -> Iterator[tuple[str, Any]]:
+        """What is in memory, by the names that the program has for it: those of the first input."""
+        for value, images in self.data.values():
+            yield images[0][0][0], (value, images)
+
+    def _run(self, line: list[str]) -> tuple[bool, list[str]]:
         teller = _Teller(self.progress, self.on_progress)
         images = [(name, Images(**images)) for name, images in self.images]
         try:

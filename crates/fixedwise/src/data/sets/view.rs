@@ -3,7 +3,7 @@
 use super::super::dataset::Dataset;
 use crate::error::DataError;
 use fixedwise_search::{Images, MetricName, Truth};
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// Some images of a data set.
 #[derive(Clone, Debug)]
@@ -35,6 +35,11 @@ impl View {
     /// The places of its images in the data set.
     pub(crate) fn places(&self) -> &[usize] {
         &self.images
+    }
+
+    /// Where its data set comes from: a path, or the name of arrays in memory.
+    pub(crate) fn place(&self) -> &Path {
+        self.data.place()
     }
 
     /// What counts by their labels; nothing where there are none.

@@ -208,6 +208,6 @@ impl Job<'_> {
     /// The user's command for those images, where there is one.
     pub(super) fn metric(&self, loaded: &Loaded, images: &View) -> Option<Metric> {
         let command = self.options.metric_command.as_deref()?;
-        Some(Metric::new(command, loaded.model.graph(), images.places().to_vec()))
+        Some(Metric::new(command, loaded.model.graph(), images))
     }
 }
