@@ -82,8 +82,8 @@ impl Form {
         }
     }
 
-    /// Prints a graph whose layer `front` makes the input of all others.
-    fn print(&self, graph: &Graph, name: &str) -> Result<c::CProject> {
+    /// Prints a graph whose layer `front` makes the input of all others, with rows that flow or whole.
+    fn print(&self, graph: &Graph, name: &str, flows: bool) -> Result<c::CProject> {
         let graph = passes::prepare(graph, Semantics::Integer)?;
         let place = |format: Format, frac: i8| Format { frac, ..format };
         // Sums have the points of inputs and weights together.
@@ -117,6 +117,7 @@ impl Form {
             style: self.style,
             weights: WeightStorage::Exact,
             packs_activations: true,
+            flows,
             ..COptions::new(name)
         };
         Ok(emit(&fixed, &options, &[])?)
@@ -143,7 +144,9 @@ fn forms(core: c::Core, style: CodeStyle) -> Vec<Form> {
         }
     }
     forms.extend((1..=16).map(|weights| Form { weights, ..usual.clone() }));
-    forms.push(Form { weights: 4, by_channel: true, ..usual.clone() });
+    for is_left in [false, true] {
+        forms.push(Form { weights: 4, by_channel: true, is_left, ..usual.clone() });
+    }
     forms
 }
 
@@ -155,7 +158,7 @@ fn graphs(unique: &str) -> Vec<Graph> {
         let x = b.push(&format!("relu_front{unique}"), Relu, vec![x]);
         (b, x)
     };
-    let mut graphs = Vec::new();
+    let mut graphs = vec![folds(unique, begin)];
     for leaky in [false, true] {
         let end = |b: &mut Build, x| {
             if leaky {
@@ -273,6 +276,19 @@ fn sums(
     graphs
 }
 
+/// Pools over all of a tall image.
+fn folds(unique: &str, begin: impl Fn(Shape, usize) -> (Build, usize)) -> Graph {
+    let (mut b, x) = begin(Shape::new(33, 3, 3), 8);
+    let y = b.conv(&format!("conv{unique}"), x, 8, &window(1, 1, 0), 1);
+    let mean = b.push(&format!("mean{unique}"), GlobalAveragePool, vec![y]);
+    let most = ops::GlobalMaxPool { minimum: vec![] };
+    let most = b.push(&format!("most{unique}"), most, vec![y]);
+    let some = ops::GlobalMaxPool { minimum: [true, false].repeat(4) };
+    let some = b.push(&format!("some{unique}"), some, vec![y]);
+    b.push(&format!("all{unique}"), Concat { axis: 2 }, vec![mean, most, some]);
+    b.finish()
+}
+
 /// Functions by tables, and slopes of channels.
 fn functions(unique: &str, begin: impl Fn(Shape, usize) -> (Build, usize)) -> Graph {
     let (mut b, x) = begin(Shape::new(5, 4, 3), 4);
@@ -357,7 +373,10 @@ fn networks(best: c::Core) -> (String, Vec<Function>) {
     let (mut chunks, mut known) = (BTreeSet::new(), BTreeSet::new());
     let mut n = 0;
     for (i, &(code, style)) in codes.iter().enumerate() {
-        for form in forms(code, style) {
+        let forms = forms(code, style)
+            .into_iter()
+            .flat_map(|form| [true, false].map(|flows| (form.clone(), flows)));
+        for (form, flows) in forms {
             n += 1;
             for j in 0..graphs("").len() {
                 let graph = &graphs(&format!("_{n}_{j}"))[j];
@@ -367,7 +386,7 @@ fn networks(best: c::Core) -> (String, Vec<Function>) {
                 let rounding = form.rounding.name().replace('-', "");
                 let prefix = format!("net{i}{rounding}{slopes}");
                 // Some forms have no such layer.
-                let Ok(project) = form.print(graph, &prefix) else { continue };
+                let Ok(project) = form.print(graph, &prefix, flows) else { continue };
                 let of_project = &project.code.functions;
                 let is_new = |f: &&Function| f.assembly_bytes.is_some() || !known.contains(&f.kind);
                 let new: Vec<Function> = of_project.iter().filter(is_new).cloned().collect();
@@ -379,8 +398,12 @@ fn networks(best: c::Core) -> (String, Vec<Function>) {
                 let front = |text: &str| text.replace("_1_front", &format!("_1_front{n}_{j}"));
                 for chunk in chunks_of(&project.files[1].1) {
                     let of_network = ["_argmax(const", "_SIZE", "_arena", "_INPUT", "_OUTPUT"];
-                    let run = format!("{prefix}_run(const");
-                    if chunk.contains(&run) || of_network.iter().any(|name| chunk.contains(name)) {
+                    // What runs a network is measured apart.
+                    let runs = ["run(const", "begin(", "push_row(", "end(", "part_"];
+                    let mut runs = runs.map(|name| format!("{prefix}_{name}")).into_iter();
+                    if runs.any(|name| chunk.contains(&name))
+                        || of_network.iter().any(|name| chunk.contains(name))
+                    {
                         continue;
                     }
                     let chunk = front(&chunk);
@@ -429,12 +452,40 @@ const ARGMAX: &str = "int32_t argmax(const int8_t *output)
 }
 ";
 
+/// What takes the input of a network row by row.
+const TAKING: &str = "typedef struct { const uint8_t *x[4]; uint8_t *y, *scratch; } call_type;
+extern void start(const void *part, uint8_t *state);
+extern void flow(const void *part, uint8_t *const *buffers, uint8_t *state, const void *row);
+extern void taking_end(uint8_t *output, arena_type *arena);
+static const int32_t taking_part[5] = {1, 2, 3, 4, 5};
+void taking_begin(arena_type *arena)
+{
+    uint8_t *memory = arena->bytes;
+    start(taking_part, memory + 5000);
+}
+void taking_push_row(const uint8_t *row, uint8_t *output, arena_type *arena)
+{
+    uint8_t *memory = arena->bytes;
+    uint8_t *const buffers[] = {memory, output};
+    flow(taking_part, buffers, memory + 5000, row);
+}
+void taking_run(const uint8_t *input, uint8_t *output, arena_type *arena)
+{
+    taking_begin(arena);
+    for (int32_t i = 0; i < 32; i++) {
+        taking_push_row(input + i * 32 * 3, output, arena);
+    }
+    taking_end(output, arena);
+}
+";
+
 /// Functions that call others: `count` calls with arguments of one kind each, in registers and on the stack, and
 /// without.
 fn calls(cpu: Cpu) -> String {
     let registers = registers(cpu);
-    let mut text =
-        format!("{ARGMAX}typedef union {{ uint64_t align; uint8_t bytes[9000]; }} arena_type;\n");
+    let mut text = format!(
+        "{ARGMAX}typedef union {{ uint64_t align; uint8_t bytes[9000]; }} arena_type;\n{TAKING}"
+    );
     for i in 0..16 {
         let n = if i % 2 == 0 { 18 } else { 150 };
         writeln!(text, "static const int32_t c{i}[{n}] = {{{i}, 1}};").expect("a string");
@@ -451,18 +502,35 @@ fn calls(cpu: Cpu) -> String {
         Argument::Pointer => {
             format!("(intptr_t){}", if i.is_multiple_of(2) { "input" } else { "output" })
         }
+        Argument::Member => {
+            format!("(intptr_t)c->{}", if i.is_multiple_of(2) { "x[0]" } else { "y" })
+        }
     };
+    let zeros = vec!["0"; registers].join(", ");
+    // A call in each case of a switch: what a case takes beside it.
+    for count in [8, 16] {
+        let cases = (0..count).fold(String::new(), |text, i| {
+            let arguments = zeros.replacen('0', &(i + 1).to_string(), 1);
+            text + &format!("    case {i}:\n        f{registers}({arguments});\n        break;\n")
+        });
+        writeln!(
+            text,
+            "void stages_{count}(int32_t stage, const call_type *c)\n{{\n    (void)c;\n    switch (stage) \
+             {{\n{cases}    default:\n        break;\n    }}\n}}"
+        )
+        .expect("a string takes everything");
+    }
     let mut function = |name: &str, count: usize, call: &dyn Fn(usize) -> String| {
         let body = (0..count).fold(String::new(), |text, i| text + "    " + &call(i) + ";\n");
-        let parameters = "const uint8_t *input, uint8_t *output, arena_type *arena";
+        let parameters =
+            "const uint8_t *input, uint8_t *output, arena_type *arena, const call_type *c";
         writeln!(
             text,
             "void {name}_{count}({parameters})\n{{\n    uint8_t *memory = arena->bytes;\n    \
-             (void)memory; (void)input; (void)output;\n{body}}}"
+             (void)memory; (void)input; (void)output; (void)c;\n{body}}}"
         )
         .expect("a string");
     };
-    let zeros = vec!["0"; registers].join(", ");
     for count in [8, 16] {
         function("none", count, &|_| "f0()".to_owned());
         function("zeros", count, &|_| format!("f{registers}({zeros})"));
@@ -566,6 +634,13 @@ fn measure(core: Core, best: c::Core, cpu: Cpu) -> Result<[Vec<(String, Bytes)>;
         let frame = (of("register_pointer_8") * 10).saturating_sub(8 * tenths("register_pointer"));
         row("run", frame);
         row("argmax", of("argmax"));
+        let taking = ["taking_begin", "taking_push_row", "taking_run"];
+        row("taking", taking.iter().map(|name| of(name).next_multiple_of(4)).sum());
+        // A case without its call.
+        let call = tenths("zeros");
+        let stage = tenths("stages").saturating_sub(call);
+        row("stage", stage);
+        row("part", (10 * of("stages_8")).saturating_sub(8 * (stage + call)));
     }
     Ok(measured)
 }

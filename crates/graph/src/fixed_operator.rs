@@ -58,6 +58,22 @@ pub enum Place {
     Stored,
 }
 
+/// How an operation is computed where only some rows of its inputs are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It is not.
+    Whole,
+    /// Every row as a value of one row is, from the same row of each input.
+    Alike,
+    /// It takes the rows of its input one after the other, and is there with the last of them.
+    Fold {
+        /// Bytes besides its value, behind it, in which it holds sums.
+        sum_bytes: usize,
+    },
+    /// A row from those of the first input that [`FixedOperator::rows`] tells, and from the same row of others.
+    Window,
+}
+
 /// Constants of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Constant {
@@ -134,6 +150,12 @@ pub trait FixedOperator: Object {
     /// The rows of each input from the first to the last that these rows of its value are computed from; empty
     /// where none is.
     fn rows(&self, rows: Range<usize>, inputs: &[Shape], output: Shape) -> Vec<Range<usize>>;
+
+    /// How C computes it row by row; the same whatever formats a plan gives.
+    fn flow(&self, inputs: &[Shape], output: Shape) -> Flow {
+        let _ = (inputs, output);
+        Flow::Whole
+    }
 
     /// What it keeps in constant memory as a target stores it.
     fn constants(&self) -> Vec<Constant>;

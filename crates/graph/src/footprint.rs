@@ -7,7 +7,7 @@ use crate::{
     fixed_graph::FixedGraph,
     fixed_operator::{Constant, FixedOp},
     graph::{Graph, NodeId},
-    layout::Layout,
+    layout::{Layout, Needs},
     lower::{context::AccumulatorPolicy, formats::output_formats, lower},
     memory::MemoryPlan,
     operator::FormatRule,
@@ -16,6 +16,9 @@ use crate::{
 };
 use fixedwise_fixed::{Format, Rounding, convert::count_to_u64};
 use std::collections::BTreeMap;
+
+/// What the share is called of constants that say which rows are computed when.
+pub const SCHEDULE: &str = "schedule";
 
 /// What the share of all code is called.
 pub const CODE: &str = "code";
@@ -127,9 +130,13 @@ impl Footprint {
     pub fn new(fixed: &FixedGraph, target: &Target) -> Self {
         let (printed, code) = printed(fixed, target).unzip();
         let values = ValueMemory::new(fixed, target);
-        let value_bytes = |id: NodeId| values.value_bytes(id, fixed.nodes[id].format);
+        let value_bytes = |id: NodeId| match &printed {
+            Some(printed) => printed.layers[id].value_bytes,
+            None => values.value_bytes(id, fixed.nodes[id].format),
+        };
+        let whole_bytes = |id: NodeId| values.value_bytes(id, fixed.nodes[id].format);
         let ports = fixed.inputs.iter().copied().chain(fixed.output_nodes());
-        let io_bytes = count_to_u64(ports.map(value_bytes).sum::<usize>());
+        let io_bytes = count_to_u64(ports.map(whole_bytes).sum::<usize>());
         let constants: Vec<u64> = match &printed {
             Some(printed) => {
                 printed.layers.iter().map(|layer| count_to_u64(layer.constant_bytes)).collect()
@@ -140,7 +147,6 @@ impl Footprint {
             Some(printed) => printed.memory.clone(),
             None => values.plan(&fixed.nodes.iter().map(|node| node.format).collect::<Vec<_>>()),
         };
-        let scratch = |id: NodeId| printed.as_ref().map_or(0, |c| c.layers[id].scratch_bytes);
         let share = |id: NodeId, bytes: usize| Share {
             name: fixed.nodes[id].name.clone(),
             bytes: count_to_u64(bytes),
@@ -148,21 +154,29 @@ impl Footprint {
         let steps = memory.live_bytes.iter().enumerate().map(|(id, &bytes)| share(id, bytes));
         let steps = steps.collect();
         let peak = memory.peak_step();
+        let step = |id: NodeId| printed.as_ref().map_or(id, |c| c.schedule.step(id));
+        let scratch = |id: &NodeId| printed.as_ref().map_or(0, |c| c.layers[*id].scratch_bytes);
         let alive = memory.alive(peak).into_iter().filter(|&id| values.layout.holder(id) == id);
         let mut ram: Vec<Share> = alive.map(|id| share(id, value_bytes(id))).collect();
-        if scratch(peak) > 0 {
-            let name = format!("{} (working memory)", fixed.nodes[peak].name);
-            ram.push(Share { name, bytes: count_to_u64(scratch(peak)) });
+        let at_peak = (0..fixed.nodes.len()).filter(|&id| step(id) == peak);
+        if let Some(id) = at_peak.max_by_key(scratch).filter(|id| scratch(id) > 0) {
+            let name = format!("{} (working memory)", fixed.nodes[id].name);
+            ram.push(Share { name, bytes: count_to_u64(scratch(&id)) });
         }
+        // What belongs to no node says which rows are computed when.
+        let of_nodes: u64 = constants.iter().sum();
+        let all = printed.as_ref().map_or(of_nodes, |c| count_to_u64(c.constant_bytes));
+        let schedule = Share { name: SCHEDULE.to_owned(), bytes: all - of_nodes };
         let mut flash: Vec<Share> = fixed
             .nodes
             .iter()
             .zip(&constants)
             .map(|(node, &bytes)| Share { name: node.name.clone(), bytes })
+            .chain([schedule])
             .chain(code.map(|code| Share { name: CODE.to_owned(), bytes: code.bytes }))
             .filter(|share| share.bytes > 0)
             .collect();
-        let constant_bytes: u64 = constants.iter().sum();
+        let constant_bytes = all;
         for shares in [&mut flash, &mut ram] {
             shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
         }
@@ -179,12 +193,16 @@ impl Footprint {
     }
 }
 
-/// The values of an integer network on a target, whatever formats a plan gives them; working memory of kernels is
-/// not counted.
+/// The values of an integer network on a target, whatever formats a plan gives them. Kernels have the working memory that
+/// the formats ask for with which the network was lowered.
 #[derive(Clone, Debug)]
 pub struct ValueMemory {
     layout: Layout,
     elements: Elements,
+    /// Bytes of working memory, where nodes are computed whole and row by row.
+    scratch_bytes: [Vec<usize>; 2],
+    /// Whether rows flow.
+    flows: bool,
 }
 
 /// How wide the elements of values are stored.
@@ -199,14 +217,17 @@ enum Elements {
 impl ValueMemory {
     /// Of a network that was lowered with any formats.
     pub fn new(fixed: &FixedGraph, target: &Target) -> Self {
-        match target.c_options("network") {
-            Some(options) => {
-                let fixed = c::fold_reshapes(fixed);
-                let elements = Elements::C(c::packs(&fixed, &options));
-                Self { layout: Layout::new(&fixed), elements }
-            }
-            None => Self { layout: Layout::new(fixed), elements: Elements::Target(target.clone()) },
-        }
+        let none = || vec![0; fixed.nodes.len()];
+        let Some(options) = target.c_options("network") else {
+            let elements = Elements::Target(target.clone());
+            let scratch_bytes = [none(), none()];
+            return Self { layout: Layout::new(fixed), elements, scratch_bytes, flows: false };
+        };
+        let fixed = c::fold_reshapes(fixed);
+        let elements = Elements::C(c::packs(&fixed, &options));
+        let scratch_bytes = c::scratch_bytes(&fixed, &options);
+        let scratch_bytes = scratch_bytes.unwrap_or_else(|_| [none(), none()]);
+        Self { layout: Layout::new(&fixed), elements, scratch_bytes, flows: options.flows }
     }
 
     /// Of a graph, before there is a plan.
@@ -214,8 +235,8 @@ impl ValueMemory {
     /// # Errors
     /// Where the graph has no integer form.
     pub fn of(graph: &Graph, target: &Target) -> Result<Self, LowerError> {
-        // Where a value may lie does not depend on formats: any will do.
-        let any = Format::signed(2, 0);
+        // Where a value may lie does not depend on formats, and kernels need the most memory with whole bytes.
+        let any = Format::signed(8, 0);
         let layer = |name: &str| LayerPlan {
             name: name.to_owned(),
             weights: Some(any),
@@ -249,7 +270,14 @@ impl ValueMemory {
     /// Where values of these formats lie, one for each node.
     pub fn plan(&self, formats: &[Format]) -> MemoryPlan {
         let bits = formats.iter().enumerate().map(|(id, &format)| self.element_bits(id, format));
-        self.layout.plan(&bits.collect::<Vec<_>>(), &vec![0; formats.len()])
+        let [scratch_bytes, row_scratch_bytes] = self.scratch_bytes.clone();
+        let needs = Needs {
+            element_bits: bits.collect(),
+            scratch_bytes,
+            row_scratch_bytes,
+            flows: self.flows,
+        };
+        self.layout.plan(&needs).memory
     }
 
     /// Bytes of a node's value.

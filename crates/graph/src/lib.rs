@@ -28,6 +28,7 @@ mod plan;
 mod rounded_before;
 pub mod run;
 mod scale_shift;
+pub mod schedule;
 mod shape;
 pub mod target;
 mod window;
@@ -36,7 +37,9 @@ pub use backward::backward_step;
 pub use error::{EmitError, GraphError, ImportError, LowerError, Refusal};
 pub use expression::{Binary, Expression, Unary};
 pub use fixed_graph::{FixedGraph, FixedNode};
-pub use fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, Step, Unclamped};
+pub use fixed_operator::{
+    Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, Step, Unclamped,
+};
 pub use graph::{Graph, Node, NodeId};
 pub use import::{
     InputShape, Interface, from_keras, from_keras_with, from_onnx, from_onnx_with,

@@ -116,6 +116,12 @@ impl Window {
         first.min(last)..last
     }
 
+    /// Whether its one position sees all of an image of more than one row, and nothing else.
+    pub(crate) fn is_whole(&self, input: Shape, output: Shape) -> bool {
+        let is_seen = self.kernel == [input.h, input.w] && self.dilation == [1, 1];
+        output.h * output.w == 1 && input.h > 1 && is_seen && !self.is_padded()
+    }
+
     /// The rows of an input of `size` rows from the first to the last that positions see; empty where they see
     /// padding alone.
     pub(crate) fn rows(&self, size: usize, positions: Range<usize>) -> Range<usize> {

@@ -6,6 +6,7 @@ use fixedwise_graph::{
     emit::c::{Arena, COptions, CProject, emit},
 };
 use fixedwise_kernels::Kernels;
+use std::collections::BTreeMap;
 
 /// Runs the network on as many inputs as there are; with `-DNET_DEBUG` all values are written too.
 const DRIVER: &str = r#"
@@ -159,6 +160,8 @@ impl Emitted {
         };
         for (i, values) in expected.iter().enumerate() {
             let number = |bytes: &[u8]| i32::from_le_bytes(bytes.try_into().expect("four bytes"));
+            // A value comes whole or row by row.
+            let mut written: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
             loop {
                 let node = number(take(4));
                 let size = number(take(4));
@@ -169,8 +172,11 @@ impl Emitted {
                     assert_eq!(usize::try_from(size).ok(), class, "input {i}: the class");
                     break;
                 };
+                let got = take(usize::try_from(size).expect("sizes are positive"));
+                written.entry(id).or_default().extend(got);
+            }
+            for (id, mut got) in written {
                 let name = &fixed.nodes[id].name;
-                let mut got = take(usize::try_from(size).expect("sizes are positive")).to_vec();
                 let is_half =
                     self.project.layers[id].storage.bits() == 4 && values[id].len() % 2 == 1;
                 if let Some(last) = got.last_mut().filter(|_| is_half) {
@@ -180,9 +186,10 @@ impl Emitted {
                 let wrong = got.iter().zip(&want).position(|(a, b)| a != b);
                 assert!(
                     got.len() == want.len() && wrong.is_none(),
-                    "{}, input {i}, node `{name}`: byte {wrong:?} of {} differs",
+                    "{}, input {i}, node `{name}`: byte {wrong:?} of {} differs, {} are there",
                     self.core.name(),
-                    want.len()
+                    want.len(),
+                    got.len()
                 );
             }
             let want = bytes(fixed.output(), &values[fixed.output()]);

@@ -17,7 +17,9 @@ pub use emulator::{
     CProgram, CRun, CSections, CSize, Core, compile_c, compile_c_by_clang, compiler_of, object_of_c,
 };
 pub use mean::{FixedMean, Mean};
-pub use models::{by_channel, fashion_images, integers_of, plan_of, raw_pixel_network, resnet8};
+pub use models::{
+    by_channel, fashion_images, integers_of, mobilenet, plan_of, raw_pixel_network, resnet8,
+};
 pub use random::Random;
 pub use require::{has_programs, project, python, shared};
 pub use run::{assert_close, assert_follows, run_fixed, run_fixed_on, run_float};

@@ -205,3 +205,30 @@ pub fn resnet8() -> Graph {
     b.gemm("dense", x, 10);
     passes::prepare(&b.finish(), Semantics::Integer).expect("an integer form")
 }
+
+/// `MobileNetV1` of a quarter of the channels, 96x96, as in `MLPerf` Tiny, with random weights.
+///
+/// # Panics
+/// Never: its shapes fit.
+pub fn mobilenet() -> Graph {
+    let mut b = Build::new(Shape::new(96, 96, 3), 3);
+    let same = |kernel: usize, stride: usize| match (kernel, stride) {
+        (3, 2) => Window { pad_begin: [0, 0], pad_end: [1, 1], ..crate::window(3, 2, 0) },
+        (kernel, stride) => crate::window(kernel, stride, kernel / 2),
+    };
+    let mut x = b.conv("stem", 0, 8, &same(3, 2), 1);
+    x = b.push("stem_relu", Relu, vec![x]);
+    let mut c = 8;
+    let blocks = [(16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2)];
+    let blocks = blocks.into_iter().chain([(128, 1); 5]).chain([(256, 2), (256, 1)]);
+    for (i, (channels, stride)) in blocks.enumerate() {
+        x = b.conv(&format!("depthwise_{i}"), x, c, &same(3, stride), c);
+        x = b.push(&format!("depthwise_relu_{i}"), Relu, vec![x]);
+        x = b.conv(&format!("pointwise_{i}"), x, channels, &crate::window(1, 1, 0), 1);
+        x = b.push(&format!("pointwise_relu_{i}"), Relu, vec![x]);
+        c = channels;
+    }
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("dense", x, 2);
+    passes::prepare(&b.finish(), Semantics::Integer).expect("an integer form")
+}

@@ -254,7 +254,7 @@ proptest! {
     #[test]
     fn small_networks_come_near_the_best_of_all_orders(nodes in any_nodes(6)) {
         let output = nodes.len() - 1;
-        let buffers = Buffers::new(&nodes, &[output]).all;
+        let buffers = Buffers::new(&nodes, &(0..nodes.len()).collect::<Vec<_>>(), &[output]).all;
         prop_assume!(buffers.len() <= 6);
         let mut best = usize::MAX;
         exhaustive(&buffers, &mut Vec::new(), &mut best);

@@ -16,7 +16,7 @@ use crate::{
         npz::node::{NpzNode, json_requantization, json_window},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
@@ -244,12 +244,17 @@ impl FixedOperator for FixedAveragePool {
         vec![self.window.rows(inputs[0].h, rows)]
     }
 
+    fn flow(&self, inputs: &[Shape], output: Shape) -> Flow {
+        let is_fold = self.window.is_whole(inputs[0], output);
+        if is_fold { Flow::Fold { sum_bytes: 4 * output.c } } else { Flow::Window }
+    }
+
     fn constants(&self) -> Vec<Constant> {
         Vec::new()
     }
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
-        let window = node.window(&self.window)?;
+        let rows = node.rows();
         let first = self.reciprocals[0];
         let is_uniform = self.reciprocals.iter().all(|&r| r == first);
         let (kind, result) = if self.reciprocal_frac == 0 {
@@ -272,10 +277,21 @@ impl FixedOperator for FixedAveragePool {
             (format!("{name}, "), "const int32_t *reciprocals, ")
         };
         let values = [("S", types.as_str()), ("RESULT", &result), ("RECIPROCALS", parameter)];
+        let to = node.requantization("to", &self.requantization);
+        if node.is_fold() {
+            let text = include_str!("../emit/c/text/average_fold.c");
+            node.once(&format!("average_fold_{types}"), text, &values);
+            let Shape { h, w, c } = node.inputs[0].shape;
+            let call = format!(
+                "$P_average_fold_{types}($X0, $Y, $SUMS, {h}, {w}, {c}, {rows}, {reciprocals}{to});"
+            );
+            return Ok(CStep::call("average pool", call));
+        }
+        let window = node.window(&self.window)?;
         let text = include_str!("../emit/c/text/average_pool.c");
         node.once(&format!("average_pool_{types}"), text, &values);
-        let to = node.requantization("to", &self.requantization);
-        let call = format!("$P_average_pool_{types}($X0, $Y, {window}, {reciprocals}{to});");
+        let call =
+            format!("$P_average_pool_{types}($X0, $Y, {window}, {rows}, {reciprocals}{to});");
         Ok(CStep::call("average pool", call))
     }
 

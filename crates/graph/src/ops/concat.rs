@@ -8,7 +8,7 @@ use crate::{
         npz::node::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{self, FixedOp, FixedOperator, FixedStep, Place, rows_of, step},
+    fixed_operator::{self, FixedOp, FixedOperator, FixedStep, Flow, Place, rows_of, step},
     graph::NodeId,
     import::{
         axes::{Axis, axis_index, shape_of},
@@ -200,6 +200,14 @@ impl FixedOperator for FixedConcat {
             rows_of(elements, shape)
         };
         self.runs.iter().zip(inputs).map(of_input).collect()
+    }
+
+    fn flow(&self, inputs: &[Shape], output: Shape) -> Flow {
+        // Runs that end with a row of the output begin again with the next one.
+        let total: usize = self.runs.iter().sum();
+        let is_alike = (output.w * output.c).is_multiple_of(total)
+            && inputs.iter().all(|input| input.h == output.h);
+        if is_alike { Flow::Alike } else { Flow::Whole }
     }
 
     fn constants(&self) -> Vec<fixed_operator::Constant> {

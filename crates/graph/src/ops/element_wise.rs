@@ -13,7 +13,7 @@ use crate::{
         npz::node::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
     import::{
         builder::Value,
         keras::layer::Layer,
@@ -160,6 +160,11 @@ impl FixedOperator for FixedElementWise {
             if !rows.is_empty() && input.h != output.h { 0..1 } else { rows.clone() }
         };
         inputs.iter().map(of).collect()
+    }
+
+    fn flow(&self, inputs: &[Shape], output: Shape) -> Flow {
+        let is_alike = inputs.iter().all(|input| input.h == output.h);
+        if is_alike { Flow::Alike } else { Flow::Whole }
     }
 
     fn constants(&self) -> Vec<Constant> {

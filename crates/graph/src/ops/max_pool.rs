@@ -11,7 +11,7 @@ use crate::{
         npz::node::{NpzNode, json_window},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
@@ -210,12 +210,17 @@ impl FixedOperator for FixedMaxPool {
         vec![self.window.rows(inputs[0].h, rows)]
     }
 
+    fn flow(&self, inputs: &[Shape], output: Shape) -> Flow {
+        let is_fold = self.window.is_whole(inputs[0], output);
+        if is_fold { Flow::Fold { sum_bytes: 0 } } else { Flow::Window }
+    }
+
     fn constants(&self) -> Vec<Constant> {
         Vec::new()
     }
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
-        let window = node.window(&self.window)?;
+        let rows = node.rows();
         let mut types = format!("{}_maximum", node.types());
         let (mut minimum, mut parameter) = (String::new(), "");
         let mut better = "value > best";
@@ -228,9 +233,17 @@ impl FixedOperator for FixedMaxPool {
             minimum = format!(", {name}");
         }
         let values = [("S", types.as_str()), ("MINIMUM", parameter), ("BETTER", better)];
+        if node.is_fold() {
+            let text = include_str!("../emit/c/text/max_fold.c");
+            node.once(&format!("max_fold_{types}"), text, &values);
+            let (w, c) = (node.inputs[0].shape.w, node.inputs[0].shape.c);
+            let call = format!("$P_max_fold_{types}($X0, $Y, {w}, {c}, {rows}{minimum});");
+            return Ok(CStep::call("max-pool", call));
+        }
+        let window = node.window(&self.window)?;
         let text = include_str!("../emit/c/text/max_pool.c");
         node.once(&format!("max_pool_{types}"), text, &values);
-        let call = format!("$P_max_pool_{types}($X0, $Y, {window}{minimum});");
+        let call = format!("$P_max_pool_{types}($X0, $Y, {window}, {rows}{minimum});");
         Ok(CStep::call("max-pool", call))
     }
 

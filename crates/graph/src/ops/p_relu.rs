@@ -10,7 +10,7 @@ use crate::{
         npz::node::{NpzNode, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
     import::{
         axes::{Axis, extent},
         builder::Value,
@@ -149,6 +149,10 @@ impl FixedOperator for FixedPRelu {
 
     fn rows(&self, rows: Range<usize>, _: &[Shape], _: Shape) -> Vec<Range<usize>> {
         vec![rows]
+    }
+
+    fn flow(&self, _: &[Shape], output: Shape) -> Flow {
+        if self.slopes.len() == output.c { Flow::Alike } else { Flow::Whole }
     }
 
     fn constants(&self) -> Vec<Constant> {

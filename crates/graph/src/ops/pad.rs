@@ -8,7 +8,7 @@ use crate::{
         npz::node::NpzNode,
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
     import::{
         axes::{Axis, channels_first},
         builder::Value,
@@ -148,19 +148,23 @@ impl FixedOperator for FixedPad {
         vec![rows]
     }
 
+    fn flow(&self, _: &[Shape], _: Shape) -> Flow {
+        Flow::Window
+    }
+
     fn constants(&self) -> Vec<Constant> {
         Vec::new()
     }
 
     fn emit_c(&self, node: &mut CNode) -> Result<CStep, EmitError> {
         let (x, y) = (node.inputs[0].shape, node.output.shape);
-        let types = node.types();
+        let (types, rows) = (node.types(), node.rows());
         node.once(&format!("pad_{types}"), include_str!("../emit/c/text/pad.c"), &[("S", &types)]);
         let [top, left] = [self.begin[0], self.begin[1] * x.c];
         let (run, orun) = (x.w * x.c, y.w * y.c);
         let call = format!(
-            "$P_pad_{types}($X0, $Y, {}, {run}, {}, {orun}, {top}, {left}, {});",
-            x.h, y.h, self.value
+            "$P_pad_{types}($X0, $Y, {}, {run}, {rows}, {orun}, {top}, {left}, {});",
+            x.h, self.value
         );
         Ok(CStep::call("pad", call))
     }

@@ -8,7 +8,7 @@ use crate::{
     },
     error::{EmitError, ImportError, LowerError},
     expression::Expression,
-    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
     import::{
         builder::Value, keras::layer::Layer, onnx::attributes::Attributes, onnx::reader::Reader,
     },
@@ -127,6 +127,10 @@ impl FixedOperator for FixedRescale {
 
     fn rows(&self, rows: Range<usize>, _: &[Shape], _: Shape) -> Vec<Range<usize>> {
         vec![rows]
+    }
+
+    fn flow(&self, _: &[Shape], _: Shape) -> Flow {
+        Flow::Alike
     }
 
     fn constants(&self) -> Vec<Constant> {

@@ -10,7 +10,7 @@ use crate::{
         npz::node::{NpzNode, json_format, json_requantization},
     },
     error::{EmitError, ImportError, LowerError},
-    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
     import::{
         axes::{Axis, extent},
         builder::Value,
@@ -267,6 +267,11 @@ impl FixedOperator for FixedWithConstant {
 
     fn rows(&self, rows: Range<usize>, inputs: &[Shape], output: Shape) -> Vec<Range<usize>> {
         self.pair.rows(rows, inputs, output)
+    }
+
+    fn flow(&self, inputs: &[Shape], output: Shape) -> Flow {
+        let is_alike = self.extents.h == 1 && inputs[0].h == output.h;
+        if is_alike { Flow::Alike } else { Flow::Whole }
     }
 
     fn constants(&self) -> Vec<Constant> {

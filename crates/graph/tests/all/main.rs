@@ -18,6 +18,7 @@ mod passes;
 mod published_costs;
 mod quantized;
 mod residual;
+mod rows;
 mod slow;
 mod targets;
 mod tflite;

@@ -4,7 +4,7 @@ use fixedwise_fixed::{Format, Range, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, LayerPlan, LowerError, Plan, Quantizer, Semantics, Shape, Target,
     emit::c,
-    footprint::{CodeReason, Footprint, ValueMemory},
+    footprint::{CodeReason, Footprint, Share, ValueMemory},
     lower, lower_for,
     ops::{Add, MaxPool, Relu},
     passes,
@@ -168,9 +168,11 @@ fn c_takes_the_bytes_that_are_printed() {
         assert_eq!(shares, footprint.flash_bytes);
         let element = if activation_bits > 8 { 2 } else { 1 };
         assert_eq!(footprint.io_bytes, 8 * 8 * 2 + 3 * element);
-        // The shortcut and the two values around the second convolution are the peak.
-        let values = footprint.ram.iter().filter(|share| share.bytes == 8 * 8 * 8 * element);
-        assert_eq!(values.count(), 2);
+        // Of each value some rows are held, of 8 elements in 8 columns.
+        let is_rows = |share: &&Share| share.bytes.is_multiple_of(8 * 8 * element);
+        assert!(footprint.ram.iter().filter(is_rows).count() >= 3, "{:?}", footprint.ram);
+        let held: u64 = footprint.ram.iter().map(|share| share.bytes).sum();
+        assert!(held <= footprint.ram_bytes && 10 * held > 8 * footprint.ram_bytes);
     }
 }
 

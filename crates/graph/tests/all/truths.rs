@@ -156,6 +156,7 @@ fn the_arena_the_footprint_and_the_search_agree_on_memory() {
         Target { code: Code::Hls, activation_bits: Widths::Any, ..Target::default() },
     ];
     let (mut aliases, mut overwritten, mut with_scratch) = (0, 0, 0);
+    let (mut alike, mut cases) = (0, 0);
     for (name, graph) in networks() {
         for target in &targets {
             let memory = ValueMemory::of(&graph, target).unwrap();
@@ -175,21 +176,18 @@ fn the_arena_the_footprint_and_the_search_agree_on_memory() {
                 let printed = c::emit(&fixed, &options, &[]).unwrap();
                 assert_eq!(bytes(footprint.ram_bytes), printed.arena_bytes, "{case}");
                 assert_eq!(printed.arena_bytes, printed.memory.bytes, "{case}");
-                // The search leaves the working memory of kernels out, and nothing else.
-                let scratch = printed.layers.iter().map(|layer| layer.scratch_bytes);
-                let rounded = scratch.map(|bytes| bytes.next_multiple_of(8));
-                let rounded: Vec<usize> = rounded.collect();
-                let values: Vec<usize> =
-                    printed.memory.live_bytes.iter().zip(&rounded).map(|(a, b)| a - b).collect();
-                assert_eq!(values, searched.live_bytes, "{case}");
-                for step in 0..graph.nodes.len() {
-                    assert_eq!(printed.memory.alive(step), searched.alive(step), "{case}, {step}");
+                // The search knows the working memory of kernels from other formats.
+                let exact = ValueMemory::new(&fixed, target);
+                let formats: Vec<Format> = fixed.nodes.iter().map(|node| node.format).collect();
+                assert_eq!(exact.plan(&formats), printed.memory, "{case}");
+                if searched == printed.memory {
+                    alike += 1;
                 }
-                if rounded.iter().all(|&bytes| bytes == 0) {
-                    assert_eq!(printed.memory, searched, "{case}");
-                } else {
-                    with_scratch += 1;
-                }
+                let near = searched.bytes.abs_diff(printed.arena_bytes);
+                assert!(4 * near <= printed.arena_bytes + 2048, "{case}: {} bytes", searched.bytes);
+                cases += 1;
+                with_scratch +=
+                    printed.layers.iter().filter(|layer| layer.scratch_bytes > 0).count();
                 overwritten += searched.in_place.iter().flatten().count();
                 let is_alias = |layer: &&c::CLayer| layer.kernel == "alias";
                 aliases += printed.layers.iter().filter(is_alias).count();
@@ -197,6 +195,7 @@ fn the_arena_the_footprint_and_the_search_agree_on_memory() {
         }
     }
     assert!(aliases > 0 && overwritten > 0 && with_scratch > 0);
+    assert!(2 * alike > cases, "{alike} of {cases}");
 }
 
 #[test]

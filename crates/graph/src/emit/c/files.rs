@@ -2,7 +2,7 @@
 //! made.
 
 use super::{
-    Arena, CLayer, COptions, Golden,
+    Arena, Body, CLayer, COptions, Golden,
     code::{Code, compiler},
     ports::{CPort, each},
     source::fill,
@@ -18,7 +18,7 @@ pub(super) struct Printed<'a> {
     pub(super) inputs: &'a [CPort],
     pub(super) outputs: &'a [CPort],
     pub(super) items: String,
-    pub(super) body: String,
+    pub(super) body: &'a Body,
     pub(super) arena_bytes: usize,
     pub(super) constant_bytes: usize,
     pub(super) code: &'a Code,
@@ -78,7 +78,8 @@ impl Printed<'_> {
             ("ARGUMENT", if is_callers { ", &arena" } else { "" }.to_owned()),
             ("DECLARATION", fill_names(declaration)),
             ("ITEMS", self.items.clone()),
-            ("BODY", fill_names(&self.body)),
+            ("RUN", fill_names(&self.run(is_callers))),
+            ("ROWS_INTERFACE", self.rows_interface(is_callers)),
             ("VECTORS", self.vectors()),
         ]);
         values.extend(self.input_texts());
@@ -100,6 +101,56 @@ impl Printed<'_> {
             files.truncate(2);
         }
         files
+    }
+
+    /// The functions that run the network.
+    fn run(&self, is_callers: bool) -> String {
+        let Body { begin, taking, rest, buffers } = self.body;
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        let name = &self.options.name;
+        let output = each(outputs, "$P_$L *$L", name, ", ");
+        let outputs_given = each(outputs, "$L", name, ", ");
+        let unused = each(outputs, "    (void)$L;\n", name, "");
+        let memory = "    uint8_t *memory = arena->bytes;\n    (void)memory;\n";
+        let (arena, given) = if is_callers { (", $P_arena *arena", ", arena") } else { ("", "") };
+        if taking.is_empty() {
+            let input = each(inputs, "const $P_$L *$L", name, ", ");
+            return format!("void $P_run({input}, {output}{arena})\n{{\n{memory}{buffers}{rest}}}");
+        }
+        let (only, only_given) =
+            if is_callers { ("$P_arena *arena", "arena") } else { ("void", "") };
+        let rest_buffers = if rest.contains("buffers") { buffers } else { "" };
+        format!(
+            "void $P_begin({only})\n{{\n{memory}{begin}}}\n\n\
+             void $P_push_row(const $P_input *row, {output}{arena})\n{{\n{memory}{buffers}{taking}}}\n\n\
+             void $P_end({output}{arena})\n{{\n{memory}{unused}{rest_buffers}{rest}}}\n\n\
+             void $P_run(const $P_input *input, {output}{arena})\n{{\n    $P_begin({only_given});\n    \
+             for (int32_t i = 0; i < $N_INPUT_H; i++) {{\n        \
+             $P_push_row(input + i * $N_INPUT_W * $N_INPUT_C, {outputs_given}{given});\n    }}\n    \
+             $P_end({outputs_given}{given});\n}}"
+        )
+    }
+
+    /// What the header says of taking rows.
+    fn rows_interface(&self, is_callers: bool) -> String {
+        if self.body.taking.is_empty() {
+            return String::new();
+        }
+        let name = &self.options.name;
+        let output = each(self.outputs, "$P_$L *$L", name, ", ");
+        let (arena, only) = if is_callers {
+            (format!(", {name}_arena *arena"), format!("{name}_arena *arena"))
+        } else {
+            (String::new(), "void".to_owned())
+        };
+        let values = [
+            ("P", name.as_str()),
+            ("N", &name.to_uppercase()),
+            ("OUTPUTS", &output),
+            ("ARENA", &arena),
+            ("ONLY", &only),
+        ];
+        fill(include_str!("text/rows_interface.h"), &values)
     }
 
     /// What must not lie in one place.
@@ -233,8 +284,8 @@ impl Printed<'_> {
     /// The table of layers.
     fn page(&self) -> String {
         let mut page = String::from(
-            "| node | layer | kernel | weights | bias | output | constants, bytes | output, bytes \
-             | scratch, bytes |\n|---:|---|---|---|---|---|---:|---:|---:|\n",
+            "| node | layer | kernel | weights | bias | output | constants, bytes | rows held | \
+             output, bytes | scratch, bytes |\n|---:|---|---|---|---|---|---:|---|---:|---:|\n",
         );
         let format = |format: Option<Format>, none: &str| {
             format.map_or_else(|| none.to_owned(), |format| format!("`{format}`"))
@@ -245,11 +296,13 @@ impl Printed<'_> {
                 if layer.weights.is_some() { "at the scale of the accumulator" } else { "" };
             let bias = format(layer.bias, at_sum);
             let CLayer { name, kernel, constant_bytes, value_bytes, scratch_bytes, .. } = layer;
+            let rows = layer.rows.map_or_else(|| "all".to_owned(), |rows| rows.to_string());
             writeln!(
                 page,
-                "| {id} | {name} | {kernel} | {weights} | {bias} | {} | {constant_bytes} | {value_bytes} \
-                 | {scratch_bytes} |",
-                format(Some(node.format), "")
+                "| {id} | {name} | {kernel} | {weights} | {bias} | {} | {constant_bytes} | {rows} of {} | \
+                 {value_bytes} | {scratch_bytes} |",
+                format(Some(node.format), ""),
+                node.shape.h
             )
             .expect("a string takes everything");
         }

@@ -7,6 +7,7 @@ pub mod code;
 pub(crate) mod conv;
 pub(crate) mod cpu;
 mod files;
+mod flow;
 pub(crate) mod fold_reshape;
 pub(crate) mod node;
 pub(crate) mod options;
@@ -23,12 +24,15 @@ use crate::{
     emit::names::{Alphabet, Names, identifier},
     error::EmitError,
     fixed_graph::{FixedGraph, FixedNode},
-    fixed_operator::Place,
-    layout::Layout,
+    fixed_operator::{Flow, Place},
+    graph::NodeId,
+    layout::{Layout, Needs, Placement},
     memory::MemoryPlan,
     ops::FixedReshape,
+    schedule::{Costs, Schedule},
 };
 use fixedwise_fixed::Format;
+use flow::FlowPart;
 pub(crate) use fold_reshape::fold_reshapes;
 use ports::CPort;
 use source::{Slopes, fill};
@@ -60,8 +64,10 @@ pub struct CLayer {
     pub constant_bytes: usize,
     /// How its value lies in memory.
     pub storage: Storage,
-    /// Bytes of its value.
+    /// Bytes that are held of its value.
     pub value_bytes: usize,
+    /// Rows that are held of its value, where that is not all of them.
+    pub rows: Option<usize>,
     /// Bytes of working memory while it runs.
     pub scratch_bytes: usize,
 }
@@ -79,8 +85,12 @@ pub struct CProject {
     pub arena_bytes: usize,
     /// Node by node.
     pub layers: Vec<CLayer>,
-    /// Where values and scratch memory lie in the arena.
+    /// What is computed whole and what row by row.
+    pub schedule: Schedule,
+    /// Where values and scratch memory lie in the arena; a step is a part of the schedule.
     pub memory: MemoryPlan,
+    /// Whether the network takes its input row by row.
+    pub takes_rows: bool,
 }
 
 /// Prints a network.
@@ -104,6 +114,20 @@ pub fn emit(
     Ok(print(fixed, options, golden, Slopes::Printed)?.c)
 }
 
+/// Bytes of working memory of each node's step, where it is computed whole and where row by row.
+///
+/// # Errors
+/// As [`emit`].
+pub(crate) fn scratch_bytes(
+    fixed: &FixedGraph,
+    options: &COptions,
+) -> Result<[Vec<usize>; 2], EmitError> {
+    let (names, values) = (identifiers(fixed, &options.name), values(fixed, options));
+    let nodes = Nodes { fixed, options, names: &names, values: &values };
+    let needs = nodes.needs(&Layout::new(fixed), Slopes::None)?;
+    Ok([needs.scratch_bytes, needs.row_scratch_bytes])
+}
+
 /// What was printed, and whether slopes are missing in it.
 struct Print {
     c: CProject,
@@ -117,52 +141,55 @@ fn print(
     golden: &[Golden],
     slopes: Slopes,
 ) -> Result<Print, EmitError> {
-    let mut source = Source::new(&options.name, options.style, slopes);
     let names = identifiers(fixed, &options.name);
     let values = values(fixed, options);
-    let (mut steps, mut layers) = (Vec::new(), Vec::new());
-    for (id, node) in fixed.nodes.iter().enumerate() {
-        let before = source.constant_bytes();
-        let mut printed = CNode {
-            name: names[id].clone(),
-            inputs: node.inputs.iter().map(|&input| values[input]).collect(),
-            output: values[id],
-            options,
-            source: &mut source,
-        };
-        let step = match node.op.place() {
-            Place::Alias(_) => CStep { kernel: ANOTHER_NAME, ..CStep::default() },
-            Place::Apart | Place::Over(_) | Place::OverAlike(_) | Place::Stored => {
-                node.op.emit_c(&mut printed)?
-            }
-        };
-        layers.push(CLayer {
-            name: node.name.clone(),
-            kernel: step.kernel,
-            weights: step.weights,
-            bias: step.bias,
-            constant_bytes: source.constant_bytes() - before,
-            storage: values[id].storage,
-            value_bytes: values[id].bytes(),
-            scratch_bytes: step.scratch_bytes,
-        });
-        steps.push(step);
-    }
+    let nodes = Nodes { fixed, options, names: &names, values: &values };
     let layout = Layout::new(fixed);
-    let element_bits: Vec<usize> = values.iter().map(|value| value.storage.bits()).collect();
-    let scratch_bytes: Vec<usize> = steps.iter().map(|step| step.scratch_bytes).collect();
-    let memory = layout.plan(&element_bits, &scratch_bytes);
+    let needs = nodes.needs(&layout, slopes)?;
+    let Placement { schedule, memory } = layout.plan(&needs);
+    let mut source = Source::new(&options.name, options.style, slopes);
+    let (mut steps, mut layers) = (Vec::new(), Vec::new());
+    for part in &schedule.parts {
+        for id in part.nodes.clone() {
+            let before = source.constant_bytes();
+            let step = nodes.emit(id, part.flow.is_some(), &mut source)?;
+            let held = schedule.held(id).filter(|&held| held < fixed.nodes[id].shape.h);
+            let value_bytes =
+                held.map_or_else(|| values[id].bytes(), |rows| rows * values[id].row_bytes());
+            layers.push(CLayer {
+                name: fixed.nodes[id].name.clone(),
+                kernel: step.kernel,
+                weights: step.weights,
+                bias: step.bias,
+                constant_bytes: source.constant_bytes() - before,
+                storage: values[id].storage,
+                value_bytes,
+                rows: held,
+                scratch_bytes: step.scratch_bytes,
+            });
+            steps.push(step);
+        }
+    }
     let (inputs, outputs) = (CPort::inputs(fixed, &values), CPort::outputs(fixed, &values));
-    let ports = (inputs.as_slice(), outputs.as_slice());
-    let body = run_body(fixed, &names, &values, &steps, (&layout, &memory), ports);
-    let code = Code::new(source.functions(), &body, outputs.len());
+    let run = Run {
+        nodes: &nodes,
+        layout: &layout,
+        memory: &memory,
+        steps: &steps,
+        inputs: &inputs,
+        outputs: &outputs,
+    };
+    let body = run.body(&schedule, &mut source);
+    let takes_rows = !body.taking.is_empty();
+    let bodies = (body.rest.as_str(), source.parts());
+    let code = Code::new(source.functions(), bodies, outputs.len(), takes_rows);
     let printed = files::Printed {
         fixed,
         options,
         inputs: &inputs,
         outputs: &outputs,
         items: source.text(),
-        body,
+        body: &body,
         arena_bytes: memory.bytes,
         constant_bytes: source.constant_bytes(),
         code: &code,
@@ -171,8 +198,59 @@ fn print(
     };
     let files = printed.files();
     let (constant_bytes, arena_bytes) = (source.constant_bytes(), memory.bytes);
-    let c = CProject { files, constant_bytes, code, arena_bytes, layers, memory };
+    let c =
+        CProject { files, constant_bytes, code, arena_bytes, layers, schedule, memory, takes_rows };
     Ok(Print { c, misses_slopes: source.misses_slopes() })
+}
+
+/// Nodes to print.
+struct Nodes<'a> {
+    fixed: &'a FixedGraph,
+    options: &'a COptions,
+    names: &'a [String],
+    values: &'a [CValue],
+}
+
+impl Nodes<'_> {
+    /// Puts what a node needs into the file.
+    fn emit(&self, id: NodeId, flows: bool, source: &mut Source) -> Result<CStep, EmitError> {
+        let node = &self.fixed.nodes[id];
+        if matches!(node.op.place(), Place::Alias(_)) {
+            return Ok(CStep { kernel: ANOTHER_NAME, ..CStep::default() });
+        }
+        let (mut output, mut inputs) = (
+            self.values[id],
+            node.inputs.iter().map(|&input| self.values[input]).collect::<Vec<_>>(),
+        );
+        let shapes: Vec<_> = inputs.iter().map(|value| value.shape).collect();
+        if flows && node.op.flow(&shapes, node.shape) == Flow::Alike {
+            inputs.iter_mut().chain([&mut output]).for_each(|value| value.shape.h = 1);
+        }
+        let (name, options) = (self.names[id].clone(), self.options);
+        node.op.emit_c(&mut CNode { name, inputs, output, flows, options, source })
+    }
+
+    /// What values and steps take of working memory.
+    fn needs(&self, layout: &Layout, slopes: Slopes) -> Result<Needs, EmitError> {
+        let n = self.fixed.nodes.len();
+        let scratch = |flows: bool| -> Result<Vec<usize>, EmitError> {
+            let mut source = Source::draft(&self.options.name, self.options.style, slopes);
+            let bytes = |id: NodeId| {
+                if flows && !layout.may_flow(id) {
+                    return Ok(0);
+                }
+                Ok(self.emit(id, flows, &mut source)?.scratch_bytes)
+            };
+            (0..n).map(bytes).collect()
+        };
+        let flows = self.options.flows;
+        Ok(Needs {
+            element_bits: self.values.iter().map(|value| value.storage.bits()).collect(),
+            scratch_bytes: scratch(false)?,
+            row_scratch_bytes: if flows { scratch(true)? } else { vec![0; n] },
+            flows,
+        })
+    }
 }
 
 /// Values as C has them.
@@ -203,64 +281,147 @@ pub(crate) fn packs(fixed: &FixedGraph, options: &COptions) -> Vec<bool> {
     packs
 }
 
-/// The statements of the function that runs the network.
-fn run_body(
-    fixed: &FixedGraph,
-    names: &[String],
-    values: &[CValue],
-    steps: &[CStep],
-    (layout, memory): (&Layout, &MemoryPlan),
-    (inputs, outputs): (&[CPort], &[CPort]),
-) -> String {
-    // The first of the results that share a memory is computed there.
-    let holders: Vec<usize> = fixed.output_nodes().iter().map(|&id| layout.holder(id)).collect();
-    let first = |root: usize| holders.iter().position(|&holder| holder == root);
-    let place = |id: usize, is_read: bool| -> String {
+/// The statements of the functions that run a network.
+#[derive(Debug, Default)]
+struct Body {
+    /// Before the first row of the input, where rows are taken.
+    begin: String,
+    /// For each row.
+    taking: String,
+    /// After the last one, or with the whole input.
+    rest: String,
+    /// The buffers that rows lie in, where rows flow.
+    buffers: String,
+}
+
+/// What runs.
+struct Run<'a> {
+    nodes: &'a Nodes<'a>,
+    layout: &'a Layout,
+    memory: &'a MemoryPlan,
+    steps: &'a [CStep],
+    inputs: &'a [CPort],
+    outputs: &'a [CPort],
+}
+
+impl Run<'_> {
+    /// The nodes that hold the results.
+    fn holders(&self) -> Vec<NodeId> {
+        let outputs = self.nodes.fixed.output_nodes();
+        outputs.into_iter().map(|id| self.layout.holder(id)).collect()
+    }
+
+    /// The result that a node is computed as: the first of those that share a memory.
+    fn result(&self, root: NodeId) -> Option<usize> {
+        self.holders().iter().position(|&holder| holder == root)
+    }
+
+    /// Where a value lies, as an expression.
+    fn place(&self, id: NodeId, is_read: bool) -> String {
+        let fixed = self.nodes.fixed;
         let constant = if is_read { "const " } else { "" };
-        let root = layout.holder(id);
+        let root = self.layout.holder(id);
         if let Some(input) = fixed.inputs.iter().position(|&input| input == root) {
-            inputs[input].parameter()
+            self.inputs[input].parameter()
         } else if fixed.nodes[root].op.place() == Place::Stored {
-            names[root].clone()
-        } else if let Some(output) = first(root) {
-            outputs[output].parameter()
+            self.nodes.names[root].clone()
+        } else if let Some(output) = self.result(root) {
+            self.outputs[output].parameter()
         } else {
-            let offset = memory.offsets[root].expect("what is not the caller's has a place");
-            format!("({constant}{} *)(memory + {offset})", values[id].ctype())
+            let offset = self.memory.offsets[root].expect("what is not the caller's has a place");
+            format!("({constant}{} *)(memory + {offset})", self.nodes.values[id].ctype())
         }
-    };
-    let mut body = String::new();
-    for (id, (node, step)) in fixed.nodes.iter().zip(steps).enumerate() {
+    }
+
+    /// Where the rows of a value lie: the arena is the first buffer, results and inputs follow.
+    fn start(&self, id: NodeId) -> flow::Start {
+        let root = self.layout.holder(id);
+        let input = self.nodes.fixed.inputs.iter().position(|&input| input == root);
+        let buffer = match (self.memory.offsets[root], self.result(root), input) {
+            (Some(offset), ..) => return flow::Start { buffer: 0, offset },
+            (_, Some(output), _) => 1 + output,
+            (_, _, Some(input)) => 1 + self.outputs.len() + input,
+            _ => unreachable!("rows lie in memory or in a buffer of the caller's"),
+        };
+        flow::Start { buffer, offset: 0 }
+    }
+
+    /// A node that is computed whole.
+    fn statements(&self, id: NodeId) -> String {
+        let (node, step) = (&self.nodes.fixed.nodes[id], &self.steps[id]);
         if step.call.is_empty() {
-            continue;
+            return String::new();
         }
-        let scratch = memory.scratch_offsets[id];
+        let scratch = self.memory.scratch_offsets[id];
         let scratch = scratch.map_or("0".to_owned(), |offset| format!("memory + {offset}"));
-        let mut known = vec![("P".to_owned(), "$P".to_owned()), ("Y".to_owned(), place(id, false))];
+        let mut known = vec![("P".to_owned(), "$P".to_owned())];
+        known.push(("Y".to_owned(), self.place(id, false)));
         known.push(("SCRATCH".to_owned(), scratch));
-        known.extend(
-            node.inputs.iter().enumerate().map(|(i, &x)| (format!("X{i}"), place(x, true))),
-        );
+        let inputs = node.inputs.iter().enumerate();
+        known.extend(inputs.map(|(i, &x)| (format!("X{i}"), self.place(x, true))));
         let known: Vec<(&str, &str)> =
             known.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let mut body = String::new();
         for line in fill(&step.call, &known).lines() {
             body.push_str(&format!("    {line}\n"));
         }
-        let bytes = values[id].bytes();
-        body.push_str(&format!(
-            "    $DUMP({id}, {}, {bytes}); /* {} */\n",
-            place(id, true),
-            names[id]
-        ));
+        let (bytes, name) = (self.nodes.values[id].bytes(), &self.nodes.names[id]);
+        let place = self.place(id, true);
+        body + &format!("    $DUMP({id}, {place}, {bytes}); /* {name} */\n")
     }
-    for (i, (output, &root)) in outputs.iter().zip(&holders).enumerate() {
-        let is_computed =
-            !fixed.inputs.contains(&root) && fixed.nodes[root].op.place() != Place::Stored;
-        if !is_computed || first(root) != Some(i) {
-            body.push_str(&output.copy(&place(root, true)));
+
+    /// Puts the parts whose rows flow into the file; gives the statements that run all.
+    fn body(&self, schedule: &Schedule, source: &mut Source) -> Body {
+        let fixed = self.nodes.fixed;
+        let mut body = Body::default();
+        for (at, part) in schedule.parts.iter().enumerate() {
+            let Some(flow) = &part.flow else {
+                body.rest.push_str(&self.statements(part.nodes.start));
+                continue;
+            };
+            let name = format!("part_{at}");
+            let printed = FlowPart {
+                fixed,
+                names: self.nodes.names,
+                values: self.nodes.values,
+                steps: self.steps,
+                part,
+                flow,
+                state_bytes: Costs::state_bytes(part.nodes.len()),
+                sums_at: &|id| self.layout.sums_at(id, self.nodes.values[id].storage.bits()),
+            };
+            printed.emit(&name, |id| self.start(id), source);
+            let scratch = self.memory.scratch_offsets[part.nodes.start];
+            let state = format!("memory + {}", scratch.expect("rows that flow are counted there"));
+            let start = format!("    $P_start(&$P_{name}, {state});\n");
+            let run = |row: &str| format!("    $P_flow(&$P_{name}, buffers, {state}, {row});\n");
+            if fixed.inputs.contains(&part.nodes.start) {
+                (body.begin, body.taking) = (start, run("row"));
+            } else {
+                body.rest.push_str(&start);
+                body.rest.push_str(&run("0"));
+            }
         }
+        if schedule.parts.iter().any(|part| part.flow.is_some()) {
+            let mut buffers = vec!["memory".to_owned()];
+            let outputs = self.outputs.iter().map(CPort::parameter);
+            buffers.extend(outputs.map(|output| format!("(uint8_t *)(void *){output}")));
+            if body.taking.is_empty() {
+                let inputs = self.inputs.iter().map(CPort::parameter);
+                buffers.extend(inputs.map(|input| format!("(uint8_t *)(uintptr_t){input}")));
+            }
+            body.buffers = format!("    uint8_t *const buffers[] = {{{}}};\n", buffers.join(", "));
+        }
+        let holders = self.holders();
+        for (i, (output, &root)) in self.outputs.iter().zip(&holders).enumerate() {
+            let is_computed =
+                !fixed.inputs.contains(&root) && fixed.nodes[root].op.place() != Place::Stored;
+            if !is_computed || self.result(root) != Some(i) {
+                body.rest.push_str(&output.copy(&self.place(root, true)));
+            }
+        }
+        body
     }
-    body
 }
 
 /// A C identifier for each node. Its number keeps it apart from other nodes' constants and from what has the

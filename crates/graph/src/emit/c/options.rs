@@ -79,6 +79,8 @@ pub struct COptions {
     pub packs_activations: bool,
     /// Where working memory comes from.
     pub arena: Arena,
+    /// Whether rows flow where that saves memory; else every layer's whole value is held.
+    pub flows: bool,
 }
 
 impl COptions {
@@ -92,6 +94,7 @@ impl COptions {
             weights: WeightStorage::Widths(vec![1, 2, 4, 8, 16]),
             packs_activations: false,
             arena: Arena::Caller,
+            flows: true,
         }
     }
 

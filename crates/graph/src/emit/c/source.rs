@@ -130,6 +130,9 @@ pub struct Source {
     rounding: Option<Rounding>,
     style: CodeStyle,
     slopes: Slopes,
+    /// The functions that compute the stages of a part.
+    parts: Vec<String>,
+    is_draft: bool,
 }
 
 /// Whether requantizations have a slope below zero.
@@ -148,7 +151,37 @@ impl Source {
         let (items, known, helpers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let (prefix, functions) = (prefix.to_owned(), Vec::new());
         let (constant_bytes, rounding) = (0, None);
-        Self { prefix, items, known, helpers, constant_bytes, functions, rounding, style, slopes }
+        let (parts, is_draft) = (Vec::new(), false);
+        Self {
+            prefix,
+            items,
+            known,
+            helpers,
+            constant_bytes,
+            functions,
+            rounding,
+            style,
+            slopes,
+            parts,
+            is_draft,
+        }
+    }
+
+    /// A file that nobody reads: its constants have no text.
+    pub(crate) fn draft(prefix: &str, style: CodeStyle, slopes: Slopes) -> Self {
+        Self { is_draft: true, ..Self::new(prefix, style, slopes) }
+    }
+
+    /// Adds a function that computes the stages of a part.
+    pub(crate) fn part(&mut self, text: &str) {
+        let text = fill(text, &[("P", &self.prefix)]);
+        self.parts.push(text.clone());
+        self.item(text);
+    }
+
+    /// The functions that compute the stages of a part.
+    pub(crate) fn parts(&self) -> &[String] {
+        &self.parts
     }
 
     /// Whether code is made small rather than fast.
@@ -251,9 +284,29 @@ impl Source {
         }
     }
 
+    /// The type `$P_rows`, of functions that compute some rows.
+    pub(crate) fn declare_rows(&mut self) {
+        self.once("rows", include_str!("text/rows.c"));
+    }
+
+    /// All of so many rows, of an input that begins with its first, as a constant; gives its address.
+    pub(crate) fn all_rows(&mut self, n: usize) -> String {
+        self.declare_rows();
+        let name = format!("all_{n}");
+        if !self.known.contains_key(&name) {
+            let text = format!("static const $P_rows $P_{name} = {{0, {n}, 0}};");
+            self.known.insert(name.clone(), text.clone());
+            self.object(8, text);
+        }
+        format!("&$P_{name}")
+    }
+
     /// Adds a constant array; `ctype` is one of the fixed-width integer types.
     pub(crate) fn array(&mut self, ctype: &str, name: &str, values: impl IntoIterator<Item = i64>) {
         const COLUMNS: usize = 96;
+        if self.is_draft {
+            return;
+        }
         let mut text = String::new();
         let mut line = String::from("   ");
         let mut count = 0;

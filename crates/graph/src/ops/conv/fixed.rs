@@ -16,7 +16,7 @@ use crate::{
         npz::node::{NpzNode, json_format, json_requantization, json_window},
     },
     error::EmitError,
-    fixed_operator::{Constant, FixedOperator, FixedStep, Place, Unclamped, step},
+    fixed_operator::{Constant, FixedOperator, FixedStep, Flow, Place, Unclamped, step},
     lower::{
         context::Residual,
         requantization::{Requantization, element},
@@ -179,6 +179,10 @@ impl FixedOperator for FixedConv {
         std::iter::once(main).chain(self.residual.map(|_| rows)).collect()
     }
 
+    fn flow(&self, _: &[Shape], _: Shape) -> Flow {
+        Flow::Window
+    }
+
     fn constants(&self) -> Vec<Constant> {
         let most = self.bias.values.iter().map(|bias| bias.unsigned_abs()).max();
         let biases = Constant::Biases {
@@ -216,6 +220,7 @@ impl FixedOperator for FixedConv {
             x_max: self.input.max(),
             x: x.storage,
             y: y.storage,
+            flows: node.flows,
         };
         let (weights, bias) = (Some(self.weights_format), self.bias_format);
         Ok(CStep { weights, bias, ..emit_conv(&layer, node)? })

@@ -12,7 +12,7 @@ use crate::{
     },
     error::{EmitError, LowerError},
     expression::{Expression, integer},
-    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
     lower::{context::LowerContext, requantization::element},
     shape::Shape,
 };
@@ -219,6 +219,10 @@ impl FixedOperator for FixedFunction {
 
     fn rows(&self, rows: Range<usize>, _: &[Shape], _: Shape) -> Vec<Range<usize>> {
         vec![rows]
+    }
+
+    fn flow(&self, _: &[Shape], _: Shape) -> Flow {
+        Flow::Alike
     }
 
     fn constants(&self) -> Vec<Constant> {

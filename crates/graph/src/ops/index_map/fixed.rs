@@ -11,7 +11,7 @@ use crate::{
         npz::node::NpzNode,
     },
     error::EmitError,
-    fixed_operator::{Constant, FixedOperator, FixedStep, Place, rows_of, step},
+    fixed_operator::{Constant, FixedOperator, FixedStep, Flow, Place, rows_of, step},
     shape::Shape,
 };
 use fixedwise_kernels::{Integers, IntegersMut, Kernels};
@@ -143,6 +143,10 @@ impl FixedOperator for FixedIndexMap {
         vec![rows_of(self.map.elements(rows), inputs[0])]
     }
 
+    fn flow(&self, _: &[Shape], _: Shape) -> Flow {
+        Flow::Window
+    }
+
     fn constants(&self) -> Vec<Constant> {
         Vec::new()
     }
@@ -182,7 +186,9 @@ impl FixedOperator for FixedIndexMap {
         node.source.object(68, text);
         let text = include_str!("../../emit/c/text/index_map.c");
         node.once(&format!("index_map_{types}"), text, &[("S", &types)]);
-        Ok(CStep::call("index map", format!("$P_index_map_{types}($X0, $Y, &{name});")))
+        let (rows, x) = (node.rows(), node.inputs[0].shape);
+        let call = format!("$P_index_map_{types}($X0, $Y, &{name}, {rows}, {});", x.w * x.c);
+        Ok(CStep::call("index map", call))
     }
 
     fn emit_npz(&self, node: &mut NpzNode) -> Result<serde_json::Value, EmitError> {

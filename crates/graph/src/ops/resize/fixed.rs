@@ -11,7 +11,7 @@ use crate::{
         npz::node::{NpzNode, json_requantization},
     },
     error::EmitError,
-    fixed_operator::{Constant, FixedOperator, FixedStep, Place, step},
+    fixed_operator::{Constant, FixedOperator, FixedStep, Flow, Place, step},
     lower::requantization::Requantization,
     shape::Shape,
 };
@@ -104,6 +104,10 @@ impl FixedOperator for FixedResize {
         vec![first.zip(last).map_or(0..0, |(first, last)| first..last + 1)]
     }
 
+    fn flow(&self, _: &[Shape], _: Shape) -> Flow {
+        Flow::Window
+    }
+
     fn constants(&self) -> Vec<Constant> {
         Vec::new()
     }
@@ -134,9 +138,9 @@ impl FixedOperator for FixedResize {
         node.once(&format!("resize_{types}"), text, &values);
         let to = node.requantization("to", &self.requantization);
         let [bits_h, bits_w] = self.weight_bits;
+        let rows = node.rows();
         let call = format!(
-            "$P_resize_{types}($X0, $Y, {name}_rows, {}, {bits_h}, {name}_columns, {}, {bits_w}, {}, {}, {to});",
-            self.rows.len(),
+            "$P_resize_{types}($X0, $Y, {name}_rows, {rows}, {bits_h}, {name}_columns, {}, {bits_w}, {}, {}, {to});",
             self.columns.len(),
             x.w,
             x.c,

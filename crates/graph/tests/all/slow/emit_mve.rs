@@ -244,7 +244,7 @@ fn count(input: Shape, layer: Layer, weights: u8) -> u64 {
     };
     let macs = u64::try_from(graph.nodes.iter().map(macs).sum::<usize>()).unwrap();
     let fixed = widths(weights).lower(&graph);
-    let options = COptions { core: c::Core::Mve, ..COptions::new("net") };
+    let options = COptions { core: c::Core::Mve, flows: false, ..COptions::new("net") };
     let emitted = Emitted::new(Core::CortexM55, &fixed, &options, false).unwrap();
     emitted.assert_equals(&fixed, &images(input)[3..4])[0] * 1000 / macs
 }

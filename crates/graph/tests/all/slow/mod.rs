@@ -7,3 +7,4 @@ mod emit_dsp;
 mod emit_mve;
 mod keras;
 mod operators;
+mod rows;

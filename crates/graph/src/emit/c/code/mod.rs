@@ -70,12 +70,14 @@ pub enum Argument {
     Memory,
     /// A pointer that the caller gave.
     Pointer,
+    /// A member of what a pointer points to.
+    Member,
 }
 
 impl Argument {
     /// All kinds.
-    pub const ALL: [Self; 5] =
-        [Self::Small, Self::Large, Self::Constant, Self::Memory, Self::Pointer];
+    pub const ALL: [Self; 6] =
+        [Self::Small, Self::Large, Self::Constant, Self::Memory, Self::Pointer, Self::Member];
 
     /// As the table calls it.
     pub const fn name(self) -> &'static str {
@@ -85,6 +87,7 @@ impl Argument {
             Self::Constant => "constant",
             Self::Memory => "memory",
             Self::Pointer => "pointer",
+            Self::Member => "member",
         }
     }
 
@@ -92,6 +95,9 @@ impl Argument {
         // Without a cast.
         let text = text.rsplit_once(" *)").map_or(text, |(_, rest)| rest).trim();
         let text = text.trim_matches(['(', ')']);
+        if text.contains("c->") {
+            return Self::Member;
+        }
         if text.starts_with("memory") {
             return Self::Memory;
         }
@@ -115,6 +121,10 @@ pub struct Code {
     pub calls: Vec<Vec<Argument>>,
     /// The results: each has a function that tells its class.
     pub results: usize,
+    /// How many stages the parts have whose rows flow, by part.
+    pub stages: Vec<usize>,
+    /// Whether the input is taken row by row.
+    pub takes_rows: bool,
 }
 
 /// Arguments that are passed in registers: of Arm, and of RISC-V.
@@ -123,16 +133,28 @@ pub const fn registers(cpu: Cpu) -> usize {
 }
 
 impl Code {
-    /// Of a network with so many results whose function has these statements.
-    pub(crate) fn new(functions: &[Function], body: &str, results: usize) -> Self {
-        let statements = body.split(';').filter(|text| !text.contains("DUMP("));
+    /// Of a network with so many results, the function that runs it, and the functions of its parts.
+    pub(crate) fn new(
+        functions: &[Function],
+        (body, parts): (&str, &[String]),
+        results: usize,
+        takes_rows: bool,
+    ) -> Self {
+        let bodies = parts.iter().map(String::as_str).chain([body]);
+        let statements = bodies.flat_map(|body| body.split(['{', ';']));
+        let statements =
+            statements.filter(|text| !text.contains("DUMP(") && !text.contains("FUNCTION"));
+        let statements =
+            statements.map(|text| text.rsplit_once("*/").map_or(text, |(_, call)| call));
+        let statements = statements.filter(|text| !text.trim().starts_with("if "));
+        let stages = parts.iter().map(|part| part.matches("case ").count()).collect();
         let call = |text: &str| {
             let (_, arguments) = text.trim().split_once('(')?;
             let arguments = arguments.strip_suffix(')')?;
             Some(arguments.split(',').map(|text| Argument::of(text.trim())).collect())
         };
         let calls = statements.filter_map(call).collect();
-        Self { functions: functions.to_vec(), calls, results }
+        Self { functions: functions.to_vec(), calls, results, stages, takes_rows }
     }
 
     /// Bytes of all functions of the file.
@@ -158,7 +180,10 @@ impl Code {
         // In tenths of bytes: on the average they are no whole numbers.
         let run = (of("run") + self.calls.iter().map(call).sum::<u64>()).div_ceil(10);
         let argmax = count_to_u64(self.results) * of("argmax").next_multiple_of(4);
-        let own = [("run", run), ("argmax", argmax)];
+        let taking = if self.takes_rows { of("taking") } else { 0 };
+        let part = |&stages: &usize| (of("part") + count_to_u64(stages) * of("stage")).div_ceil(10);
+        let parts = self.stages.iter().map(part).map(|bytes| bytes.next_multiple_of(4)).sum();
+        let own = [("run", run), ("argmax", argmax), ("taking", taking), ("part", parts)];
         functions.chain(own.map(|(kind, bytes)| (kind, bytes.next_multiple_of(4)))).collect()
     }
 

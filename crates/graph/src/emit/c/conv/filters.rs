@@ -103,7 +103,7 @@ impl Emission<'_> {
             ));
         }
         let kind = self.layer_kind("dense", blocked);
-        layer_function(layer, source, &kind, &format!("{body}    (void)scratch;"))
+        layer_function(layer, source, &kind, &format!("{body}    (void)scratch;"), None)
     }
 
     /// What the code of the layer's own function depends on: the kernel, whether weights are unpacked, blocks of
@@ -134,6 +134,7 @@ impl Emission<'_> {
         let prefix = source.prefix().to_owned();
         let unpacked = weights.unpacked();
         let window = layer.window(source);
+        source.declare_rows();
         if let Some(bits) = weights.packed {
             let text = fill(
                 include_str!("../text/unpack.c"),
@@ -162,7 +163,7 @@ impl Emission<'_> {
             }
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n{unpack}        \
-                 {prefix}_{types}(x, y, o, {},\n            {filters}, {} + o, {}, {});\n    \
+                 {prefix}_{types}(x, y, o, {}, range,\n            {filters}, {} + o, {}, {});\n    \
                  }}\n",
                 window,
                 common.bias,
@@ -174,7 +175,8 @@ impl Emission<'_> {
             body.push_str("    (void)scratch;");
         }
         let kind = self.layer_kind("filters", blocked);
-        (layer_function(layer, source, &kind, body.trim_end()), scratch)
+        let rows = layer.rows(layer.output.h, source);
+        (layer_function(layer, source, &kind, body.trim_end(), Some(&rows)), scratch)
     }
 
     /// Puts the function for blocks of that many filters into the file; gives its name without prefix.

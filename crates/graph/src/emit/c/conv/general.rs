@@ -14,6 +14,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> String {
     let weights = Weights::store(source, &name, layer.weight_bits, stored);
     let common = layer.common(source);
     let window = layer.window(source);
+    let rows = layer.rows(layer.output.h, source);
     let result = layer.result(source, "acc", "o");
     let types = format!(
         "{}_{}_{}_{}_{}",
@@ -46,7 +47,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> String {
     );
     source.once(&format!("conv_{types}"), text);
     format!(
-        "$P_conv_{types}($X0, $Y, {}, {},\n    {name}, {}, {}, {});",
+        "$P_conv_{types}($X0, $Y, {}, {rows}, {},\n    {name}, {}, {}, {});",
         window,
         layer.groups,
         common.bias,

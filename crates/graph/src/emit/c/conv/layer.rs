@@ -2,7 +2,7 @@
 
 use crate::{
     emit::c::{
-        node::{declare_requantization, requantization, requantize, window},
+        node::{ROWS, declare_requantization, requantization, requantize, window},
         source::{Source, Storage, bias_type, fill},
     },
     lower::{context::Residual, requantization::Requantization},
@@ -48,6 +48,8 @@ pub(crate) struct ConvLayer<'a> {
     pub x: Storage,
     /// How the value lies in memory.
     pub y: Storage,
+    /// Whether it is computed row by row.
+    pub flows: bool,
 }
 
 /// A value that is added to the sums of a layer, as C has it.
@@ -164,6 +166,12 @@ impl ConvLayer<'_> {
         Common { bias, bias_type, classes, left, to, shifts }
     }
 
+    /// The argument that tells which of a value's rows a call computes; all are so many for the kernel.
+    pub(super) fn rows(&self, n: usize, source: &mut Source) -> String {
+        source.declare_rows();
+        if self.flows { ROWS.to_owned() } else { source.all_rows(n) }
+    }
+
     /// The window as a constant; gives its address.
     pub(super) fn window(&self, source: &mut Source) -> String {
         window(source, self.name, self.window, self.input, self.output)
@@ -276,15 +284,18 @@ impl Common {
     }
 }
 
-/// The layer's own function around a body, and the step that calls it; `kind` is what its code depends on.
+/// The layer's own function around a body, and the step that calls it; `kind` is what its code depends on, `rows` the
+/// argument for its parameter `range`, where it has one.
 pub(super) fn layer_function(
     layer: &ConvLayer,
     source: &mut Source,
     kind: &str,
     body: &str,
+    rows: Option<&str>,
 ) -> String {
     let (x, y) = (layer.x.ctype(), layer.y.ctype());
     let name = layer.name;
+    let range = if rows.is_some() { ", const $P_rows *range" } else { "" };
     let (parameter, argument) = match layer.added {
         None => (String::new(), ""),
         Some(added) => (format!("const {} *added, ", added.storage.ctype()), "$X1, "),
@@ -292,8 +303,9 @@ pub(super) fn layer_function(
     source.function(
         kind,
         &format!(
-            "$P_FUNCTION void {name}(const {x} *x, {parameter}{y} *y, uint8_t *scratch)\n{{\n{body}\n}}"
+            "$P_FUNCTION void {name}(const {x} *x, {parameter}{y} *y, uint8_t *scratch{range})\n{{\n{body}\n}}"
         ),
     );
-    format!("{name}($X0, {argument}$Y, $SCRATCH);")
+    let rows = rows.map_or_else(String::new, |rows| format!(", {rows}"));
+    format!("{name}($X0, {argument}$Y, $SCRATCH{rows});")
 }

@@ -16,6 +16,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     source.once("window", include_str!("../text/window.c"));
     let requantize = requantize(source, layer.requantization);
     source.once("layer", include_str!("../text/conv_small.c"));
+    source.declare_rows();
     let bits = layer.weight_bits;
     let (ctype, short, width) = if bits > 8 { ("int16_t", "i16", 16) } else { ("int8_t", "i8", 8) };
     let values = [("P", "$P"), ("S", short), ("W", ctype)];
@@ -96,9 +97,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let added = layer.added.map_or_else(String::new, |added| {
         format!("$X1, {}, ", i64::from(added.left) - i64::from(layer.requantization.shift))
     });
+    let rows = layer.rows(layer.output.h, source);
     let scratch_bytes = if bits == width { 0 } else { layer.depth() * usize::from(width / 8) };
     Some(Printed {
-        call: format!("$P_{function}(&{name}_layer, $X0, {added}$Y, $SCRATCH);"),
+        call: format!("$P_{function}(&{name}_layer, $X0, {added}$Y, $SCRATCH, {rows});"),
         scratch_bytes,
     })
 }

@@ -1,6 +1,6 @@
 /* Average pooling: the sum of each window times its reciprocal. */
 $P_FUNCTION void $P_average_pool_$S(const $X *x, $Y *y, const $P_window *g,
-    $RECIPROCALS const $P_to *to)
+    const $P_rows *range, $RECIPROCALS const $P_to *to)
 {
     int32_t n = 0;
 $FOR_EACH_WINDOW

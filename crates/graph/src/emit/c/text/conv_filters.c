@@ -1,5 +1,5 @@
 /* $N output channels over all pixels; weights [kernel row, kernel column, input channel, $N]. */
-$P_FUNCTION void $P_$NAME(const $X *x, $Y *y, int32_t at, const $P_window *g,
+$P_FUNCTION void $P_$NAME(const $X *x, $Y *y, int32_t at, const $P_window *g, const $P_rows *range,
     const $W *weights, const $B *bias, const uint8_t *classes, int32_t column_classes,
     $TO)
 {

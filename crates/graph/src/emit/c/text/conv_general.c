@@ -1,5 +1,6 @@
 /* Any convolution: bias plus the sum over the taps inside the image. */
-$P_FUNCTION void $P_conv_$S(const $X *x, $Y *y, const $P_window *g, int32_t groups,
+$P_FUNCTION void $P_conv_$S(const $X *x, $Y *y, const $P_window *g,
+    const $P_rows *range, int32_t groups,
     const $W *weights, const $B *bias, const uint8_t *classes, int32_t column_classes, $TO)
 {
     int32_t c = g->c / groups, oc = g->oc / groups;

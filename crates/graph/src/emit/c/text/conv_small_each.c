@@ -1,5 +1,6 @@
 /* Any convolution, one filter after another over the whole image: each is unpacked once. */
-$P_FUNCTION void $P_$NAME(const $P_layer *l, const $X *x, $PARAMETER$Y *y, uint8_t *scratch)
+$P_FUNCTION void $P_$NAME(const $P_layer *l, const $X *x, $PARAMETER$Y *y, uint8_t *scratch,
+    const $P_rows *range)
 {
     const $P_window *g = &l->window;
     $P_to to = l->to;

@@ -1,4 +1,4 @@
-$P_FUNCTION void $P_max_pool_$S(const $X *x, $Y *y, const $P_window *g$MINIMUM)
+$P_FUNCTION void $P_max_pool_$S(const $X *x, $Y *y, const $P_window *g, const $P_rows *range$MINIMUM)
 {
     int32_t n = 0;
 $FOR_EACH_WINDOW

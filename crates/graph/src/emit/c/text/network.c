@@ -21,10 +21,6 @@ typedef char $P_needs_arithmetic_shift[(-1 >> 1) == -1 ? 1 : -1];
 
 $ITEMS
 $ARENA_ITEM
-void $P_run($INPUT_PARAMETERS, $OUTPUT_PARAMETERS$PARAMETER)
-{
-    uint8_t *memory = arena->bytes;
-    (void)memory;
-$BODY}
+$RUN
 
 $ARGMAX_FUNCTIONS

@@ -28,7 +28,7 @@ $ARENA_TYPE
 /* Runs the network on one input. $OVERLAP */
 void $P_run($INPUT_PARAMETERS, $OUTPUT_PARAMETERS$PARAMETER);
 
-/* Index of the largest output, the first one if several are equal: the predicted class. */
+$ROWS_INTERFACE/* Index of the largest output, the first one if several are equal: the predicted class. */
 $ARGMAX_DECLARATIONS
 
 #ifdef $N_DEBUG

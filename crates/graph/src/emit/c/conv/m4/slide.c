@@ -1,4 +1,5 @@
-$P_FUNCTION void $P_$DRIVER(const $P_sliding *l, $PARAMETERS)
+$P_FUNCTION void $P_$DRIVER(const $P_sliding *l, $PARAMETERS,
+    const $P_rows *range)
 {
     const uint8_t *x = input;
     uint8_t *y = output;
@@ -11,7 +12,7 @@ $P_FUNCTION void $P_$DRIVER(const $P_sliding *l, $PARAMETERS)
         $P_zero(ring, kernel * l->ring_row);
     }
     rows[kernel] = 0;
-    for (int32_t oy = 0; oy < l->oh; oy++) {
+    for (int32_t oy = range->first; oy < range->end; oy++) {
         const $P_strips *s = l->strips;
         int32_t top = oy * l->stride_h;
         for (next = next < top ? top : next; next < top + kernel; next++) {
@@ -22,7 +23,7 @@ $P_FUNCTION void $P_$DRIVER(const $P_sliding *l, $PARAMETERS)
                 continue;
             }
             for (int32_t i = 0; i < l->pieces; i++) {
-                const uint8_t *from = x + row * l->row_bytes + i * l->from_bytes;
+                const uint8_t *from = x + (row - range->top) * l->row_bytes + i * l->from_bytes;
                 l->widen(from, to + l->first + i * l->to_step, l->n, l->shifted);
             }
         }

@@ -2,6 +2,7 @@
 //! the kernel has, and strips of output pixels are computed from there.
 
 use super::{Arithmetic, depthwise::Depthwise, strip::Strip};
+use crate::window::Window;
 use crate::{
     emit::c::{
         conv::{layer::ConvLayer, printed::Printed},
@@ -10,6 +11,7 @@ use crate::{
     shape::Shape,
 };
 use fixedwise_kernels::{ConvKind, Element};
+use std::ops::Range;
 
 /// Rows of the largest kernel.
 const MAX_ROWS: usize = 11;
@@ -17,6 +19,8 @@ const MAX_ROWS: usize = 11;
 const MAX_PIXELS: usize = 4;
 /// Bytes of a row that one-pixel kernels put several image rows into.
 const FLAT_BYTES: usize = 2048;
+/// Bytes of the ring where a row is computed by itself, if columns are cut for it.
+const RING_BYTES: usize = 2560;
 /// Bytes of a plan in C.
 const PLAN_BYTES: usize = 72;
 
@@ -32,6 +36,8 @@ struct Geometry {
     ring_channels: usize,
     /// Only the columns that are read are in the ring.
     gathers: bool,
+    /// Values from one row of the image to the next.
+    image_row: usize,
     /// `int16_t` of a row of the ring.
     row: usize,
     /// The same once more after it, one value to the left: for pixels at odd places.
@@ -49,19 +55,112 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     // Rows of pairs end with a zero weight on whatever follows.
     let is_odd = !is_depthwise && window.kernel[1] * layer.input.c % 2 == 1;
     let arithmetic = Arithmetic::new(layer, !is_depthwise, is_odd)?;
-    let geometry = Geometry::new(layer, is_depthwise);
-    let numbers = geometry.numbers(layer, &arithmetic)?;
-    let printed = if is_depthwise {
-        geometry.depthwise(layer, &arithmetic, source)?
-    } else {
-        geometry.convolution(layer, &arithmetic, source)?
+    let tiles = tiles(layer, is_depthwise, &arithmetic);
+    let geometry = |tile: &Tile| Geometry {
+        image_row: if layer.flows {
+            layer.input.w * layer.input.c
+        } else {
+            tile.geometry.image_row
+        },
+        ..tile.geometry
     };
-    let call = printed.emit(layer, &arithmetic, &numbers, source);
+    let rows = layer.rows(tiles[0].geometry.y.h, source);
+    let mut classes = None;
+    let (mut call, mut ring_bytes) = (String::new(), 0);
+    for (at, tile) in tiles.iter().enumerate() {
+        let (geometry, part) = (geometry(tile), tile.layer(layer));
+        let numbers = geometry.numbers(&part, &arithmetic, tile.column)?;
+        let parts = if is_depthwise {
+            geometry.depthwise(&part, &arithmetic, source)?
+        } else {
+            geometry.convolution(&part, &arithmetic, source)?
+        };
+        let classes = classes.get_or_insert_with(|| parts.shared(layer, &arithmetic, source));
+        let plan = if at == 0 { "plan".to_owned() } else { format!("plan_{at}") };
+        parts.plan(layer, &arithmetic, (&plan, &numbers), classes, source);
+        let from = |count: usize, storage: Storage| match count * storage.bits() {
+            0 => String::new(),
+            bits => format!(" + {}", bits / storage.bits().max(8)),
+        };
+        let x = from(tile.x_column * layer.input.c, layer.x);
+        let at_y = tile.column * layer.channels;
+        let y = from(at_y, layer.y);
+        let name = layer.name;
+        call.push_str(&match layer.added {
+            None => format!("$P_slide(&{name}_{plan}, $X0{x}, $Y{y}, $SCRATCH, {rows});\n"),
+            Some(added) => format!(
+                "$P_slide_added(&{name}_{plan}, &{name}_added, $X0{x}, $X1{}, $Y{y}, $SCRATCH, {rows});\n",
+                from(at_y, added.storage)
+            ),
+        });
+        ring_bytes = ring_bytes.max(2 * geometry.kernel[0] * geometry.slot());
+    }
     let biases = layer.added.map_or(0, |_| 4 * MAX_PIXELS * layer.channels.next_multiple_of(2));
     Some(Printed {
-        call,
-        scratch_bytes: (2 * geometry.kernel[0] * geometry.slot() + biases).next_multiple_of(8),
+        call: call.trim_end().to_owned(),
+        scratch_bytes: (ring_bytes + biases).next_multiple_of(8),
     })
+}
+
+/// Neighboring columns of the output of a row that is computed by itself, or all.
+struct Tile {
+    /// The first of them, and the first one of the input that they read.
+    column: usize,
+    x_column: usize,
+    window: Window,
+    input: Shape,
+    output: Shape,
+    geometry: Geometry,
+}
+
+impl Tile {
+    fn new(layer: &ConvLayer, is_depthwise: bool, columns: Range<usize>) -> Self {
+        let (stride, pad) = (layer.window.stride[1], layer.window.pad_begin[1]);
+        let x_column = (columns.start * stride).saturating_sub(pad);
+        let mut window = layer.window.clone();
+        window.pad_begin[1] = pad.saturating_sub(columns.start * stride);
+        let Shape { h, w, c } = layer.input;
+        let input = Shape::new(h, w.saturating_sub(x_column).max(1), c);
+        let output = Shape::new(layer.output.h, columns.len(), layer.output.c);
+        let part = ConvLayer { window: &window, input, output, ..*layer };
+        let geometry = Geometry::new(&part, is_depthwise);
+        Self { column: columns.start, x_column, window, input, output, geometry }
+    }
+
+    /// The layer that computes these columns alone.
+    fn layer<'a>(&'a self, layer: &ConvLayer<'a>) -> ConvLayer<'a> {
+        let Self { window, input, output, .. } = self;
+        ConvLayer { window, input: *input, output: *output, ..*layer }
+    }
+}
+
+/// Columns cut into as few tiles as a small ring allows, where rows are computed by themselves.
+fn tiles(layer: &ConvLayer, is_depthwise: bool, arithmetic: &Arithmetic) -> Vec<Tile> {
+    let width = layer.output.w;
+    let whole = || vec![Tile::new(layer, is_depthwise, 0..width)];
+    // Tiles begin with a byte of each value.
+    let begins_with_byte =
+        |storage: Storage, channels: usize| storage.bits() >= 8 || channels.is_multiple_of(2);
+    let is_cut = layer.flows
+        && begins_with_byte(arithmetic.x, layer.input.c)
+        && begins_with_byte(arithmetic.y, layer.channels)
+        && layer.added.is_none_or(|added| begins_with_byte(added.storage, layer.channels))
+        && layer.window.pad_begin[1] <= layer.window.stride[1] * MAX_PIXELS;
+    if !is_cut {
+        return whole();
+    }
+    for n in 1..=width.div_ceil(MAX_PIXELS) {
+        let each = width.div_ceil(n).next_multiple_of(MAX_PIXELS);
+        let ranges = (0..width).step_by(each).map(|from| from..(from + each).min(width));
+        let tiles: Vec<Tile> =
+            ranges.map(|columns| Tile::new(layer, is_depthwise, columns)).collect();
+        let bytes = |tile: &Tile| 2 * tile.geometry.kernel[0] * tile.geometry.slot();
+        let is_last = each == MAX_PIXELS;
+        if is_last || tiles.iter().map(bytes).max() <= Some(RING_BYTES) {
+            return tiles;
+        }
+    }
+    whole()
 }
 
 /// What a kind of convolution puts into the file.
@@ -88,7 +187,7 @@ impl Geometry {
         let window = layer.window;
         let (mut x, mut y) = (layer.input, layer.output);
         let (kernel, mut stride) = (window.kernel, window.stride);
-        let is_pixel = kernel == [1, 1] && !window.is_padded();
+        let is_pixel = kernel == [1, 1] && !window.is_padded() && !layer.flows;
         if is_pixel && stride == [1, 1] && !layer.has_classes() {
             let columns = flat_columns(x);
             let rows = x.h * x.w / columns;
@@ -105,8 +204,8 @@ impl Geometry {
         let columns = (y.w - 1) * stride[1] + kernel[1];
         // A last pair may reach one value further.
         let row = (columns * ring_channels + usize::from(!is_depthwise)).next_multiple_of(2);
-        let pad = window.pad_begin;
-        Self { x, y, kernel, stride, pad, ring_channels, gathers, row, is_twice }
+        let (pad, image_row) = (window.pad_begin, x.w * x.c);
+        Self { x, y, kernel, stride, pad, ring_channels, gathers, image_row, row, is_twice }
     }
 
     /// Columns of the input that get into the ring.
@@ -203,7 +302,14 @@ impl Geometry {
     }
 
     /// The plan's numbers in the order of `slide.c`; `None` where one needs more than 16 bits.
-    fn numbers(&self, layer: &ConvLayer, arithmetic: &Arithmetic) -> Option<String> {
+    ///
+    /// The classes of columns are looked for from a first one on.
+    fn numbers(
+        &self,
+        layer: &ConvLayer,
+        arithmetic: &Arithmetic,
+        first_column: usize,
+    ) -> Option<String> {
         let channels = layer.channels;
         let (pieces, n) = if self.gathers || self.ring_channels > self.x.c {
             (self.read_columns(), self.x.c)
@@ -214,8 +320,8 @@ impl Geometry {
         let is_covered = self.read_columns() == (self.y.w - 1) * self.stride[1] + self.kernel[1];
         let numbers = [
             self.x.h,
-            arithmetic.x_bytes(self.x.w * self.x.c),
-            self.y.h,
+            arithmetic.x_bytes(self.image_row),
+            self.y.h + first_column,
             self.y.w,
             self.kernel[0],
             self.stride[0],
@@ -239,14 +345,8 @@ impl Geometry {
 }
 
 impl Parts {
-    /// Prints the layer around its strips; gives the call.
-    fn emit(
-        &self,
-        layer: &ConvLayer,
-        arithmetic: &Arithmetic,
-        numbers: &str,
-        source: &mut Source,
-    ) -> String {
+    /// Puts the driver and the constants of a layer into the file; gives its classes of positions.
+    fn shared(&self, layer: &ConvLayer, arithmetic: &Arithmetic, source: &mut Source) -> String {
         let channels = layer.channels;
         let name = layer.name;
         // A null pointer follows the last row.
@@ -280,7 +380,6 @@ impl Parts {
             ("MAX_ROWS", &rows),
         ];
         source.once(driver, fill(include_str!("slide.c"), &values));
-        let widen = self.widen.emit(arithmetic.x, source);
         let words = self.weights.iter().copied().map(i64::from);
         source.array("uint32_t", &format!("{name}_weights"), words);
         let biases = arithmetic.biases(layer);
@@ -296,25 +395,38 @@ impl Parts {
         } else {
             "0".to_owned()
         };
+        if let Some(added) = added {
+            source.object(12, format!("static const $P_added {name}_added = {{{added}}};"));
+        }
+        classes
+    }
+
+    /// Puts the description of a tile into the file.
+    fn plan(
+        &self,
+        layer: &ConvLayer,
+        arithmetic: &Arithmetic,
+        (plan, numbers): (&str, &str),
+        classes: &str,
+        source: &mut Source,
+    ) {
+        let name = layer.name;
         let strips: Vec<String> = self
             .strips
             .iter()
             .map(|(strip, pixels, end)| format!("{{$P_{strip}, {end}, {pixels}}}"))
             .collect();
+        // Rows of a tile of one column are widened in a way of their own.
+        let widen = self.widen.emit(arithmetic.x, source);
         source.object(
             PLAN_BYTES,
             format!(
-                "static const $P_sliding {name}_plan = {{\n    $P_{widen}, {name}_weights, \
+                "static const $P_sliding {name}_{plan} = {{\n    $P_{widen}, {name}_weights, \
                  {name}_bias, {classes},\n    {{{}}},\n    {}\n}};",
                 strips.join(", "),
                 numbers
             ),
         );
-        let Some(added) = added else {
-            return format!("$P_slide(&{name}_plan, $X0, $Y, $SCRATCH);");
-        };
-        source.object(12, format!("static const $P_added {name}_added = {{{added}}};"));
-        format!("$P_slide_added(&{name}_plan, &{name}_added, $X0, $X1, $Y, $SCRATCH);")
     }
 }
 

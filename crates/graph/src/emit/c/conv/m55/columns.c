@@ -78,7 +78,8 @@ $P_FUNCTION void $P_pad_columns(int8_t *to, const uint8_t *places, int32_t to_st
     }
 }
 
-$P_FUNCTION void $P_slide_columns8(const $P_columns8 *l, const void *input, void *output, uint8_t *scratch)
+$P_FUNCTION void $P_slide_columns8(const $P_columns8 *l, const void *input, void *output, uint8_t *scratch,
+    const $P_rows *range)
 {
     const uint8_t *x = input;
     int8_t *columns = (int8_t *)scratch, *to = columns + l->first;
@@ -92,15 +93,15 @@ $P_FUNCTION void $P_slide_columns8(const $P_columns8 *l, const void *input, void
     w.min = l->min;
     w.max = l->max;
     $P_fill_padding(columns, l->bytes, (uint8_t)l->flip);
-    for (int32_t oy = 0; oy < l->oh; oy++, w.y += l->output_row) {
+    for (int32_t oy = range->first; oy < range->end; oy++, w.y += l->output_row) {
         int32_t top = oy * l->stride_h - l->pad_h;
         if (l->at_once == l->kernel_h && top >= 0 && top + l->kernel_h <= l->h) {
-            l->copies[1](x + top * l->row_bytes, to, places);
+            l->copies[1](x + (top - range->top) * l->row_bytes, to, places);
         } else {
             for (int32_t i = 0; i < l->kernel_h; i++) {
                 int32_t row = top + i;
                 if (row >= 0 && row < l->h) {
-                    l->copies[0](x + row * l->row_bytes, to + i * l->row_step, places);
+                    l->copies[0](x + (row - range->top) * l->row_bytes, to + i * l->row_step, places);
                 } else if (row >= l->h) {
                     $P_pad_columns(to + i * l->row_step, places, l->to_step, l->n, (uint8_t)l->flip);
                 }

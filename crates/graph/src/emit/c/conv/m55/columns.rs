@@ -79,6 +79,7 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
     }
     source.once("mve", include_str!("mve.c"));
     source.once("fill_padding", include_str!("fill_padding.c"));
+    let rows = layer.rows(y.h, source);
     source.once("slide_columns8", include_str!("columns.c"));
     let function = row.emit(source);
     let copies = [1, at_once].map(|rows| format!("$P_{}", copy.emit(rows, source)));
@@ -103,6 +104,6 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
             numbers.map(|number| number.to_string()).join(", "),
         ),
     );
-    let call = format!("$P_slide_columns8(&{name}_plan, $X0, $Y, $SCRATCH);");
+    let call = format!("$P_slide_columns8(&{name}_plan, $X0, $Y, $SCRATCH, {rows});");
     Some(Printed { call, scratch_bytes: (bytes + SLACK).next_multiple_of(8) })
 }

@@ -113,6 +113,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         (functions, strip.weights(layer, &biases(layer, strip::CHANNELS)), strip::CHANNELS)
     };
     source.once("fill_padding", include_str!("fill_padding.c"));
+    let rows = layer.rows(geometry.y.h, source);
     let added = driver(layer, source);
     let name = layer.name;
     source.array("uint8_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
@@ -143,10 +144,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         ),
     );
     let call = match &added {
-        None => format!("$P_slide8(&{name}_plan, $X0, $Y, $SCRATCH);"),
+        None => format!("$P_slide8(&{name}_plan, $X0, $Y, $SCRATCH, {rows});"),
         Some(added) => {
             source.object(12, format!("static const $P_added {name}_added = {{{added}}};"));
-            format!("$P_slide_added8(&{name}_plan, &{name}_added, $X0, $X1, $Y, $SCRATCH);")
+            format!("$P_slide_added8(&{name}_plan, &{name}_added, $X0, $X1, $Y, $SCRATCH, {rows});")
         }
     };
     // Aligned, and a last block is read whole.
@@ -231,6 +232,7 @@ impl Geometry {
         let (mut x, mut y) = (layer.input, layer.output);
         let kernel = window.kernel;
         let is_pixel = kernel == [1, 1] && !window.is_padded() && window.stride == [1, 1];
+        let is_pixel = is_pixel && !layer.flows;
         if is_pixel && !layer.has_classes() {
             let pixels = x.h * x.w;
             let fits = |&n: &usize| pixels.is_multiple_of(n) && (n <= 2 || n * x.c <= FLAT_BYTES);

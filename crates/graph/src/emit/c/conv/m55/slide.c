@@ -1,4 +1,5 @@
-$P_FUNCTION void $P_$DRIVER(const $P_sliding8 *l, $PARAMETERS)
+$P_FUNCTION void $P_$DRIVER(const $P_sliding8 *l, $PARAMETERS,
+    const $P_rows *range)
 {
     const uint8_t *x = input;
     int8_t *ring = (int8_t *)scratch, *patch = ring + l->kernel_h * l->ring_row;
@@ -14,7 +15,7 @@ $P_FUNCTION void $P_$DRIVER(const $P_sliding8 *l, $PARAMETERS)
     b.taps = l->taps;
     b.tap_bytes = l->tap_bytes;
     $P_fill_padding(ring, kernel * l->ring_row + 2 * l->patch + $SLACK, (uint8_t)l->flip);
-    for (int32_t oy = 0; oy < l->oh; oy++) {
+    for (int32_t oy = range->first; oy < range->end; oy++) {
         int32_t top = oy * l->stride_h;
         for (next = next < top ? top : next; next < top + kernel; next++) {
             int8_t *to = ring + next % kernel * l->ring_row;
@@ -22,7 +23,7 @@ $P_FUNCTION void $P_$DRIVER(const $P_sliding8 *l, $PARAMETERS)
             if (row < 0 || row >= l->h) {
                 $P_fill_padding(to, l->ring_row, (uint8_t)l->flip);
             } else {
-                $P_copy_flipped(x + row * l->row_bytes, to + l->first, l->n, (uint8_t)l->flip);
+                $P_copy_flipped(x + (row - range->top) * l->row_bytes, to + l->first, l->n, (uint8_t)l->flip);
             }
         }
         for (int32_t i = 0; i < kernel; i++) {
