@@ -400,7 +400,10 @@ impl PlanHead {
 pub(super) fn is_of_formats(error: &LowerError) -> bool {
     matches!(
         error,
-        LowerError::Accumulator { .. } | LowerError::Shift { .. } | LowerError::Refused { .. }
+        LowerError::Accumulator { .. }
+            | LowerError::Shift { .. }
+            | LowerError::Residual { .. }
+            | LowerError::Refused { .. }
     )
 }
 
@@ -479,6 +482,16 @@ pub(super) fn gives_way<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_of_formats_that_do_not_go_together_is_passed_over() {
+        let of = |error: LowerError| legal::<()>(Err(SearchError::Lower(error)));
+        let node = || "layer".to_owned();
+        let too_fine = LowerError::Residual { node: node(), added: 9, sums: 2 };
+        let too_wide = LowerError::Shift { node: node(), shift: 40, least: 0, most: 31 };
+        assert!(matches!((of(too_fine), of(too_wide)), (Ok(None), Ok(None))));
+        assert!(of(LowerError::MissingFormat { node: node(), kind: "weights" }).is_err());
+    }
 
     #[test]
     fn a_given_format_gets_the_sign_of_its_tensor() {
