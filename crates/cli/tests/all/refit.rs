@@ -62,7 +62,10 @@ fn an_edited_plan_is_rounded_anew() {
         let line = plan.lines().find(|line| line.starts_with(&format!("{kind} ="))).unwrap();
         let bits: u8 =
             line.split("bits = ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
-        let edited = line.replace(&format!("bits = {bits}"), &format!("bits = {}", bits + more));
+        // -1 and +1 are of one bit.
+        let edited = line
+            .replace(&format!("bits = {bits}"), &format!("bits = {}", bits + more))
+            .replace(", range = \"bipolar\"", "");
         fs::write(here.join("fixedwise-out/plan.toml"), plan.replacen(line, &edited, 1)).unwrap();
         let evaluate = "evaluate brightest.onnx --plan fixedwise-out/plan.toml --test images.npz";
         let error = fails(here, evaluate);

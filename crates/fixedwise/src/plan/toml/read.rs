@@ -273,7 +273,9 @@ fn checked(text: &str, spanned: &Spanned<FormatToml>, max_bits: u8) -> Result<Fo
 
 fn of_weights(text: &str, spanned: &Spanned<FormatToml>) -> Result<Format, Problem> {
     if let FormatToml { bits: 2.., range: Some(RangeName::Bipolar), .. } = spanned.get_ref() {
-        let problem = "`range = \"bipolar\"` is only for one bit, -1 and +1".to_owned();
+        let problem =
+            "`range = \"bipolar\"` is only for one bit, -1 and +1: remove it, or set `bits = 1`"
+                .to_owned();
         return Err(Problem::at(text, spanned.span().start, problem));
     }
     any(text, spanned, MAX_BITS)

@@ -45,7 +45,7 @@ impl Prices<'_> {
         let mut steps = Vec::new();
         let mut least = f64::INFINITY;
         for (i, item) in self.items.list.iter().enumerate() {
-            for &bits in item.bits.iter().filter(|&&b| b < now[i]) {
+            for bits in item.steps_down(now[i]) {
                 let added = added(self.curves, i, bits) - added(self.curves, i, now[i]);
                 let about = self.meter.about(&self.items.list, (now, taken), i, bits);
                 let [low, high] = about.map_or([0.0, f64::INFINITY], |about| {
@@ -124,7 +124,7 @@ mod tests {
             let cost = prices.cost(&now.bits);
             let mut best: Option<(f64, usize, u8)> = None;
             for (i, item) in prices.items.list.iter().enumerate() {
-                for &bits in item.bits.iter().filter(|&&b| b < now.bits[i]) {
+                for bits in item.steps_down(now.bits[i]) {
                     let mut other = now.bits.clone();
                     other[i] = bits;
                     let added =

@@ -25,6 +25,16 @@ pub(super) struct Item {
     pub(super) memory: f64,
 }
 
+impl Item {
+    /// The widths that a step of the front may lead to from one. Weights that are -1 or +1 have no zero: alone they
+    /// may do little harm, with others like them much, so no step skips a width on the way there.
+    pub(super) fn steps_down(&self, from: u8) -> impl Iterator<Item = u8> + '_ {
+        let narrower = self.bits.partition_point(|&bits| bits < from);
+        let skips = move |bits: u8| self.tensor.kind == Kind::Weights && bits == 1 && narrower > 1;
+        self.bits[..narrower].iter().copied().filter(move |&bits| !skips(bits))
+    }
+}
+
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Items {
