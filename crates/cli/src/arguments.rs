@@ -255,16 +255,21 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `none`, `auto` or a time.
+/// `none`, `auto`, a time or a number of steps.
 pub(crate) fn tune(text: &str) -> Result<Tune, String> {
+    let help = || {
+        "expected none, auto, hours, minutes and seconds, for example 90s, 10m, 1h30m, or steps, \
+         for example 4000steps"
+            .to_owned()
+    };
     match text.trim() {
         "none" => Ok(Tune::None),
         "auto" => Ok(Tune::Auto),
-        time => {
-            let help =
-                "expected none, auto, or hours, minutes and seconds, for example 90s, 10m, 1h30m";
-            duration(time).map(Tune::For).map_err(|_| help.to_owned())
-        }
+        long => match long.strip_suffix("steps").map(|steps| steps.trim().parse()) {
+            Some(Ok(steps @ 1..)) => Ok(Tune::Steps(steps)),
+            Some(_) => Err(help()),
+            None => duration(long).map(Tune::For).map_err(|_| help()),
+        },
     }
 }
 

@@ -64,11 +64,11 @@ pub use result::{
     AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, ClassBoundResult,
     ClassLossResult, ClassResult, CodeResult, ComparedResult, Ended, FigureResult, FloatFigure,
     FloatResult, FormatResult, Generalization, HolderResult, ImagesResult, InputInspection,
-    InputRange, Inspection, LayerResult, MaxLossResult, MemoryResult, ModelResult,
+    InputRange, Inspection, LayerResult, MaxLossResult, MeanResult, MemoryResult, ModelResult,
     MultiplicationResult, NodeInspection, NodeResult, OtherResult, OutputInspection, OutputResult,
     PartResult, PreprocessingResult, RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel,
-    RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult, RunResult, SetResult,
-    SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
+    RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult, RunResult, SeedResult,
+    SetResult, Spread, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
     FormatMap, Picture, PlanBits, Shown, TextOptions, first_result, page, plot_bits, plot_costs,

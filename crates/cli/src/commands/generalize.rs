@@ -12,6 +12,10 @@ EXAMPLES
   Search on the first quarter of the test images, report on all four:
     fixedwise generalize models/fashion_small.onnx --data data/fashion-mnist
 
+  How much of what is saved is chance, by four searches:
+    fixedwise generalize models/fashion_small.onnx --data data/fashion-mnist \\
+        --seeds 4
+
   Measure an existing plan on each half:
     fixedwise generalize models/fashion_small.onnx --data data/fashion-mnist \\
         --parts 2 --plan fixedwise-out/plan.toml
@@ -48,6 +52,10 @@ pub(crate) struct Arguments {
     /// Part to search on, counted from 1.
     #[arg(long, value_name = "K", default_value_t = 1, help_heading = "Parts")]
     tune: usize,
+    /// Number of searches, each with the next seed and on the next part: the mean and the standard deviation of what
+    /// they save. Files of the later ones go to OUTPUT/seed-N.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Parts")]
+    seeds: usize,
     /// Measures this plan on each part instead of searching.
     #[arg(long, value_name = "FILE", help_heading = "Parts")]
     plan: Option<PathBuf>,
@@ -60,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
     let options = GeneralizeOptions {
         parts: arguments.parts,
         tune: arguments.tune,
+        seeds: arguments.seeds,
         plan: arguments.plan.clone(),
         quantize: options,
     };

@@ -170,8 +170,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = arguments::duration, help_heading = "Search")]
     time_budget: Option<Duration>,
     /// How long the best plan of pareto is tuned without labels: none, auto (as long as the rest of the search took,
-    /// at least half a minute), or a time, for example 5m.
-    #[arg(long = "tune", value_name = "none|auto|TIME", default_value = "none")]
+    /// at least half a minute), a time, for example 5m, or steps of 64 images, for example 4000steps: the plan then does
+    /// not depend on the speed of the machine.
+    #[arg(long = "tune", value_name = "none|auto|TIME|STEPS", default_value = "none")]
     #[arg(value_parser = arguments::tune, help_heading = "Search")]
     tuning: Tune,
     /// Bit widths that are given and not searched: NODE.weights=8, NODE.bias=8, NODE.activation=8, or

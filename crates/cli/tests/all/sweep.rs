@@ -159,6 +159,52 @@ fn a_plan_is_tuned_on_one_part_and_measured_on_each() {
 }
 
 #[test]
+fn several_seeds_tell_how_much_is_chance() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    let generalize = [
+        "generalize",
+        "brightest.onnx",
+        "--data",
+        "images.npz",
+        "--parts",
+        "2",
+        "--max-loss",
+        "20%",
+    ];
+    let run = |arguments: &[&str], code: i32| {
+        let done = fixedwise(folder).args(generalize).args(arguments).assert().code(code);
+        let output = done.get_output();
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned())
+    };
+    let [text, _] = run(&["--seeds", "3", "--seed", "5", "-o", "out"], 0);
+    assert!(text.contains("mean") && text.contains("deviation"), "{text}");
+    let written = fs::read(folder.join("out/generalize.json")).unwrap();
+    let result: Value = serde_json::from_slice(&written).unwrap();
+    let seeds = result["seeds"].as_array().unwrap();
+    let which = |seed: &Value| [seed["seed"].as_u64().unwrap(), seed["part"].as_u64().unwrap()];
+    assert_eq!(seeds.iter().map(which).collect::<Vec<_>>(), [[5, 1], [6, 2], [7, 1]]);
+    // The first is the plan that is shown; each is the run in its folder.
+    assert_eq!(seeds[0]["unseen"], result["unseen"]);
+    for (seed, own) in seeds.iter().zip(["out", "out/seed-6", "out/seed-7"]) {
+        let run = fs::read(folder.join(own).join("result.json")).unwrap();
+        let run: Value = serde_json::from_slice(&run).unwrap();
+        assert_eq!(seed["memory_reduction"], run["memory_bits"]["reduction"]);
+    }
+    let saved = |seed: &Value| seed["memory_reduction"].as_f64().unwrap();
+    let mean = seeds.iter().map(saved).sum::<f64>() / 3.0;
+    let spread = &result["spread"]["memory_reduction"];
+    assert!((spread["mean"].as_f64().unwrap() - mean).abs() < 1e-12, "{spread}");
+
+    assert!(run(&["--seeds", "0"], 1)[1].contains("the least is 1"));
+    let given = ["--seeds", "2", "--plan", "out/plan.toml"];
+    assert!(run(&given, 1)[1].contains("a plan that is only measured"));
+    let [text, _] = run(&["-o", "one"], 0);
+    assert!(!text.contains("deviation"), "{text}");
+}
+
+#[test]
 fn roots_are_a_quantizer_of_simulated_semantics() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

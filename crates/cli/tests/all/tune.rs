@@ -37,10 +37,11 @@ fn a_plan_is_tuned_on_the_train_split_or_says_why_not() {
         let run = fixedwise(folder).args(model).args(arguments).assert().success();
         String::from_utf8(run.get_output().stdout.clone()).unwrap().replace("\n  ", " ")
     };
-    let text = command(&["--tune", "1s", "-o", "tuned"]);
+    let text = command(&["--tune", "40steps", "-o", "tuned"]);
     assert!(text.contains("600 images without labels"), "{text}");
     let tuned = result(folder, "tuned");
-    assert!(tuned["tuned"]["steps"].as_u64().unwrap() > 0, "{}", tuned["tuned"]);
+    let steps = tuned["tuned"]["steps"].as_u64().unwrap();
+    assert!((1..=40).contains(&steps), "{}", tuned["tuned"]);
     assert_eq!(tuned["bound_met"], true);
     // What was tuned is in the plan's integers.
     let again =
@@ -67,7 +68,9 @@ fn a_plan_is_tuned_on_the_train_split_or_says_why_not() {
     refused(folder, &["--tune", "1s", "--unlabeled", "none.npz"], "none.npz");
     refused(folder, &["--tune", "1s", "--unlabeled", "pixels.npz:test"], "unlabeled");
     refused(folder, &["--unlabeled", "few.npz"], "add `--tune auto`");
-    refused(folder, &["--tune", "5"], "expected none, auto, or hours");
+    for text in ["5", "0steps", "many steps"] {
+        refused(folder, &["--tune", text], "expected none, auto, hours");
+    }
     refused(folder, &["--tune", "auto", "--strategy", "fixed"], "needs the strategy pareto");
 }
 

@@ -16,7 +16,7 @@ use crate::{
     files::{OutputFolder, write_file},
     model::{Model, ModelSource},
     plan::{PlanSource, open_model, read_own_plan},
-    result::{AGREEMENT, Generalization, PartResult},
+    result::{AGREEMENT, Ended, Generalization, PartResult, SeedResult, Spread},
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::{Format, convert::count_to_u64};
@@ -40,6 +40,9 @@ pub struct GeneralizeOptions {
     pub parts: usize,
     /// The one that is tuned on, the first being 1.
     pub tune: usize,
+    /// Searches, each with the next seed and on the next part; their files, but for those of the first, go to
+    /// `seed-N` of the folder.
+    pub seeds: usize,
     /// A plan to measure; without one it is searched on the part that is tuned on.
     pub plan: Option<PathBuf>,
     /// How it is searched, and where files go: as [`crate::quantize`] writes them, and
@@ -50,7 +53,7 @@ pub struct GeneralizeOptions {
 impl Default for GeneralizeOptions {
     /// Quarters, tuned on the first.
     fn default() -> Self {
-        Self { parts: 4, tune: 1, plan: None, quantize: QuantizeOptions::default() }
+        Self { parts: 4, tune: 1, seeds: 1, plan: None, quantize: QuantizeOptions::default() }
     }
 }
 
@@ -161,7 +164,13 @@ pub fn generalize_observed(
     if images.images.label(0).is_none() {
         AGREEMENT.clone_into(&mut result.metric);
     }
-    let plan = if let Some(path) = &options.plan {
+    let target = options.quantize.target.as_ref();
+    let measured = |plan: &Plan, result: &mut Generalization| {
+        tell(Step::Testing { images: images.len() });
+        pool(options.quantize.threads)?
+            .install(|| scores(&loaded, &images, &ranges, plan, target, result))
+    };
+    let (plan, scores) = if let Some(path) = &options.plan {
         "given".clone_into(&mut result.strategy);
         let plan = read_own_plan(path, &loaded, None)?;
         let inputs = input_formats(loaded.graph(), &plan);
@@ -170,43 +179,63 @@ pub fn generalize_observed(
         tell(first.step());
         (result.preprocessing, result.float_network) =
             (Some(first.preprocessing), Some(first.float));
-        plan
+        let scores = measured(&plan, &mut result)?;
+        (plan, scores)
     } else {
         let is_tuned = options.quantize.tune != Tune::None;
-        let of = (&loaded, declared);
-        let tuned = tuned_data(data, &source, &ranges, options.tune, of, is_tuned)?;
-        let found = quantize_observed(model, &tuned, &options.quantize, observer, stop)?;
+        let mut first = None;
+        for idx in 0..options.seeds {
+            let part = (options.tune - 1 + idx) % options.parts + 1;
+            let of = (&loaded, declared.clone());
+            let tuned = tuned_data(data, &source, &ranges, part, of, is_tuned)?;
+            let asked = with_seed(&options.quantize, idx);
+            let found = quantize_observed(model, &tuned, &asked, observer, stop)?;
+            let scores = measured(&found.plan, &mut result)?;
+            if options.seeds > 1 {
+                let (tuned, unseen) = apart(&scores, Some(part - 1));
+                result.seeds.push(SeedResult {
+                    seed: asked.seed,
+                    part,
+                    memory_reduction: found.result.memory_bits.reduction,
+                    operand_reduction: found.result.multiplication_cost.operand_reduction,
+                    bound_met: options.quantize.max_loss.is_met(&tuned),
+                    tuned: tuned.into(),
+                    unseen: unseen.into(),
+                });
+            }
+            let is_ended = found.result.ended != Ended::Completed;
+            first.get_or_insert((found, scores));
+            if is_ended {
+                break;
+            }
+        }
+        let (found, scores) = first.expect("there is at least one seed");
         result.strategy = found.result.strategy;
         result.preprocessing = found.result.preprocessing;
         result.float_network = found.result.float_network;
         result.ended = found.result.ended;
-        found.plan
+        result.spread = Spread::of(&result.seeds);
+        (found.plan, scores)
     };
-    tell(Step::Testing { images: images.len() });
-    let target = options.quantize.target.as_ref();
-    let scores = pool(options.quantize.threads)?
-        .install(|| scores(&loaded, &images, &ranges, &plan, target, &mut result))?;
 
     let max_loss = options.quantize.max_loss;
     let first = source.range.as_ref().map_or(0, |range| range.start);
-    let mut unseen = Score::default();
+    let tuned = options.plan.is_none().then(|| options.tune - 1);
+    result.unseen = apart(&scores, tuned).1.into();
     for (idx, (range, score)) in ranges.iter().zip(scores).enumerate() {
-        let tuned = options.plan.is_none() && idx + 1 == options.tune;
-        if !tuned {
-            unseen = unseen.plus(&score);
-        }
         result.parts.push(PartResult {
             from: count_to_u64(first + range.start),
             to: count_to_u64(first + range.end),
-            tuned,
+            tuned: tuned == Some(idx),
             bound_met: max_loss.is_met(&score),
             accuracy: score.into(),
         });
     }
-    result.unseen = unseen.into();
     result.max_loss = max_loss.into();
     let decides = |part: &&PartResult| part.tuned || options.plan.is_some();
-    result.bound_met = result.parts.iter().filter(decides).all(|part| part.bound_met);
+    let of_seeds = result.seeds.iter().map(|seed| seed.bound_met);
+    let of_parts = result.parts.iter().filter(decides).map(|part| part.bound_met);
+    result.bound_met = of_parts.chain(of_seeds).all(|met| met);
     plan.semantics.name().clone_into(&mut result.semantics);
     result.seconds = start.elapsed().as_secs_f64();
     if let Some(folder) = &folder {
@@ -225,6 +254,12 @@ fn check(data: &DataOptions, options: &GeneralizeOptions) -> Result<(), Error> {
     if !(1..=parts).contains(&tune) {
         return refuse("tune", format!("is {tune}; the parts are 1 to {parts}"));
     }
+    if options.seeds == 0 {
+        return refuse("seeds", "is 0; the least is 1".to_owned());
+    }
+    if options.seeds > 1 && options.plan.is_some() {
+        return refuse("seeds", "has no meaning for a plan that is only measured".to_owned());
+    }
     for (source, option) in [(&data.search, "search"), (&data.test, "test")] {
         if source.is_some() {
             let problem = "has no meaning here: search and test use the parts of `data`";
@@ -232,6 +267,27 @@ fn check(data: &DataOptions, options: &GeneralizeOptions) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The options of a search with another seed.
+fn with_seed(options: &QuantizeOptions, idx: usize) -> QuantizeOptions {
+    let mut asked = options.clone();
+    asked.seed = options.seed.wrapping_add(count_to_u64(idx));
+    if idx > 0 {
+        let folder = asked.output.take();
+        asked.output = folder.map(|folder| folder.join(format!("seed-{}", asked.seed)));
+    }
+    asked
+}
+
+/// The part that was tuned on, and all others together.
+fn apart(scores: &[Score], tuned: Option<usize>) -> (Score, Score) {
+    let (mut own, mut unseen) = (Score::default(), Score::default());
+    for (idx, score) in scores.iter().enumerate() {
+        let sum = if tuned == Some(idx) { &mut own } else { &mut unseen };
+        *sum = sum.plus(score);
+    }
+    (own, unseen)
 }
 
 /// The labeled images that are divided.

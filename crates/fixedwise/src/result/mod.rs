@@ -9,7 +9,7 @@ mod run;
 mod sweep;
 
 pub use exported::{CExported, CExportedLayer};
-pub use generalization::{Generalization, PartResult};
+pub use generalization::{Generalization, MeanResult, PartResult, SeedResult, Spread};
 pub(crate) use head::TOOL;
 pub use head::{
     Ended, ModelResult, RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult,

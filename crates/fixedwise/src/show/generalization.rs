@@ -6,7 +6,7 @@ use super::{
     report::{Align, Cell, Column, Section, Style, Table},
     text::{TextOptions, text},
 };
-use crate::result::{AGREEMENT, Generalization, SetResult};
+use crate::result::{AGREEMENT, Generalization, SeedResult, SetResult, Spread};
 
 impl Generalization {
     /// A table for people, a row for each part.
@@ -40,7 +40,43 @@ impl Generalization {
         let bound = format!("the bound is a loss of {value} {bound}; {:.1} s", self.seconds);
         let notes = note.into_iter().map(Into::into).chain([bound.into()]).collect();
         let parts = Section { table: Some(self.table()), notes, ..Section::default() };
-        text(&[head, parts], options)
+        let mut sections = vec![head, parts];
+        if let Some(spread) = &self.spread {
+            let note = "each search with its seed, on its part; the deviation is that of one seed's number";
+            sections.push(Section {
+                table: Some(self.seeds(spread)),
+                notes: vec![note.into()],
+                ..Section::default()
+            });
+        }
+        text(&sections, options)
+    }
+
+    /// A row for each seed, the mean and the standard deviation.
+    fn seeds(&self, spread: &Spread) -> Table {
+        let columns = vec![
+            Column::new("seed", Align::Left, Style::Plain),
+            Column::right("part", Style::Dim).optional(1),
+            Column::right("memory saved", Style::Plain),
+            Column::right("bit products saved", Style::Plain),
+            Column::right("loss", Style::Plain),
+            Column::right("loss, other parts", Style::Plain),
+        ];
+        let row = |name: String, part: String, numbers: [f64; 4]| {
+            let numbers = numbers.map(|number| Cell::number(percent(number)));
+            [Cell::text(name), Cell::text(part)].into_iter().chain(numbers).collect()
+        };
+        let of_seed = |seed: &SeedResult| {
+            let losses = [seed.tuned.relative_loss, seed.unseen.relative_loss];
+            let numbers = [seed.memory_reduction, seed.operand_reduction, losses[0], losses[1]];
+            row(seed.seed.to_string(), seed.part.to_string(), numbers)
+        };
+        let mut rows: Vec<Vec<Cell>> = self.seeds.iter().map(of_seed).collect();
+        let Spread { memory_reduction, operand_reduction, tuned_loss, unseen_loss } = *spread;
+        let all = [memory_reduction, operand_reduction, tuned_loss, unseen_loss];
+        rows.push(row("mean".to_owned(), String::new(), all.map(|of| of.mean)));
+        rows.push(row("deviation".to_owned(), String::new(), all.map(|of| of.deviation)));
+        Table { columns, rows }
     }
 
     fn table(&self) -> Table {
