@@ -184,6 +184,7 @@ def generalize(
     on_progress: Callable[[dict[str, Any]], Any] | None = None,
     parts: _Value | None = None,
     tune: _Value | None = None,
+    seeds: _Value | None = None,
     plan: Plan | Result | _Path | None = None,
     architecture: _Value | None = None,
     input_shape: _Value | None = None,

@@ -9,6 +9,8 @@ use std::{
 
 /// The command that runs this test.
 const TESTS: &str = "cargo xtask test";
+/// How the Python package is installed; the tests of the wheel do that, into a fresh environment.
+const PACKAGE: &str = "pip install .";
 
 /// The commands of a page; lines that end in `\` are joined.
 fn commands(page: &str) -> Vec<String> {
@@ -53,6 +55,11 @@ fn every_command_of_the_readme_runs() {
         if line == TESTS {
             let ci = fs::read_to_string(project(".ci/run")).unwrap();
             assert!(ci.contains(TESTS), ".ci/run calls the README's test command");
+            continue;
+        }
+        if line == PACKAGE {
+            let check = fs::read_to_string(project("xtask/src/check.rs")).unwrap();
+            assert!(check.contains("wheel::test("), "the test command tests the package");
             continue;
         }
         let arguments = line.strip_prefix("cargo run --release -- ");
