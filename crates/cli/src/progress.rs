@@ -225,7 +225,7 @@ fn line(step: &Step) -> Option<Line> {
             format!(
                 "--max-{memory} cannot be met: {} alone take at least {least_bytes} bytes, the limit is \
                  {limit_bytes}",
-                if *memory == "flash" { "weights" } else { "values at the peak" }
+                if *memory == "flash" { "weights" } else { "values and kernels at the peak" }
             ),
             vec!["searching for the nearest plan".to_owned()],
         ),

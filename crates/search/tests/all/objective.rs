@@ -1,6 +1,6 @@
 //! What a search makes small, and for which target.
 
-use fixedwise_fixed::{Range, Rounding};
+use fixedwise_fixed::{Format, Range, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, Graph, LowerError, Shape, Target,
     footprint::{Footprint, ValueMemory},
@@ -180,8 +180,13 @@ fn ram_leaves_the_activations_that_are_not_at_the_peak() {
     // From the widest on the first kind to be searched are activations.
     assert_eq!(outcome.trace[0].kind, Kind::Activations);
     let memory = ValueMemory::of(&prepared(), &target).unwrap();
-    let bytes = memory.of_plan(&prepared(), &outcome.plan).unwrap().bytes;
-    assert_eq!(bytes, 2 * 8 * 8 * 6, "both at 8 bits");
+    let bytes = |plan| memory.of_plan(&prepared(), plan).unwrap().bytes;
+    assert_eq!((bits("first"), bits("second")), (8, 8));
+    let mut wide = outcome.plan.clone();
+    let at_12 = |format: &mut Format| format.bits = 12;
+    wide.layers[1].activation.iter_mut().for_each(at_12);
+    // Some rows of each value are held: less than both whole values at 8 bits.
+    assert!(bytes(&outcome.plan) < 2 * 8 * 8 * 6 && bytes(&outcome.plan) < bytes(&wide));
 }
 
 #[test]

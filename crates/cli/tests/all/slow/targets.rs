@@ -71,15 +71,15 @@ fn a_budget_that_cannot_be_met_ends_in_2_with_the_nearest_answer() {
     let roomy = result(folder, "roomy");
     assert!(roomy.fits() && roomy.budgets.len() == 2);
 
-    let tight = ["--max-flash", "20k", "--max-ram", "20k"];
+    let tight = ["--max-flash", "20k", "--max-ram", "4k"];
     let run = fixedwise(folder).args(arguments("tight")).args(eight).args(tight).assert().code(2);
     let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
     assert!(text.contains("✗ Flash needs "), "{text}");
     let unfolded = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let step = "conv2d_4: weights with 4 bits would save 18,424 bytes; its loss is not measured";
+    let step = "conv2d_4: weights with 4 bits would save 18,432 bytes; its loss is not measured";
     assert!(unfolded.contains(step), "{text}");
-    assert!(text.contains("The narrowest widths of cortex-m0 need 40,064 bytes"), "{text}");
-    assert!(text.contains("at the peak: conv2d_1, 21,632 bytes"), "{text}");
+    assert!(text.contains("The narrowest widths of cortex-m0 need 8,752 bytes"), "{text}");
+    assert!(text.contains("at the peak: max…2d_1, 4,608 bytes"), "{text}");
     let tight = result(folder, "tight");
     assert!(tight.bound_met && !tight.fits());
     // Small kernels come nearer.
@@ -88,11 +88,11 @@ fn a_budget_that_cannot_be_met_ends_in_2_with_the_nearest_answer() {
     assert!(folder.join("tight/plan.toml").is_file());
 
     // A budget of the profile's own.
-    fs::write(folder.join("board.toml"), "base = \"cortex-m0\"\nram_bytes = 20480\n").unwrap();
+    fs::write(folder.join("board.toml"), "base = \"cortex-m0\"\nram_bytes = 4096\n").unwrap();
     let own = ["--strategy", "fixed", "--target", "board.toml", "--quiet"];
     fixedwise(folder).args(arguments("own")).args(own).assert().code(2);
     let own = result(folder, "own");
-    assert_eq!((own.budgets.len(), own.budgets[0].limit_bytes), (1, 20_480));
+    assert_eq!((own.budgets.len(), own.budgets[0].limit_bytes), (1, 4_096));
 
     // Its plan measured without it: that is said.
     let images = format!("{}:test@0..40", root().join("data/fashion-mnist").display());
@@ -108,17 +108,18 @@ fn a_budget_that_cannot_be_met_ends_in_2_with_the_nearest_answer() {
 fn the_usual_search_ends_in_2_too_with_the_nearest_answer() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let tight = ["--target", "cortex-m4", "--max-flash", "8k", "--max-ram", "20k"];
+    let tight = ["--target", "cortex-m4", "--max-flash", "8k", "--max-ram", "4k"];
     let run = fixedwise(folder).args(arguments("out")).args(tight).assert().code(2);
     let output = run.get_output();
     let [told, text] =
         [&output.stderr, &output.stdout].map(|text| String::from_utf8(text.clone()).unwrap());
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    let expected = "--max-ram cannot be met: values at the peak alone take at least 40064 bytes";
+    let expected =
+        "--max-ram cannot be met: values and kernels at the peak alone take at least 10920 bytes";
     assert!(told.contains(expected), "{told}");
     assert!(text.contains("✗ Flash needs ") && text.contains("✗ RAM needs "), "{text}");
-    assert!(text.contains("The narrowest widths of cortex-m4 need 40,352 bytes"), "{text}");
-    assert!(text.contains("at the peak: conv2d_1, 21,632 bytes"), "{text}");
+    assert!(text.contains("The narrowest widths of cortex-m4 need 9,176 bytes"), "{text}");
+    assert!(text.contains("at the peak: max…2d_1, 4,608 bytes"), "{text}");
     let found = result(folder, "out");
     assert!(found.bound_met && !found.fits());
     // As near as the bound lets it: far below the 73 KiB of 8 bits.
