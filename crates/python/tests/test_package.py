@@ -188,11 +188,20 @@ class Package(unittest.TestCase):
         changed = fw.evaluate(self.file, plan, test=self.sets["test"])
         weights = next(one for one in changed.layers if one.name == "classes").weights
         self.assertEqual(weights.bits, 8)
-        with self.assertRaisesRegex(fw.OptionError, "refit"):
-            fw.export("npz", self.file, plan, self.path / "edited.npz")
-        rounded = fw.refit(self.file, plan, search=self.sets["search"], test=self.sets["test"])
+        rounded = fw.refit(self.file, plan)
         self.assertEqual(rounded.plan["classes"].weights.bits, 8)
         self.assertFalse(rounded.plan.is_edited)
+        # What is exported and run of the edited plan are these integers.
+        x = self.sets["test"][0]
+        np.testing.assert_array_equal(fw.network(self.file, plan)(x), fw.network(self.file, rounded.plan)(x))
+        for name, one in (("edited", plan), ("rounded", rounded.plan)):
+            fw.export("npz", self.file, one, self.path / f"{name}.npz")
+        with np.load(self.path / "edited.npz") as edited, np.load(self.path / "rounded.npz") as own:
+            self.assertEqual(edited.files, own.files)
+            for name in own.files:
+                np.testing.assert_array_equal(edited[name], own[name])
+        with self.assertRaisesRegex(fw.OptionError, "call `refit` with the images"):
+            fw.export("npz", self.file, pickle.loads(pickle.dumps(plan)), self.path / "edited.npz")
         with self.assertRaisesRegex(KeyError, "no layer `nothing`; it has sums"):
             plan["nothing"]
         with self.assertRaises(AttributeError):

@@ -7,7 +7,7 @@ use super::{
     first::{Checks, First, first},
     measure::{input_formats, measure},
     options::{QuantizeOptions, Tune},
-    quantize::quantize_observed,
+    quantize::{Outcome, quantize_observed},
     threads::pool,
 };
 use crate::{
@@ -182,34 +182,11 @@ pub fn generalize_observed(
         let scores = measured(&plan, &mut result)?;
         (plan, scores)
     } else {
-        let is_tuned = options.quantize.tune != Tune::None;
-        let mut first = None;
-        for idx in 0..options.seeds {
-            let part = (options.tune - 1 + idx) % options.parts + 1;
-            let of = (&loaded, declared.clone());
-            let tuned = tuned_data(data, &source, &ranges, part, of, is_tuned)?;
-            let asked = with_seed(&options.quantize, idx);
-            let found = quantize_observed(model, &tuned, &asked, observer, stop)?;
-            let scores = measured(&found.plan, &mut result)?;
-            if options.seeds > 1 {
-                let (tuned, unseen) = apart(&scores, Some(part - 1));
-                result.seeds.push(SeedResult {
-                    seed: asked.seed,
-                    part,
-                    memory_reduction: found.result.memory_bits.reduction,
-                    operand_reduction: found.result.multiplication_cost.operand_reduction,
-                    bound_met: options.quantize.max_loss.is_met(&tuned),
-                    tuned: tuned.into(),
-                    unseen: unseen.into(),
-                });
-            }
-            let is_ended = found.result.ended != Ended::Completed;
-            first.get_or_insert((found, scores));
-            if is_ended {
-                break;
-            }
-        }
-        let (found, scores) = first.expect("there is at least one seed");
+        let divided = Divided { source: &source, model: &loaded, declared, ranges: &ranges };
+        let search = |data: &DataOptions, asked: &QuantizeOptions| {
+            quantize_observed(model, data, asked, observer, stop)
+        };
+        let (found, scores) = searched(data, options, &divided, &search, &measured, &mut result)?;
         result.strategy = found.result.strategy;
         result.preprocessing = found.result.preprocessing;
         result.float_network = found.result.float_network;
@@ -269,6 +246,55 @@ fn check(data: &DataOptions, options: &GeneralizeOptions) -> Result<(), Error> {
     Ok(())
 }
 
+/// Images in parts, and the network that they are for.
+struct Divided<'a> {
+    source: &'a DataSource,
+    model: &'a Model,
+    declared: Declared,
+    ranges: &'a [Range<usize>],
+}
+
+/// Measures a plan on each part.
+type Measured<'a> = dyn Fn(&Plan, &mut Generalization) -> Result<Vec<Score>, Error> + 'a;
+
+/// A search for each seed: what the first one found, and its plan on each part.
+fn searched(
+    data: &DataOptions,
+    options: &GeneralizeOptions,
+    divided: &Divided,
+    search: &dyn Fn(&DataOptions, &QuantizeOptions) -> Result<Outcome, Error>,
+    measured: &Measured,
+    result: &mut Generalization,
+) -> Result<(Outcome, Vec<Score>), Error> {
+    let is_tuned = options.quantize.tune != Tune::None;
+    let mut first = None;
+    for idx in 0..options.seeds {
+        let part = (options.tune - 1 + idx) % options.parts + 1;
+        let sets = tuned_data(data, divided, part, is_tuned)?;
+        let asked = with_seed(&options.quantize, idx);
+        let found = search(&sets, &asked)?;
+        let scores = measured(&found.plan, result)?;
+        if options.seeds > 1 {
+            let (tuned, unseen) = apart(&scores, Some(part - 1));
+            result.seeds.push(SeedResult {
+                seed: asked.seed,
+                part,
+                memory_reduction: found.result.memory_bits.reduction,
+                operand_reduction: found.result.multiplication_cost.operand_reduction,
+                bound_met: options.quantize.max_loss.is_met(&tuned),
+                tuned: tuned.into(),
+                unseen: unseen.into(),
+            });
+        }
+        let is_ended = found.result.ended != Ended::Completed;
+        first.get_or_insert((found, scores));
+        if is_ended {
+            break;
+        }
+    }
+    Ok(first.expect("there is at least one seed"))
+}
+
 /// The options of a search with another seed.
 fn with_seed(options: &QuantizeOptions, idx: usize) -> QuantizeOptions {
     let mut asked = options.clone();
@@ -315,12 +341,11 @@ fn parts(n: usize, count: usize) -> Result<Vec<Range<usize>>, Error> {
 /// The sets of a search on one part.
 fn tuned_data(
     data: &DataOptions,
-    source: &DataSource,
-    ranges: &[Range<usize>],
+    divided: &Divided,
     tune: usize,
-    (model, declared): (&Model, Declared),
     is_tuned: bool,
 ) -> Result<DataOptions, Error> {
+    let &Divided { source, model, ref declared, ranges } = divided;
     let first = source.range.as_ref().map_or(0, |range| range.start);
     let at = |range: Range<usize>| DataSource {
         range: Some(first + range.start..first + range.end),
@@ -342,7 +367,7 @@ fn tuned_data(
         let train = DataSource { split: Some(Split::Train), range: None, ..source.clone() };
         let train = DataOptions { data: Some(train), ..data.clone() };
         // As many as calibrate where nothing is said.
-        let n = Sets::load_calibration(&train, model, declared)?.len();
+        let n = Sets::load_calibration(&train, model, declared.clone())?.len();
         Some(DataSource { split: Some(Split::Train), range: Some(0..n), ..source.clone() })
     };
     let mut unlabeled = data.unlabeled.clone();

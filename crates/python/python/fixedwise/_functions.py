@@ -15,10 +15,16 @@ from ._results import Export, Generalization, Inspection, Network, Plan, Result,
 
 # Options that say how a model's file is read.
 _READING = ("architecture", "input_shape", "output", "preprocess")
+# Options that name images.
+_SETS = ("data", "calibration", "search", "test")
 
 
 def _reading(options: dict[str, Any]) -> dict[str, Any]:
     return {key: options[key] for key in _READING if options.get(key) is not None}
+
+
+def _sets(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: options[key] for key in _SETS if options.get(key) is not None}
 
 
 def _plan_of(plan: Any) -> Plan | str:
@@ -39,14 +45,27 @@ def _plan_file(plan: Any) -> Iterator[str]:
         yield str(folder / "plan.toml")
 
 
-def _found(folder: Path, text: str, call: Call, model: Any, calibration: Any) -> Result:
+def _whole(model: Any, plan: Any, options: dict[str, Any]) -> Any:
+    """A plan whose integers are its own: those of one that was edited are rounded anew."""
+    known = _plan_of(plan)
+    if not isinstance(known, Plan) or not known.is_edited or known._integers is None:
+        return known
+    if not known._sets:
+        raise OptionError(
+            "the plan was edited, and its integers are those of before; call `refit` with the images of the search "
+            "and use its result"
+        )
+    return refit(model, known, **_reading(options)).plan
+
+
+def _found(folder: Path, text: str, call: Call, model: Any, sets: dict[str, Any]) -> Result:
     """What a search has left in a folder."""
     integers = folder / "plan.npz"
     plan = Plan(
         (folder / "plan.toml").read_text(encoding="utf-8"),
         integers.read_bytes() if integers.exists() else None,
     )
-    plan._calibration = calibration
+    plan._sets = sets
     journal = folder / "journal.jsonl"
     kept = journal.read_bytes() if journal.exists() else None
     return Result(text, plan, model, _reading(call.options), kept)
@@ -79,13 +98,13 @@ def quantize(
             options["from_"] = earlier
         if isinstance(options.get("start"), (Plan, Result)):
             options["start"] = stack.enter_context(_plan_file(options["start"]))
-        calibration = options.get("calibration", options.get("data"))
+        sets = _sets(options)
         call = Call("quantize", {**options, "progress": progress, "on_progress": on_progress}, example)
         network = _commands.network(call, model)
         path = stack.enter_context(network.file())
         folder = stack.enter_context(_commands.folder(out))
         _, printed = call.run([path], ["--json", f"--out={folder}"])
-        return _found(folder, printed[0], call, network, calibration)
+        return _found(folder, printed[0], call, network, sets)
 
 
 def refit(
@@ -100,12 +119,14 @@ def refit(
     """
     plan: a `Plan` whose widths were changed, or the path of one.
     out: the folder for the files of the new plan. Default: none is written.
+    data, calibration, search, test: as for `quantize`. Default: those of the search that found the plan, where that was in
+        this process.
     """
     known = _plan_of(plan)
-    if isinstance(known, Plan) and not {"data", "calibration"} & set(options):
-        options["calibration"] = known._calibration
+    if isinstance(known, Plan) and "data" not in options:
+        options = {**known._sets, **options}
     with contextlib.ExitStack() as stack:
-        calibration = options.get("calibration", options.get("data"))
+        sets = _sets(options)
         call = Call("refit", {**options, "progress": progress, "on_progress": on_progress})
         network = _commands.network(call, model)
         call.is_repeatable &= isinstance(known, str)
@@ -113,7 +134,7 @@ def refit(
         file = stack.enter_context(_plan_file(known))
         folder = stack.enter_context(_commands.folder(out))
         _, printed = call.run([path], [f"--plan={file}", "--json", f"--out={folder}"])
-        return _found(folder, printed[0], call, network, calibration)
+        return _found(folder, printed[0], call, network, sets)
 
 
 def evaluate(
@@ -131,7 +152,7 @@ def evaluate(
     if isinstance(known, Plan) and known.is_edited and known._integers is not None:
         options.setdefault("refit", True)
         if options["refit"] and options.get("calibration") is None:
-            options["calibration"] = known._calibration
+            options["calibration"] = known._sets.get("calibration", known._sets.get("data"))
     with contextlib.ExitStack() as stack:
         call = Call("evaluate", {**options, "progress": progress, "on_progress": on_progress})
         network = _commands.network(call, model)
@@ -215,17 +236,14 @@ def generalize(
 def export(form: str, model: Any, plan: Any, out: Any, **options: Any) -> Export:
     """Writes the integer network of a plan as C (`c`) or in the format of another tool: `onnx`, `qonnx`, `hls`, `npz`.
 
+    plan: a `Plan`, a `Result`, or the path of a plan. One that was edited is rounded anew, as by `refit`.
     out: a file, or for `c` and `hls` a folder. The options of a form are those of `fixedwise export FORM --help`.
     """
     command = f"export {form}"
     if command not in _commands.DESCRIPTIONS:
         forms = [name.split()[1] for name in _commands.DESCRIPTIONS if name.startswith("export ")]
         raise OptionError(f"there is no form `{form}`; there are {', '.join(forms)}")
-    known = _plan_of(plan)
-    if isinstance(known, Plan) and known.is_edited and known._integers is not None:
-        raise OptionError(
-            "the plan was edited, and its integers are those of before; call `refit` and export its result"
-        )
+    known = _whole(model, plan, options)
     call = Call(command, options)
     with _commands.network(call, model).file() as path, _plan_file(known) as file:
         more = [f"--plan={file}", f"--out={word(out)}"]
@@ -310,15 +328,12 @@ def network(
 ) -> Network:
     """The integer network of a plan, to run on arrays: `network(model, plan)(x)`.
 
-    plan: a `Plan`, a `Result`, or the path of a plan.
+    plan: a `Plan`, a `Result`, or the path of a plan. One that was edited is rounded anew, as by `refit`.
     preprocess, architecture, input_shape, output: as for `quantize`.
     """
-    known = _plan_of(plan)
-    if isinstance(known, Plan) and known.is_edited and known._integers is not None:
-        raise OptionError(
-            "the plan was edited, and its integers are those of before; call `refit` and run its result"
-        )
+    reading = {"preprocess": preprocess, "architecture": architecture}
     options = {"input_shape": input_shape, "output": output}
+    known = _whole(model, plan, {**reading, **options})
     said = [text.split("=", 1) for text in _commands.words("evaluate", options)]
     shapes = [text for name, text in said if name == "--input-shape"]
     outputs = [part for name, text in said if name == "--output" for part in text.split(",")]

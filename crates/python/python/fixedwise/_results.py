@@ -213,8 +213,8 @@ class Plan(Mapping[str, Layer]):
         contents, self._names = _fixedwise.plan_to_json(text)
         self._values: dict[str, Any] = json.loads(contents)
         self._is_edited = False
-        # What weights are rounded for, where the plan comes from a call of this process.
-        self._calibration: Any = None
+        # The images of the search that found it, where that was in this process.
+        self._sets: dict[str, Any] = {}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Plan:
@@ -297,13 +297,13 @@ class Plan(Mapping[str, Layer]):
         path.write_text(self.to_toml(), encoding="utf-8")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_calibration": None}
+        return {**self.__dict__, "_sets": {}}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Plan:
         plan = Plan(self._text, self._integers)
         plan._values = copy.deepcopy(self._values, memo)
         plan._is_edited = self._is_edited
-        plan._calibration = self._calibration
+        plan._sets = self._sets
         return plan
 
     def __eq__(self, other: object) -> bool:
