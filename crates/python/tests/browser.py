@@ -4,11 +4,21 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "google-chrome")
+
+# The browser reads 3 and writes 4, whatever these are in the process that starts it.
+START = """
+import fcntl, os, sys
+reads, writes = (fcntl.fcntl(int(n), fcntl.F_DUPFD, 10) for n in sys.argv[1:3])
+os.dup2(reads, 3)
+os.dup2(writes, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def program() -> str | None:
@@ -23,22 +33,14 @@ class Page:
         to_read, self.to = os.pipe()
         self.answers, from_write = os.pipe()
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-
-        def numbered() -> None:
-            # The browser reads 3 and writes 4.
-            reads, writes = os.dup(to_read), os.dup(from_write)
-            os.dup2(reads, 3)
-            os.dup2(writes, 4)
-
         words = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
         words += [f"--user-data-dir={self.folder.name}", "--no-first-run"]
         self.process = subprocess.Popen(
-            [program(), *words],
+            [sys.executable, "-c", START, str(to_read), str(from_write), str(program()), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=tuple({3, 4, to_read, from_write}),
-            preexec_fn=numbered,
+            pass_fds=(to_read, from_write),
         )
         os.close(to_read)
         os.close(from_write)

@@ -159,7 +159,7 @@ fn count(input: Shape, layer: Layer, weights: u8, most: u64) {
     b.push("relu", Relu, vec![x]);
     let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
     let fixed = widths(weights).lower(&graph);
-    let options = COptions { core: c::Core::Dsp, ..COptions::new("net") };
+    let options = COptions { core: c::Core::Dsp, flows: false, ..COptions::new("net") };
     let emitted = Emitted::new(Core::CortexM4, &fixed, &options, false).unwrap();
     let instructions = emitted.assert_equals(&fixed, &images(input)[3..4])[0];
     let each = instructions * 1000 / macs(&graph);
