@@ -129,7 +129,8 @@ impl Footprint {
     /// form of the network, every tensor takes its elements at the width the target stores.
     pub fn new(fixed: &FixedGraph, target: &Target) -> Self {
         let (printed, code) = printed(fixed, target).unzip();
-        let values = ValueMemory::new(fixed, target);
+        // Where nothing is printed, kernels have no working memory of their own.
+        let values = ValueMemory::of_values(fixed, target);
         let value_bytes = |id: NodeId| match &printed {
             Some(printed) => printed.layers[id].value_bytes,
             None => values.value_bytes(id, fixed.nodes[id].format),
@@ -217,16 +218,25 @@ enum Elements {
 impl ValueMemory {
     /// Of a network that was lowered with any formats.
     pub fn new(fixed: &FixedGraph, target: &Target) -> Self {
+        let mut memory = Self::of_values(fixed, target);
+        if let Some(options) = target.c_options("network")
+            && let Ok(bytes) = c::scratch_bytes(&c::fold_reshapes(fixed), &options)
+        {
+            memory.scratch_bytes = bytes;
+        }
+        memory
+    }
+
+    /// The same without the working memory of kernels.
+    fn of_values(fixed: &FixedGraph, target: &Target) -> Self {
         let none = || vec![0; fixed.nodes.len()];
+        let scratch_bytes = [none(), none()];
         let Some(options) = target.c_options("network") else {
             let elements = Elements::Target(target.clone());
-            let scratch_bytes = [none(), none()];
             return Self { layout: Layout::new(fixed), elements, scratch_bytes, flows: false };
         };
         let fixed = c::fold_reshapes(fixed);
         let elements = Elements::C(c::packs(&fixed, &options));
-        let scratch_bytes = c::scratch_bytes(&fixed, &options);
-        let scratch_bytes = scratch_bytes.unwrap_or_else(|_| [none(), none()]);
         Self { layout: Layout::new(&fixed), elements, scratch_bytes, flows: options.flows }
     }
 

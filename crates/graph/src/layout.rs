@@ -9,6 +9,9 @@ use crate::{
     schedule::{Costs, FlowNode, Flows, Rows, Schedule},
 };
 
+/// Inputs of a node whose rows flow, at most.
+pub(crate) const MAX_INPUTS: usize = 4;
+
 /// The values of an integer network as far as memory is concerned. The caller's buffers hold the inputs and the
 /// results.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +107,6 @@ impl Layout {
 
     /// What each row of a node's value is computed from, where rows can flow.
     fn reads(&self, fixed: &FixedGraph, id: NodeId) -> Option<Vec<Rows>> {
-        /// Inputs of a node whose rows flow.
-        const MAX_INPUTS: usize = 4;
         let node = &fixed.nodes[id];
         let shapes: Vec<_> = node.inputs.iter().map(|&input| fixed.nodes[input].shape).collect();
         if self.folds(fixed, id).is_some() {

@@ -2,7 +2,7 @@
 
 use super::{
     dataset::Port,
-    raw::{Labels, Pixels, Raw, Values, content},
+    raw::{Labels, Pixels, Raw, content},
 };
 use crate::{
     error::DataError,
@@ -107,11 +107,7 @@ fn raw_of(arrays: &Arrays) -> Result<Raw, DataError> {
     let raw = Raw::new(arrays.shape.clone(), arrays.pixels.clone());
     let raw = Raw { layout: arrays.layout, ..raw };
     let Some(labels) = arrays.labels.clone() else { return Ok(raw) };
-    let n_labels = match &labels.values {
-        Values::U8(x) => x.len(),
-        Values::I64(x) => x.len(),
-        Values::F32(x) => x.len(),
-    };
+    let n_labels = labels.values.len();
     let needed = labels.dims.iter().try_fold(1, |n: usize, &extent| n.checked_mul(extent));
     if labels.dims.is_empty() || needed != Some(n_labels) {
         let problem =

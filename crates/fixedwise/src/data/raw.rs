@@ -63,6 +63,14 @@ pub enum Values {
 }
 
 impl Values {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::U8(x) => x.len(),
+            Self::I64(x) => x.len(),
+            Self::F32(x) => x.len(),
+        }
+    }
+
     /// Integers; nothing of floats.
     pub(super) fn integers(&self) -> Box<dyn Iterator<Item = i64> + '_> {
         match self {

@@ -37,6 +37,12 @@ const NAMES: [(Kind, [&str; 2]); 3] = [
     (Kind::Activations, ["activation", "activations"]),
 ];
 
+/// How a kind is called after a node.
+pub(crate) fn keep_name(kind: Kind) -> &'static str {
+    let of_kind = NAMES.iter().find(|(known, _)| *known == kind);
+    of_kind.map_or_else(|| kind.name(), |(_, names)| names[0])
+}
+
 impl Keep {
     /// Reads `NODE.weights=8` (or `.bias`, `.activation`), or `NODE=8,8,12`: weights, bias and activation, with
     /// `-` for one that is not given.

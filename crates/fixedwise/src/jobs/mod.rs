@@ -29,6 +29,7 @@ pub use generalize::{GeneralizeOptions, Generalized, generalize, generalize_obse
 pub use infer::{IntegerNetwork, Integers};
 pub use inspect::{inspect, inspect_model};
 pub use keep::Keep;
+pub(crate) use keep::keep_name;
 pub use options::{QuantizeOptions, Strategy, Tune};
 pub use quantize::{Outcome, quantize, quantize_model, quantize_observed, refit, refit_model};
 pub use sweep::{SweepOptions, sweep, sweep_observed};

@@ -71,7 +71,7 @@ impl Schedule {
 
     /// Rows that are held of a node's value, where that is not simply all of them.
     pub fn held(&self, node: NodeId) -> Option<usize> {
-        let part = self.parts.iter().find(|part| part.nodes.contains(&node))?;
+        let part = &self.parts[self.step(node)];
         part.flow.as_ref().map(|flow| flow.held[node - part.nodes.start])
     }
 }

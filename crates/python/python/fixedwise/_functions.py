@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from . import _commands, _fixedwise
 from ._commands import Call, word
@@ -17,6 +17,8 @@ from ._results import Export, Generalization, Inspection, Network, Plan, Result,
 _READING = ("architecture", "input_shape", "output", "preprocess")
 # Options that name images.
 _SETS = ("data", "calibration", "search", "test")
+
+_InFolder = TypeVar("_InFolder", Sweep, Generalization)
 
 
 def _reading(options: dict[str, Any]) -> dict[str, Any]:
@@ -182,10 +184,8 @@ def inspect(
     return Inspection(printed[0])
 
 
-def _in_folder(
-    command: str, model: Any, out: Any, options: dict[str, Any]
-) -> tuple[str, Plan | None]:
-    """What a command prints, and the plan that it has written."""
+def _in_folder(kind: type[_InFolder], command: str, model: Any, out: Any, options: dict[str, Any]) -> _InFolder:
+    """What a command says, with the plan that it has written."""
     with contextlib.ExitStack() as stack:
         if isinstance(options.get("plan"), (Plan, Result)):
             options["plan"] = stack.enter_context(_plan_file(options["plan"]))
@@ -194,7 +194,9 @@ def _in_folder(
         folder = stack.enter_context(_commands.folder(out))
         _, printed = call.run([path], ["--json", f"--out={folder}"])
         plan = folder / "plan.toml"
-        return printed[0], Plan.load(plan) if plan.exists() else None
+        found = kind(printed[0])
+        found.plan = Plan.load(plan) if plan.exists() else None
+        return found
 
 
 def sweep(
@@ -208,11 +210,7 @@ def sweep(
     """
     out: the folder for the files. Default: none is written.
     """
-    options = {**options, "progress": progress, "on_progress": on_progress}
-    text, plan = _in_folder("sweep", model, out, options)
-    found = Sweep(text)
-    found.plan = plan
-    return found
+    return _in_folder(Sweep, "sweep", model, out, {**options, "progress": progress, "on_progress": on_progress})
 
 
 def generalize(
@@ -226,11 +224,7 @@ def generalize(
     """
     out: the folder for the files. Default: none is written.
     """
-    options = {**options, "progress": progress, "on_progress": on_progress}
-    text, plan = _in_folder("generalize", model, out, options)
-    found = Generalization(text)
-    found.plan = plan
-    return found
+    return _in_folder(Generalization, "generalize", model, out, {**options, "progress": progress, "on_progress": on_progress})
 
 
 def export(form: str, model: Any, plan: Any, out: Any, **options: Any) -> Export:

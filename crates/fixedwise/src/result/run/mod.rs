@@ -285,6 +285,22 @@ fn uniform() -> String {
 }
 
 impl RunResult {
+    /// The bound as a part of the float figure: 0.01 where the run does not say.
+    pub(crate) fn relative_bound(&self) -> f64 {
+        self.max_loss.as_ref().map_or(0.01, |max_loss| match max_loss.kind.as_str() {
+            "points" => {
+                max_loss.value / self.accuracy.search.map_or(1.0, |set| set.float.max(1e-9))
+            }
+            _ => max_loss.value,
+        })
+    }
+
+    /// Whether a plan that was measured is the answer.
+    pub(crate) fn is_answer(&self, plan: &FrontPlan) -> bool {
+        plan.memory_bits == self.memory_bits.total
+            && plan.multiplications == self.multiplication_cost.operand
+    }
+
     /// Fills in everything that follows from the graph and the plan: formats and costs.
     ///
     /// `fixed` is the lowered network, for integer semantics.

@@ -4,9 +4,9 @@ use super::{
     Shown,
     table::{Cell, Row, Table},
 };
-use crate::result::RunResult;
-use fixedwise_fixed::convert::u64_to_f64;
-use fixedwise_search::strategies::{Kind, pareto::FrontPlan};
+use crate::jobs::keep_name;
+use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
+use fixedwise_search::strategies::pareto::FrontPlan;
 use serde::Serialize;
 
 /// Of the picture, without its margins.
@@ -62,7 +62,7 @@ pub(super) fn front(run: Shown) -> Option<Front> {
         Some(bytes) if is_of_flash => u64_to_f64(bytes) / 1024.0,
         _ => saved(plan),
     };
-    let bound = 100.0 * bound(result);
+    let bound = 100.0 * result.relative_bound();
     let costs: Vec<f64> = plans.iter().map(cost).collect();
     let low = costs.iter().copied().fold(f64::MAX, f64::min);
     let high = costs.iter().copied().fold(f64::MIN, f64::max);
@@ -71,10 +71,6 @@ pub(super) fn front(run: Shown) -> Option<Front> {
     let most = 3.0 * bound.max(1e-4);
     let x = |cost: f64| round(LEFT + WIDTH * (cost - low) / (high - low));
     let y = |loss: f64| round(TOP + HEIGHT * (1.0 - loss.clamp(0.0, most) / most));
-    let is_answer = |plan: &FrontPlan| {
-        plan.memory_bits == result.memory_bits.total
-            && plan.multiplications == result.multiplication_cost.operand
-    };
     let mut titles = vec!["plan", "#memory, bits", "#memory saved, %", "#bit products saved, %"];
     titles.extend(is_of_flash.then_some("#flash, bytes"));
     titles.extend(["#loss counted, %", "#with its margin, %", "bound"]);
@@ -85,12 +81,12 @@ pub(super) fn front(run: Shown) -> Option<Front> {
         let (met, class) = if plan.bound_met { ("met", "good") } else { ("not met", "bad") };
         let mut cells = vec![
             Cell::number(
-                if is_answer(plan) {
+                if result.is_answer(plan) {
                     format!("{} (the answer)", place + 1)
                 } else {
                     (place + 1).to_string()
                 },
-                u64_to_f64(fixedwise_fixed::convert::count_to_u64(place)),
+                count_to_f64(place),
             ),
             Cell::number(super::super::grouped(plan.memory_bits), u64_to_f64(plan.memory_bits)),
             Cell::number(format!("{:.1}", saved(plan)), saved(plan)),
@@ -116,7 +112,7 @@ pub(super) fn front(run: Shown) -> Option<Front> {
             row: format!("plan-{}", place + 1),
             x: x(cost(plan)),
             y: y(held),
-            class: if is_answer(plan) { format!("{kind} answer") } else { kind.to_owned() },
+            class: if result.is_answer(plan) { format!("{kind} answer") } else { kind.to_owned() },
             about: format!(
                 "plan {}: {:.1} % of memory saved, {:.1} % of bit products, loss {held:.2} % with its margin, bound {met}",
                 place + 1,
@@ -140,14 +136,6 @@ pub(super) fn front(run: Shown) -> Option<Front> {
         bound: y(bound),
         points,
         table,
-    })
-}
-
-/// The bound as a relative loss.
-fn bound(result: &RunResult) -> f64 {
-    result.max_loss.as_ref().map_or(0.01, |max_loss| match max_loss.kind.as_str() {
-        "points" => max_loss.value / result.accuracy.search.map_or(1.0, |set| set.float.max(1e-9)),
-        _ => max_loss.value,
     })
 }
 
@@ -181,14 +169,8 @@ fn of_plan(run: Shown, plan: &FrontPlan) -> String {
     let widths: Vec<String> = tensors()
         .map(|(tensor, bits)| format!("{} {}: {bits}", tensor.name, tensor.kind.name()))
         .collect();
-    let kept = tensors().map(|(tensor, bits)| {
-        let kind = match tensor.kind {
-            Kind::Weights => "weights",
-            Kind::Biases => "bias",
-            Kind::Activations => "activation",
-        };
-        (format!("{}.{kind}", tensor.name), bits)
-    });
+    let kept = tensors()
+        .map(|(tensor, bits)| (format!("{}.{}", tensor.name, keep_name(tensor.kind)), bits));
     let command = if run.is_folder {
         let options =
             kept.map(|(name, bits)| format!("--keep {}", quoted(&format!("{name}={bits}"))));

@@ -66,10 +66,7 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
     let mut canvas = Canvas::new(width, height, &title, about);
     canvas.legend(Canvas::TOP, "", &legend);
 
-    let bound = result.max_loss.as_ref().map_or(0.01, |max_loss| match max_loss.kind.as_str() {
-        "points" => max_loss.value / result.accuracy.search.map_or(1.0, |set| set.float),
-        _ => max_loss.value,
-    });
+    let bound = result.relative_bound();
     let high = (SHOWN * bound).max(1e-6);
     let panels = panels(result);
     let mut x = theme::MARGIN + GAP;
@@ -92,8 +89,7 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
                 None => canvas.cross((x, panel.y(high)), 3.5, theme::FAINT),
                 Some(loss) => {
                     let color = if plan.bound_met { KEPT } else { theme::NEUTRAL };
-                    let is_answer = plan.memory_bits == result.memory_bits.total
-                        && plan.multiplications == result.multiplication_cost.operand;
+                    let is_answer = result.is_answer(plan);
                     let radius = if is_answer { 5.5 } else { 3.5 };
                     let ring = is_answer.then_some(theme::INK);
                     canvas.dot((x, panel.y(loss.max(0.0))), radius, color, ring);

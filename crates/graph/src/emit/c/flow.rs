@@ -9,11 +9,10 @@ use crate::{
     fixed_graph::FixedGraph,
     fixed_operator::Flow as Form,
     graph::NodeId,
+    layout::MAX_INPUTS,
     schedule::{Action, Flow, Part},
 };
 
-/// Inputs of a node whose rows flow.
-const INPUTS: usize = 4;
 /// Where nothing is read.
 const NONE: usize = 255;
 /// Bytes of a `$P_value` and of a `$P_part`.
@@ -65,7 +64,7 @@ impl FlowPart<'_> {
             let has_windows = is_own && self.form(id) == Form::Window;
             let mut inputs: Vec<usize> =
                 node.inputs.iter().filter(|_| is_own).map(|&input| index(input)).collect();
-            inputs.resize(INPUTS, NONE);
+            inputs.resize(MAX_INPUTS, NONE);
             let inputs: Vec<String> = inputs.iter().map(usize::to_string).collect();
             let has_windows = u8::from(has_windows);
             format!("    {{{offset}, {row}, {buffer}, {has_windows}, {{{}}}}},", inputs.join(", "))

@@ -47,14 +47,12 @@ impl CValue {
     }
 }
 
-/// The address of what tells the rows that a call computes, where it computes one at a time.
-pub(super) const ROWS: &str = "$ROWS";
-
 /// What runs in place of a node.
 #[derive(Clone, Debug, Default)]
 pub struct CStep {
     /// Statements; `$X0`, `$X1` stand for the inputs, `$Y` for the value, `$SCRATCH` for working
-    /// memory, `$ROWS` for the rows of a value that is computed row by row, `$SUMS` for its sums where it is folded. Empty where there is nothing to do.
+    /// memory, `$ROWS` for the rows of a value that is computed row by row, `$SUMS` for its sums where it is folded.
+    /// Empty where there is nothing to do.
     pub call: String,
     /// Bytes of working memory.
     pub scratch_bytes: usize,
@@ -134,8 +132,7 @@ impl CNode<'_> {
 
     /// The argument that tells which rows a call computes.
     pub(crate) fn rows(&mut self) -> String {
-        self.source.declare_rows();
-        if self.flows { ROWS.to_owned() } else { self.source.all_rows(self.output.shape.h) }
+        self.source.rows(self.output.shape.h, self.flows)
     }
 
     /// A requantization as a constant; gives its address. `name` tells several of a node apart.
@@ -200,8 +197,8 @@ pub(super) fn window_numbers(window: &Window, x: Shape, y: Shape) -> String {
     numbers.join(", ")
 }
 
-/// What begins and what ends the loops over the windows of a `$P_window *g` in the rows of a `$P_rows *range`, for templates. Inside, the top left of
-/// the window lies at `y0` and `x0` of `x`, its taps inside the image are those from `first_y` and `first_x` on,
+/// What begins and what ends the loops over the windows of a `$P_window *g` in the rows of a `$P_rows *range`, for
+/// templates. Inside, the top left of the window lies at `y0` and `x0` of `x`, its taps inside the image are those from `first_y` and `first_x` on,
 /// in rows before `last_y`.
 pub(super) fn window_loop(is_dilated: bool) -> [(&'static str, String); 2] {
     let [h, w] = if is_dilated { ["g->dilation_h", "g->dilation_w"] } else { ["1", "1"] };

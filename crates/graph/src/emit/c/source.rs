@@ -114,6 +114,9 @@ pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     text
 }
 
+/// The address of what tells the rows that a call computes, where it computes one at a time.
+const ROWS: &str = "$ROWS";
+
 /// The items of a C file in the order in which they are printed, and how many bytes its constants
 /// take.
 #[derive(Debug)]
@@ -289,9 +292,14 @@ impl Source {
         self.once("rows", include_str!("text/rows.c"));
     }
 
-    /// All of so many rows, of an input that begins with its first, as a constant; gives its address.
-    pub(crate) fn all_rows(&mut self, n: usize) -> String {
+    /// The argument that tells which of so many rows a call computes: one at a time where they flow.
+    pub(crate) fn rows(&mut self, n: usize, flows: bool) -> String {
         self.declare_rows();
+        if flows { ROWS.to_owned() } else { self.all_rows(n) }
+    }
+
+    /// All of so many rows, of an input that begins with its first, as a constant; gives its address.
+    fn all_rows(&mut self, n: usize) -> String {
         let name = format!("all_{n}");
         if !self.known.contains_key(&name) {
             let text = format!("static const $P_rows $P_{name} = {{0, {n}, 0}};");

@@ -2,7 +2,7 @@
 
 use crate::{
     emit::c::{
-        node::{ROWS, declare_requantization, requantization, requantize, window},
+        node::{declare_requantization, requantization, requantize, window},
         source::{Source, Storage, bias_type, fill},
     },
     lower::{context::Residual, requantization::Requantization},
@@ -168,8 +168,7 @@ impl ConvLayer<'_> {
 
     /// The argument that tells which of a value's rows a call computes; all are so many for the kernel.
     pub(super) fn rows(&self, n: usize, source: &mut Source) -> String {
-        source.declare_rows();
-        if self.flows { ROWS.to_owned() } else { source.all_rows(n) }
+        source.rows(n, self.flows)
     }
 
     /// The window as a constant; gives its address.

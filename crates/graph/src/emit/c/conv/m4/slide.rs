@@ -2,13 +2,13 @@
 //! the kernel has, and strips of output pixels are computed from there.
 
 use super::{Arithmetic, depthwise::Depthwise, strip::Strip};
-use crate::window::Window;
 use crate::{
     emit::c::{
         conv::{layer::ConvLayer, printed::Printed},
         source::{Source, Storage, fill},
     },
     shape::Shape,
+    window::Window,
 };
 use fixedwise_kernels::{ConvKind, Element};
 use std::ops::Range;
