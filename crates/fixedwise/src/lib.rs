@@ -51,8 +51,8 @@ pub use jobs::{
     CExport, EvaluateOptions, ExportForm, ExportOptions, Exported, GeneralizeOptions, Generalized,
     IntegerNetwork, Integers, Keep, Outcome, QuantizeOptions, Strategy, SweepOptions, Tune,
     evaluate, evaluate_model, export, export_c, export_c_model, export_model, generalize,
-    generalize_observed, inspect, inspect_model, plot_distributions, quantize, quantize_model,
-    quantize_observed, refit, refit_model, sweep, sweep_observed,
+    generalize_observed, inspect, inspect_model, page_of_folder, plot_distributions, quantize,
+    quantize_model, quantize_observed, refit, refit_model, sweep, sweep_observed,
 };
 pub use model::Model;
 pub use plan::{
@@ -71,8 +71,9 @@ pub use result::{
     SetResult, Spread, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
-    FormatMap, Picture, PlanBits, Shown, TextOptions, first_result, page, plot_bits, plot_costs,
-    plot_drop, plot_front, plot_heatmap, plot_sensitivity, report, sections, summary,
+    FormatMap, Now, Picture, PlanBits, ServedPage, Shown, TextOptions, first_result, page,
+    plot_bits, plot_costs, plot_drop, plot_front, plot_heatmap, plot_sensitivity, report,
+    running_page, sections, served_page, summary,
 };
 pub use units::parse_bytes;
-pub use watch::{Candidate, Observer, Progress, Step, TimeLeft};
+pub use watch::{Candidate, Observer, Progress, Running, Step, TimeLeft};

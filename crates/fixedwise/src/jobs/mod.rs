@@ -18,6 +18,7 @@ mod oracle;
 mod pareto;
 mod quantize;
 mod refit;
+mod served;
 mod sweep;
 mod threads;
 
@@ -32,4 +33,5 @@ pub use keep::Keep;
 pub(crate) use keep::keep_name;
 pub use options::{QuantizeOptions, Strategy, Tune};
 pub use quantize::{Outcome, quantize, quantize_model, quantize_observed, refit, refit_model};
+pub use served::page_of_folder;
 pub use sweep::{SweepOptions, sweep, sweep_observed};

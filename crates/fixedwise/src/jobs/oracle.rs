@@ -4,12 +4,12 @@ use super::{measure::details, metric::Metric};
 use crate::{error::Error, watch::Journal};
 use fixedwise_graph::{LowerError, NodeId, Plan};
 use fixedwise_search::{Details, Digest, Evaluation, Evaluator, Oracle, Score, SearchError};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// An evaluator that writes down what it finds.
 pub(crate) struct Journaling<'a> {
     pub(crate) evaluator: Evaluator<'a>,
-    pub(crate) journal: Option<Journal>,
+    pub(crate) journal: Option<Arc<Journal>>,
     /// A command of the user's that says how good outputs are, and what it says of the float network's.
     pub(crate) metric: Option<(Metric, f64)>,
     /// What it says of plans, by what they are.
@@ -22,7 +22,7 @@ impl Journaling<'_> {
     /// Writes an evaluation down, where it is new.
     fn write(&mut self, evaluation: Evaluation) -> Result<Evaluation, SearchError> {
         let entry = self.evaluator.journal_entry(&evaluation);
-        if let (Some(journal), Some(entry)) = (&mut self.journal, entry)
+        if let (Some(journal), Some(entry)) = (&self.journal, entry)
             && let Err(failure) = journal.append(&entry)
         {
             self.failure = Some(failure);

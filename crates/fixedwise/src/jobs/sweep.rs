@@ -350,11 +350,9 @@ impl Job<'_> {
             format: Some((format.bits, format.frac)),
             loss: evaluation.map(Evaluation::relative_loss),
             budget: Some(*budget).filter(|budget| budget.is_finite()),
-            memory_bits: 0,
-            uniform8_bits: 0,
-            tensors: (0, 0),
             evaluations: (*done, *expected),
             time_left: (*done > 0).then_some(TimeLeft { seconds, is_at_most: false }),
+            ..Candidate::default()
         }));
     }
 }

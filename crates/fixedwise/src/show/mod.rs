@@ -16,7 +16,7 @@ mod text;
 pub use first::first_result;
 pub(crate) use first::{fed, short};
 pub(crate) use numbers::grouped;
-pub use page::{Shown, page};
+pub use page::{Now, ServedPage, Shown, page, running_page, served_page};
 pub(crate) use plot::{Distribution, draw_distributions};
 pub use plot::{
     FormatMap, Picture, PlanBits, plot_bits, plot_costs, plot_drop, plot_front, plot_heatmap,

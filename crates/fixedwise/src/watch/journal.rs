@@ -1,17 +1,19 @@
-//! `journal.jsonl`: every finished evaluation, so that a run can be resumed.
+//! `journal.jsonl`: every finished evaluation, so that a run can be resumed, and every plan, so that others see it go on.
 //!
 //! The first line says which run it is of; a file of another run is refused, not mixed.
 
 use crate::{
     error::Error,
     files::{io_error, read},
+    result::RunResult,
 };
-use fixedwise_search::JournalEntry;
+use fixedwise_search::{JournalEntry, strategies::pareto::FrontPlan};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, OpenOptions},
     io::{Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -25,6 +27,21 @@ struct Header {
 
 const VERSION: u32 = 1;
 
+/// A line for onlookers, which a resumed run passes over.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Told {
+    /// What is known of the run before its search.
+    Run(Box<RunResult>),
+    /// A plan that was measured as a whole.
+    Plan {
+        /// What it costs and loses.
+        plan: FrontPlan,
+        /// Whether it is the best so far.
+        is_best: bool,
+    },
+}
+
 /// Entries wait no longer than this for the disk; an end of the process alone loses none.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -32,15 +49,19 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
-    file: File,
-    synced: Instant,
+    /// With the time when it was last on the disk.
+    file: Mutex<(File, Instant)>,
 }
 
 impl Journal {
+    fn of(path: &Path, file: File) -> Self {
+        Self { path: path.to_owned(), file: Mutex::new((file, Instant::now())) }
+    }
+
     /// A new journal, in place of any that stood there.
     pub(crate) fn create(path: &Path, config: &str) -> Result<Self, Error> {
         let file = File::create(path).map_err(|source| io_error("write", path, source))?;
-        let mut journal = Self { path: path.to_owned(), file, synced: Instant::now() };
+        let journal = Self::of(path, file);
         journal.line(&Header { journal: VERSION, config: config.to_owned() })?;
         Ok(journal)
     }
@@ -53,7 +74,7 @@ impl Journal {
             return Ok((Self::create(path, config)?, Vec::new()));
         }
         let bytes = read(path)?;
-        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let whole = whole(&bytes);
         if whole == 0 {
             return Ok((Self::create(path, config)?, Vec::new()));
         }
@@ -72,6 +93,7 @@ impl Journal {
         }
         let entries = lines
             .enumerate()
+            .filter(|(_, line)| serde_json::from_slice::<Told>(line).is_err())
             .map(|(i, line)| {
                 serde_json::from_slice(line)
                     .map_err(|error| broken(i + 2, error.to_string().as_str()))
@@ -81,24 +103,54 @@ impl Journal {
         let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
         let end = fixedwise_fixed::convert::count_to_u64(whole);
         file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end))).map_err(failed)?;
-        Ok((Self { path: path.to_owned(), file, synced: Instant::now() }, entries))
+        Ok((Self::of(path, file), entries))
     }
 
     /// Writes one evaluation down.
-    pub(crate) fn append(&mut self, entry: &JournalEntry) -> Result<(), Error> {
+    pub(crate) fn append(&self, entry: &JournalEntry) -> Result<(), Error> {
         self.line(entry)
     }
 
-    fn line(&mut self, value: &impl Serialize) -> Result<(), Error> {
+    /// Writes something down for onlookers; where that fails, the next evaluation says so.
+    pub(crate) fn tell(&self, told: &Told) {
+        let _ = self.line(told);
+    }
+
+    fn line(&self, value: &impl Serialize) -> Result<(), Error> {
         let mut line = serde_json::to_vec(value).expect("every key is a string");
         line.push(b'\n');
-        let mut result = self.file.write_all(&line);
-        if result.is_ok() && self.synced.elapsed() >= SYNC_INTERVAL {
-            result = self.file.sync_data();
-            self.synced = Instant::now();
+        let (file, synced) = &mut *self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut result = file.write_all(&line);
+        if result.is_ok() && synced.elapsed() >= SYNC_INTERVAL {
+            result = file.sync_data();
+            *synced = Instant::now();
         }
         result.map_err(|source| io_error("write", &self.path, source))
     }
+}
+
+/// Bytes up to the end of the last whole line; what follows was torn by the end of a run.
+fn whole(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1)
+}
+
+/// What a journal tells onlookers, and how many evaluations it has.
+///
+/// # Errors
+/// [`Error`] for a file that cannot be read or is no journal.
+pub(crate) fn told(path: &Path) -> Result<(Vec<Told>, usize), Error> {
+    let bytes = read(path)?;
+    let mut lines = bytes[..whole(&bytes)].split(|&byte| byte == b'\n');
+    let header = lines.next().and_then(|line| serde_json::from_slice::<Header>(line).ok());
+    if header.is_none_or(|header| header.journal != VERSION) {
+        let problem = "line 1: it is not a journal of this version".to_owned();
+        return Err(Error::Result { path: path.to_owned(), problem });
+    }
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    let told: Vec<Told> =
+        lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let evaluations = lines.len() - told.len();
+    Ok((told, evaluations))
 }
 
 #[cfg(test)]
@@ -118,7 +170,7 @@ mod tests {
     fn a_run_is_resumed_where_it_was_torn() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        let (mut journal, entries) = Journal::resume(&path, "run").unwrap();
+        let (journal, entries) = Journal::resume(&path, "run").unwrap();
         assert_eq!(entries, []);
         journal.append(&entry(40)).unwrap();
         journal.append(&entry(60)).unwrap();
@@ -126,12 +178,31 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for torn in [&b""[..], b"{\"dig", b"{\"digest\":\"00\"}"] {
             std::fs::write(&path, [&whole, torn].concat()).unwrap();
-            let (mut journal, entries) = Journal::resume(&path, "run").unwrap();
+            let (journal, entries) = Journal::resume(&path, "run").unwrap();
             assert_eq!(entries, [entry(40), entry(60)]);
             journal.append(&entry(70)).unwrap();
             drop(journal);
             assert_eq!(Journal::resume(&path, "run").unwrap().1.len(), 3);
         }
+    }
+
+    #[test]
+    fn what_is_told_to_onlookers_is_passed_over_by_the_next_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let journal = Journal::create(&path, "run").unwrap();
+        journal.tell(&Told::Run(Box::default()));
+        journal.append(&entry(40)).unwrap();
+        let plan = FrontPlan { memory_bits: 7, ..FrontPlan::default() };
+        journal.tell(&Told::Plan { plan: plan.clone(), is_best: true });
+        drop(journal);
+        let (seen, evaluations) = told(&path).unwrap();
+        assert_eq!(evaluations, 1);
+        assert!(matches!(&seen[0], Told::Run(run) if **run == RunResult::default()));
+        assert!(matches!(&seen[1], Told::Plan { plan: seen, is_best: true } if *seen == plan));
+        assert_eq!(Journal::resume(&path, "run").unwrap().1, [entry(40)]);
+        std::fs::write(&path, "{\"journal\":0}\n").unwrap();
+        assert!(told(&path).is_err());
     }
 
     #[test]

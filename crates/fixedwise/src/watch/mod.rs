@@ -3,10 +3,12 @@
 mod journal;
 mod progress;
 mod remaining;
+mod running;
 mod search;
 
-pub(crate) use journal::Journal;
+pub(crate) use journal::{Journal, Told};
 pub(crate) use progress::Halt;
 pub use progress::{Candidate, Observer, Progress, Step};
 pub use remaining::TimeLeft;
+pub use running::Running;
 pub(crate) use search::{TuningTime, Watch, why_not};

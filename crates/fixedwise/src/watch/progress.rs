@@ -1,7 +1,8 @@
 //! What a run tells while it goes on, and how it is ended early.
 
 use super::remaining::TimeLeft;
-use crate::result::{FloatResult, PreprocessingResult};
+use crate::result::{FloatResult, PreprocessingResult, RunResult};
+use fixedwise_search::strategies::pareto::FrontPlan;
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -65,6 +66,9 @@ pub enum Step {
         /// What, and what helps.
         warning: String,
     },
+    /// Begins to search, and tells what is known of the run before that: the network, the images, the bound, the
+    /// costs at uniform 8 bit.
+    Known(Box<RunResult>),
     /// Tries how far channels are balanced.
     Balancing {
         /// Steps done.
@@ -152,6 +156,10 @@ pub struct Candidate {
     pub loss: Option<f64>,
     /// The loss that is allowed here.
     pub budget: Option<f64>,
+    /// What a whole plan costs and loses, where the search chooses all widths at once.
+    pub plan: Option<FrontPlan>,
+    /// Whether that plan is the best so far.
+    pub is_best: bool,
     /// Bits of weights, biases and activations of the plan so far.
     pub memory_bits: u64,
     /// The same with all at 8 bits.

@@ -1,6 +1,7 @@
 //! What a run tells while its search goes on.
 
 use super::{
+    journal::{Journal, Told},
     progress::{Candidate, Halt, Observer, Progress, Step},
     remaining::{Estimate, TimeLeft},
 };
@@ -9,11 +10,14 @@ use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
 use fixedwise_graph::{Graph, Plan, cost};
 use fixedwise_search::{
     Evaluation,
-    strategies::{self, Event, Work, Worked, pareto::TuneProblem},
+    strategies::{
+        self, Event, Work, Worked,
+        pareto::{FrontPlan, TuneProblem},
+    },
 };
 use std::{
     ops::ControlFlow,
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -26,6 +30,8 @@ pub(crate) struct Watch<'a> {
     start: Instant,
     /// What was accepted, one plan after the other.
     steps: &'a mut Vec<TraceStep>,
+    /// Where plans are written down for onlookers.
+    journal: Option<Arc<Journal>>,
     estimate: Estimate,
     /// What the next candidate adds to.
     so_far: Candidate,
@@ -83,6 +89,7 @@ impl<'a> Watch<'a> {
         (start, tail): (Instant, f64),
         (graph, tuning): (&'a Graph, TuningTime),
         steps: &'a mut Vec<TraceStep>,
+        journal: Option<Arc<Journal>>,
     ) -> Self {
         Self {
             observer,
@@ -90,6 +97,7 @@ impl<'a> Watch<'a> {
             start,
             graph,
             steps,
+            journal,
             estimate: Estimate::new(start.elapsed().as_secs_f64(), tail),
             so_far: Candidate::default(),
             names: ShortNames::of(graph),
@@ -107,7 +115,8 @@ impl<'a> Watch<'a> {
                 if self.so_far.tensors.0 == 0 {
                     self.take_memory(plan);
                 }
-                self.tell(String::new(), "", None, Some(evaluation.relative_loss()), None);
+                let loss = Some(evaluation.relative_loss());
+                self.tell(Candidate { loss, ..self.so_far.clone() });
             }
             Event::Sensitivity { done, expected, work, .. } => {
                 let time_left = self.at_most(*work);
@@ -152,32 +161,25 @@ impl<'a> Watch<'a> {
                 let step = Step::Expecting { memory, multiplications };
                 self.observer.progress(&Progress { seconds, step });
             }
-            Event::Certified { plan, evaluation, is_better, done, expected, work } => {
+            Event::Certified { plan, evaluation, seen, is_better, done, expected, work } => {
                 self.so_far.time_left = self.at_most(*work);
                 self.so_far.evaluations = (*done, *expected);
-                if *is_better {
-                    self.take_memory(plan);
-                    self.steps.push(TraceStep {
-                        seconds: self.start.elapsed().as_secs_f64(),
-                        evaluations: count_to_u64(*done),
-                        node: String::new(),
-                        kind: "plan".to_owned(),
-                        memory_bits: self.so_far.memory_bits,
-                        loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
-                    });
-                }
-                // Where it was clear before all images were run, that of those that were: of the first,
-                // the float network may have none right.
-                let loss = Some(evaluation.relative_loss()).filter(|loss| loss.is_finite());
-                self.tell(String::new(), "", None, loss, None);
+                self.certified(plan, evaluation, seen, *is_better);
             }
             Event::Candidate { tensor, format, evaluation, budget, done, expected } => {
                 self.so_far.time_left = self.about(*done, *expected);
                 self.so_far.evaluations = (*done, *expected);
                 let format = Some((format.bits, format.frac));
-                let (name, kind) = (tensor.name.clone(), tensor.kind.name());
                 let loss = evaluation.filter(|e| e.is_complete).map(Evaluation::relative_loss);
-                self.tell(name, kind, format, loss, Some(*budget));
+                self.tell(Candidate {
+                    short_name: self.names.get(&tensor.name),
+                    name: tensor.name.clone(),
+                    kind: tensor.kind.name(),
+                    format,
+                    loss,
+                    budget: Some(*budget),
+                    ..self.so_far.clone()
+                });
             }
             Event::Chosen { tensor, plan, evaluation, done, tensors, .. } => {
                 self.take_memory(plan);
@@ -195,6 +197,29 @@ impl<'a> Watch<'a> {
         }
         // The evaluator looks at the flag, and so ends in the middle of a candidate too.
         ControlFlow::Continue(())
+    }
+
+    /// Takes a whole plan that was measured.
+    fn certified(&mut self, plan: &Plan, evaluation: &Evaluation, seen: &FrontPlan, is_best: bool) {
+        if is_best {
+            self.take_memory(plan);
+            self.steps.push(TraceStep {
+                seconds: self.start.elapsed().as_secs_f64(),
+                evaluations: count_to_u64(self.so_far.evaluations.0),
+                node: String::new(),
+                kind: "plan".to_owned(),
+                memory_bits: self.so_far.memory_bits,
+                loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
+            });
+        }
+        if let Some(journal) = &self.journal {
+            journal.tell(&Told::Plan { plan: seen.clone(), is_best });
+        }
+        // Where it was clear before all images were run, that of those that were: of the first,
+        // the float network may have none right.
+        let loss = Some(evaluation.relative_loss()).filter(|loss| loss.is_finite());
+        let plan = Some(seen.clone());
+        self.tell(Candidate { loss, plan, is_best, ..self.so_far.clone() });
     }
 
     fn take_memory(&mut self, plan: &Plan) {
@@ -239,25 +264,9 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn tell(
-        &self,
-        name: String,
-        kind: &'static str,
-        format: Option<(u8, i8)>,
-        loss: Option<f64>,
-        budget: Option<f64>,
-    ) {
-        let step = Step::Searching(Candidate {
-            short_name: self.names.get(&name),
-            name,
-            kind,
-            format,
-            loss,
-            budget,
-            ..self.so_far.clone()
-        });
+    fn tell(&self, candidate: Candidate) {
         let seconds = self.start.elapsed().as_secs_f64();
-        self.observer.progress(&Progress { seconds, step });
+        self.observer.progress(&Progress { seconds, step: Step::Searching(candidate) });
     }
 }
 

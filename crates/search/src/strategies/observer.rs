@@ -1,5 +1,5 @@
 use super::{
-    outcome::TuneProblem,
+    outcome::{FrontPlan, TuneProblem},
     tensors::{Kind, Tensor},
 };
 use crate::evaluate::Evaluation;
@@ -78,6 +78,8 @@ pub enum Event<'a> {
         plan: &'a Plan,
         /// What it gave.
         evaluation: &'a Evaluation,
+        /// What it costs and loses.
+        seen: &'a FrontPlan,
         /// Whether it is the best answer so far.
         is_better: bool,
         /// Steps of the search so far.

@@ -3,6 +3,7 @@
 use super::{
     super::{
         budget,
+        first::First,
         measure::{
             integers, judged, measure_with, measured_on, metric_name, outputs, peak_ram, unit,
         },
@@ -21,9 +22,9 @@ use crate::{
     watch::Step,
 };
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::Plan;
+use fixedwise_graph::{Plan, cost};
 use fixedwise_kernels::Kernels;
-use fixedwise_search::{Details, Images, MaxLoss, Score, strategies::pareto::Limits};
+use fixedwise_search::{Details, Images, MaxLoss, Offset, Score, strategies::pareto::Limits};
 use std::sync::atomic::AtomicBool;
 
 impl Job<'_> {
@@ -96,8 +97,24 @@ impl Job<'_> {
         Ok(Some((test, measured.details)))
     }
 
-    /// What is known of a run without its plan.
-    fn result(&self, loaded: &Loaded, found: &Found) -> RunResult {
+    /// What is known of a run before its search: the network, the images, the bound, the costs at uniform 8 bit.
+    pub(super) fn known(&self, loaded: &Loaded, ready: &Ready, first: &First) -> RunResult {
+        let mut known = self.asked_for(loaded, first);
+        known.tell_graph(&loaded.graph);
+        // What uniform 8 bit costs follows from the graph, whatever the plan.
+        if let Ok(plan) = self.fixed(loaded, ready, 8, Offset::NoClip)
+            && let (Ok(memory), Ok(products)) =
+                (cost::memory(&loaded.graph, &plan), cost::multiplications(&loaded.graph, &plan))
+        {
+            known.memory_bits.uniform8_total = memory.uniform8;
+            known.multiplication_cost.operand_uniform8 = products.uniform8;
+        }
+        known.target = self.options.target.as_ref().map(|target| target.name.clone());
+        known
+    }
+
+    /// What a run was asked for, and what it is about.
+    fn asked_for(&self, loaded: &Loaded, first: &First) -> RunResult {
         let (options, sets) = (self.options, &loaded.sets);
         RunResult {
             strategy: options.strategy.name().to_owned(),
@@ -106,9 +123,26 @@ impl Job<'_> {
                 .then(|| options.objective.name().to_owned()),
             seed: options.seed,
             model: loaded.model.result(),
-            preprocessing: Some(found.first.preprocessing.clone()),
-            float_network: Some(found.first.float.clone()),
+            preprocessing: Some(first.preprocessing.clone()),
+            float_network: Some(first.float.clone()),
             max_loss: Some(MaxLossResult::from(options.max_loss)),
+            images: ImagesResult {
+                calibration: count_to_u64(sets.calibration_images()),
+                search: count_to_u64(sets.search.len()),
+                test: count_to_u64(sets.test.as_ref().map_or(0, Images::len)),
+            },
+            command: options.command.clone(),
+            confidence: options.confidence,
+            metric: metric_name(self.counts(), &sets.search).to_owned(),
+            measured_on: measured_on(options, &loaded.model, sets),
+            ..RunResult::default()
+        }
+    }
+
+    /// What is known of a run without its plan.
+    fn result(&self, loaded: &Loaded, found: &Found) -> RunResult {
+        let options = self.options;
+        RunResult {
             bound_met: options.max_loss.is_met(&found.score)
                 && options
                     .max_class_loss
@@ -118,11 +152,6 @@ impl Job<'_> {
                 (false, true) => Ended::Interrupted,
                 (false, false) => Ended::TimeBudget,
             },
-            images: ImagesResult {
-                calibration: count_to_u64(sets.calibration_images()),
-                search: count_to_u64(sets.search.len()),
-                test: count_to_u64(sets.test.as_ref().map_or(0, Images::len)),
-            },
             evaluations: found.evaluations,
             images_evaluated: found.images,
             trace: found.steps.clone(),
@@ -130,15 +159,10 @@ impl Job<'_> {
             sensitivity: found.outcome.sensitivity.clone(),
             front: found.outcome.front.clone(),
             explanation: found.outcome.explanation.clone(),
-            weight_rounding: (self.options.strategy == Strategy::Pareto)
-                .then_some(found.outcome.method),
+            weight_rounding: (options.strategy == Strategy::Pareto).then_some(found.outcome.method),
             held: found.outcome.held,
             tuned: found.outcome.tuned.clone(),
-            command: options.command.clone(),
-            confidence: options.confidence,
-            metric: metric_name(self.counts(), &sets.search).to_owned(),
-            measured_on: measured_on(options, &loaded.model, sets),
-            ..RunResult::default()
+            ..self.asked_for(loaded, &found.first)
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     fingerprint::sha256,
     result::TraceStep,
-    watch::{Journal, Step, TuningTime, Watch},
+    watch::{Journal, Step, Told, TuningTime, Watch},
 };
 use fixedwise_fixed::convert::count_to_f64;
 use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan};
@@ -30,7 +30,7 @@ use fixedwise_search::{
         pareto::Prepared,
     },
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a strategy works with.
 pub(super) struct Ready {
@@ -127,6 +127,11 @@ impl Job<'_> {
         let tail = test_seconds(loaded, float.seconds);
         let first = float.first.clone();
         let (journal, measured) = self.journal(loaded)?;
+        let known = Box::new(self.known(loaded, ready, &first));
+        if let Some(journal) = &journal {
+            journal.tell(&Told::Run(known.clone()));
+        }
+        self.tell(Step::Known(known));
         let mut oracle = self.oracle(loaded, float, journal)?;
         oracle.evaluator.preload(measured);
         let mut steps = Vec::new();
@@ -167,7 +172,7 @@ impl Job<'_> {
         &'b self,
         loaded: &'b Loaded,
         float: Float,
-        journal: Option<Journal>,
+        journal: Option<Arc<Journal>>,
     ) -> Result<Journaling<'b>, Error> {
         let mut evaluator = Evaluator::new(
             &loaded.graph,
@@ -194,7 +199,7 @@ impl Job<'_> {
     }
 
     /// The journal of this run where it writes files, and what an earlier part of it has measured.
-    fn journal(&self, loaded: &Loaded) -> Result<(Option<Journal>, Vec<JournalEntry>), Error> {
+    fn journal(&self, loaded: &Loaded) -> Result<(Option<Arc<Journal>>, Vec<JournalEntry>), Error> {
         let Some(folder) = &loaded.folder else { return Ok((None, Vec::new())) };
         let path = folder.path().join("journal.jsonl");
         // Scores are the same for every target, but what one refuses another may have measured.
@@ -208,9 +213,9 @@ impl Job<'_> {
         let config = sha256(parts.join("\n").as_bytes());
         if self.options.resume {
             let (journal, known) = Journal::resume(&path, &config)?;
-            Ok((Some(journal), known))
+            Ok((Some(Arc::new(journal)), known))
         } else {
-            Ok((Some(Journal::create(&path, &config)?), Vec::new()))
+            Ok((Some(Arc::new(Journal::create(&path, &config)?)), Vec::new()))
         }
     }
 
@@ -231,7 +236,9 @@ impl Job<'_> {
             Tune::For(long) => TuningTime::For(long),
             Tune::None | Tune::Steps(_) => TuningTime::None,
         };
-        let mut observer = Watch::new(self.observer, self.halt, start, (watched, tuning), steps);
+        let journal = oracle.journal.clone();
+        let mut observer =
+            Watch::new(self.observer, self.halt, start, (watched, tuning), steps, journal);
         let walk = match options.strategy {
             Strategy::Fixed { bits } => {
                 let plan = self.fixed(loaded, ready, bits, options.range)?;
@@ -272,7 +279,7 @@ impl Job<'_> {
     }
 
     /// The plan with one width for everything.
-    fn fixed(
+    pub(super) fn fixed(
         &self,
         loaded: &Loaded,
         ready: &Ready,

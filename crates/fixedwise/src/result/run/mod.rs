@@ -301,6 +301,11 @@ impl RunResult {
             && plan.multiplications == self.multiplication_cost.operand
     }
 
+    /// Fills in the graph.
+    pub(crate) fn tell_graph(&mut self, graph: &Graph) {
+        self.nodes = layers::nodes(graph);
+    }
+
     /// Fills in everything that follows from the graph and the plan: formats and costs.
     ///
     /// `fixed` is the lowered network, for integer semantics.
@@ -321,7 +326,7 @@ impl RunResult {
         self.flash_bytes = cost::flash_bytes(graph, plan);
         let is_integer = plan.semantics == Semantics::Integer;
         self.input = is_integer.then(|| FormatResult::new(plan.input, graph.input_shape().len()));
-        self.nodes = layers::nodes(graph);
+        self.tell_graph(graph);
         self.layers = layers::layers(graph, plan, fixed);
         self.others = layers::others(graph, plan);
         Ok(())

@@ -18,6 +18,8 @@ const TOP: f64 = 12.0;
 /// The picture and the table behind it.
 #[derive(Serialize)]
 pub(super) struct Front {
+    /// Whether rows have the command that makes their plan.
+    has_commands: bool,
     width: f64,
     height: f64,
     /// The area of the points: left, top, right, bottom.
@@ -42,8 +44,8 @@ struct Point {
     about: String,
 }
 
-/// Nothing where the search has no front.
-pub(super) fn front(run: Shown) -> Option<Front> {
+/// Nothing where the search has no front; `best` is what the plan is called that has the costs of the result.
+pub(super) fn front(run: Shown, best: &str) -> Option<Front> {
     let result = run.result;
     let plans = &result.front;
     if plans.is_empty() {
@@ -82,7 +84,7 @@ pub(super) fn front(run: Shown) -> Option<Front> {
         let mut cells = vec![
             Cell::number(
                 if result.is_answer(plan) {
-                    format!("{} (the answer)", place + 1)
+                    format!("{} ({best})", place + 1)
                 } else {
                     (place + 1).to_string()
                 },
@@ -101,7 +103,9 @@ pub(super) fn front(run: Shown) -> Option<Front> {
         ));
         cells.push(Cell::number(format!("{held:.2}"), held));
         cells.push(Cell::text(met).of_class(class));
-        let more = Some(("widths and command".to_owned(), of_plan(run, plan)));
+        // While the search goes on, nothing says yet which tensor has which width.
+        let is_named = !result.sensitivity.is_empty();
+        let more = is_named.then(|| ("widths and command".to_owned(), of_plan(run, plan)));
         table.rows.push(Row { id: format!("plan-{}", place + 1), cells, more });
         let kind = match plan.bound_met {
             _ if held > most => "beyond",
@@ -127,6 +131,7 @@ pub(super) fn front(run: Shown) -> Option<Front> {
         super::super::grouped(result.images.search)
     ));
     Some(Front {
+        has_commands: table.rows.iter().any(|row| row.more.is_some()),
         width: LEFT + WIDTH + 16.0,
         height: TOP + HEIGHT + 48.0,
         area: [LEFT, TOP, LEFT + WIDTH, TOP + HEIGHT],
@@ -149,7 +154,8 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     let power = 10_f64.powf((width / 4.0).log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
     let step = steps.into_iter().find(|step| width / step <= 8.0).unwrap_or(steps[3]);
-    let mut at = (low / step).ceil() * step;
+    // Not the zero below zero, which has a sign.
+    let mut at = (low / step).ceil() * step + 0.0;
     let mut ticks = Vec::new();
     while at <= high {
         ticks.push(at);
@@ -216,10 +222,11 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_few() {
-        for (low, high) in [(0.0, 3.0), (12.0, 88.0), (0.0, 0.003), (-4.0, 1000.0)] {
+        for (low, high) in [(0.0, 3.0), (12.0, 88.0), (0.0, 0.003), (-4.0, 1000.0), (-0.3, 59.0)] {
             let ticks = ticks(low, high);
             assert!((3..=9).contains(&ticks.len()), "{ticks:?}");
             assert!(ticks.iter().all(|&at| low <= at && at <= high), "{ticks:?}");
+            assert!(ticks.iter().all(|&at| short(at) != "-0"), "{ticks:?}");
         }
     }
 }

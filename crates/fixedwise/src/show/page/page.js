@@ -1,13 +1,31 @@
 
 "use strict";
 // Tables sort by their heads; a point of the front shows its row.
-for (const head of document.querySelectorAll("thead th")) {
-  if (!head.textContent.trim()) continue;
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = head.textContent;
-  head.replaceChildren(button);
-  button.addEventListener("click", () => sort(head));
+function ready(root) {
+  for (const head of root.querySelectorAll("thead th")) {
+    if (!head.textContent.trim()) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => sort(head));
+  }
+  const told = root.querySelector("#told");
+  for (const point of root.querySelectorAll(".front a")) {
+    const row = root.querySelector(point.getAttribute("href"));
+    const show = () => {
+      for (const other of root.querySelectorAll("tr.told")) other.classList.remove("told");
+      row.classList.add("told");
+      const more = row.querySelector("pre");
+      told.textContent = point.getAttribute("aria-label") + (more ? "\n" + more.textContent : "");
+    };
+    point.addEventListener("mouseenter", show);
+    point.addEventListener("focus", show);
+    point.addEventListener("click", () => {
+      const details = row.querySelector("details");
+      if (details) details.open = true;
+    });
+  }
 }
 function sort(head) {
   const body = head.closest("table").tBodies[0];
@@ -32,16 +50,4 @@ function sort(head) {
   });
   body.append(...rows.map(([, row]) => row));
 }
-const told = document.getElementById("told");
-for (const point of document.querySelectorAll(".front a")) {
-  const row = document.getElementById(point.getAttribute("href").slice(1));
-  const show = () => {
-    for (const other of document.querySelectorAll("tr.told")) other.classList.remove("told");
-    row.classList.add("told");
-    const more = row.querySelector("pre");
-    told.textContent = point.getAttribute("aria-label") + (more ? "\n" + more.textContent : "");
-  };
-  point.addEventListener("mouseenter", show);
-  point.addEventListener("focus", show);
-  point.addEventListener("click", () => { row.querySelector("details").open = true; });
-}
+ready(document);

@@ -27,6 +27,12 @@ struct Statement {
     details: Vec<String>,
 }
 
+/// What is known before a search: the network, and what it makes of the images in float.
+pub(super) fn before(result: &RunResult) -> Vec<Section> {
+    let is_known = !result.model.name.is_empty();
+    is_known.then(|| section(summary::head(result))).into_iter().collect()
+}
+
 pub(super) fn sections(result: &RunResult) -> Vec<Section> {
     let mut shown = summary::sections(result, true);
     shown.retain(|section| section.title != "Layers");
@@ -36,7 +42,11 @@ pub(super) fn sections(result: &RunResult) -> Vec<Section> {
         "Costs" => 2,
         _ => 1,
     });
-    let section = |section: super::super::report::Section| Section {
+    shown.into_iter().map(section).collect()
+}
+
+fn section(section: super::super::report::Section) -> Section {
+    Section {
         title: section.title,
         about: section.about.as_ref().map(words).unwrap_or_default(),
         table: section.table.map(|table| Table {
@@ -77,8 +87,7 @@ pub(super) fn sections(result: &RunResult) -> Vec<Section> {
             })
             .collect(),
         notes: section.notes.iter().map(words).collect(),
-    };
-    shown.into_iter().map(section).collect()
+    }
 }
 
 fn words(sentence: &Sentence) -> String {

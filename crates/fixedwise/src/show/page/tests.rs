@@ -1,5 +1,8 @@
 use super::*;
-use crate::result::{FormatResult, HolderResult, LayerResult, NodeResult};
+use crate::{
+    result::{FormatResult, HolderResult, LayerResult, NodeResult},
+    watch::{Candidate, Progress, Step},
+};
 use fixedwise_search::strategies::{Kind, Sensitivity, WidthEffect, pareto::FrontPlan};
 
 /// A network of so many layers in two branches, with everything that a result may hold.
@@ -96,6 +99,41 @@ fn only_the_own_script_and_style_may_run() {
         assert!(!html.contains(outside), "{outside}");
     }
     assert_eq!(base64_sha256(b""), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+}
+
+#[test]
+fn a_run_that_goes_on_shows_its_plans_and_asks_for_more() {
+    let mut whole = result(3);
+    let best = whole.front.swap_remove(0);
+    let mut running = Running::default();
+    let told = |step| Progress { seconds: 1.0, step };
+    let known =
+        RunResult { front: Vec::new(), sensitivity: Vec::new(), layers: Vec::new(), ..whole };
+    running.take(&told(Step::Known(Box::new(known))));
+    for (place, plan) in
+        [best.clone(), FrontPlan { memory_bits: 99_000, ..best }].into_iter().enumerate()
+    {
+        let (plan, is_best) = (Some(plan), place == 0);
+        running.take(&told(Step::Searching(Candidate { plan, is_best, ..Candidate::default() })));
+    }
+    let now = Now { text: "<b>tuning".to_owned(), may_stop: true, ..Now::default() };
+    let page = running_page("<i>run", &running, &now).unwrap();
+    for expected in [
+        "id=\"stop\"",
+        "&lt;b&gt;tuning",
+        "&lt;i&gt;run",
+        "The best of 2 plans so far saves 70.0 % of memory",
+        "1 (the best so far)",
+        &page.policy,
+    ] {
+        assert!(page.html.contains(expected), "{expected}\n{}", page.html);
+    }
+    assert_eq!(page.html.matches("<circle").count(), 2);
+    assert_eq!(page.html.matches("<script").count(), 1);
+    assert!(page.policy.contains("connect-src 'self'") && !page.html.contains("id=\"layers\""));
+    let stopping = Now { is_stopping: true, ..now };
+    let html = running_page("run", &running, &stopping).unwrap().html;
+    assert!(html.contains("disabled") && html.contains("Stopping"), "{html}");
 }
 
 #[test]

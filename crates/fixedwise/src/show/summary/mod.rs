@@ -51,7 +51,8 @@ pub fn summary(result: &RunResult, options: &TextOptions) -> String {
     text(&sections(result, options.verbose), options)
 }
 
-fn head(result: &RunResult) -> Section {
+/// The network, and what it makes of the images in float.
+pub(super) fn head(result: &RunResult) -> Section {
     let model = &result.model;
     let about = format!(
         "{} parameters, {} MACs; {}, {} semantics{}",

@@ -224,11 +224,12 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
         self.front.push(seen.clone());
         if is_better {
             let standing = standing.clone();
+            let seen = seen.clone();
             self.best.push(Best { standing, evaluation, cost, part, met, fits, seen });
         }
         let ((done, expected), work) = (self.counted(), self.work);
-        let evaluation = &evaluation;
-        self.tell(&Event::Certified { plan, evaluation, is_better, done, expected, work })?;
+        let (evaluation, seen) = (&evaluation, &seen);
+        self.tell(&Event::Certified { plan, evaluation, seen, is_better, done, expected, work })?;
         Ok(part)
     }
 
