@@ -45,7 +45,7 @@ OWN = {
 }
 
 FUNCTIONS = (
-    *((name, name) for name in ("quantize", "refit", "evaluate", "inspect", "sweep", "generalize", "report")),
+    *((name, name) for name in ("quantize", "refit", "evaluate", "inspect", "sweep", "generalize", "report", "serve")),
     ("export", None),
     ("plot", None),
     ("network", None),
@@ -98,6 +98,7 @@ RESULTS = {
     "sweep": "Sweep",
     "generalize": "Generalization",
     "report": "str",
+    "serve": "None",
 }
 
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use fixedwise::{DataOptions, DataSource, Observer};
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// Who runs a command: a terminal, or a program that has it as a library.
 pub trait Host: Sync {
@@ -28,7 +28,16 @@ pub trait Host: Sync {
     ///
     /// # Errors
     /// Where nothing could raise it.
-    fn stop(&self) -> Result<&AtomicBool>;
+    fn stop(&self) -> Result<Arc<AtomicBool>>;
+
+    /// Waits until somebody wants the end.
+    ///
+    /// # Errors
+    /// Where nobody could.
+    fn wait(&self) -> Result<()>;
+
+    /// Takes the address of a page that is served from now on.
+    fn address(&self, url: &str);
 }
 
 /// `PATH[:SPLIT][@FROM..TO]`, or images in memory, where they are given.

@@ -8,9 +8,11 @@ mod arguments;
 mod commands;
 mod description;
 mod host;
+mod live;
 mod progress;
 mod repeat;
 mod search_arguments;
+mod server;
 mod terminal;
 mod verdict;
 
@@ -43,6 +45,7 @@ enum Command {
     Generalize(commands::generalize::Arguments),
     Plot(commands::plot::Arguments),
     Report(commands::report::Arguments),
+    Serve(commands::serve::Arguments),
 }
 
 /// Columns of a line of help at most: longer lines are hard to read.
@@ -119,5 +122,6 @@ pub fn run(words: Vec<OsString>, host: &dyn Host) -> Result<Verdict, Failure> {
         Command::Generalize(arguments) => commands::generalize::run(arguments, host),
         Command::Plot(arguments) => commands::plot::run(arguments, host),
         Command::Report(arguments) => commands::report::run(arguments, host),
+        Command::Serve(arguments) => commands::serve::run(arguments, host),
     }?)
 }

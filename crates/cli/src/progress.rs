@@ -2,7 +2,7 @@
 
 use crate::terminal;
 use fixedwise::{
-    Candidate, FloatResult, Observer, PreprocessingResult, Progress, Step, TimeLeft, folded,
+    Candidate, FloatResult, Now, Observer, PreprocessingResult, Progress, Step, TimeLeft, folded,
     text_width,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -124,6 +124,18 @@ pub struct ProgressLine {
 pub fn progress_line(step: &Step) -> Option<ProgressLine> {
     let line = line(step)?;
     Some(ProgressLine { text: line.within(usize::MAX), done: line.done, total: line.total })
+}
+
+/// How far a run is, for its page; nothing where a step only tells a result.
+pub(crate) fn now(progress: &Progress) -> Option<Now> {
+    let line = line(&progress.step)?;
+    Some(Now {
+        parts: (line.done, line.total),
+        seconds: Some(progress.seconds),
+        time_left: line.time_left.map(time_text).unwrap_or_default(),
+        text: Line { time_left: None, ..line }.within(usize::MAX),
+        ..Now::default()
+    })
 }
 
 /// A step as text.
@@ -311,6 +323,7 @@ mod tests {
             tensors: (6, 30),
             evaluations: (80, 420),
             time_left: Some(TimeLeft { seconds: 151.0, is_at_most: false }),
+            ..Candidate::default()
         }
     }
 

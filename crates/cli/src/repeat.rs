@@ -5,9 +5,11 @@ use fixedwise::RunResult;
 use std::{ffi::OsString, fs, path::Path};
 
 /// Options with a value that belong to one run alone.
-const OWN: [&str; 7] = ["-o", "--out", "--from", "--plan", "--time-budget", "--emit", "--threads"];
+const OWN: [&str; 8] =
+    ["-o", "--out", "--from", "--plan", "--time-budget", "--emit", "--threads", "--port"];
 /// The same without a value.
-const OWN_FLAGS: [&str; 7] = ["--resume", "--json", "-q", "--quiet", "-v", "--verbose", "--report"];
+const OWN_FLAGS: [&str; 8] =
+    ["--resume", "--json", "-q", "--quiet", "-v", "--verbose", "--report", "--live"];
 /// Where the answer goes, beside what the earlier run has written.
 const FOLDER: &str = "what-if";
 
@@ -132,7 +134,7 @@ mod tests {
     #[test]
     fn what_belongs_to_one_run_is_left_out() {
         let line = "fixedwise quantize a.onnx --data d -o out --seed 3 -q --time-budget=3m --resume \
-                    -oother --out there --max-loss 2% --from x";
+                    -oother --out there --max-loss 2% --from x --live --port 80";
         let kept = words(line.split_whitespace().map(OsString::from));
         assert_eq!(kept.join(" "), "a.onnx --data d --seed 3 --max-loss 2%");
     }

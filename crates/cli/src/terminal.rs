@@ -6,7 +6,11 @@ use fixedwise::{DataSource, Observer, TextOptions, folded};
 use std::{
     io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
 };
 use terminal_size::{Width, terminal_size_of};
 
@@ -41,19 +45,34 @@ impl Host for Terminal {
         note(text);
     }
 
-    fn stop(&self) -> Result<&AtomicBool> {
+    fn stop(&self) -> Result<Arc<AtomicBool>> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let raised = Arc::clone(&stop);
+        let on_interrupt = move || on_interrupt(&raised);
         ctrlc::set_handler(on_interrupt).context("Ctrl-C cannot be handled")?;
-        Ok(&STOP)
+        Ok(stop)
+    }
+
+    fn wait(&self) -> Result<()> {
+        let (raise, raised) = mpsc::channel();
+        // A second interrupt finds nobody who listens.
+        let on_interrupt = move || {
+            let _ = raise.send(());
+        };
+        ctrlc::set_handler(on_interrupt).context("Ctrl-C cannot be handled")?;
+        Ok(raised.recv()?)
+    }
+
+    fn address(&self, url: &str) {
+        // In one piece, so that it can be clicked.
+        lines(&[format!("live: {url}")]);
     }
 }
 
-/// Raised by Ctrl-C.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 /// The first time ends the search, the second time the process.
 #[expect(clippy::exit, reason = "who presses Ctrl-C twice waits for nothing")]
-fn on_interrupt() {
-    if STOP.swap(true, Ordering::Relaxed) {
+fn on_interrupt(stop: &AtomicBool) {
+    if stop.swap(true, Ordering::Relaxed) {
         std::process::exit(130);
     }
     note("stopping: the best plan so far will be written; press Ctrl-C again to quit immediately");

@@ -23,6 +23,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 enum Event {
     Progress(Box<Progress>),
     Note(String),
+    Address(String),
 }
 
 struct PythonHost {
@@ -30,7 +31,7 @@ struct PythonHost {
     is_repeatable: bool,
     events: Mutex<Sender<Event>>,
     printed: Mutex<Vec<String>>,
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
 }
 
 impl PythonHost {
@@ -62,8 +63,19 @@ impl Host for PythonHost {
         self.tell(Event::Note(text.to_owned()));
     }
 
-    fn stop(&self) -> anyhow::Result<&AtomicBool> {
-        Ok(&self.stop)
+    fn stop(&self) -> anyhow::Result<Arc<AtomicBool>> {
+        Ok(Arc::clone(&self.stop))
+    }
+
+    fn wait(&self) -> anyhow::Result<()> {
+        while !self.stop.load(Ordering::Relaxed) {
+            thread::sleep(INTERVAL);
+        }
+        Ok(())
+    }
+
+    fn address(&self, url: &str) {
+        self.tell(Event::Address(url.to_owned()));
     }
 }
 
@@ -89,7 +101,7 @@ pub(crate) fn run(
         is_repeatable,
         events: Mutex::new(sender.clone()),
         printed: Mutex::default(),
-        stop: AtomicBool::new(false),
+        stop: Arc::default(),
     });
     let worker = thread::spawn({
         let host = Arc::clone(&host);
@@ -159,6 +171,7 @@ fn tell(py: Python, notify: &Bound<PyAny>, event: &Event) -> PyResult<()> {
     let about = PyDict::new(py);
     match event {
         Event::Note(text) => about.set_item("warning", text.trim_start_matches("! "))?,
+        Event::Address(url) => about.set_item("address", url)?,
         Event::Progress(progress) => {
             let Progress { seconds, step } = &**progress;
             match step {

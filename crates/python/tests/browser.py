@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+import unittest
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,20 @@ os.execv(sys.argv[3], sys.argv[3:])
 def program() -> str | None:
     """The browser of this machine."""
     return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+
+
+def is_there(test: unittest.TestCase) -> bool:
+    """Whether this machine has a browser; a test that lacks one is told as skipped."""
+    if program() is not None:
+        return True
+    why = "no Chromium; `cargo xtask test` installs it or says how"
+    test.assertIn(os.environ.get("CI", ""), ("", "0", "false"), why)
+    line = f"SKIPPED {test.id()}: {why}\n"
+    sys.stderr.write(line)
+    if "FIXEDWISE_SKIPPED" in os.environ:
+        with open(os.environ["FIXEDWISE_SKIPPED"], "a", encoding="utf-8") as file:
+            file.write(line)
+    return False
 
 
 class Page:
@@ -98,6 +114,15 @@ class Page:
         if "exceptionDetails" in found:
             raise RuntimeError(found["exceptionDetails"]["exception"].get("description", script))
         return found["result"].get("value")
+
+    def until(self, script: str, seconds: float = 20) -> Any:
+        """The value of an expression on the page, once it is one."""
+        end = time.monotonic() + seconds
+        while not (value := self.run(script)):
+            if time.monotonic() > end:
+                raise AssertionError(f"{script}: {value!r}\n{self.run('document.body.innerText')}")
+            time.sleep(0.02)
+        return value
 
     def requests(self) -> list[str]:
         """What the page has loaded."""

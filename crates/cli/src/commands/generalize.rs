@@ -39,6 +39,8 @@ EXIT CODES
 #[command(mut_arg("test", |argument| argument.hide(true)))]
 #[command(mut_arg("verbose", |argument| argument.hide(true)))]
 #[command(mut_arg("report", |argument| argument.hide(true)))]
+#[command(mut_arg("live", |argument| argument.hide(true)))]
+#[command(mut_arg("port", |argument| argument.hide(true)))]
 // What the part to search on is called here.
 #[command(mut_arg("tuning", |argument| argument.long("tuning")))]
 #[command(mut_arg("data", |argument| argument
@@ -75,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
     let model = &arguments.quantize.network.model;
     let stop = host.stop()?;
     let display = host.watch(arguments.quantize.quiet);
-    let found = fixedwise::generalize_observed(model, &data, &options, &*display, stop);
+    let found = fixedwise::generalize_observed(model, &data, &options, &*display, &stop);
     drop(display);
     let result = found?.result;
     if arguments.quantize.json {

@@ -8,4 +8,5 @@ pub(crate) mod plot;
 pub(crate) mod quantize;
 pub(crate) mod refit;
 pub(crate) mod report;
+pub(crate) mod serve;
 pub(crate) mod sweep;

@@ -9,6 +9,7 @@ use crate::{
         report,
     },
     host::{self, Host},
+    live::Live,
     search_arguments::SearchArguments,
     terminal,
     verdict::Verdict,
@@ -16,8 +17,8 @@ use crate::{
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use fixedwise::{
-    CExport, ClassBound, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Offset,
-    QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy, Tune, Unit,
+    CExport, ClassBound, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Observer as _,
+    Offset, Progress, QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy, Tune, Unit,
 };
 use std::{
     path::{Path, PathBuf},
@@ -84,6 +85,10 @@ EXAMPLES
         --calibration data/fashion-mnist:train@0..1000 \\
         --search data/fashion-mnist:test@0..5000 \\
         --test data/fashion-mnist:test@5000..10000
+
+  The search in a browser while it goes on, with a button that ends it:
+    fixedwise quantize models/fashion_small.onnx --data data/fashion-mnist \\
+        --live
 
 EXIT CODES
   0  the loss bound is met on the search set, and every memory budget is met
@@ -221,6 +226,14 @@ pub(crate) struct Arguments {
     /// Also writes the run as one HTML page, report.html, into the output folder; see `fixedwise report`.
     #[arg(long, help_heading = "Output")]
     report: bool,
+    /// Also serves the page of the run on this machine while the search goes on, and prints its address: the plans so
+    /// far, the time left, and a button that ends the search with the best plan so far, as Ctrl-C does.
+    #[arg(long, help_heading = "Output")]
+    live: bool,
+    /// Port of the page of --live. Default: a free one.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(requires = "live", help_heading = "Output")]
+    port: Option<u16>,
     /// Prints result.json instead of a table.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
@@ -382,11 +395,24 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) ->
     if !arguments.resume {
         warn_of_earlier(arguments, &arguments.output(), host);
     }
+    let live =
+        arguments.live.then(|| Live::start(arguments.port, &arguments.output(), &stop, host));
+    let live = live.transpose()?;
     let display = host.watch(arguments.quiet);
     let model = &arguments.network.model;
-    let outcome = fixedwise::quantize_observed(model, &data, &options, &*display, stop);
+    let observer = |progress: &Progress| {
+        display.progress(progress);
+        if let Some(live) = &live {
+            live.progress(progress);
+        }
+    };
+    let outcome = fixedwise::quantize_observed(model, &data, &options, &observer, &stop);
     drop(display);
-    finish(arguments, &data, &options, &arguments.output(), outcome?, &code, host)
+    let outcome = outcome?;
+    if let Some(live) = live {
+        live.finish(&outcome.result)?;
+    }
+    finish(arguments, &data, &options, &arguments.output(), outcome, &code, host)
 }
 
 /// Says which earlier answer a run will replace.

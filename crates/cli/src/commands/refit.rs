@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
 
 /// Options that lead a search: they have no effect here, and are accepted because the run that wrote the plan
 /// may have had them.
-const SEARCH: [&str; 22] = [
+const SEARCH: [&str; 24] = [
     "confidence",
     "strategy",
     "bits",
@@ -78,6 +78,8 @@ const SEARCH: [&str; 22] = [
     "window",
     "tuning",
     "unlabeled",
+    "live",
+    "port",
 ];
 
 pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) -> Result<Verdict> {
@@ -92,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) ->
     quantize::warn_of_earlier(quantize, &folder, host);
     let display = host.watch(quantize.quiet);
     let model = &quantize.network.model;
-    let outcome = fixedwise::refit(model, plan, &data, &options, &*display, stop);
+    let outcome = fixedwise::refit(model, plan, &data, &options, &*display, &stop);
     drop(display);
     quantize::finish(quantize, &data, &options, &folder, outcome?, &code, host)
 }

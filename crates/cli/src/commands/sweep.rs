@@ -184,7 +184,7 @@ pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
     let stop = host.stop()?;
     let display = host.watch(arguments.quiet);
     let model = &arguments.network.model;
-    let result = fixedwise::sweep_observed(model, &data, &options, &*display, stop);
+    let result = fixedwise::sweep_observed(model, &data, &options, &*display, &stop);
     drop(display);
     let result = result?;
     if arguments.json {

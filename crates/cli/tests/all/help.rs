@@ -23,6 +23,7 @@ fn help_explains_every_option_and_has_examples() {
     help(&["sweep"]).stdout_eq(file!["snapshots/sweep.txt"].raw());
     help(&["generalize"]).stdout_eq(file!["snapshots/generalize.txt"].raw());
     help(&["report"]).stdout_eq(file!["snapshots/report.txt"].raw());
+    help(&["serve"]).stdout_eq(file!["snapshots/serve.txt"].raw());
     help(&["plot"]).stdout_eq(file!["snapshots/plot.txt"].raw());
     help(&["plot", "heatmap"]).stdout_eq(file!["snapshots/plot_heatmap.txt"].raw());
     help(&["plot", "all"]).stdout_eq(file!["snapshots/plot_all.txt"].raw());
@@ -48,6 +49,8 @@ fn wrong_arguments_end_with_code_1() {
         &["export", "onnx", "a.onnx", "-o", "b.onnx"],
         &["export", "npz", "a.onnx", "--plan", "p"],
         &["export", "tflite", "a.onnx", "--plan", "p", "-o", "b"],
+        &["quantize", "a.onnx", "--data", "b", "--port", "80"],
+        &["serve", "out", "--port", "0"],
         &["plot"],
         &["plot", "heatmap", "result.json"],
         &["plot", "heatmap", "result.json", "-o", "picture.jpg"],

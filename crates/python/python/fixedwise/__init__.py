@@ -34,6 +34,7 @@ from ._functions import (
     quantize,
     refit,
     report,
+    serve,
     sweep,
 )
 from ._jobs import Job, Jobs, grid, sweep_jobs
@@ -91,6 +92,7 @@ __all__ = [
     "quantize",
     "refit",
     "report",
+    "serve",
     "sweep",
     "sweep_jobs",
 ]

@@ -8,6 +8,7 @@ import difflib
 import inspect as _inspect
 import os
 import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,6 +134,8 @@ class _Teller:
     def __call__(self, event: dict[str, Any]) -> None:
         if "warning" in event:
             warnings.warn(event["warning"], FixedwiseWarning, stacklevel=5)
+        if "address" in event:
+            print(f"live: {event['address']}", file=sys.stderr, flush=True)
         if self.bar is not None and "text" in event:
             self.bar.total = event.get("total") or None
             self.bar.n = event.get("done", 0)

@@ -90,6 +90,7 @@ def quantize(
     example: an input for the export of a `torch.nn.Module`. Default: the first image in memory.
     progress: whether a bar of tqdm shows how far the search is.
     on_progress: is called with a dictionary for each step.
+    live: serves the page of the run while it goes on; its address is printed, and `on_progress` is called with it.
 
     Ctrl-C ends the search and returns the best plan so far.
     """
@@ -311,6 +312,20 @@ def report(run: Any, *, out: Any = None, compare: Any = (), **options: Any) -> s
     return word(out)
 
 
+def serve(run: Any, *, port: int | None = None, **options: Any) -> None:
+    """
+    run: a `Result`, or the folder of a run, which may still go on.
+
+    The address is printed. Ctrl-C ends the call.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(run, Result):
+            folder = stack.enter_context(_commands.folder())
+            run.save(folder)
+            run = folder
+        Call("serve", {**options, "port": port}).run([word(run)])
+
+
 def network(
     model: Any,
     plan: Any,
@@ -350,6 +365,7 @@ for _function, _command in (
     (sweep, "sweep"),
     (generalize, "generalize"),
     (report, "report"),
+    (serve, "serve"),
 ):
     _commands.signature(_function, _command)
 del _function, _command

@@ -67,6 +67,8 @@ def quantize(
     max_ram: _Value | None = None,
     emit: Literal["c", "onnx", "qonnx", "hls", "npz"] | Sequence[Literal["c", "onnx", "qonnx", "hls", "npz"]] | None = None,
     report: bool | None = None,
+    live: bool | None = None,
+    port: _Value | None = None,
 ) -> Result: ...
 
 def refit(
@@ -238,6 +240,12 @@ def report(
     out: _Path | None = None,
     compare: Result | _Path | Iterable[Result | _Path] = (),
 ) -> str: ...
+
+def serve(
+    run: Result | _Path,
+    *,
+    port: _Value | None = None,
+) -> None: ...
 
 def export(
     form: Literal["c", "onnx", "qonnx", "hls", "npz"],
