@@ -228,7 +228,7 @@ impl Default for Target {
     fn default() -> Self {
         Self {
             name: "generic".to_owned(),
-            weight_bits: Widths::Listed(vec![1, 2, 4, 8, 16]),
+            weight_bits: Widths::Listed(vec![1, 2, 3, 4, 5, 6, 7, 8, 16]),
             activation_bits: Widths::Listed(vec![8, 16]),
             bias_bits: Widths::Listed(vec![8, 16, 32]),
             accumulator_bits: 32,

@@ -12,7 +12,7 @@ use fixedwise_graph::{
     target::{Code, Widths},
 };
 use fixedwise_kernels::{Integers, IntegersMut, Kernels, Scratch};
-use fixedwise_testing::{Build, Random, window};
+use fixedwise_testing::{Build, Random, plan_of, resnet8, window};
 use std::{collections::BTreeMap, ops::Range};
 
 /// A plan that gives layers and sums these bits in turn.
@@ -137,7 +137,7 @@ fn networks() -> [(&'static str, Graph); 6] {
 /// A C target with the default's rules, for a core, and the widths of its activations.
 fn c_target(core: c::Core, activation_bits: &[u8]) -> Target {
     Target {
-        weight_bits: Widths::Listed(vec![1, 2, 4, 8, 16]),
+        weight_bits: Widths::Listed(vec![1, 2, 3, 4, 5, 6, 7, 8, 16]),
         activation_bits: Widths::Listed(activation_bits.to_vec()),
         code: Code::C(core),
         ..Target::default()
@@ -196,6 +196,55 @@ fn the_arena_the_footprint_and_the_search_agree_on_memory() {
     }
     assert!(aliases > 0 && overwritten > 0 && with_scratch > 0);
     assert!(2 * alike > cases, "{alike} of {cases}");
+}
+
+/// Bytes of the arrays of printed C whose names end so.
+fn array_bytes(source: &str, end: &str) -> usize {
+    let bytes = |line: &str| {
+        let (head, rest) = line.split_once(&format!("{end}["))?;
+        let count: usize = rest.split_once(']')?.0.parse().unwrap();
+        let size = [("int8_t", 1), ("int16_t", 2), ("int32_t", 4)];
+        size.iter().find(|(name, _)| head.contains(name)).map(|(_, size)| count * size)
+    };
+    let arrays = source.lines().filter(|line| line.ends_with("= {"));
+    arrays.filter_map(bytes).sum()
+}
+
+#[test]
+fn weights_take_the_bits_of_the_plan() {
+    let graph = resnet8();
+    for weight_bits in 1..=8_u8 {
+        let weights = if weight_bits == 1 {
+            Format::bipolar(1)
+        } else {
+            Format::signed(weight_bits, i8::try_from(weight_bits).unwrap())
+        };
+        let plan = plan_of(&graph, weights, |_| Format::unsigned(8, 0));
+        let fixed =
+            lower_for(&graph, &plan, AccumulatorPolicy::Prove32, &Target::default()).unwrap();
+        let layers: Vec<&[f32]> = graph.nodes.iter().filter_map(|node| node.op.weights()).collect();
+        let bits = |weights: &[f32]| weights.len() * usize::from(weight_bits);
+        let bytes = layers.iter().map(|weights| bits(weights).div_ceil(8)).sum::<usize>();
+        let channels: usize = graph.layers().map(|(_, node)| node.shape.c).sum();
+        for core in [c::Core::Portable, c::Core::Dsp, c::Core::Mve] {
+            // Vectors have no single bit.
+            if core == c::Core::Mve && weight_bits == 1 {
+                continue;
+            }
+            let options = c_target(core, &[8, 16]).c_options("net").unwrap();
+            let project = c::emit(&fixed, &options, &[]).unwrap();
+            let source = &project.files[1].1;
+            // Some kernels have biases among the weights.
+            let biases = array_bytes(source, "_bias");
+            let stored = array_bytes(source, "_weights") + biases.saturating_sub(4 * channels);
+            let most =
+                bytes + bytes * 3 / 100 + (4 * channels).saturating_sub(biases) + 4 * layers.len();
+            assert!(
+                stored >= bytes && stored <= most,
+                "{core:?}, {weight_bits} bits: {stored} bytes of weights, {bytes} in the plan"
+            );
+        }
+    }
 }
 
 #[test]

@@ -131,7 +131,8 @@ fn flash(outcome: &Outcome, target: &Target) -> u64 {
 
 #[test]
 fn flash_goes_from_one_stored_width_to_the_next() {
-    let target = Target::default();
+    let weight_bits = Widths::Listed(vec![1, 2, 4, 8, 16]);
+    let target = Target { weight_bits, ..Target::default() };
     for strategy in STRATEGIES {
         let outcome = run_with(strategy, Objective::Flash, &target, |_| {}).unwrap();
         assert!(outcome.is_finished && outcome.bound_met);

@@ -146,7 +146,7 @@ fn flash_asks_for_stored_widths_of_weights_alone() {
     assert!(flash.front.iter().all(|plan| plan.flash_bytes.is_some() && plan.ram_bytes.is_some()));
     assert!(2 * bytes[0] < bytes[1], "{bytes:?}");
     assert!(flash.layers.iter().all(|layer| layer.activation.bits >= 8));
-    assert!(flash.layers.iter().all(|layer| [1, 2, 4, 8].contains(&layer.weights.bits)));
+    assert!(flash.layers.iter().all(|layer| (1..=8).contains(&layer.weights.bits)));
     assert_eq!(flash.objective.as_deref(), Some("flash"));
 }
 

@@ -84,14 +84,14 @@ pub struct COptions {
 }
 
 impl COptions {
-    /// For any C compiler: weights packed to 1, 2, 4, 8 or 16 bits, the arena given by the caller.
+    /// For any C compiler: weights of at most 8 bits at their own width, others in 16, the arena given by the caller.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             core: Core::Portable,
             style: CodeStyle::Fast,
             cpu: Cpu::CortexM3,
-            weights: WeightStorage::Widths(vec![1, 2, 4, 8, 16]),
+            weights: WeightStorage::Widths(vec![1, 2, 3, 4, 5, 6, 7, 8, 16]),
             packs_activations: false,
             arena: Arena::Caller,
             flows: true,

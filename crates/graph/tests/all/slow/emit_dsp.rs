@@ -171,6 +171,12 @@ fn few_instructions_do_a_multiply_accumulate() {
     if !Core::CortexM4.is_available() {
         return;
     }
+    // Two words have bits of one four.
+    for weights in [3, 5, 6, 7] {
+        count(Shape::new(12, 12, 32), square(3, 1, 1, 64), weights, 1210);
+        count(Shape::new(13, 11, 32), square(3, 1, 1, 64), weights, 1250);
+        count(Shape::new(32, 32, 16), square(3, 1, 1, 16), weights, 1250);
+    }
     // One more sets the bit after the signs.
     count(Shape::new(12, 12, 32), square(3, 1, 1, 64), 1, 1120);
     for weights in [8, 4, 2] {
@@ -222,7 +228,7 @@ fn layers(c: usize) -> Vec<Layer> {
 #[test]
 fn every_shape_equals_the_executor() {
     for core in CORES.into_iter().filter(|core| core.is_available()) {
-        for (c, weights) in [(1, 8), (3, 4), (4, 2), (6, 8), (8, 4), (5, 1)] {
+        for (c, weights) in [(1, 8), (3, 4), (4, 2), (6, 8), (8, 4), (5, 1), (3, 5), (6, 7)] {
             let graph = graph(Shape::new(13, 11, c), &layers(c), Stem::Input, 7);
             check(core, &graph, widths(weights));
         }
@@ -240,7 +246,7 @@ fn every_width_and_element_equals_the_executor() {
     ];
     let graph = graph(Shape::new(5, 6, 8), &layers, Stem::Input, 11);
     for core in CORES.into_iter().filter(|core| core.is_available()) {
-        for weights in [1, 2, 3, 8, 12] {
+        for weights in [1, 2, 3, 5, 6, 7, 8, 12] {
             check(core, &graph, widths(weights));
         }
         for weights in [4, 8] {

@@ -1,9 +1,9 @@
 //! A dense layer: one pixel, several output channels at a time, values widened where they are used.
 
 use super::{
-    Arithmetic,
+    Arithmetic, Fetch,
     asm::{Assembly, Stores},
-    pack::{Four, Unpack, pack, per_word, points},
+    pack::{Four, Unpack, group, pack, points, words},
 };
 use crate::emit::c::{
     conv::{layer::ConvLayer, printed::Printed},
@@ -13,7 +13,7 @@ use fixedwise_kernels::Element;
 
 /// Output channels that share a value.
 const CHANNELS: usize = 4;
-/// Fours of a channel's weights in one turn of the loop; at least a word.
+/// Fours of a channel's weights in one turn of the loop; at least a group.
 const UNROLLED: usize = 2;
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
@@ -131,11 +131,11 @@ impl Dense<'_> {
         asm.all("push {r4-r11, lr}; sub sp, #20; str r0, [sp]; str r2, [sp, #4]; str r3, [sp, #8]");
         asm.add("r12", "r3", self.arithmetic.y_bytes(self.channels * self.blocks));
         asm.push("str r12, [sp, #12]");
-        let per_word = per_word(bits);
-        let words = self.n / per_word;
-        let unrolled = (UNROLLED / per_word).clamp(1, words.max(1));
-        let loops = words / unrolled;
-        asm.add("r12", "r0", loops * unrolled * per_word * 4 * values.size_bytes());
+        let group = group(bits);
+        let groups = self.n / group;
+        let unrolled = (UNROLLED / group).clamp(1, groups.max(1));
+        let loops = groups / unrolled;
+        asm.add("r12", "r0", loops * unrolled * group * 4 * values.size_bytes());
         asm.push("str r12, [sp, #16]");
         if unpack == Unpack::Lanes {
             asm.constant("lr", (0xffff_i64 << (16 - bits) & 0xffff) * 0x0001_0001);
@@ -148,14 +148,14 @@ impl Dense<'_> {
             if loops > 1 {
                 asm.push("2:");
             }
-            asm.repeat(unrolled, |asm| self.word(asm, per_word));
+            asm.repeat(unrolled, |asm| self.group(asm, group));
             if loops > 1 {
                 asm.all("ldr r12, [sp, #16]; cmp r0, r12; bne 2b");
             }
         }
-        asm.repeat(words - loops * unrolled, |asm| self.word(asm, per_word));
-        if !self.n.is_multiple_of(per_word) {
-            self.word(&mut asm, self.n % per_word);
+        asm.repeat(groups - loops * unrolled, |asm| self.group(asm, group));
+        if !self.n.is_multiple_of(group) {
+            self.group(&mut asm, self.n % group);
         }
         self.arithmetic
             .align(&mut asm, &self.sums().into_iter().map(|sum| vec![sum]).collect::<Vec<_>>());
@@ -177,16 +177,21 @@ impl Dense<'_> {
         asm
     }
 
-    /// One word of weights of each channel: `fours` times four values.
-    fn word(&self, asm: &mut Assembly, fours: usize) {
+    /// One group of weights of each channel: `fours` times four values.
+    fn group(&self, asm: &mut Assembly, fours: usize) {
         let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
+        // A group of one word is in registers.
+        let is_word = words(bits, group(bits)) == 1;
+        let step = 4 * self.channels * words(bits, fours);
         let bits = usize::from(bits);
         let words = self.words();
-        asm.push(if words.len() == 1 {
-            "ldr r6, [r1], #4".to_owned()
-        } else {
-            format!("ldmia r1!, {{{}}}", words.join(", "))
-        });
+        if is_word {
+            asm.push(if words.len() == 1 {
+                "ldr r6, [r1], #4".to_owned()
+            } else {
+                format!("ldmia r1!, {{{}}}", words.join(", "))
+            });
+        }
         for four in 0..fours {
             asm.line();
             match values {
@@ -198,7 +203,7 @@ impl Dense<'_> {
                 }
                 Element::I16 => asm.all("ldr r10, [r0], #4; ldr r11, [r0], #4"),
             }
-            for (sum, word) in self.sums().iter().zip(&words) {
+            for (channel, (sum, word)) in self.sums().iter().zip(&words).enumerate() {
                 asm.line();
                 if unpack == Unpack::Lanes {
                     for (i, values) in ["r10", "r11"].into_iter().enumerate() {
@@ -213,7 +218,13 @@ impl Dense<'_> {
                     continue;
                 }
                 let mut from = word.as_str();
-                if bits < 8 {
+                if !is_word {
+                    let (to, temporary, mask, is_last) = ("lr", "r12", None, false);
+                    let (index, stride, first) = (four, self.channels, channel);
+                    let fetch = Fetch { to, temporary, mask, index, is_last, stride, first };
+                    self.arithmetic.fetch(asm, &fetch);
+                    from = "lr";
+                } else if bits < 8 {
                     if four > 0 {
                         asm.push(format!("lsl {word}, {word}, #{bits}"));
                     }
@@ -227,6 +238,9 @@ impl Dense<'_> {
                 asm.push(format!("sxtb16 r12, {from}, ror #8"));
                 asm.push(format!("smlad {sum}, r12, r11, {sum}"));
             }
+        }
+        if !is_word {
+            asm.push(format!("adds r1, #{step}"));
         }
     }
 

@@ -15,17 +15,18 @@ $P_INLINE int32_t $P_dense_value(const void *x, int32_t i, int32_t c, int32_t e,
 $P_FUNCTION void $P_dense_plain(const void *x, const uint32_t *weights, const int32_t *bias, void *y,
     const $P_dense_plan *s, int32_t kind)
 {
-    int32_t per_word = 8 / s->bits, words = $P_words(s->n, s->bits);
+    int32_t words = $P_words(s->n, s->bits);
     for (int32_t o = 0; o < s->channels * s->blocks; o++) {
         const uint32_t *block = weights + o / s->channels * (s->channels * words + s->each);
         const uint32_t *w = block + o % s->channels;
         int32_t acc = bias[o];
         for (int32_t i = 0; i < s->n; i++) {
             /* Words of the block's channels lie in turn. */
-            const uint32_t *word = w + i / per_word * s->channels;
             for (int32_t c = 0; c < 2; c++) {
-                acc += $P_dense_value(x, i, c, 0, kind) * $P_lane(word, i % per_word, c, 0, s->bits, s->lanes);
-                acc += $P_dense_value(x, i, c, 1, kind) * $P_lane(word, i % per_word, c, 1, s->bits, s->lanes);
+                for (int32_t e = 0; e < 2; e++) {
+                    int32_t weight = $P_lane(w, i, c, e, s->bits, s->lanes, s->channels);
+                    acc += $P_dense_value(x, i, c, e, kind) * weight;
+                }
             }
         }
         acc *= $P_point(block + s->channels * words, o % s->channels, s->each);

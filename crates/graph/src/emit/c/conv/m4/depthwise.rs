@@ -2,9 +2,9 @@
 //! multiplied one by one. A value is loaded once for all pixels and taps of a row that need it.
 
 use super::{
-    Arithmetic,
+    Arithmetic, Fetch,
     asm::{Assembly, Stores},
-    pack::{Four, Unpack, pack, per_word, points},
+    pack::{Four, Unpack, group, pack, points},
 };
 use crate::emit::c::source::Source;
 
@@ -208,7 +208,6 @@ impl Depthwise<'_> {
 
     /// Brings the weights of the taps `first ..` into their registers.
     fn unpack(&self, asm: &mut Assembly, first: usize, count: usize, n_taps: usize) {
-        let bits = usize::from(self.arithmetic.bits);
         if self.arithmetic.unpack == Unpack::Wide {
             for (tap, register) in (first..first + count).zip(WEIGHTS) {
                 // Taps are stored in pairs.
@@ -217,20 +216,12 @@ impl Depthwise<'_> {
             }
             return;
         }
-        let taps_of_word = 2 * per_word(self.arithmetic.bits);
-        let load = |asm: &mut Assembly, register: &str, tap: usize, last: usize| {
-            let ends_word = (last + 1).is_multiple_of(taps_of_word) || last + 1 == n_taps;
-            let step = if ends_word { ", #4" } else { "" };
-            asm.push(format!("ldr {register}, [r1]{step}"));
-            if bits < 8 {
-                let by = tap / 2 % per_word(self.arithmetic.bits) * bits;
-                if by > 0 {
-                    asm.push(format!("lsl {register}, {register}, #{by}"));
-                }
-                let mask = (0xff << (8 - bits) & 0xff) * 0x0101_0101_u32;
-                asm.push(format!("and {register}, {register}, #{mask:#x}"));
-                self.arithmetic.signs(asm, register);
-            }
+        let group = group(self.arithmetic.bits);
+        let load = |asm: &mut Assembly, to: &str, tap: usize, last: usize| {
+            let is_last = (last + 1).is_multiple_of(2 * group) || last + 1 == n_taps;
+            let (temporary, mask, index) = ("r10", None, tap / 2 % group);
+            let fetch = Fetch { to, temporary, mask, index, is_last, stride: 1, first: 0 };
+            self.arithmetic.fetch(asm, &fetch);
         };
         let mut tap = first;
         while tap < first + count {

@@ -17,7 +17,7 @@ $P_FUNCTION void $P_depthwise_plain(const int16_t *const *rows, const uint32_t *
             int32_t acc = b[o];
             for (int32_t i = 0; i < taps; i++) {
                 int32_t x = rows[tap_rows[i]][tap_offsets[i] + p * s->pixel + o];
-                acc += x * $P_lane(w, i / 2, i & 1, o & 1, s->bits, 0);
+                acc += x * $P_lane(w, i / 2, i & 1, o & 1, s->bits, 0, 1);
             }
             acc *= $P_point(w + words, o & 1, s->each);
             $P_finish(y, p * s->channels + o, acc, s->stored, s->shift, s->min, s->max);

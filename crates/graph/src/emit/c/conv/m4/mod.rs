@@ -12,7 +12,7 @@ use super::{layer::ConvLayer, printed::Printed};
 use crate::emit::c::source::{Source, Storage};
 use asm::Assembly;
 use fixedwise_kernels::Element;
-use pack::Unpack;
+use pack::{Field, Unpack, words};
 
 /// Prints a convolution, a depthwise one or a dense layer. Else, or where an offset is out of an
 /// instruction's reach, `None`.
@@ -42,6 +42,23 @@ struct Arithmetic {
     each: bool,
 }
 
+/// How a four of packed weights is brought into a register.
+#[derive(Clone, Copy)]
+struct Fetch<'a> {
+    to: &'a str,
+    /// It is overwritten.
+    temporary: &'a str,
+    /// A register that has the top bits of every byte set, as many as weights have, where there is one.
+    mask: Option<&'a str>,
+    /// The place of the four in its group.
+    index: usize,
+    /// Whether none of this group follows.
+    is_last: bool,
+    /// Words from one of the stream to the next, and before the first one.
+    stride: usize,
+    first: usize,
+}
+
 impl Arithmetic {
     /// `None` where a shift and a clamp are not all that sums need, or the layer's widths are not served; weights are
     /// followed by zeros where `has_zeros`.
@@ -60,7 +77,7 @@ impl Arithmetic {
         let to = layer.requantization;
         // A sign is no zero.
         let bits = layer.weight_bits.max(if has_zeros { 2 } else { 1 });
-        if !layer.is_plain() || !matches!(bits, 1 | 2 | 4 | 8 | 16) {
+        if !layer.is_plain() || !matches!(bits, 1..=8 | 16) {
             return None;
         }
         let shift = u32::try_from(to.shift).ok()?;
@@ -70,7 +87,9 @@ impl Arithmetic {
         let choice = |unpack: Unpack| match unpack {
             Unpack::Wide => (bits == 16).then_some((unpack, 0)),
             Unpack::Bytes => (bits <= 8).then(|| (unpack, 8 - small)),
-            Unpack::Lanes => (may_use_lanes && bits < 8).then(|| (unpack, 16 - small)),
+            Unpack::Lanes => {
+                (may_use_lanes && matches!(bits, 1 | 2 | 4)).then(|| (unpack, 16 - small))
+            }
         };
         let fits = |(_, scale): &(Unpack, u32)| sum_bits + scale <= 32 && shift + scale <= 31;
         let (unpack, scale) = [Unpack::Lanes, Unpack::Bytes, Unpack::Wide]
@@ -122,6 +141,47 @@ impl Arithmetic {
             }
             // By the lowest byte of the register.
             sums.iter().for_each(|sum| asm.push(format!("lsl {sum}, {sum}, r11")));
+        }
+    }
+
+    /// Brings the weights of a four to the top of the bytes of `to`, zeros below: those of the four at an index of its
+    /// group. Where it is the last one that is fetched there, `r1` goes on to the next group.
+    fn fetch(&self, asm: &mut Assembly, fetch: &Fetch) {
+        let Fetch { to, temporary, mask, index, is_last, stride, first } = *fetch;
+        let bits = u32::from(self.bits);
+        let Field { word, above, rest } = Field::new(self.bits, index, 8);
+        let bytes = |word: usize| 4 * (word * stride + first);
+        let goes_on = 4 * stride * words(self.bits, index + 1);
+        let every_byte = |bits: u32| format!("#{:#x}", bits * 0x0101_0101);
+        let steps = is_last && rest == 0 && bytes(word) == 0 && stride == 1;
+        asm.push(match bytes(word) {
+            0 if steps => format!("ldr {to}, [r1], #{goes_on}"),
+            0 => format!("ldr {to}, [r1]"),
+            at => format!("ldr {to}, [r1, #{at}]"),
+        });
+        if rest > 0 {
+            asm.push(format!("ldr {temporary}, [r1, #{}]", bytes(word + 1)));
+            asm.push(format!("and {to}, {to}, {}", every_byte(0xff >> above)));
+            asm.push(format!(
+                "and {temporary}, {temporary}, {}",
+                every_byte(0xff << (8 - rest) & 0xff)
+            ));
+            asm.push(format!("orr {to}, {temporary}, {to}, lsl #{}", 8 - bits));
+        } else if bits < 8 {
+            let top = every_byte(0xff << (8 - bits) & 0xff);
+            match (mask, above) {
+                (Some(mask), 0) => asm.push(format!("and {to}, {mask}, {to}")),
+                (Some(mask), _) => asm.push(format!("and {to}, {mask}, {to}, lsl #{above}")),
+                (None, 0) => asm.push(format!("and {to}, {to}, {top}")),
+                (None, _) => {
+                    asm.push(format!("lsl {to}, {to}, #{above}"));
+                    asm.push(format!("and {to}, {to}, {top}"));
+                }
+            }
+            self.signs(asm, to);
+        }
+        if is_last && !steps {
+            asm.push(format!("adds r1, #{goes_on}"));
         }
     }
 

@@ -1,22 +1,27 @@
 #if !$P_HAS_DSP
-/* Weights are packed in fours, two pairs of 16-bit lanes, the most significant bits first: this is
- * lane `e` of pair `c` of the four number `i`. Fewer than 8 bits come out as the top of a byte, or
- * of the lane where `lanes` is not 0; one bit is a sign, and the bit after it is set. */
+/* Weights are packed in fours, two pairs of 16-bit lanes: this is lane `e` of pair `c` of the four number `i`. Each
+ * byte of the words that lie `stride` apart, or each half where `lanes` is not 0, is a stream, the most significant
+ * bits first. Of a weight that two bytes share, the low bits are the lowest of the first one, the others the highest
+ * of the second one. Fewer than 8 bits come out as the top of a byte, or of the lane; one bit is a sign, and the bit
+ * after it is set. */
 $P_INLINE int32_t $P_lane(const uint32_t *words, int32_t i, int32_t c, int32_t e, int32_t bits,
-    int32_t lanes)
+    int32_t lanes, int32_t stride)
 {
-    int32_t per_word = 8 / bits;
-    uint32_t word;
+    int32_t size = lanes ? 16 : 8, from = lanes ? 16 * e : 8 * (c + 2 * e);
+    int32_t at = (lanes ? 2 * i + c : i) * bits, above = at % size, rest = above + bits - size;
+    uint32_t field;
     if (bits == 16) {
         return (int16_t)(words[2 * i + c] >> (16 * e));
     }
-    word = words[i / per_word];
-    if (lanes) {
-        word = word << ((2 * (i % per_word) + c) * bits) >> (16 * e);
-        return (int16_t)((word & (0xffffu << (16 - bits)) & 0xffffu) | (bits == 1 ? 0x4000u : 0));
+    words += at / size * stride;
+    field = words[0] >> from;
+    if (rest > 0) {
+        field = (field & (255u >> above)) << (8 - bits) | (words[stride] >> from & 255u >> (8 - rest) << (8 - rest));
+    } else {
+        field <<= above;
     }
-    word = word << (i % per_word * bits) >> (8 * (c + 2 * e));
-    return (int8_t)((word & (0xffu << (8 - bits)) & 0xffu) | (bits == 1 ? 0x40u : 0));
+    field = (field & (0xffffu << (size - bits))) | (bits == 1 ? 1u << (size - 2) : 0);
+    return lanes ? (int16_t)field : (int8_t)field;
 }
 
 /* Words that n fours take. */

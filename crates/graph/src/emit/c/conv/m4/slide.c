@@ -1,8 +1,8 @@
 $P_FUNCTION void $P_$DRIVER(const $P_sliding *l, $PARAMETERS,
     const $P_rows *range)
 {
-    const uint8_t *x = input;
-    uint8_t *y = output;
+    const uint8_t *x = (const uint8_t *)input;
+    uint8_t *y = (uint8_t *)output;
     int16_t *ring = (int16_t *)(void *)scratch;
     const int16_t *slots[$MAX_ROWS], *rows[$MAX_ROWS];
     $BIASES

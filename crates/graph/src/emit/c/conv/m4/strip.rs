@@ -2,9 +2,9 @@
 //! weights of each channel are unpacked once and multiplied with all pixels.
 
 use super::{
-    Arithmetic,
+    Arithmetic, Fetch,
     asm::{Assembly, Stores},
-    pack::{Four, Unpack, pack, per_word, points},
+    pack::{Four, Unpack, group, pack, points},
 };
 use crate::emit::c::source::Source;
 
@@ -38,6 +38,11 @@ impl Strip<'_> {
     /// The largest offset in bytes that its loads reach.
     pub(super) const REACH: usize = 4095;
 
+    /// Whether all rows are written out: then their weights follow each other without a gap.
+    fn is_unrolled(&self) -> bool {
+        self.pairs <= UNROLLED && self.rows * self.pairs <= UNROLLED_ROWS
+    }
+
     fn pixels(&self) -> usize {
         self.offsets.len()
     }
@@ -61,7 +66,7 @@ impl Strip<'_> {
         source.once("dsp_plain", include_str!("plain.c"));
         source.once("strip_plain", include_str!("strip_plain.c"));
         let plain = format!(
-            "    static const $P_strip_plan plan = {{{}, {{0, {}}}, {}, {}, {}, {},\n        {}}};\n    \
+            "    static const $P_strip_plan plan = {{{}, {{0, {}}}, {}, {}, {}, {}, {},\n        {}}};\n    \
              $P_strip_plain(rows, weights, bias, y, &plan);",
             self.pixels(),
             [offsets, vec!["0".to_owned(); 4 - self.pixels()]].concat()[..3].join(", "),
@@ -69,6 +74,7 @@ impl Strip<'_> {
             self.pairs,
             self.channels,
             u8::from(self.has_classes),
+            u8::from(self.is_unrolled()),
             self.arithmetic.plan(true),
         );
         let parameters = [
@@ -96,15 +102,14 @@ impl Strip<'_> {
             asm.constant("lr", mask);
         }
         asm.push("1:");
-        let is_unrolled = self.pairs <= UNROLLED && self.rows * self.pairs <= UNROLLED_ROWS;
-        self.biases(&mut asm, !is_unrolled);
-        if is_unrolled {
+        self.biases(&mut asm, !self.is_unrolled());
+        if self.is_unrolled() {
             let mut is_first = !self.has_classes;
             for row in 0..self.rows {
                 asm.push("ldr r10, [sp]");
                 asm.push(format!("ldr r0, [r10, #{}]", 4 * row));
-                for pair in 0..self.pairs {
-                    self.four(&mut asm, pair, pair + 1 == self.pairs, is_first);
+                for pair in row * self.pairs..(row + 1) * self.pairs {
+                    self.four(&mut asm, pair, pair + 1 == self.rows * self.pairs, is_first);
                     is_first = false;
                 }
             }
@@ -154,16 +159,16 @@ impl Strip<'_> {
 
     /// One row of the kernel from `r0` on.
     fn row(&self, asm: &mut Assembly) {
-        let per_word = per_word(self.arithmetic.bits);
+        let group = group(self.arithmetic.bits);
         let count = self.loop_fours();
         let loops = self.pairs / count;
         let fours = |asm: &mut Assembly, count: usize, at_end: bool| {
-            // Words are whole within a loop; what is left may end inside one.
-            let whole = count / per_word;
+            // Groups are whole within a loop; what is left may end inside one.
+            let whole = count / group;
             asm.repeat(whole, |asm| {
-                (0..per_word).for_each(|i| self.four(asm, i, false, false));
+                (0..group).for_each(|i| self.four(asm, i, false, false));
             });
-            for i in whole * per_word..count {
+            for i in whole * group..count {
                 self.four(asm, i, at_end && i + 1 == count, false);
             }
         };
@@ -187,37 +192,34 @@ impl Strip<'_> {
         }
     }
 
-    /// Fours of one turn of the loop over a row: whole words of weights, the row if it can be
+    /// Fours of one turn of the loop over a row: whole groups of weights, the row if it can be
     /// divided.
     fn loop_fours(&self) -> usize {
-        let per_word = per_word(self.arithmetic.bits);
-        let mut counts = (1..=UNROLLED.max(per_word)).rev().filter(|n| n % per_word == 0);
+        let group = group(self.arithmetic.bits);
+        let mut counts = (1..=UNROLLED.max(group)).rev().filter(|n| n % group == 0);
         let divides = |n: &usize| *n >= UNROLLED / 2 && self.pairs.is_multiple_of(*n);
-        counts.clone().find(divides).or_else(|| counts.next()).unwrap_or(per_word)
+        counts.clone().find(divides).or_else(|| counts.next()).unwrap_or(group)
     }
 
     /// Unpacks the next two weights of both channels, and multiplies them with the next two values
     /// of each pixel. With `is_first` only the first pixel's sums hold the biases.
-    fn four(&self, asm: &mut Assembly, index: usize, ends_row: bool, is_first: bool) {
+    fn four(&self, asm: &mut Assembly, index: usize, is_end: bool, is_first: bool) {
         let Arithmetic { bits, unpack, .. } = *self.arithmetic;
-        let index = index % per_word(bits);
-        let ends_word = ends_row || index + 1 == per_word(bits);
-        let load = if ends_word { "ldr r12, [r1], #4" } else { "ldr r12, [r1]" };
+        let index = index % group(bits);
+        let is_last = is_end || index + 1 == group(bits);
         let shifted = |by: usize| if by == 0 { String::new() } else { format!(", lsl #{by}") };
         let bits = usize::from(bits);
         asm.line();
         match unpack {
             Unpack::Wide => asm.push("ldmia r1!, {r11, r12}"),
             Unpack::Bytes => {
-                asm.push(load);
-                if bits < 8 {
-                    asm.push(format!("and r12, lr, r12{}", shifted(index * bits)));
-                    self.arithmetic.signs(asm, "r12");
-                }
+                let (to, temporary, mask) = ("r12", "r10", Some("lr"));
+                let fetch = Fetch { to, temporary, mask, index, is_last, stride: 1, first: 0 };
+                self.arithmetic.fetch(asm, &fetch);
                 asm.all("sxtb16 r11, r12; sxtb16 r12, r12, ror #8");
             }
             Unpack::Lanes => {
-                asm.push(load);
+                asm.push(if is_last { "ldr r12, [r1], #4" } else { "ldr r12, [r1]" });
                 asm.push(format!("and r11, lr, r12{}", shifted(2 * index * bits)));
                 asm.push(format!("and r12, lr, r12{}", shifted((2 * index + 1) * bits)));
                 ["r11", "r12"].iter().for_each(|register| self.arithmetic.signs(asm, register));
@@ -265,7 +267,7 @@ impl Strip<'_> {
         asm.all("add sp, #28; pop {r4-r11, pc}");
     }
 
-    /// Packs the weights: `[two channels][kernel row][pair][channel]`, each row in whole words;
+    /// Packs the weights: `[two channels][kernel row][pair][channel]`, each row in whole words if rows are a loop;
     /// `weight(channel, row, k)` with `k` in the order in which the ring has a row's values. Some channels'
     /// may be `coarser`.
     pub(super) fn weights(
@@ -275,13 +277,14 @@ impl Strip<'_> {
     ) -> Vec<u32> {
         let mut words = Vec::new();
         for channel in (0..self.channels).step_by(2) {
-            for row in 0..self.rows {
-                let four = |pair: usize| -> Four {
-                    [channel, channel + 1]
-                        .map(|o| [0, 1].map(|lane| weight(o, row, 2 * pair + lane)))
-                };
-                let fours: Vec<Four> = (0..self.pairs).map(four).collect();
-                words.extend(pack(self.arithmetic.unpack, self.arithmetic.bits, &fours));
+            let four = |at: usize| -> Four {
+                let (row, pair) = (at / self.pairs, at % self.pairs);
+                [channel, channel + 1].map(|o| [0, 1].map(|lane| weight(o, row, 2 * pair + lane)))
+            };
+            let fours: Vec<Four> = (0..self.rows * self.pairs).map(four).collect();
+            let together = if self.is_unrolled() { fours.len() } else { self.pairs };
+            for fours in fours.chunks(together) {
+                words.extend(pack(self.arithmetic.unpack, self.arithmetic.bits, fours));
             }
             words.extend(points(coarser, channel));
         }

@@ -18,7 +18,7 @@ $LAST
 
 $P_FUNCTION void $P_widen_$S(const void *x, int16_t *to, int32_t n, int32_t shifted)
 {
-    const $X *from = x;
+    const $X *from = (const $X *)x;
     (void)shifted;
 #if $P_HAS_DSP
     if (((uintptr_t)x & 3) == 0) {

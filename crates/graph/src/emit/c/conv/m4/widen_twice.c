@@ -15,7 +15,7 @@ $P_ASSEMBLY void $P_widen_twice_$S($P_UNUSED const void *x, $P_UNUSED int16_t *t
 #else
 $P_FUNCTION void $P_widen_twice_$S(const void *x, int16_t *to, int32_t n, int32_t shifted)
 {
-    const $X *from = x;
+    const $X *from = (const $X *)x;
     for (int32_t i = 0; i < n; i++) {
         to[i] = from[i];
         to[i + shifted / 2] = from[i];

@@ -26,12 +26,12 @@ typedef struct {
 } $P_columns8;
 
 #if !$P_HAS_MVE
-/* Four vectors of weights make a block of channels: those of each channel follow each other, and those
- * that share bytes stand side by side, the first one lowest. Its biases follow, lowest byte first. */
+/* Four vectors of weights make a block of channels: those of each channel follow each other, and each lane is a
+ * stream of them, the first one in the lowest bits. Its biases follow, lowest byte first. */
 $P_FUNCTION void $P_row_plain(const $P_windows *w, int32_t bits, int32_t steps, int32_t step, int32_t pixel_bytes,
     int32_t width, int32_t shift)
 {
-    int32_t channels = 4 / steps, per_byte = 8 / bits, half = 1 << (bits - 1), bytes = 64 / per_byte;
+    int32_t channels = 4 / steps, half = 1 << (bits - 1), bytes = (4 * bits + 7) / 8 * 16;
     uint8_t *y = w->y;
     for (const uint8_t *weights = w->weights; weights < w->end; weights += bytes + 4 * channels) {
         for (int32_t c = 0; c < channels; c++, y++) {
@@ -39,8 +39,9 @@ $P_FUNCTION void $P_row_plain(const $P_windows *w, int32_t bits, int32_t steps, 
             for (int32_t p = 0; p < width; p++) {
                 uint32_t acc = bias[0] | (uint32_t)bias[1] << 8 | (uint32_t)bias[2] << 16 | (uint32_t)bias[3] << 24;
                 for (int32_t k = 0; k < 16 * steps; k++) {
-                    int32_t vector = c * steps + k / 16;
-                    int32_t field = weights[vector / per_byte * 16 + k % 16] >> vector % per_byte * bits;
+                    int32_t at = (c * steps + k / 16) * bits;
+                    const uint8_t *from = weights + at / 8 * 16 + k % 16;
+                    int32_t field = (from[0] | (at % 8 + bits > 8 ? from[16] << 8 : 0)) >> at % 8;
                     acc += (uint32_t)((((field + half) & (2 * half - 1)) - half) * w->x[p * step + k]);
                 }
                 int32_t result = (int32_t)acc >> shift;
@@ -81,12 +82,12 @@ $P_FUNCTION void $P_pad_columns(int8_t *to, const uint8_t *places, int32_t to_st
 $P_FUNCTION void $P_slide_columns8(const $P_columns8 *l, const void *input, void *output, uint8_t *scratch,
     const $P_rows *range)
 {
-    const uint8_t *x = input;
+    const uint8_t *x = (const uint8_t *)input;
     int8_t *columns = (int8_t *)scratch, *to = columns + l->first;
     const uint8_t *places = l->places + 48;
     $P_windows w;
     w.x = columns;
-    w.y = output;
+    w.y = (uint8_t *)output;
     w.weights = l->weights;
     w.end = l->weights + l->weight_bytes;
     w.places = l->places;

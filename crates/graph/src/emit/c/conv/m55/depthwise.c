@@ -1,5 +1,5 @@
-/* Depthwise, two pixels: eight channels at a time. Weights of $BITS bits are in blocks of eight
- * channels, and there a byte of each for every $PER_BYTE taps, the first one lowest; biases of the
+/* Depthwise, two pixels: eight channels at a time. Weights are in blocks of eight channels, and there those of each
+ * channel are a stream of $BITS bits a tap in a byte of its own, the first one in the lowest bits; biases of the
  * even channels of a block precede those of the odd ones, and so do the shifts after a block's weights
  * where channels have their own. */
 $P_FUNCTION void $P_depthwise8$KIND_w$BITS($P_pixels *b)
@@ -18,17 +18,22 @@ $P_FUNCTION void $P_depthwise8$KIND_w$BITS($P_pixels *b)
             const int8_t *x0 = rows[0] + c, *x1 = rows[1] + c;
             for (int32_t tap = 0; tap < b->taps; tap++, x0 += b->tap_bytes, x1 += b->tap_bytes) {
                 int16x8_t w, x = vldrbq_s16(x0);
-                if (left == 0) {
+                if (left < $BITS) {
+#if 8 % $BITS == 0
                     word = vldrbq_s16((const int8_t *)weights);
+#else
+                    uint16x8_t next = vshlq_r_u16(vldrbq_u16(weights), left);
+                    word = vorrq_s16(word, vreinterpretq_s16_u16(next));
+#endif
                     weights += 8;
-                    left = $PER_BYTE;
+                    left += 8;
                 }
-                left--;
+                left -= $BITS;
 #if $BITS == 8
                 w = word;
 #else
                 w = vshrq_n_s16(vshlq_n_s16(word, 16 - $BITS), 16 - $BITS);
-                word = vshrq_n_s16(word, $BITS);
+                word = vreinterpretq_s16_u16(vshrq_n_u16(vreinterpretq_u16_s16(word), $BITS));
 #endif
                 e0 = vaddq_s32(e0, vmullbq_int_s16(x, w));
                 o0 = vaddq_s32(o0, vmulltq_int_s16(x, w));
@@ -66,20 +71,20 @@ $P_FUNCTION void $P_depthwise8$KIND_w$BITS($P_pixels *b)
             acc[1][i] = (uint32_t)bias1[i % 2 * 4 + i / 2];
         }
         for (const int8_t *const *rows = b->rows; *rows; rows += 2) {
-            for (int32_t tap = 0; tap < b->taps; tap++, left--) {
+            for (int32_t tap = 0; tap < b->taps; tap++, left -= $BITS) {
                 for (int32_t i = 0; i < 8; i++) {
                     int32_t half = 1 << ($BITS - 1), w;
-                    if (left == 0) {
-                        word[i] = (int8_t)weights[i];
+                    if (left < $BITS) {
+                        word[i] |= weights[i] << left;
                     }
                     w = ((word[i] + half) & (2 * half - 1)) - half;
                     word[i] >>= $BITS;
                     acc[0][i] += (uint32_t)(w * rows[0][tap * b->tap_bytes + c + i]);
                     acc[1][i] += (uint32_t)(w * rows[1][tap * b->tap_bytes + c + i]);
                 }
-                if (left == 0) {
+                if (left < $BITS) {
                     weights += 8;
-                    left = $PER_BYTE;
+                    left += 8;
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 mod columns;
 mod function;
+mod stream;
 mod strip;
 
 use super::{layer::ConvLayer, printed::Printed};
@@ -71,7 +72,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let is_depthwise = kind == ConvKind::Depthwise;
     let is_byte = |s: Storage| matches!(s, Storage::Whole(Element::U8 | Element::I8));
     let is_served = layer.is_plain()
-        && matches!(layer.weight_bits, 1 | 2 | 4 | 8)
+        && matches!(layer.weight_bits, 1..=8)
         && is_byte(layer.x)
         && is_byte(layer.y)
         && window.dilation == [1, 1]
@@ -92,14 +93,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         let bits = layer.weight_bits.max(2);
         let (each, kind) = if layer.is_by_channel() { ("1", "each") } else { ("0", "") };
         let name = format!("depthwise8{kind}_w{bits}");
-        let (bits, per_byte) = (bits.to_string(), (8 / bits).to_string());
-        let values = [
-            ("P", "$P"),
-            ("KIND", kind),
-            ("EACH", each),
-            ("BITS", bits.as_str()),
-            ("PER_BYTE", per_byte.as_str()),
-        ];
+        let bits = bits.to_string();
+        let values = [("P", "$P"), ("KIND", kind), ("EACH", each), ("BITS", bits.as_str())];
         source.once(&name, fill(include_str!("depthwise.c"), &values));
         ([name.clone(), name], depthwise_weights(layer), LANES)
     } else {
@@ -188,22 +183,19 @@ fn depthwise_channel(at: usize) -> usize {
     at / LANES * LANES + at % 4 * 2 + at % LANES / 4
 }
 
-/// `[block of channels][taps that share bytes][channel]`; shifts follow a block where channels have their own.
+/// `[block of channels][tap][channel]`, each channel's taps a stream; shifts follow a block where channels have their own.
 fn depthwise_weights(layer: &ConvLayer) -> Vec<u8> {
     let bits = layer.weight_bits.max(2);
-    let per_byte = usize::from(8 / bits);
     let (channels, taps) = (layer.channels, layer.depth());
     let mut bytes = Vec::new();
     for block in (0..channels).step_by(LANES) {
-        for tap in (0..taps).step_by(per_byte) {
-            for channel in block..block + LANES {
-                let digit = |tap: usize| {
-                    let is_there = channel < channels && tap < taps;
-                    if is_there { layer.weights[channel * taps + tap] } else { 0 }
-                };
-                bytes.push(strip::side_by_side(bits, (tap..tap + per_byte).map(digit)));
-            }
-        }
+        let lanes = |tap: usize| -> [i16; LANES] {
+            std::array::from_fn(|lane| {
+                let channel = block + lane;
+                if channel < channels { layer.weights[channel * taps + tap] } else { 0 }
+            })
+        };
+        bytes.extend(stream::pack(bits, &(0..taps).map(lanes).collect::<Vec<_>>()));
         if layer.is_by_channel() {
             let channels = (block..block + LANES).map(depthwise_channel);
             bytes.extend(channels.map(|channel| shift(layer, channel)));

@@ -1,13 +1,13 @@
 $P_FUNCTION void $P_$DRIVER(const $P_sliding8 *l, $PARAMETERS,
     const $P_rows *range)
 {
-    const uint8_t *x = input;
+    const uint8_t *x = (const uint8_t *)input;
     int8_t *ring = (int8_t *)scratch, *patch = ring + l->kernel_h * l->ring_row;
     const int8_t *slots[$MAX_ROWS], *rows[2 * $MAX_ROWS];
     int32_t kernel = l->kernel_h, next = 0;$MADE
     $P_pixels b;
     b.rows = rows;
-    b.y = output;
+    b.y = (uint8_t *)output;
     b.loops = l->loops;
     b.shift = -(int32_t)l->shift;
     b.min = l->min;

@@ -1,11 +1,12 @@
 //! Four channels of one or two pixels: every vector of weights meets the inputs of both, every vector
 //! of inputs the weights of all four.
 //!
-//! Weights below 8 bits are not separated. The byte of several channels stands for the sum of their
+//! Weights of 2 and 4 bits are not separated. The byte of several channels stands for the sum of their
 //! weights, each times its place, and its rounding shifts for the sums of fewer of them; from the
-//! sums of products with these the channels' own follow at the end.
+//! sums of products with these the channels' own follow at the end. Where that is not possible, and with
+//! other widths, each lane is a stream of weights.
 
-use super::function::function;
+use super::{function::function, stream};
 use crate::emit::c::{conv::layer::ConvLayer, source::Source};
 
 /// Channels of a block.
@@ -46,23 +47,31 @@ impl Strip {
         let kernel = layer.window.kernel[0];
         let (rows, run) = if patch { (1, kernel * run) } else { (kernel, run) };
         let steps = run.div_ceil(VECTOR);
-        // The least padding, then the fewest turns.
-        let unrolled = (1..=steps.min(UNROLLED))
-            .min_by_key(|&unrolled| {
-                (steps.next_multiple_of(unrolled) + 16 / unrolled, UNROLLED - unrolled)
-            })
-            .unwrap_or(1);
         let bits = layer.weight_bits.max(2);
+        let is_stream = 8 % bits != 0;
+        // Turns are whole vectors.
+        let is_whole = |&unrolled: &usize| {
+            unrolled == steps || (CHANNELS * unrolled * usize::from(bits)).is_multiple_of(8)
+        };
+        // The least padding, then the fewest turns; a little padding saves more turns, and bytes of streams are dear.
+        let unrolled = (1..=steps.min(UNROLLED))
+            .filter(is_whole)
+            .min_by_key(|&unrolled| {
+                let turns = if is_stream { 0 } else { 16 / unrolled };
+                (steps.next_multiple_of(unrolled) + turns, UNROLLED - unrolled)
+            })
+            .unwrap_or(UNROLLED);
         let loops = steps.div_ceil(unrolled);
         let flat = rows == 1 && loops == 1 && !layer.has_biases_by_position();
         let each = layer.is_by_channel();
         let mut strip = Self { bits, carries: true, rows, run, unrolled, loops, flat, each };
-        strip.carries = (0..layer.channels).step_by(CHANNELS).all(|block| {
-            (0..layer.depth()).all(|k| {
-                let weights = block_weights(layer, block, k);
-                weights.chunks(strip.per_byte()).all(|weights| carried(bits, weights).is_some())
-            })
-        });
+        strip.carries = 8 % bits == 0
+            && (0..layer.channels).step_by(CHANNELS).all(|block| {
+                (0..layer.depth()).all(|k| {
+                    let weights = block_weights(layer, block, k);
+                    weights.chunks(strip.per_byte()).all(|weights| carried(bits, weights).is_some())
+                })
+            });
         strip
     }
 
@@ -84,20 +93,24 @@ impl Strip {
         let mut bytes = Vec::new();
         for block in (0..layer.channels).step_by(CHANNELS) {
             for row in 0..self.rows {
+                let weights = |step: usize, lane: usize| {
+                    let k = step * VECTOR + lane;
+                    let at = row * self.run + k;
+                    if k < self.run { block_weights(layer, block, at) } else { [0; CHANNELS] }
+                };
+                if !self.carries {
+                    let vector = |i: usize| -> [i16; VECTOR] {
+                        std::array::from_fn(|lane| weights(i / CHANNELS, lane)[i % CHANNELS])
+                    };
+                    let vectors: Vec<_> = (0..self.steps() * CHANNELS).map(vector).collect();
+                    bytes.extend(stream::pack(self.bits, &vectors));
+                    continue;
+                }
                 for step in 0..self.steps() {
-                    let lanes: Vec<[i16; CHANNELS]> = (step * VECTOR..(step + 1) * VECTOR)
-                        .map(|k| {
-                            let is_there = k < self.run;
-                            let at = row * self.run + k;
-                            if is_there { block_weights(layer, block, at) } else { [0; CHANNELS] }
-                        })
-                        .collect();
                     for first in (0..CHANNELS).step_by(self.per_byte()) {
-                        bytes.extend(lanes.iter().map(|weights| {
-                            let weights = &weights[first..first + self.per_byte()];
-                            let carried = carried(self.bits, weights).filter(|_| self.carries);
-                            carried
-                                .unwrap_or_else(|| side_by_side(self.bits, weights.iter().copied()))
+                        bytes.extend((0..VECTOR).map(|lane| {
+                            let weights = &weights(step, lane)[first..first + self.per_byte()];
+                            carried(self.bits, weights).expect("all of them are")
                         }));
                     }
                 }
@@ -136,9 +149,9 @@ impl Strip {
         name
     }
 
-    /// Four vectors of weights.
-    pub(super) fn load(&self) -> &'static str {
-        match (self.bits, self.carries) {
+    /// Four vectors of weights, those of a step.
+    fn load(&self, step: usize) -> String {
+        let text = match (self.bits, self.carries) {
             (8, _) => {
                 "vldrb.8 q0, [r3], #16; vldrb.8 q1, [r3], #16; vldrb.8 q2, [r3], #16; vldrb.8 \
                  q3, [r3], #16"
@@ -152,16 +165,21 @@ impl Strip {
                  q2, #4; vshl.i8 q0, q0, #4; vshl.i8 q2, q2, #4; vshr.s8 q0, q0, #4; vshr.s8 q2, \
                  q2, #4"
             }
-            (_, true) => {
+            (2, true) => {
                 "vldrb.8 q0, [r3], #16; vrshr.s8 q1, q0, #2; vrshr.s8 q2, q0, #4; vrshr.s8 q3, \
                  q0, #6"
             }
-            (_, false) => {
+            (2, false) => {
                 "vldrb.8 q0, [r3], #16; vshl.i8 q1, q0, #4; vshl.i8 q2, q0, #2; vshr.s8 q3, q0, \
                  #6; vshl.i8 q0, q0, #6; vshr.s8 q1, q1, #6; vshr.s8 q2, q2, #6; vshr.s8 q0, q0, \
                  #6"
             }
-        }
+            (bits, _) => {
+                let ends = step + 1 == self.steps();
+                return stream::load(bits, step * CHANNELS, "r3", ends);
+            }
+        };
+        text.to_owned()
     }
 
     /// Takes from the sums of carried weights those of the channels above.
@@ -204,7 +222,7 @@ impl Strip {
             push("3:");
         }
         for step in 0..self.unrolled {
-            push(self.load());
+            push(&self.load(step));
             for (pixel, sums) in SUMS[..pixels].iter().enumerate() {
                 let (x, at) = [("q4", "r1"), ("q5", "r5")][pixel];
                 push(&if self.flat {
@@ -289,11 +307,4 @@ fn carried(bits: u8, weights: &[i16]) -> Option<u8> {
         }
     }
     Some(sum.to_le_bytes()[0])
-}
-
-/// Weights in one byte, each in its own bits.
-pub(super) fn side_by_side(bits: u8, weights: impl DoubleEndedIterator<Item = i16>) -> u8 {
-    let mask = (1_i64 << bits) - 1;
-    let byte = weights.rev().fold(0, |byte, weight| byte << bits | i64::from(weight) & mask);
-    byte.to_le_bytes()[0]
 }

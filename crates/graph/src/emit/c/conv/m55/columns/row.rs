@@ -2,7 +2,8 @@
 
 use super::super::{
     function::{IMMEDIATE, function},
-    strip::{VECTOR, side_by_side},
+    stream,
+    strip::VECTOR,
 };
 use crate::emit::c::{conv::layer::ConvLayer, source::Source};
 
@@ -67,7 +68,7 @@ impl Row {
 
     /// Bytes of a block of channels: weights, then biases.
     pub(super) fn block_bytes(&self) -> usize {
-        VECTORS * VECTOR * usize::from(self.bits) / 8 + 4 * self.channels()
+        stream::vectors(self.bits, VECTORS) * VECTOR + 4 * self.channels()
     }
 
     /// The turn that needs the fewest instructions for its code.
@@ -105,20 +106,17 @@ impl Row {
         tap: impl Fn(usize) -> usize,
     ) -> Vec<u8> {
         let (depth, channels) = (layer.depth(), self.channels());
-        let per_byte = usize::from(8 / self.bits);
         let mut bytes = Vec::new();
         for block in (0..layer.channels).step_by(channels) {
-            for first in (0..VECTORS).step_by(per_byte) {
-                for lane in 0..VECTOR {
-                    let weight = |vector: usize| {
-                        let (channel, k) =
-                            (vector / self.steps, vector % self.steps * VECTOR + lane);
-                        let own = (block + channel) * depth;
-                        if k < depth { layer.weights[own + tap(k)] } else { 0 }
-                    };
-                    bytes.push(side_by_side(self.bits, (first..first + per_byte).map(weight)));
-                }
-            }
+            let weight = |vector: usize, lane: usize| {
+                let (channel, k) = (vector / self.steps, vector % self.steps * VECTOR + lane);
+                let own = (block + channel) * depth;
+                if k < depth { layer.weights[own + tap(k)] } else { 0 }
+            };
+            let vector = |vector: usize| -> [i16; VECTOR] {
+                std::array::from_fn(|lane| weight(vector, lane))
+            };
+            bytes.extend(stream::pack(self.bits, &(0..VECTORS).map(vector).collect::<Vec<_>>()));
             let of_block = &biases[block..block + channels];
             bytes.extend(of_block.iter().flat_map(|bias| bias.to_le_bytes()[..4].to_vec()));
         }
@@ -152,7 +150,7 @@ impl Row {
             push(&format!("movw r9, #{}; add r9, r1", whole * self.step));
         }
         push("1:");
-        self.unpack().iter().for_each(|lines| push(lines));
+        push(&self.unpack());
         push(if self.steps == 2 {
             "ldr r5, [r11], #4; ldr r7, [r11], #4"
         } else {
@@ -317,8 +315,8 @@ impl Row {
     }
 
     /// Loads four vectors of weights.
-    fn unpack(&self) -> &'static [&'static str] {
-        match self.bits {
+    fn unpack(&self) -> String {
+        let lines: &[&str] = match self.bits {
             8 => &[
                 "vldrb.8 q0, [r11], #16; vldrb.8 q1, [r11], #16",
                 "vldrb.8 q2, [r11], #16; vldrb.8 q3, [r11], #16",
@@ -328,11 +326,13 @@ impl Row {
                 "vshl.i8 q0, q1, #4; vshl.i8 q2, q3, #4; vshr.s8 q0, q0, #4; vshr.s8 q2, q2, #4",
                 "vshr.s8 q1, q1, #4; vshr.s8 q3, q3, #4",
             ],
-            _ => &[
+            2 => &[
                 "vldrb.8 q3, [r11], #16; vshl.i8 q0, q3, #6; vshl.i8 q1, q3, #4; vshl.i8 q2, q3, #2",
                 "vshr.s8 q0, q0, #6; vshr.s8 q1, q1, #6; vshr.s8 q2, q2, #6; vshr.s8 q3, q3, #6",
             ],
-        }
+            bits => return stream::load(bits, 0, "r11", true),
+        };
+        lines.join("; ")
     }
 }
 
