@@ -20,7 +20,7 @@ use fixedwise_graph::{
 use fixedwise_testing::{Build, Core, Emitted};
 
 /// Bits of stored weights, a column each.
-const WIDTHS: [u8; 4] = [8, 4, 2, 1];
+const WIDTHS: [u8; 8] = [8, 7, 6, 5, 4, 3, 2, 1];
 
 /// CMSIS-NN of November 2026 with 8- and 4-bit weights, compiled at `-O2`, on Cortex-M4 and M55: its
 /// own kernels need the same on every Cortex-M with the same extension.
