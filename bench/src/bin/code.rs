@@ -519,9 +519,10 @@ fn calls(cpu: Cpu) -> String {
         writeln!(text, "extern void stage_{i}({types});").expect("a string takes everything");
     }
     for count in [8, 16] {
-        let case = |i| format!("    case {i}:\n        {}        break;\n", stage(i));
-        let cases: String = (0..count).map(case).collect();
-        let straight: String = (0..count).map(|i| format!("    {}", stage(i))).collect();
+        let cases = (0..count).fold(String::new(), |text, i| {
+            text + &format!("    case {i}:\n        {}        break;\n", stage(i))
+        });
+        let straight = (0..count).fold(String::new(), |text, i| text + "    " + &stage(i));
         writeln!(
             text,
             "void stages_{count}(int32_t stage)\n{{\n    switch (stage) {{\n{cases}    default:\n        \

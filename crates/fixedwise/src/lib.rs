@@ -34,7 +34,7 @@ pub use files::write_file;
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
     InputShape, Interface, LayerPlan, Plan, Quantizer, Refusal, Rounded, Semantics, Shape, Target,
-    emit::c::Cpu,
+    emit::c::{Cpu, Package},
     target::{Code, KernelChoice, MultiplicationCost, Widths},
 };
 pub use fixedwise_search::{

@@ -374,6 +374,9 @@ pub enum EmitError {
          letter, and avoid C keywords, standard headers and make targets"
     )]
     Name { name: String },
+    /// What a package refuses.
+    #[error("the package `{package}` cannot be written: {problem}")]
+    Package { package: &'static str, problem: String },
     /// A sum that only the search's executor can hold.
     #[error(
         "layer `{node}` needs 64-bit sums; C code requires sums that are proved to fit 32 bits"

@@ -8,7 +8,9 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
-use fixedwise::{CExport, ExportForm, ExportOptions, KernelChoice, PreprocessingResult, Target};
+use fixedwise::{
+    CExport, ExportForm, ExportOptions, KernelChoice, Package, PreprocessingResult, Target,
+};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -17,6 +19,11 @@ EXAMPLES
     fixedwise export c models/fashion_small.onnx \\
         --plan fixedwise-out/plan.toml -o fashion --target cortex-m4 \\
         --test data/fashion-mnist:test
+
+  The same as a component of ESP-IDF:
+    fixedwise export c models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml -o components/fashion \\
+        --package esp-idf
 
   For ONNX Runtime and other readers of standard ONNX:
     fixedwise export onnx models/fashion_small.onnx \\
@@ -111,6 +118,9 @@ struct ToC {
     /// Kernels of the code. Default: those that the plan was made with; else `auto`.
     #[arg(long, value_name = "KIND")]
     code: Option<CodeName>,
+    /// Layout of the folder, as a project expects it.
+    #[arg(long, value_name = "LAYOUT", default_value = "plain")]
+    package: PackageName,
     /// Owner of the working memory.
     #[arg(long, value_name = "OWNER", default_value = "caller")]
     arena: ArenaName,
@@ -125,6 +135,36 @@ struct ToC {
     /// Prints sizes, kernels and files as JSON.
     #[arg(long, help_heading = "Output")]
     json: bool,
+}
+
+/// What an export of C is for.
+#[derive(Clone, Copy, ValueEnum)]
+enum PackageName {
+    /// Code, test and build rules in one folder.
+    Plain,
+    /// Library of the Arduino IDE, with an example sketch.
+    Arduino,
+    /// Module of Zephyr, with Kconfig.
+    Zephyr,
+    /// Component of ESP-IDF.
+    EspIdf,
+    /// Library of `PlatformIO`.
+    Platformio,
+    /// Crate with a safe interface that compiles the C.
+    Rust,
+}
+
+impl PackageName {
+    const fn package(self) -> Package {
+        match self {
+            Self::Plain => Package::Plain,
+            Self::Arduino => Package::Arduino,
+            Self::Zephyr => Package::Zephyr,
+            Self::EspIdf => Package::EspIdf,
+            Self::Platformio => Package::Platformio,
+            Self::Rust => Package::Rust,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -164,6 +204,7 @@ fn export_c(arguments: &ToC, host: &dyn Host) -> Result<Verdict> {
         static_arena: matches!(arguments.arena, ArenaName::Static),
         images: host::source(host, arguments.test.as_deref())?,
         n_inputs: usize::from(arguments.inputs),
+        package: arguments.package.package(),
     };
     let exported = fixedwise::export_c(&network.model.model, &network.plan, output, &options, &c)?;
     if arguments.json {

@@ -5,7 +5,7 @@ use fixedwise_testing::has_programs;
 use std::{fs, path::Path, process::Command};
 
 /// A folder with a network, images and a plan.
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     write_inputs(folder.path());
     let search = ["--calibration", "images.npz:train", "--search", "images.npz:test"];
@@ -19,7 +19,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 /// `fixedwise export FORM brightest.onnx --plan out/plan.toml` and more.
-fn export(folder: &Path, form: &str, more: &[&str]) -> snapbox::cmd::OutputAssert {
+pub(crate) fn export(folder: &Path, form: &str, more: &[&str]) -> snapbox::cmd::OutputAssert {
     fixedwise(folder)
         .args(["export", form, "brightest.onnx", "--plan", "out/plan.toml"])
         .args(more)

@@ -11,6 +11,7 @@ mod import;
 mod inputs;
 mod metrics;
 mod outputs;
+mod packages;
 mod preprocess;
 mod refit;
 mod slow;

@@ -18,13 +18,16 @@ use fixedwise_fixed::{
 };
 use fixedwise_graph::{
     FixedGraph, Plan, Target,
-    emit::c::{self, Arena, COptions, Golden, Optimization},
+    emit::c::{self, Arena, COptions, Golden, Optimization, Package},
     footprint::{CODE, code_style},
     run::{Program, Workspace},
 };
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Images as _, MetricName};
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// What [`export_c`] is asked for, beside what every export is.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,17 +41,21 @@ pub struct CExport {
     pub images: Option<DataSource>,
     /// Inputs of the printed test.
     pub n_inputs: usize,
+    /// The layout of the folder.
+    pub package: Package,
 }
 
 impl Default for CExport {
     fn default() -> Self {
-        Self { target: Target::default(), static_arena: false, images: None, n_inputs: 5 }
+        let (target, package) = (Target::default(), Package::Plain);
+        Self { target, static_arena: false, images: None, n_inputs: 5, package }
     }
 }
 
 /// Writes the integer network of a model and its plan as C99 into the folder `output`: `NAME.h`,
 /// `NAME.c`, a test with inputs and their results, a `Makefile`, a `CMakeLists.txt` and a page that says what
-/// was made. What an export wrote before is replaced, anything else is not.
+/// was made; another [`Package`] has the files that its tools expect. What an export wrote before is replaced,
+/// anything else is not.
 ///
 /// The network takes raw pixels: the declared preprocessing is part of it. `docs/c.md` describes the
 /// code.
@@ -150,7 +157,8 @@ fn run(
     let golden = goldens(&fixed, &images);
     let style = code.map_or(printed.style, |code| code.style);
     let cpu = printed.cpu;
-    let project = c::emit(&fixed, &COptions { arena, style, ..printed }, &golden)?;
+    let package = c.package;
+    let project = c::emit(&fixed, &COptions { arena, style, package, ..printed }, &golden)?;
     let layer = |layer: &c::CLayer| CExportedLayer {
         name: layer.name.clone(),
         kernel: layer.kernel.to_owned(),
@@ -178,14 +186,31 @@ fn run(
         layers: project.layers.iter().map(layer).collect(),
     };
     refuse_too_large(&exported, &c.target)?;
+    refuse_other_folder(output, package)?;
     let folder = OutputFolder::prepare(output)?;
     for (path, _) in &files {
         refuse_others(path, &sources)?;
     }
+    // Those that a package has in it.
+    let folders = files.iter().filter_map(|(path, _)| path.parent());
+    let folders: Vec<_> = folders.map(OutputFolder::prepare).collect::<Result<_, _>>()?;
     let files = files.iter().map(|(path, text)| (path.clone(), text.as_bytes()));
     write_files(&files.collect::<Vec<_>>())?;
+    // The last ones made lie in the first.
+    folders.into_iter().rev().for_each(drop);
     drop(folder);
     Ok(exported)
+}
+
+/// Refuses a folder for a package that holds something and no such package: its tools take all files of a folder.
+fn refuse_other_folder(output: &Path, package: Package) -> Result<(), Error> {
+    let mut entries = fs::read_dir(output).into_iter().flatten();
+    let is_earlier = output.join(package.manifest()).exists();
+    if package == Package::Plain || is_earlier || entries.next().is_none() {
+        return Ok(());
+    }
+    let problem = "it holds other files, and a package has a folder of its own";
+    Err(Error::InTheWay { path: output.to_owned(), problem })
 }
 
 /// Refuses what a memory of the target does not hold, and names what takes most of it.

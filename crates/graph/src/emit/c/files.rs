@@ -4,6 +4,7 @@
 use super::{
     Arena, Body, CLayer, COptions, Golden,
     code::{Code, compiler},
+    package::slug,
     ports::{CPort, each},
     source::fill,
 };
@@ -80,22 +81,29 @@ impl Printed<'_> {
             ("ITEMS", self.items.clone()),
             ("RUN", fill_names(&self.run(is_callers))),
             ("ROWS_INTERFACE", self.rows_interface(is_callers)),
-            ("VECTORS", self.vectors()),
+            ("VECTORS", self.vectors(self.golden)),
+            ("FIRST_VECTORS", self.vectors(&self.golden[..self.golden.len().min(1)])),
+            (
+                "USE",
+                fill_names(
+                    &options.package.page().replace("$TESTS", &self.golden.len().to_string()),
+                ),
+            ),
+            ("SLUG", slug(name)),
+            ("LEVEL", optimization.flag().trim_start_matches("-O").to_owned()),
+            // A variable of the environment, in CMake.
+            ("ENV", "$ENV".to_owned()),
         ]);
+        values.extend(self.rust_texts());
         values.extend(self.input_texts());
         values.extend(self.output_texts());
         values.extend([("PAGE", self.page())]);
         let values: Vec<(&str, &str)> =
             values.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let text = |template: &str| fill(template, &values).trim_end().to_owned() + "\n";
-        let mut files = vec![
-            (format!("{name}.h"), text(include_str!("text/network.h"))),
-            (format!("{name}.c"), text(include_str!("text/network.c"))),
-            (format!("test_{name}.c"), text(include_str!("text/test_network.c"))),
-            ("Makefile".to_owned(), text(include_str!("text/Makefile.in"))),
-            ("CMakeLists.txt".to_owned(), text(include_str!("text/CMakeLists.in"))),
-            ("README.md".to_owned(), text(include_str!("text/README.in"))),
-        ];
+        let files = options.package.files().iter();
+        let mut files: Vec<(String, String)> =
+            files.map(|(path, template)| (fill(path, &values), text(template))).collect();
         if self.golden.is_empty() {
             // C has no empty arrays, and there is nothing to run.
             files.truncate(2);
@@ -254,20 +262,11 @@ impl Printed<'_> {
         ]
     }
 
-    /// Inputs and results of the test as C arrays.
-    fn vectors(&self) -> String {
+    /// Inputs and results of a test as C arrays.
+    fn vectors(&self, goldens: &[Golden]) -> String {
         let rows = |values: &dyn Fn(&Golden) -> &[i64]| -> String {
-            let mut text = String::new();
-            for golden in self.golden {
-                text.push_str("    {\n");
-                for line in values(golden).chunks(20) {
-                    let numbers: Vec<String> = line.iter().map(i64::to_string).collect();
-                    writeln!(text, "        {},", numbers.join(", "))
-                        .expect("a string takes everything");
-                }
-                text.push_str("    },\n");
-            }
-            text
+            let one = |golden| format!("    {{\n{}    }},\n", lines(values(golden), "        "));
+            goldens.iter().map(one).collect()
         };
         let name = &self.options.name;
         let array = |port: &CPort, of: &str, values: &dyn Fn(&Golden) -> &[i64]| {
@@ -279,6 +278,63 @@ impl Printed<'_> {
         let outputs = self.outputs.iter().enumerate();
         let outputs = outputs.map(|(i, port)| array(port, "results", &|golden| &golden.outputs[i]));
         inputs.chain(outputs).collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// What a crate has of the inputs and results.
+    fn rust_texts(&self) -> Vec<(&'static str, String)> {
+        let name = &self.options.name;
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        let of = |ports: &[CPort], template: &str| each(ports, template, name, ", ");
+        let lines_of =
+            |ports: &[CPort], template: &str| each(ports, template.trim_end(), name, "\n");
+        let types = lines_of(inputs, include_str!("package/text/port.rs.in"));
+        let types = types + "\n\n" + &lines_of(outputs, include_str!("package/text/port.rs.in"));
+        let vector = |port: &CPort, of: &str, integers: &[i64]| {
+            port.fill(&format!("static {of}: network::$RUST = [\n"), name)
+                + &lines(integers, "    ")
+                + "];"
+        };
+        let vectors = self.golden.first().map(|golden| {
+            let given = inputs.iter().zip(&golden.inputs);
+            let given = given.map(|(port, integers)| vector(port, "$L", integers));
+            let results = outputs.iter().zip(&golden.outputs);
+            let results = results.map(|(port, integers)| vector(port, "result$SUFFIX", integers));
+            given.chain(results).collect::<Vec<_>>().join("\n\n")
+        });
+        let mut values = vec![
+            ("RUST_TYPES", types),
+            ("RUST_INPUT_POINTERS", of(inputs, "$L: *const $SHORT")),
+            ("RUST_OUTPUT_POINTERS", of(outputs, "$L: *mut $SHORT")),
+            ("RUST_INPUT_PARAMETERS", of(inputs, "$L: &$RUST")),
+            ("RUST_OUTPUT_PARAMETERS", of(outputs, "$L: &mut $RUST")),
+            ("RUST_INPUT_ARGUMENTS", of(inputs, "$L.as_ptr()")),
+            ("RUST_OUTPUT_ARGUMENTS", of(outputs, "$L.as_mut_ptr()")),
+            (
+                "RUST_ARGMAX_DECLARATIONS",
+                lines_of(outputs, "    fn $P_argmax$SUFFIX(output: *const $SHORT) -> i32;"),
+            ),
+            ("RUST_ARGMAX", lines_of(outputs, include_str!("package/text/argmax.rs.in"))),
+            ("RUST_VECTORS", vectors.unwrap_or_default()),
+            (
+                "RUST_OUTPUT_BUFFERS",
+                lines_of(outputs, "    let mut $L: network::$RUST = [0; network::$U_SIZE];"),
+            ),
+            ("RUST_TEST_INPUTS", of(inputs, "&$L")),
+            ("RUST_TEST_OUTPUTS", of(outputs, "&mut $L")),
+            ("RUST_CHECKS", lines_of(outputs, "    assert_eq!($L, result$SUFFIX);")),
+            ("INPUT_SHORT", inputs.first().map_or("u8", |port| port.value.short()).to_owned()),
+        ];
+        let takes_rows = !self.body.taking.is_empty();
+        let with_rows = |template: &str| {
+            let mut known: Vec<(&str, &str)> =
+                values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            known.push(("P", name));
+            if takes_rows { fill(template, &known) } else { String::new() }
+        };
+        let rows = with_rows(include_str!("package/text/rows.rs.in"));
+        let test = with_rows(include_str!("package/text/rows_test.rs.in"));
+        values.extend([("RUST_ROWS", rows), ("RUST_TEST_ROWS", test)]);
+        values
     }
 
     /// The table of layers.
@@ -308,4 +364,13 @@ impl Printed<'_> {
         }
         page
     }
+}
+
+/// Integers in lines, each with a comma behind it.
+fn lines(integers: &[i64], indent: &str) -> String {
+    let line = |integers: &[i64]| {
+        let numbers: Vec<String> = integers.iter().map(i64::to_string).collect();
+        format!("{indent}{},\n", numbers.join(", "))
+    };
+    integers.chunks(20).map(line).collect()
 }

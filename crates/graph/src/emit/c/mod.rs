@@ -11,6 +11,7 @@ mod flow;
 pub(crate) mod fold_reshape;
 pub(crate) mod node;
 pub(crate) mod options;
+mod package;
 mod ports;
 pub(crate) mod source;
 
@@ -18,6 +19,7 @@ pub use code::Code;
 pub use cpu::{Cpu, Optimization};
 pub use node::{CNode, CStep, CValue};
 pub use options::{Arena, COptions, CodeStyle, Core, WeightStorage};
+pub use package::Package;
 pub use source::{Source, Storage};
 
 use crate::{
@@ -75,7 +77,7 @@ pub struct CLayer {
 /// A printed network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CProject {
-    /// Names without folder, and contents, in the order in which a reader wants them.
+    /// Paths in the folder of the package, and contents: the header first, then the source.
     pub files: Vec<(String, String)>,
     /// Bytes of constants: weights, biases and what describes layers.
     pub constant_bytes: usize,
@@ -103,6 +105,7 @@ pub fn emit(
     golden: &[Golden],
 ) -> Result<CProject, EmitError> {
     check_name(&options.name)?;
+    options.package.check(&options.name, options.arena == Arena::Static)?;
     if fixed.output_nodes().iter().all(|id| fixed.inputs.contains(id)) {
         return Err(EmitError::Empty);
     }

@@ -1,6 +1,9 @@
 //! How a network is printed.
 
-use super::cpu::{Cpu, Optimization};
+use super::{
+    cpu::{Cpu, Optimization},
+    package::Package,
+};
 
 /// What code may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -81,6 +84,8 @@ pub struct COptions {
     pub arena: Arena,
     /// Whether rows flow where that saves memory; else every layer's whole value is held.
     pub flows: bool,
+    /// The layout of the files.
+    pub package: Package,
 }
 
 impl COptions {
@@ -95,6 +100,7 @@ impl COptions {
             packs_activations: false,
             arena: Arena::Caller,
             flows: true,
+            package: Package::Plain,
         }
     }
 

@@ -68,6 +68,10 @@ impl CPort {
     pub(super) fn fill(&self, template: &str, network: &str) -> String {
         let (shape, format) = (self.value.shape, self.value.format);
         let parameter = self.parameter();
+        let words = parameter.split('_').map(|word| {
+            let (first, rest) = word.split_at(word.len().min(1));
+            first.to_ascii_uppercase() + rest
+        });
         let of = self.suffix.strip_prefix('_').map(|name| format!(" {name}")).unwrap_or_default();
         let values = [
             ("P", network.to_owned()),
@@ -77,6 +81,8 @@ impl CPort {
             ("SUFFIX", self.suffix.clone()),
             ("OF", of),
             ("TYPE", self.value.ctype().to_owned()),
+            ("SHORT", self.value.short().to_owned()),
+            ("RUST", words.collect()),
             ("PORT_H", shape.h.to_string()),
             ("PORT_W", shape.w.to_string()),
             ("PORT_C", shape.c.to_string()),

@@ -341,9 +341,11 @@ impl Source {
             "int16_t" | "uint16_t" => 2,
             _ => 4,
         };
+        // A user may place it in a section.
+        let placed = format!("{}_WEIGHTS", self.prefix.to_uppercase());
         self.object(
             count * size,
-            format!("static const {ctype} {name}[{count}] = {{\n{text}\n}};"),
+            format!("{placed} static const {ctype} {name}[{count}] = {{\n{text}\n}};"),
         );
     }
 
@@ -385,8 +387,7 @@ mod tests {
         source.once("clamp", "int $P_clamp;");
         source.array("int16_t", "net_bias", [1, -2, 3]);
         assert_eq!(source.constant_bytes(), 6);
-        let expected =
-            "int net_clamp;\n\nstatic const int16_t net_bias[3] = {\n    1, -2, 3,\n};\n";
+        let expected = "int net_clamp;\n\nNET_WEIGHTS static const int16_t net_bias[3] = {\n    1, -2, 3,\n};\n";
         assert_eq!(source.text(), expected);
     }
 

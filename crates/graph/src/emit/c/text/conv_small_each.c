@@ -10,7 +10,7 @@ $P_FUNCTION void $P_$NAME(const $P_layer *l, const $X *x, $PARAMETER$Y *y, uint8
         const $W *weights = (const $W *)l->weights + o * depth;
         int32_t first = o / filters * c, n = o;
         if (l->weight_bits != $WIDTH) {
-            $P_unpack_$W4(l->weights, o * depth * l->weight_bits, depth, l->weight_bits, ($W *)(void *)scratch);
+            $P_unpack_$W4((const uint8_t *)l->weights, o * depth * l->weight_bits, depth, l->weight_bits, ($W *)(void *)scratch);
             weights = (const $W *)(const void *)scratch;
         }
         if (l->shifts) {

@@ -13,6 +13,15 @@ typedef char $P_needs_arithmetic_shift[(-1 >> 1) == -1 ? 1 : -1];
 #define $P_INLINE static inline
 #endif
 
+/* What stands before weights and other arrays of numbers, and before a static arena: define them to place these in
+ * sections, as in -D'$N_WEIGHTS=__attribute__((section(".external")))'. */
+#ifndef $N_WEIGHTS
+#define $N_WEIGHTS
+#endif
+#ifndef $N_ARENA
+#define $N_ARENA
+#endif
+
 #ifdef $N_DEBUG
 #define $N_DUMP(node, values, bytes) $P_dump(node, values, bytes)
 #else
