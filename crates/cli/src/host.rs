@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 use fixedwise::{DataOptions, DataSource, Observer};
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
 
 /// Who runs a command: a terminal, or a program that has it as a library.
 pub trait Host: Sync {
@@ -36,8 +39,20 @@ pub trait Host: Sync {
     /// Where nobody could.
     fn wait(&self) -> Result<()>;
 
+    /// What runs searches on other machines, where there is something.
+    fn cluster(&self) -> Option<&dyn Cluster>;
+
     /// Takes the address of a page that is served from now on.
     fn address(&self, url: &str);
+}
+
+/// Runs searches on other machines.
+pub trait Cluster: Sync {
+    /// Runs the searches of a file on the cluster at an address, and writes each into its folder; what each failed of.
+    ///
+    /// # Errors
+    /// Where there is no such cluster.
+    fn run(&self, file: &Path, address: &str, folders: &[PathBuf]) -> Result<Vec<Option<String>>>;
 }
 
 /// `PATH[:SPLIT][@FROM..TO]`, or images in memory, where they are given.

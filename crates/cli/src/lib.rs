@@ -8,6 +8,7 @@ mod arguments;
 mod commands;
 mod description;
 mod host;
+mod jobs_file;
 mod live;
 mod progress;
 mod repeat;
@@ -17,11 +18,12 @@ mod terminal;
 mod verdict;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 use terminal::Terminal;
 
+pub use commands::sweep_jobs::JobOption;
 pub use description::{Command as CommandDescription, Parameter, commands};
-pub use host::Host;
+pub use host::{Cluster, Host};
 pub use progress::{ProgressLine, progress_line};
 pub use verdict::Verdict;
 
@@ -42,6 +44,7 @@ enum Command {
     Export(commands::export::Arguments),
     Inspect(commands::inspect::Arguments),
     Sweep(commands::sweep::Arguments),
+    SweepJobs(commands::sweep_jobs::Arguments),
     Generalize(commands::generalize::Arguments),
     Plot(commands::plot::Arguments),
     Report(commands::report::Arguments),
@@ -82,8 +85,8 @@ impl From<anyhow::Error> for Failure {
 }
 
 /// Runs a command line, the name of the program first, on a terminal, and gives the exit code.
-pub fn main(words: Vec<OsString>) -> u8 {
-    match run(words, &Terminal) {
+pub fn main(words: Vec<OsString>, cluster: Option<&dyn Cluster>) -> u8 {
+    match run(words, &Terminal { cluster }) {
         Ok(Verdict::Done) => 0,
         Ok(Verdict::OutOfReach) => 2,
         Err(Failure::Usage(error)) if error.use_stderr() => {
@@ -104,6 +107,15 @@ pub fn main(words: Vec<OsString>) -> u8 {
     }
 }
 
+/// The searches of a file that `sweep-jobs` takes: of each `model` and the options.
+///
+/// # Errors
+/// For a file that cannot be read, and for one that is wrong: its line and key.
+pub fn read_jobs(file: &Path) -> anyhow::Result<Vec<Vec<JobOption>>> {
+    let jobs = jobs_file::read(file)?;
+    Ok(jobs.into_iter().map(|job| job.options).collect())
+}
+
 /// Runs a command line, the name of the program first.
 ///
 /// # Errors
@@ -119,6 +131,10 @@ pub fn run(words: Vec<OsString>, host: &dyn Host) -> Result<Verdict, Failure> {
         Command::Export(arguments) => commands::export::run(arguments, host),
         Command::Inspect(arguments) => commands::inspect::run(arguments, host),
         Command::Sweep(arguments) => commands::sweep::run(arguments, host),
+        Command::SweepJobs(arguments) => {
+            let jobs = jobs_file::read(&arguments.file)?;
+            commands::sweep_jobs::run(arguments, jobs, host)
+        }
         Command::Generalize(arguments) => commands::generalize::run(arguments, host),
         Command::Plot(arguments) => commands::plot::run(arguments, host),
         Command::Report(arguments) => commands::report::run(arguments, host),

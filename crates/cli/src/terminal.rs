@@ -1,6 +1,9 @@
 //! Standard output and standard error.
 
-use crate::{host::Host, progress::Display};
+use crate::{
+    host::{Cluster, Host},
+    progress::Display,
+};
 use anyhow::{Context as _, Result};
 use fixedwise::{DataSource, Observer, TextOptions, folded};
 use std::{
@@ -18,9 +21,12 @@ use terminal_size::{Width, terminal_size_of};
 const LEAST: usize = 20;
 
 /// The terminal that the program was started in, or the files that stand for it.
-pub(crate) struct Terminal;
+pub(crate) struct Terminal<'a> {
+    /// What runs searches elsewhere, in a program that has something.
+    pub(crate) cluster: Option<&'a dyn Cluster>,
+}
 
-impl Host for Terminal {
+impl Host for Terminal<'_> {
     fn images(&self, _: &str) -> Option<DataSource> {
         None
     }
@@ -61,6 +67,10 @@ impl Host for Terminal {
         };
         ctrlc::set_handler(on_interrupt).context("Ctrl-C cannot be handled")?;
         Ok(raised.recv()?)
+    }
+
+    fn cluster(&self) -> Option<&dyn Cluster> {
+        self.cluster
     }
 
     fn address(&self, url: &str) {

@@ -71,9 +71,9 @@ pub use result::{
     SetResult, Spread, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
-    FormatMap, Now, Picture, PlanBits, ServedPage, Shown, TextOptions, first_result, page,
-    plot_bits, plot_costs, plot_drop, plot_front, plot_heatmap, plot_sensitivity, report,
-    running_page, sections, served_page, summary,
+    FormatMap, JobResult, Now, Picture, PlanBits, ServedPage, Shown, TextOptions, first_result,
+    jobs_json, jobs_text, page, plot_bits, plot_costs, plot_drop, plot_front, plot_heatmap,
+    plot_sensitivity, report, running_page, sections, served_page, summary,
 };
 pub use units::parse_bytes;
 pub use watch::{Candidate, Observer, Progress, Running, Step, TimeLeft};

@@ -2,11 +2,12 @@
 
 use crate::{arrays::Images, errors::exception};
 use fixedwise::{DataSource, Observer, Progress, Step};
-use fixedwise_cli::{Failure, Host, Verdict, progress_line};
+use fixedwise_cli::{Cluster, Failure, Host, Verdict, progress_line};
 use pyo3::{exceptions::PyKeyboardInterrupt, prelude::*, types::PyDict};
 use std::{
     collections::HashMap,
     panic::resume_unwind,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -74,8 +75,30 @@ impl Host for PythonHost {
         Ok(())
     }
 
+    fn cluster(&self) -> Option<&dyn Cluster> {
+        Some(&Ray)
+    }
+
     fn address(&self, url: &str) {
         self.tell(Event::Address(url.to_owned()));
+    }
+}
+
+/// The Python half, which runs searches on a cluster of Ray.
+pub(crate) struct Ray;
+
+impl Cluster for Ray {
+    fn run(
+        &self,
+        file: &Path,
+        address: &str,
+        folders: &[PathBuf],
+    ) -> anyhow::Result<Vec<Option<String>>> {
+        Python::attach(|py| {
+            let run = py.import("fixedwise._ray")?.getattr("run_file")?;
+            run.call1((file, address, folders.to_vec()))?.extract()
+        })
+        .map_err(|error: PyErr| anyhow::anyhow!(Python::attach(|py| error.value(py).to_string())))
     }
 }
 

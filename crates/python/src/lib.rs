@@ -12,16 +12,16 @@ mod host;
 mod network;
 
 use fixedwise::{RunResult, Shown, TextOptions};
-use fixedwise_cli::{CommandDescription, Parameter};
+use fixedwise_cli::{CommandDescription, Failure, JobOption, Parameter};
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 use toml::Spanned;
 
 /// Runs the program `fixedwise` on a command line, its name first, and gives the exit code.
 #[pyfunction]
 fn main(py: Python, words: Vec<String>) -> u8 {
-    py.detach(|| fixedwise_cli::main(words.into_iter().map(Into::into).collect()))
+    py.detach(|| fixedwise_cli::main(words.into_iter().map(Into::into).collect(), Some(&host::Ray)))
 }
 
 /// What commands there are and what they take.
@@ -51,6 +51,13 @@ fn described<'py>(py: Python<'py>, command: &CommandDescription) -> PyResult<Bou
     let parameters = command.parameters.iter().map(parameter).collect::<PyResult<Vec<_>>>()?;
     found.set_item("parameters", parameters)?;
     Ok(found)
+}
+
+/// The searches of a file: of each the options with their values, none where it is a flag.
+#[pyfunction]
+fn jobs(py: Python, file: PathBuf) -> PyResult<Vec<Vec<JobOption>>> {
+    let jobs = fixedwise_cli::read_jobs(&file);
+    jobs.map_err(|error| errors::exception(py, &Failure::Failed(error)))
 }
 
 /// The summary of a run from its JSON, in so many columns.
@@ -123,8 +130,8 @@ fn plan_from_json(json: &str) -> PyResult<String> {
 mod _fixedwise {
     #[pymodule_export]
     use super::{
-        commands, host::run, main, network::Network, page, pictures, plan_from_json, plan_to_json,
-        summary,
+        commands, host::run, jobs, main, network::Network, page, pictures, plan_from_json,
+        plan_to_json, summary,
     };
 
     #[pymodule_export]

@@ -77,6 +77,46 @@ def same(text: str) -> dict:
     }
 
 
+# Ray's interface as far as it is used: tasks run when their results are asked for.
+RAY = """
+import os
+from types import SimpleNamespace
+
+class RayTaskError(Exception):
+    pass
+
+exceptions = SimpleNamespace(RayTaskError=RayTaskError)
+
+def is_initialized():
+    return False
+
+def init(address=None, log_to_driver=True):
+    if address != "auto":
+        raise ConnectionError("nobody answers")
+
+def remote(**options):
+    def of(function):
+        def task(version, *values):
+            return lambda: function(os.environ.get("STAND_IN_VERSION", version), *values)
+        return SimpleNamespace(remote=task)
+    return of
+
+def put(value):
+    return value
+
+def get(task):
+    try:
+        return task()
+    except Exception as cause:
+        error = RayTaskError()
+        error.cause = cause
+        raise error
+
+def cancel(task):
+    pass
+"""
+
+
 class Package(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
@@ -137,7 +177,7 @@ class Package(unittest.TestCase):
 
     def test_every_command_is_a_function(self) -> None:
         for command in fw._fixedwise.commands():
-            self.assertTrue(callable(getattr(fw, command["words"][0])), command["words"])
+            self.assertTrue(callable(getattr(fw, command["words"][0].replace("-", "_"))), command["words"])
         self.assertIn("max_loss: ", fw.quantize.__doc__)
 
     def test_quantize_is_the_command_bit_for_bit(self) -> None:
@@ -388,6 +428,45 @@ class Package(unittest.TestCase):
                       lambda: fw.sweep_jobs(jobs, 3, **shared)):
             with self.assertRaises(fw.OptionError):
                 wrong()
+
+    def test_searches_of_a_file_run_here_and_on_a_cluster(self) -> None:
+        jobs = self.path / "jobs.toml"
+        shared = "".join(f'{name} = "{name}.npz"\n' for name in self.sets)
+        grid = '[grid]\nmax-loss = ["2%", "4%"]\n[[job]]\nstrategy = "fixed"\nkeep = ["sums.weights=4"]\n'
+        jobs.write_text(f'[shared]\nmodel = "{self.file}"\n{shared}{grid}')
+        with contextlib.chdir(self.path):
+            table = fw.sweep_jobs(jobs, threads=1)
+        self.assertEqual(same(table[0].result.to_json()), same(self.result.to_json()))
+        self.assertEqual(table[2].options["keep"], ["sums.weights=4"])
+        self.assertIsInstance(table[2].error, fw.OptionError)
+        # What stands for Ray here runs tasks where it is; a test of three nodes is `ray_cluster.py`.
+        stand_in = self.path / "stand_in"
+        stand_in.mkdir()
+        (stand_in / "ray.py").write_text(RAY)
+        environment = {**os.environ, "PYTHONPATH": str(stand_in)}
+
+        def run(*words: str, **variables: str) -> tuple[int, str]:
+            done = subprocess.run(
+                [COMMAND, "sweep-jobs", jobs, *words], cwd=self.path, env={**environment, **variables},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            return done.returncode, done.stdout + done.stderr
+
+        code, text = run("--ray", "auto", "-o", "spread")
+        self.assertEqual(code, 1, text)
+        self.assertIn("1 of 3 searches failed", text)
+        rows = json.loads((self.path / "spread" / "jobs.json").read_text())
+        self.assertEqual(rows[0]["memory_saved"], self.result.memory_bits.reduction)
+        self.assertIn("keep", rows[2]["error"])
+        plan = (self.path / "spread" / "1" / "plan.npz").read_bytes()
+        self.assertEqual(plan, self.result.plan._integers)
+        self.assertIn("there is no cluster of Ray at `10.9.8.7:1`", run("--ray", "10.9.8.7:1", "-o", "no")[1])
+        self.assertIn("a worker has fixedwise", run("--ray", "auto", "-o", "old", STAND_IN_VERSION="0.0.1")[1])
+        self.assertIn("package ray; pip install 'fixedwise[ray]'", run("--ray", "auto", PYTHONPATH="")[1])
+        jobs.write_text(f'[grid]\nmodel = ["{self.file}"]\nsed = [3]\n')
+        for call in (lambda: fw.sweep_jobs(jobs), lambda: fw.sweep_jobs(str(jobs))):
+            with self.assertRaisesRegex(fw.OptionError, "line 3: `sed` is no option .* `seed`"):
+                call()
 
     def test_what_is_not_installed_is_named(self) -> None:
         for name, call in [

@@ -10,3 +10,4 @@ pub(crate) mod refit;
 pub(crate) mod report;
 pub(crate) mod serve;
 pub(crate) mod sweep;
+pub(crate) mod sweep_jobs;

@@ -17,11 +17,12 @@ use crate::{
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use fixedwise::{
-    CExport, ClassBound, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Observer as _,
-    Offset, Progress, QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy, Tune, Unit,
+    CExport, ClassBound, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Observer, Offset,
+    Progress, QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy, Tune, Unit,
 };
 use std::{
     path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
     time::Duration,
 };
 
@@ -258,6 +259,13 @@ impl Arguments {
         self.output.clone().unwrap_or_else(|| PathBuf::from("fixedwise-out"))
     }
 
+    /// Writes into a folder and says nothing; takes so many threads where it does not say how many.
+    pub(crate) fn write_quietly(&mut self, folder: &Path, threads: Option<u16>) {
+        self.output = Some(folder.to_owned());
+        self.quiet = true;
+        self.images.threads = self.images.threads.or(threads);
+    }
+
     /// Where files go, where that is said.
     pub(crate) fn given_output(&self) -> Option<&Path> {
         self.output.as_deref()
@@ -388,9 +396,7 @@ fn size(bytes: usize) -> u64 {
 
 /// `words` are those behind `quantize`, for whoever repeats the run.
 pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) -> Result<Verdict> {
-    let (data, mut options) = options(arguments, host)?;
-    options.command = words;
-    let code = code(arguments, &data, &options)?;
+    let (data, options, code) = asked(arguments, words, host)?;
     let stop = host.stop()?;
     if !arguments.resume {
         warn_of_earlier(arguments, &arguments.output(), host);
@@ -399,13 +405,13 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) ->
         arguments.live.then(|| Live::start(arguments.port, &arguments.output(), &stop, host));
     let live = live.transpose()?;
     let display = host.watch(arguments.quiet);
-    let model = &arguments.network.model;
     let observer = |progress: &Progress| {
         display.progress(progress);
         if let Some(live) = &live {
             live.progress(progress);
         }
     };
+    let model = &arguments.network.model;
     let outcome = fixedwise::quantize_observed(model, &data, &options, &observer, &stop);
     drop(display);
     let outcome = outcome?;
@@ -413,6 +419,31 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) ->
         live.finish(&outcome.result)?;
     }
     finish(arguments, &data, &options, &arguments.output(), outcome, &code, host)
+}
+
+/// Runs a search of several.
+pub(crate) fn search(
+    arguments: &Arguments,
+    words: Vec<String>,
+    (observer, stop): (&dyn Observer, &AtomicBool),
+    host: &dyn Host,
+) -> Result<Verdict> {
+    let (data, options, code) = asked(arguments, words, host)?;
+    let model = &arguments.network.model;
+    let outcome = fixedwise::quantize_observed(model, &data, &options, observer, stop)?;
+    finish(arguments, &data, &options, &arguments.output(), outcome, &code, host)
+}
+
+/// What a search is asked for, and how C is printed of its answer.
+fn asked(
+    arguments: &Arguments,
+    words: Vec<String>,
+    host: &dyn Host,
+) -> Result<(DataOptions, QuantizeOptions, CExport)> {
+    let (data, mut options) = options(arguments, host)?;
+    options.command = words;
+    let code = code(arguments, &data, &options)?;
+    Ok((data, options, code))
 }
 
 /// Says which earlier answer a run will replace.

@@ -21,6 +21,7 @@ fn help_explains_every_option_and_has_examples() {
     help(&["export", "hls"]).stdout_eq(file!["snapshots/export_hls.txt"].raw());
     help(&["inspect"]).stdout_eq(file!["snapshots/inspect.txt"].raw());
     help(&["sweep"]).stdout_eq(file!["snapshots/sweep.txt"].raw());
+    help(&["sweep-jobs"]).stdout_eq(file!["snapshots/sweep_jobs.txt"].raw());
     help(&["generalize"]).stdout_eq(file!["snapshots/generalize.txt"].raw());
     help(&["report"]).stdout_eq(file!["snapshots/report.txt"].raw());
     help(&["serve"]).stdout_eq(file!["snapshots/serve.txt"].raw());
@@ -51,6 +52,9 @@ fn wrong_arguments_end_with_code_1() {
         &["export", "tflite", "a.onnx", "--plan", "p", "-o", "b"],
         &["quantize", "a.onnx", "--data", "b", "--port", "80"],
         &["serve", "out", "--port", "0"],
+        &["sweep-jobs"],
+        &["sweep-jobs", "jobs.toml", "--jobs", "0"],
+        &["sweep-jobs", "jobs.toml", "--jobs", "2", "--ray", "auto"],
         &["plot"],
         &["plot", "heatmap", "result.json"],
         &["plot", "heatmap", "result.json", "-o", "picture.jpg"],

@@ -9,6 +9,7 @@ mod first_result;
 mod help;
 mod import;
 mod inputs;
+mod jobs;
 mod metrics;
 mod outputs;
 mod packages;

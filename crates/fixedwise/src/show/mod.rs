@@ -4,6 +4,7 @@ mod exported;
 mod first;
 mod generalization;
 mod inspection;
+mod jobs;
 mod numbers;
 mod page;
 mod plot;
@@ -15,6 +16,7 @@ mod text;
 
 pub use first::first_result;
 pub(crate) use first::{fed, short};
+pub use jobs::{JobResult, jobs_json, jobs_text};
 pub(crate) use numbers::grouped;
 pub use page::{Now, ServedPage, Shown, page, running_page, served_page};
 pub(crate) use plot::{Distribution, draw_distributions};

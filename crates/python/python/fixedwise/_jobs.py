@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from . import _fixedwise
+from ._commands import keyword, option
 from ._errors import OptionError
 from ._functions import quantize, report
 from ._results import Result, _frame
@@ -19,6 +21,19 @@ def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise OptionError(f"`{name}` is {values!r}; a grid takes a list of values for each option")
     return [dict(zip(axes, values)) for values in itertools.product(*map(list, axes.values()))]
+
+
+def read(file: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The searches of a file, as the command `sweep-jobs` takes it."""
+
+    def value(name: str, values: list[str]) -> Any:
+        is_list = name != "model" and option("quantize", keyword(name))["is_list"]
+        return (values if is_list else values[0]) if values else True
+
+    return [
+        {keyword(name): value(name, values) for name, values in job}
+        for job in _fixedwise.jobs(os.fspath(file))
+    ]
 
 
 class Job:
@@ -124,17 +139,20 @@ def _search(options: dict[str, Any]) -> Result:
 
 
 def sweep_jobs(
-    jobs: Iterable[Mapping[str, Any]], executor: Any = None, **shared: Any
+    jobs: Iterable[Mapping[str, Any]] | str | os.PathLike[str], executor: Any = None, **shared: Any
 ) -> Jobs:
     """Runs many searches: a table comes out, and a report.
 
-    jobs: the options of each search, as `quantize` takes them; `grid` makes them of lists.
+    jobs: the options of each search, as `quantize` takes them; `grid` makes them of lists. Or a file, as the command
+        `sweep-jobs` takes it.
     executor: anything with `submit`, such as a `ProcessPoolExecutor` or a client of Dask. Default: one search after the
         other. Searches that run side by side on one machine take `threads=` of them each.
     shared: options of every search.
 
     A search that fails is told in its row; the others go on. Every result is that of the same search alone.
     """
+    if isinstance(jobs, (str, os.PathLike)):
+        jobs = read(jobs)
     asked = [{**shared, **job} for job in jobs]
     if not asked:
         raise OptionError("there is no job; give a list of options, for example `grid(seed=range(3))`")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _fixedwise
@@ -16,6 +16,19 @@ def _named(version: str, function: Callable[..., Any], names: list[str], *values
             f"a worker has fixedwise {_fixedwise.__version__}, the driver {version}; install one version on all nodes"
         )
     return function(dict(zip(names, values)))
+
+
+def run_file(file: str, address: str, folders: Sequence[str]) -> list[str | None]:
+    """Runs the searches of a file on a cluster and writes each into its folder; what each failed of."""
+    from ._jobs import read, sweep_jobs
+
+    jobs = read(file)
+    threads = max(int(job.setdefault("threads", "1")) for job in jobs)
+    done = sweep_jobs(jobs, RayExecutor(threads, address=address))
+    for job, folder in zip(done, folders):
+        if job.result is not None:
+            job.result.save(folder)
+    return [None if job.result is not None else str(job.error) for job in done]
 
 
 class _Future:

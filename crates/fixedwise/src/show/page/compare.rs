@@ -1,7 +1,9 @@
 //! Runs side by side.
 
-use super::Shown;
-use super::table::{Cell, Table};
+use super::{
+    Shown, front,
+    table::{Cell, Table},
+};
 use crate::result::RunResult;
 use fixedwise_fixed::convert::u64_to_f64;
 
@@ -16,6 +18,13 @@ pub(super) fn table(runs: &[Shown]) -> Table {
     };
     let count = |n: u64| Cell::number(super::super::grouped(n), u64_to_f64(n));
     let percent = |part: f64| Cell::number(format!("{:.2} %", 100.0 * part), 100.0 * part);
+    let asked = runs.iter().map(|run| &run.result.command);
+    let is_shared = |word: &String| asked.clone().all(|words| words.contains(word));
+    row("asked for, where it differs", &|result| {
+        let own: Vec<String> =
+            result.command.iter().filter(|word| !is_shared(word)).cloned().collect();
+        Cell::text(front::words(&own))
+    });
     row("network", &|result| Cell::text(&result.model.name));
     row("strategy", &|result| Cell::text(&result.strategy));
     row("target", &|result| Cell::text(result.target.as_deref().unwrap_or("-")));

@@ -191,12 +191,16 @@ fn of_plan(run: Shown, plan: &FrontPlan) -> String {
 }
 
 /// A command line as a shell reads it; empty where there is none.
-pub(super) fn command_line(words: &[String]) -> String {
-    if words.is_empty() {
+pub(super) fn command_line(command: &[String]) -> String {
+    if command.is_empty() {
         return String::new();
     }
-    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    format!("fixedwise quantize {}", words.join(" "))
+    format!("fixedwise quantize {}", words(command))
+}
+
+/// Words as a shell reads them.
+pub(super) fn words(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// A word as a shell reads it.
