@@ -441,6 +441,9 @@ fn chunks_of(file: &str) -> Vec<String> {
     chunks
 }
 
+/// Cases of the switches that are measured, between which bytes grow evenly.
+const STAGES: [usize; 2] = [12, 24];
+
 /// As networks have it.
 const ARGMAX: &str = "int32_t argmax(const int8_t *output)
 {
@@ -508,17 +511,17 @@ fn calls(cpu: Cpu) -> String {
     };
     let zeros = vec!["0"; registers].join(", ");
     // A call in each case of a switch, and the same calls one after the other: what a case takes beside its call. Each
-    // calls a function of its own, with arguments of its own, as compilers join cases that end alike, and too many for
-    // registers, as they jump to functions that leave the stack as it is.
+    // calls a function of its own, as compilers join cases that end alike, with more arguments than there are registers,
+    // as compilers jump to functions that leave the stack as it is. Few cases are no table of addresses.
     let stage = |i: usize| {
-        let arguments: Vec<String> = (0..=registers).map(|j| (20 * i + j).to_string()).collect();
+        let arguments: Vec<String> = (0..=registers).map(|j| (i + j).to_string()).collect();
         format!("stage_{i}({});\n", arguments.join(", "))
     };
-    for i in 0..16 {
+    for i in 0..STAGES[1] {
         let types = vec!["intptr_t"; registers + 1].join(", ");
         writeln!(text, "extern void stage_{i}({types});").expect("a string takes everything");
     }
-    for count in [8, 16] {
+    for count in STAGES {
         let cases = (0..count).fold(String::new(), |text, i| {
             text + &format!("    case {i}:\n        {}        break;\n", stage(i))
         });
@@ -647,9 +650,15 @@ fn measure(core: Core, best: c::Core, cpu: Cpu) -> Result<[Vec<(String, Bytes)>;
         let taking = ["taking_begin", "taking_push_row", "taking_run"];
         row("taking", taking.iter().map(|name| of(name).next_multiple_of(4)).sum());
         // A case without its call.
-        let case = tenths("stages");
-        row("stage", case.saturating_sub(tenths("straight")));
-        row("part", (10 * of("stages_8")).saturating_sub(8 * case));
+        let [few, many] = STAGES;
+        let each = |name: &str| {
+            let [few_bytes, many_bytes] = STAGES.map(|count| of(&format!("{name}_{count}")));
+            10 * (many_bytes - few_bytes) / (many - few)
+        };
+        let case = each("stages");
+        row("stage", case.saturating_sub(each("straight")));
+        let all_cases = few * case;
+        row("part", (10 * of(&format!("stages_{few}"))).saturating_sub(all_cases));
     }
     Ok(measured)
 }

@@ -52,6 +52,8 @@ pub enum CodeReason {
     Asked,
     /// Fast code and constants do not fit the flash.
     Fits,
+    /// The working memory of fast kernels does not fit the RAM.
+    Ram,
     /// Fast code takes more than all constants.
     Larger,
     /// Fast code fits, and is the smaller part.
@@ -81,10 +83,18 @@ fn printed(fixed: &FixedGraph, target: &Target) -> Option<(c::CProject, CodeShar
     let (fast, fast_code) = print(CodeStyle::Fast)?;
     let (small, small_code) = print(CodeStyle::Small)?;
     let (fast_bytes, small_bytes) = (flash(&fast, fast_code), flash(&small, small_code));
-    let is_too_large = target.flash_bytes.is_some_and(|flash| fast_bytes > flash);
+    let fits = |bytes: u64, budget: Option<u64>| budget.is_none_or(|budget| bytes <= budget);
+    let ram = |project: &c::CProject| fits(count_to_u64(project.arena_bytes), target.ram_bytes);
+    let is_too_large = !fits(fast_bytes, target.flash_bytes);
+    // Fast kernels hold rows, and some of them unpacked weights.
+    let needs_ram = !ram(&fast) && ram(&small) && fits(small_bytes, target.flash_bytes);
     let is_larger = is_balanced && fast_code > count_to_u64(fast.constant_bytes);
-    let reason = if is_too_large { CodeReason::Fits } else { CodeReason::Larger };
-    let is_small = small_bytes < fast_bytes && (is_too_large || is_larger);
+    let reason = match (is_too_large, needs_ram) {
+        (true, _) => CodeReason::Fits,
+        (_, true) => CodeReason::Ram,
+        _ => CodeReason::Larger,
+    };
+    let is_small = needs_ram || small_bytes < fast_bytes && (is_too_large || is_larger);
     Some(if is_small {
         let (style, bytes) = (CodeStyle::Small, small_code);
         (small, CodeShare { style, reason, bytes, other_bytes: Some(fast_bytes) })

@@ -68,7 +68,7 @@ pub enum KernelChoice {
     Fast,
     /// The smallest.
     Small,
-    /// The fastest, and the smallest where only these fit the flash.
+    /// The fastest, and the smallest where only these fit the flash or the RAM.
     Fitting,
     /// The same, and the smallest also where the code of the fastest takes more than all constants.
     Balanced,

@@ -245,8 +245,8 @@ fn target_of(options: &ExportOptions, plan: &Path, code: Option<CodeName>) -> Re
 /// Kernels of printed C.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CodeName {
-    /// Small ones where only these fit the flash, and with --objective flash where the code of fast ones
-    /// takes more than the constants; else fast ones.
+    /// Small ones where only these fit the flash or the RAM, and with --objective flash where the code of
+    /// fast ones takes more than the constants; else fast ones.
     Auto,
     /// Kernels for the core and the layer.
     Fast,

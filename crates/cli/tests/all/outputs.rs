@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::{fs, path::Path};
 
 /// The brightest quadrant as four scores, and boxes `[n, 4, 2]` whose selection is not supported.
-fn detector() -> ModelBuilder {
+pub(crate) fn detector() -> ModelBuilder {
     let identity = (0..16).map(|i| if i % 5 == 0 { 1.0 } else { 0.0 }).collect();
     ModelBuilder::new("detector")
         .input("image", &[1, 1, 4, 4])

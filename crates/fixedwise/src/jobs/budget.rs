@@ -289,7 +289,8 @@ mod tests {
 
     #[test]
     fn only_what_exists_and_saves_is_said_to_help() {
-        let generic = Target::default();
+        let weight_bits = Widths::Listed(vec![1, 2, 4, 8, 16]);
+        let generic = Target { weight_bits, ..Target::default() };
         let packed = Widths::Listed(vec![4, 8]);
         let packed = Target { activation_bits: packed, ..generic.clone() };
 

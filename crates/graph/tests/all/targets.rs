@@ -10,7 +10,7 @@ use fixedwise_graph::{
     passes,
     target::{Code, KernelChoice, Widths},
 };
-use fixedwise_testing::{Build, window};
+use fixedwise_testing::{Build, plan_of, resnet8, window};
 
 /// Two convolutions with a shortcut around the second, a pool, a dense layer.
 fn graph() -> Graph {
@@ -203,6 +203,31 @@ fn small_kernels_are_chosen_where_fast_ones_do_not_fit_or_exceed_the_constants()
         assert_eq!((code.style, code.reason), (style, reason), "{kernels:?} {limit:?}");
         let other = if style == c::CodeStyle::Fast { small } else { fast };
         assert_eq!((bytes + other, code.other_bytes), (fast + small, Some(other)));
+    }
+}
+
+#[test]
+fn small_kernels_are_chosen_where_only_their_working_memory_fits() {
+    let weights = Format::signed(5, 5);
+    let plan = plan_of(&resnet8(), weights, |_| Format::unsigned(8, 0));
+    let of = |kernels, flash_bytes, ram_bytes| {
+        let target = Target { kernels, flash_bytes, ram_bytes, ..Target::default() };
+        let fixed = lower_for(&resnet8(), &plan, PROVE, &target).unwrap();
+        let footprint = Footprint::new(&fixed, &target);
+        (footprint.ram_bytes, footprint.code.unwrap())
+    };
+    let ((fast, _), (small, _)) =
+        (of(KernelChoice::Fast, None, None), of(KernelChoice::Small, None, None));
+    assert!(small < fast, "four filters are unpacked at once, or one: {fast} {small}");
+    let fitting = KernelChoice::Fitting;
+    for (flash, ram, expected) in [
+        (None, fast, (fast, CodeReason::Enough)),
+        (None, fast - 1, (small, CodeReason::Ram)),
+        (None, small - 1, (fast, CodeReason::Enough)),
+        (Some(1000), fast - 1, (small, CodeReason::Fits)),
+    ] {
+        let (bytes, code) = of(fitting, flash, Some(ram));
+        assert_eq!((bytes, code.reason), expected, "{flash:?} {ram}");
     }
 }
 

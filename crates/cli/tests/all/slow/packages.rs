@@ -1,8 +1,26 @@
 //! A crate of a network compiles and passes its own test.
 
-use crate::export::{export, folder};
+use crate::{
+    common::{fixedwise, write_inputs},
+    export::{export, folder},
+    outputs::detector,
+};
 use fixedwise_testing::has_programs;
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
+
+/// The crate's own test passes; its only dependency is one of ours.
+#[track_caller]
+fn check(folder: &Path, name: &str) {
+    let output = Command::new("cargo")
+        .args(["test", "--offline", "--quiet"])
+        .env("RUSTFLAGS", "-D warnings")
+        .env("CARGO_TARGET_DIR", folder.join("target"))
+        .current_dir(folder.join(name))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.contains("test result: ok"), "{name}: {said}");
+}
 
 #[test]
 fn a_crate_gives_the_known_result() {
@@ -11,16 +29,16 @@ fn a_crate_gives_the_known_result() {
     }
     let folder = folder();
     let folder = folder.path();
-    let arguments = ["-o", "crate", "--package", "rust", "--name", "small_net"];
-    export(folder, "c", &arguments).success();
-    // Its only dependency is one of ours.
-    let output = Command::new("cargo")
-        .args(["test", "--offline", "--quiet"])
-        .env("RUSTFLAGS", "-D warnings")
-        .env("CARGO_TARGET_DIR", folder.join("target"))
-        .current_dir(folder.join("crate"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success() && said.contains("test result: ok"), "{said}");
+    export(folder, "c", &["-o", "one", "--package", "rust", "--name", "small_net"]).success();
+    check(folder, "one");
+    // Several outputs, of several extents.
+    write_inputs(folder);
+    fs::write(folder.join("detector.onnx"), detector().encode()).unwrap();
+    for line in [
+        "quantize detector.onnx --data images.npz --strategy fixed --output scores,boxes -o detected",
+        "export c detector.onnx --plan detected/plan.toml -o two --package rust",
+    ] {
+        fixedwise(folder).args(line.split_whitespace()).assert().success();
+    }
+    check(folder, "two");
 }

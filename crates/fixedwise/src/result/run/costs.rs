@@ -97,7 +97,7 @@ impl From<effective::Compared> for ComparedResult {
 pub struct CodeResult {
     /// `fast` or `small`: the kernels.
     pub kernels: String,
-    /// `asked`, `fits` (fast ones do not fit the flash), `larger` (fast ones take more than all constants) or
+    /// `asked`, `fits` (fast ones do not fit the flash), `ram` (only small ones fit the RAM), `larger` (fast ones take more than all constants) or
     /// `enough` (fast ones fit, and take less than the constants).
     pub reason: String,
     /// Bytes of code.
@@ -128,6 +128,7 @@ impl CodeResult {
         let other = self.other_flash_bytes.unwrap_or_default();
         match self.reason.as_str() {
             "fits" => format!(" (fast ones do not fit: {other} bytes of flash)"),
+            "ram" => " (fast ones need more RAM than there is)".to_owned(),
             "larger" => {
                 format!(" (code of fast ones exceeds the constants: {other} bytes of flash)")
             }
@@ -140,6 +141,7 @@ impl CodeResult {
         let reason = match code.reason {
             CodeReason::Asked => "asked",
             CodeReason::Fits => "fits",
+            CodeReason::Ram => "ram",
             CodeReason::Larger => "larger",
             CodeReason::Enough => "enough",
         };

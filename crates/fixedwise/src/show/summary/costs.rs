@@ -121,6 +121,7 @@ fn notes(code: &CodeResult) -> Vec<Sentence> {
     let other = other.unwrap_or_default();
     notes.extend(match code.reason.as_str() {
         "fits" => Some(format!("{kernels} kernels: fast ones need {other} of flash, more than there is")),
+        "ram" => Some(format!("{kernels} kernels: fast ones need more RAM than there is")),
         "larger" => Some(format!(
             "{kernels} kernels: the code of fast ones exceeds the constants, {other} of flash; --code fast"
         )),

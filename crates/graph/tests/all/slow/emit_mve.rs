@@ -174,10 +174,9 @@ fn few_input_channels_equal_the_executor() {
         ([4, 1], [1, 1], [3, 0], [2, 0], 4, 1),
         ([2, 3], [3, 3], [0, 2], [1, 2], 7, 1),
     ];
-    for (w, c) in [(12, 1), (13, 2), (17, 3), (16, 3), (9, 5)] {
+    for (w, c, bits) in [(12, 1, 3), (13, 2, 5), (17, 3, 6), (16, 3, 7), (9, 5, 3)] {
         let graph = graph(Shape::new(9, w, c), &layers, false);
-        check(&graph, widths(3));
-        check(&graph, widths(6));
+        check(&graph, widths(bits));
         for weights in [8, 4, 2] {
             for is_full in [false, true] {
                 check(&graph, Widths { is_full, ..widths(weights) });
