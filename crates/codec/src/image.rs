@@ -1,7 +1,11 @@
 //! PNG and JPEG images of 8 bits a channel, gray or in colors.
 
 use crate::convert::count_to_u64;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+use image::{
+    ColorType, DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder as _, ImageError,
+    ImageReader, Limits,
+    codecs::png::{CompressionType, FilterType, PngEncoder},
+};
 use std::io::Cursor;
 
 /// An image.
@@ -44,6 +48,23 @@ pub enum DecodeError {
         /// What is wrong, and the way out.
         problem: &'static str,
     },
+}
+
+/// Encodes an image as PNG; nothing for one without pixels, or with other channels than gray or colors.
+pub fn encode_png(image: &Image) -> Option<Vec<u8>> {
+    let color = match image.channels {
+        1 => ExtendedColorType::L8,
+        3 => ExtendedColorType::Rgb8,
+        _ => return None,
+    };
+    let extents = [image.width, image.height].map(u32::try_from);
+    let [Ok(width), Ok(height)] = extents else { return None };
+    let is_whole = image.pixels.len() == image.width * image.height * image.channels;
+    let mut bytes = Vec::new();
+    let encoder =
+        PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
+    let done = is_whole.then(|| encoder.write_image(&image.pixels, width, height, color))?;
+    done.ok().map(|()| bytes)
 }
 
 /// Decodes a PNG or JPEG image, by its first bytes, of at most `limit` bytes of pixels.

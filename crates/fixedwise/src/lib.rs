@@ -62,11 +62,12 @@ pub use plan::{
 pub use preprocess::{DeclaredBy, Layout, Preprocess};
 pub use result::{
     AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, ClassBoundResult,
-    ClassLossResult, ClassResult, CodeResult, ComparedResult, Ended, FigureResult, FloatFigure,
-    FloatResult, FormatResult, Generalization, HolderResult, ImagesResult, InputInspection,
-    InputRange, Inspection, LayerResult, MaxLossResult, MeanResult, MemoryResult, ModelResult,
-    MultiplicationResult, NodeInspection, NodeResult, OtherResult, OutputInspection, OutputResult,
-    PartResult, PreprocessingResult, RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel,
+    ClassLossResult, ClassResult, CodeResult, ComparedResult, DistributionResult, Ended,
+    FigureResult, FloatFigure, FloatResult, FormatResult, Generalization, HistogramResult,
+    HolderResult, ImagesResult, InputInspection, InputRange, Inspection, LayerResult,
+    LostImageResult, MaxLossResult, MeanResult, MemoryResult, ModelResult, MultiplicationResult,
+    NodeInspection, NodeResult, OtherResult, OutputInspection, OutputResult, PartResult,
+    PreprocessingResult, RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel,
     RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult, RunResult, SeedResult,
     SetResult, Spread, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
 };

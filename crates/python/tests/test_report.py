@@ -1,11 +1,14 @@
 """The report: one HTML page that says what `result.json` says, also in a browser."""
 
+import base64
+import collections
 import json
 import tempfile
 import unittest
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import onnx
 from test_package import images, network
 
@@ -77,6 +80,8 @@ class Report(unittest.TestCase):
         onnx.save(model, file)
         sets = {name: images(seed, 150) for seed, name in enumerate(("calibration", "search", "test"))}
         cls.result = fw.quantize(file, **sets, max_loss="2%", target="cortex-m4")
+        cls.coarse = fw.quantize(file, **sets, strategy="fixed", bits=2, range="least-error", max_loss="99%")
+        cls.coarse.report(cls.path / "coarse.html")
         cls.result.save(cls.path / "run")
         cls.page = cls.path / "run" / "report.html"
         fw.report(cls.path / "run")
@@ -112,8 +117,30 @@ class Report(unittest.TestCase):
         recalls = sorted(one["test"]["fixed"] for one in told["classes"])
         for (_, value), recall in zip(classes["of the integer network, %"], recalls, strict=True):
             self.assertAlmostEqual(float(value), 100 * recall)
+        for title, key in [("distribution of weights", "weights"), ("of activations", "activation")]:
+            shown = [float(value) for _, value in layers[title]]
+            ranges = [one[key] for one in told["distributions"]]
+            np.testing.assert_allclose(shown, [max(abs(one["low"]), abs(one["high"])) for one in ranges])
+        weights = sum(sum(one["weights"]["counts"]) for one in told["distributions"])
+        self.assertEqual(weights, 4 + 16)
+        activations = [sum(one["activation"]["counts"]) for one in told["distributions"]]
+        self.assertEqual(activations, [150 * 4, 150 * 4])
         text = self.page.read_text(encoding="utf-8")
         self.assertIn(f"{told['accuracy']['test']['n']} images", text)
+
+    def test_images_that_were_lost_are_those_that_the_plan_names_otherwise(self) -> None:
+        x, y = images(2, 150)
+        named = self.coarse.network()(x).reshape(len(x), -1).argmax(1)
+        lost = self.coarse.lost_images
+        # Six of a class at most.
+        of_class = collections.Counter(one.label for one in lost)
+        self.assertLessEqual(max(of_class.values()), 6)
+        self.assertEqual(len({one.image for one in lost}), len(lost))
+        self.assertGreaterEqual(len(lost), min(6, self.coarse.accuracy.test.lost))
+        for one in lost:
+            self.assertEqual((one.label, one.named), (y[one.image], named[one.image]))
+            self.assertNotEqual(one.label, one.named)
+            self.assertTrue(base64.b64decode(one.png).startswith(b"\x89PNG"))
 
     def test_the_command_of_a_point_makes_its_plan(self) -> None:
         row = self.tables["Measured plans"]["rows"][0]
@@ -173,6 +200,13 @@ class Report(unittest.TestCase):
             # Nothing is wider than a phone but what scrolls by itself.
             page.ask("Emulation.setDeviceMetricsOverride", width=390, height=800, deviceScaleFactor=2, mobile=True)
             self.assertLessEqual(page.run("document.documentElement.scrollWidth"), 390)
+            # Nor wider than a sheet of paper, on its side.
+            page.ask("Emulation.setEmulatedMedia", media="print")
+            page.ask("Emulation.setDeviceMetricsOverride", width=1047, height=718, deviceScaleFactor=1, mobile=False)
+            self.assertLessEqual(page.run("document.documentElement.scrollWidth"), 1047)
+            page.ask("Page.navigate", url=browser.url(self.path / "coarse.html"))
+            drawn = "[...document.images].filter((one) => one.complete && one.naturalWidth > 1).length"
+            page.until(f"location.href.endsWith('coarse.html') && {drawn} === {len(self.coarse.lost_images)}")
             self.assertEqual(page.problems, [])
         finally:
             page.close()

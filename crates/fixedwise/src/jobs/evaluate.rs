@@ -9,6 +9,7 @@ use super::{
     metric::Metric,
     options::QuantizeOptions,
     pareto::Asked,
+    pictured::{distributions, lost_images},
     refit::{Refit, check_target, known},
     threads::pool,
 };
@@ -244,6 +245,8 @@ fn run(
     let of_classes = result.class_bound.as_ref().and_then(|bound| bound.test.as_ref());
     result.bound_met = of_classes.is_none_or(|found| found.is_met);
     result.describe(&graph, &plan, fixed.as_ref())?;
+    result.distributions = distributions(&graph, None);
+    result.lost_images = lost_images(model.graph(), images, &measured.details.lost);
     if let Some(fixed) = &fixed {
         let limits = budget::limits(None, None, target);
         let target = target.cloned().unwrap_or_default();

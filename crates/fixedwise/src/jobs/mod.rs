@@ -16,6 +16,7 @@ mod metric;
 mod options;
 mod oracle;
 mod pareto;
+mod pictured;
 mod quantize;
 mod refit;
 mod served;

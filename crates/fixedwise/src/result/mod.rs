@@ -21,9 +21,10 @@ pub use preprocessing::{FloatFigure, FloatResult, InputRange, PreprocessingResul
 pub(crate) use run::AGREEMENT;
 pub use run::{
     AccuracyResult, BudgetResult, BudgetStep, ClassBoundResult, ClassLossResult, ClassResult,
-    CodeResult, ComparedResult, FigureResult, FormatResult, HolderResult, ImagesResult,
-    LayerResult, MaxLossResult, MemoryResult, MultiplicationResult, NodeResult, OtherResult,
-    OutputResult, RESULT_SCHEMA, RecallResult, RunResult, SetResult, TraceStep,
+    CodeResult, ComparedResult, DistributionResult, FigureResult, FormatResult, HistogramResult,
+    HolderResult, ImagesResult, LayerResult, LostImageResult, MaxLossResult, MemoryResult,
+    MultiplicationResult, NodeResult, OtherResult, OutputResult, RESULT_SCHEMA, RecallResult,
+    RunResult, SetResult, TraceStep,
 };
 pub(crate) use sweep::layers;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
             integers, judged, measure_with, measured_on, metric_name, outputs, peak_ram, unit,
         },
         options::Strategy,
+        pictured::{distributions, lost_images},
     },
     Job, Outcome,
     load::Loaded,
@@ -50,6 +51,13 @@ impl Job<'_> {
         let names = (&loaded.model.outputs()[..], loaded.sets.search.class_names());
         result.tell_details(names, &found.details, &of_test, self.options.max_class_loss);
         result.describe(graph, plan, fixed.as_ref())?;
+        let statistics = (!loaded.sets.stated_ranges).then_some(&ready.statistics);
+        result.distributions = distributions(graph, statistics);
+        let (images, lost) = match &loaded.sets.test {
+            Some(test) => (test, &of_test.lost),
+            None => (&loaded.sets.search, &found.details.lost),
+        };
+        result.lost_images = lost_images(loaded.model.graph(), images, lost);
         if let Some(fixed) = &fixed {
             let target = target.cloned().unwrap_or_default();
             budget::take(&mut result, graph, plan, fixed, &target, self.limits());

@@ -3,6 +3,7 @@
 mod accuracy;
 mod costs;
 mod layers;
+mod pictures;
 
 pub use accuracy::{
     AccuracyResult, ClassBoundResult, ClassLossResult, ClassResult, FigureResult, ImagesResult,
@@ -13,6 +14,7 @@ pub use costs::{
     MultiplicationResult,
 };
 pub use layers::{FormatResult, LayerResult, NodeResult, OtherResult};
+pub use pictures::{DistributionResult, HistogramResult, LostImageResult};
 
 use super::{
     head::{Ended, ModelResult, TOOL},
@@ -155,6 +157,13 @@ pub struct RunResult {
     pub layers: Vec<LayerResult>,
     /// Stored values of nodes that hold no weights: residual adds.
     pub others: Vec<OtherResult>,
+    /// How the values of each layer are distributed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub distributions: Vec<DistributionResult>,
+    /// Some of the images that only the float network gets right, of the test images where there are some: those of the
+    /// classes that lose most first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_images: Vec<LostImageResult>,
     /// Plans that were run.
     pub evaluations: u64,
     /// Images that were run, over all plans.
@@ -256,6 +265,8 @@ impl Default for RunResult {
             ram_by_step: Vec::new(),
             layers: Vec::new(),
             others: Vec::new(),
+            distributions: Vec::new(),
+            lost_images: Vec::new(),
             evaluations: 0,
             images_evaluated: 0,
             seconds: 0.0,

@@ -1,8 +1,32 @@
 //! The recall of every class.
 
 use super::table::{Cell, Table};
-use crate::result::RunResult;
+use crate::result::{LostImageResult, RunResult};
 use fixedwise_fixed::convert::u64_to_f64;
+use serde::Serialize;
+
+/// An image that was lost.
+#[derive(Serialize)]
+pub(super) struct Lost {
+    png: String,
+    about: String,
+    label: String,
+    named: String,
+}
+
+/// Images that were lost, those of the classes that lose most first.
+pub(super) fn lost(result: &RunResult) -> Vec<Lost> {
+    let one = |image: &LostImageResult| {
+        let (label, named) = (result.class_name(image.label), result.class_name(image.named));
+        Lost {
+            png: image.png.clone(),
+            about: format!("image {}: {label}, named {named}", image.image),
+            label,
+            named,
+        }
+    };
+    result.lost_images.iter().map(one).collect()
+}
 
 /// The worst first; nothing where images have no labels of classes.
 pub(super) fn table(result: &RunResult) -> Option<Table> {

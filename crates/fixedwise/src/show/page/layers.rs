@@ -1,10 +1,10 @@
 //! A row for each layer, with all that is known of it.
 
 use super::{
-    super::{numbers::rounded, summary::format_text},
+    super::{numbers::rounded, short, summary::format_text},
     table::{Cell, Row, Table},
 };
-use crate::result::{FormatResult, LayerResult, OtherResult, RunResult};
+use crate::result::{FormatResult, HistogramResult, LayerResult, OtherResult, RunResult};
 use fixedwise_fixed::convert::u64_to_f64;
 use fixedwise_search::strategies::{Kind, Sensitivity, pareto::Share};
 
@@ -24,7 +24,13 @@ pub(super) fn table(result: &RunResult) -> Table {
         "#sensitivity of weights, nats",
         "#of activations, nats",
         "#share of the remaining error, %",
+        "#distribution of weights",
+        "#of activations",
     ]);
+    let is_distributed = !result.distributions.is_empty();
+    if !is_distributed {
+        table.columns.truncate(table.columns.len() - 2);
+    }
     let total = result.explanation.as_ref().map_or(0.0, |explanation| explanation.divergence);
     let row = |place: usize, name: &str, mut cells: Vec<Cell>, memory: u64| {
         let bytes = |holders: &[crate::result::HolderResult]| {
@@ -47,6 +53,12 @@ pub(super) fn table(result: &RunResult) -> Table {
         } else {
             Cell::default()
         });
+        if is_distributed {
+            let known = result.distributions.iter().find(|known| known.name == name);
+            cells.push(known.map_or_else(Cell::default, |known| histogram(&known.weights)));
+            let activation = known.and_then(|known| known.activation.as_ref());
+            cells.push(activation.map_or_else(Cell::default, histogram));
+        }
         Row { id: format!("layer-{place}"), cells, more: None }
     };
     for (place, layer) in result.layers.iter().enumerate() {
@@ -64,7 +76,26 @@ pub(super) fn table(result: &RunResult) -> Table {
          were exact."
             .to_owned(),
     );
+    if is_distributed {
+        let images = super::super::grouped(result.images.calibration);
+        table.notes.push(format!(
+            "Distributions: of the values in float, from the least to the greatest; of activations over {images} \
+             calibration images."
+        ));
+    }
     table
+}
+
+/// How values are distributed, sorted by the largest magnitude.
+fn histogram(values: &HistogramResult) -> Cell {
+    let mut path = "M0 20".to_owned();
+    for height in values.heights() {
+        path.push_str(&format!("V{:.0}h3", 20.0 * (1.0 - height)));
+    }
+    path.push_str("V20z");
+    let text = format!("{} to {}", short(values.low), short(values.high));
+    let number = Cell::number(text, values.low.abs().max(values.high.abs()));
+    Cell { histogram: Some(path), ..number }
 }
 
 fn bits(format: &FormatResult) -> u64 {

@@ -43,6 +43,7 @@ struct Page<'a> {
     layers: Option<table::Table>,
     front: Option<front::Front>,
     classes: Option<table::Table>,
+    lost: Vec<classes::Lost>,
     memory: Vec<memory::Memory>,
     compared: Option<table::Table>,
 }
@@ -104,6 +105,7 @@ pub fn served_page(runs: &[Shown]) -> Result<ServedPage, Error> {
         layers: Some(layers::table(result)),
         front: front::front(first, "the answer"),
         classes: classes::table(result),
+        lost: classes::lost(result),
         memory: memory::memory(result),
         compared: (runs.len() > 1).then(|| compare::table(runs)),
         ..Page::of(label.to_owned(), result, SCRIPT.to_owned())
@@ -159,7 +161,7 @@ impl<'a> Page<'a> {
             style: STYLE,
             policy: format!(
                 "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src {}; \
-                 base-uri 'none'; form-action 'none'",
+                 img-src data:; base-uri 'none'; form-action 'none'",
                 base64_sha256(STYLE.as_bytes()),
                 base64_sha256(script.as_bytes()),
                 if script == SCRIPT { "'none'" } else { "'self'" },

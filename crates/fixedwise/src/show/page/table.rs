@@ -39,6 +39,8 @@ pub(super) struct Cell {
     pub(super) bar: Option<f64>,
     /// A line through points of 0 to 100 by 0 to 20, and the point that was chosen.
     pub(super) line: Option<(String, (f64, f64))>,
+    /// Counts over a range as a path in 96 by 20.
+    pub(super) histogram: Option<String>,
 }
 
 impl Table {

@@ -1,6 +1,9 @@
 use super::*;
 use crate::{
-    result::{FormatResult, HolderResult, LayerResult, NodeResult},
+    result::{
+        ClassResult, DistributionResult, FormatResult, HistogramResult, HolderResult, LayerResult,
+        LostImageResult, NodeResult, RecallResult,
+    },
     watch::{Candidate, Progress, Step},
 };
 use fixedwise_search::strategies::{Kind, Sensitivity, WidthEffect, pareto::FrontPlan};
@@ -50,9 +53,29 @@ fn result(n: u32) -> RunResult {
             let widths = widths.collect();
             result.sensitivity.push(Sensitivity { name: name(i), kind, bits, widths });
         }
+        let values = HistogramResult { low: -1.5, high: 2.0, counts: (1..=32).collect() };
+        result.distributions.push(DistributionResult {
+            name: name(i),
+            weights: values.clone(),
+            activation: Some(values),
+        });
         result.ram_by_step.push(HolderResult { name: name(i), bytes: 10 * u64::from(i) });
     }
     result.memory_bits.uniform8_total = 100_000;
+    for class in 0..4 {
+        let name = Some("</span><script>alert('class')</script>".to_owned());
+        result.classes.push(ClassResult {
+            class,
+            name,
+            search: None,
+            test: Some(RecallResult::default()),
+        });
+    }
+    // As large as pictures are at most: 32x32 pixels in colors that cannot be compressed.
+    for image in 0..24 {
+        let png = "A/b+".repeat(32 * 32 * 3 / 3 + 50);
+        result.lost_images.push(LostImageResult { image, label: image % 4, named: 0, png });
+    }
     for i in 0..30_u32 {
         result.front.push(FrontPlan {
             bits: vec![4; result.sensitivity.len()],
@@ -75,7 +98,8 @@ fn names_of_a_model_are_text() {
     let html = page(&[shown("<b>run</b>", &result), shown("'other'\"", &result)]).unwrap();
     let scripts = html.matches("<script").count();
     assert_eq!((scripts, html.matches("</script").count()), (1, 1), "its own alone");
-    for text in ["<img", "<b>run", " onload", "style=\""] {
+    assert_eq!(html.matches("<img").count(), result.lost_images.len(), "pictures alone");
+    for text in ["<img src=x", "<b>run", " onload", "style=\""] {
         assert!(!html.contains(text), "{text}");
     }
     assert!(html.contains("&lt;script&gt;alert(1)"));
@@ -95,9 +119,14 @@ fn only_the_own_script_and_style_may_run() {
         assert!(html.contains(&format!("{kind}-src 'sha256-{hash}'")), "{kind}");
     }
     assert!(html.contains("default-src 'none'"));
-    for outside in ["http:", "https:", "src=\"", "url(", "@import", "<link", "<img"] {
+    for outside in ["http:", "https:", "url(", "@import", "<link"] {
         assert!(!html.contains(outside), "{outside}");
     }
+    // Images are those that the page holds.
+    for source in ["src=\"", "<img"] {
+        assert_eq!(html.matches(source).count(), html.matches("<img src=\"data:image").count());
+    }
+    assert!(html.contains("img-src data:;") && html.contains("src=\"data:image/png;base64"));
     assert_eq!(base64_sha256(b""), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
 }
 
@@ -140,6 +169,10 @@ fn a_run_that_goes_on_shows_its_plans_and_asks_for_more() {
 fn a_network_of_sixty_layers_is_at_most_a_megabyte() {
     let html = page(&[shown("run", &result(60))]).unwrap();
     assert!(html.len() <= 1 << 20, "{} bytes", html.len());
+    // All layers have their distributions, and all pictures are there.
+    assert_eq!(html.matches("viewBox=\"0 0 96 20\"").count(), 120);
+    assert_eq!(html.matches("<img").count(), 24);
+    assert!(html.contains("-1.5 to 2</td>") && html.contains("d=\"M0 20V19h3"));
 }
 
 #[test]
