@@ -6,6 +6,7 @@ It needs the package `fixedwise` and what the notebooks import, but no Jupyter.
 """
 
 import ast
+import base64
 import contextlib
 import io
 import json
@@ -35,6 +36,8 @@ def outputs(source: str, names: dict[str, Any], number: int) -> list[dict[str, A
         data = {"text/plain": repr(value).splitlines(keepends=True)}
         if hasattr(value, "_repr_html_"):
             data["text/html"] = value._repr_html_().splitlines(keepends=True)
+        if hasattr(value, "_repr_png_"):
+            data["image/png"] = base64.b64encode(value._repr_png_()).decode("ascii")
         found.append({"data": data, "execution_count": number, "metadata": {}, "output_type": "execute_result"})
     return found
 
