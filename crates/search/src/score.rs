@@ -269,8 +269,6 @@ pub struct Details {
     pub classes: BTreeMap<usize, ClassScore>,
     /// Of the whole set, by a metric that is computed of all images.
     pub figure: Option<Figure>,
-    /// Images that only the float network names their label for: the label, and the class that the plan names.
-    pub lost: BTreeMap<usize, [usize; 2]>,
 }
 
 impl Details {
@@ -284,7 +282,6 @@ impl Details {
             let sum = self.classes.entry(class).or_default();
             *sum = sum.plus(score);
         }
-        self.lost.extend(&other.lost);
     }
 }
 

@@ -246,7 +246,7 @@ fn run(
     result.bound_met = of_classes.is_none_or(|found| found.is_met);
     result.describe(&graph, &plan, fixed.as_ref())?;
     result.distributions = distributions(&graph, None);
-    result.lost_images = lost_images(model.graph(), images, &measured.details.lost);
+    result.lost_images = lost_images(model.graph(), images, &measured.lost);
     if let Some(fixed) = &fixed {
         let limits = budget::limits(None, None, target);
         let target = target.cloned().unwrap_or_default();

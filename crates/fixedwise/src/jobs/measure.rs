@@ -19,7 +19,7 @@ use fixedwise_search::{
     Details, Evaluator, EvaluatorOptions, Images, MaxLoss, MetricName, Oracle as _, Predictions,
     Score, SearchError, Statistics, Unit, format_no_clip, strategies::PlanHead,
 };
-use std::sync::atomic::AtomicBool;
+use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 
 /// What a plan says beside formats, with those of the inputs: of 8-bit pixels they are these.
 pub(crate) fn with_inputs(
@@ -161,6 +161,16 @@ pub(crate) struct Measured {
     pub(crate) score: Score,
     /// Of each output and class.
     pub(crate) details: Details,
+    /// See [`lost`].
+    pub(crate) lost: BTreeMap<usize, [usize; 2]>,
+}
+
+/// Of each image that only the float network names the label for, the label, and the class that a plan names.
+pub(crate) fn lost(
+    evaluator: &mut Evaluator,
+    plan: &Plan,
+) -> Result<BTreeMap<usize, [usize; 2]>, SearchError> {
+    if evaluator.predictions().has_labels() { evaluator.lost(plan) } else { Ok(BTreeMap::new()) }
 }
 
 /// What a plan gives output by output and class by class, where there are several outputs or labels.
@@ -204,7 +214,8 @@ pub(crate) fn measure_with(
     let once = EvaluatorOptions { cache_bytes: 0, target, ..EvaluatorOptions::default() };
     let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
     let score = evaluator.evaluate(plan, None, None)?.score;
-    Ok(Measured { score, details: details(&mut evaluator, plan)? })
+    let details = details(&mut evaluator, plan)?;
+    Ok(Measured { score, details, lost: lost(&mut evaluator, plan)? })
 }
 
 /// Bytes of the executor's buffers for one image.

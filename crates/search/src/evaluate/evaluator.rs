@@ -45,7 +45,12 @@ struct Known {
     score: Score,
     /// Absent where an earlier run did not write it down.
     details: Option<Arc<Details>>,
+    /// Images that were lost; absent where an earlier run measured the plan.
+    lost: Option<Arc<Lost>>,
 }
+
+/// The label of each image that only the float network names it for, and the class that the plan names.
+type Lost = BTreeMap<usize, [usize; 2]>;
 
 impl std::fmt::Debug for Evaluator<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -95,7 +100,7 @@ impl<'a> Evaluator<'a> {
         for JournalEntry { digest, score, classes, .. } in entries {
             let details = Details { classes, ..Details::default() };
             let details = self.class_bound.is_some().then(|| Arc::new(details));
-            self.learn(digest, Known { score, details });
+            self.learn(digest, Known { score, details, lost: None });
         }
     }
 
@@ -155,7 +160,7 @@ impl<'a> Evaluator<'a> {
     pub fn teach(&mut self, plan: &Plan, score: Score) -> Evaluation {
         let digest = Digest::of_plan(self.graph, plan);
         self.evaluations += 1;
-        self.learn(digest, Known { score, details: None });
+        self.learn(digest, Known { score, details: None, lost: None });
         Evaluation { score, is_complete: true, digest, is_new: true }
     }
 
@@ -246,6 +251,22 @@ impl<'a> Evaluator<'a> {
         Ok(Details::clone(&details))
     }
 
+    /// Of each image that only the float network names the label for, the label, and the class that a plan names; known
+    /// where the plan was measured here.
+    ///
+    /// # Errors
+    /// As [`Oracle::evaluate`].
+    pub fn lost(&mut self, plan: &Plan) -> Result<BTreeMap<usize, [usize; 2]>, SearchError> {
+        let (digest, all) = (self.digest(plan), self.predictions.len());
+        let known = self.furthest(digest, all).filter(|known| known.score.n == all);
+        if let Some(lost) = known.and_then(|known| known.lost.clone()) {
+            return Ok(Lost::clone(&lost));
+        }
+        let request = Request { plan, question: Question::Score, focus: None };
+        let lost = self.score(&request, Known::begin(), all, None)?.lost;
+        Ok(lost.map(|lost| Lost::clone(&lost)).unwrap_or_default())
+    }
+
     /// Outputs that are told one by one.
     fn detailed_outputs(&self) -> usize {
         if self.predictions.n_outputs() > 1 { self.predictions.n_outputs() } else { 0 }
@@ -255,12 +276,13 @@ impl<'a> Evaluator<'a> {
     fn score(
         &mut self,
         request: &Request,
-        Known { mut score, details }: Known,
+        Known { mut score, details, lost }: Known,
         images: usize,
         at_least: Option<usize>,
     ) -> Result<Known, SearchError> {
         let from = score.n;
         let mut details = details.map(|details| Details::clone(&details));
+        let mut lost = lost.map(|lost| Lost::clone(&lost));
         let mut counted = BTreeMap::new();
         let (mut begin, n_chunks) = (from / Part::CHUNK, images.div_ceil(Part::CHUNK));
         while begin < n_chunks {
@@ -269,6 +291,7 @@ impl<'a> Evaluator<'a> {
             self.macs += part.macs;
             score = score.plus(&part.score);
             details.iter_mut().for_each(|details| details.add(&part.details));
+            lost.iter_mut().for_each(|lost| lost.extend(&part.lost));
             counted.extend(part.counted);
             begin = end;
             if at_least.is_some_and(|at_least| !self.is_reachable(&score, at_least)) {
@@ -284,14 +307,14 @@ impl<'a> Evaluator<'a> {
             let figure = Some(figure);
             details = details.map(|details| Details { classes, figure, ..details });
         }
-        Ok(Known { score, details: details.map(Arc::new) })
+        Ok(Known { score, details: details.map(Arc::new), lost: lost.map(Arc::new) })
     }
 }
 
 impl Known {
     /// Of no image.
     fn begin() -> Self {
-        Self { score: Score::default(), details: Some(Arc::default()) }
+        Self { score: Score::default(), details: Some(Arc::default()), lost: Some(Arc::default()) }
     }
 }
 

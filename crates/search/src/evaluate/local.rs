@@ -232,6 +232,7 @@ impl<'a> Local<'a> {
                 Question::Score => {
                     part.score = part.score.plus(&predictions.score(idx, &values));
                     part.details.add(&predictions.details(idx, &values));
+                    part.lost.extend(predictions.lost(idx, &values).map(|lost| (idx, lost)));
                     if let Some(counted) = predictions.counted(&seen.truth(), &values) {
                         part.counted.insert(idx, counted);
                     }

@@ -65,6 +65,8 @@ pub struct Part {
     pub outputs: BTreeMap<usize, Vec<f32>>,
     /// Over the images, where that was asked.
     pub details: Details,
+    /// By image that only the float network names the label for: the label, and the class that the plan names.
+    pub lost: BTreeMap<usize, [usize; 2]>,
     /// By image, what a metric counts of it, where there is one.
     pub counted: BTreeMap<usize, Vec<f64>>,
     /// Multiplications that were computed.
@@ -81,6 +83,7 @@ impl Part {
         self.divergences.extend(other.divergences);
         self.outputs.extend(other.outputs);
         self.details.add(&other.details);
+        self.lost.extend(other.lost);
         self.counted.extend(other.counted);
         Self { score: self.score.plus(&other.score), macs: self.macs + other.macs, ..self }
     }

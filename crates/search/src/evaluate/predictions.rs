@@ -361,7 +361,7 @@ impl Predictions {
         };
         let several = self.outputs.iter().filter(|_| self.n_outputs() > 1);
         let outputs: Vec<Score> = several.zip(values).map(score).collect();
-        let (mut classes, mut images) = (BTreeMap::new(), BTreeMap::new());
+        let mut classes = BTreeMap::new();
         if let (true, Some(&(value, step))) = (self.is_labelled[idx], values.first()) {
             let (first, label) = (self.first(), self.first().targets[idx]);
             let of_plan: Vec<f64> = of_classes(first.elements, floats(value, step)).collect();
@@ -370,13 +370,20 @@ impl Predictions {
             let score = first.score(idx, value);
             let (right, lost) = ([score.float_correct, score.correct], score.lost);
             classes.insert(label, ClassScore { n: 1, right, lost, top5 });
-            if lost > 0 {
-                // The first of equals.
-                let named = (0..of_plan.len()).find(|&class| is_among(1, &of_plan, class));
-                images.insert(idx, [label, named.unwrap_or(label)]);
-            }
         }
-        Details { outputs, classes, figure: None, lost: images }
+        Details { outputs, classes, figure: None }
+    }
+
+    /// The label of an image and the class that a plan names, where only the float network names the label.
+    pub(super) fn lost(&self, idx: usize, values: &[Ran]) -> Option<[usize; 2]> {
+        let &(value, step) = values.first().filter(|_| self.is_labelled[idx])?;
+        let (first, label) = (self.first(), self.first().targets[idx]);
+        if first.score(idx, value).lost == 0 {
+            return None;
+        }
+        let of_plan: Vec<f64> = of_classes(first.elements, floats(value, step)).collect();
+        let named = (0..of_plan.len()).find(|&class| is_among(1, &of_plan, class));
+        Some([label, named.unwrap_or(label)])
     }
 
     /// The images of each label, and those of them that the float network gets right.

@@ -464,6 +464,11 @@ fn a_journal_has_the_classes_where_these_are_bounded() {
     assert!((held - (0.04 + 0.02 * 11.84_f64.sqrt()) / 0.1).abs() < 1e-12, "{held}");
     let details = first.details(&plan).unwrap();
     assert!((bound.part(&details.classes, 0.0) - taken).abs() < 1e-12);
+    let lost = first.lost(&plan).unwrap();
+    for (&label, score) in &details.classes {
+        let of_label = lost.values().filter(|of| of[0] == label && of[1] != label).count();
+        assert_eq!(of_label, score.lost, "{label}");
+    }
     let line = serde_json::to_string(&first.journal_entry(&whole)).unwrap();
     let mut resumed = evaluator(&graph, &images, 0);
     resumed.bound_classes(bound).unwrap();
@@ -472,6 +477,8 @@ fn a_journal_has_the_classes_where_these_are_bounded() {
     assert!((resumed.class_part(&known, 0.0).unwrap() - taken).abs() < 1e-12);
     assert_eq!(resumed.details(&plan).unwrap(), details);
     assert_eq!(resumed.images_evaluated(), 0);
+    // A journal does not say which images were lost.
+    assert_eq!(resumed.lost(&plan).unwrap(), lost);
 }
 
 #[test]

@@ -26,7 +26,10 @@ use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Plan, cost};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Details, Images, MaxLoss, Offset, Score, strategies::pareto::Limits};
-use std::sync::atomic::AtomicBool;
+use std::{collections::BTreeMap, sync::atomic::AtomicBool};
+
+/// What a plan gives on images in detail, and those that were lost.
+type Seen = (Details, BTreeMap<usize, [usize; 2]>);
 
 impl Job<'_> {
     /// What the plan gives and costs; the test images are run here and nowhere else.
@@ -47,15 +50,15 @@ impl Job<'_> {
         result.accuracy.search = Some(search);
         let (test, of_test) = test.unzip();
         result.accuracy.test = test;
-        let of_test = of_test.unwrap_or_default();
+        let (of_test, lost) = of_test.unwrap_or_default();
         let names = (&loaded.model.outputs()[..], loaded.sets.search.class_names());
         result.tell_details(names, &found.details, &of_test, self.options.max_class_loss);
         result.describe(graph, plan, fixed.as_ref())?;
         let statistics = (!loaded.sets.stated_ranges).then_some(&ready.statistics);
         result.distributions = distributions(graph, statistics);
         let (images, lost) = match &loaded.sets.test {
-            Some(test) => (test, &of_test.lost),
-            None => (&loaded.sets.search, &found.details.lost),
+            Some(test) => (test, &lost),
+            None => (&loaded.sets.search, &found.lost),
         };
         result.lost_images = lost_images(loaded.model.graph(), images, lost);
         if let Some(fixed) = &fixed {
@@ -88,7 +91,7 @@ impl Job<'_> {
     }
 
     /// The plan on the test images, where some are kept.
-    fn test(&self, loaded: &Loaded, plan: &Plan) -> Result<Option<(SetResult, Details)>, Error> {
+    fn test(&self, loaded: &Loaded, plan: &Plan) -> Result<Option<(SetResult, Seen)>, Error> {
         let Some(images) = &loaded.sets.test else { return Ok(None) };
         self.tell(Step::Testing { images: images.len() });
         let (float, graph, kernels) = (loaded.model.graph(), &loaded.graph, Kernels::best());
@@ -102,7 +105,7 @@ impl Job<'_> {
             let [float, fixed] = both.map(|outputs| metric.of(&outputs));
             test.metric = Some([float?, fixed?]);
         }
-        Ok(Some((test, measured.details)))
+        Ok(Some((test, (measured.details, measured.lost))))
     }
 
     /// What is known of a run before its search: the network, the images, the bound, the costs at uniform 8 bit.

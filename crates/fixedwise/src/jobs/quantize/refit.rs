@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        measure::lost,
         options::{QuantizeOptions, Strategy},
         refit::{Refit, check_target, known},
         threads::pool,
@@ -249,6 +250,7 @@ impl Job<'_> {
         let score = oracle.finish(evaluation)?.score;
         let (metric, details) = oracle.account(&plan)?;
         let images = oracle.evaluator.images_evaluated() + ready.images;
+        let lost = lost(&mut oracle.evaluator, &plan)?;
         Ok(Found {
             outcome: strategies::Outcome { is_finished: true, ..strategies::Outcome::new(plan) },
             score,
@@ -258,6 +260,7 @@ impl Job<'_> {
             images,
             metric,
             details,
+            lost,
         })
     }
 }

@@ -4,7 +4,7 @@ use super::{
     super::{
         budget,
         first::First,
-        measure::{measured_on, with_inputs},
+        measure::{lost, measured_on, with_inputs},
         options::{Strategy, Tune},
         oracle::Journaling,
         pareto::{self, Asked, Balance},
@@ -57,6 +57,8 @@ pub(super) struct Found {
     pub(super) score: Score,
     /// Of each output and class.
     pub(super) details: Details,
+    /// Images that were lost, where there are no test images to show them of.
+    pub(super) lost: BTreeMap<usize, [usize; 2]>,
     pub(super) steps: Vec<TraceStep>,
     pub(super) evaluations: u64,
     pub(super) images: u64,
@@ -155,16 +157,12 @@ impl Job<'_> {
         };
         let (metric, details) = oracle.account(&outcome.plan)?;
         let images = oracle.evaluator.images_evaluated() + probed + ready.images;
-        Ok(Found {
-            outcome,
-            score,
-            details,
-            metric,
-            steps,
-            evaluations: oracle.evaluator.evaluations(),
-            images,
-            first,
-        })
+        let evaluations = oracle.evaluator.evaluations();
+        let lost = match loaded.sets.test {
+            Some(_) => BTreeMap::new(),
+            None => lost(&mut oracle.evaluator, &outcome.plan)?,
+        };
+        Ok(Found { outcome, score, details, lost, steps, evaluations, images, metric, first })
     }
 
     /// What measures plans.
