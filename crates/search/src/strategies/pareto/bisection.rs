@@ -7,7 +7,7 @@ use super::{
     search::{Search, Standing},
     widths::Widths,
 };
-use crate::{error::SearchError, evaluate::Oracle, strategies::observer::Event};
+use crate::{error::SearchError, evaluate::Oracle, strategies::observer::Event, tuning::Tuning};
 
 impl<O: Oracle> Search<'_, '_, O> {
     /// Along the front the first keeps to the bound, or nothing does: finds the last that does.
@@ -30,7 +30,8 @@ impl<O: Oracle> Search<'_, '_, O> {
                 _ => usize::midpoint(good, bad),
             };
             let plans = self.bisections(bad - good);
-            self.is_left(plans, self.options.tuning.exchanges);
+            let &Tuning { exchanges, trades, .. } = &self.options.tuning;
+            self.is_left(plans, exchanges, trades);
             let plan = self.stand(front[next].clone())?;
             let is_good = self.certify(&plan)? <= 1.0;
             if is_good {
@@ -75,7 +76,7 @@ impl<O: Oracle> Search<'_, '_, O> {
         if self.best.last().is_none_or(|best| best.fits) {
             return Ok(());
         }
-        self.is_left(self.options.tuning.plans_beyond + 1, 0);
+        self.is_left(self.options.tuning.plans_beyond + 1, 0, 0);
         let Some(best) = self.best.last() else { return Ok(()) };
         let (graph, like) = (self.network.graph(), best.standing.built.plan.clone());
         let (meter, list) = (&self.meter, &self.items.list);

@@ -3,6 +3,7 @@
 use super::{
     known::divergence_at,
     search::{Search, Standing},
+    widths::Widths,
 };
 use crate::{error::SearchError, evaluate::Oracle, strategies::tensors::Kind};
 use fixedwise_graph::Plan;
@@ -10,11 +11,11 @@ use std::collections::BTreeSet;
 
 /// A step of one tensor by one bit, and what it does.
 #[derive(Clone, Copy, Debug)]
-struct Move {
-    item: usize,
+pub(super) struct Move {
+    pub(super) item: usize,
     bits: u8,
-    cost: f64,
-    divergence: f64,
+    pub(super) cost: f64,
+    pub(super) divergence: f64,
 }
 
 impl Move {
@@ -40,7 +41,7 @@ impl<O: Oracle> Search<'_, '_, O> {
         while exchanges < tuning.exchanges && prices < most_prices {
             let known = match moves.take() {
                 Some(known) => known,
-                None => self.moves(&now)?,
+                None => self.moves(&now, |_, _| true)?,
             };
             let mut chosen = worthwhile(&known, price);
             let next = loop {
@@ -48,10 +49,7 @@ impl<O: Oracle> Search<'_, '_, O> {
                 if chosen.is_empty() {
                     break None;
                 }
-                let mut widths = now.widths.clone();
-                for step in &chosen {
-                    self.items.set(&mut widths, step.item, step.bits);
-                }
+                let widths = self.taken(&now.widths, &chosen);
                 if tried.insert(widths.bits.clone()) {
                     break Some(widths);
                 }
@@ -59,8 +57,7 @@ impl<O: Oracle> Search<'_, '_, O> {
                 match chosen.len() {
                     1 => {
                         break worthwhile(&known, price).into_iter().find_map(|step| {
-                            let mut widths = now.widths.clone();
-                            self.items.set(&mut widths, step.item, step.bits);
+                            let widths = self.taken(&now.widths, &[step]);
                             tried.insert(widths.bits.clone()).then_some(widths)
                         });
                     }
@@ -79,12 +76,12 @@ impl<O: Oracle> Search<'_, '_, O> {
                 continue;
             };
             exchanges += 1;
-            self.is_left(0, tuning.exchanges + 1 - exchanges);
+            self.is_left(0, tuning.exchanges + 1 - exchanges, tuning.trades);
             let next = self.stand(widths)?;
             let cost = |standing: &Standing| self.cost(&standing.built.plan);
             let change = next.divergence - now.divergence + price * (cost(&next) - cost(&now));
             // Far beyond the bound there is nothing to be found.
-            let is_near = next.divergence <= tuning.reach_beyond * self.bound().max(now.divergence);
+            let is_near = self.is_near(&next, self.bound().max(now.divergence));
             if change < 0.0 && is_near {
                 let part = self.certify(&next)?;
                 met = part <= 1.0;
@@ -102,18 +99,40 @@ impl<O: Oracle> Search<'_, '_, O> {
         Ok(())
     }
 
+    /// Whether a plan is worth a look where the bound is thought to lie at a divergence.
+    pub(super) fn is_near(&self, standing: &Standing, bound: f64) -> bool {
+        standing.divergence <= self.options.tuning.reach_beyond * bound
+    }
+
     /// About the divergence at which the loss comes to the bound.
     pub(super) fn bound(&self) -> f64 {
         divergence_at(&self.front, self.certificate.limit()).unwrap_or(0.0)
     }
 
-    /// What a step of each tensor down and up does around a plan.
-    fn moves(&mut self, now: &Standing) -> Result<Vec<Move>, SearchError> {
+    /// Widths after some steps.
+    pub(super) fn taken(&self, from: &Widths, steps: &[Move]) -> Widths {
+        let mut widths = from.clone();
+        for step in steps {
+            self.items.set(&mut widths, step.item, step.bits);
+        }
+        widths
+    }
+
+    /// What a step of each tensor does around a plan, of the steps that are wanted from one width to the next.
+    pub(super) fn moves(
+        &mut self,
+        now: &Standing,
+        is_wanted: impl Fn(u8, u8) -> bool,
+    ) -> Result<Vec<Move>, SearchError> {
         let cost = self.cost(&now.built.plan);
         let mut moves = Vec::new();
         for item in self.items.by_node() {
             let node = self.items.list[item].tensor.node;
-            for bits in self.items.neighbors(item, now.widths.bits[item]) {
+            let from = now.widths.bits[item];
+            for bits in self.items.neighbors(item, from) {
+                if !is_wanted(bits, from) {
+                    continue;
+                }
                 let Some(plan) = self.with(now, item, bits)? else { continue };
                 let divergence = self.added(now, &plan, node)?;
                 let cost = self.cost(&plan) - cost;

@@ -23,6 +23,7 @@ mod prepared;
 mod refit;
 mod search;
 mod sensitivity;
+mod trade;
 mod trial;
 mod tuned;
 mod widest;
@@ -45,6 +46,7 @@ use super::{
 use crate::{
     error::SearchError,
     evaluate::{Images, Oracle},
+    tuning::Tuning,
 };
 use fixedwise_graph::Plan;
 use front::Prices;
@@ -93,7 +95,8 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
     fn run(&mut self, unlabeled: Option<&'a dyn Images>) -> Result<(), SearchError> {
         self.work.left.widths = self.items.n_widths();
         let plans = 1 + self.bisections(self.items.n_widths());
-        self.is_left(plans, self.options.tuning.exchanges);
+        let &Tuning { exchanges, trades, .. } = &self.options.tuning;
+        self.is_left(plans, exchanges, trades);
         self.tell(&Event::Started)?;
         let (mut base, is_out_of_reach) = self.base()?;
         let front = loop {
@@ -107,7 +110,8 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
         if !is_out_of_reach {
             self.fit(&front)?;
         }
-        self.is_left(0, 0);
+        self.trade()?;
+        self.is_left(0, 0, 0);
         self.complete()?;
         if let Some(length) = self.options.tune {
             self.tune(length, unlabeled)?;

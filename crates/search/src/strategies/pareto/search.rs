@@ -143,11 +143,12 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
         usize::try_from(halvings).unwrap_or(0) + self.options.tuning.plans_beyond
     }
 
-    /// What is left from now on: so many plans of the front, the exchanges after them, the explanation.
-    pub(super) fn is_left(&mut self, plans: usize, exchanges: usize) {
-        // An exchange tries a step of each tensor to either side first.
-        self.work.left.steps = exchanges * 2 * self.items.list.len() + self.explanation_steps();
-        self.work.left.plans = plans + exchanges;
+    /// What is left from now on: so many plans of the front, the exchanges after them, the trades, the explanation.
+    pub(super) fn is_left(&mut self, plans: usize, exchanges: usize, trades: usize) {
+        // An exchange tries a step of each tensor to either side first, a trade to one side before each of two plans.
+        let around = 2 * self.items.list.len();
+        self.work.left.steps = (exchanges + trades) * around + self.explanation_steps();
+        self.work.left.plans = plans + exchanges + 2 * trades;
     }
 
     /// Steps of the search that are done, and all that there will be at most.

@@ -179,7 +179,8 @@ fn search_values(prepared: &Prepared, options: &ParetoOptions) -> Outcome {
 #[test]
 fn widths_of_values_are_told_apart_where_the_bound_lies() {
     let prepared = prepared();
-    let usual = tuning();
+    // Trades make up for much of what is not known before.
+    let usual = Tuning { trades: 0, ..tuning() };
     for db in [50.0, 60.0] {
         let bound = 10.0_f64.powf(-db / 10.0);
         let of = |tuning| {
@@ -342,6 +343,24 @@ fn a_looser_bound_costs_less_and_the_plan_is_the_same_on_any_number_of_threads()
         let again = pool.install(|| search(&prepared, &mut Ignore, &options(max_loss)).unwrap());
         assert_eq!(again.plan, outcome.plan);
     }
+}
+
+#[test]
+fn tensors_trade_bits_around_the_best_plan() {
+    let prepared = prepared();
+    let memory = |trades, max_loss| {
+        let mut options = options(max_loss);
+        options.cost = CostWeights { memory: 1.0, ..CostWeights::default() };
+        options.tuning = Tuning { trades, exchanges: 0, plans_beyond: 0, ..tuning() };
+        let outcome = search(&prepared, &mut Ignore, &options).unwrap();
+        assert!(outcome.bound_met && outcome.evaluation.unwrap().relative_loss() <= max_loss);
+        cost::memory(&prepared.graph, &outcome.plan).unwrap().total()
+    };
+    let all: Vec<[u64; 2]> = [0.005, 0.01, 0.02, 0.05]
+        .map(|max_loss| [0, 16].map(|trades| memory(trades, max_loss)))
+        .to_vec();
+    assert!(all.iter().all(|[without, with]| with <= without), "{all:?}");
+    assert!(all.iter().any(|[without, with]| with < without), "{all:?}");
 }
 
 #[test]
