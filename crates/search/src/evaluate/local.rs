@@ -230,9 +230,13 @@ impl<'a> Local<'a> {
             let (idx, values) = (seen.idx, ran.collect::<Vec<_>>());
             match question {
                 Question::Score => {
-                    part.score = part.score.plus(&predictions.score(idx, &values));
+                    let score = predictions.score(idx, &values);
+                    part.score = part.score.plus(&score);
                     part.details.add(&predictions.details(idx, &values));
-                    part.lost.extend(predictions.lost(idx, &values).map(|lost| (idx, lost)));
+                    if score.lost > 0 {
+                        let lost = predictions.label_and_class(idx, &values);
+                        part.lost.extend(lost.map(|lost| (idx, lost)));
+                    }
                     if let Some(counted) = predictions.counted(&seen.truth(), &values) {
                         part.counted.insert(idx, counted);
                     }

@@ -374,16 +374,10 @@ impl Predictions {
         Details { outputs, classes, figure: None }
     }
 
-    /// The label of an image and the class that a plan names, where only the float network names the label.
-    pub(super) fn lost(&self, idx: usize, values: &[Ran]) -> Option<[usize; 2]> {
-        let &(value, step) = values.first().filter(|_| self.is_labelled[idx])?;
-        let (first, label) = (self.first(), self.first().targets[idx]);
-        if first.score(idx, value).lost == 0 {
-            return None;
-        }
-        let of_plan: Vec<f64> = of_classes(first.elements, floats(value, step)).collect();
-        let named = (0..of_plan.len()).find(|&class| is_among(1, &of_plan, class));
-        Some([label, named.unwrap_or(label)])
+    /// The label of an image that has one, and the class that a plan names.
+    pub(super) fn label_and_class(&self, idx: usize, values: &[Ran]) -> Option<[usize; 2]> {
+        let &(value, _) = values.first().filter(|_| self.is_labelled[idx])?;
+        Some([self.first().targets[idx], class(value)])
     }
 
     /// The images of each label, and those of them that the float network gets right.
