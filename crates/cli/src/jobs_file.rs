@@ -3,7 +3,8 @@
 use crate::{
     Cli, Command,
     commands::sweep_jobs::{JobOption, Search},
-    description, repeat,
+    description::{self, Parameter},
+    repeat,
 };
 use anyhow::{Context as _, Result, anyhow};
 use clap::error::{ContextKind, ContextValue};
@@ -57,18 +58,21 @@ type Wrong = (usize, String);
 fn parse(text: &str) -> Result<Vec<Search>, Wrong> {
     let table = DeTable::parse(text)
         .map_err(|error| (error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
+    let commands = description::commands();
+    let known = commands.into_iter().find(|command| command.words == ["quantize"]);
+    let known = known.map_or_else(Vec::new, |command| command.parameters);
     let (mut shared, mut axes, mut single) = (Vec::new(), Vec::new(), Vec::new());
     for (name, value) in ordered(table.get_ref()) {
         let at = name.span().start;
         match (name.get_ref().as_ref(), value.get_ref()) {
-            ("shared", DeValue::Table(table)) => shared = entries(table)?,
-            ("grid", DeValue::Table(table)) => axes = grid(table)?,
+            ("shared", DeValue::Table(table)) => shared = entries(table, &known)?,
+            ("grid", DeValue::Table(table)) => axes = grid(table, &known)?,
             ("job", DeValue::Array(tables)) => {
                 for table in tables {
                     let DeValue::Table(entry) = table.get_ref() else {
                         return Err((at, "`job` is a list of tables: `[[job]]`".to_owned()));
                     };
-                    single.push((table.span().start, entries(entry)?));
+                    single.push((table.span().start, entries(entry, &known)?));
                 }
             }
             (name @ ("shared" | "grid"), _) => {
@@ -151,15 +155,15 @@ fn ordered<'a, 'i>(
 }
 
 /// The options of a table.
-fn entries(table: &DeTable) -> Result<Vec<Entry>, Wrong> {
+fn entries(table: &DeTable, known: &[Parameter]) -> Result<Vec<Entry>, Wrong> {
     ordered(table)
         .into_iter()
-        .map(|(name, value)| entry(name.get_ref(), name.span(), value))
+        .map(|(name, value)| entry(name.get_ref(), name.span(), value, known))
         .collect()
 }
 
 /// The options of a grid: a list of entries for each.
-fn grid(table: &DeTable) -> Result<Vec<Vec<Entry>>, Wrong> {
+fn grid(table: &DeTable, known: &[Parameter]) -> Result<Vec<Vec<Entry>>, Wrong> {
     let axis = |(name, value): (&Spanned<std::borrow::Cow<str>>, &Spanned<DeValue>)| {
         let at = name.span().start;
         let DeValue::Array(values) = value.get_ref() else {
@@ -170,7 +174,7 @@ fn grid(table: &DeTable) -> Result<Vec<Vec<Entry>>, Wrong> {
         if values.is_empty() {
             return Err((at, format!("`{}` of [grid] has no value", name.get_ref())));
         }
-        values.iter().map(|value| entry(name.get_ref(), name.span(), value)).collect()
+        values.iter().map(|value| entry(name.get_ref(), name.span(), value, known)).collect()
     };
     ordered(table).into_iter().map(axis).collect()
 }
@@ -190,7 +194,12 @@ fn combinations(axes: &[Vec<Entry>]) -> Vec<Vec<Entry>> {
 }
 
 /// An option with its value, where `quantize` has it.
-fn entry(name: &str, span: Range<usize>, value: &Spanned<DeValue>) -> Result<Entry, Wrong> {
+fn entry(
+    name: &str,
+    span: Range<usize>,
+    value: &Spanned<DeValue>,
+    known: &[Parameter],
+) -> Result<Entry, Wrong> {
     let at = span.start;
     let refuse = |problem: String| Err((at, format!("`{name}` {problem}")));
     if OWN.contains(&name) {
@@ -198,11 +207,8 @@ fn entry(name: &str, span: Range<usize>, value: &Spanned<DeValue>) -> Result<Ent
             "is no option of a single search here; the command writes a folder for each".to_owned(),
         );
     }
-    let commands = description::commands();
-    let known = commands.iter().find(|command| command.words == ["quantize"]);
-    let known = known.into_iter().flat_map(|command| &command.parameters);
-    let Some(parameter) = known.clone().find(|parameter| parameter.name == name) else {
-        let near = known.map(|parameter| parameter.name.as_str());
+    let Some(parameter) = known.iter().find(|parameter| parameter.name == name) else {
+        let near = known.iter().map(|parameter| parameter.name.as_str());
         let near = near.filter(|known| is_near(known, name)).min_by_key(|known| known.len());
         let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         return refuse(format!("is no option of `quantize`{hint}"));
@@ -240,19 +246,7 @@ fn word(value: &DeValue) -> Option<String> {
 
 /// Whether one name may be meant by the other: they differ in few letters.
 fn is_near(known: &str, name: &str) -> bool {
-    let letters = |text: &str| text.replace('_', "-").chars().collect::<Vec<_>>();
-    let (known, name) = (letters(known), letters(name));
-    let mut row: Vec<usize> = (0..=name.len()).collect();
-    for (i, letter) in known.iter().enumerate() {
-        let mut before = i;
-        row[0] = i + 1;
-        for (j, other) in name.iter().enumerate() {
-            let change = before + usize::from(letter != other);
-            before = row[j + 1];
-            row[j + 1] = change.min(before + 1).min(row[j] + 1);
-        }
-    }
-    row[name.len()] <= 2
+    fixedwise::distance(known, &name.replace('_', "-")) <= 2
 }
 
 #[cfg(test)]

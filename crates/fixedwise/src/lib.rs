@@ -55,6 +55,7 @@ pub use jobs::{
     quantize_model, quantize_observed, refit, refit_model, sweep, sweep_observed,
 };
 pub use model::Model;
+pub use names::distance;
 pub use plan::{
     plan_interface, plan_kernels, plan_preprocess, plan_target, plan_to_toml, plan_to_toml_for,
     read_plan, read_target, target_names,

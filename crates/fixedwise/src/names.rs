@@ -183,7 +183,11 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// How many characters have to be changed, added or removed to make one text of the other.
-fn distance(a: &str, b: &str) -> usize {
+///
+/// ```
+/// assert_eq!(fixedwise::distance("max-los", "max-loss"), 1);
+/// ```
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

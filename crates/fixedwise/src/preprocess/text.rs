@@ -1,7 +1,7 @@
 //! Preprocessing as a line of text: `scale=1/255,mean=0.49;0.48;0.45,std=0.25,resize=96x96,layout=nchw`.
 
 use super::{Layout, Preprocess, wrong};
-use crate::error::DataError;
+use crate::{error::DataError, names::distance};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
@@ -27,21 +27,6 @@ fn unknown(key: &str) -> String {
         Some((1..=2, known)) => format!("`{key}` is unknown; did you mean `{known}`?"),
         _ => format!("`{key}` is unknown; known: {}", KEYS.join(", ")),
     }
-}
-
-/// How many characters must be put in, left out or replaced to come from one to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for a in a.chars() {
-        let mut above_left = row[0];
-        row[0] += 1;
-        for (j, b) in b.chars().enumerate() {
-            let replaced = above_left + usize::from(a != b);
-            above_left = row[j + 1];
-            row[j + 1] = replaced.min(above_left + 1).min(row[j] + 1);
-        }
-    }
-    row.pop().expect("there is one more element than characters")
 }
 
 pub(super) fn layout(text: &str) -> Result<Layout, String> {
