@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import onnx
-from test_package import COMMAND, images, network
-from test_report import NAMES, Tables
+from test_package import COMMAND, images
+from test_report import Tables, named
 
 import browser
 import fixedwise as fw
@@ -41,12 +41,8 @@ class Live(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.folder = tempfile.TemporaryDirectory()
         cls.path = Path(cls.folder.name)
-        model = network()
-        model.graph.name = NAMES[0]
-        for node, name in zip(model.graph.node, NAMES):
-            node.name = name
         cls.file = cls.path / "<script>alert(0).onnx"
-        onnx.save(model, cls.file)
+        onnx.save(named(), cls.file)
         sets = {name: images(seed, 150) for seed, name in enumerate(("calibration", "search", "test"))}
         # Tuning goes on until it is stopped.
         cls.options: dict[str, Any] = {**sets, "unlabeled": images(3, 600), "tune": "60s", "max_loss": "2%", "live": True}

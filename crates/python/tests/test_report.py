@@ -67,17 +67,22 @@ class Tables(HTMLParser):
             self.cell = None
 
 
+def named() -> onnx.ModelProto:
+    """The network that names the brightest quadrant, with names that are no good for a page."""
+    model = network()
+    model.graph.name = NAMES[0]
+    for node, name in zip(model.graph.node, NAMES):
+        node.name = name
+    return model
+
+
 class Report(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.folder = tempfile.TemporaryDirectory()
         cls.path = Path(cls.folder.name)
-        model = network()
-        model.graph.name = NAMES[0]
-        for node, name in zip(model.graph.node, NAMES):
-            node.name = name
         file = cls.path / "brightest.onnx"
-        onnx.save(model, file)
+        onnx.save(named(), file)
         sets = {name: images(seed, 150) for seed, name in enumerate(("calibration", "search", "test"))}
         cls.result = fw.quantize(file, **sets, max_loss="2%", target="cortex-m4")
         cls.coarse = fw.quantize(file, **sets, strategy="fixed", bits=2, range="least-error", max_loss="99%")

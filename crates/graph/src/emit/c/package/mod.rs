@@ -32,10 +32,6 @@ pub enum Package {
 }
 
 impl Package {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Plain, Self::Arduino, Self::Zephyr, Self::EspIdf, Self::Platformio, Self::Rust];
-
     const fn layout(self) -> &'static Layout {
         match self {
             Self::Plain => &plain::LAYOUT,
@@ -45,11 +41,6 @@ impl Package {
             Self::Platformio => &platformio::LAYOUT,
             Self::Rust => &rust::LAYOUT,
         }
-    }
-
-    /// As a user writes it: `esp-idf`.
-    pub const fn name(self) -> &'static str {
-        self.layout().name
     }
 
     /// The file that says what its folder is.
@@ -99,7 +90,7 @@ mod tests {
                 None => assert_eq!(problem, None),
                 Some(expected) => {
                     let problem = problem.expect(name);
-                    let is_named = problem.contains(package.name());
+                    let is_named = problem.contains(package.layout().name);
                     assert!(problem.contains(expected) && is_named, "{problem}");
                 }
             }
