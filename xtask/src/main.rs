@@ -33,6 +33,9 @@ cargo xtask <command>
   tutorial           trains the networks of docs/tutorial.md with PyTorch and Keras
   bench [ARGS]       runs bench/run.sh
   bench code [--write]  measures the bytes of every function of generated C; writes the table of code sizes
+  bench instructions [--write]  counts instructions of layers on emulated cores; writes the table of what loops take
+  bench networks [NAME]  whole networks: instructions as they are told and counted, flash and RAM by core, beside
+                     CMSIS-NN
   bench kernels [CORE]  counts instructions of generated C on emulated cores, compared with CMSIS-NN
   paper [ARGS]       runs the paper's experiments and writes docs/paper.md; see `paper --help`
 
@@ -59,7 +62,9 @@ fn main() -> ExitCode {
         }
         ["tutorial"] => tutorial::run(&root),
         ["paper", rest @ ..] => paper::run(&root, rest),
-        ["bench", program @ ("kernels" | "code"), rest @ ..] => bench_program(&root, program, rest),
+        ["bench", program @ ("kernels" | "code" | "instructions" | "networks"), rest @ ..] => {
+            bench_program(&root, program, rest)
+        }
         ["bench", rest @ ..] => bench(&root, rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

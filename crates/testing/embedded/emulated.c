@@ -130,7 +130,7 @@ __attribute__((used, section(".vectors"))) static void (*const vectors[16])(void
 };
 #else
 /* The three instructions of a RISC-V semihosting call must not be compressed and lie in one page. */
-__asm__(".section .vectors,\"ax\"\n.globl _start\n_start:\n"
+__asm__(".section .vectors,\"ax\"\n.option arch,+zicsr\n.globl _start\n_start:\n"
         ".option push\n.option norelax\nla gp,__global_pointer$\n.option pop\n"
         "la sp,image_stack_top\nla t0,trapped\ncsrw mtvec,t0\nj start\n"
         ".balign 4\ntrapped: li a0,98\nj leave\n"

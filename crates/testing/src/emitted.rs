@@ -1,6 +1,6 @@
 //! A printed network beside the executor: every value of every node.
 
-use crate::{CProgram, CSections, Core, compile_c, compile_c_by_clang, run_fixed_on};
+use crate::{CProgram, CRun, CSections, Core, compile_c, compile_c_by_clang, run_fixed_on};
 use fixedwise_graph::{
     FixedGraph,
     emit::c::{Arena, COptions, CProject, emit},
@@ -41,6 +41,35 @@ __attribute__((aligned(256))) int main(void)
         device_write(&best, 4);
         device_write(output, sizeof output);
     }
+    return 0;
+}
+"#;
+
+/// Runs the network once, and counts the instructions of each layer: its value ends it. What telling a value takes is
+/// the second region.
+const COUNTER: &str = r#"
+#include "device.h"
+#include "net.h"
+/* Emulators lose markers at the end of a page of 1 KiB. */
+__attribute__((aligned(256))) void net_dump(int32_t node, const void *values, int32_t bytes)
+{
+    DEVICE_END();
+    (void)values;
+    (void)bytes;
+    device_write(&node, 4);
+    DEVICE_BEGIN();
+}
+static net_input input[NET_INPUT_SIZE];
+static net_output output[NET_OUTPUT_SIZE];
+static net_arena arena;
+__attribute__((aligned(256))) int main(void)
+{
+    device_read(input, sizeof input);
+    DEVICE_BEGIN();
+    net_dump(-1, input, 0);
+    net_dump(-2, input, 0);
+    net_run(input, output, &arena);
+    DEVICE_END();
     return 0;
 }
 "#;
@@ -99,6 +128,28 @@ impl Emitted {
         Self::with(compile_c, Core::Host, fixed, options, &["-O3", "-fno-sanitize=all"])
     }
 
+    /// The executed instructions of each layer of a network that is computed whole, by its node; `flags` follow
+    /// those for the core.
+    ///
+    /// # Errors
+    /// What the compiler said, such as a memory that does not hold the program.
+    ///
+    /// # Panics
+    /// Where the network is not printed, or does not run.
+    pub fn count_layers(
+        core: Core,
+        project: &CProject,
+        input: &[u8],
+        flags: &[&str],
+    ) -> Result<Vec<(usize, u64)>, String> {
+        let run = counter(core, project, input, &[&["-DNET_DEBUG"], flags].concat())?;
+        let number = |bytes: &[u8]| i32::from_le_bytes(bytes.try_into().expect("four bytes"));
+        let nodes = run.output.chunks_exact(4).map(number).skip(2);
+        let told = run.instructions[1];
+        let counts = run.instructions[2..].iter().map(|count| count.saturating_sub(told));
+        Ok(nodes.filter_map(|node| usize::try_from(node).ok()).zip(counts).collect())
+    }
+
     fn with(
         compile: Compile,
         core: Core,
@@ -124,6 +175,22 @@ impl Emitted {
     /// Where there is no tool that tells.
     pub fn sections(&self) -> Result<CSections, String> {
         self.program.sections_of("net.c")
+    }
+
+    /// The executed instructions of a network, rows that flow included; `flags` follow those for the core.
+    ///
+    /// # Errors
+    /// What the compiler said, such as a memory that does not hold the program.
+    ///
+    /// # Panics
+    /// Where the network is not printed, or does not run.
+    pub fn count(
+        core: Core,
+        project: &CProject,
+        input: &[u8],
+        flags: &[&str],
+    ) -> Result<u64, String> {
+        Ok(counter(core, project, input, flags)?.instructions[2])
     }
 
     /// Runs the images and compares what was written with the executor's integers; gives the
@@ -198,4 +265,14 @@ impl Emitted {
         }
         run.instructions
     }
+}
+
+/// Compiles a network with the program that counts, and runs it.
+fn counter(core: Core, project: &CProject, input: &[u8], flags: &[&str]) -> Result<CRun, String> {
+    let file = |name: &str| {
+        let found = project.files.iter().find(|(file, _)| file == name);
+        found.map(|(_, text)| text.as_str()).expect("the project has the file")
+    };
+    let sources = [("net.c", file("net.c")), ("driver.c", COUNTER)];
+    compile_c(core, &sources, &[("net.h", file("net.h"))], flags)?.run(input)
 }

@@ -136,7 +136,7 @@ impl Core {
             ),
             Self::Rv32 => (
                 &["-M", "virt", "-bios", "none"],
-                &["-march=rv32imc_zicsr", "-mabi=ilp32", "-mcmodel=medany"],
+                &["-march=rv32imc", "-mabi=ilp32", "-mcmodel=medany"],
                 (0x8000_0000, 4 * MEBIBYTE),
                 (0x8040_0000, 4 * MEBIBYTE),
             ),

@@ -18,7 +18,8 @@ pub use emulator::{
 };
 pub use mean::{FixedMean, Mean};
 pub use models::{
-    by_channel, fashion_images, integers_of, mobilenet, plan_of, raw_pixel_network, resnet8,
+    autoencoder, by_channel, ds_cnn, fashion_images, integers_of, mobilenet, plan_of,
+    raw_pixel_network, resnet8,
 };
 pub use random::Random;
 pub use require::{has_programs, project, python, shared};

@@ -206,6 +206,49 @@ pub fn resnet8() -> Graph {
     passes::prepare(&b.finish(), Semantics::Integer).expect("an integer form")
 }
 
+/// A network of the shape of `MLPerf` Tiny's DS-CNN for keywords: 49 spectra of 10 coefficients (2.7 M MACs), with random
+/// weights.
+///
+/// # Panics
+/// Never: its shapes fit.
+pub fn ds_cnn() -> Graph {
+    let mut b = Build::new(Shape::new(49, 10, 1), 4);
+    let first = Window {
+        kernel: [10, 4],
+        stride: [2, 2],
+        pad_begin: [4, 1],
+        pad_end: [5, 1],
+        ..Window::pixel()
+    };
+    let x = b.conv("first", 0, 64, &first, 1);
+    let mut x = b.push("first_relu", Relu, vec![x]);
+    for i in 0..4 {
+        x = b.conv(&format!("depthwise_{i}"), x, 64, &crate::window(3, 1, 1), 64);
+        x = b.push(&format!("depthwise_relu_{i}"), Relu, vec![x]);
+        x = b.conv(&format!("pointwise_{i}"), x, 64, &crate::window(1, 1, 0), 1);
+        x = b.push(&format!("pointwise_relu_{i}"), Relu, vec![x]);
+    }
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("dense", x, 12);
+    passes::prepare(&b.finish(), Semantics::Integer).expect("an integer form")
+}
+
+/// A network of the shape of `MLPerf` Tiny's autoencoder for sounds of machines: dense layers alone (0.26 M MACs), with
+/// random weights.
+///
+/// # Panics
+/// Never: its shapes fit.
+pub fn autoencoder() -> Graph {
+    let mut b = Build::new(Shape::vector(640), 6);
+    let mut x = 0;
+    for (i, outputs) in [128, 128, 128, 128, 8, 128, 128, 128, 128].into_iter().enumerate() {
+        x = b.gemm(&format!("dense_{i}"), x, outputs);
+        x = b.push(&format!("relu_{i}"), Relu, vec![x]);
+    }
+    b.gemm("dense", x, 640);
+    passes::prepare(&b.finish(), Semantics::Integer).expect("an integer form")
+}
+
 /// `MobileNetV1` of a quarter of the channels, 96x96, as in `MLPerf` Tiny, with random weights.
 ///
 /// # Panics

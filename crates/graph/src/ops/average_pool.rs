@@ -276,11 +276,13 @@ impl FixedOperator for FixedAveragePool {
             node.source.array("int32_t", &name, self.reciprocals[..n].iter().copied());
             (format!("{name}, "), "const int32_t *reciprocals, ")
         };
+        let work = format!("{types}_requantize");
         let values = [("S", types.as_str()), ("RESULT", &result), ("RECIPROCALS", parameter)];
         let to = node.requantization("to", &self.requantization);
         if node.is_fold() {
             let text = include_str!("../emit/c/text/average_fold.c");
             node.once(&format!("average_fold_{types}"), text, &values);
+            node.runs_fold(&format!("averagefold_{work}"));
             let Shape { h, w, c } = node.inputs[0].shape;
             let call = format!(
                 "$P_average_fold_{types}($X0, $Y, $SUMS, {h}, {w}, {c}, {rows}, {reciprocals}{to});"
@@ -290,6 +292,7 @@ impl FixedOperator for FixedAveragePool {
         let window = node.window(&self.window)?;
         let text = include_str!("../emit/c/text/average_pool.c");
         node.once(&format!("average_pool_{types}"), text, &values);
+        node.runs_pool(&format!("averagepool_{work}"), &self.window);
         let call =
             format!("$P_average_pool_{types}($X0, $Y, {window}, {rows}, {reciprocals}{to});");
         Ok(CStep::call("average pool", call))

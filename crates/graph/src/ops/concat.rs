@@ -220,6 +220,7 @@ impl FixedOperator for FixedConcat {
         let (mut call, mut offset) = (String::new(), 0);
         for (i, (&run, requantization)) in self.runs.iter().zip(&self.requantizations).enumerate() {
             let rescale = node.rescale(i, requantization);
+            node.runs_rescale(i, requantization, rows, run);
             let to = node.requantization(&format!("to{i}"), requantization);
             writeln!(call, "{rescale}($X{i}, $Y, {offset}, {rows}, {run}, {row}, {to});")
                 .expect("a string takes everything");

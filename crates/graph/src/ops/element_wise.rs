@@ -257,6 +257,7 @@ impl FixedElementWise {
             let text = include_str!("../emit/c/text/element_wise.c");
             node.once(&format!("{name}_{types}"), text, &values);
             let n = node.output.shape.len();
+            node.runs(&format!("{name}_{types}"), &[1, n]);
             let call = format!("$P_{name}_{types}({x}, {z}, $Y, {n}, {shifts}{to});");
             return CStep::call(kernel, call);
         }
@@ -264,6 +265,9 @@ impl FixedElementWise {
         let text = include_str!("../emit/c/text/element_wise_broadcast.c");
         node.once(&format!("broadcast_{name}_{types}"), text, &values);
         let [loops, meet] = [format!("{}_loops", node.name), broadcast_numbers(&broadcast)];
+        let [outer, middle, inner] = broadcast.loops().map(|(steps, _)| steps);
+        let turns = [1, outer, outer * middle, outer * middle * inner];
+        node.runs(&format!("broadcast-{name}_{types}"), &turns);
         node.source.object(36, format!("static const $P_broadcast {loops} = {{{meet}}};"));
         let call = format!("$P_broadcast_{name}_{types}({x}, {z}, $Y, &{loops}, {shifts}{to});");
         CStep::call(kernel, call)

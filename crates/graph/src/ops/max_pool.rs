@@ -233,9 +233,11 @@ impl FixedOperator for FixedMaxPool {
             minimum = format!(", {name}");
         }
         let values = [("S", types.as_str()), ("MINIMUM", parameter), ("BETTER", better)];
+        let work = &types;
         if node.is_fold() {
             let text = include_str!("../emit/c/text/max_fold.c");
             node.once(&format!("max_fold_{types}"), text, &values);
+            node.runs_fold(&format!("maxfold_{work}"));
             let (w, c) = (node.inputs[0].shape.w, node.inputs[0].shape.c);
             let call = format!("$P_max_fold_{types}($X0, $Y, {w}, {c}, {rows}{minimum});");
             return Ok(CStep::call("max-pool", call));
@@ -243,6 +245,7 @@ impl FixedOperator for FixedMaxPool {
         let window = node.window(&self.window)?;
         let text = include_str!("../emit/c/text/max_pool.c");
         node.once(&format!("max_pool_{types}"), text, &values);
+        node.runs_pool(&format!("maxpool_{work}"), &self.window);
         let call = format!("$P_max_pool_{types}($X0, $Y, {window}, {rows}{minimum});");
         Ok(CStep::call("max-pool", call))
     }

@@ -170,9 +170,11 @@ impl FixedOperator for FixedPRelu {
         let types = format!("{}_{}", node.types(), ctype.trim_end_matches("_t"));
         let text = include_str!("../emit/c/text/prelu.c");
         let values = [("S", types.as_str()), ("T", ctype), ("REQUANTIZE", requantize)];
-        node.once(&format!("prelu_{types}"), text, &values);
+        node.once(&format!("prelu_{types}_requantize"), text, &values);
         let to = node.requantization("to", &self.requantization);
         let (n, count) = (node.output.shape.len(), self.slopes.len());
+        // As many values are below zero as not.
+        node.runs(&format!("prelu_{types}"), &[1, n]);
         let name = |kind: &str| format!("{}_{kind}", node.name);
         let (slopes, shifts) = (name("slopes"), name("fracs"));
         node.source.array(ctype, &slopes, mantissas);

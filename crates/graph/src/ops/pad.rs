@@ -160,6 +160,8 @@ impl FixedOperator for FixedPad {
         let (x, y) = (node.inputs[0].shape, node.output.shape);
         let (types, rows) = (node.types(), node.rows());
         node.once(&format!("pad_{types}"), include_str!("../emit/c/text/pad.c"), &[("S", &types)]);
+        let calls = if node.flows { y.h } else { 1 };
+        node.runs(&format!("pad_{types}"), &[calls, y.h, y.len(), x.len()]);
         let [top, left] = [self.begin[0], self.begin[1] * x.c];
         let (run, orun) = (x.w * x.c, y.w * y.c);
         let call = format!(

@@ -141,6 +141,7 @@ impl FixedOperator for FixedRescale {
         let rescale = node.rescale(0, &self.requantization);
         let to = node.requantization("to", &self.requantization);
         let n = node.output.shape.len();
+        node.runs_rescale(0, &self.requantization, 1, n);
         Ok(CStep::call("rescale", format!("{rescale}($X0, $Y, 0, 1, {n}, {n}, {to});")))
     }
 

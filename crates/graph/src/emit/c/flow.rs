@@ -78,6 +78,7 @@ impl FlowPart<'_> {
                 rows.join("\n")
             ),
         );
+        source.runs("flow", &self.turns(&start));
         let actions = self.actions();
         let n = actions.len();
         source.array("uint8_t", &format!("$P_{name}_actions"), actions);
@@ -100,6 +101,60 @@ impl FlowPart<'_> {
         let shapes: Vec<_> =
             node.inputs.iter().map(|&input| self.fixed.nodes[input].shape).collect();
         node.op.flow(&shapes, node.shape)
+    }
+
+    /// Turns of the loops of `flow.c`: starts, rows that are computed, values that these read, rows that are taken, moves,
+    /// and of these blocks of 32 bytes, words and bytes.
+    fn turns(&self, start: &impl Fn(NodeId) -> Start) -> [usize; 8] {
+        const BLOCK: usize = 32;
+        let nodes = self.part.nodes.clone();
+        let takes = self.fixed.inputs.contains(&nodes.start);
+        let [mut computed, mut read, mut taken, mut moves] = [0; 4];
+        let mut moved = [0; 3];
+        let mut moving = |bytes: usize, distance: usize, is_aligned: bool| {
+            let (mut blocks, mut words, mut rest) = (0, 0, bytes);
+            if is_aligned && distance >= BLOCK {
+                (blocks, words, rest) = (rest / BLOCK, rest % BLOCK / 4, rest % 4);
+            }
+            let turns = [blocks, words, rest];
+            moved.iter_mut().zip(turns).for_each(|(sum, turns)| *sum += turns);
+        };
+        let row_bytes = |id: NodeId| {
+            let is_fold = matches!(self.form(id), Form::Fold { .. });
+            if is_fold { 0 } else { self.values[id].row_bytes() }
+        };
+        let mut held = vec![0; nodes.len()];
+        let mut next = vec![0; nodes.len()];
+        for action in &self.flow.actions {
+            match *action {
+                Action::Compute(id) => {
+                    let (at, bytes) = (id - nodes.start, row_bytes(id));
+                    let is_taken = at == 0 && takes;
+                    if is_taken {
+                        taken += 1;
+                        let to = start(id).offset + held[at] * bytes;
+                        let is_aligned =
+                            to.is_multiple_of(4) && (next[at] * bytes).is_multiple_of(4);
+                        moving(bytes, BLOCK, is_aligned);
+                    } else {
+                        computed += 1;
+                        read += self.fixed.nodes[id].inputs.len();
+                    }
+                    held[at] += 1;
+                    next[at] += 1;
+                }
+                Action::Drop { node, rows } => {
+                    let (at, bytes) = (node - nodes.start, row_bytes(node));
+                    moves += 1;
+                    held[at] -= rows;
+                    let is_aligned =
+                        (rows * bytes).is_multiple_of(4) && start(node).offset.is_multiple_of(4);
+                    moving(held[at] * bytes, rows * bytes, is_aligned);
+                }
+            }
+        }
+        let [blocks, words, rest] = moved;
+        [1, computed, read, taken, moves, blocks, words, rest]
     }
 
     /// The actions as bytes.

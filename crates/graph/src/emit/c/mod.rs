@@ -14,6 +14,7 @@ pub(crate) mod options;
 mod package;
 mod ports;
 pub(crate) mod source;
+pub(crate) mod work;
 
 pub use code::Code;
 pub use cpu::{Cpu, Optimization};
@@ -21,6 +22,7 @@ pub use node::{CNode, CStep, CValue};
 pub use options::{Arena, COptions, CodeStyle, Core, WeightStorage};
 pub use package::Package;
 pub use source::{Source, Storage};
+pub use work::{Run as WorkRun, Work};
 
 use crate::{
     emit::names::{Alphabet, Names, identifier},
@@ -72,6 +74,8 @@ pub struct CLayer {
     pub rows: Option<usize>,
     /// Bytes of working memory while it runs.
     pub scratch_bytes: usize,
+    /// What is executed for an image.
+    pub work: Work,
 }
 
 /// A printed network.
@@ -87,12 +91,22 @@ pub struct CProject {
     pub arena_bytes: usize,
     /// Node by node.
     pub layers: Vec<CLayer>,
+    /// What is executed for an image to compute rows in their order.
+    pub flow_work: Work,
     /// What is computed whole and what row by row.
     pub schedule: Schedule,
     /// Where values and scratch memory lie in the arena; a step is a part of the schedule.
     pub memory: MemoryPlan,
     /// Whether the network takes its input row by row.
     pub takes_rows: bool,
+}
+
+impl CProject {
+    /// Instructions that are executed for an image.
+    pub fn instructions(&self, cpu: Cpu, optimization: Optimization) -> u64 {
+        let works = self.layers.iter().map(|layer| &layer.work).chain([&self.flow_work]);
+        works.map(|work| work.instructions(cpu, optimization)).sum()
+    }
 }
 
 /// Prints a network.
@@ -156,6 +170,7 @@ fn print(
         for id in part.nodes.clone() {
             let before = source.constant_bytes();
             let step = nodes.emit(id, part.flow.is_some(), &mut source)?;
+            let work = nodes.work(id, part.flow.is_some(), &step, source.take_work());
             let held = schedule.held(id).filter(|&held| held < fixed.nodes[id].shape.h);
             let value_bytes =
                 held.map_or_else(|| values[id].bytes(), |rows| rows * values[id].row_bytes());
@@ -169,6 +184,7 @@ fn print(
                 value_bytes,
                 rows: held,
                 scratch_bytes: step.scratch_bytes,
+                work,
             });
             steps.push(step);
         }
@@ -183,6 +199,7 @@ fn print(
         outputs: &outputs,
     };
     let body = run.body(&schedule, &mut source);
+    let flow_work = source.take_work();
     let takes_rows = !body.taking.is_empty();
     let bodies = (body.rest.as_str(), source.parts());
     let code = Code::new(source.functions(), bodies, outputs.len(), takes_rows);
@@ -201,8 +218,17 @@ fn print(
     };
     let files = printed.files();
     let (constant_bytes, arena_bytes) = (source.constant_bytes(), memory.bytes);
-    let c =
-        CProject { files, constant_bytes, code, arena_bytes, layers, schedule, memory, takes_rows };
+    let c = CProject {
+        files,
+        constant_bytes,
+        code,
+        arena_bytes,
+        layers,
+        flow_work,
+        schedule,
+        memory,
+        takes_rows,
+    };
     Ok(Print { c, misses_slopes: source.misses_slopes() })
 }
 
@@ -231,6 +257,23 @@ impl Nodes<'_> {
         }
         let (name, options) = (self.names[id].clone(), self.options);
         node.op.emit_c(&mut CNode { name, inputs, output, flows, options, source })
+    }
+
+    /// What a node executes for an image, from what it said itself; else its kernel takes so much an element.
+    fn work(&self, id: NodeId, flows: bool, step: &CStep, said: Work) -> Work {
+        let (node, mut work) = (&self.fixed.nodes[id], said);
+        if step.call.is_empty() {
+            return Work::default();
+        }
+        if work == Work::default() {
+            let kernel = step.kernel.replace([' ', '_'], "-");
+            let calls = if flows { node.shape.h } else { 1 };
+            work.add(&kernel, &[calls, node.shape.len()]);
+            return work;
+        }
+        let shapes: Vec<_> = node.inputs.iter().map(|&input| self.values[input].shape).collect();
+        let is_alike = flows && node.op.flow(&shapes, node.shape) == Flow::Alike;
+        work.repeated(if is_alike { node.shape.h } else { 1 })
     }
 
     /// What values and steps take of working memory.

@@ -3,6 +3,7 @@
 use super::{
     options::COptions,
     source::{Source, Storage, fill},
+    work::Windows,
 };
 use crate::{
     error::EmitError, lower::requantization::Requantization, shape::Shape, window::Window,
@@ -160,6 +161,38 @@ impl CNode<'_> {
             [("X", x.ctype()), ("X4", x.short()), ("S", &types), ("REQUANTIZE", requantize)];
         self.once(&format!("rescale_{types}"), include_str!("text/rescale.c"), &values);
         format!("$P_rescale_{types}")
+    }
+
+    /// Says how often the loops of a function run for an image, the calls first: where rows flow alike, for one row.
+    pub(crate) fn runs(&mut self, kind: &str, turns: &[usize]) {
+        self.source.runs(kind, turns);
+    }
+
+    /// The same of a pool over windows.
+    pub(crate) fn runs_pool(&mut self, kind: &str, window: &Window) {
+        let (x, y) = (self.inputs[0].shape, self.output.shape);
+        let windows = Windows::new(window, x, y, self.flows);
+        let Windows { calls, rows, pixels, kernel_rows, taps } = windows;
+        self.runs(kind, &[calls, rows, pixels, pixels * y.c, kernel_rows * y.c, taps * y.c]);
+    }
+
+    /// The same of a pool that takes its input row by row.
+    pub(crate) fn runs_fold(&mut self, kind: &str) {
+        let x = self.inputs[0].shape;
+        self.runs(kind, &[x.h, x.h * x.c, x.len(), x.c]);
+    }
+
+    /// The same of what brings rows of an input to the output's format.
+    pub(crate) fn runs_rescale(
+        &mut self,
+        input: usize,
+        to: &Requantization,
+        rows: usize,
+        run: usize,
+    ) {
+        let kind = if to.leaky.is_some() { "leaky" } else { "requantize" };
+        let types = format!("{}_{}", self.inputs[input].short(), self.output.short());
+        self.runs(&format!("rescale_{types}_{kind}"), &[1, rows, rows * run]);
     }
 
     /// What every name of the file begins with.

@@ -1,8 +1,8 @@
 //! The text of a C file, item by item.
 
-use super::{code::Function, options::CodeStyle};
+use super::{code::Function, options::CodeStyle, work::Work};
 use crate::lower::requantization::element;
-use fixedwise_fixed::{Format, Rounding};
+use fixedwise_fixed::{Format, Rounding, convert::count_to_u64};
 use fixedwise_kernels::Element;
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -135,6 +135,10 @@ pub struct Source {
     slopes: Slopes,
     /// The functions that compute the stages of a part.
     parts: Vec<String>,
+    /// What the functions do that were called since this was taken.
+    work: Work,
+    /// Instructions that a call of a function in assembly executes, by name.
+    executed: BTreeMap<String, usize>,
     is_draft: bool,
 }
 
@@ -155,6 +159,7 @@ impl Source {
         let (prefix, functions) = (prefix.to_owned(), Vec::new());
         let (constant_bytes, rounding) = (0, None);
         let (parts, is_draft) = (Vec::new(), false);
+        let (work, executed) = (Work::default(), BTreeMap::new());
         Self {
             prefix,
             items,
@@ -166,6 +171,8 @@ impl Source {
             style,
             slopes,
             parts,
+            work,
+            executed,
             is_draft,
         }
     }
@@ -173,6 +180,11 @@ impl Source {
     /// A file that nobody reads: its constants have no text.
     pub(crate) fn draft(prefix: &str, style: CodeStyle, slopes: Slopes) -> Self {
         Self { is_draft: true, ..Self::new(prefix, style, slopes) }
+    }
+
+    /// Whether nobody reads it.
+    pub(crate) fn is_draft(&self) -> bool {
+        self.is_draft
     }
 
     /// Adds a function that computes the stages of a part.
@@ -246,15 +258,44 @@ impl Source {
         self.item(text);
     }
 
-    /// Adds functions in assembly, once under their name: these bytes where the core has the instructions.
-    pub(crate) fn assembly(&mut self, name: &str, text: &str, bytes: usize) {
+    /// Adds functions in assembly, once under their name: these bytes where the core has the instructions, of which a
+    /// call executes so many.
+    pub(crate) fn assembly(&mut self, name: &str, text: &str, bytes: usize, executed: usize) {
         let text = fill(text, &[("P", &self.prefix)]);
+        self.executed.insert(name.to_owned(), executed);
         if !self.known.contains_key(name) {
             let symbol = format!("{}_{name}", self.prefix);
             self.functions.push(Function::assembly(name, symbol, bytes));
             self.known.insert(name.to_owned(), text.clone());
             self.item(text);
         }
+    }
+
+    /// Says that a function in assembly is called so often for an image.
+    pub(crate) fn calls(&mut self, assembly: &str, times: usize) {
+        let each = self.executed.get(assembly).copied().unwrap_or(0);
+        self.work.assembly += count_to_u64(each * times);
+    }
+
+    /// Says that functions in assembly execute so many instructions for an image.
+    pub(crate) fn executes(&mut self, instructions: usize) {
+        self.work.assembly += count_to_u64(instructions);
+    }
+
+    /// Says how often the loops of a function in C run for an image, the calls first. What its code depends on is said
+    /// by `kind`, where it ends with `requantize` or another word for that with the rounding too.
+    pub(crate) fn runs(&mut self, kind: &str, turns: &[usize]) {
+        const ROUND: [&str; 4] = ["requantize", "requantizes", "leaky", "leakies"];
+        let rounds = kind.split('_').any(|word| ROUND.contains(&word));
+        match self.rounding.filter(|_| rounds) {
+            Some(rounding) => self.work.add(&format!("{kind}_{}", rounding.name()), turns),
+            None => self.work.add(kind, turns),
+        }
+    }
+
+    /// What was said since this was asked.
+    pub(crate) fn take_work(&mut self) -> Work {
+        std::mem::take(&mut self.work)
     }
 
     /// The functions so far that are not inlined.

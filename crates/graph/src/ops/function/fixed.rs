@@ -249,6 +249,7 @@ impl FixedOperator for FixedFunction {
                 let ctype = c_type(element(node.output.format));
                 node.source.array(ctype, &name, values);
                 let text = include_str!("../../emit/c/text/function.c");
+                node.runs(&format!("function_{types}"), &[1, n]);
                 node.once(&format!("function_{types}"), text, &[("S", &types), ("T", ctype)]);
                 let zero = if *first == 0 { name } else { format!("{name} + {}", -first) };
                 ("function", format!("$P_function_{types}($X0, $Y, {n}, {zero});"))
@@ -258,6 +259,7 @@ impl FixedOperator for FixedFunction {
                 node.source.array(ctype, &name, values);
                 let types = format!("{types}_{}", ctype.trim_end_matches("_t"));
                 let text = include_str!("../../emit/c/text/lines.c");
+                node.runs(&format!("lines_{types}"), &[1, n]);
                 node.once(&format!("lines_{types}"), text, &[("S", &types), ("T", ctype)]);
                 let Lines { first, shift, guard, min, max, .. } = lines;
                 let how = format!("{first}, {shift}, {guard}, {min}, {max}");

@@ -158,6 +158,13 @@ impl FixedOperator for FixedIndexMap {
         let IndexMap { rows, columns, channels } = &self.map;
         let least = |places: &[Option<usize>]| places.iter().flatten().min().copied().unwrap_or(0);
         let (run, channels) = groups(channels);
+        let calls = if node.flows { rows.len() } else { 1 };
+        let mut turns = vec![calls, rows.len()];
+        for places in [columns.len(), channels.len(), run] {
+            turns.push(turns[turns.len() - 1] * places);
+        }
+        // How a place is found: by steps or by a table.
+        let mut found = String::new();
         let (mut start, mut axes) = (0, Vec::with_capacity(3));
         for (name, places) in [("rows", rows), ("columns", columns), ("channels", &channels)] {
             let first = least(places);
@@ -177,8 +184,10 @@ impl FixedOperator for FixedIndexMap {
                     (step, 1, 0, table)
                 }
             };
+            found.push(if table == "0" { 's' } else { 't' });
             axes.push(format!("{{{}, {outer}, {inner}, {step}, {table}}}", places.len()));
         }
+        node.runs(&format!("indexmap_{found}_{types}"), &turns);
         node.once("map", include_str!("../../emit/c/text/map.c"), &[]);
         let name = format!("{}_map", node.name);
         let text =

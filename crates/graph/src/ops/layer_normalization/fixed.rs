@@ -125,6 +125,7 @@ impl FixedOperator for FixedLayerNormalization {
         node.once(&format!("layer_normalization_{types}"), text, &[("S", &types)]);
         let to = node.requantization("to", &self.requantization);
         let Shape { h, w, c } = node.output.shape;
+        node.runs(&format!("layernormalization_{types}_requantize"), &[1, h * w, h * w * c]);
         let call = format!(
             "$P_layer_normalization_{types}($X0, $Y, {}, {c}, {}, {}, {to});",
             h * w * c,

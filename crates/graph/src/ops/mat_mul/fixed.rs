@@ -122,6 +122,9 @@ impl FixedOperator for FixedMatMul {
         node.once(&format!("mat_mul_{types}"), text, &values);
         let to = node.requantization("to", &self.requantization);
         let own = matrices(&[a.shape, b.shape]);
+        let products = own.count * own.rows * own.columns;
+        let turns = [1, own.count * own.rows, products, products * own.depth];
+        node.runs(&format!("matmul_{types}_requantize"), &turns);
         let call = format!(
             "$P_mat_mul_{types}($X0, $X1, $Y, {}, {}, {}, {}, {factor}{to});",
             own.count, own.rows, own.columns, own.depth

@@ -88,6 +88,8 @@ impl FixedOperator for FixedReshape {
         if let Some((extents, strides)) = self.transposition(node.inputs[0].shape) {
             let text = include_str!("../../emit/c/text/transpose.c");
             node.once(&format!("transpose_{types}"), text, &[("S", &types)]);
+            let [rows, columns, _] = extents;
+            node.runs(&format!("transpose_{types}"), &[1, rows, rows * columns, n]);
             let numbers = [extents, strides].concat();
             let numbers = numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
             let call = format!("$P_transpose_{types}($X0, $Y, {numbers});");
@@ -99,6 +101,7 @@ impl FixedOperator for FixedReshape {
         node.source.array(index, &name, sources);
         let types = format!("{types}_{}", &index[..index.len() - 2]);
         let text = include_str!("../../emit/c/text/gather.c");
+        node.runs(&format!("gather_{types}"), &[1, n]);
         node.once(&format!("gather_{types}"), text, &[("S", &types), ("I", index)]);
         Ok(CStep::call("gather", format!("$P_gather_{types}($X0, $Y, {name}, {n});")))
     }

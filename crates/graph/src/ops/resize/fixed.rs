@@ -135,10 +135,12 @@ impl FixedOperator for FixedResize {
         let requantize = node.requantize(&self.requantization);
         let values = [("S", types.as_str()), ("REQUANTIZE", requantize)];
         let text = include_str!("../../emit/c/text/resize.c");
-        node.once(&format!("resize_{types}"), text, &values);
+        node.once(&format!("resize_{types}_requantize"), text, &values);
         let to = node.requantization("to", &self.requantization);
         let [bits_h, bits_w] = self.weight_bits;
         let rows = node.rows();
+        let (y, calls) = (node.output.shape, if node.flows { self.rows.len() } else { 1 });
+        node.runs(&format!("resize_{types}"), &[calls, y.h, y.h * y.w, y.len()]);
         let call = format!(
             "$P_resize_{types}($X0, $Y, {name}_rows, {rows}, {bits_h}, {name}_columns, {}, {bits_w}, {}, {}, {to});",
             self.columns.len(),

@@ -131,10 +131,11 @@ impl FixedOperator for FixedSoftmax {
         node.requantize_wide(&self.requantization);
         node.once("exponential", include_str!("../../emit/c/text/exponential.c"), &[]);
         let text = include_str!("../../emit/c/text/softmax.c");
-        node.once(&format!("softmax_{types}"), text, &[("S", &types)]);
+        node.once(&format!("softmax_{types}_requantize"), text, &[("S", &types)]);
         let to = node.requantization("to", &self.requantization);
         let Shape { h, w, c } = node.output.shape;
         let [fine, coarse] = names;
+        node.runs(&format!("softmax_{types}"), &[1, h * w, h * w * c]);
         let call =
             format!("$P_softmax_{types}($X0, $Y, {}, {c}, {fine}, {coarse}, {to});", h * w * c);
         Ok(CStep::call("softmax", call))

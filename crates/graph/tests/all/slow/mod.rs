@@ -6,6 +6,7 @@ mod emit_c;
 mod emit_c_networks;
 mod emit_dsp;
 mod emit_mve;
+mod instructions;
 mod keras;
 mod operators;
 mod rows;

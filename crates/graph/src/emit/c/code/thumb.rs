@@ -7,11 +7,7 @@ use std::collections::BTreeMap;
 /// # Panics
 /// Where a branch has no label: our own code is broken.
 pub(crate) fn bytes(statements: &str) -> usize {
-    let mut lines = Vec::new();
-    for literal in statements.lines().filter_map(literal) {
-        lines.extend(literal.split("\\n").flat_map(|line| line.split(';')).map(str::trim));
-    }
-    lines.retain(|line| !line.is_empty());
+    let lines = lines(statements);
     let (mut instructions, mut labels) = (Vec::new(), BTreeMap::new());
     repeat(&lines, &mut instructions, &mut labels);
     let mut sizes: Vec<usize> = instructions.iter().map(|line| width(line)).collect();
@@ -44,6 +40,33 @@ pub(crate) fn bytes(statements: &str) -> usize {
         }
         grown.into_iter().for_each(|i| sizes[i] = 4);
     }
+}
+
+/// How many instructions a call of the same executes: `turns` says how often the loop runs that begins with a label.
+/// A loop ends with the first branch back to its label. Instructions whose condition does not hold count too.
+pub(crate) fn executed(statements: &str, turns: &[(&str, usize)]) -> usize {
+    let lines = lines(statements);
+    let (mut instructions, mut labels) = (Vec::new(), BTreeMap::new());
+    repeat(&lines, &mut instructions, &mut labels);
+    let mut times = vec![1; instructions.len()];
+    for (label, turns) in turns {
+        for &from in labels.get(label).into_iter().flatten() {
+            let goes_back = |line: &&str| {
+                let to = line.rsplit([' ', ',']).next().and_then(|to| to.strip_suffix('b'));
+                (line.starts_with('b') || line.starts_with("letp")) && to == Some(label)
+            };
+            let Some(length) = instructions[from..].iter().position(goes_back) else { continue };
+            times[from..=from + length].iter_mut().for_each(|times| *times *= turns);
+        }
+    }
+    times.iter().sum()
+}
+
+/// Instructions, labels and directives of string literals in C.
+fn lines(statements: &str) -> Vec<&str> {
+    let literals = statements.lines().filter_map(literal);
+    let lines = literals.flat_map(|literal| literal.split("\\n")).flat_map(|line| line.split(';'));
+    lines.map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
 /// What stands between the quotes of a line.
@@ -204,6 +227,17 @@ mod tests {
         ] {
             assert_eq!(width(instruction), expected, "{instruction}");
         }
+    }
+
+    #[test]
+    fn loops_execute_their_instructions_in_each_turn() {
+        let text = "\"push {r4, lr}; 1:\\n\"\n\"2: .rept 3\\n\"\n\"smlad r2, r3, r4, r2; nop\\n\"\n\".endr\\n\"\n\"subs r1, #1; bne 2b; \
+                    cmp r0, r3; blo 1b; bhi 3f; b 1b\\n\"\n\"3: pop {r4, pc}\"";
+        assert_eq!(executed(text, &[("1", 5), ("2", 4)]), 1 + 5 * (4 * 8 + 2) + 2 + 1);
+        assert_eq!(
+            executed("\"wlstp.8 lr, r6, 2f; 1: nop; letp lr, 1b; 2: nop\"", &[("1", 9)]),
+            20
+        );
     }
 
     #[test]

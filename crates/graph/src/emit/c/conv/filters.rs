@@ -9,6 +9,7 @@ use super::{
 use crate::emit::c::{
     node::window_loop,
     source::{Source, fill},
+    work::Windows,
 };
 use fixedwise_kernels::ConvKind;
 
@@ -80,7 +81,7 @@ struct Emission<'a> {
 impl Emission<'_> {
     /// Gives the call.
     fn dense(&self, source: &mut Source, blocked: usize) -> String {
-        let Self { layer, common, name, .. } = self;
+        let Self { layer, common, name, weights, .. } = self;
         let (channels, depth) = (layer.channels, layer.depth());
         let prefix = source.prefix().to_owned();
         let mut body = String::new();
@@ -89,14 +90,18 @@ impl Emission<'_> {
                 continue;
             }
             let types = self.function(source, block, Kind::Dense);
+            let calls = (to - from) / block;
+            let kernel = format!("{}{block}", Kind::Dense.name());
+            let turns = [calls, calls * depth];
+            layer.runs((&kernel, &weights.short()), &turns, to - from, source);
             let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
-            let weights = match self.block_bits(block) {
+            let from_weights = match self.block_bits(block) {
                 Some(bits) => format!("{name} + o * {depth} * {bits} / 8"),
                 None => format!("{name}, o * {depth}"),
             };
             body.push_str(&format!(
                 "    for (int32_t o = {from}; o < {to}; {step}) {{\n        \
-                 {prefix}_{types}(x, y, o, {depth}, {weights}, {} + o, {});\n    \
+                 {prefix}_{types}(x, y, o, {depth}, {from_weights}, {} + o, {});\n    \
                  }}\n",
                 common.bias,
                 common.to("o", "added")
@@ -133,6 +138,7 @@ impl Emission<'_> {
         let (channels, depth) = (layer.channels, layer.depth());
         let prefix = source.prefix().to_owned();
         let unpacked = weights.unpacked();
+        let windows = layer.windows();
         let window = layer.window(source);
         source.declare_rows();
         if let Some(bits) = weights.packed {
@@ -149,11 +155,21 @@ impl Emission<'_> {
                 continue;
             }
             let types = self.function(source, block, kind);
+            let Windows { calls, rows, pixels, kernel_rows, taps } = windows;
+            let c = if kind == Kind::Filters { layer.input.c } else { 1 };
+            let blocks = (to - from) / block;
+            let turns = [calls, rows, pixels, kernel_rows, taps * c].map(|turns| blocks * turns);
+            let kernel = format!("{}{block}", kind.name());
+            layer.runs((&kernel, unpacked), &turns, pixels * (to - from), source);
+            if layer.has_classes() {
+                source.runs("classes", &[pixels * blocks]);
+            }
             let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
             let mut unpack = String::new();
             let mut filters = format!("{name} + o * {depth}");
             if let Some(bits) = weights.packed {
                 let n = block * depth;
+                source.runs(&format!("unpack_{bits}"), &[blocks * calls, blocks * calls * n]);
                 let bytes = if unpacked == "int8_t" { n } else { 2 * n };
                 scratch = scratch.max(bytes);
                 filters = format!("({unpacked} *)scratch");

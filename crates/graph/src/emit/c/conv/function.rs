@@ -7,13 +7,15 @@ use crate::emit::c::{
 
 /// Puts a function into the file, once under its name: the statements of `assembly` where the core has the
 /// extension, `DSP` or `MVE`, elsewhere those of `plain`, which do the same. What defines `$P_HAS_DSP` or
-/// `$P_HAS_MVE`, `$P_ASSEMBLY` and `$P_UNUSED` stands before it.
+/// `$P_HAS_MVE`, `$P_ASSEMBLY` and `$P_UNUSED` stands before it. `turns` says how often the loops of `assembly` run that
+/// begin with a label.
 pub(super) fn function(
     source: &mut Source,
     extension: &str,
     name: &str,
     parameters: &[&str],
     (assembly, plain): (&str, &str),
+    turns: &[(&str, usize)],
 ) {
     let hidden: Vec<_> = parameters.iter().map(|p| format!("$P_UNUSED {p}")).collect();
     let text = fill(
@@ -28,5 +30,6 @@ pub(super) fn function(
             ("PLAIN", plain),
         ],
     );
-    source.assembly(name, &text, thumb::bytes(assembly));
+    let executed = if source.is_draft() { 0 } else { thumb::executed(assembly, turns) };
+    source.assembly(name, &text, thumb::bytes(assembly), executed);
 }

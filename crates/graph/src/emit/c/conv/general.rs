@@ -4,6 +4,7 @@ use super::{layer::ConvLayer, weights::Weights};
 use crate::emit::c::{
     node::window_loop,
     source::{Source, fill},
+    work::Windows,
 };
 
 /// Gives the call.
@@ -24,6 +25,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> String {
         layer.y.short(),
         layer.result_kind()
     );
+    let Windows { calls, rows: all_rows, pixels, kernel_rows, taps } = layer.windows();
+    let (o, c) = (layer.channels, layer.input.c / layer.groups);
+    let turns = [calls, all_rows, pixels, kernel_rows * o, taps * o, taps * o * c];
+    layer.runs(("conv", &weights.short()), &turns, pixels * o, source);
     let [begin, end] = window_loop(true);
     let text = fill(
         include_str!("../text/conv_general.c"),

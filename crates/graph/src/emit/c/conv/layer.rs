@@ -4,6 +4,7 @@ use crate::{
     emit::c::{
         node::{declare_requantization, requantization, requantize, window},
         source::{Source, Storage, bias_type, fill},
+        work::Windows,
     },
     lower::{context::Residual, requantization::Requantization},
     shape::Shape,
@@ -169,6 +170,35 @@ impl ConvLayer<'_> {
     /// The argument that tells which of a value's rows a call computes; all are so many for the kernel.
     pub(super) fn rows(&self, n: usize, source: &mut Source) -> String {
         source.rows(n, self.flows)
+    }
+
+    /// Turns of the loops over its windows.
+    pub(super) fn windows(&self) -> Windows {
+        Windows::new(self.window, self.input, self.output, self.flows)
+    }
+
+    /// Says how often the loops of a function over weights that are stored so run for an image, and how many sums it
+    /// brings to the output.
+    pub(super) fn runs(
+        &self,
+        (kernel, weights): (&str, &str),
+        turns: &[usize],
+        sums: usize,
+        source: &mut Source,
+    ) {
+        source.runs(&format!("{kernel}_{}_{weights}", self.x.short()), turns);
+        let result = self.result_kind();
+        let result = result.split('_').next().unwrap_or_default();
+        // Small kernels call a function, whatever a sum needs.
+        let result = match (source.is_small(), self.requantization.leaky) {
+            (false, _) => result,
+            (true, None) => "requantize",
+            (true, Some(_)) => "leaky",
+        };
+        source.runs(&format!("result_{}_{result}", self.y.short()), &[sums]);
+        if let Some(added) = self.added {
+            source.runs(&format!("added_{}", added.storage.short()), &[sums]);
+        }
     }
 
     /// The window as a constant; gives its address.

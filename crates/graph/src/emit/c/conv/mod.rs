@@ -46,6 +46,8 @@ pub(crate) fn emit_conv(layer: &ConvLayer, node: &mut CNode) -> Result<CStep, Em
         if let Some(Printed { call, scratch_bytes }) = emit(layer, node.source) {
             return Ok(CStep { scratch_bytes, ..CStep::call(kernel, call) });
         }
+        // What it said before it found that it cannot do the layer.
+        drop(node.source.take_work());
     }
     Ok(CStep::call("general", general::emit(layer, node.source)))
 }

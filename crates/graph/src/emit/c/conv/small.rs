@@ -5,6 +5,7 @@ use super::{layer::ConvLayer, printed::Printed, weights};
 use crate::emit::c::{
     node::{requantization_bytes, requantization_numbers, requantize, window_loop, window_numbers},
     source::{Source, bias_type, fill},
+    work::Windows,
 };
 
 /// Bytes of a layer's description in C without its requantization.
@@ -42,6 +43,19 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
             ),
         ),
     };
+    let Windows { calls, rows, pixels, kernel_rows, taps } = layer.windows();
+    // Kernel rows are runs where their taps follow each other.
+    let is_run = layer.groups == 1 && layer.window.dilation[1] == 1;
+    let runs = if is_run { kernel_rows } else { taps };
+    let sums = taps * layer.input.c / layer.groups;
+    let turns = [calls, rows, pixels, kernel_rows, runs, sums];
+    let turns = turns.map(|turns| turns * layer.channels);
+    let kernel = if layer.added.is_some() { "eachadded" } else { "each" };
+    layer.runs((kernel, short), &turns, pixels * layer.channels, source);
+    if bits != width {
+        let (calls, n) = (layer.channels * calls, layer.channels * calls * layer.depth());
+        source.runs(&format!("stream_{short}"), &[calls, n, n * usize::from(bits) / 8]);
+    }
     let [begin, end] = window_loop(true);
     let width_text = width.to_string();
     let values = [

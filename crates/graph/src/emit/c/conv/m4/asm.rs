@@ -102,17 +102,20 @@ impl Assembly {
         literals.iter().map(statement).collect::<Vec<_>>().join("\n")
     }
 
-    /// Puts the function into the file, once under its name, beside `plain`, the same in C.
+    /// Puts the function into the file, once under its name, beside `plain`, the same in C; `turns` are those of its
+    /// loops by their labels.
     pub(super) fn function(
         &self,
         source: &mut Source,
         name: &str,
         parameters: &[&str],
         plain: &str,
+        turns: &[(&str, usize)],
     ) {
         source.once("dsp", include_str!("dsp.c"));
         source.once("dsp_plain", include_str!("plain.c"));
-        function::function(source, "DSP", name, parameters, (&self.statements(), plain));
+        let texts = (self.statements(), plain);
+        function::function(source, "DSP", name, parameters, (&texts.0, texts.1), turns);
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         source.once(&format!("dense_copy_{kind}"), fill(include_str!("dense_copy.c"), &values));
         let (count, padded) = (depth * x_bytes, 4 * n * x_bytes);
         call.push_str(&format!("$P_dense_copy_{kind}($X0, $SCRATCH, {count}, {padded});\n"));
+        source.runs(&format!("densecopy_{kind}"), &[1, padded]);
         "$SCRATCH".clone_into(&mut from);
     }
     let (mut weights, mut first) = (Vec::new(), 0);
@@ -54,6 +55,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         }
         let dense = Dense { arithmetic: &arithmetic, channels: block, blocks, n };
         let function = dense.emit(source);
+        source.calls(&function, 1);
         call.push_str(&format!(
             "$P_{function}({from}, {name}_weights + {}, {name}_bias + {first}, $Y + {});\n",
             weights.len(),
@@ -112,7 +114,9 @@ impl Dense<'_> {
         );
         let parameters =
             ["const void *x", "const uint32_t *weights", "const int32_t *bias", "void *y"];
-        self.assembly().function(source, &name, &parameters, &plain);
+        let [_, _, loops] = self.loops();
+        let turns = [("1", self.blocks), ("2", loops)];
+        self.assembly().function(source, &name, &parameters, &plain, &turns);
         name
     }
 
@@ -124,6 +128,14 @@ impl Dense<'_> {
         (0..self.channels).map(|channel| format!("r{}", 6 + channel)).collect()
     }
 
+    /// Whole groups of a channel's weights, those of one turn of the loop, and its turns.
+    fn loops(&self) -> [usize; 3] {
+        let group = group(self.arithmetic.bits);
+        let groups = self.n / group;
+        let unrolled = (UNROLLED / group).clamp(1, groups.max(1));
+        [groups, unrolled, groups / unrolled]
+    }
+
     fn assembly(&self) -> Assembly {
         let Arithmetic { bits, unpack, values, .. } = *self.arithmetic;
         let mut asm = Assembly::default();
@@ -132,9 +144,7 @@ impl Dense<'_> {
         asm.add("r12", "r3", self.arithmetic.y_bytes(self.channels * self.blocks));
         asm.push("str r12, [sp, #12]");
         let group = group(bits);
-        let groups = self.n / group;
-        let unrolled = (UNROLLED / group).clamp(1, groups.max(1));
-        let loops = groups / unrolled;
+        let [groups, unrolled, loops] = self.loops();
         asm.add("r12", "r0", loops * unrolled * group * 4 * values.size_bytes());
         asm.push("str r12, [sp, #16]");
         if unpack == Unpack::Lanes {

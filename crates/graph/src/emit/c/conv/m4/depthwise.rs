@@ -99,7 +99,8 @@ impl Depthwise<'_> {
             "const void *bias",
             "void *y",
         ];
-        self.assembly().function(source, &name, &parameters, &plain);
+        let turns = [("1", self.channels.div_ceil(2))];
+        self.assembly().function(source, &name, &parameters, &plain, &turns);
         name
     }
 

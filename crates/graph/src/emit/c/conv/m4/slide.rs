@@ -78,6 +78,9 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         let classes = classes.get_or_insert_with(|| parts.shared(layer, &arithmetic, source));
         let plan = if at == 0 { "plan".to_owned() } else { format!("plan_{at}") };
         parts.plan(layer, &arithmetic, (&plan, &numbers), classes, source);
+        if !source.is_draft() {
+            geometry.runs(&part, &arithmetic, &parts, source);
+        }
         let from = |count: usize, storage: Storage| match count * storage.bits() {
             0 => String::new(),
             bits => format!(" + {}", bits / storage.bits().max(8)),
@@ -208,6 +211,80 @@ impl Geometry {
         Self { x, y, kernel, stride, pad, ring_channels, gathers, image_row, row, is_twice }
     }
 
+    /// Says what the driver, the functions that fill the ring and the strips do for an image.
+    fn runs(&self, layer: &ConvLayer, arithmetic: &Arithmetic, parts: &Parts, source: &mut Source) {
+        let ([kernel, _], rows) = (self.kernel, self.y.h);
+        // Rows that get into the ring, once or, where each row is computed by itself, for each again.
+        let (mut filled, mut padded, mut next) = (0, 0, 0);
+        for row in 0..rows {
+            let top = row * self.stride[0];
+            let from = if layer.flows { top } else { next.max(top) };
+            for row in from..top + kernel {
+                let is_inside = (self.pad[0]..self.pad[0] + self.x.h).contains(&row);
+                if is_inside { filled += 1 } else { padded += 1 }
+            }
+            next = top + kernel;
+        }
+        let calls = if layer.flows { rows } else { 1 };
+        let (pieces, n) = self.pieces();
+        let zeros = padded + if self.is_covered() { 0 } else { calls * kernel };
+        let zero_calls = padded + if self.is_covered() { 0 } else { calls };
+        if zero_calls > 0 {
+            source.runs("zero", &[zero_calls, zeros * self.slot() / 16]);
+        }
+        let (calls_of_widen, name) = (filled * pieces, parts.widen.name(arithmetic.x));
+        // Blocks of values and those that are left.
+        let block = match parts.widen {
+            _ if arithmetic.x.bits() == 4 => [n / 2, 0],
+            Widen::Fours | Widen::Pairs => [n / 16, n % 16 / 4],
+            Widen::Each | Widen::Twice => [n / 4, n % 4],
+        };
+        let [blocks, rest] = block.map(|turns| turns * calls_of_widen);
+        source.runs(&name, &[calls_of_widen, blocks, rest]);
+        let (mut strips, mut from) = (0, 0);
+        for (strip, pixels, end) in &parts.strips {
+            let count = (end - from) / pixels;
+            source.calls(strip, count * rows);
+            strips += count * rows;
+            from = *end;
+        }
+        let pixels = rows * self.y.w;
+        let classes = if layer.has_classes() { pixels } else { 0 };
+        let turns = [
+            calls,
+            rows,
+            filled * pieces,
+            filled,
+            padded,
+            kernel * rows,
+            strips,
+            strips * kernel,
+            classes,
+        ];
+        match layer.added {
+            None => source.runs("slide", &turns),
+            Some(added) => {
+                source.runs("slideadded", &[&turns[..], &[pixels]].concat());
+                let biases = format!("biases_{}", added.storage.short());
+                source.runs(&biases, &[pixels, pixels * layer.channels]);
+            }
+        }
+    }
+
+    /// Pieces of an input row that get into the ring, and the values of each.
+    fn pieces(&self) -> (usize, usize) {
+        if self.gathers || self.ring_channels > self.x.c {
+            (self.read_columns(), self.x.c)
+        } else {
+            (1, self.read_columns() * self.x.c)
+        }
+    }
+
+    /// Whether input rows fill those of the ring.
+    fn is_covered(&self) -> bool {
+        self.read_columns() == (self.y.w - 1) * self.stride[1] + self.kernel[1]
+    }
+
     /// Columns of the input that get into the ring.
     fn read_columns(&self) -> usize {
         let columns = (self.y.w - 1) * self.stride[1] + self.kernel[1];
@@ -311,13 +388,8 @@ impl Geometry {
         first_column: usize,
     ) -> Option<String> {
         let channels = layer.channels;
-        let (pieces, n) = if self.gathers || self.ring_channels > self.x.c {
-            (self.read_columns(), self.x.c)
-        } else {
-            (1, self.read_columns() * self.x.c)
-        };
+        let (pieces, n) = self.pieces();
         let step = if self.gathers { layer.window.stride[1] } else { 1 };
-        let is_covered = self.read_columns() == (self.y.w - 1) * self.stride[1] + self.kernel[1];
         let numbers = [
             self.x.h,
             arithmetic.x_bytes(self.image_row),
@@ -333,7 +405,7 @@ impl Geometry {
             self.slot(),
             self.pad[1] * self.ring_channels,
             2 * self.row - 2,
-            usize::from(!is_covered),
+            usize::from(!self.is_covered()),
             self.column(),
             arithmetic.y_bytes(channels),
             channels.next_multiple_of(2),
@@ -431,6 +503,18 @@ impl Parts {
 }
 
 impl Widen {
+    /// The function's kind, for how many instructions it executes.
+    fn name(self, x: Storage) -> String {
+        let kind = match self {
+            _ if x.bits() == 4 => "halves",
+            Self::Fours => "fours",
+            Self::Pairs => "pairs",
+            Self::Each => "each",
+            Self::Twice => "twice",
+        };
+        format!("widen{kind}_{}", x.short())
+    }
+
     /// Puts the function into the file; gives its name without prefix.
     fn emit(self, x: Storage, source: &mut Source) -> String {
         source.once("dsp", include_str!("dsp.c"));

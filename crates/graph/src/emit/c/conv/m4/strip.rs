@@ -83,7 +83,9 @@ impl Strip<'_> {
             "const void *bias",
             "void *y",
         ];
-        self.assembly().function(source, &name, &parameters, &plain);
+        let loops = self.pairs / self.loop_fours();
+        let turns = [("1", self.channels.div_ceil(2)), ("2", self.rows), ("3", loops)];
+        self.assembly().function(source, &name, &parameters, &plain, &turns);
         name
     }
 

@@ -104,6 +104,53 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
             numbers.map(|number| number.to_string()).join(", "),
         ),
     );
+    if !source.is_draft() {
+        let rows = Rows { kernel: kernel_h, height: x.h, outputs: y.h };
+        rows.runs(layer, (bytes, copy.bytes), at_once, [&function, &copies[0], &copies[1]], source);
+    }
     let call = format!("$P_slide_columns8(&{name}_plan, $X0, $Y, $SCRATCH, {rows});");
     Some(Printed { call, scratch_bytes: (bytes + SLACK).next_multiple_of(8) })
+}
+
+/// How an image is walked.
+struct Rows {
+    kernel: usize,
+    height: usize,
+    outputs: usize,
+}
+
+impl Rows {
+    /// Says what the driver and the functions that it calls do for an image: columns of so many bytes, of which so many are
+    /// copied of a row; the function for a row of the output, and those that copy one row and several.
+    fn runs(
+        &self,
+        layer: &ConvLayer,
+        (bytes, copied): (usize, usize),
+        at_once: usize,
+        [row, one, several]: [&str; 3],
+        source: &mut Source,
+    ) {
+        let (stride, pad) = (layer.window.stride[0], layer.window.pad_begin[0]);
+        let (mut together, mut single, mut below) = (0, 0, 0);
+        for output in 0..self.outputs {
+            let rows = output * stride..output * stride + self.kernel;
+            let image = pad..pad + self.height;
+            if at_once == self.kernel && image.start <= rows.start && rows.end <= image.end {
+                together += 1;
+                continue;
+            }
+            single += rows.clone().filter(|row| image.contains(row)).count();
+            below += rows.filter(|row| *row >= image.end).count();
+        }
+        let unprefixed = |name: &str| name.trim_start_matches("$P_").to_owned();
+        source.calls(&unprefixed(row), self.outputs);
+        source.calls(&unprefixed(one), single);
+        source.calls(&unprefixed(several), together);
+        let calls = if layer.flows { self.outputs } else { 1 };
+        source.runs("fillpadding", &[calls, calls * bytes.div_ceil(VECTOR)]);
+        if below > 0 {
+            source.runs("padcolumns", &[below, below * copied.div_ceil(VECTOR)]);
+        }
+        source.runs("slidecolumns8", &[calls, self.outputs, together, single, below]);
+    }
 }

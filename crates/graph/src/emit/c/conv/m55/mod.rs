@@ -10,6 +10,7 @@ use super::{layer::ConvLayer, printed::Printed};
 use crate::{
     emit::c::source::{Source, Storage, fill},
     shape::Shape,
+    window::Window,
 };
 use fixedwise_kernels::{ConvKind, Element};
 use strip::{Strip, VECTOR, shift};
@@ -110,6 +111,9 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     source.once("fill_padding", include_str!("fill_padding.c"));
     let rows = layer.rows(geometry.y.h, source);
     let added = driver(layer, source);
+    if !source.is_draft() {
+        geometry.runs(layer, &strip, &functions[0], source);
+    }
     let name = layer.name;
     source.array("uint8_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
     let bias = if !is_depthwise && strip.flat {
@@ -242,11 +246,74 @@ impl Geometry {
         Self { x, y, kernel, run, patch, ring_row }
     }
 
+    /// Says what the driver, the functions that fill the ring and those for pixels do for an image; `depthwise` is the
+    /// one of a depthwise layer.
+    fn runs(&self, layer: &ConvLayer, strip: &Strip, depthwise: &str, source: &mut Source) {
+        let window = layer.window;
+        let ([kernel, _], rows, pad) = (self.kernel, self.y.h, window.pad_begin[0]);
+        let (mut filled, mut padded, mut next) = (0, 0, 0);
+        for row in 0..rows {
+            let top = row * window.stride[0];
+            let from = if layer.flows { top } else { next.max(top) };
+            for row in from..top + kernel {
+                if (pad..pad + self.x.h).contains(&row) { filled += 1 } else { padded += 1 }
+            }
+            next = top + kernel;
+        }
+        let calls = if layer.flows { rows } else { 1 };
+        let patch = if self.patch { strip.depth_bytes() } else { 0 };
+        let all = (kernel * self.ring_row + 2 * patch + SLACK).div_ceil(VECTOR);
+        let vectors = calls * all + padded * self.ring_row.div_ceil(VECTOR);
+        source.runs("fillpadding", &[calls + padded, vectors]);
+        let copied = self.read_columns(window) * self.x.c;
+        source.runs("copyflipped", &[filled, filled * copied.div_ceil(VECTOR)]);
+        let [pairs, odd] = [rows * (self.y.w / 2), rows * (self.y.w % 2)];
+        let pixels = 2 * pairs + odd;
+        let (strips, both) = (pairs + odd, 2 * (pairs + odd));
+        if layer.kind() == ConvKind::Depthwise {
+            let blocks = strips * layer.channels.div_ceil(LANES);
+            let taps = layer.depth();
+            source.runs(depthwise, &[strips, blocks, blocks * kernel, blocks * taps]);
+        } else {
+            for (pixels, strips) in [(1, odd), (2, pairs)] {
+                if strips > 0 {
+                    source.executes(strips * strip.executed(pixels, layer.channels));
+                }
+            }
+        }
+        let gathered = if self.patch { pixels * kernel } else { 0 };
+        let turns = [
+            calls,
+            rows,
+            filled,
+            padded,
+            rows * kernel,
+            strips,
+            if self.patch { 0 } else { both * kernel },
+            gathered,
+            gathered * self.run.div_ceil(VECTOR),
+            if layer.has_classes() { both } else { 0 },
+        ];
+        match layer.added {
+            None => source.runs("slide8", &turns),
+            Some(added) => {
+                source.runs("slideadded8", &turns);
+                let biases = format!("biases_{}", added.storage.short());
+                source.runs(&biases, &[both, both * layer.channels]);
+            }
+        }
+    }
+
+    /// Columns of the input that get into the ring.
+    fn read_columns(&self, window: &Window) -> usize {
+        let columns = self.ring_row / self.x.c;
+        columns.saturating_sub(window.pad_begin[1]).min(self.x.w)
+    }
+
     /// The plan's numbers in the order of `slide.c`; `None` where one needs more than 16 bits.
     fn numbers(&self, layer: &ConvLayer, strip: &Strip) -> Option<String> {
         let window = layer.window;
-        let columns = self.ring_row / self.x.c;
-        let read = columns.saturating_sub(window.pad_begin[1]).min(self.x.w);
+        let read = self.read_columns(window);
         let block = if layer.kind() == ConvKind::Depthwise { LANES } else { strip::CHANNELS };
         let numbers = [
             self.x.h,

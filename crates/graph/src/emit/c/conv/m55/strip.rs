@@ -6,7 +6,10 @@
 //! sums of products with these the channels' own follow at the end. Where that is not possible, and with
 //! other widths, each lane is a stream of weights.
 
-use super::{function::function, stream};
+use super::{
+    function::{executed, function},
+    stream,
+};
 use crate::emit::c::{conv::layer::ConvLayer, source::Source};
 
 /// Channels of a block.
@@ -145,8 +148,15 @@ impl Strip {
             u8::from(self.flat),
             u8::from(self.each),
         );
-        function(source, &name, &["$P_pixels *b"], &self.assembly(pixels), &plain);
+        // A function serves layers whose loops run differently often: it is counted where it is called.
+        function(source, &name, &["$P_pixels *b"], &self.assembly(pixels), &plain, &[]);
         name
+    }
+
+    /// Instructions that a call of the function for so many pixels executes.
+    pub(super) fn executed(&self, pixels: usize, channels: usize) -> usize {
+        let turns = [("1", channels.div_ceil(CHANNELS)), ("2", self.rows), ("3", self.loops)];
+        executed(&self.assembly(pixels), &turns)
     }
 
     /// Four vectors of weights, those of a step.

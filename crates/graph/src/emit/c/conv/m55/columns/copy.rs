@@ -80,7 +80,8 @@ impl Copy {
             "$P_columns_plain(x, to, places, {rows}, {row_bytes}, {step}, {to_step}, {bytes}, {flip})"
         );
         let parameters = ["const uint8_t *x", "int8_t *to", "const uint8_t *places"];
-        function(source, &name, &parameters, &self.assembly(rows), &plain);
+        let turns = [("1", bytes.div_ceil(VECTOR))];
+        function(source, &name, &parameters, &self.assembly(rows), &plain, &turns);
         name
     }
 

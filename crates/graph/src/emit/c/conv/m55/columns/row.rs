@@ -130,7 +130,9 @@ impl Row {
         let name = format!("row_w{bits}_{steps}_{step}_{pixel_bytes}_{width}_{shift}_{bounds}");
         let plain =
             format!("$P_row_plain(w, {bits}, {steps}, {step}, {pixel_bytes}, {width}, {shift})");
-        function(source, &name, &["const $P_windows *w"], &self.assembly(), &plain);
+        let blocks = self.pixel_bytes / self.channels();
+        let turns = [("1", blocks), ("2", self.turn().turns)];
+        function(source, &name, &["const $P_windows *w"], &self.assembly(), &plain, &turns);
         name
     }
 
