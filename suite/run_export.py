@@ -4,9 +4,11 @@
     python suite/run_export.py qonnx FOLDER   the reference execution of the `qonnx` package
     python suite/run_export.py npz FOLDER     NumPy, by the integers of the archive alone
     python suite/run_export.py hls FOLDER     hls4ml's parser; and what g++ makes of its C++
+    python suite/run_export.py tflite FOLDER  LiteRT, by its reference kernels and by XNNPACK
+    python suite/run_export.py vela FOLDER    what Arm's Vela leaves to the processor beside an Ethos-U55
 
-FOLDER holds a folder for each case: the exported file `network.onnx`, `network.qonnx.onnx` or
-`network.npz` (for hls4ml `network.yml`, and `network_types.h` with a program `check.cpp` that uses it), the images `images.npy` `[n, h, w, c]` and what fixedwise computes, `expected.npy`
+FOLDER holds a folder for each case: the exported file `network.onnx`, `network.qonnx.onnx`, `network.npz` or
+`reference.tflite` and `xnnpack.tflite` (for hls4ml `network.yml`, and `network_types.h` with a program `check.cpp` that uses it), the images `images.npy` `[n, h, w, c]` (for LiteRT the integers of the input) and what fixedwise computes, `expected.npy`
 `[n, classes]` (of several outputs, one after the other), as real values. Prints `CASE: EQUAL of IMAGES equal, SAME the same class` a line for
 each setting of the tool; whether that is enough is for the caller to say.
 """
@@ -15,6 +17,7 @@ import argparse
 import contextlib
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -136,11 +139,62 @@ def run_hls4ml(case, config, images, folder):
         return converted.predict(images.astype(np.float32)).reshape(len(images), -1)
 
 
+def run_tflite(case, images, expected):
+    """Of each file the results by the reference kernels and by default, with the largest difference in steps and the
+    share of elements that differ."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolvers = {"reference": OpResolverType.BUILTIN_REF, "xnnpack": OpResolverType.AUTO}
+    for file in sorted(case.glob("*.tflite")):
+        for kernels, resolver in resolvers.items():
+            interpreter = Interpreter(
+                str(file), experimental_op_resolver_type=resolver, num_threads=1
+            )
+            (given,) = interpreter.get_input_details()
+            shape = [len(images), *given["shape"][1:]]
+            interpreter.allocate_tensors()
+            x = images.astype(np.int64) + given["quantization"][1]
+            x = x.astype(given["dtype"]).reshape(shape)
+            got = []
+            outputs = interpreter.get_output_details()
+            for image in x:
+                interpreter.set_tensor(given["index"], image[None])
+                interpreter.invoke()
+                values = [interpreter.get_tensor(output["index"]) for output in outputs]
+                pairs = zip(values, (output["quantization"] for output in outputs))
+                real = [(v.astype(np.float64) - zero) * scale for v, (scale, zero) in pairs]
+                got.append(np.concatenate([v.reshape(-1) for v in real]))
+            steps = [np.full(v.size, o["quantization"][0]) for v, o in zip(values, outputs)]
+            off = np.abs(np.array(got) - expected) / np.concatenate(steps)
+            share = 100 * (off > 0).mean()
+            name = f"{case.name} {file.stem} by {kernels} ({off.max():.0f} steps, {share:.3f} %)"
+            report(name, np.array(got).astype(np.float32), expected)
+
+
+def run_vela(case, images, expected):
+    """Prints the operators of each file that are not on the NPU."""
+    for file in sorted(case.glob("*.tflite")):
+        with tempfile.TemporaryDirectory() as folder:
+            vela = Path(sys.executable).with_name("vela")
+            command = [vela, file, "--output-dir", folder, "--accelerator-config", "ethos-u55-128"]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            text = done.stdout + done.stderr
+            (line,) = [line for line in text.splitlines() if line.startswith("CPU operators = ")]
+            print(f"{case.name} {file.stem}: {line}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    runs = {"onnx": run_onnx, "qonnx": run_qonnx, "npz": run_npz, "hls": run_hls}
+    runs = {
+        "onnx": run_onnx,
+        "qonnx": run_qonnx,
+        "npz": run_npz,
+        "hls": run_hls,
+        "tflite": run_tflite,
+        "vela": run_vela,
+    }
     parser.add_argument("form", choices=runs)
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()

@@ -32,7 +32,7 @@ OWN = {
     "example": "Any",
     "progress": "bool | None",
     "on_progress": "Callable[[dict[str, Any]], Any] | None",
-    "form": 'Literal["c", "onnx", "qonnx", "hls", "npz"]',
+    "form": 'Literal["c", "onnx", "qonnx", "hls", "npz", "tflite"]',
     "picture": "str",
     "files": "Any",
     "options": "Any",

@@ -35,6 +35,7 @@ pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
     InputShape, Interface, LayerPlan, Plan, Quantizer, Refusal, Rounded, Semantics, Shape, Target,
     emit::c::{Cpu, Package},
+    emit::tflite::{TfliteKernels, TfliteOptions},
     target::{Code, KernelChoice, MultiplicationCost, Widths},
 };
 pub use fixedwise_search::{

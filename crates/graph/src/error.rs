@@ -395,12 +395,32 @@ pub enum EmitError {
         -frac
     )]
     Step { node: String, frac: i32, max: i32 },
+    /// What a form cannot express of a node, and the way out.
+    #[error("node `{node}`: {problem}")]
+    Node { node: String, problem: String },
+    /// All that a form cannot express, where it is more than one thing.
+    #[error("the form `{form}` cannot express:\n{}", lines(errors))]
+    Several { form: &'static str, errors: Vec<Self> },
     /// An operation that a form has no words for.
     #[error("node `{node}`: the form `{form}` does not know the operation `{operation}`")]
     Operation { node: String, operation: &'static str, form: &'static str },
 }
 
+/// A line for each error.
+fn lines(errors: &[EmitError]) -> String {
+    errors.iter().map(|error| format!("  {error}")).collect::<Vec<_>>().join(";\n")
+}
+
 impl EmitError {
+    /// All of them as one error, where there is any.
+    pub(crate) fn all(form: &'static str, errors: Vec<Self>) -> Option<Self> {
+        match <[Self; 1]>::try_from(errors) {
+            Ok([error]) => Some(error),
+            Err(errors) if errors.is_empty() => None,
+            Err(errors) => Some(Self::Several { form, errors }),
+        }
+    }
+
     /// The refusal of an operation by a form that does not know it.
     pub(crate) fn operation(node: &str, operation: &'static str, form: &'static str) -> Self {
         Self::Operation { node: node.to_owned(), operation, form }

@@ -6,6 +6,7 @@ use crate::{
         hls::types::{HlsNode, HlsTypes},
         network::node::{NetworkNode, NetworkValue},
         npz::node::NpzNode,
+        tflite::node::{TfliteNode, TfliteValue},
     },
     error::EmitError,
     object::Object,
@@ -188,6 +189,18 @@ pub trait FixedOperator: Object {
     fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {
         let form = if node.is_qonnx() { "qonnx" } else { "onnx" };
         Err(EmitError::operation(node.name, self.name(), form))
+    }
+
+    /// The same in operators of TensorFlow Lite; gives its value.
+    ///
+    /// # Errors
+    /// Where they have no form of it, which names the node and the way out.
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        Err(node.refuse(format!(
+            "TensorFlow Lite has no operator with the integers of `{}`; let the network end before it (`--output`), \
+             or export another form",
+            self.name()
+        )))
     }
 
     /// The types that high-level synthesis gives its constants, sums and values.

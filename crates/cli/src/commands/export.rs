@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use fixedwise::{
     CExport, ExportForm, ExportOptions, KernelChoice, Package, PreprocessingResult, Target,
+    TfliteKernels, TfliteOptions,
 };
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,10 @@ EXAMPLES
         --plan fixedwise-out/plan.toml -o small-qonnx.onnx
     fixedwise export hls models/fashion_small.onnx \\
         --plan fixedwise-out/plan.toml -o small-hls
+
+  For LiteRT and the compilers of NPUs, such as Arm's Vela:
+    fixedwise export tflite models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml -o small.tflite
 
   All integers and formats, for your own programs:
     fixedwise export npz models/fashion_small.onnx \\
@@ -63,6 +68,8 @@ enum Form {
     Hls(ToFolder),
     /// NumPy archive: integer arrays, and the structure of the network as JSON.
     Npz(ToFile),
+    /// TensorFlow Lite: integers of 8 and 16 bits, for LiteRT, microcontrollers and NPU compilers.
+    Tflite(ToTflite),
 }
 
 /// What every form is made from.
@@ -97,6 +104,26 @@ struct ToFile {
     /// Output file. An earlier export is overwritten, any other file is an error.
     #[arg(short, long = "out", value_name = "FILE", help_heading = "Output")]
     output: PathBuf,
+}
+
+#[derive(Args)]
+struct ToTflite {
+    #[command(flatten)]
+    to: ToFile,
+    /// Kernels whose rounding is that of the plan, where one file cannot suit all.
+    #[arg(long, value_name = "KIND", default_value = "reference")]
+    kernels: KernelsName,
+    /// Stores weights of at most 4 bits as INT4, two to a byte; not every kernel and compiler knows it.
+    #[arg(long)]
+    int4: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KernelsName {
+    /// Reference kernels, and those of microcontrollers and NPUs that follow them.
+    Reference,
+    /// XNNPACK, the default of the interpreter on larger processors.
+    Xnnpack,
 }
 
 #[derive(Args)]
@@ -182,6 +209,14 @@ pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
         Form::Qonnx(to) => export(ExportForm::Qonnx, &to.network, &to.output, None, host),
         Form::Hls(to) => export(ExportForm::Hls, &to.network, &to.output, to.name.clone(), host),
         Form::Npz(to) => export(ExportForm::Npz, &to.network, &to.output, None, host),
+        Form::Tflite(ToTflite { to, kernels, int4 }) => {
+            let kernels = match kernels {
+                KernelsName::Reference => TfliteKernels::Reference,
+                KernelsName::Xnnpack => TfliteKernels::Xnnpack,
+            };
+            let form = ExportForm::Tflite(TfliteOptions { kernels, int4: *int4 });
+            export(form, &to.network, &to.output, None, host)
+        }
     }
 }
 
@@ -280,6 +315,8 @@ pub(crate) enum EmitName {
     Hls,
     /// NumPy archive, `quantized.npz`.
     Npz,
+    /// TensorFlow Lite, `quantized.tflite`.
+    Tflite,
 }
 
 impl EmitName {
@@ -291,6 +328,7 @@ impl EmitName {
             Self::Qonnx => "quantized-qonnx.onnx",
             Self::Hls => "hls",
             Self::Npz => "quantized.npz",
+            Self::Tflite => "quantized.tflite",
         }
     }
 }
@@ -314,6 +352,7 @@ pub(crate) fn emit(
         EmitName::Qonnx => ExportForm::Qonnx,
         EmitName::Hls => ExportForm::Hls,
         EmitName::Npz => ExportForm::Npz,
+        EmitName::Tflite => ExportForm::Tflite(TfliteOptions::default()),
     };
     fixedwise::export(model, &plan, form, &output, options)?;
     Ok(output)
@@ -339,15 +378,25 @@ fn export(
     }
     note_missing(&exported.preprocessing, host);
     let mut text = terminal::written(&exported.files);
-    if !exported.inexact.is_empty() {
-        let warning = format!(
-            "! Sums of {} can exceed 2^24 steps in the worst case: 32-bit floats may then round them, and \
-             results may be one step off.",
-            exported.inexact.join(", ")
-        );
-        text.push_str(&fixedwise::folded(&warning, terminal::columns(), "  ").join("\n"));
-        text.push('\n');
-    }
+    let mut warn = |nodes: &[String], warning: &dyn Fn(String) -> String| {
+        if !nodes.is_empty() {
+            let warning = warning(nodes.join(", "));
+            text.push_str(&fixedwise::folded(&warning, terminal::columns(), "  ").join("\n"));
+            text.push('\n');
+        }
+    };
+    warn(&exported.inexact, &|nodes| {
+        format!(
+            "! Sums of {nodes} can exceed 2^24 steps in the worst case: 32-bit floats may then round them, and \
+             results may be one step off."
+        )
+    });
+    warn(&exported.rounded, &|nodes| {
+        format!(
+            "! The kernels may round results of {nodes} otherwise than the plan (docs/export.md says when); all \
+             others are equal."
+        )
+    });
     host.print(&text)?;
     Ok(Verdict::Done)
 }

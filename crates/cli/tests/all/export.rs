@@ -30,9 +30,13 @@ pub(crate) fn export(folder: &Path, form: &str, more: &[&str]) -> snapbox::cmd::
 fn every_form_is_written() {
     let folder = folder();
     let folder = folder.path();
-    for form in ["onnx", "qonnx", "npz"] {
+    for form in ["onnx", "qonnx", "npz", "tflite"] {
         let file = format!("net.{form}");
-        let said = format!("written: {file}\n");
+        let mut said = format!("written: {file}\n");
+        if form == "tflite" {
+            said += "! The kernels may round results of classes otherwise than the plan\n  \
+                     (docs/export.md says when); all others are equal.\n";
+        }
         let first = export(folder, form, &["-o", &file]).success();
         first.stdout_eq(said).stderr_eq("");
         let bytes = fs::read(folder.join(&file)).unwrap();

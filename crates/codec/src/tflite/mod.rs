@@ -1,16 +1,19 @@
-//! TensorFlow Lite models: `FlatBuffers` to plain structs.
+//! TensorFlow Lite models: `FlatBuffers` to plain structs and back.
 //!
 //! What the operators mean is not known here, but which options each has. Source: schema of TensorFlow Lite, version 3
 //! (`tensorflow/compiler/mlir/lite/schema/schema.fbs`).
 
+mod builder;
 mod flatbuffer;
 mod operators;
 mod read;
 mod sparse;
+mod write;
 
 pub use flatbuffer::BufferError;
 pub use operators::Options;
 pub use read::parse_model;
+pub use write::encode_model;
 
 use crate::onnx::ElementType;
 

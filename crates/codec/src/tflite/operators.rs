@@ -1,6 +1,7 @@
 //! Names of operators and their options.
 
 use super::flatbuffer::{BufferError, Table};
+use crate::onnx::ElementType;
 use std::collections::BTreeMap;
 
 /// Operators by their number in the schema.
@@ -177,6 +178,62 @@ pub(super) fn name(code: i32) -> Option<&'static str> {
     usize::try_from(code).ok().and_then(|code| NAMES.get(code).copied())
 }
 
+/// The number of a name.
+pub(super) fn number(name: &str) -> Option<i32> {
+    let place = NAMES.iter().position(|known| *known == name)?;
+    i32::try_from(place).ok()
+}
+
+/// The number of an operator's options among the kinds of options; nothing where it has none.
+pub(super) fn union_type(operator: &str) -> Option<u8> {
+    Some(match operator {
+        "CONV_2D" => 1,
+        "DEPTHWISE_CONV_2D" => 2,
+        "AVERAGE_POOL_2D" | "MAX_POOL_2D" | "L2_POOL_2D" => 5,
+        "FULLY_CONNECTED" => 8,
+        "CONCATENATION" => 10,
+        "ADD" => 11,
+        "SOFTMAX" => 9,
+        "RESHAPE" => 17,
+        "MUL" => 21,
+        "PAD" => 22,
+        "GATHER" => 23,
+        "TRANSPOSE" => 26,
+        "SUB" => 28,
+        "STRIDED_SLICE" => 32,
+        "CAST" => 37,
+        "MAXIMUM" | "MINIMUM" => 39,
+        "PADV2" => 43,
+        "SLICE" => 48,
+        "RESIZE_NEAREST_NEIGHBOR" => 74,
+        "QUANTIZE" => 89,
+        "DEPTH_TO_SPACE" => 94,
+        "SPACE_TO_DEPTH" => 19,
+        _ => return None,
+    })
+}
+
+/// The first version of an operator that takes inputs of these types, the weights second.
+pub(super) fn version(operator: &str, inputs: &[ElementType]) -> i32 {
+    let wide = inputs.first() == Some(&ElementType::I16);
+    let is_int8 = inputs.first() == Some(&ElementType::I8);
+    match operator {
+        "RESHAPE" | "CAST" => 1,
+        "CONV_2D" | "DEPTHWISE_CONV_2D" if is_int8 => {
+            if inputs.get(1) == Some(&ElementType::I4) {
+                7
+            } else {
+                3
+            }
+        }
+        "CONV_2D" | "MAXIMUM" | "MINIMUM" | "MUL" | "GATHER" | "SLICE" if wide => 4,
+        "DEPTHWISE_CONV_2D" | "SUB" | "TRANSPOSE" if wide => 5,
+        _ if wide => 3,
+        _ if is_int8 => 2,
+        _ => 1,
+    }
+}
+
 /// Options by their name in the schema, defaults filled in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
@@ -201,7 +258,7 @@ impl Options {
 }
 
 /// How an option lies in its table.
-enum Kind {
+pub(super) enum Kind {
     /// An enumeration or another number of 8 bits, 0 by default.
     Byte,
     /// A number of 32 bits and its default.
@@ -212,7 +269,7 @@ enum Kind {
 }
 
 /// The options of an operator: slot, name, kind.
-fn fields(operator: &str) -> &'static [(usize, &'static str, Kind)] {
+pub(super) fn fields(operator: &str) -> &'static [(usize, &'static str, Kind)] {
     use Kind::{Byte, Flag, Float, Int, List};
     const ACTIVATION: &[(usize, &str, Kind)] = &[(0, "fused_activation", Byte)];
     const KEEP: &[(usize, &str, Kind)] = &[(0, "keep_dims", Flag)];
@@ -253,7 +310,9 @@ fn fields(operator: &str) -> &'static [(usize, &'static str, Kind)] {
             (1, "weights_format", Byte),
             (2, "keep_num_dims", Flag),
         ],
-        "ADD" | "SUB" | "MUL" | "DIV" | "L2_NORMALIZATION" => ACTIVATION,
+        // The second is true where it is left out; no reader but the kernels for 16 bits asks for it.
+        "ADD" | "SUB" => &[(0, "fused_activation", Byte), (1, "pot_scale_int16", Flag)],
+        "MUL" | "DIV" | "L2_NORMALIZATION" => ACTIVATION,
         "CONCATENATION" => &[(0, "axis", Int(0)), (1, "fused_activation", Byte)],
         "SOFTMAX" => &[(0, "beta", Float)],
         "RESHAPE" => &[(0, "new_shape", List)],

@@ -13,7 +13,7 @@ use crate::{
 use std::collections::BTreeSet;
 
 /// The only version of the schema.
-const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 3;
 
 /// Reads a TensorFlow Lite model.
 ///

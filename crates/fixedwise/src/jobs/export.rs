@@ -10,7 +10,7 @@ use crate::{
     preprocess::Preprocess,
     result::PreprocessingResult,
 };
-use fixedwise_graph::{FixedGraph, Interface, Plan, Target, emit};
+use fixedwise_graph::{FixedGraph, Interface, Plan, Target, emit, emit::tflite::TfliteOptions};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -29,6 +29,8 @@ pub enum ExportForm {
     Hls,
     /// A NumPy archive of integers and formats.
     Npz,
+    /// A file of TensorFlow Lite with integers of 8 and 16 bits.
+    Tflite(TfliteOptions),
 }
 
 /// What [`export`] is asked for.
@@ -58,6 +60,9 @@ pub struct Exported {
     /// forms compute there may be a step off. Elsewhere, and in the other forms, results are those
     /// of the integer network.
     pub inexact: Vec<String>,
+    /// Nodes whose results the kernels of TensorFlow Lite may round otherwise than the plan; elsewhere they are
+    /// those of the integer network.
+    pub rounded: Vec<String>,
     /// What the network is fed; it is part of what was written.
     pub preprocessing: PreprocessingResult,
 }
@@ -156,7 +161,7 @@ fn run(
     let target = target.map_or_else(|| plan.target(), |target| Ok(Some(target)))?;
     let Network { fixed, declared, is_u8, .. } =
         integer_network(model, plan, options, target.as_ref())?;
-    let mut inexact = Vec::new();
+    let (mut inexact, mut rounded) = (Vec::new(), Vec::new());
     let mut onnx = |file: emit::onnx::OnnxFile| {
         inexact = file.inexact;
         file.bytes
@@ -164,6 +169,11 @@ fn run(
     let (folder, files) = match form {
         ExportForm::Onnx => (None, vec![(output.to_owned(), onnx(emit::onnx::emit(&fixed)?))]),
         ExportForm::Qonnx => (None, vec![(output.to_owned(), onnx(emit::qonnx::emit(&fixed)?))]),
+        ExportForm::Tflite(options) => {
+            let file = emit::tflite::emit(&fixed, options)?;
+            rounded = file.rounded;
+            (None, vec![(output.to_owned(), file.bytes)])
+        }
         ExportForm::Npz => (None, vec![(output.to_owned(), emit::npz::emit(&fixed)?)]),
         ExportForm::Hls => {
             let name = name.map_or_else(|| emit::identifier(&fixed.name), str::to_owned);
@@ -185,6 +195,7 @@ fn run(
     Ok(Exported {
         files: files.into_iter().map(|(path, _)| path).collect(),
         inexact,
+        rounded,
         preprocessing: declared.result(&is_u8),
     })
 }

@@ -8,5 +8,6 @@ pub mod network;
 pub mod npz;
 pub mod onnx;
 pub mod qonnx;
+pub mod tflite;
 
 pub use names::identifier;

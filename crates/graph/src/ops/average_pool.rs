@@ -14,6 +14,10 @@ use crate::{
             windows::{pool_attributes, window_attributes},
         },
         npz::node::{NpzNode, json_requantization, json_window},
+        tflite::{
+            linear::Linear,
+            node::{TfliteNode, TfliteValue},
+        },
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
@@ -355,6 +359,30 @@ impl FixedOperator for FixedAveragePool {
             node.file.round(name, &mean, frac, true, true, requantization)
         };
         Ok(node.value(name, false))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        let reciprocal = self.reciprocals[0];
+        if self.reciprocals.iter().any(|&r| r != reciprocal) {
+            return Err(node.refuse(
+                "its windows at the border have fewer elements, of which the plan takes the exact mean; TensorFlow \
+                 Lite has one factor for all windows: count the padding (`count_include_pad`), or pool without it",
+            ));
+        }
+        let c = node.shape.c;
+        let [kh, kw] = self.window.kernel;
+        let x = node.taken(0);
+        // A sum of each channel, as exact as that of any layer; the operator for means rounds negative halves down.
+        let linear = Linear {
+            window: &self.window,
+            groups: c,
+            weights: vec![1; c * kh * kw],
+            bias: vec![0; c],
+            classes: None,
+            factors: vec![(reciprocal, self.requantization.shift); c],
+            to: &self.requantization,
+        };
+        node.linear(x, &linear)
     }
 
     fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {

@@ -6,6 +6,7 @@ use crate::{
         hls::types::{HlsNode, HlsTypes, rounding_mode},
         network::node::{NetworkNode, NetworkValue, magnitude},
         npz::node::{NpzNode, json_requantization},
+        tflite::node::{TfliteNode, TfliteValue, element},
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{self, FixedOp, FixedOperator, FixedStep, Flow, Place, rows_of, step},
@@ -275,6 +276,23 @@ impl FixedOperator for FixedConcat {
         }
         let name = join(node.name, &names);
         Ok(node.value(name, is_vector))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        let mut values = Vec::with_capacity(node.inputs.len());
+        let dims = node.inputs[0].shape.dims();
+        for (i, to) in self.requantizations.iter().enumerate() {
+            // All with one step and one zero point.
+            let whole =
+                Requantization { min: node.format.min(), max: node.format.max(), ..to.clone() };
+            let name = format!("{}_input_{}", node.name, i + 1);
+            let value = node.taken(i);
+            values.push(node.rescaled(value, &whole, &name)?);
+        }
+        // Which of [h, w, c] grows; with one input any will do.
+        let axis = (0..3).find(|&axis| dims[axis] != node.shape.dims()[axis]).unwrap_or(2);
+        let to = node.joined(node.name, &values, axis + 1, node.shape);
+        Ok(node.stored_as(to, element(node.format)))
     }
 
     fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {

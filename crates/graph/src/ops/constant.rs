@@ -3,6 +3,10 @@ use crate::{
         c::node::{CNode, CStep},
         network::node::{NetworkNode, NetworkValue},
         npz::node::NpzNode,
+        tflite::{
+            file::steps,
+            node::{TfliteNode, TfliteValue, dims, element, zero_point},
+        },
     },
     error::{EmitError, LowerError},
     fixed_operator::{self, FixedOp, FixedOperator, FixedStep, Place, step},
@@ -118,6 +122,16 @@ impl FixedOperator for FixedConstant {
 
     fn emit_npz(&self, node: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
         Ok(json!({ "values": node.array("values", &node.shape.dims(), &self.integers) }))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        let element = element(self.format);
+        let zero_point = zero_point(element, self.format.max());
+        let stored = self.integers.iter().map(|q| q + zero_point).collect();
+        let steps = steps(self.format.frac.into(), zero_point);
+        let tensor = node.file.constant(node.name, &dims(node.shape), element, stored, steps);
+        let (shape, format) = (node.shape, self.format);
+        Ok(TfliteValue { tensor, shape, format, element, zero_point })
     }
 
     fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {

@@ -11,6 +11,7 @@ use crate::{
             rounding::F32_EXACT,
         },
         npz::node::{NpzNode, json_requantization},
+        tflite::node::{TfliteNode, TfliteValue, element},
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
@@ -25,7 +26,7 @@ use crate::{
     shape::Shape,
 };
 use fixedwise_codec::onnx;
-use fixedwise_fixed::Format;
+use fixedwise_fixed::{Format, Rounding};
 use fixedwise_kernels::{Broadcast, Combination, Function, Kernels, combine_floats};
 use serde_json::json;
 use std::ops::Range;
@@ -192,6 +193,11 @@ impl FixedOperator for FixedElementWise {
         ))
     }
 
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        let inputs = [node.taken(0), node.taken(1)];
+        self.tflite_value(node, inputs)
+    }
+
     fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
         let result = exact_type(self.accumulator_bits.max(1), self.frac());
         let kinds = vec![("accum", result), node.result(rounding_mode(&self.requantization))];
@@ -271,6 +277,50 @@ impl FixedElementWise {
         node.source.object(36, format!("static const $P_broadcast {loops} = {{{meet}}};"));
         let call = format!("$P_broadcast_{name}_{types}({x}, {z}, $Y, &{loops}, {shifts}{to});");
         CStep::call(kernel, call)
+    }
+
+    /// The operation in TensorFlow Lite, on these values.
+    pub(super) fn tflite_value(
+        &self,
+        node: &mut TfliteNode,
+        [a, b]: [TfliteValue; 2],
+    ) -> Result<TfliteValue, EmitError> {
+        let to = &self.requantization;
+        if to.leaky.is_some() {
+            return Err(node.refuse(
+                "the kernels of TensorFlow Lite round its results before a LeakyReLU, which the plan rounds once; use \
+                 a ReLU in the model, or export another form",
+            ));
+        }
+        let operator = match self.function {
+            Function::Add => "ADD",
+            Function::Sub => "SUB",
+            Function::Mul => "MUL",
+            Function::Max | Function::Min => {
+                // The larger one is that of the rounded ones.
+                let frac = self.frac();
+                let mut tensors = Vec::with_capacity(2);
+                for (i, value) in [a, b].into_iter().enumerate() {
+                    let shift = to.shift + i32::from(value.format.frac) - frac;
+                    let own = Requantization { shift, ..to.clone() };
+                    let name = format!("{}_input_{}", node.name, i + 1);
+                    tensors.push(node.rescaled(value, &own, &name)?);
+                }
+                let like = TfliteValue { shape: node.shape, ..tensors[0] };
+                let value = node.value(node.name, like);
+                let operator = if self.function == Function::Max { "MAXIMUM" } else { "MINIMUM" };
+                let inputs = [tensors[0].tensor, tensors[1].tensor];
+                node.file.operator(operator, &inputs, value.tensor, &[]);
+                return Ok(node.stored_as(value, element(node.format)));
+            }
+        };
+        // Sums are rounded once, halves away from zero, by the reference kernels; products twice.
+        let is_exact = to.shift <= 0
+            || self.function != Function::Mul && to.rounding == Rounding::TiesUp && to.min >= 0;
+        if !is_exact {
+            node.rounds_otherwise();
+        }
+        Ok(node.computed(operator, &[a.tensor, b.tensor], &[], to))
     }
 
     /// The operation in ONNX nodes, on values of these formats and names.

@@ -3,6 +3,7 @@ use crate::{
         c::node::{CNode, CStep},
         hls::types::{HlsNode, HlsTypes},
         npz::node::NpzNode,
+        tflite::node::{TfliteNode, TfliteValue},
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Place, step},
@@ -95,6 +96,10 @@ impl FixedOperator for FixedInput {
 
     fn emit_npz(&self, _: &mut NpzNode) -> Result<serde_json::Value, EmitError> {
         Ok(json!({}))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        Ok(node.input())
     }
 
     fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {

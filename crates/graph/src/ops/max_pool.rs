@@ -9,6 +9,7 @@ use crate::{
             windows::{pad_end, window_attributes},
         },
         npz::node::{NpzNode, json_window},
+        tflite::node::{TfliteNode, TfliteValue, element},
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
@@ -20,7 +21,7 @@ use crate::{
     scale_shift::ScaleShift,
     shape::Shape,
 };
-use fixedwise_codec::onnx;
+use fixedwise_codec::onnx::{self, ElementType};
 use fixedwise_kernels::{Integers, IntegersMut, Kernels, PoolGeometry, max_pool};
 use serde_json::json;
 use std::ops::Range;
@@ -285,6 +286,39 @@ impl FixedOperator for FixedMaxPool {
             value = node.file.node("Mul", &format!("{name}_signed"), &[&value, signs], vec![]);
         }
         Ok(node.value(value, false))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        if self.window.dilation != [1, 1] {
+            return Err(node.refuse(
+                "its window has gaps between the elements (`dilations`), which pools of TensorFlow Lite do not have; \
+                 use a convolution with a stride, or a pool without gaps",
+            ));
+        }
+        if self.minimum.contains(&true) {
+            return Err(node.refuse(
+                "it takes the minimum in some channels, since a normalization with a negative scale is folded \
+                 through it; normalize before the activation, or behind the pool",
+            ));
+        }
+        let x = node.taken(0);
+        let lowest = if x.element == ElementType::I8 { i8::MIN.into() } else { i16::MIN.into() };
+        let (x, padding) = node.padded(x, &self.window, node.shape, Some(lowest));
+        let [filter_h, filter_w] = self.window.kernel;
+        // With one position any stride will do.
+        let positions = [node.shape.h, node.shape.w];
+        let stride =
+            [0, 1].map(|axis| if positions[axis] == 1 { 1 } else { self.window.stride[axis] });
+        let options = [
+            ("padding", padding),
+            ("stride_h", stride[0]),
+            ("stride_w", stride[1]),
+            ("filter_h", filter_h),
+            ("filter_w", filter_w),
+        ];
+        let to = node.value(node.name, TfliteValue { shape: node.shape, ..x });
+        node.file.operator("MAX_POOL_2D", &[x.tensor], to.tensor, &options);
+        Ok(node.stored_as(to, element(node.format)))
     }
 
     fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {

@@ -6,6 +6,7 @@ use crate::{
         hls::types::{HlsNode, HlsTypes},
         network::node::{NetworkNode, NetworkValue},
         npz::node::NpzNode,
+        tflite::node::{TfliteNode, TfliteValue},
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
@@ -182,6 +183,12 @@ impl FixedOperator for FixedPad {
         let value = node.format.dequantize(self.value);
         let name = node.pad(node.name, &x.name, self.begin, end, value);
         Ok(node.value(name, false))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        let x = node.taken(0);
+        let around = (self.value != 0).then_some(self.value + x.zero_point);
+        Ok(node.pad(node.name, x, self.begin, node.shape, around))
     }
 
     fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {

@@ -5,6 +5,7 @@ use crate::{
         hls::types::{HlsNode, HlsTypes, clamp_note, rounding_mode},
         network::node::{NetworkNode, NetworkValue, magnitude},
         npz::node::{NpzNode, json_requantization},
+        tflite::node::{TfliteNode, TfliteValue},
     },
     error::{EmitError, ImportError, LowerError},
     expression::Expression,
@@ -155,6 +156,17 @@ impl FixedOperator for FixedRescale {
         let frac = x.format.frac.into();
         let name = node.file.requantize(node.name, x.name, frac, bound, &self.requantization);
         Ok(node.value(name, x.is_vector))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        if self.requantization.leaky.is_some() {
+            return Err(node.refuse(
+                "the kernels of TensorFlow Lite round a LeakyReLU twice, the plan once; use a ReLU in the model, or \
+                 export another form",
+            ));
+        }
+        let x = node.taken(0);
+        node.rescaled(x, &self.requantization, node.name)
     }
 
     fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {

@@ -8,6 +8,10 @@ use crate::{
         hls::types::{HlsNode, HlsTypes, format_type},
         network::node::{NetworkNode, NetworkValue},
         npz::node::{NpzNode, json_format, json_requantization},
+        tflite::{
+            file::steps,
+            node::{TfliteNode, TfliteValue, dims, element as tflite_element, zero_point},
+        },
     },
     error::{EmitError, ImportError, LowerError},
     fixed_operator::{Constant, FixedOp, FixedOperator, FixedStep, Flow, Place, step},
@@ -24,7 +28,7 @@ use crate::{
     scale_shift::ScaleShift,
     shape::Shape,
 };
-use fixedwise_codec::onnx;
+use fixedwise_codec::onnx::{self, ElementType};
 use fixedwise_fixed::{
     Format,
     convert::{exp2, i64_to_f64, saturating_i16},
@@ -317,6 +321,21 @@ impl FixedOperator for FixedWithConstant {
         let names = self.in_order(x.name, constant);
         let formats = self.in_order(x.format, self.format);
         Ok(self.pair.network_value(node, formats, names, is_vector))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        let (shape, format) = (self.extents, self.format);
+        if tflite_element(format) == ElementType::I16 {
+            node.inputs[0] = node.stored_as(node.inputs[0], ElementType::I16);
+        }
+        let x = node.taken(0);
+        let (element, name) = (x.element, format!("{}_constant", node.name));
+        let zero_point = zero_point(element, format.max());
+        let stored = self.integers().map(|q| q + zero_point).collect();
+        let steps = steps(format.frac.into(), zero_point);
+        let tensor = node.file.constant(&name, &dims(shape), element, stored, steps);
+        let constant = TfliteValue { tensor, shape, format, element, zero_point };
+        self.pair.tflite_value(node, self.in_order(x, constant))
     }
 
     fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {

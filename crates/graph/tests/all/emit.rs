@@ -10,7 +10,9 @@ use fixedwise_fixed::{
 };
 use fixedwise_graph::{
     AccumulatorPolicy, Expression, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
-    Unary, emit, from_onnx, lower,
+    Unary, emit,
+    emit::tflite::{TfliteKernels, TfliteOptions},
+    from_onnx, lower,
     ops::{
         AveragePool, Between, Concat, Constant, FixedConv, Function, GlobalAveragePool, IndexMap,
         LeakyRelu, MatMul, MaxPool, PRelu, Relu, Resize, Sigmoid, Softmax, Window,
@@ -486,6 +488,72 @@ fn numpy_computes_the_same_from_the_archive_alone() {
         std::fs::write(write(folder.path(), case).join("network.npz"), bytes).unwrap();
     }
     all_equal(&run(&python, "npz", folder.path()), cases.len());
+}
+
+/// The reference kernels of TensorFlow Lite and XNNPACK compute what the file made for them says; nodes that they may round
+/// otherwise are named.
+#[test]
+fn litert_computes_the_same() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut exact = Vec::new();
+    for mut case in cases() {
+        let kinds = [("reference", TfliteKernels::Reference), ("xnnpack", TfliteKernels::Xnnpack)];
+        for (name, kernels) in kinds {
+            let options = TfliteOptions { kernels, int4: false };
+            let Ok(file) = emit::tflite::emit(&case.fixed, options) else { continue };
+            let path = folder.path().join(&case.name);
+            if !path.exists() {
+                write(folder.path(), &case);
+                let integers = |image: &Vec<f32>| {
+                    let values =
+                        run_fixed_on(&case.fixed, image, fixedwise_kernels::Kernels::best());
+                    values[0].iter().map(|&q| f64_to_f32(i64_to_f64(q))).collect::<Vec<f32>>()
+                };
+                case.images = case.images.iter().map(integers).collect();
+                let Shape { h, w, c } = case.fixed.nodes[0].shape;
+                let images = Array {
+                    shape: vec![case.images.len(), h, w, c],
+                    data: ArrayData::F32(case.images.concat()),
+                };
+                std::fs::write(path.join("images.npy"), encode_npy(&images)).unwrap();
+            }
+            std::fs::write(path.join(format!("{name}.tflite")), file.bytes).unwrap();
+            if file.rounded.is_empty() {
+                exact.push(format!("{} {name} by {name}", case.name));
+            }
+        }
+    }
+    let lines = run(&python, "tflite", folder.path());
+    // Some of each network that has a form.
+    for network in ["branches_up", "branches_floor", "branches_even", "heads_up", "constants_up"] {
+        assert!(exact.iter().any(|case| case.starts_with(network)), "{network}: {exact:?}");
+    }
+    let wanted = format!(": {IMAGES} of {IMAGES} equal");
+    for case in exact {
+        let line = lines.iter().find(|line| line.starts_with(&case)).unwrap();
+        assert!(line.contains(&wanted), "{line}");
+    }
+}
+
+/// All that TensorFlow Lite has no form of is named at once, with the way out.
+#[test]
+fn what_tensorflow_lite_cannot_express_is_listed() {
+    let graph = everything();
+    let plan = plan(&graph, Rounding::TiesUp, 0, Format::unsigned(8, 0));
+    let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+    let error = emit::tflite::emit(&fixed, TfliteOptions::default()).unwrap_err().to_string();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines[0], "the form `tflite` cannot express:", "{error}");
+    for (line, (node, way)) in lines[1..].iter().zip([
+        ("max", "normalize before the activation"),
+        ("depthwise", "use a ReLU"),
+        ("average", "count the padding"),
+        ("leaky_2", "use a ReLU"),
+    ]) {
+        assert!(line.starts_with(&format!("  node `{node}`: ")) && line.contains(way), "{error}");
+    }
+    assert_eq!(lines.len(), 5, "{error}");
 }
 
 /// hls4ml reads the configuration, and what it makes of the QONNX file with it computes the same.

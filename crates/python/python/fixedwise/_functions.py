@@ -229,7 +229,8 @@ def generalize(
 
 
 def export(form: str, model: Any, plan: Any, out: Any, **options: Any) -> Export:
-    """Writes the integer network of a plan as C (`c`) or in the format of another tool: `onnx`, `qonnx`, `hls`, `npz`.
+    """Writes the integer network of a plan as C (`c`) or in the format of another tool: `onnx`, `qonnx`, `hls`, `npz`,
+    `tflite`.
 
     plan: a `Plan`, a `Result`, or the path of a plan. One that was edited is rounded anew, as by `refit`.
     out: a file, or for `c` and `hls` a folder. The options of a form are those of `fixedwise export FORM --help`.

@@ -65,7 +65,7 @@ def quantize(
     code: Literal["auto", "fast", "small"] | None = None,
     max_flash: _Value | None = None,
     max_ram: _Value | None = None,
-    emit: Literal["c", "onnx", "qonnx", "hls", "npz"] | Sequence[Literal["c", "onnx", "qonnx", "hls", "npz"]] | None = None,
+    emit: Literal["c", "onnx", "qonnx", "hls", "npz", "tflite"] | Sequence[Literal["c", "onnx", "qonnx", "hls", "npz", "tflite"]] | None = None,
     report: bool | None = None,
     live: bool | None = None,
     port: _Value | None = None,
@@ -101,7 +101,7 @@ def refit(
     code: Literal["auto", "fast", "small"] | None = None,
     max_flash: _Value | None = None,
     max_ram: _Value | None = None,
-    emit: Literal["c", "onnx", "qonnx", "hls", "npz"] | Sequence[Literal["c", "onnx", "qonnx", "hls", "npz"]] | None = None,
+    emit: Literal["c", "onnx", "qonnx", "hls", "npz", "tflite"] | Sequence[Literal["c", "onnx", "qonnx", "hls", "npz", "tflite"]] | None = None,
     report: bool | None = None,
 ) -> Result: ...
 
@@ -229,7 +229,7 @@ def generalize(
     code: Literal["auto", "fast", "small"] | None = None,
     max_flash: _Value | None = None,
     max_ram: _Value | None = None,
-    emit: Literal["c", "onnx", "qonnx", "hls", "npz"] | Sequence[Literal["c", "onnx", "qonnx", "hls", "npz"]] | None = None,
+    emit: Literal["c", "onnx", "qonnx", "hls", "npz", "tflite"] | Sequence[Literal["c", "onnx", "qonnx", "hls", "npz", "tflite"]] | None = None,
     tuning: _Value | None = None,
     data: _Data | None = None,
 ) -> Generalization: ...
@@ -248,7 +248,7 @@ def serve(
 ) -> None: ...
 
 def export(
-    form: Literal["c", "onnx", "qonnx", "hls", "npz"],
+    form: Literal["c", "onnx", "qonnx", "hls", "npz", "tflite"],
     model: Any,
     plan: Plan | Result | _Path,
     out: _Path | None,

@@ -387,7 +387,7 @@ class Result(_Told):
             (path / "journal.jsonl").write_bytes(self._journal)
 
     def export(self, form: str, out: str | os.PathLike[str], **options: Any) -> Export:
-        """Writes the integer network as `c`, `onnx`, `qonnx`, `hls` or `npz`; see `fixedwise.export`."""
+        """Writes the integer network as `c`, `onnx`, `qonnx`, `hls`, `npz` or `tflite`; see `fixedwise.export`."""
         from . import _functions
 
         return _functions.export(form, self.model, self.plan, out, **{**self._options, **options})

@@ -10,6 +10,7 @@ use fixedwise_codec::{
 use fixedwise_fixed::convert::{count_to_u64, f64_to_f32};
 use fixedwise_graph::Interface;
 use fixedwise_graph::Shape;
+use fixedwise_graph::emit::tflite::TfliteKernels;
 use fixedwise_graph::run::{Program, ValueRef, Workspace};
 use fixedwise_kernels::Kernels;
 use fixedwise_testing::{project, python, shared};
@@ -32,8 +33,13 @@ fn export_small(form: ExportForm, plan: &Path, output: &Path) -> Result<Exported
     export(&model, plan, form, output, &ExportOptions::default()).map_err(|e| e.to_string())
 }
 
-const FORMS: [ExportForm; 4] =
-    [ExportForm::Onnx, ExportForm::Qonnx, ExportForm::Hls, ExportForm::Npz];
+const FORMS: [ExportForm; 5] = [
+    ExportForm::Onnx,
+    ExportForm::Qonnx,
+    ExportForm::Hls,
+    ExportForm::Npz,
+    ExportForm::Tflite(TfliteOptions { kernels: TfliteKernels::Reference, int4: false }),
+];
 
 #[test]
 fn the_same_network_gives_the_same_bytes_and_replaces_its_own() {
@@ -255,6 +261,61 @@ fn qonnx_and_numpy_compute_the_same_with_the_embedded_network() {
         let text = String::from_utf8_lossy(&run.stdout).into_owned();
         assert_eq!(text, "fashion_small: 10 of 10 equal, 10 the same class\n", "{form}");
     }
+}
+
+/// With a searched plan every kernel of LiteRT gives the same integers; with 8 bits everywhere those that a file is
+/// made for do, but for halves below zero, and the file is read back.
+#[test]
+fn litert_computes_the_same_with_the_embedded_network() {
+    let bytes = fs::read(project("data/fashion-mnist/t10k-images-idx3-ubyte.gz")).unwrap();
+    let images = idx::read(&bytes, 1 << 24).unwrap();
+    let pixels = Pixels { shape: images.shape.clone(), data: images.data };
+    let model = project("models/fashion_small.onnx");
+    let folder = tempfile::tempdir().unwrap();
+    let data = project("data/fashion-mnist").display().to_string();
+    let eight = uniform(&model, &data, 8, &folder.path().join("run"));
+    let cases = folder.path().join("cases");
+    for (name, plan) in [("searched", project("suite/export/plan.toml")), ("eight", eight)] {
+        let case = cases.join(name);
+        fs::create_dir_all(&case).unwrap();
+        for (file, kernels) in
+            [("reference", TfliteKernels::Reference), ("xnnpack", TfliteKernels::Xnnpack)]
+        {
+            let form = ExportForm::Tflite(TfliteOptions { kernels, int4: false });
+            let path = case.join(format!("{file}.tflite"));
+            let exported = export_small(form, &plan, &path).unwrap();
+            let expected: &[&str] = if name == "eight" { &["dense_1"] } else { &[] };
+            assert_eq!(exported.rounded, expected, "{name} {file}");
+            let read = Model::load(&path).unwrap();
+            assert_eq!(read.input_shape(), Shape::new(28, 28, 1));
+        }
+        let interface = Interface::default();
+        let source = ModelSource::File(&model, None, &interface);
+        let plan = PlanSource::File(&plan);
+        let fixed = integer_network(source, plan, &ExportOptions::default(), None).unwrap().fixed;
+        let (array, images) = pixels.first(60);
+        fs::write(case.join("images.npy"), encode_npy(&array)).unwrap();
+        fs::write(case.join("expected.npy"), encode_npy(&classes(&fixed, &images))).unwrap();
+    }
+    let Some(python) = python() else { return };
+    let run = Command::new(&python)
+        .arg(project("suite/run_export.py"))
+        .arg("tflite")
+        .arg(&cases)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    for line in text.lines() {
+        let is_meant =
+            line.contains("reference by reference") || line.contains("xnnpack by xnnpack");
+        if line.starts_with("searched") {
+            assert!(line.contains(": 60 of 60 equal"), "{text}");
+        } else if is_meant {
+            assert!(line.contains("60 the same class"), "{text}");
+        }
+    }
+    assert_eq!(text.lines().count(), 8, "{text}");
 }
 
 /// A plan of uniform width.

@@ -14,6 +14,10 @@ use crate::{
             windows::window_attributes,
         },
         npz::node::{NpzNode, json_format, json_requantization, json_window},
+        tflite::{
+            linear::Linear,
+            node::{TfliteNode, TfliteValue, element as tflite_element},
+        },
     },
     error::EmitError,
     fixed_operator::{Constant, FixedOperator, FixedStep, Flow, Place, Unclamped, step},
@@ -24,7 +28,11 @@ use crate::{
     shape::Shape,
     window::Window,
 };
-use fixedwise_fixed::{Format, Range, Rounding, align, bits_for, convert::saturating_i16};
+use fixedwise_fixed::{
+    Format, Range, Rounding, align, bits_for,
+    convert::{exp2, f64_to_i64, saturating_i8, saturating_i16},
+    shift_round,
+};
 use fixedwise_kernels::{Accumulate, BorderBias, ConvInt, ConvKind, Kernels};
 use serde_json::{Value, json};
 use std::ops;
@@ -300,6 +308,53 @@ impl FixedOperator for FixedConv {
         Ok(node.value(name, is_dense))
     }
 
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        let to = &self.requantization;
+        if self.accumulate != Accumulate::I32 {
+            return Err(EmitError::Accumulator { node: node.name.to_owned() });
+        }
+        if to.leaky.is_some() {
+            return Err(node.refuse(
+                "the kernels of TensorFlow Lite round its sums before a LeakyReLU, which the plan rounds once; use a \
+                 ReLU in the model, or export another form",
+            ));
+        }
+        let Some(residual) = self.residual else {
+            let x = node.taken(0);
+            return node.linear(x, &self.tflite_linear(0, to));
+        };
+        // The operators have no sum inside a layer: what the layer adds is rounded by itself, in the range that moves
+        // the sum.
+        let added = residual.format;
+        let wide = node.computes_with() == tflite_element(Format::full(16, 0));
+        let steps = if wide { i64::from(i16::MAX) } else { 255 };
+        let low = to.format.dequantize(to.min) - added.dequantize(added.max());
+        let high = to.format.dequantize(to.max) - added.dequantize(added.min());
+        let integers = |frac: i32| {
+            let ends = [(low * exp2(frac)).floor(), (high * exp2(frac)).ceil()];
+            ends.map(f64_to_i64)
+        };
+        let fits = |frac: &i32| {
+            let [min, max] = integers(*frac);
+            if wide { min >= -steps && max <= steps } else { max - min <= steps }
+        };
+        let finest = i32::from(to.format.frac) + to.shift;
+        let Some(frac) = (-100..=finest.min(100)).rev().find(fits) else {
+            return Err(node.refuse("the values that it adds have steps too far apart"));
+        };
+        let [min, max] = integers(frac);
+        let format = Format::full(if wide { 16 } else { 8 }, saturating_i8(frac.into()));
+        let shift = to.shift + i32::from(to.format.frac) - frac;
+        let part = Requantization { shift, min, max, format, ..to.clone() };
+        let zeros = self.zeros_of_weights();
+        let linear = self.tflite_linear(zeros, &part);
+        let x = node.taken(0);
+        let sum = node.linear_sum(&format!("{}_part", node.name), x, &linear, node.shape)?;
+        node.rounds_otherwise();
+        let added = node.taken(1);
+        Ok(node.computed("ADD", &[sum.tensor, added.tensor], &[], to))
+    }
+
     fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
         let sum = exact_type(self.aligned_accumulator_bits().max(1), self.sum_frac());
         let largest = self.aligned_bias().iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
@@ -335,6 +390,30 @@ impl FixedOperator for FixedConv {
 }
 
 impl FixedConv {
+    /// How many bits at the end of all weights are zeros, where they have more than 8 bits.
+    fn zeros_of_weights(&self) -> u32 {
+        if self.weights.iter().all(|w| (-128..=127).contains(w)) {
+            return 0;
+        }
+        self.weights.iter().map(|w| w.trailing_zeros()).min().unwrap_or(0)
+    }
+
+    /// The layer in TensorFlow Lite without so many zeros at the end of its weights.
+    fn tflite_linear<'a>(&'a self, zeros: u32, to: &'a Requantization) -> Linear<'a> {
+        let bits = i32::try_from(zeros).unwrap_or(0);
+        let shift = |channel| to.shift - i32::from(self.coarser(channel)) - bits;
+        let bias = self.bias.values.iter();
+        Linear {
+            window: &self.window,
+            groups: self.groups,
+            weights: self.weights.iter().map(|&w| i64::from(w >> zeros)).collect(),
+            bias: bias.map(|&b| shift_round(b, bits, Rounding::TiesUp)).collect(),
+            classes: (self.bias.values.len() > self.channels).then_some(&self.bias),
+            factors: (0..self.channels).map(|channel| (1, shift(channel))).collect(),
+            to,
+        }
+    }
+
     /// `[o, i, h, w]`, or `[i, o]` of a dense layer.
     fn network_weights(&self, node: &mut NetworkNode, is_dense: bool) -> String {
         let [kh, kw] = self.window.kernel;

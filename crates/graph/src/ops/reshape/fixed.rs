@@ -9,6 +9,7 @@ use crate::{
             node::{NetworkNode, NetworkValue},
         },
         npz::node::NpzNode,
+        tflite::node::{TfliteNode, TfliteValue},
     },
     error::EmitError,
     fixed_operator::{Constant, FixedOperator, FixedStep, Place, rows_of, step},
@@ -142,6 +143,41 @@ impl FixedOperator for FixedReshape {
         }
         let name = node.file.reshape(name, &value, &dims);
         Ok(node.value(name, is_vector))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        let (mut x, from) = (node.inputs[0], node.inputs[0].shape);
+        let name = node.name;
+        if !self.is_identity() {
+            let Some((extents, strides)) = self.transposition(from) else {
+                return Err(node.refuse(
+                    "it puts elements into an order that no transposition gives; reshape and transpose in the model \
+                     one after the other",
+                ));
+            };
+            // Which axis of [h, w, c] each of the result is; one of a single element may be any that is left.
+            let axes = [from.w * from.c, from.c, 1];
+            let mut order = vec![0];
+            for (axis, extent) in extents.into_iter().enumerate() {
+                let is_it = |&of: &usize| {
+                    axes[of] == strides[axis]
+                        && from.dims()[of] == extent
+                        && !order.contains(&(of + 1))
+                };
+                let Some(of) = (0..3).find(is_it) else {
+                    return Err(node.refuse("its transposition has axes of one element"));
+                };
+                order.push(of + 1);
+            }
+            let order: Vec<i64> = order.into_iter().map(int).collect();
+            let order = node.file.numbers(&format!("{name}_order"), &[4], order);
+            let [h, w, c] = extents;
+            let like = TfliteValue { shape: Shape::new(h, w, c), ..x };
+            let to = node.value(&format!("{name}_transposed"), like);
+            node.file.operator("TRANSPOSE", &[x.tensor, order], to.tensor, &[]);
+            x = to;
+        }
+        Ok(node.reshaped(name, &x, node.shape))
     }
 
     fn emit_hls(&self, node: &HlsNode) -> Result<HlsTypes, EmitError> {
