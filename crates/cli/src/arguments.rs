@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use fixedwise::{
-    ClassBound, DataOptions, Direction, InputShape, Interface, Layout, MaxLoss, MetricName,
+    ClassBound, Clock, DataOptions, Direction, InputShape, Interface, Layout, MaxLoss, MetricName,
     Preprocess, Quantizer, Semantics, Tune, Unit,
 };
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
@@ -279,6 +279,33 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     usize::try_from(bytes).map_err(|_| format!("{text} is more than this machine addresses"))
 }
 
+/// The clock of a processor, for milliseconds.
+#[derive(Args)]
+pub(crate) struct ClockArguments {
+    /// Also shows milliseconds at this clock of the processor, for example 80MHz.
+    #[arg(long, value_name = "HZ")]
+    clock: Option<Clock>,
+    /// Cycles of an instruction in the mean, for the time: what a board of yours was measured to need.
+    #[arg(long, value_name = "N", default_value_t = 1.0, requires = "clock")]
+    #[arg(value_parser = cycles)]
+    cycles_per_instruction: f64,
+}
+
+impl ClockArguments {
+    /// The clock, if one is given.
+    pub(crate) fn clock(&self) -> Option<Clock> {
+        let cycles_per_instruction = self.cycles_per_instruction;
+        self.clock.map(|clock| Clock { cycles_per_instruction, ..clock })
+    }
+}
+
+fn cycles(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(cycles) if cycles > 0.0 && cycles <= 1000.0 => Ok(cycles),
+        _ => Err("expected a number above 0, at most 1000".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,6 +347,14 @@ mod tests {
         assert_eq!(duration("0.5s"), Ok(Duration::from_millis(500)));
         for text in ["", "10", "0s", "m", "10x", "-1s", "1e400s", "é", "5é"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_instruction_takes_some_cycles() {
+        assert_eq!(cycles("1.25"), Ok(1.25));
+        for text in ["0", "-1", "NaN", "inf", "1001", "x"] {
+            assert!(cycles(text).is_err(), "{text}");
         }
     }
 

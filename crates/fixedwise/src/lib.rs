@@ -49,11 +49,12 @@ pub use fixedwise_search::{
 };
 pub use fold::{folded, text_width};
 pub use jobs::{
-    CExport, EvaluateOptions, ExportForm, ExportOptions, Exported, GeneralizeOptions, Generalized,
-    IntegerNetwork, Integers, Keep, Outcome, QuantizeOptions, Strategy, SweepOptions, Tune,
-    evaluate, evaluate_model, export, export_c, export_c_model, export_model, generalize,
-    generalize_observed, inspect, inspect_model, page_of_folder, plot_distributions, quantize,
-    quantize_model, quantize_observed, refit, refit_model, sweep, sweep_observed,
+    CExport, DeviceOptions, EvaluateOptions, ExportForm, ExportOptions, Exported,
+    GeneralizeOptions, Generalized, IntegerNetwork, Integers, Keep, Outcome, QuantizeOptions,
+    Strategy, SweepOptions, Tune, device_of_model, evaluate, evaluate_model, export, export_c,
+    export_c_model, export_model, generalize, generalize_observed, inspect, inspect_model,
+    page_of_folder, plot_distributions, quantize, quantize_model, quantize_observed, refit,
+    refit_model, sweep, sweep_observed,
 };
 pub use model::Model;
 pub use names::distance;
@@ -64,19 +65,20 @@ pub use plan::{
 pub use preprocess::{DeclaredBy, Layout, Preprocess};
 pub use result::{
     AccuracyResult, BudgetResult, BudgetStep, CExported, CExportedLayer, ClassBoundResult,
-    ClassLossResult, ClassResult, CodeResult, ComparedResult, DistributionResult, Ended,
-    FigureResult, FloatFigure, FloatResult, FormatResult, Generalization, HistogramResult,
-    HolderResult, ImagesResult, InputInspection, InputRange, Inspection, LayerResult,
-    LostImageResult, MaxLossResult, MeanResult, MemoryResult, ModelResult, MultiplicationResult,
-    NodeInspection, NodeResult, OtherResult, OutputInspection, OutputResult, PartResult,
-    PreprocessingResult, RESULT_SCHEMA, RecallResult, RefusalResult, RefusedModel,
-    RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult, RunResult, SeedResult,
-    SetResult, Spread, SweepHold, SweepLayer, SweepPoint, SweepResult, TraceStep,
+    ClassLossResult, ClassResult, ClockResult, CodeResult, ComparedResult, DeviceResult,
+    DistributionResult, Ended, FigureResult, FloatFigure, FloatResult, FormatResult,
+    Generalization, HistogramResult, HolderResult, ImagesResult, InputInspection, InputRange,
+    Inspection, InstructionResult, LayerResult, LostImageResult, MaxLossResult, MeanResult,
+    MemoryResult, ModelResult, MultiplicationResult, NodeInspection, NodeResult, OtherResult,
+    OutputInspection, OutputResult, PartResult, PreprocessingResult, RESULT_SCHEMA, RecallResult,
+    RefusalResult, RefusedModel, RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult,
+    RunResult, SeedResult, SetResult, Spread, SweepHold, SweepLayer, SweepPoint, SweepResult,
+    TraceStep,
 };
 pub use show::{
     FormatMap, JobResult, Now, Picture, PlanBits, ServedPage, Shown, TextOptions, first_result,
     jobs_json, jobs_text, page, plot_bits, plot_costs, plot_drop, plot_front, plot_heatmap,
     plot_sensitivity, report, running_page, sections, served_page, summary,
 };
-pub use units::parse_bytes;
+pub use units::{Clock, parse_bytes};
 pub use watch::{Candidate, Observer, Progress, Running, Step, TimeLeft};

@@ -1,4 +1,7 @@
-//! The unit of bytes: KiB of 1,024, MiB of 1,024 KiB, as data sheets and linkers count memory.
+//! Units: bytes in KiB of 1,024 and MiB of 1,024 KiB, as data sheets and linkers count memory, and clocks in Hz.
+
+use fixedwise_fixed::convert::{count_to_u64, f64_to_count};
+use std::str::FromStr;
 
 /// Reads a number of bytes: `65536`, `64K`, `64 KiB`, `0.5 MiB`.
 ///
@@ -42,6 +45,46 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         return Err(format!("{text} is not a whole number of bytes"));
     }
     whole.checked_add(part / ten).ok_or_else(help)
+}
+
+/// The clock of a processor, and how many cycles an instruction takes there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clock {
+    /// Cycles of a second, at least 1.
+    pub hz: u64,
+    /// Cycles of an instruction in the mean, above 0.
+    pub cycles_per_instruction: f64,
+}
+
+/// One cycle an instruction, at `80MHz`, `32768 Hz`, `1.2 GHz`.
+///
+/// ```
+/// use fixedwise::Clock;
+///
+/// let clock: Clock = "80MHz".parse().expect("a clock");
+/// assert_eq!(clock, Clock { hz: 80_000_000, cycles_per_instruction: 1.0 });
+/// assert!("80".parse::<Clock>().is_err());
+/// assert!("0 MHz".parse::<Clock>().is_err());
+/// ```
+impl FromStr for Clock {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let help = || "expected a number with Hz, kHz, MHz or GHz, for example 80MHz".to_owned();
+        let text = text.trim();
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at(end);
+        let each = match unit.trim_start().to_ascii_lowercase().as_str() {
+            "hz" => 1.0,
+            "khz" => 1e3,
+            "mhz" => 1e6,
+            "ghz" => 1e9,
+            _ => return Err(help()),
+        };
+        let number: f64 = number.parse().map_err(|_| help())?;
+        let hz = count_to_u64(f64_to_count((number * each).round()));
+        if hz == 0 { Err(help()) } else { Ok(Self { hz, cycles_per_instruction: 1.0 }) }
+    }
 }
 
 /// Bytes in KiB, or in MiB of 1,024 KiB: `0.8 KiB`, `12.3 KiB`, `345 KiB`, `6.7 MiB`.

@@ -30,6 +30,17 @@ pub struct Share {
     pub name: String,
     /// Bytes.
     pub bytes: u64,
+    /// Rows that are held of its value, where that is not all of them.
+    pub rows: Option<u64>,
+}
+
+/// How many instructions a node executes for an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeInstructions {
+    /// The node.
+    pub name: String,
+    /// Instructions.
+    pub instructions: u64,
 }
 
 /// What the code of printed C takes, and what the other kernels would.
@@ -130,6 +141,8 @@ pub struct Footprint {
     pub ram: Vec<Share>,
     /// Bytes in use while each node runs, in the order of the run.
     pub steps: Vec<Share>,
+    /// Instructions of each node for an image, and what computing rows in their order takes; empty where C is not printed.
+    pub instructions: Vec<NodeInstructions>,
 }
 
 impl Footprint {
@@ -161,32 +174,46 @@ impl Footprint {
         let share = |id: NodeId, bytes: usize| Share {
             name: fixed.nodes[id].name.clone(),
             bytes: count_to_u64(bytes),
+            rows: None,
         };
         let steps = memory.live_bytes.iter().enumerate().map(|(id, &bytes)| share(id, bytes));
         let steps = steps.collect();
         let peak = memory.peak_step();
         let step = |id: NodeId| printed.as_ref().map_or(id, |c| c.schedule.step(id));
         let scratch = |id: &NodeId| printed.as_ref().map_or(0, |c| c.layers[*id].scratch_bytes);
+        let rows = |id: NodeId| printed.as_ref()?.layers[id].rows.map(count_to_u64);
         let alive = memory.alive(peak).into_iter().filter(|&id| values.layout.holder(id) == id);
-        let mut ram: Vec<Share> = alive.map(|id| share(id, value_bytes(id))).collect();
+        let mut ram: Vec<Share> =
+            alive.map(|id| Share { rows: rows(id), ..share(id, value_bytes(id)) }).collect();
         let at_peak = (0..fixed.nodes.len()).filter(|&id| step(id) == peak);
         if let Some(id) = at_peak.max_by_key(scratch).filter(|id| scratch(id) > 0) {
             let name = format!("{} (working memory)", fixed.nodes[id].name);
-            ram.push(Share { name, bytes: count_to_u64(scratch(&id)) });
+            ram.push(Share { name, bytes: count_to_u64(scratch(&id)), rows: None });
         }
         // What belongs to no node says which rows are computed when.
         let of_nodes: u64 = constants.iter().sum();
         let all = printed.as_ref().map_or(of_nodes, |c| count_to_u64(c.constant_bytes));
-        let schedule = Share { name: SCHEDULE.to_owned(), bytes: all - of_nodes };
+        let schedule = Share { name: SCHEDULE.to_owned(), bytes: all - of_nodes, rows: None };
         let mut flash: Vec<Share> = fixed
             .nodes
             .iter()
             .zip(&constants)
-            .map(|(node, &bytes)| Share { name: node.name.clone(), bytes })
+            .map(|(node, &bytes)| Share { name: node.name.clone(), bytes, rows: None })
             .chain([schedule])
-            .chain(code.map(|code| Share { name: CODE.to_owned(), bytes: code.bytes }))
+            .chain(code.map(|code| Share { name: CODE.to_owned(), bytes: code.bytes, rows: None }))
             .filter(|share| share.bytes > 0)
             .collect();
+        let mut instructions = Vec::new();
+        if let (Some(printed), Some(code)) = (&printed, code) {
+            let (cpu, optimization) = (target.code_cpu(), code.style.optimization());
+            let of = |name: &str, work: &c::Work| NodeInstructions {
+                name: name.to_owned(),
+                instructions: work.instructions(cpu, optimization),
+            };
+            let works = printed.layers.iter().map(|layer| of(&layer.name, &layer.work));
+            instructions.extend(works.chain([of(SCHEDULE, &printed.flow_work)]));
+            instructions.retain(|node| node.instructions > 0);
+        }
         let constant_bytes = all;
         for shares in [&mut flash, &mut ram] {
             shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
@@ -200,6 +227,7 @@ impl Footprint {
             flash,
             ram,
             steps,
+            instructions,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `fixedwise export`.
 
 use crate::{
-    arguments::{self, ModelArguments},
+    arguments::{self, ClockArguments, ModelArguments},
     host::{self, Host},
     terminal,
     verdict::Verdict,
@@ -159,6 +159,8 @@ struct ToC {
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
     inputs: u16,
+    #[command(flatten)]
+    clock: ClockArguments,
     /// Prints sizes, kernels and files as JSON.
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -240,6 +242,7 @@ fn export_c(arguments: &ToC, host: &dyn Host) -> Result<Verdict> {
         images: host::source(host, arguments.test.as_deref())?,
         n_inputs: usize::from(arguments.inputs),
         package: arguments.package.package(),
+        clock: arguments.clock.clock(),
     };
     let exported = fixedwise::export_c(&network.model.model, &network.plan, output, &options, &c)?;
     if arguments.json {

@@ -73,8 +73,13 @@ fn c_is_written_and_its_own_test_agrees() {
         let all_agree = format!("{n} of {n} inputs agree");
         assert!(run.status.success() && said.contains(&all_agree), "{said}");
     }
-    let json = export(folder, "c", &["-o", "c", "--json"]).success().get_output().stdout.clone();
+    let clock = ["-o", "c", "--json", "--clock", "80MHz", "--cycles-per-instruction", "1.5"];
+    let json = export(folder, "c", &clock).success().get_output().stdout.clone();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let instructions = json["instructions"].as_f64().unwrap();
+    let ms = json["clock"]["milliseconds"].as_f64().unwrap();
+    assert!(instructions > 0.0 && (ms - instructions * 1.5 / 80e3).abs() < 1e-6, "{json}");
+    assert!(json["peak"][0]["bytes"].as_u64().unwrap() > 0, "{json}");
     assert!(json["flash_bytes"].as_u64().unwrap() > 0 && json["peak_ram_bytes"].is_u64());
 }
 
@@ -140,6 +145,7 @@ fn what_cannot_be_exported_is_refused() {
     fs::write(folder.join("other.toml"), plan.replace("sums", "sum")).unwrap();
     fs::write(folder.join("simulated.toml"), plan.replace("\"integer\"", "\"simulated\"")).unwrap();
     fs::write(folder.join("tiny.toml"), "base = \"cortex-m0\"\nflash_bytes = 8\n").unwrap();
+    fs::write(folder.join("narrow.toml"), "base = \"cortex-m4\"\nram_bytes = 1\n").unwrap();
     fs::write(folder.join("strict.toml"), "base = \"cortex-m0\"\nweight_bits = [1]\n").unwrap();
     let before = files(folder);
     for (arguments, expected) in [
@@ -154,6 +160,8 @@ fn what_cannot_be_exported_is_refused() {
         (&["c", "-o", "new", "--target", "z80"], "option `target` is `z80`"),
         (&["c", "-o", "new", "--target", "fpga"], "does not run C"),
         (&["c", "-o", "new", "--target", "tiny.toml"], "target `tiny` has 8 bytes of flash"),
+        (&["c", "-o", "new", "--target", "narrow.toml"], "target `narrow` has 1 bytes of RAM"),
+        (&["c", "-o", "new", "--target", "narrow.toml"], "most is taken by `"),
         (&["c", "-o", "new", "--test", "absent.npz"], "absent.npz"),
         (&["c", "-o", "new", "--plan", "other.toml"], "`sum`"),
         (&["hls", "-o", "notes"], "cannot write into `notes`"),
@@ -175,4 +183,30 @@ fn what_cannot_be_exported_is_refused() {
         assert_eq!(files(folder), before, "{arguments:?}");
         assert_eq!(files(&folder.join("full")), ["net_types.h"]);
     }
+}
+
+#[test]
+fn a_model_is_known_on_a_device_before_there_is_a_plan() {
+    let folder = folder();
+    let folder = folder.path();
+    let inspect = |arguments: &[&str]| {
+        fixedwise(folder).args(["inspect", "brightest.onnx"]).args(arguments).assert()
+    };
+    let on = ["--target", "cortex-m0", "--bits", "4", "--clock", "48MHz", "--json"];
+    let json = inspect(&on).success().get_output().stdout.clone();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let device = &json["device"];
+    assert_eq!((&device["processor"], &device["bits"]), (&"cortex-m0".into(), &4.into()));
+    assert!(device["instructions"].as_u64().unwrap() > 0 && device["clock"]["hz"] == 48_000_000);
+    let text = inspect(&on[..6]).success().get_output().stdout.clone();
+    let text = String::from_utf8(text).unwrap();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("48 MHz with 1 cycle an instruction"), "{text}");
+    let refused = |arguments: &[&str]| {
+        let output = inspect(arguments).code(1);
+        String::from_utf8(output.get_output().stderr.clone()).unwrap()
+    };
+    assert!(refused(&["--clock", "48MHz"]).contains("name one with --target"));
+    assert!(refused(&["--target", "fpga"]).contains("does not run C"));
+    assert!(refused(&["--target", "cortex-m0", "--clock", "48"]).contains("for example 80MHz"));
 }

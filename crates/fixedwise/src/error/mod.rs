@@ -81,19 +81,12 @@ pub enum Error {
     Option { option: &'static str, problem: String },
     /// A network that a memory of its target does not hold.
     #[error(
-        "target `{target}` has {available} bytes of {memory}, the network needs {needed}; the \
-         largest part is `{largest}` with {largest_bytes}; choose a target with more memory, or \
+        "target `{target}` has {available} bytes of {memory}, the network needs {needed}; most \
+         is taken by {largest}; choose a target with more memory, or \
          quantize with this target, which says what narrower widths would save (for code, --code \
          small)"
     )]
-    TooLarge {
-        target: String,
-        memory: &'static str,
-        needed: u64,
-        available: u64,
-        largest: String,
-        largest_bytes: u64,
-    },
+    TooLarge { target: String, memory: &'static str, needed: u64, available: u64, largest: String },
     /// A float network that has learned nothing, or is not fed what it has learned from.
     #[error(
         "the float network classifies {correct} of {n} search images correctly, no better than \

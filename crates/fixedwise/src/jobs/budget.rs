@@ -2,12 +2,12 @@
 
 use crate::{
     error::Error,
-    result::{BudgetResult, BudgetStep, CodeResult, HolderResult, RunResult},
+    result::{BudgetResult, BudgetStep, CodeResult, HolderResult, InstructionResult, RunResult},
 };
 use fixedwise_fixed::{Format, convert::count_to_u64};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, Node, Plan, Semantics, Target,
-    footprint::{Footprint, Share},
+    footprint::{Footprint, NodeInstructions, Share},
     lower_for,
     target::{Code, Widths},
 };
@@ -60,6 +60,10 @@ pub(crate) fn take(
     let holders = |shares: &[Share]| shares.iter().map(holder).collect();
     result.flash_by_node = holders(&footprint.flash);
     result.ram_by_step = holders(&footprint.steps);
+    let instructions = footprint.instructions.into_iter();
+    result.instructions_by_node = instructions
+        .map(|NodeInstructions { name, instructions }| InstructionResult { name, instructions })
+        .collect();
     let mut budgets = Vec::new();
     if let Some(limit_bytes) = limits.flash_bytes {
         budgets.push(budget("flash", limit_bytes, footprint.flash_bytes, &footprint.flash));
@@ -93,8 +97,8 @@ fn budget(memory: &str, limit_bytes: u64, bytes: u64, shares: &[Share]) -> Budge
     }
 }
 
-fn holder(share: &Share) -> HolderResult {
-    HolderResult { name: share.name.clone(), bytes: share.bytes }
+pub(super) fn holder(share: &Share) -> HolderResult {
+    HolderResult { name: share.name.clone(), bytes: share.bytes, rows: share.rows }
 }
 
 /// What narrower tensors would take.

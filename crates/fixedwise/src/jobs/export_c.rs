@@ -1,6 +1,7 @@
 //! The integer network as C for microcontrollers.
 
 use super::{
+    device::{device, printing},
     export::{ExportOptions, Network, checked_name, integer_network, refuse_others, sources},
     first::misses,
 };
@@ -10,16 +11,17 @@ use crate::{
     files::{OutputFolder, write_files},
     model::{Model, ModelSource},
     plan::PlanSource,
-    result::{CExported, CExportedLayer, CodeResult},
+    result::{CExported, CodeResult, HolderResult},
+    units::Clock,
 };
 use fixedwise_fixed::{
     Format,
-    convert::{count_to_u64, f64_to_f32, i64_to_f64},
+    convert::{f64_to_f32, i64_to_f64},
 };
 use fixedwise_graph::{
     FixedGraph, Plan, Target,
     emit::c::{self, Arena, COptions, Golden, Optimization, Package},
-    footprint::{CODE, code_style},
+    footprint::{CODE, Footprint},
     run::{Program, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -43,12 +45,15 @@ pub struct CExport {
     pub n_inputs: usize,
     /// The layout of the folder.
     pub package: Package,
+    /// The clock, for milliseconds.
+    pub clock: Option<Clock>,
 }
 
 impl Default for CExport {
     fn default() -> Self {
         let (target, package) = (Target::default(), Package::Plain);
-        Self { target, static_arena: false, images: None, n_inputs: 5, package }
+        let (images, clock) = (None, None);
+        Self { target, static_arena: false, images, n_inputs: 5, package, clock }
     }
 }
 
@@ -143,15 +148,9 @@ fn run(
         integer_network(model, plan, options, Some(&c.target))?;
     let name = name.map_or_else(|| c::default_name(&fixed.name), str::to_owned);
     let arena = if c.static_arena { Arena::Static } else { Arena::Caller };
-    let code = code_style(&fixed, &c.target);
-    let Some(printed) = c.target.c_options(&name) else {
-        let problem = format!(
-            "is `{}`, which does not run C; choose cortex-m4 or another target that does, or \
-             `export hls`",
-            c.target.name
-        );
-        return Err(Error::Option { option: "target", problem });
-    };
+    let footprint = Footprint::new(&fixed, &c.target);
+    let code = footprint.code;
+    let printed = printing(&c.target, &name)?;
     let images = inputs(&model, &fixed, declared.clone(), c)?;
     let misses = misses(&fixed, &images);
     let golden = goldens(&fixed, &images);
@@ -159,13 +158,7 @@ fn run(
     let cpu = printed.cpu;
     let package = c.package;
     let project = c::emit(&fixed, &COptions { arena, style, package, ..printed }, &golden)?;
-    let layer = |layer: &c::CLayer| CExportedLayer {
-        name: layer.name.clone(),
-        kernel: layer.kernel.to_owned(),
-        constant_bytes: count_to_u64(layer.constant_bytes),
-        value_bytes: count_to_u64(layer.value_bytes),
-        scratch_bytes: count_to_u64(layer.scratch_bytes),
-    };
+    let device = device(&fixed, &c.target, &footprint, &project, style, c.clock);
     let files = project.files.iter().map(|(name, text)| (output.join(name), text));
     let files: Vec<(PathBuf, &String)> = files.collect();
     let exported = CExported {
@@ -174,16 +167,20 @@ fn run(
         target: c.target.name.clone(),
         preprocessing: declared.result(&is_u8),
         warnings: misses,
-        flash_bytes: count_to_u64(project.constant_bytes) + code.map_or(0, |code| code.bytes),
-        constant_bytes: count_to_u64(project.constant_bytes),
+        flash_bytes: device.flash_bytes,
+        constant_bytes: device.constant_bytes,
         code_bytes: Optimization::ALL
             .map(|optimization| {
                 (optimization.flag().to_owned(), project.code.bytes(cpu, optimization))
             })
             .into(),
         code: code.map(|code| CodeResult::new(code, cpu)),
-        peak_ram_bytes: count_to_u64(project.arena_bytes),
-        layers: project.layers.iter().map(layer).collect(),
+        peak_ram_bytes: device.peak_ram_bytes,
+        peak: device.peak,
+        instructions: device.instructions,
+        schedule_instructions: device.schedule_instructions,
+        clock: device.clock,
+        layers: device.layers,
     };
     refuse_too_large(&exported, &c.target)?;
     refuse_other_folder(output, package)?;
@@ -213,30 +210,24 @@ fn refuse_other_folder(output: &Path, package: Package) -> Result<(), Error> {
     Err(Error::InTheWay { path: output.to_owned(), problem })
 }
 
-/// Refuses what a memory of the target does not hold, and names what takes most of it.
+/// Refuses what a memory of the target does not hold, and names what takes most of it: of RAM, the values and rows at the
+/// peak.
 fn refuse_too_large(exported: &CExported, target: &Target) -> Result<(), Error> {
-    type Bytes = fn(&CExportedLayer) -> u64;
-    let memories: [(&'static str, u64, Option<u64>, Bytes); 2] = [
-        ("flash", exported.flash_bytes, target.flash_bytes, |layer| layer.constant_bytes),
-        ("RAM", exported.peak_ram_bytes, target.ram_bytes, |layer| {
-            layer.value_bytes + layer.scratch_bytes
-        }),
+    /// Parts that are named.
+    const NAMED: usize = 3;
+    let code = exported.code.as_ref().map(|code| (CODE.to_owned(), code.bytes));
+    let layers = exported.layers.iter().map(|layer| (layer.name.clone(), layer.constant_bytes));
+    let of_flash = layers.chain(code).map(|(name, bytes)| HolderResult { name, bytes, rows: None });
+    let memories = [
+        ("flash", exported.flash_bytes, target.flash_bytes, of_flash.collect()),
+        ("RAM", exported.peak_ram_bytes, target.ram_bytes, exported.peak.clone()),
     ];
-    for (memory, needed, available, bytes) in memories {
-        if let Some(available) = available.filter(|&available| needed > available) {
-            let code = exported.code.as_ref().filter(|_| memory == "flash");
-            let layers = exported.layers.iter().map(|layer| (layer.name.as_str(), bytes(layer)));
-            let parts = layers.chain(code.map(|code| (CODE, code.bytes)));
-            let largest = parts.max_by_key(|&(_, bytes)| bytes);
-            return Err(Error::TooLarge {
-                target: target.name.clone(),
-                memory,
-                needed,
-                available,
-                largest: largest.map(|(name, _)| name.to_owned()).unwrap_or_default(),
-                largest_bytes: largest.map_or(0, |(_, bytes)| bytes),
-            });
-        }
+    for (memory, needed, available, mut parts) in memories {
+        let Some(available) = available.filter(|&available| needed > available) else { continue };
+        parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
+        let named: Vec<String> = parts.iter().take(NAMED).map(HolderResult::to_text).collect();
+        let (target, largest) = (target.name.clone(), named.join(", "));
+        return Err(Error::TooLarge { target, memory, needed, available, largest });
     }
     Ok(())
 }

@@ -141,6 +141,7 @@ fn run(
         float_network: found.map(|first| first.float),
         uniform8_bits: nodes.iter().map(|node| node.uniform8_bits).sum(),
         nodes,
+        device: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What the tool does: each job takes a model, images and options and gives a result.
 
 mod budget;
+mod device;
 mod distributions;
 mod earlier;
 mod evaluate;
@@ -23,6 +24,7 @@ mod served;
 mod sweep;
 mod threads;
 
+pub use device::{DeviceOptions, device_of_model};
 pub use distributions::plot_distributions;
 pub use evaluate::{EvaluateOptions, evaluate, evaluate_model};
 pub use export::{ExportForm, ExportOptions, Exported, export, export_model};

@@ -1,20 +1,32 @@
 //! What an export of C wrote.
 
-use super::{preprocessing::PreprocessingResult, run::CodeResult};
-use serde::Serialize;
+use super::{
+    device::ClockResult,
+    preprocessing::PreprocessingResult,
+    run::{CodeResult, HolderResult},
+};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// A layer as it was printed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CExportedLayer {
     /// The node.
     pub name: String,
     /// The kernel that computes it.
     pub kernel: String,
+    /// Instructions that it executes for an image.
+    pub instructions: u64,
+    /// Their time, where a clock is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<f64>,
     /// Bytes of its weights, biases and what describes it.
     pub constant_bytes: u64,
-    /// Bytes of its value.
+    /// Bytes that are held of its value.
     pub value_bytes: u64,
+    /// Rows that are held of its value, where that is not all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
     /// Bytes of working memory while it runs.
     pub scratch_bytes: u64,
 }
@@ -43,6 +55,15 @@ pub struct CExported {
     pub code: Option<CodeResult>,
     /// Bytes of the arena; the caller's input and output come on top.
     pub peak_ram_bytes: u64,
+    /// What lies in the arena where it holds most, the largest first.
+    pub peak: Vec<HolderResult>,
+    /// Instructions that are executed for an image.
+    pub instructions: u64,
+    /// Of these, what computing rows in their order takes beside the layers.
+    pub schedule_instructions: u64,
+    /// The time of an image, where a clock is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockResult>,
     /// Node by node.
     pub layers: Vec<CExportedLayer>,
 }

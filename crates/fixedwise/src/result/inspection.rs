@@ -1,6 +1,7 @@
 //! What a model is before anything is quantized.
 
 use super::{
+    device::DeviceResult,
     head::{ModelResult, TOOL},
     preprocessing::{FloatResult, PreprocessingResult},
 };
@@ -40,6 +41,9 @@ pub struct Inspection {
     pub nodes: Vec<NodeInspection>,
     /// Bits of weights, biases and activations at 8 bits each.
     pub uniform8_bits: u64,
+    /// What it takes of a target; absent where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceResult>,
 }
 
 /// An input of a model that has several.

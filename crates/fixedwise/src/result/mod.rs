@@ -1,5 +1,6 @@
 //! What jobs found, as plain data and as JSON.
 
+mod device;
 mod exported;
 mod generalization;
 mod head;
@@ -8,6 +9,7 @@ mod preprocessing;
 mod run;
 mod sweep;
 
+pub use device::{ClockResult, DeviceResult};
 pub use exported::{CExported, CExportedLayer};
 pub use generalization::{Generalization, MeanResult, PartResult, SeedResult, Spread};
 pub(crate) use head::TOOL;
@@ -22,9 +24,9 @@ pub(crate) use run::AGREEMENT;
 pub use run::{
     AccuracyResult, BudgetResult, BudgetStep, ClassBoundResult, ClassLossResult, ClassResult,
     CodeResult, ComparedResult, DistributionResult, FigureResult, FormatResult, HistogramResult,
-    HolderResult, ImagesResult, LayerResult, LostImageResult, MaxLossResult, MemoryResult,
-    MultiplicationResult, NodeResult, OtherResult, OutputResult, RESULT_SCHEMA, RecallResult,
-    RunResult, SetResult, TraceStep,
+    HolderResult, ImagesResult, InstructionResult, LayerResult, LostImageResult, MaxLossResult,
+    MemoryResult, MultiplicationResult, NodeResult, OtherResult, OutputResult, RESULT_SCHEMA,
+    RecallResult, RunResult, SetResult, TraceStep,
 };
 pub(crate) use sweep::layers;
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! A model before anything is quantized, as a table.
 
 use super::{
+    device,
     first::{range, rounded_before, statements},
     numbers::{grouped, rounded},
     report::{Align, Cell, Column, Section, Style, Table},
     text::{TextOptions, text},
 };
 use crate::{
-    result::{InputInspection, Inspection, NodeInspection},
+    result::{DeviceResult, InputInspection, Inspection, NodeInspection},
     units::kibibytes,
 };
 use fixedwise_fixed::convert::u64_to_f64;
@@ -63,7 +64,8 @@ impl Inspection {
         );
         let nodes =
             Section { table: Some(self.table()), notes: vec![note.into()], ..Section::default() };
-        text(&[head, nodes], options)
+        let device = self.device.as_ref().map(on_device);
+        text(&[vec![head, nodes], device.into_iter().collect()].concat(), options)
     }
 
     fn table(&self) -> Table {
@@ -86,6 +88,33 @@ impl Inspection {
         });
         let rows = rows.collect();
         Table { columns, rows }
+    }
+}
+
+/// What the network takes of a target.
+fn on_device(found: &DeviceResult) -> Section {
+    let bits = found.bits.map_or_else(String::new, |bits| format!(", all widths {bits} bits"));
+    let counts = (found.instructions, found.schedule_instructions);
+    let mut notes = vec![
+        device::instructions(counts, &found.processor, found.clock.as_ref()),
+        format!(
+            "flash: {} bytes = {} of constants + {} of code ({} kernels)",
+            grouped(found.flash_bytes),
+            grouped(found.constant_bytes),
+            grouped(found.flash_bytes - found.constant_bytes),
+            found.kernels
+        ),
+        format!(
+            "RAM: {} bytes of arena; not included: stack, input and output",
+            grouped(found.peak_ram_bytes)
+        ),
+    ];
+    notes.extend(device::peak(&found.peak));
+    Section {
+        title: format!("{}{bits}", found.target),
+        table: Some(device::table(&found.layers, found.clock.as_ref())),
+        notes: notes.into_iter().map(Into::into).collect(),
+        ..Section::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Results for people: text and pictures.
 
+mod device;
 mod exported;
 mod first;
 mod generalization;

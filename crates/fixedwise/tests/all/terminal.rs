@@ -1,10 +1,10 @@
 //! Every result as text stays within the width of its terminal and keeps its layers apart.
 
 use fixedwise::{
-    BudgetResult, BudgetStep, CExported, CExportedLayer, CodeResult, DeclaredBy, Explanation,
-    FloatResult, FormatResult, Generalization, HolderResult, Inspection, Kind, LayerResult,
-    MaxLossResult, NodeInspection, OtherResult, PartResult, PreprocessingResult, Remedy, RunResult,
-    SetResult, Share, SweepLayer, SweepPoint, SweepResult, TextOptions, summary,
+    BudgetResult, BudgetStep, CExported, CExportedLayer, ClockResult, CodeResult, DeclaredBy,
+    DeviceResult, Explanation, FloatResult, FormatResult, Generalization, HolderResult, Inspection,
+    Kind, LayerResult, MaxLossResult, NodeInspection, OtherResult, PartResult, PreprocessingResult,
+    Remedy, RunResult, SetResult, Share, SweepLayer, SweepPoint, SweepResult, TextOptions, summary,
 };
 use std::collections::BTreeSet;
 use unicode_width::UnicodeWidthStr as _;
@@ -103,8 +103,11 @@ fn run(model: &str, names: &[String]) -> RunResult {
         });
     }
     let (first, last) = (&names[0], &names[names.len() - 1]);
-    let holder =
-        |name: &str| HolderResult { name: format!("{name} (working memory)"), bytes: 21_632 };
+    let holder = |name: &str| HolderResult {
+        name: format!("{name} (working memory)"),
+        bytes: 21_632,
+        rows: None,
+    };
     for memory in ["flash", "ram"] {
         result.budgets.push(BudgetResult {
             memory: memory.to_owned(),
@@ -191,6 +194,25 @@ fn inspection(model: &str, names: &[String]) -> Inspection {
         float_network: Some(float()),
         nodes: names.iter().map(node).collect(),
         uniform8_bits: 87_654_321,
+        device: Some(device(names)),
+    }
+}
+
+fn device(names: &[String]) -> DeviceResult {
+    let CExported { target, layers, peak, clock, .. } = exported(names);
+    DeviceResult {
+        target,
+        processor: "cortex-m55".to_owned(),
+        bits: Some(8),
+        kernels: "small".to_owned(),
+        instructions: 1_234_567_890,
+        schedule_instructions: 12_345,
+        clock,
+        flash_bytes: 12_345_678,
+        constant_bytes: 12_300_000,
+        peak_ram_bytes: 2_345_678,
+        peak,
+        layers,
     }
 }
 
@@ -219,10 +241,15 @@ fn exported(names: &[String]) -> CExported {
     let layer = |name: &String| CExportedLayer {
         name: name.clone(),
         kernel: "depthwise, smlad, 4 bits, per channel".to_owned(),
+        instructions: 123_456_789,
+        milliseconds: Some(1543.2098),
         constant_bytes: 2_359_296,
         value_bytes: 12_845_056,
+        rows: Some(14),
         scratch_bytes: 123_456,
     };
+    let holder =
+        |name: &String| HolderResult { name: name.clone(), bytes: 12_845_056, rows: Some(14) };
     CExported {
         files: Vec::new(),
         name: "net".to_owned(),
@@ -242,6 +269,14 @@ fn exported(names: &[String]) -> CExported {
             other_flash_bytes: Some(23_456_789),
         }),
         peak_ram_bytes: 2_345_678,
+        peak: names.iter().map(holder).collect(),
+        instructions: 1_234_567_890,
+        schedule_instructions: 12_345,
+        clock: Some(ClockResult {
+            hz: 80_000_000,
+            cycles_per_instruction: 1.25,
+            milliseconds: 19_290.123,
+        }),
         layers: names.iter().map(layer).collect(),
     }
 }

@@ -144,6 +144,10 @@ def inspect(
     expect: _Value | None = None,
     layout: Literal["nhwc", "nchw"] | None = None,
     threads: _Value | None = None,
+    target: _Value | None = None,
+    bits: _Value | None = None,
+    clock: _Value | None = None,
+    cycles_per_instruction: _Value | None = None,
 ) -> Inspection: ...
 
 def sweep(

@@ -119,6 +119,7 @@ fn the_usual_search_ends_in_2_too_with_the_nearest_answer() {
     assert!(told.contains(expected), "{told}");
     assert!(text.contains("✗ Flash needs ") && text.contains("✗ RAM needs "), "{text}");
     assert!(text.contains("The narrowest widths of cortex-m4 need 9,176 bytes"), "{text}");
+    assert!(text.contains("at the peak: conv2d_3 (3 rows), 2,304 bytes"), "{text}");
     assert!(text.contains("at the peak: max…2d_1, 4,608 bytes"), "{text}");
     let found = result(folder, "out");
     assert!(found.bound_met && !found.fits());

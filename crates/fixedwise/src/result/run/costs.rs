@@ -190,6 +190,34 @@ pub struct HolderResult {
     pub name: String,
     /// Bytes.
     pub bytes: u64,
+    /// Rows that are held of its value, where that is not all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}
+
+impl HolderResult {
+    /// How many rows these bytes are, as the end of a name; empty where they are a whole value.
+    pub(crate) fn rows_text(&self) -> String {
+        match self.rows {
+            None => String::new(),
+            Some(1) => " (1 row)".to_owned(),
+            Some(rows) => format!(" ({rows} rows)"),
+        }
+    }
+
+    /// With name, rows and bytes.
+    pub(crate) fn to_text(&self) -> String {
+        format!("`{}`{} with {} bytes", self.name, self.rows_text(), self.bytes)
+    }
+}
+
+/// A node and the instructions that it executes for an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstructionResult {
+    /// The node; `schedule` is what computing rows in their order takes.
+    pub name: String,
+    /// Instructions.
+    pub instructions: u64,
 }
 
 /// A tensor at the next narrower width that is stored.

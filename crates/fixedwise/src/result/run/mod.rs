@@ -10,8 +10,8 @@ pub use accuracy::{
     MaxLossResult, OutputResult, RecallResult, SetResult,
 };
 pub use costs::{
-    BudgetResult, BudgetStep, CodeResult, ComparedResult, HolderResult, MemoryResult,
-    MultiplicationResult,
+    BudgetResult, BudgetStep, CodeResult, ComparedResult, HolderResult, InstructionResult,
+    MemoryResult, MultiplicationResult,
 };
 pub use layers::{FormatResult, LayerResult, NodeResult, OtherResult};
 pub use pictures::{DistributionResult, HistogramResult, LostImageResult};
@@ -153,6 +153,9 @@ pub struct RunResult {
     /// Bytes of working memory in use while each node runs, in the order of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ram_by_step: Vec<HolderResult>,
+    /// Instructions that each node of the generated C executes for an image on the target's processor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instructions_by_node: Vec<InstructionResult>,
     /// In graph order.
     pub layers: Vec<LayerResult>,
     /// Stored values of nodes that hold no weights: residual adds.
@@ -263,6 +266,7 @@ impl Default for RunResult {
             nodes: Vec::new(),
             flash_by_node: Vec::new(),
             ram_by_step: Vec::new(),
+            instructions_by_node: Vec::new(),
             layers: Vec::new(),
             others: Vec::new(),
             distributions: Vec::new(),

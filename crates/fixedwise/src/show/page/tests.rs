@@ -59,7 +59,11 @@ fn result(n: u32) -> RunResult {
             weights: values.clone(),
             activation: Some(values),
         });
-        result.ram_by_step.push(HolderResult { name: name(i), bytes: 10 * u64::from(i) });
+        result.ram_by_step.push(HolderResult {
+            name: name(i),
+            bytes: 10 * u64::from(i),
+            rows: None,
+        });
     }
     result.memory_bits.uniform8_total = 100_000;
     for class in 0..4 {

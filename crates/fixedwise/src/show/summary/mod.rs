@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn a_budget_that_is_not_met_says_what_would_have_to_give() {
         let mut result = RunResult { target: Some("cortex-m0".to_owned()), ..result() };
-        let holder = |name: &str, bytes| HolderResult { name: name.to_owned(), bytes };
+        let holder = |name: &str, bytes| HolderResult { name: name.to_owned(), bytes, rows: None };
         let met = BudgetResult {
             memory: "flash".to_owned(),
             limit_bytes: 65_536,

@@ -422,7 +422,7 @@ fn budget(budget: &BudgetResult, result: &RunResult) -> Statement {
     }
     let place = if budget.memory == "ram" { "at the peak" } else { "largest" };
     details.extend(budget.holders.iter().map(|holder| {
-        let bytes = format!(", {} bytes", grouped(holder.bytes));
+        let bytes = format!("{}, {} bytes", holder.rows_text(), grouped(holder.bytes));
         Sentence::from(format!("{place}: ")).and_name(&holder.name).and(bytes)
     }));
     details.extend(budget.steps.iter().map(|step| {
