@@ -160,10 +160,11 @@ impl FixedOperator for FixedRescale {
 
     fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
         if self.requantization.leaky.is_some() {
-            return Err(node.refuse(
-                "the kernels of TensorFlow Lite round a LeakyReLU twice, the plan once; use a ReLU in the model, or \
-                 export another form",
-            ));
+            // The operator for it rounds twice.
+            let x = node.inputs[0];
+            let integers = x.format.min()..=x.format.max();
+            let values: Vec<i64> = integers.map(|q| self.requantization.apply(q)).collect();
+            return Ok(node.looked_up(&x, &values));
         }
         let x = node.taken(0);
         node.rescaled(x, &self.requantization, node.name)

@@ -61,6 +61,11 @@ impl File {
         tensor
     }
 
+    /// Whole numbers that are computed.
+    pub(crate) fn indices(&mut self, name: &str, dims: &[usize]) -> usize {
+        self.tensor(name, dims, ElementType::I32, None, None)
+    }
+
     /// The extents of a value as a constant.
     pub(crate) fn extents(&mut self, name: &str, dims: &[usize]) -> usize {
         let extents = dims.iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)).collect();

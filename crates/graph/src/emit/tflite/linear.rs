@@ -2,8 +2,8 @@
 
 use super::{
     file::steps,
-    node::{TfliteNode, TfliteValue, element},
-    rounding::{self, Form, Sum},
+    node::{TfliteNode, TfliteValue, dims, element, zero_point},
+    rounding::{self, Form, Sum, TfliteKernels},
 };
 use crate::{
     emit::network::windows::pad_end, error::EmitError, lower::requantization::Requantization,
@@ -213,6 +213,46 @@ impl TfliteNode<'_> {
         part
     }
 
+    /// Elements of a value by their places, or zeros, with other extents.
+    pub(crate) fn gathered(&mut self, x: &TfliteValue, sources: &[Option<usize>]) -> TfliteValue {
+        let (name, n) = (self.name, x.shape.len());
+        let mut flat = self.reshaped(&format!("{name}_flat"), x, Shape::new(1, n, 1));
+        if sources.contains(&None) {
+            let shape = Shape::new(1, n + 1, 1);
+            flat = self.pad(&format!("{name}_zero"), flat, [0, 0], shape, None);
+        }
+        let places = sources.iter().map(|source| i64::try_from(source.unwrap_or(n)));
+        let places = places.map(|place| place.unwrap_or(i64::MAX)).collect();
+        let count = sources.len();
+        let places = self.file.numbers(&format!("{name}_places"), &[count], places);
+        let shape = Shape::new(1, count, 1);
+        let taken = self.value(&format!("{name}_taken"), TfliteValue { shape, ..*x });
+        self.file.operator("GATHER", &[flat.tensor, places], taken.tensor, &[("axis", 2)]);
+        self.reshaped(name, &taken, self.shape)
+    }
+
+    /// A function of each element by the integers that it has for those of the input, from the least on.
+    pub(crate) fn looked_up(&mut self, x: &TfliteValue, values: &[i64]) -> TfliteValue {
+        let (name, dims) = (self.name, dims(x.shape));
+        let whole = self.file.indices(&format!("{name}_whole"), &dims);
+        self.file.operator("CAST", &[x.tensor], whole, &[]);
+        let first = vec![-(x.zero_point + x.format.min())];
+        let first = self.file.numbers(&format!("{name}_first"), &[1], first);
+        let index = self.file.indices(&format!("{name}_index"), &dims);
+        self.file.operator("ADD", &[whole, first], index, &[]);
+        let format = self.format;
+        let element = element(format);
+        let zero_point = zero_point(element, format.max());
+        let stored = values.iter().map(|q| q + zero_point).collect();
+        let steps = steps(format.frac.into(), zero_point);
+        let table = format!("{name}_table");
+        let table = self.file.constant(&table, &[values.len()], element, stored, steps);
+        let to = TfliteValue { tensor: 0, shape: self.shape, format, element, zero_point };
+        let to = self.value(name, to);
+        self.file.operator("GATHER", &[table, index], to.tensor, &[("axis", 0)]);
+        to
+    }
+
     /// Values with equal steps and zero points side by side along an axis of the file.
     pub(crate) fn joined(
         &mut self,
@@ -230,9 +270,11 @@ impl TfliteNode<'_> {
         to
     }
 
-    /// Whether a layer's weights are stored in 4 bits.
+    /// Whether a layer's weights are stored in 4 bits: the kernels of depthwise layers do not take them.
     fn is_int4(&self, linear: &Linear) -> bool {
-        self.options.int4 && linear.weights.iter().all(|w| (-8..=7).contains(w))
+        self.options.int4
+            && linear.groups == 1
+            && linear.weights.iter().all(|w| (-8..=7).contains(w))
     }
 
     /// How each channel is written.
@@ -246,6 +288,8 @@ impl TfliteNode<'_> {
         }
         let wide = x.element == ElementType::I16;
         let is_int4 = self.is_int4(linear);
+        // XNNPACK leaves weights of 4 bits to the other kernels.
+        let kernels = if is_int4 { TfliteKernels::Reference } else { self.options.kernels };
         let (least_input, largest_input) = (x.format.min(), x.format.max());
         let largest = x.format.max_magnitude().unsigned_abs();
         let channels = linear.factors.len();
@@ -274,7 +318,7 @@ impl TfliteNode<'_> {
             let form = if wide {
                 Some(rounding::wide(sum, linear.to))
             } else {
-                rounding::narrow(sum, linear.to, self.options.kernels, is_int4)
+                rounding::narrow(sum, linear.to, kernels, is_int4)
             };
             let Some(form) = form else {
                 return Err(self.refuse(format!(
@@ -303,7 +347,7 @@ impl TfliteNode<'_> {
         to: &Requantization,
         name: &str,
     ) -> Result<TfliteValue, EmitError> {
-        let zero_point = super::node::zero_point(x.element, to.max);
+        let zero_point = zero_point(x.element, to.max);
         let keeps = to.shift == 0 && to.min <= x.format.min() && x.format.max() <= to.max;
         if keeps && x.zero_point == zero_point {
             return Ok(TfliteValue { format: to.format, ..x });

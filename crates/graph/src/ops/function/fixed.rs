@@ -9,6 +9,7 @@ use crate::{
         },
         network::node::{NetworkNode, NetworkValue},
         npz::node::NpzNode,
+        tflite::node::{TfliteNode, TfliteValue},
     },
     error::{EmitError, LowerError},
     expression::{Expression, integer},
@@ -293,5 +294,12 @@ impl FixedOperator for FixedFunction {
         let value = node.file.gather(name, &index, values, to);
         let value = node.file.quantize(name, &value, to, to.min(), to.max(), false);
         Ok(node.value(value, x.is_vector))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        let x = node.inputs[0];
+        let values: Vec<i64> =
+            (x.format.min()..=x.format.max()).map(|x| self.table.value(x)).collect();
+        Ok(node.looked_up(&x, &values))
     }
 }

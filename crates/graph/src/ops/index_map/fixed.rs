@@ -9,6 +9,7 @@ use crate::{
             node::{NetworkNode, NetworkValue},
         },
         npz::node::NpzNode,
+        tflite::node::{TfliteNode, TfliteValue},
     },
     error::EmitError,
     fixed_operator::{Constant, FixedOperator, FixedStep, Flow, Place, rows_of, step},
@@ -211,6 +212,12 @@ impl FixedOperator for FixedIndexMap {
             "columns": array("columns", columns),
             "channels": array("channels", channels),
         }))
+    }
+
+    fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
+        let x = node.inputs[0];
+        let sources: Vec<Option<usize>> = self.map.sources().collect();
+        Ok(node.gathered(&x, &sources))
     }
 
     fn emit_network(&self, node: &mut NetworkNode) -> Result<NetworkValue, EmitError> {

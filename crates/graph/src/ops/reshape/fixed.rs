@@ -53,6 +53,22 @@ impl FixedReshape {
     }
 }
 
+/// Which axis of `[1, h, w, c]` each axis of a transposition is, and its extents; nothing where extents of one leave that
+/// open.
+fn order((extents, strides): ([usize; 3], [usize; 3]), from: Shape) -> Option<([usize; 4], Shape)> {
+    let axes = [from.w * from.c, from.c, 1];
+    let mut order = [0; 4];
+    for axis in 0..3 {
+        let is_it = |&of: &usize| {
+            let is_free = !order[1..=axis].contains(&(of + 1));
+            axes[of] == strides[axis] && from.dims()[of] == extents[axis] && is_free
+        };
+        order[axis + 1] = (0..3).find(is_it)? + 1;
+    }
+    let [h, w, c] = extents;
+    Some((order, Shape::new(h, w, c)))
+}
+
 impl FixedOperator for FixedReshape {
     fn prepare(&self, _: &[Shape], _: Shape, _: &'static Kernels) -> FixedStep {
         let source = self.source.clone();
@@ -148,34 +164,20 @@ impl FixedOperator for FixedReshape {
     fn emit_tflite(&self, node: &mut TfliteNode) -> Result<TfliteValue, EmitError> {
         let (mut x, from) = (node.inputs[0], node.inputs[0].shape);
         let name = node.name;
-        if !self.is_identity() {
-            let Some((extents, strides)) = self.transposition(from) else {
-                return Err(node.refuse(
-                    "it puts elements into an order that no transposition gives; reshape and transpose in the model \
-                     one after the other",
-                ));
-            };
-            // Which axis of [h, w, c] each of the result is; one of a single element may be any that is left.
-            let axes = [from.w * from.c, from.c, 1];
-            let mut order = vec![0];
-            for (axis, extent) in extents.into_iter().enumerate() {
-                let is_it = |&of: &usize| {
-                    axes[of] == strides[axis]
-                        && from.dims()[of] == extent
-                        && !order.contains(&(of + 1))
-                };
-                let Some(of) = (0..3).find(is_it) else {
-                    return Err(node.refuse("its transposition has axes of one element"));
-                };
-                order.push(of + 1);
+        let transposed =
+            self.transposition(from).and_then(|transposition| order(transposition, from));
+        match transposed {
+            _ if self.is_identity() => {}
+            None => {
+                let sources: Vec<Option<usize>> = self.source.iter().map(|&i| Some(i)).collect();
+                return Ok(node.gathered(&x, &sources));
             }
-            let order: Vec<i64> = order.into_iter().map(int).collect();
-            let order = node.file.numbers(&format!("{name}_order"), &[4], order);
-            let [h, w, c] = extents;
-            let like = TfliteValue { shape: Shape::new(h, w, c), ..x };
-            let to = node.value(&format!("{name}_transposed"), like);
-            node.file.operator("TRANSPOSE", &[x.tensor, order], to.tensor, &[]);
-            x = to;
+            Some((order, shape)) => {
+                let order = node.file.extents(&format!("{name}_order"), &order);
+                let to = node.value(&format!("{name}_transposed"), TfliteValue { shape, ..x });
+                node.file.operator("TRANSPOSE", &[x.tensor, order], to.tensor, &[]);
+                x = to;
+            }
         }
         Ok(node.reshaped(name, &x, node.shape))
     }

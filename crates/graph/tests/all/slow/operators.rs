@@ -24,8 +24,8 @@ const FILE: &str = "docs/operators.md";
 const WRITE: &str = "FIXEDWISE_WRITE_OPERATORS";
 
 /// What a network is turned into, in the order of the columns.
-const FORMS: [&str; 9] =
-    ["float", "integers", "C", "C, DSP", "C, MVE", "onnx", "qonnx", "hls", "npz"];
+const FORMS: [&str; 10] =
+    ["float", "integers", "C", "C, DSP", "C, MVE", "onnx", "qonnx", "hls", "npz", "tflite"];
 
 const HEAD: &str = "\
 # Operators and what they become
@@ -33,8 +33,8 @@ const HEAD: &str = "\
 Every network of the suite is read, computed in float, lowered to integers of 8 bits, run, and printed in every form. The
 tables count the networks in which an operator occurs and say in which forms they are there: *yes*, all of them; *k of n*,
 some; *no*, none. Columns: `float`, the float network; `integers`, the integer network; `C` for any core, for cores with the
-DSP extension (Cortex-M4, M7, M33) and with the vector extension (Cortex-M55); the exports `onnx`, `qonnx`, `hls` and `npz`.
-The reasons of refusals follow each table. An operator without a network of its own stands there with a dash.
+DSP extension (Cortex-M4, M7, M33) and with the vector extension (Cortex-M55); the exports `onnx`, `qonnx`, `hls`, `npz`
+and `tflite`. The reasons of refusals follow each table. An operator without a network of its own stands there with a dash.
 
 `cargo xtask operators` writes this file; a test compares it.
 ";
@@ -70,6 +70,7 @@ fn outcome(graph: &Graph) -> Outcome {
         emit::qonnx::emit(&fixed).map(drop),
         emit::hls::emit(&fixed, "net").map(drop),
         emit::npz::emit(&fixed).map(drop),
+        emit::tflite::emit(&fixed, emit::tflite::TfliteOptions::default()).map(drop),
     ];
     outcome.extend(forms.map(|form| form.map_err(|error| reason(&error.to_string()))));
     outcome
@@ -91,7 +92,8 @@ fn reason(error: &str) -> String {
     let text = error
         .split_once("node `")
         .map_or(error, |(_, rest)| rest.split_once('`').map_or(rest, |(_, text)| text));
-    text.trim_start_matches([' ', ':', ',']).lines().next().unwrap_or_default().to_owned()
+    let first = text.trim_start_matches([' ', ':', ',']).lines().next().unwrap_or_default();
+    first.trim_end_matches(';').to_owned()
 }
 
 /// Adds what a network came to, to the rows of its operators.
