@@ -2,12 +2,14 @@
 
 use fixedwise_fixed::convert::f64_to_count;
 use fixedwise_graph::{
-    Graph,
+    Graph, Semantics,
     emit::c::{self, COptions, CodeStyle, Cpu, emit},
+    ops::GlobalAveragePool,
+    passes,
 };
 use fixedwise_testing::{
-    Core, Emitted, ds_cnn, fashion_images, integers_of, mobilenet, project, raw_pixel_network,
-    resnet8,
+    Build, Core, Emitted, ds_cnn, fashion_images, integers_of, mobilenet, project,
+    raw_pixel_network, resnet8,
 };
 
 /// A core, and the best code that it runs.
@@ -53,6 +55,34 @@ fn check(name: &str, graph: &Graph, weights: [u8; 3], cores: &[((Core, Cpu, c::C
         }
     }
     assert!(off.is_empty(), "{off:#?}");
+}
+
+#[test]
+fn every_operator_has_instructions_on_every_core() {
+    let builds =
+        [Build::operators, Build::pairs, Build::attention, Build::normalizations, Build::residuals];
+    for build in builds {
+        let (mut b, x) = build();
+        let x = b.push("last_mean", GlobalAveragePool, vec![x]);
+        b.gemm("last_dense", x, 3);
+        let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+        let images = fashion_images(1, graph.input_shape());
+        let fixed = integers_of(&graph, &images, |layer| [[8, 4, 3][layer % 3], 8]);
+        for (_, cpu, core) in [M0, M3, M4, M55, RV32] {
+            for style in [FAST, SMALL] {
+                let options = COptions { core, style, ..COptions::new("net") };
+                for layer in emit(&fixed, &options, &[]).unwrap().layers {
+                    let (name, kernel, optimization) =
+                        (&layer.name, layer.kernel, style.optimization());
+                    let unknown = layer.work.unknown(cpu, optimization);
+                    assert!(unknown.is_empty(), "{name} on {}: {unknown:?}", cpu.name());
+                    let is_free = matches!(kernel, "" | "alias" | "constant");
+                    let instructions = layer.work.instructions(cpu, optimization);
+                    assert!((instructions == 0) == is_free, "{name}, {kernel}: {instructions}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
