@@ -14,8 +14,9 @@ use fixedwise_graph::{
     emit::tflite::{TfliteKernels, TfliteOptions},
     from_onnx, lower,
     ops::{
-        AveragePool, Between, Concat, Constant, FixedConv, Function, GlobalAveragePool, IndexMap,
-        LeakyRelu, MatMul, MaxPool, PRelu, Relu, Resize, Sigmoid, Softmax, Window,
+        Add, AveragePool, Between, Concat, Constant, FixedConv, Function, GlobalAveragePool,
+        IndexMap, LeakyRelu, MatMul, Max, MaxPool, Min, PRelu, Relu, Resize, Sigmoid, Softmax, Sub,
+        Window,
     },
     passes,
 };
@@ -268,6 +269,27 @@ fn tables() -> Graph {
     passes::prepare(&b.finish(), Semantics::Integer).unwrap()
 }
 
+/// Functions of two values that are not negative, one of them one pixel.
+fn combined() -> Graph {
+    let mut b = Build::new(Shape::new(6, 5, 3), 9);
+    let x = b.conv("left", 0, 4, &window(3, 1, 1), 1);
+    let x = b.push("left_relu", Relu, vec![x]);
+    let y = b.conv("right", 0, 4, &window(1, 1, 0), 1);
+    let y = b.push("right_relu", Relu, vec![y]);
+    let sum = b.push("sum", Add, vec![x, y]);
+    let sum = b.push("sum_relu", Relu, vec![sum]);
+    let larger = b.push("larger", Max, vec![sum, x]);
+    let smaller = b.push("smaller", Min, vec![larger, y]);
+    let difference = b.push("difference", Sub, vec![larger, smaller]);
+    let difference = b.push("difference_relu", Relu, vec![difference]);
+    let pooled = b.push("pooled", GlobalAveragePool, vec![y]);
+    let moved = b.push("moved", Add, vec![difference, pooled]);
+    let moved = b.push("moved_relu", Relu, vec![moved]);
+    let x = b.push("mean", GlobalAveragePool, vec![moved]);
+    b.gemm("dense", x, 6);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
 /// Sums inside layers.
 fn residuals() -> Graph {
     let (mut b, x) = Build::residuals();
@@ -366,6 +388,7 @@ fn cases() -> Vec<Case> {
         ("functions", functions()),
         ("heads", heads()),
         ("tables", tables()),
+        ("combined", combined()),
         ("maps", maps()),
         ("constants", constants()),
         ("attention", attention()),
@@ -554,9 +577,15 @@ fn litert_computes_the_same() {
     }
     let lines = run(&python, "tflite", folder.path());
     // Some of each network that has a form.
-    for network in
-        ["branches_up", "branches_floor", "branches_even", "heads_up", "constants_up", "tables_up"]
-    {
+    for network in [
+        "branches_up",
+        "branches_floor",
+        "branches_even",
+        "heads_up",
+        "constants_up",
+        "tables_up",
+        "combined_up",
+    ] {
         assert!(exact.iter().any(|case| case.starts_with(network)), "{network}: {exact:?}");
     }
     let wanted = format!(": {IMAGES} of {IMAGES} equal");
@@ -641,6 +670,7 @@ fn hls4ml_computes_the_same() {
     let wanted = [
         "branches_up_0: types as expected",
         "branches_up_0: 24 of 24 equal, 24 the same class",
+        "combined_up_0: types as expected",
         "everything_up_0: types as expected",
         "heads_up_0: types as expected",
         "orders_up_0: types as expected",
