@@ -122,24 +122,18 @@ pub struct Tuning {
     /// with another implementation: `docs/search.md`.
     pub tune_rate: f64,
     /// The same of a training after the first, as a part. Guess.
+    pub tune_again_rate: f64,
+    /// What a training of 1,000 steps is thought to take from the divergence, as a part of what is left; it grows with the
+    /// root of the steps. Measured on two networks: 1,500 steps .2 to .3, 4,000 .45 to .5, 6,000 .6.
+    pub tune_gain: f64,
+    /// The part of all time that the first training takes. Guess.
+    pub tune_first: f64,
+    /// The same of a training after the first. Guess: what a plan is thought to lose is that uncertain that several have to
+    /// be tried.
     pub tune_again: f64,
-    /// The part of all time in which widths are lowered. Guess.
-    pub tune_lowering: f64,
-    /// The part of all time that a short training takes in between. Guess.
-    pub tune_round: f64,
-    /// Times the divergence at which the bound is thought to lie up to which a plan is lowered further after a short
-    /// training. Measured on one network: with 1.5 the long training ended 1.3 times beyond the bound.
-    pub tune_reach: f64,
-    /// The part of the time that is left that a training takes. Guess.
-    pub tune_part: f64,
-    /// The part of all time that is too short for a training. Guess.
-    pub tune_least: f64,
     /// What changes of the cost at uniform 8 bit between two trainings, at most but for one tensor. Guess: plans that are
     /// farther apart do not train alike.
     pub tune_stride: f64,
-    /// Times that divergence up to which widths are lowered between two trainings, or down to which bits are given back.
-    /// Guess: a training makes up for the rest.
-    pub tune_slack: f64,
 
     /// Standard errors between the likely loss and the bound without a stated confidence: the normal
     /// distribution's one-sided 95 %.
@@ -215,14 +209,11 @@ impl Default for Tuning {
 
             tune_images: 512,
             tune_rate: 0.008,
-            tune_again: 0.25,
-            tune_lowering: 0.45,
-            tune_round: 0.04,
-            tune_reach: 1.0,
-            tune_part: 0.6,
-            tune_least: 0.15,
+            tune_again_rate: 0.25,
+            tune_gain: 0.2,
+            tune_first: 0.5,
+            tune_again: 0.1,
             tune_stride: 0.02,
-            tune_slack: 1.2,
 
             distance: 1.645,
             likely_distance: 2.326,

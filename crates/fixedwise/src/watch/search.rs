@@ -6,7 +6,7 @@ use super::{
     remaining::{Estimate, TimeLeft},
 };
 use crate::{names::ShortNames, result::TraceStep};
-use fixedwise_fixed::convert::{count_to_u64, u64_to_f64};
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64, u64_to_f64};
 use fixedwise_graph::{Graph, Plan, cost};
 use fixedwise_search::{
     Evaluation,
@@ -39,6 +39,8 @@ pub(crate) struct Watch<'a> {
     tuning: TuningTime,
     /// When tuning ends, once it has begun.
     tuned_until: Option<Instant>,
+    /// When the first step of tuning was told.
+    tuned_since: Option<Instant>,
 }
 
 /// How long plans are tuned after the rest of a search.
@@ -103,6 +105,7 @@ impl<'a> Watch<'a> {
             names: ShortNames::of(graph),
             tuning,
             tuned_until: None,
+            tuned_since: None,
         }
     }
 
@@ -126,8 +129,11 @@ impl<'a> Watch<'a> {
                 self.observer.progress(&Progress { seconds, step });
             }
             Event::Tuning(tuning) => {
-                let (seconds, left) =
-                    (self.start.elapsed().as_secs_f64(), strategies::Observer::tuning_left(self));
+                let seconds = self.start.elapsed().as_secs_f64();
+                let left = match tuning.in_all {
+                    Some(in_all) => self.steps_left(tuning.steps, in_all),
+                    None => strategies::Observer::tuning_left(self),
+                };
                 let uniform8 = self.so_far.uniform8_bits.max(1);
                 let step = Step::Tuning {
                     steps: tuning.steps,
@@ -227,6 +233,14 @@ impl<'a> Watch<'a> {
             self.so_far.memory_bits = memory.total();
             self.so_far.uniform8_bits = memory.uniform8;
         }
+    }
+
+    /// Seconds that so many steps of tuning still take, as long as those before did.
+    fn steps_left(&mut self, done: usize, in_all: usize) -> Option<f64> {
+        let long = self.tuned_since.get_or_insert_with(Instant::now).elapsed().as_secs_f64();
+        // The first is told when it is done.
+        let each = (done > 1).then(|| long / count_to_f64(done - 1))?;
+        Some(each * count_to_f64(in_all.saturating_sub(done)))
     }
 
     /// Until the end of a search that knows what is left for it at most.

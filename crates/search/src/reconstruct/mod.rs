@@ -15,4 +15,4 @@ pub use equalization::{balance, channel_ranges, fit_steps};
 pub use layer::Layer;
 pub use moments::{Calibration, CalibrationOptions};
 pub use options::{GivenBias, Method, RoundingOptions};
-pub use telling::telling_images;
+pub use telling::{spread, telling_images};

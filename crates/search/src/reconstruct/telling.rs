@@ -3,7 +3,7 @@
 use crate::{
     error::SearchError,
     evaluate::{
-        Images,
+        Images, of_classes,
         runner::{CHUNK, Job, Runner},
     },
     random::random,
@@ -67,12 +67,15 @@ pub fn telling_images(
     Ok(keys.into_iter().take(count).map(|key| key.1).collect())
 }
 
-/// `sum p (1 - p)`.
-fn spread(values: &[f32], is_softmax: bool) -> f64 {
+/// How far class probabilities move with the logits: `sum p (1 - p)`.
+pub fn spread(values: &[f32], is_softmax: bool) -> f64 {
+    let n = values.len();
     let values = values.iter().map(|&x| f64::from(x));
     let parts: Vec<f64> = if is_softmax {
         values.collect()
     } else {
+        let values: Vec<f64> = of_classes(n, values).collect();
+        let values = values.into_iter();
         let max = values.clone().fold(f64::NEG_INFINITY, f64::max);
         values.map(|x| (x - max).exp()).collect()
     };
@@ -89,5 +92,7 @@ mod tests {
         assert!(spread(&[9.0, 0.0, 0.0], false) < 0.01);
         assert!(spread(&[1.0, 1.0, 0.0], false) > 0.5);
         assert!((spread(&[0.5, 0.5], true) - 0.5).abs() < 1e-9);
+        // One is the logit of the second of two classes.
+        assert!((spread(&[0.0], false) - 0.5).abs() < 1e-9);
     }
 }

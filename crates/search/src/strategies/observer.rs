@@ -147,6 +147,8 @@ pub struct Worked {
 pub struct Tuning {
     /// Steps so far.
     pub steps: usize,
+    /// Steps in all; nothing where time counts.
+    pub in_all: Option<usize>,
     /// Memory of the best plan before and now.
     pub memory_bits: [u64; 2],
 }

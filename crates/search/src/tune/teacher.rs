@@ -3,10 +3,11 @@
 use crate::{
     error::SearchError,
     evaluate::{Images, log_softmax, of_classes},
+    reconstruct::spread,
 };
 use fixedwise_fixed::convert::{count_to_f64, f64_to_f32};
 use fixedwise_graph::{
-    Graph,
+    Graph, NodeId,
     run::{Program, Schedule, Workspace},
 };
 use fixedwise_kernels::Kernels;
@@ -14,6 +15,20 @@ use std::sync::OnceLock;
 
 /// Images whose signal is taken, of outputs that count as values.
 const SIGNAL: usize = 64;
+/// The part of the images that are learned from of which the float network is certain.
+const LEAST: f64 = 0.2;
+/// How far class probabilities move with the logits, from where on every image is learned from.
+const TELLING: f64 = 0.5;
+
+/// An image to learn from.
+#[derive(Clone, Debug)]
+pub(super) struct Lesson {
+    pub(super) image: usize,
+    /// What the float network says of it, one output after the other.
+    said: Box<[f32]>,
+    /// The number of images that it stands for where it is drawn with one over that as probability.
+    pub(super) weight: f32,
+}
 
 /// The float network, and images that it is asked about.
 pub struct Teacher<'a> {
@@ -73,12 +88,10 @@ impl<'a> Teacher<'a> {
         let outputs = self.graph.output_nodes();
         let mut sums = vec![0.0; outputs.len()];
         let n = self.images.len().min(SIGNAL);
-        let mut image = Vec::new();
         for idx in 0..n {
             // Spread over all of them.
             let idx = idx * self.images.len() / n;
-            self.image(idx, &mut image);
-            let said = self.says(idx, &image);
+            let said = self.says(idx);
             let mut rest = &said[..];
             for (sum, &id) in sums.iter_mut().zip(&outputs) {
                 let (own, others) = rest.split_at(self.graph.nodes[id].shape.len());
@@ -101,11 +114,30 @@ impl<'a> Teacher<'a> {
         self.images.image(idx, image);
     }
 
+    /// What there is to learn from an image: an image of which the float network is certain tells little.
+    pub(super) fn lesson(&self, image: usize) -> Lesson {
+        let said = self.says(image);
+        let weight = if self.is_of_values {
+            1.0
+        } else {
+            let mut rest = &said[..];
+            let of_output = |&id: &NodeId| {
+                let (own, others) = rest.split_at(self.graph.nodes[id].shape.len());
+                rest = others;
+                spread(own, false)
+            };
+            let spread: f64 = self.graph.output_nodes().iter().map(of_output).sum();
+            f64_to_f32(1.0 / (LEAST + spread / TELLING).min(1.0))
+        };
+        Lesson { image, said, weight }
+    }
+
     /// What the float network says of an image, one output after the other.
-    pub(super) fn says(&self, idx: usize, image: &[f32]) -> Box<[f32]> {
+    fn says(&self, idx: usize) -> Box<[f32]> {
         let ask = || {
-            let mut workspace = Workspace::new();
-            self.program.run(&self.schedule, &mut workspace, image, &[]);
+            let (mut image, mut workspace) = (Vec::new(), Workspace::new());
+            self.image(idx, &mut image);
+            self.program.run(&self.schedule, &mut workspace, &image, &[]);
             let mut said = Vec::new();
             for &id in self.program.outputs() {
                 let value = self.program.value(&self.schedule, &workspace, id);
@@ -121,27 +153,26 @@ impl<'a> Teacher<'a> {
         }
     }
 
-    /// How far outputs, `[image, element]` each, are from what it says of those images, summed over these; and the
-    /// gradients of that.
+    /// How far outputs, `[image, element]` each, are from what it says of those images, summed over all that these stand
+    /// for; and the gradients of that.
     ///
     /// Of classes it is the divergence of their probabilities, of values the distortion.
-    pub(super) fn compare(
-        &self,
-        said: &[Box<[f32]>],
-        outputs: &[Vec<f32>],
-    ) -> (f64, Vec<Vec<f32>>) {
+    pub(super) fn compare(&self, lessons: &[Lesson], outputs: &[Vec<f32>]) -> (f64, Vec<Vec<f32>>) {
         let mut total = 0.0;
         let mut from = 0;
         let of_output = |(i, values): (usize, &Vec<f32>)| {
-            let n = values.len() / said.len().max(1);
+            let n = values.len() / lessons.len().max(1);
             let mut gradient = Vec::with_capacity(values.len());
-            for (said, values) in said.iter().zip(values.chunks_exact(n)) {
-                let said = &said[from..from + n];
-                total += if self.is_of_values {
+            for (lesson, values) in lessons.iter().zip(values.chunks_exact(n)) {
+                let said = &lesson.said[from..from + n];
+                let far = if self.is_of_values {
                     distortion(said, values, self.signal[i], &mut gradient)
                 } else {
                     divergence(said, values, &mut gradient)
                 };
+                total += f64::from(lesson.weight) * far;
+                let own = gradient.len() - n;
+                gradient[own..].iter_mut().for_each(|g| *g *= lesson.weight);
             }
             from += n;
             gradient

@@ -2,7 +2,7 @@
 
 use super::{
     student::{Optimizer, Student},
-    teacher::Teacher,
+    teacher::{Lesson, Teacher},
 };
 use crate::{error::SearchError, random::random};
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64, f64_to_count, f64_to_f32};
@@ -34,9 +34,9 @@ pub struct Course {
 pub struct Trained {
     /// Steps that were done.
     pub steps: usize,
-    /// Images that were run.
+    /// Images that were learned from.
     pub images: u64,
-    /// The mean distance from the float network in the last eighth of the steps.
+    /// The mean distance from the float network in the last eighth of the steps, over the images of which these were drawn.
     pub distance: f64,
     /// Whether it was broken off.
     pub is_stopped: bool,
@@ -57,17 +57,17 @@ pub fn train(
     let mut optimizer = Optimizer::new(student);
     let mut order = Order::new(teacher.n_images(), course.seed);
     let mut trained = Trained { steps: 0, images: 0, distance: f64::INFINITY, is_stopped: false };
-    let (mut sum, mut summed) = (0.0, 0);
+    let (mut sum, mut summed) = (0.0, 0.0);
     let (mut step, mut steps) = (0, course.steps);
     while step < steps {
-        let batch = order.next();
+        let batch = order.next(teacher);
         let (distance, gradients) = gradients(network, student, teacher, &batch)?;
         let rate = course.rate * rate_at(step, steps);
         optimizer.step(student, &gradients, f64_to_f32(rate));
         trained.images += count_to_u64(batch.len());
         if 8 * (steps - step) <= steps.max(8) {
             sum += distance;
-            summed += batch.len();
+            summed += batch.iter().map(|lesson| f64::from(lesson.weight)).sum::<f64>();
         }
         step += 1;
         match told(step) {
@@ -79,8 +79,8 @@ pub fn train(
         }
     }
     trained.steps = step;
-    if summed > 0 && student.is_finite() {
-        trained.distance = sum / count_to_f64(summed);
+    if summed > 0.0 && student.is_finite() {
+        trained.distance = sum / summed;
     }
     Ok(trained)
 }
@@ -92,27 +92,25 @@ fn rate_at(step: usize, steps: usize) -> f64 {
     up * 0.5 * (1.0 + (std::f64::consts::PI * at).cos())
 }
 
-/// The distance of a student on some images, summed over them, and its gradients.
+/// The distance of a student on some images, summed over all that they stand for, and its gradients.
 fn gradients(
     network: &Differentiable,
     student: &Student,
     teacher: &Teacher,
-    batch: &[usize],
+    batch: &[Lesson],
 ) -> Result<(f64, Vec<LayerGradients>), SearchError> {
     let trained = network.network(&student.plan())?;
     let parts: Vec<(f64, Vec<LayerGradients>)> = batch
         .par_chunks(PART)
         .map(|part| {
             let mut images = vec![Vec::new(); part.len()];
-            for (image, &idx) in images.iter_mut().zip(part) {
-                teacher.image(idx, image);
+            for (image, lesson) in images.iter_mut().zip(part) {
+                teacher.image(lesson.image, image);
             }
-            let said: Vec<Box<[f32]>> =
-                images.iter().zip(part).map(|(image, &idx)| teacher.says(idx, image)).collect();
             let images: Vec<&[f32]> = images.iter().map(Vec::as_slice).collect();
             let mut distance = 0.0;
             let gradients = trained.run(&images, |outputs| {
-                let (far, gradients) = teacher.compare(&said, outputs);
+                let (far, gradients) = teacher.compare(part, outputs);
                 distance = far;
                 gradients
             });
@@ -136,33 +134,56 @@ struct Order {
     images: Vec<usize>,
     at: usize,
     seed: u64,
+    /// Drawn for the next step.
+    waiting: Vec<Lesson>,
 }
 
 impl Order {
     fn new(images: usize, seed: u64) -> Self {
         let seed = seed.wrapping_mul(0x2545_f491_4f6c_dd1d);
-        let mut order = Self { images: (0..images).collect(), at: 0, seed };
+        let images = (0..images).collect();
+        let mut order = Self { images, at: 0, seed, waiting: Vec::new() };
         order.shuffle();
         order
     }
 
+    fn random(&mut self) -> f64 {
+        self.seed = self.seed.wrapping_add(1);
+        random(self.seed)
+    }
+
     fn shuffle(&mut self) {
         for i in (1..self.images.len()).rev() {
-            self.seed = self.seed.wrapping_add(1);
-            let j = f64_to_count(random(self.seed) * count_to_f64(i + 1)).min(i);
+            let j = f64_to_count(self.random() * count_to_f64(i + 1)).min(i);
             self.images.swap(i, j);
         }
         self.at = 0;
     }
 
-    /// The images of the next step; fewer where there are fewer.
-    fn next(&mut self) -> Vec<usize> {
+    /// As many images as a step has; fewer where there are fewer.
+    fn part(&mut self) -> Vec<usize> {
         let n = BATCH.min(self.images.len());
         if self.at + n > self.images.len() {
             self.shuffle();
         }
         self.at += n;
         self.images[self.at - n..self.at].to_vec()
+    }
+
+    /// What the next step learns from: images are passed over the more often the less they tell, and those that are not
+    /// stand for them.
+    fn next(&mut self, teacher: &Teacher) -> Vec<Lesson> {
+        let n = BATCH.min(self.images.len());
+        while self.waiting.len() < n {
+            let part = self.part();
+            let lessons: Vec<Lesson> = part.par_iter().map(|&idx| teacher.lesson(idx)).collect();
+            for lesson in lessons {
+                if self.random() * f64::from(lesson.weight) < 1.0 {
+                    self.waiting.push(lesson);
+                }
+            }
+        }
+        self.waiting.drain(..n).collect()
     }
 }
 
@@ -173,11 +194,11 @@ mod tests {
     #[test]
     fn every_image_comes_once_a_round() {
         let mut order = Order::new(3 * BATCH, 7);
-        let mut seen: Vec<usize> = (0..3).flat_map(|_| order.next()).collect();
+        let mut seen: Vec<usize> = (0..3).flat_map(|_| order.part()).collect();
         assert_ne!(seen, (0..3 * BATCH).collect::<Vec<_>>());
         seen.sort_unstable();
         assert_eq!(seen, (0..3 * BATCH).collect::<Vec<_>>());
-        assert_eq!(Order::new(5, 0).next().len(), 5);
+        assert_eq!(Order::new(5, 0).part().len(), 5);
     }
 
     #[test]

@@ -67,11 +67,16 @@ fn tuned(result: &RunResult) -> Option<Statement> {
     let memory = |bits: u64| {
         percent(1.0 - u64_to_f64(bits) / u64_to_f64(result.memory_bits.uniform8_total.max(1)))
     };
+    // Where steps were asked for, no clock was looked at.
+    let long = if tuned.seconds > 0.0 {
+        format!("{:.0} s", tuned.seconds)
+    } else {
+        format!("{} steps", grouped(count_to_u64(tuned.steps)))
+    };
     let took = format!(
-        "{} images without labels, {} images run, {:.0} s",
+        "{} images without labels, {} images run, {long}",
         grouped(count_to_u64(tuned.images)),
         grouped(tuned.images_run),
-        tuned.seconds
     );
     let astray = match tuned.diverged {
         0 => String::new(),

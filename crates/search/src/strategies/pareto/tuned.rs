@@ -1,6 +1,5 @@
-//! The best plan tuned: widths are lowered in rounds between short trainings, and what comes of that is trained until
-//! the rate has fallen to zero; then more are lowered where it keeps to the bound, and bits given back where it does not,
-//! and so on.
+//! The best plan tuned: widths are lowered beyond the bound, and what comes of that is trained until the rate has fallen
+//! to zero; then more are lowered where it keeps to the bound, and bits given back where it does not, and so on.
 //!
 //! Labels count only where a plan is certified, as before.
 
@@ -116,22 +115,16 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
         run
     }
 
-    /// Lowers widths in rounds between short trainings, and trains what comes of that until its rate has fallen to zero;
-    /// then one plan after the other, narrower where the last one keeps to the bound, else wider.
+    /// Trains the best plan lowered until the rate has fallen to zero; then one plan after the other, narrower where the
+    /// last one keeps to the bound, else wider.
     fn tune_from(&mut self, task: &mut Task, best: Standing) -> Result<(), SearchError> {
         let tuning = &self.options.tuning;
         let whole = self.tuning_left(task);
-        let least = tuning.tune_least * whole;
-        let mut rate = tuning.tune_rate;
-        let mut pupil = self.lowered(task, best)?;
-        loop {
-            let left = self.tuning_left(task);
-            if left < least {
-                return Ok(());
-            }
-            // What is too short for two makes one.
-            let part = tuning.tune_part * left;
-            let long = if left - part > least { part } else { left };
+        let (mut long, mut rate) = (tuning.tune_first * whole, tuning.tune_rate);
+        let steps = self.steps_in(task, &best, long)?;
+        let mut pupil = self.lowered(best, steps)?;
+        // What is left of the last one, by rounding, makes none.
+        while self.tuning_left(task) > 0.5 * tuning.tune_again * whole {
             let before = pupil.clone();
             let trained = self.train(task, &mut pupil, long, rate)?;
             let side = match &trained {
@@ -149,42 +142,56 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
                 },
             };
             let moves = self.tune_moves(&pupil, &standing, side)?;
-            let suits = tuning.tune_slack * self.bound();
-            if !self.take(&mut pupil, moves, (standing.divergence, side, suits)) {
+            let now = (standing.divergence, side, self.bound());
+            if !self.take(&mut pupil, moves, now) {
                 return Ok(());
             }
-            rate = tuning.tune_again * tuning.tune_rate;
+            long = tuning.tune_again * whole;
+            rate = tuning.tune_again_rate * tuning.tune_rate;
         }
+        Ok(())
     }
 
-    /// The best plan, lowered in rounds: a short training makes up for the last tensors before the next ones are lowered,
-    /// until it no longer brings the plan near the bound, or the time for this is over.
-    fn lowered(&mut self, task: &mut Task, best: Standing) -> Result<Pupil<'a>, SearchError> {
-        let tuning = &self.options.tuning;
-        let whole = self.tuning_left(task);
-        let (end, round) = ((1.0 - tuning.tune_lowering) * whole, tuning.tune_round * whole);
-        let student = Student::new(self.network.graph(), &best.built.plan);
-        let mut pupil = Pupil { student, widths: best.widths.clone() };
-        let mut standing = best;
-        while self.tuning_left(task) > end
-            && standing.divergence <= tuning.tune_reach * self.bound()
-        {
-            let moves = self.tune_moves(&pupil, &standing, Side::Narrower)?;
-            let before = pupil.clone();
-            if !self.take(&mut pupil, moves, (0.0, Side::Narrower, f64::INFINITY)) {
-                break;
-            }
-            let Some(trained) = self.train(task, &mut pupil, round, tuning.tune_rate)? else {
-                pupil = before;
-                break;
-            };
-            // What may be an answer already is held against the bound.
-            if trained.divergence <= self.bound() {
-                self.certify(&trained)?;
-            }
-            standing = trained;
+    /// About the steps of a training of that length.
+    fn steps_in(&mut self, task: &Task, plan: &Standing, long: f64) -> Result<f64, SearchError> {
+        if task.steps.is_some() {
+            return Ok(long);
         }
-        Ok(pupil)
+        let begin = self.tuning_left(task);
+        let mut student = Student::new(self.network.graph(), &plan.built.plan);
+        let course = Course { steps: TOLD_EVERY, rate: self.options.tuning.tune_rate, seed: 0 };
+        let mut told = |_| ControlFlow::Continue(TOLD_EVERY);
+        legal(train(task.network, &mut student, task.teacher, course, &mut told))?;
+        let each = (begin - self.tuning_left(task)) / count_to_f64(TOLD_EVERY);
+        Ok(long / each.max(1e-9))
+    }
+
+    /// The best plan lowered as far as a training of so many steps is thought to make up for: rounded anew at narrower
+    /// widths as far as its divergence is that many times the one at which the bound is thought to lie.
+    fn lowered(&mut self, best: Standing, steps: f64) -> Result<Pupil<'a>, SearchError> {
+        let tuning = &self.options.tuning;
+        let most = tuning.tune_gain.mul_add((steps / 1000.0).sqrt(), 1.0) * self.bound();
+        let mut now = best;
+        loop {
+            let (mut saved, mut taken) = (0.0, Vec::new());
+            for give in self.gives(&now)? {
+                if !taken.is_empty() && saved - give.cost > tuning.tune_stride {
+                    break;
+                }
+                saved -= give.cost;
+                taken.push(give);
+            }
+            if taken.is_empty() {
+                break;
+            }
+            let next = self.stand(self.taken(&now.widths, &taken))?;
+            if next.divergence > most {
+                break;
+            }
+            now = next;
+        }
+        let student = Student::new(self.network.graph(), &now.built.plan);
+        Ok(Pupil { student, widths: now.widths })
     }
 
     /// What is left for tuning: seconds, or steps.
@@ -226,7 +233,7 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
                 total = f64_to_count((long / each.max(1e-9)).round()).max(1);
             }
             let gained = [untuned, reached];
-            let tuning = Told { steps: before + done, memory_bits: gained };
+            let tuning = Told { steps: before + done, in_all: steps, memory_bits: gained };
             is_stopped = self.observer.event(&Event::Tuning(tuning)).is_break();
             if is_stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(total) }
         };
