@@ -190,6 +190,52 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::Images;
+    use fixedwise_graph::{Semantics, Shape, passes};
+    use fixedwise_kernels::Kernels;
+    use fixedwise_testing::Build;
+
+    /// Every other one is far from all others of its kind: the network is certain of its class.
+    struct Mixed;
+
+    impl Mixed {
+        const N: usize = 2 * BATCH;
+    }
+
+    impl Images for Mixed {
+        fn len(&self) -> usize {
+            Self::N
+        }
+
+        fn image(&self, idx: usize, out: &mut [f32]) {
+            out.fill(if idx.is_multiple_of(2) { 1000.0 } else { 0.0 });
+        }
+
+        fn label(&self, _: usize) -> Option<usize> {
+            None
+        }
+    }
+
+    #[test]
+    fn images_that_tell_are_drawn_more_often_and_all_count_alike() {
+        let mut b = Build::new(Shape::new(1, 1, 4), 3);
+        b.gemm("dense", 0, 3);
+        let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+        for is_of_values in [false, true] {
+            let teacher = Teacher::new(&graph, &Mixed, Kernels::best(), is_of_values, 1 << 20);
+            let teacher = teacher.unwrap();
+            let mut order = Order::new(Mixed::N, 1);
+            let (mut drawn, mut weights) = ([0_u32; 2], [0.0; 2]);
+            for lesson in (0..40).flat_map(|_| order.next(&teacher)) {
+                drawn[lesson.image % 2] += 1;
+                weights[lesson.image % 2] += f64::from(lesson.weight);
+            }
+            assert_eq!(drawn[0] + drawn[1], 40 * 64);
+            let ratio = weights[0] / weights[1];
+            assert!((0.85..1.15).contains(&ratio), "{drawn:?}, {weights:?}");
+            assert_eq!(2 * drawn[0] < drawn[1], !is_of_values, "{drawn:?}");
+        }
+    }
 
     #[test]
     fn every_image_comes_once_a_round() {
