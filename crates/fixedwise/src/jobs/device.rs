@@ -17,7 +17,7 @@ use fixedwise_graph::{
     footprint::Footprint,
     lower_for,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What [`device_of_model`] is asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +121,9 @@ pub(crate) fn device(
     let instructions =
         schedule_instructions + layers.iter().map(|layer| layer.instructions).sum::<u64>();
     debug_assert_eq!(layers.len(), fixed.nodes.len(), "a layer for each node");
+    let works = project.layers.iter().map(|layer| &layer.work).chain([&project.flow_work]);
+    let uncounted: BTreeSet<&str> =
+        works.flat_map(|work| work.unknown(cpu, optimization)).collect();
     DeviceResult {
         target: target.name.clone(),
         processor: cpu.name().to_owned(),
@@ -128,6 +131,7 @@ pub(crate) fn device(
         kernels: style.name().to_owned(),
         instructions,
         schedule_instructions,
+        uncounted: uncounted.into_iter().map(str::to_owned).collect(),
         clock: clock.map(|clock| ClockResult {
             hz: clock.hz,
             cycles_per_instruction: clock.cycles_per_instruction,

@@ -179,6 +179,7 @@ fn run(
         peak: device.peak,
         instructions: device.instructions,
         schedule_instructions: device.schedule_instructions,
+        uncounted: device.uncounted,
         clock: device.clock,
         layers: device.layers,
     };

@@ -61,6 +61,9 @@ pub struct CExported {
     pub instructions: u64,
     /// Of these, what computing rows in their order takes beside the layers.
     pub schedule_instructions: u64,
+    /// Kernels that were not measured on the processor: their instructions are not among those counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncounted: Vec<String>,
     /// The time of an image, where a clock is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockResult>,

@@ -64,6 +64,13 @@ pub(super) fn instructions(
     text
 }
 
+/// What is missing from the instructions.
+pub(super) fn uncounted(kernels: &[String], processor: &str) -> Option<String> {
+    (!kernels.is_empty()).then(|| {
+        format!("not counted, since they were not measured on {processor}: {}", kernels.join(", "))
+    })
+}
+
 /// What lies in the arena where it holds most.
 pub(super) fn peak(peak: &[HolderResult]) -> Option<String> {
     let part =

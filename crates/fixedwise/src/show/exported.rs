@@ -36,6 +36,7 @@ impl CExported {
         if let Some(code) = &self.code {
             let counts = (self.instructions, self.schedule_instructions);
             notes.push(device::instructions(counts, &code.processor, self.clock.as_ref()));
+            notes.extend(device::uncounted(&self.uncounted, &code.processor));
         }
         notes.push(format!("input: {}", self.preprocessing.to_text()));
         let notes = notes.into_iter().map(Into::into).collect();

@@ -109,6 +109,7 @@ fn on_device(found: &DeviceResult) -> Section {
             grouped(found.peak_ram_bytes)
         ),
     ];
+    notes.extend(device::uncounted(&found.uncounted, &found.processor));
     notes.extend(device::peak(&found.peak));
     Section {
         title: format!("{}{bits}", found.target),

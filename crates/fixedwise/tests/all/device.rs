@@ -38,6 +38,20 @@ fn every_microcontroller_takes_what_its_layers_take() {
     }
 }
 
+/// A core that runs the kernels of another one.
+#[test]
+fn kernels_that_were_not_measured_are_named() {
+    let device = |cpu: &str| {
+        let mut target = read_target("cortex-m4").unwrap();
+        target.cpu = fixedwise::Cpu::ALL.into_iter().find(|other| other.name() == cpu);
+        let options = DeviceOptions { target, bits: 4, clock: None };
+        device_of_model(&small(), &options).unwrap()
+    };
+    assert!(device("cortex-m4").uncounted.is_empty());
+    let found = device("cortex-m0");
+    assert!(found.uncounted.contains(&"slide".to_owned()), "{:?}", found.uncounted);
+}
+
 #[test]
 fn what_has_no_code_or_no_width_is_refused() {
     let refused = |name: &str, bits: u8| {

@@ -207,6 +207,7 @@ fn device(names: &[String]) -> DeviceResult {
         kernels: "small".to_owned(),
         instructions: 1_234_567_890,
         schedule_instructions: 12_345,
+        uncounted: Vec::new(),
         clock,
         flash_bytes: 12_345_678,
         constant_bytes: 12_300_000,
@@ -272,6 +273,7 @@ fn exported(names: &[String]) -> CExported {
         peak: names.iter().map(holder).collect(),
         instructions: 1_234_567_890,
         schedule_instructions: 12_345,
+        uncounted: Vec::new(),
         clock: Some(ClockResult {
             hz: 80_000_000,
             cycles_per_instruction: 1.25,

@@ -54,10 +54,10 @@ impl Work {
             + count_to_u64(f64_to_count(self.runs.iter().map(of_run).sum::<f64>().round()))
     }
 
-    /// Functions of kernels of which nothing is measured on a core: they count as none.
+    /// Kernels of which nothing is measured on a core: they count as none.
     pub fn unknown(&self, cpu: Cpu, optimization: Optimization) -> Vec<&str> {
         let is_unknown = |run: &&Run| table::instructions(&run.kind, cpu, optimization).is_none();
-        self.runs.iter().filter(is_unknown).map(|run| run.kind.as_str()).collect()
+        self.runs.iter().filter(is_unknown).map(|run| table::kernel(&run.kind)).collect()
     }
 }
 

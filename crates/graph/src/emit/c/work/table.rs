@@ -24,6 +24,11 @@ fn table() -> &'static BTreeMap<&'static str, Row> {
     })
 }
 
+/// The kernel of a kind.
+pub(super) fn kernel(kind: &str) -> &str {
+    kind.split_once('_').map_or(kind, |(kernel, _)| kernel)
+}
+
 /// Instructions of a turn of each loop of a function; `None` where nothing of its kernel is measured.
 ///
 /// A kind that was not measured takes what the most similar one of its kernel does: they differ in the types of
@@ -40,7 +45,6 @@ pub(super) fn instructions(
     if let Some(found) = rows.get(kind).and_then(measured) {
         return Some(found);
     }
-    let kernel = |kind: &str| kind.split('_').next().map(str::to_owned);
     let agrees = |row: &str| row.split('_').zip(kind.split('_')).filter(|(a, b)| a == b).count();
     let alike = rows.iter().filter(|(row, _)| kernel(row) == kernel(kind));
     let alike = alike.filter_map(|(row, cells)| Some((agrees(row), measured(cells)?)));
