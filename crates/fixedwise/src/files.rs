@@ -66,8 +66,14 @@ fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.prefix(".fixedwise-");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    // Its name says nothing to whom it cannot be made for.
-    builder.tempfile_in(folder).map_err(|error| error.kind().into())
+    builder.tempfile_in(folder).map_err(|error| match error.kind() {
+        kind @ io::ErrorKind::NotFound => {
+            let problem = format!("there is no folder `{}`; create it first", folder.display());
+            io::Error::new(kind, problem)
+        }
+        // Its name says nothing to whom it cannot be made for.
+        kind => kind.into(),
+    })
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -149,8 +155,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["a", "b/c"].map(|name| folder.path().join(name));
         let files = paths.clone().map(|path| (path, &b"new"[..]));
-        let error = write_files(&files).unwrap_err().to_string();
-        assert!(error.contains("b/c"), "{error}");
+        let error = write_files(&files).unwrap_err();
+        assert!(error.to_string().contains("b/c"), "{error}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(
+            cause.contains("there is no folder") && cause.ends_with("create it first"),
+            "{cause}"
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         fs::create_dir(folder.path().join("b")).unwrap();
         write_files(&files).unwrap();
