@@ -111,6 +111,11 @@ class Report(unittest.TestCase):
             [float(value) for _, value in layers["accumulator, bits"]],
             [one["accumulator_bits"] for one in told["layers"]],
         )
+        executed = {one["name"]: one["instructions"] for one in told["instructions_by_node"]}
+        self.assertEqual(
+            [float(value) for _, value in layers["instructions an image"]],
+            [executed[one["name"]] for one in told["layers"]],
+        )
         plans = self.columns("Measured plans")
         self.assertEqual([float(value) for _, value in plans["memory, bits"]], [one["memory_bits"] for one in told["front"]])
         self.assertEqual([text for text, _ in plans["bound"]], ["met" if one["bound_met"] else "not met" for one in told["front"]])

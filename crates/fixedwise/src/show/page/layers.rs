@@ -21,6 +21,7 @@ pub(super) fn table(result: &RunResult) -> Table {
         "#memory, bits",
         "#flash, bytes",
         "#RAM at its step, bytes",
+        "#instructions an image",
         "#sensitivity of weights, nats",
         "#of activations, nats",
         "#share of the remaining error, %",
@@ -40,6 +41,8 @@ pub(super) fn table(result: &RunResult) -> Table {
         cells.push(count(memory));
         cells.push(bytes(&result.flash_by_node));
         cells.push(bytes(&result.ram_by_step));
+        let executed = result.instructions_by_node.iter().find(|of| of.name == name);
+        cells.push(executed.map_or_else(Cell::default, |of| count(of.instructions)));
         cells.push(sensitivity(result, name, Kind::Weights));
         cells.push(sensitivity(result, name, Kind::Activations));
         let share = result.explanation.iter().flat_map(|explanation| &explanation.shares);
