@@ -127,6 +127,32 @@ fn a_tuned_plan_is_smaller_and_keeps_to_the_bound() {
     assert_eq!(one.install(|| search(512, &mut Ignore, &options)).unwrap(), outcome);
 }
 
+/// A clock that goes on by one each time that it is looked at.
+struct Clock(f64);
+
+impl Observer for Clock {
+    fn event(&mut self, _: &Event) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn tuning_left(&mut self) -> Option<f64> {
+        self.0 = (self.0 - 1.0).max(0.0);
+        Some(self.0)
+    }
+}
+
+#[test]
+fn tuning_ends_with_its_time() {
+    for time in [0.0, 2.0, 30.0, 101.0] {
+        let options = options(Some(TuneLength::Time));
+        let outcome = search(512, &mut Clock(time), &options).unwrap();
+        let tuned = outcome.tuned.unwrap();
+        assert!(outcome.is_finished && outcome.bound_met, "{time}: {tuned:?}");
+        // A look is for eight steps, but for the first one of a training.
+        assert!(tuned.steps <= 8 * 100 && (time < 30.0 || tuned.steps > 20), "{time}: {tuned:?}");
+    }
+}
+
 #[test]
 fn too_few_images_leave_the_answer_of_the_search() {
     let plain = search(255, &mut Ignore, &options(None)).unwrap();

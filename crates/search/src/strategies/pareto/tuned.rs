@@ -120,17 +120,24 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
     fn tune_from(&mut self, task: &mut Task, best: Standing) -> Result<(), SearchError> {
         let tuning = &self.options.tuning;
         let whole = self.tuning_left(task);
+        if whole <= 0.0 {
+            return Ok(());
+        }
         let (mut long, mut rate) = (tuning.tune_first * whole, tuning.tune_rate);
         let steps = self.steps_in(task, &best, long)?;
         let mut pupil = self.lowered(best, steps)?;
-        // What is left of the last one, by rounding, makes none.
-        while self.tuning_left(task) > 0.5 * tuning.tune_again * whole {
+        loop {
+            long = long.min(self.tuning_left(task));
             let before = pupil.clone();
             let trained = self.train(task, &mut pupil, long, rate)?;
             let side = match &trained {
                 Some(standing) if self.certify(standing)? <= 1.0 => Side::Narrower,
                 _ => Side::Wider,
             };
+            // A training much shorter than the others gives nothing.
+            if self.tuning_left(task) <= 0.5 * tuning.tune_again * whole {
+                return Ok(());
+            }
             if trained.is_none() {
                 pupil = before;
             }
@@ -149,7 +156,6 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
             long = tuning.tune_again * whole;
             rate = tuning.tune_again_rate * tuning.tune_rate;
         }
-        Ok(())
     }
 
     /// About the steps of a training of that length.
@@ -230,7 +236,8 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
             };
             if steps.is_none() {
                 let each = (begin - left) / count_to_f64(done);
-                total = f64_to_count((long / each.max(1e-9)).round()).max(1);
+                let expected = f64_to_count((long / each.max(1e-9)).round()).max(1);
+                total = if left > 0.0 { expected } else { done };
             }
             let gained = [untuned, reached];
             let tuning = Told { steps: before + done, in_all: steps, memory_bits: gained };
