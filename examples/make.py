@@ -2,12 +2,15 @@
 
     python make.py [NOTEBOOK.ipynb ...]
 
-It needs the package `fixedwise` and what the notebooks import, but no Jupyter.
+It needs the package `fixedwise` and what the notebooks import, but no Jupyter. Those that import what this Python does
+not have are left as they are, and named.
 """
 
 import ast
 import base64
 import contextlib
+import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -16,6 +19,27 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+
+
+def code(notebook: dict[str, Any]) -> list[str]:
+    """The sources of its cells of code."""
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def digest(notebook: dict[str, Any]) -> str:
+    """Of what its outputs are made of."""
+    return hashlib.sha256(json.dumps(code(notebook)).encode()).hexdigest()
+
+
+def missing(notebook: dict[str, Any]) -> list[str]:
+    """Packages that it imports and this Python does not have."""
+    names = set()
+    for node in ast.walk(ast.parse("\n".join(code(notebook)))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return sorted(name for name in names if importlib.util.find_spec(name) is None)
 
 
 def outputs(source: str, names: dict[str, Any], number: int) -> list[dict[str, Any]]:
@@ -57,11 +81,15 @@ def run(path: Path) -> dict[str, Any]:
                 cell["outputs"] = outputs("".join(cell["source"]), names, number)
     finally:
         os.chdir(here)
+    notebook["metadata"]["made_of"] = digest(notebook)
     return notebook
 
 
 def main() -> None:
     for path in map(Path, sys.argv[1:] or sorted(map(str, HERE.glob("*.ipynb")))):
+        if lacking := missing(json.loads(path.read_text(encoding="utf-8"))):
+            print(f"{path.name}: there is no {', '.join(lacking)}")
+            continue
         text = json.dumps(run(path), indent=1, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
 

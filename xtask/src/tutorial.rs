@@ -1,7 +1,11 @@
 //! Runs the training of `docs/tutorial.md`.
 
 use crate::python::{self, Outcome};
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Where the scripts run and leave their networks.
 const FOLDER: &str = "target/tutorial";
@@ -11,12 +15,7 @@ const FOLDER: &str = "target/tutorial";
 /// # Errors
 /// Where there is no environment, or a script fails.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
-    let environment =
-        python::environment(root, "target/tutorial-python", "zoo/requirements-tutorial.txt");
-    let interpreter = match environment {
-        Outcome::Ready(interpreter) => interpreter,
-        Outcome::Unavailable(why) => return Err(why),
-    };
+    let interpreter = interpreter(root)?;
     let folder = root.join(FOLDER);
     let failed = |error: std::io::Error| format!("{FOLDER}: {error}");
     let data = folder.join("data/fashion-mnist");
@@ -38,6 +37,15 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     }
     println!("The networks are in {FOLDER}.");
     Ok(())
+}
+
+/// The interpreter of the environment with `PyTorch` and Keras.
+pub(crate) fn interpreter(root: &Path) -> Result<PathBuf, String> {
+    let requirements = "zoo/requirements-tutorial.txt";
+    match python::environment(root, "target/tutorial-python", requirements) {
+        Outcome::Ready(interpreter) => Ok(interpreter),
+        Outcome::Unavailable(why) => Err(why),
+    }
 }
 
 /// The Python blocks of a page, each with the name that its first line gives.

@@ -1,6 +1,6 @@
 //! The Python package: `cargo xtask wheel`.
 
-use crate::python;
+use crate::{python, tutorial};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -27,7 +27,7 @@ pub(crate) fn build(root: &Path) -> Result<(), String> {
 /// Writes the stubs of the package.
 pub(crate) fn stubs(root: &Path) -> Result<(), String> {
     let python = interpreter(root)?;
-    let environment = fresh(root, &python)?;
+    let environment = fresh(root, &python, &python, Build::Tests)?;
     let stub = root.join("crates/python/python/fixedwise/_functions.pyi");
     let script = root.join("crates/python/stubs.py");
     run(Command::new(environment).arg(script).arg(stub)).map(drop)
@@ -38,18 +38,28 @@ pub(crate) fn stubs(root: &Path) -> Result<(), String> {
 /// Tests write what they lack into the file `skipped`.
 pub(crate) fn test(root: &Path, python: &Path, skipped: &Path) -> Result<(), String> {
     let sources = sources(root, python)?;
-    let environment = fresh(root, python)?;
-    let status = Command::new(environment)
-        .args(["-W", "error", "-m", "unittest", "discover", "--start-directory"])
-        .arg(root.join("crates/python/tests"))
-        .env("FIXEDWISE_ROOT", root)
-        .env("FIXEDWISE_SOURCES", sources)
-        .env("FIXEDWISE_SKIPPED", skipped)
-        .env("CARGO", cargo())
-        .current_dir(root.join("target"))
-        .status()
-        .map_err(|error| format!("the tests of the wheel: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("the tests of the wheel: {status}")) }
+    let environment = fresh(root, python, python, Build::Tests)?;
+    let mut tests = Command::new(environment);
+    tests.args(["-W", "error", "-m", "unittest", "discover", "--start-directory"]);
+    tests.arg(root.join("crates/python/tests"));
+    tests.env("FIXEDWISE_SOURCES", sources).env("FIXEDWISE_SKIPPED", skipped).env("CARGO", cargo());
+    succeeds(&mut tests, root, "the tests of the wheel")
+}
+
+/// Runs the notebooks that the environment with `PyTorch` can run, and their searches to the end.
+pub(crate) fn notebooks(root: &Path) -> Result<(), String> {
+    let python = interpreter(root)?;
+    let environment = fresh(root, &python, &tutorial::interpreter(root)?, Build::Release)?;
+    let mut tests = Command::new(environment);
+    tests.arg(root.join("crates/python/tests/test_examples.py"));
+    tests.env("FIXEDWISE_WHOLE_NOTEBOOKS", "1");
+    succeeds(&mut tests, root, "the notebooks")
+}
+
+fn succeeds(tests: &mut Command, root: &Path, what: &str) -> Result<(), String> {
+    tests.env("FIXEDWISE_ROOT", root).current_dir(root.join("target"));
+    let status = tests.status().map_err(|error| format!("{what}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{what}: {status}")) }
 }
 
 /// The interpreter of the environment that builds.
@@ -89,9 +99,10 @@ fn sources(root: &Path, python: &Path) -> Result<PathBuf, String> {
     only(&folder, "gz")
 }
 
-/// A fresh environment with the wheel; what else tests need is that of the environment that builds.
-fn fresh(root: &Path, python: &Path) -> Result<PathBuf, String> {
-    let wheel = wheel(root, python, Build::Tests)?;
+/// A fresh environment with the wheel, which `python` builds; what else tests need is that of the environment of
+/// `others`.
+fn fresh(root: &Path, python: &Path, others: &Path, build: Build) -> Result<PathBuf, String> {
+    let wheel = wheel(root, python, build)?;
     let folder = root.join("target/wheel-environment");
     run(Command::new(python).args(["-m", "venv", "--clear", "--without-pip"]).arg(&folder))?;
     let own = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
@@ -102,9 +113,9 @@ fn fresh(root: &Path, python: &Path) -> Result<PathBuf, String> {
         let print = "import sysconfig; print(sysconfig.get_path('purelib'))";
         run(Command::new(python).args(["-c", print])).map(|text| PathBuf::from(text.trim()))
     };
-    let others = packages(&own)?.join("others.pth");
-    let line = format!("{}\n", packages(python)?.display());
-    fs::write(&others, line).map_err(|error| format!("{}: {error}", others.display()))?;
+    let path = packages(&own)?.join("others.pth");
+    let line = format!("{}\n", packages(others)?.display());
+    fs::write(&path, line).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(own)
 }
 
