@@ -51,10 +51,10 @@ pub use fold::{folded, text_width};
 pub use jobs::{
     CExport, DeviceOptions, EvaluateOptions, ExportForm, ExportOptions, Exported,
     GeneralizeOptions, Generalized, IntegerNetwork, Integers, Keep, Outcome, QuantizeOptions,
-    Strategy, SweepOptions, Tune, device_of_model, evaluate, evaluate_model, export, export_c,
-    export_c_model, export_model, generalize, generalize_observed, inspect, inspect_model,
-    page_of_folder, plot_distributions, quantize, quantize_model, quantize_observed, refit,
-    refit_model, sweep, sweep_observed,
+    Strategy, SweepOptions, Tune, device_of_model, device_of_plan, evaluate, evaluate_model,
+    export, export_c, export_c_model, export_model, generalize, generalize_observed, inspect,
+    inspect_model, page_of_folder, plot_distributions, quantize, quantize_model, quantize_observed,
+    refit, refit_model, sweep, sweep_observed,
 };
 pub use model::Model;
 pub use names::distance;
@@ -72,8 +72,8 @@ pub use result::{
     MemoryResult, ModelResult, MultiplicationResult, NodeInspection, NodeResult, OtherResult,
     OutputInspection, OutputResult, PartResult, PreprocessingResult, RESULT_SCHEMA, RecallResult,
     RefusalResult, RefusedModel, RoundedBeforeResult, RoundedValuesResult, RoundedWeightsResult,
-    RunResult, SeedResult, SetResult, Spread, SweepHold, SweepLayer, SweepPoint, SweepResult,
-    TraceStep,
+    RunResult, SchedulePart, ScheduledNode, SeedResult, SetResult, Spread, SweepHold, SweepLayer,
+    SweepPoint, SweepResult, TraceStep,
 };
 pub use show::{
     FormatMap, JobResult, Now, Picture, PlanBits, ServedPage, Shown, TextOptions, first_result,

@@ -12,6 +12,7 @@ use crate::{
     memory::MemoryPlan,
     operator::FormatRule,
     plan::{LayerPlan, Plan, Quantizer, Semantics},
+    schedule::Schedule,
     target::{Code, KernelChoice, Target},
 };
 use fixedwise_fixed::{Format, Rounding, convert::count_to_u64};
@@ -143,6 +144,8 @@ pub struct Footprint {
     pub steps: Vec<Share>,
     /// Instructions of each node for an image, and what computing rows in their order takes; empty where C is not printed.
     pub instructions: Vec<NodeInstructions>,
+    /// What is computed whole and what row by row, where C is printed.
+    pub schedule: Option<Schedule>,
 }
 
 impl Footprint {
@@ -228,6 +231,7 @@ impl Footprint {
             ram,
             steps,
             instructions,
+            schedule: printed.map(|printed| printed.schedule),
         }
     }
 }

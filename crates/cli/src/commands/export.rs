@@ -237,7 +237,7 @@ fn export_c(arguments: &ToC, host: &dyn Host) -> Result<Verdict> {
     let ToFolder { network, output, name } = &arguments.to;
     let options = options(network, name.clone())?;
     let c = CExport {
-        target: target_of(&options, &network.plan, arguments.code)?,
+        target: target_of(options.target.as_ref(), &network.plan, arguments.code)?,
         static_arena: matches!(arguments.arena, ArenaName::Static),
         images: host::source(host, arguments.test.as_deref())?,
         n_inputs: usize::from(arguments.inputs),
@@ -264,8 +264,12 @@ fn note_missing(preprocessing: &PreprocessingResult, host: &dyn Host) {
 
 /// The target that is named, or that the plan names, with the kernels that are asked for, or that the plan was
 /// counted with.
-fn target_of(options: &ExportOptions, plan: &Path, code: Option<CodeName>) -> Result<Target> {
-    let mut target = match (&options.target, fixedwise::plan_target(plan)?) {
+pub(crate) fn target_of(
+    named: Option<&Target>,
+    plan: &Path,
+    code: Option<CodeName>,
+) -> Result<Target> {
+    let mut target = match (named, fixedwise::plan_target(plan)?) {
         (Some(target), _) => target.clone(),
         (None, None) => Target::default(),
         (None, Some(name)) => fixedwise::read_target(&name).with_context(|| {

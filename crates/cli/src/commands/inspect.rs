@@ -1,5 +1,6 @@
 //! `fixedwise inspect`.
 
+use super::export::target_of;
 use crate::{
     arguments::{ClockArguments, DataArguments, ModelArguments},
     host::{self, Host},
@@ -8,7 +9,10 @@ use crate::{
 };
 use anyhow::Result;
 use clap::Args;
-use fixedwise::{DeviceOptions, Model, RefusedModel};
+use fixedwise::{
+    DataOptions, DeviceOptions, DeviceResult, ExportOptions, Interface, Model, RefusedModel,
+};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -20,7 +24,11 @@ EXAMPLES
 
   With instructions, flash, RAM and milliseconds on a microcontroller:
     fixedwise inspect models/fashion_small.onnx --target cortex-m4 \\
-        --clock 80MHz";
+        --clock 80MHz
+
+  The same with the widths of a plan:
+    fixedwise inspect models/fashion_small.onnx --target cortex-m4 \\
+        --plan fixedwise-out/plan.toml --clock 80MHz";
 
 /// Shows a model before quantization: layers, multiply-accumulates (MACs), memory, value ranges.
 #[derive(Args)]
@@ -44,7 +52,7 @@ pub(crate) struct Arguments {
     quiet: bool,
 }
 
-/// What the network takes of a target, before there is a plan.
+/// What the network takes of a target.
 #[derive(Args)]
 #[command(next_help_heading = "Device")]
 struct Device {
@@ -52,8 +60,18 @@ struct Device {
     /// peak: generic, cortex-m0, cortex-m4, cortex-m55, riscv32, or your own .toml file (docs/targets.md).
     #[arg(long, value_name = "NAME|FILE")]
     target: Option<String>,
-    /// Bits of every weight and activation there.
-    #[arg(long, value_name = "N", default_value_t = 8, requires = "target")]
+    /// With the widths of this plan: a plan.toml, a result.json, or a JSON plan in the notation of the paper;
+    /// integer semantics. --target is then the plan's by default.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Without a plan: bits of every weight and activation there.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 8,
+        requires = "target",
+        conflicts_with = "plan"
+    )]
     #[arg(value_parser = clap::value_parser!(u8).range(2..=8))]
     bits: u8,
     #[command(flatten)]
@@ -62,16 +80,53 @@ struct Device {
 
 impl Device {
     fn options(&self) -> Result<Option<DeviceOptions>> {
-        let Some(target) = &self.target else { return Ok(None) };
-        let target = fixedwise::read_target(target)?;
+        let named = self.target.as_deref().map(fixedwise::read_target).transpose()?;
+        let target = match (named, &self.plan) {
+            (named, Some(plan)) => target_of(named.as_ref(), plan, None)?,
+            (Some(named), None) => named,
+            (None, None) => return Ok(None),
+        };
         Ok(Some(DeviceOptions { target, bits: self.bits, clock: self.clock.clock() }))
+    }
+
+    /// What the model, or its plan, takes there.
+    fn result(
+        &self,
+        on: &DeviceOptions,
+        model: &Model,
+        network: &ModelArguments,
+        data: &DataOptions,
+    ) -> Result<DeviceResult, fixedwise::Error> {
+        let Some(plan) = &self.plan else { return fixedwise::device_of_model(model, on) };
+        let options = ExportOptions {
+            preprocess: data.preprocess.clone(),
+            architecture: network.architecture.clone(),
+            interface: network.interface(),
+            ..ExportOptions::default()
+        };
+        fixedwise::device_of_plan(&network.model, plan, &options, on)
+    }
+
+    /// What is said of the model's inputs and outputs: by the command, else by the plan.
+    fn interface(&self, asked: Interface) -> Result<Interface> {
+        let Some(plan) = &self.plan else { return Ok(asked) };
+        let of_plan = fixedwise::plan_interface(plan)?;
+        Ok(Interface {
+            input_shapes: or(asked.input_shapes, of_plan.input_shapes),
+            outputs: or(asked.outputs, of_plan.outputs),
+        })
     }
 }
 
+/// The first list, where it has anything.
+fn or<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
+    if first.is_empty() { second } else { first }
+}
+
 pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
-    let mut data = arguments.images.options()?;
-    data.data = host::source(host, arguments.data.as_deref())?;
-    let data = data.data.is_some().then_some(&data);
+    let mut data_options = arguments.images.options()?;
+    data_options.data = host::source(host, arguments.data.as_deref())?;
+    let data = data_options.data.is_some().then_some(&data_options);
     let device = arguments.device.options()?;
     if device.is_none() && arguments.device.clock.clock().is_some() {
         anyhow::bail!("--clock tells the time on a target; name one with --target");
@@ -79,15 +134,16 @@ pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
     let display = host.watch(arguments.quiet);
     let network = &arguments.network;
     let architecture = network.architecture.as_deref();
-    let inspection =
-        Model::load_as(&network.model, architecture, &network.interface()).and_then(|model| {
-            let mut inspection =
-                fixedwise::inspect_model(&model, data, arguments.images.threads(), &*display)?;
-            if let Some(device) = &device {
-                inspection.device = Some(fixedwise::device_of_model(&model, device)?);
-            }
-            Ok(inspection)
-        });
+    let interface = arguments.device.interface(network.interface())?;
+    let inspection = Model::load_as(&network.model, architecture, &interface).and_then(|model| {
+        let mut inspection =
+            fixedwise::inspect_model(&model, data, arguments.images.threads(), &*display)?;
+        if let Some(on) = &device {
+            let found = arguments.device.result(on, &model, network, &data_options)?;
+            inspection.device = Some(found);
+        }
+        Ok(inspection)
+    });
     drop(display);
     if let Err(error) = &inspection
         && arguments.json

@@ -210,3 +210,38 @@ fn a_model_is_known_on_a_device_before_there_is_a_plan() {
     assert!(refused(&["--target", "fpga"]).contains("does not run C"));
     assert!(refused(&["--target", "cortex-m0", "--clock", "48"]).contains("for example 80MHz"));
 }
+
+#[test]
+fn a_plan_takes_of_a_device_what_its_code_does() {
+    let folder = folder();
+    let folder = folder.path();
+    let inspect = |arguments: &[&str]| {
+        let plan = ["inspect", "brightest.onnx", "--plan", "out/plan.toml"];
+        fixedwise(folder).args(plan).args(arguments).assert()
+    };
+    let json = |output: snapbox::cmd::OutputAssert| -> serde_json::Value {
+        serde_json::from_slice(&output.success().get_output().stdout).unwrap()
+    };
+    let device = &json(inspect(&["--target", "cortex-m4", "--json"]))["device"];
+    let c = json(export(folder, "c", &["--target", "cortex-m4", "--json", "-o", "c"]));
+    for key in ["instructions", "flash_bytes", "peak_ram_bytes", "peak", "layers", "schedule"] {
+        assert!(!device[key].is_null() && device[key] == c[key], "{key} in {device} and {c}");
+    }
+    assert!(device["bits"].is_null());
+    // The target of the plan, else the default.
+    assert_eq!(json(inspect(&["--json"]))["device"]["target"], "generic");
+    let text = inspect(&["--target", "cortex-m4", "--clock", "80MHz"]).success();
+    let text = String::from_utf8(text.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("order: ") && text.contains("at 80 MHz"), "{text}");
+    for (arguments, expected) in [
+        (&["--target", "cortex-m4", "--bits", "4"][..], "cannot be used with"),
+        (&["--target", "fpga"], "does not run C"),
+        (&["--plan", "absent.toml"], "absent.toml"),
+    ] {
+        let plan = if arguments[0] == "--plan" { &[][..] } else { &["--plan", "out/plan.toml"] };
+        let inspect = fixedwise(folder).args(["inspect", "brightest.onnx"]).args(plan);
+        let output = inspect.args(arguments).assert().failure();
+        let said = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}

@@ -2,7 +2,10 @@
 
 use crate::{
     error::Error,
-    result::{BudgetResult, BudgetStep, CodeResult, HolderResult, InstructionResult, RunResult},
+    result::{
+        BudgetResult, BudgetStep, CodeResult, HolderResult, InstructionResult, RunResult,
+        SchedulePart,
+    },
 };
 use fixedwise_fixed::{Format, convert::count_to_u64};
 use fixedwise_graph::{
@@ -64,6 +67,9 @@ pub(crate) fn take(
     result.instructions_by_node = instructions
         .map(|NodeInstructions { name, instructions }| InstructionResult { name, instructions })
         .collect();
+    let schedule = footprint.schedule.as_ref();
+    result.schedule =
+        schedule.map(|schedule| SchedulePart::of(fixed, schedule)).unwrap_or_default();
     let mut budgets = Vec::new();
     if let Some(limit_bytes) = limits.flash_bytes {
         budgets.push(budget("flash", limit_bytes, footprint.flash_bytes, &footprint.flash));

@@ -1,10 +1,14 @@
 //! What a network takes of a device: instructions, flash, RAM, and time at a clock.
 
-use super::budget::holder;
+use super::{
+    budget::holder,
+    export::{ExportOptions, integer_network},
+};
 use crate::{
     error::Error,
-    model::Model,
-    result::{CExportedLayer, ClockResult, DeviceResult},
+    model::{Model, ModelSource},
+    plan::PlanSource,
+    result::{CExportedLayer, ClockResult, DeviceResult, SchedulePart},
     units::Clock,
 };
 use fixedwise_fixed::{
@@ -12,19 +16,22 @@ use fixedwise_fixed::{
     convert::{count_to_u64, u64_to_f64},
 };
 use fixedwise_graph::{
-    AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Target,
+    AccumulatorPolicy, FixedGraph, FixedNode, Graph, LayerPlan, Plan, Quantizer, Semantics, Target,
     emit::c::{self, COptions, CProject, CodeStyle},
     footprint::Footprint,
     lower_for,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
-/// What [`device_of_model`] is asked for.
+/// What [`device_of_model`] and [`device_of_plan`] are asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceOptions {
     /// What the code runs on.
     pub target: Target,
-    /// Bits of every weight and activation, 2 to 8.
+    /// Bits of every weight and activation, 2 to 8, where there is no plan.
     pub bits: u8,
     /// The clock, for milliseconds.
     pub clock: Option<Clock>,
@@ -69,11 +76,54 @@ pub fn device_of_model(model: &Model, options: &DeviceOptions) -> Result<DeviceR
     let graph = model.prepared(Semantics::Integer)?;
     let plan = uniform(&graph, *bits, target);
     let fixed = lower_for(&graph, &plan, AccumulatorPolicy::Prove32, target)?;
-    let footprint = Footprint::new(&fixed, target);
-    let style = footprint.code.map_or(printed.style, |code| code.style);
-    let project = c::emit(&fixed, &COptions { style, ..printed }, &[])?;
-    let device = device(&fixed, target, &footprint, &project, style, *clock);
+    let device = of_network(&fixed, printed, target, *clock)?;
     Ok(DeviceResult { bits: Some(*bits), ..device })
+}
+
+/// What the generated C of a model and its plan takes on a target: that of [`export_c`](crate::export_c()), which nothing
+/// is written of.
+///
+/// # Errors
+/// [`Error`] for a model or plan that cannot be used, a plan that the target refuses, or a target that runs no C.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// use fixedwise::{DeviceOptions, ExportOptions, device_of_plan, read_target};
+///
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let plan = format!("{root}/suite/export/plan.toml");
+/// let on = DeviceOptions { target: read_target("cortex-m4")?, ..DeviceOptions::default() };
+/// let options = ExportOptions::default();
+/// let device = device_of_plan(model.as_ref(), plan.as_ref(), &options, &on)?;
+/// assert!(device.bits.is_none() && device.instructions > 1_000_000);
+/// assert!(device.schedule.iter().any(|part| part.flows));
+/// # Ok(())
+/// # }
+/// ```
+pub fn device_of_plan(
+    model: &Path,
+    plan: &Path,
+    options: &ExportOptions,
+    on: &DeviceOptions,
+) -> Result<DeviceResult, Error> {
+    let printed = printing(&on.target, "network")?;
+    let model = ModelSource::File(model, options.architecture.as_deref(), &options.interface);
+    let network = integer_network(model, PlanSource::File(plan), options, Some(&on.target))?;
+    of_network(&network.fixed, printed, &on.target, on.clock)
+}
+
+/// What a lowered network takes.
+fn of_network(
+    fixed: &FixedGraph,
+    printed: COptions,
+    target: &Target,
+    clock: Option<Clock>,
+) -> Result<DeviceResult, Error> {
+    let footprint = Footprint::new(fixed, target);
+    let style = footprint.code.map_or(printed.style, |code| code.style);
+    let project = c::emit(fixed, &COptions { style, ..printed }, &[])?;
+    Ok(device(fixed, target, &footprint, &project, style, clock))
 }
 
 /// How C is printed for a target.
@@ -102,11 +152,13 @@ pub(crate) fn device(
 ) -> DeviceResult {
     let (cpu, optimization) = (target.code_cpu(), style.optimization());
     let milliseconds = |instructions: u64| clock.map(|clock| clock.milliseconds(instructions));
-    let layer = |layer: &c::CLayer| {
+    let layer = |(layer, node): (&c::CLayer, &FixedNode)| {
         let instructions = layer.work.instructions(cpu, optimization);
         CExportedLayer {
             name: layer.name.clone(),
             kernel: layer.kernel.to_owned(),
+            weight_bits: layer.weights.map(|format| format.bits),
+            value_bits: node.format.bits,
             instructions,
             milliseconds: milliseconds(instructions),
             constant_bytes: count_to_u64(layer.constant_bytes),
@@ -116,11 +168,10 @@ pub(crate) fn device(
         }
     };
     let code_bytes = footprint.code.map_or(0, |code| code.bytes);
-    let layers: Vec<CExportedLayer> = project.layers.iter().map(layer).collect();
+    let layers: Vec<CExportedLayer> = project.layers.iter().zip(&fixed.nodes).map(layer).collect();
     let schedule_instructions = project.flow_work.instructions(cpu, optimization);
     let instructions =
         schedule_instructions + layers.iter().map(|layer| layer.instructions).sum::<u64>();
-    debug_assert_eq!(layers.len(), fixed.nodes.len(), "a layer for each node");
     let works = project.layers.iter().map(|layer| &layer.work).chain([&project.flow_work]);
     let uncounted: BTreeSet<&str> =
         works.flat_map(|work| work.unknown(cpu, optimization)).collect();
@@ -141,6 +192,7 @@ pub(crate) fn device(
         constant_bytes: count_to_u64(project.constant_bytes),
         peak_ram_bytes: count_to_u64(project.arena_bytes),
         peak: footprint.ram.iter().map(holder).collect(),
+        schedule: SchedulePart::of(fixed, &project.schedule),
         layers,
     }
 }

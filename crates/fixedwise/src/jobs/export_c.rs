@@ -177,6 +177,7 @@ fn run(
         code: code.map(|code| CodeResult::new(code, cpu)),
         peak_ram_bytes: device.peak_ram_bytes,
         peak: device.peak,
+        schedule: device.schedule,
         instructions: device.instructions,
         schedule_instructions: device.schedule_instructions,
         uncounted: device.uncounted,

@@ -24,7 +24,7 @@ mod served;
 mod sweep;
 mod threads;
 
-pub use device::{DeviceOptions, device_of_model};
+pub use device::{DeviceOptions, device_of_model, device_of_plan};
 pub use distributions::plot_distributions;
 pub use evaluate::{EvaluateOptions, evaluate, evaluate_model};
 pub use export::{ExportForm, ExportOptions, Exported, export, export_model};

@@ -1,6 +1,9 @@
 //! What a network takes of a device, known before there is one.
 
-use super::{exported::CExportedLayer, run::HolderResult};
+use super::{
+    exported::CExportedLayer,
+    run::{HolderResult, SchedulePart},
+};
 use serde::{Deserialize, Serialize};
 
 /// What generated C takes on a target.
@@ -10,7 +13,7 @@ pub struct DeviceResult {
     pub target: String,
     /// The processor whose instructions are counted.
     pub processor: String,
-    /// Bits of every weight and activation, where there is no plan.
+    /// Bits of every weight and activation, where they are those of no plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<u8>,
     /// `fast` or `small`: the kernels.
@@ -34,6 +37,8 @@ pub struct DeviceResult {
     /// What lies in the arena where it holds most, the largest first: values, and how many of their rows, and the working
     /// memory of a kernel.
     pub peak: Vec<HolderResult>,
+    /// What is computed whole and what row by row, in order.
+    pub schedule: Vec<SchedulePart>,
     /// Node by node.
     pub layers: Vec<CExportedLayer>,
 }

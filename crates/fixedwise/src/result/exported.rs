@@ -3,7 +3,7 @@
 use super::{
     device::ClockResult,
     preprocessing::PreprocessingResult,
-    run::{CodeResult, HolderResult},
+    run::{CodeResult, HolderResult, SchedulePart},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -15,6 +15,11 @@ pub struct CExportedLayer {
     pub name: String,
     /// The kernel that computes it.
     pub kernel: String,
+    /// Bits of its weights, where it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_bits: Option<u8>,
+    /// Bits of its value's format.
+    pub value_bits: u8,
     /// Instructions that it executes for an image.
     pub instructions: u64,
     /// Their time, where a clock is given.
@@ -57,6 +62,8 @@ pub struct CExported {
     pub peak_ram_bytes: u64,
     /// What lies in the arena where it holds most, the largest first.
     pub peak: Vec<HolderResult>,
+    /// What is computed whole and what row by row, in order.
+    pub schedule: Vec<SchedulePart>,
     /// Instructions that are executed for an image.
     pub instructions: u64,
     /// Of these, what computing rows in their order takes beside the layers.

@@ -26,7 +26,7 @@ pub use run::{
     CodeResult, ComparedResult, DistributionResult, FigureResult, FormatResult, HistogramResult,
     HolderResult, ImagesResult, InstructionResult, LayerResult, LostImageResult, MaxLossResult,
     MemoryResult, MultiplicationResult, NodeResult, OtherResult, OutputResult, RESULT_SCHEMA,
-    RecallResult, RunResult, SetResult, TraceStep,
+    RecallResult, RunResult, SchedulePart, ScheduledNode, SetResult, TraceStep,
 };
 pub(crate) use sweep::layers;
 #[cfg(test)]

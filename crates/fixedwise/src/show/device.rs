@@ -2,18 +2,22 @@
 
 use super::{
     numbers::grouped,
-    report::{Cell, Column, Style, Table},
+    report::{Cell, Column, Sentence, Style, Table},
 };
-use crate::result::{CExportedLayer, ClockResult, HolderResult};
+use crate::result::{CExportedLayer, ClockResult, HolderResult, SchedulePart};
 
 /// Values at the peak that are named.
 const NAMED: usize = 5;
+/// The column of milliseconds, behind that of instructions.
+const MILLISECONDS: usize = 5;
 
 /// A row for each layer.
 pub(super) fn table(layers: &[CExportedLayer], clock: Option<&ClockResult>) -> Table {
     let mut columns = vec![
         Column::names("layer"),
         Column::folded("kernel", Style::Dim),
+        Column::right("weight bits", Style::Weights).optional(3),
+        Column::right("value bits", Style::Activations).optional(2),
         Column::right("instructions", Style::Plain),
         Column::right("constants", Style::Weights),
         Column::right("value", Style::Activations),
@@ -21,13 +25,15 @@ pub(super) fn table(layers: &[CExportedLayer], clock: Option<&ClockResult>) -> T
         Column::right("scratch", Style::Plain),
     ];
     if clock.is_some() {
-        columns.insert(3, Column::right("ms", Style::Plain));
+        columns.insert(MILLISECONDS, Column::right("ms", Style::Plain));
     }
     let number = |n: u64| if n == 0 { Cell::empty() } else { Cell::number(grouped(n)) };
     let row = |layer: &CExportedLayer| {
         let mut cells = vec![
             Cell::Name(layer.name.clone()),
             Cell::text(&layer.kernel),
+            layer.weight_bits.map_or_else(Cell::empty, |bits| Cell::number(bits.to_string())),
+            Cell::number(layer.value_bits.to_string()),
             number(layer.instructions),
             number(layer.constant_bytes),
             number(layer.value_bytes),
@@ -36,7 +42,10 @@ pub(super) fn table(layers: &[CExportedLayer], clock: Option<&ClockResult>) -> T
         ];
         if clock.is_some() {
             let ms = layer.milliseconds.filter(|&ms| ms > 0.0);
-            cells.insert(3, ms.map_or_else(Cell::empty, |ms| Cell::number(format!("{ms:.3}"))));
+            cells.insert(
+                MILLISECONDS,
+                ms.map_or_else(Cell::empty, |ms| Cell::number(format!("{ms:.3}"))),
+            );
         }
         cells
     };
@@ -83,6 +92,35 @@ pub(super) fn peak(peak: &[HolderResult]) -> Option<String> {
     (!parts.is_empty()).then(|| format!("peak: {}{more}", parts.join(", ")))
 }
 
+/// What flows and what is computed whole, in order.
+pub(super) fn order(schedule: &[SchedulePart]) -> Sentence {
+    let mut order = Sentence::from("order:");
+    let (mut rest, mut is_first) = (schedule, true);
+    while let Some(part) = rest.first() {
+        let then = if is_first { " " } else { "; then " };
+        let last = part.nodes.last().map_or("", |node| &node.name);
+        if part.flows {
+            let first = part.nodes.first().map_or("", |node| &node.name);
+            let begin = order.and(format!("{then}rows flow from ")).and_name(first);
+            order = begin.and(" to ").and_name(last);
+            rest = &rest[1..];
+        } else {
+            let end = rest.iter().position(|part| part.flows).unwrap_or(rest.len());
+            let names = rest[..end].iter().flat_map(|part| &part.nodes);
+            for (at, node) in names.take(NAMED).enumerate() {
+                let before = if at == 0 { format!("{then}whole ") } else { ", ".to_owned() };
+                order = order.and(before).and_name(&node.name);
+            }
+            if end > NAMED {
+                order = order.and(format!(", {} more", end - NAMED));
+            }
+            rest = &rest[end..];
+        }
+        is_first = false;
+    }
+    order
+}
+
 /// Cycles of a second in the largest unit that gives a short number.
 fn hertz(hz: u64) -> String {
     for (unit, each) in [("GHz", 1_000_000_000), ("MHz", 1_000_000), ("kHz", 1_000)] {
@@ -99,6 +137,34 @@ fn hertz(hz: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        result::ScheduledNode,
+        show::{
+            report::Section,
+            text::{TextOptions, text},
+        },
+    };
+
+    #[test]
+    fn the_order_of_parts_is_told() {
+        let node = |name: &str| ScheduledNode { name: name.to_owned(), rows: 3, height: 28 };
+        let part = |names: &str| SchedulePart {
+            flows: names.contains(' '),
+            nodes: names.split(' ').map(node).collect(),
+        };
+        let said = |parts: &[&str]| {
+            let schedule: Vec<_> = parts.iter().map(|names| part(names)).collect();
+            let notes = vec![order(&schedule)];
+            let options = TextOptions { columns: 200, ..TextOptions::default() };
+            text(&[Section { notes, ..Section::default() }], &options).trim().to_owned()
+        };
+        assert_eq!(said(&["x a b", "c", "d"]), "order: rows flow from x to b; then whole c, d");
+        assert_eq!(
+            said(&["x", "a b", "c d", "e", "f", "g", "h", "i", "j"]),
+            "order: whole x; then rows flow from a to b; then rows flow from c to d; then whole e, f, g, \
+             h, i, 1 more"
+        );
+    }
 
     #[test]
     fn a_clock_is_told_in_its_unit() {

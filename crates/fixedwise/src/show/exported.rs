@@ -39,7 +39,8 @@ impl CExported {
             notes.extend(device::uncounted(&self.uncounted, &code.processor));
         }
         notes.push(format!("input: {}", self.preprocessing.to_text()));
-        let notes = notes.into_iter().map(Into::into).collect();
+        let order = device::order(&self.schedule);
+        let notes = notes.into_iter().map(Into::into).chain([order]).collect();
         let section = Section { table: Some(table), notes, ..Section::default() };
         text(&[section], options)
     }

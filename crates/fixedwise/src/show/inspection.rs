@@ -111,10 +111,11 @@ fn on_device(found: &DeviceResult) -> Section {
     ];
     notes.extend(device::uncounted(&found.uncounted, &found.processor));
     notes.extend(device::peak(&found.peak));
+    let notes = notes.into_iter().map(Into::into).chain([device::order(&found.schedule)]);
     Section {
         title: format!("{}{bits}", found.target),
         table: Some(device::table(&found.layers, found.clock.as_ref())),
-        notes: notes.into_iter().map(Into::into).collect(),
+        notes: notes.collect(),
         ..Section::default()
     }
 }

@@ -29,6 +29,15 @@ fn every_microcontroller_takes_what_its_layers_take() {
             assert!(peak <= device.peak_ram_bytes, "{name}: {peak}");
             assert!(100 * peak > 95 * device.peak_ram_bytes, "{name}: {peak}");
             assert!(device.peak.iter().any(|part| part.rows.is_some()), "{name}");
+            // The order has every node once, and as many rows as are held.
+            let order: Vec<_> = device.schedule.iter().flat_map(|part| &part.nodes).collect();
+            assert!(device.schedule.iter().any(|part| part.flows), "{name}");
+            assert_eq!(order.len(), device.layers.len(), "{name}");
+            for (node, layer) in order.into_iter().zip(&device.layers) {
+                let held = layer.rows.unwrap_or(node.height);
+                assert_eq!((&node.name, node.rows), (&layer.name, held), "{name}");
+                assert!(layer.weight_bits.is_none_or(|of| of == bits), "{name}");
+            }
             let json = serde_json::to_string(&device).unwrap();
             assert_eq!(
                 serde_json::from_str::<fixedwise::DeviceResult>(&json).unwrap().bits,

@@ -4,7 +4,8 @@ use fixedwise::{
     BudgetResult, BudgetStep, CExported, CExportedLayer, ClockResult, CodeResult, DeclaredBy,
     DeviceResult, Explanation, FloatResult, FormatResult, Generalization, HolderResult, Inspection,
     Kind, LayerResult, MaxLossResult, NodeInspection, OtherResult, PartResult, PreprocessingResult,
-    Remedy, RunResult, SetResult, Share, SweepLayer, SweepPoint, SweepResult, TextOptions, summary,
+    Remedy, RunResult, SchedulePart, ScheduledNode, SetResult, Share, SweepLayer, SweepPoint,
+    SweepResult, TextOptions, summary,
 };
 use std::collections::BTreeSet;
 use unicode_width::UnicodeWidthStr as _;
@@ -199,7 +200,7 @@ fn inspection(model: &str, names: &[String]) -> Inspection {
 }
 
 fn device(names: &[String]) -> DeviceResult {
-    let CExported { target, layers, peak, clock, .. } = exported(names);
+    let CExported { target, layers, peak, schedule, clock, .. } = exported(names);
     DeviceResult {
         target,
         processor: "cortex-m55".to_owned(),
@@ -213,6 +214,7 @@ fn device(names: &[String]) -> DeviceResult {
         constant_bytes: 12_300_000,
         peak_ram_bytes: 2_345_678,
         peak,
+        schedule,
         layers,
     }
 }
@@ -242,6 +244,8 @@ fn exported(names: &[String]) -> CExported {
     let layer = |name: &String| CExportedLayer {
         name: name.clone(),
         kernel: "depthwise, smlad, 4 bits, per channel".to_owned(),
+        weight_bits: Some(4),
+        value_bits: 8,
         instructions: 123_456_789,
         milliseconds: Some(1543.2098),
         constant_bytes: 2_359_296,
@@ -251,6 +255,7 @@ fn exported(names: &[String]) -> CExported {
     };
     let holder =
         |name: &String| HolderResult { name: name.clone(), bytes: 12_845_056, rows: Some(14) };
+    let held = |name: &String| ScheduledNode { name: name.clone(), rows: 14, height: 1024 };
     CExported {
         files: Vec::new(),
         name: "net".to_owned(),
@@ -271,6 +276,7 @@ fn exported(names: &[String]) -> CExported {
         }),
         peak_ram_bytes: 2_345_678,
         peak: names.iter().map(holder).collect(),
+        schedule: vec![SchedulePart { flows: true, nodes: names.iter().map(held).collect() }],
         instructions: 1_234_567_890,
         schedule_instructions: 12_345,
         uncounted: Vec::new(),

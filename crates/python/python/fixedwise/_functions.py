@@ -179,8 +179,11 @@ def inspect(
     """
     data: images for the value ranges, as for `quantize`.
     """
-    call = Call("inspect", {**options, "progress": progress, "on_progress": on_progress}, example)
-    with _commands.network(call, model).file() as path:
+    with contextlib.ExitStack() as stack:
+        if isinstance(options.get("plan"), (Plan, Result)):
+            options["plan"] = stack.enter_context(_plan_file(options["plan"]))
+        call = Call("inspect", {**options, "progress": progress, "on_progress": on_progress}, example)
+        path = stack.enter_context(_commands.network(call, model).file())
         _, printed = call.run([path], ["--json"])
     return Inspection(printed[0])
 

@@ -145,6 +145,7 @@ def inspect(
     layout: Literal["nhwc", "nchw"] | None = None,
     threads: _Value | None = None,
     target: _Value | None = None,
+    plan: Plan | Result | _Path | None = None,
     bits: _Value | None = None,
     clock: _Value | None = None,
     cycles_per_instruction: _Value | None = None,

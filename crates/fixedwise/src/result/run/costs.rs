@@ -1,9 +1,11 @@
 //! What a plan costs.
 
+use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{
-    Graph, LowerError, Plan, cost, effective,
+    FixedGraph, Graph, LowerError, Plan, cost, effective,
     emit::c::{CodeStyle, Cpu, code::compiler},
     footprint::{CodeReason, CodeShare},
+    schedule::{Part, Schedule},
     target::KernelChoice,
 };
 use serde::{Deserialize, Serialize};
@@ -218,6 +220,44 @@ pub struct InstructionResult {
     pub name: String,
     /// Instructions.
     pub instructions: u64,
+}
+
+/// Nodes that are computed together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchedulePart {
+    /// Whether their rows flow; else it is one node that is computed whole.
+    pub flows: bool,
+    /// In the order of the run.
+    pub nodes: Vec<ScheduledNode>,
+}
+
+/// A node and the rows that are held of its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduledNode {
+    /// The node.
+    pub name: String,
+    /// Rows that are held of its value.
+    pub rows: u64,
+    /// Rows of its value.
+    pub height: u64,
+}
+
+impl SchedulePart {
+    /// The parts of a network's schedule.
+    pub(crate) fn of(fixed: &FixedGraph, schedule: &Schedule) -> Vec<Self> {
+        let node = |id: usize| {
+            let node = &fixed.nodes[id];
+            let (name, height) = (node.name.clone(), node.shape.h);
+            // What is folded takes more of its input than it has itself.
+            let rows = schedule.held(id).unwrap_or(height).min(height);
+            ScheduledNode { name, rows: count_to_u64(rows), height: count_to_u64(height) }
+        };
+        let part = |part: &Part| Self {
+            flows: part.flow.is_some(),
+            nodes: part.nodes.clone().map(node).collect(),
+        };
+        schedule.parts.iter().map(part).collect()
+    }
 }
 
 /// A tensor at the next narrower width that is stored.

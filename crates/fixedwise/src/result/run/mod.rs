@@ -11,7 +11,7 @@ pub use accuracy::{
 };
 pub use costs::{
     BudgetResult, BudgetStep, CodeResult, ComparedResult, HolderResult, InstructionResult,
-    MemoryResult, MultiplicationResult,
+    MemoryResult, MultiplicationResult, SchedulePart, ScheduledNode,
 };
 pub use layers::{FormatResult, LayerResult, NodeResult, OtherResult};
 pub use pictures::{DistributionResult, HistogramResult, LostImageResult};
@@ -156,6 +156,9 @@ pub struct RunResult {
     /// Instructions that each node of the generated C executes for an image on the target's processor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instructions_by_node: Vec<InstructionResult>,
+    /// What the generated C computes whole and what row by row, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<SchedulePart>,
     /// In graph order.
     pub layers: Vec<LayerResult>,
     /// Stored values of nodes that hold no weights: residual adds.
@@ -267,6 +270,7 @@ impl Default for RunResult {
             flash_by_node: Vec::new(),
             ram_by_step: Vec::new(),
             instructions_by_node: Vec::new(),
+            schedule: Vec::new(),
             layers: Vec::new(),
             others: Vec::new(),
             distributions: Vec::new(),

@@ -22,6 +22,7 @@ pub(super) fn table(result: &RunResult) -> Table {
         "#flash, bytes",
         "#RAM at its step, bytes",
         "#instructions an image",
+        "#rows held",
         "#sensitivity of weights, nats",
         "#of activations, nats",
         "#share of the remaining error, %",
@@ -43,6 +44,12 @@ pub(super) fn table(result: &RunResult) -> Table {
         cells.push(bytes(&result.ram_by_step));
         let executed = result.instructions_by_node.iter().find(|of| of.name == name);
         cells.push(executed.map_or_else(Cell::default, |of| count(of.instructions)));
+        let mut scheduled = result.schedule.iter().flat_map(|part| &part.nodes);
+        let held = scheduled.find(|node| node.name == name);
+        cells.push(held.map_or_else(Cell::default, |node| {
+            let text = format!("{} of {}", node.rows, node.height);
+            Cell::number(text, u64_to_f64(node.rows))
+        }));
         cells.push(sensitivity(result, name, Kind::Weights));
         cells.push(sensitivity(result, name, Kind::Activations));
         let share = result.explanation.iter().flat_map(|explanation| &explanation.shares);

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     result::{
         ClassResult, DistributionResult, FormatResult, HistogramResult, HolderResult, LayerResult,
-        LostImageResult, NodeResult, RecallResult,
+        LostImageResult, NodeResult, RecallResult, SchedulePart, ScheduledNode,
     },
     watch::{Candidate, Progress, Step},
 };
@@ -64,6 +64,8 @@ fn result(n: u32) -> RunResult {
             bytes: 10 * u64::from(i),
             rows: None,
         });
+        let held = ScheduledNode { name: name(i), rows: 3, height: 100 + u64::from(i) };
+        result.schedule.push(SchedulePart { flows: true, nodes: vec![held] });
     }
     result.memory_bits.uniform8_total = 100_000;
     for class in 0..4 {
@@ -94,6 +96,15 @@ fn result(n: u32) -> RunResult {
 
 fn shown<'a>(label: &'a str, result: &'a RunResult) -> Shown<'a> {
     Shown { label, is_folder: true, result }
+}
+
+#[test]
+fn rows_that_are_held_stand_beside_their_layer() {
+    let html = page(&[shown("run", &result(3))]).unwrap();
+    for held in ["3 of 100", "3 of 102"] {
+        assert_eq!(html.matches(held).count(), 1, "{held}");
+    }
+    assert!(!html.contains("3 of 103"));
 }
 
 #[test]
