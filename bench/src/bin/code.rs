@@ -11,7 +11,7 @@ use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, Expression, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape, Unary,
     emit::c::{
-        self, COptions, CodeStyle, Cpu, Optimization, WeightStorage,
+        self, COptions, CodeStyle, Cpu, Optimization, WeightPlace, WeightStorage,
         code::{Argument, Function, registers},
         emit,
     },
@@ -61,6 +61,7 @@ struct Form {
     is_left: bool,
     core: c::Core,
     style: CodeStyle,
+    place: WeightPlace,
 }
 
 impl Form {
@@ -79,6 +80,7 @@ impl Form {
             is_left,
             core,
             style,
+            place: WeightPlace::Constants,
         }
     }
 
@@ -116,6 +118,7 @@ impl Form {
             core: self.core,
             style: self.style,
             weights: WeightStorage::Exact,
+            place: self.place,
             packs_activations: true,
             flows,
             ..COptions::new(name)
@@ -421,6 +424,27 @@ fn networks(best: c::Core) -> (String, Vec<Function>) {
     (text, functions)
 }
 
+/// The functions that take a file of weights, and what these mention.
+fn loading() -> Result<(String, Function)> {
+    let usual = Form::new(c::Core::Portable, CodeStyle::Fast);
+    let form = Form { place: WeightPlace::File, ..usual };
+    let project = form.print(&graphs("")[1], "loading", false)?;
+    let [(_, header), (_, source)] = &project.files[..] else { bail!("a header and a source") };
+    let function = project.code.functions.iter().find(|function| function.kind == "weightfile");
+    let function = function.ok_or_else(|| anyhow!("nothing takes a file of weights"))?;
+    let mut text: String =
+        header.split_inclusive('\n').filter(|line| line.contains("_FILE_")).collect();
+    let names = ["static const uint8_t *loading_file", "loading_checksum(", "loading_load("];
+    for chunk in chunks_of(source) {
+        if chunk.contains("#define loading_FUNCTION")
+            || names.iter().any(|name| chunk.contains(name))
+        {
+            text += &chunk;
+        }
+    }
+    Ok((text, function.clone()))
+}
+
 /// The definitions at the top of a file, one after the other.
 fn chunks_of(file: &str) -> Vec<String> {
     let (mut chunks, mut chunk) = (Vec::new(), String::new());
@@ -617,8 +641,10 @@ enum Bytes {
 
 /// The functions of everything that a core has code for, at `-Os` and `-O2`.
 fn measure(core: Core, best: c::Core, cpu: Cpu) -> Result<[Vec<(String, Bytes)>; 2]> {
-    let (networks, functions) = networks(best);
-    let text = format!("#include <stdint.h>\n{networks}{}", calls(cpu));
+    let (networks, mut functions) = networks(best);
+    let (loading, function) = loading()?;
+    functions.push(function);
+    let text = format!("#include <stdint.h>\n{networks}{loading}{}", calls(cpu));
     let mut measured = [Vec::new(), Vec::new()];
     for (rows, optimization) in measured.iter_mut().zip(Optimization::ALL) {
         let flags = [optimization.flag(), "-fkeep-static-functions", "-Wno-unused"];

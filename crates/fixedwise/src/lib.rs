@@ -34,7 +34,7 @@ pub use files::write_file;
 pub use fixedwise_fixed::{Format, Range, Rounding};
 pub use fixedwise_graph::{
     InputShape, Interface, LayerPlan, Plan, Quantizer, Refusal, Rounded, Semantics, Shape, Target,
-    emit::c::{Cpu, Package},
+    emit::c::{Cpu, Package, WeightPlace},
     emit::tflite::{TfliteKernels, TfliteOptions},
     target::{Code, KernelChoice, MultiplicationCost, Widths},
 };

@@ -2,7 +2,7 @@
 
 use crate::{
     cost::POINT_BITS,
-    emit::c::{self, CodeStyle},
+    emit::c::{self, CodeStyle, WeightPlace},
     error::LowerError,
     fixed_graph::FixedGraph,
     fixed_operator::{Constant, FixedOp},
@@ -73,8 +73,12 @@ pub enum CodeReason {
 }
 
 /// A network as C, with the kernels of the target's choice.
-fn printed(fixed: &FixedGraph, target: &Target) -> Option<(c::CProject, CodeShare)> {
-    let options = target.c_options("network")?;
+fn printed(
+    fixed: &FixedGraph,
+    target: &Target,
+    place: WeightPlace,
+) -> Option<(c::CProject, CodeShare)> {
+    let options = c::COptions { place, ..target.c_options("network")? };
     let print = |style: CodeStyle| {
         let project = c::emit(fixed, &c::COptions { style, ..options.clone() }, &[]).ok()?;
         let code = project.code.bytes(options.cpu, style.optimization());
@@ -118,7 +122,7 @@ fn printed(fixed: &FixedGraph, target: &Target) -> Option<(c::CProject, CodeShar
 
 /// The kernels that C for the target is printed with.
 pub fn code_style(fixed: &FixedGraph, target: &Target) -> Option<CodeShare> {
-    printed(fixed, target).map(|(_, code)| code)
+    printed(fixed, target, WeightPlace::Constants).map(|(_, code)| code)
 }
 
 /// What an integer network takes of a target's memory.
@@ -154,7 +158,12 @@ impl Footprint {
     /// Where it runs C, these are the bytes of what [`c::emit`] prints. Else, and where C has no
     /// form of the network, every tensor takes its elements at the width the target stores.
     pub fn new(fixed: &FixedGraph, target: &Target) -> Self {
-        let (printed, code) = printed(fixed, target).unzip();
+        Self::placed(fixed, target, WeightPlace::Constants)
+    }
+
+    /// The same with weights that lie elsewhere: those in a file take no flash of the code.
+    pub fn placed(fixed: &FixedGraph, target: &Target, place: WeightPlace) -> Self {
+        let (printed, code) = printed(fixed, target, place).unzip();
         // Where nothing is printed, kernels have no working memory of their own.
         let values = ValueMemory::of_values(fixed, target);
         let value_bytes = |id: NodeId| match &printed {

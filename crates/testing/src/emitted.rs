@@ -45,6 +45,14 @@ __attribute__((aligned(256))) int main(void)
 }
 "#;
 
+/// Takes the weights where they are a file, which precedes the images.
+const LOADER: &str = r"
+    static uint32_t file[NET_FILE_SIZE / 4];
+    if (device_read(file, sizeof file) != sizeof file || net_load(file, sizeof file) != 0) {
+        return 1;
+    }
+    while";
+
 /// Runs the network once, and counts the instructions of each layer: its value ends it. What telling a value takes is
 /// the second region.
 const COUNTER: &str = r#"
@@ -164,7 +172,11 @@ impl Emitted {
         };
         let mut flags = [&["-pedantic"], flags].concat();
         flags.extend((options.arena == Arena::Static).then_some("-DSTATIC_ARENA"));
-        let sources = [("net.c", file("net.c")), ("driver.c", DRIVER)];
+        let driver = match project.weight_file {
+            None => DRIVER.to_owned(),
+            Some(_) => DRIVER.replacen("\n    while", LOADER, 1),
+        };
+        let sources = [("net.c", file("net.c")), ("driver.c", &driver)];
         let program = compile(core, &sources, &[("net.h", file("net.h"))], &flags)?;
         Ok(Self { project, program, core })
     }
@@ -216,7 +228,8 @@ impl Emitted {
         let of_image = |values: &Vec<Vec<i64>>| {
             fixed.inputs.iter().flat_map(|&id| bytes(id, &values[id])).collect::<Vec<u8>>()
         };
-        let input: Vec<u8> = expected.iter().flat_map(of_image).collect();
+        let weights = self.project.weight_file.iter().flat_map(|(_, bytes)| bytes.iter().copied());
+        let input: Vec<u8> = weights.chain(expected.iter().flat_map(of_image)).collect();
         let run = self.program.run(&input).unwrap_or_else(|error| panic!("{error}"));
         let mut rest = run.output.as_slice();
         let mut take = |n: usize| -> &[u8] {

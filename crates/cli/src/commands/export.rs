@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use fixedwise::{
     CExport, ExportForm, ExportOptions, KernelChoice, Package, PreprocessingResult, Target,
-    TfliteKernels, TfliteOptions,
+    TfliteKernels, TfliteOptions, WeightPlace,
 };
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,10 @@ EXAMPLES
     fixedwise export c models/fashion_small.onnx \\
         --plan fixedwise-out/plan.toml -o components/fashion \\
         --package esp-idf
+
+  With weights in a file for external flash, NAME.weights:
+    fixedwise export c models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml -o fashion --weights file
 
   For ONNX Runtime and other readers of standard ONNX:
     fixedwise export onnx models/fashion_small.onnx \\
@@ -148,6 +152,9 @@ struct ToC {
     /// Layout of the folder, as a project expects it.
     #[arg(long, value_name = "LAYOUT", default_value = "plain")]
     package: PackageName,
+    /// Where weights lie.
+    #[arg(long, value_name = "PLACE", default_value = "constants")]
+    weights: WeightsName,
     /// Owner of the working memory.
     #[arg(long, value_name = "OWNER", default_value = "caller")]
     arena: ArenaName,
@@ -192,6 +199,23 @@ impl PackageName {
             Self::EspIdf => Package::EspIdf,
             Self::Platformio => Package::Platformio,
             Self::Rust => Package::Rust,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum WeightsName {
+    /// In the code, among its constants.
+    Constants,
+    /// In a file NAME.weights beside the code, for external flash: `NAME_load` takes its address and checks it.
+    File,
+}
+
+impl WeightsName {
+    const fn place(self) -> WeightPlace {
+        match self {
+            Self::Constants => WeightPlace::Constants,
+            Self::File => WeightPlace::File,
         }
     }
 }
@@ -242,6 +266,7 @@ fn export_c(arguments: &ToC, host: &dyn Host) -> Result<Verdict> {
         images: host::source(host, arguments.test.as_deref())?,
         n_inputs: usize::from(arguments.inputs),
         package: arguments.package.package(),
+        weights: arguments.weights.place(),
         clock: arguments.clock.clock(),
     };
     let exported = fixedwise::export_c(&network.model.model, &network.plan, output, &options, &c)?;

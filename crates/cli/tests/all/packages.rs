@@ -61,6 +61,7 @@ const ARDUINO: &str = "#pragma once
 struct Port {
     void begin(long) {}
     void print(const char *text) { fputs(text, stdout); }
+    void println(const char *text) { puts(text); }
     void println(unsigned long number) { printf(\"%lu\\n\", number); }
 };
 static Port Serial;
@@ -161,6 +162,52 @@ fn packages_have_what_their_tools_read() {
     assert!(library.join("include").join(manifest["headers"].as_str().unwrap()).is_file());
     let sources = ["-Iinclude", "src/small_net.c", "examples/check/check.c"];
     compiled(&library, "cc", &sources, agree);
+}
+
+#[test]
+fn every_package_has_weights_in_a_file() {
+    let folder = folder();
+    let folder = folder.path();
+    let (network, agree) = ("src/small_net.c", "2 of 2 inputs agree");
+    for (package, weights, sources) in [
+        ("plain", "small_net.weights", &["small_net.c", "test_small_net.c"][..]),
+        ("arduino", "src/small_net.weights", &[]),
+        ("zephyr", "src/small_net.weights", &[network, "samples/check/src/main.c"]),
+        ("esp-idf", "src/small_net.weights", &[network, "start.c", "examples/check/main/main.c"]),
+        ("platformio", "src/small_net.weights", &[network, "examples/check/check.c"]),
+        ("rust", "c/small_net.weights", &[]),
+    ] {
+        let path = folder.join(package);
+        let form = ["-o", package, "--package", package, "--weights", "file"];
+        let arguments = [&form[..], &["--name", "small_net", "--inputs", "2"]].concat();
+        // The second time over its own files.
+        export(folder, "c", &arguments).success();
+        export(folder, "c", &[&arguments[..], &["--quiet"]].concat()).success().stdout_eq("");
+        let file = fs::read(path.join(weights)).unwrap();
+        assert!(file.starts_with(b"fixedwise export"), "{package}");
+        let page = fs::read_to_string(path.join("README.md")).unwrap();
+        assert!(!page.contains('$') && page.contains("`small_net.weights`"), "{page}");
+        fs::write(path.join("start.c"), "void app_main(void);\nint main(void) { app_main(); }\n")
+            .unwrap();
+        if !sources.is_empty() {
+            compiled(&path, "cc", &[&["-Iinclude", "-I."], sources].concat(), agree);
+        }
+    }
+    let arduino = folder.join("arduino");
+    fs::write(arduino.join("Arduino.h"), ARDUINO).unwrap();
+    if has_programs(&["cc", "g++"]) {
+        run(&arduino, "cc", &["-c", "-o", "network.o", network], "");
+        let sketch = "examples/small_net_check/small_net_check.ino";
+        let arguments = ["-Isrc", "-include", "Arduino.h", "-x", "c++", sketch];
+        let arguments = [&arguments[..], &["-x", "none", "network.o"]].concat();
+        compiled(&arduino, "g++", &arguments, "all integers agree");
+    }
+    // A file of one's own of that name is not replaced.
+    fs::write(folder.join("plain/small_net.weights"), "mine").unwrap();
+    let form = ["-o", "plain", "--weights", "file", "--name", "small_net"];
+    let said = export(folder, "c", &form).code(1).get_output().stderr.clone();
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("small_net.weights") && said.contains("already exists"), "{said}");
 }
 
 #[test]

@@ -16,11 +16,11 @@ use crate::{
 };
 use fixedwise_fixed::{
     Format,
-    convert::{f64_to_f32, i64_to_f64},
+    convert::{count_to_u64, f64_to_f32, i64_to_f64},
 };
 use fixedwise_graph::{
     FixedGraph, Plan, Target,
-    emit::c::{self, Arena, COptions, Golden, Optimization, Package},
+    emit::c::{self, Arena, COptions, Golden, Optimization, Package, WeightPlace},
     footprint::{CODE, Footprint},
     run::{Program, Workspace},
 };
@@ -45,6 +45,8 @@ pub struct CExport {
     pub n_inputs: usize,
     /// The layout of the folder.
     pub package: Package,
+    /// Where weights lie.
+    pub weights: WeightPlace,
     /// The clock, for milliseconds.
     pub clock: Option<Clock>,
 }
@@ -52,8 +54,8 @@ pub struct CExport {
 impl Default for CExport {
     fn default() -> Self {
         let (target, package) = (Target::default(), Package::Plain);
-        let (images, clock) = (None, None);
-        Self { target, static_arena: false, images, n_inputs: 5, package, clock }
+        let (images, clock, weights) = (None, None, WeightPlace::Constants);
+        Self { target, static_arena: false, images, n_inputs: 5, package, weights, clock }
     }
 }
 
@@ -148,7 +150,7 @@ fn run(
         integer_network(model, plan, options, Some(&c.target))?;
     let name = name.map_or_else(|| c::default_name(&fixed.name), str::to_owned);
     let arena = if c.static_arena { Arena::Static } else { Arena::Caller };
-    let footprint = Footprint::new(&fixed, &c.target);
+    let footprint = Footprint::placed(&fixed, &c.target, c.weights);
     let code = footprint.code;
     let printed = printing(&c.target, &name)?;
     let images = inputs(&model, &fixed, declared.clone(), c)?;
@@ -156,11 +158,14 @@ fn run(
     let golden = goldens(&fixed, &images);
     let style = code.map_or(printed.style, |code| code.style);
     let cpu = printed.cpu;
-    let package = c.package;
-    let project = c::emit(&fixed, &COptions { arena, style, package, ..printed }, &golden)?;
+    let (package, place) = (c.package, c.weights);
+    let options = COptions { arena, style, package, place, ..printed };
+    let project = c::emit(&fixed, &options, &golden)?;
     let device = device(&fixed, &c.target, &footprint, &project, style, c.clock);
-    let files = project.files.iter().map(|(name, text)| (output.join(name), text));
-    let files: Vec<(PathBuf, &String)> = files.collect();
+    let texts = project.files.iter().map(|(name, text)| (name, text.as_bytes()));
+    let weights = project.weight_file.iter().map(|(name, bytes)| (name, bytes.as_slice()));
+    let files = texts.chain(weights).map(|(name, bytes)| (output.join(name), bytes));
+    let files: Vec<(PathBuf, &[u8])> = files.collect();
     let exported = CExported {
         files: files.iter().map(|(path, _)| path.clone()).collect(),
         name,
@@ -169,6 +174,7 @@ fn run(
         warnings: misses,
         flash_bytes: device.flash_bytes,
         constant_bytes: device.constant_bytes,
+        weight_file_bytes: project.weight_file.as_ref().map(|(_, bytes)| count_to_u64(bytes.len())),
         code_bytes: Optimization::ALL
             .map(|optimization| {
                 (optimization.flag().to_owned(), project.code.bytes(cpu, optimization))
@@ -193,8 +199,7 @@ fn run(
     // Those that a package has in it.
     let folders = files.iter().filter_map(|(path, _)| path.parent());
     let folders: Vec<_> = folders.map(OutputFolder::prepare).collect::<Result<_, _>>()?;
-    let files = files.iter().map(|(path, text)| (path.clone(), text.as_bytes()));
-    write_files(&files.collect::<Vec<_>>())?;
+    write_files(&files)?;
     // The last ones made lie in the first.
     folders.into_iter().rev().for_each(drop);
     drop(folder);

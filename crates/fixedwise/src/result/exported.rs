@@ -53,6 +53,9 @@ pub struct CExported {
     pub flash_bytes: u64,
     /// Of these, bytes of constants.
     pub constant_bytes: u64,
+    /// Bytes of the file that weights lie in, where they do; it is not part of the flash above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_file_bytes: Option<u64>,
     /// Bytes of code by the flag of the compiler, `-Os` and `-O2`; `flash_bytes` has those of
     /// [`CodeResult::optimization`].
     pub code_bytes: BTreeMap<String, u64>,

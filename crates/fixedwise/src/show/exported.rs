@@ -31,6 +31,13 @@ impl CExported {
             ));
             notes.push(format!("as {} makes it for {}", code.compiler, code.processor));
         }
+        if let Some(bytes) = self.weight_file_bytes {
+            let name = &self.name;
+            notes.push(format!(
+                "weights: {} bytes in {name}.weights, not included; {name}_load takes them where you place them",
+                grouped(bytes)
+            ));
+        }
         notes.push(format!("RAM: {ram} bytes of arena; not included: stack, input and output"));
         notes.extend(device::peak(&self.peak));
         if let Some(code) = &self.code {

@@ -264,6 +264,7 @@ fn exported(names: &[String]) -> CExported {
         warnings: Vec::new(),
         flash_bytes: 12_345_678,
         constant_bytes: 12_300_000,
+        weight_file_bytes: Some(12_345_678),
         code_bytes: [("-O2", 45_678), ("-Os", 40_000)].map(|(flag, n)| (flag.to_owned(), n)).into(),
         code: Some(CodeResult {
             kernels: "small".to_owned(),

@@ -31,6 +31,9 @@ fn a_crate_gives_the_known_result() {
     let folder = folder.path();
     export(folder, "c", &["-o", "one", "--package", "rust", "--name", "small_net"]).success();
     check(folder, "one");
+    let file = ["-o", "file", "--package", "rust", "--name", "file_net", "--weights", "file"];
+    export(folder, "c", &file).success();
+    check(folder, "file");
     // Several outputs, of several extents.
     write_inputs(folder);
     fs::write(folder.join("detector.onnx"), detector().encode()).unwrap();

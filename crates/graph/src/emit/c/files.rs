@@ -7,6 +7,7 @@ use super::{
     package::slug,
     ports::{CPort, each},
     source::fill,
+    weight_file::{stated, words},
 };
 use crate::fixed_graph::FixedGraph;
 use fixedwise_fixed::{Format, convert::count_to_u64};
@@ -25,6 +26,8 @@ pub(super) struct Printed<'a> {
     pub(super) code: &'a Code,
     pub(super) layers: &'a [CLayer],
     pub(super) golden: &'a [Golden],
+    /// The file that weights lie in, where they do.
+    pub(super) weight_file: Option<&'a [u8]>,
 }
 
 impl Printed<'_> {
@@ -94,6 +97,7 @@ impl Printed<'_> {
             // A variable of the environment, in CMake.
             ("ENV", "$ENV".to_owned()),
         ]);
+        values.extend(self.file_texts());
         values.extend(self.rust_texts());
         values.extend(self.input_texts());
         values.extend(self.output_texts());
@@ -119,24 +123,109 @@ impl Printed<'_> {
         let output = each(outputs, "$P_$L *$L", name, ", ");
         let outputs_given = each(outputs, "$L", name, ", ");
         let unused = each(outputs, "    (void)$L;\n", name, "");
-        let memory = "    uint8_t *memory = arena->bytes;\n    (void)memory;\n";
+        let mut memory = "    uint8_t *memory = arena->bytes;\n    (void)memory;\n".to_owned();
+        let (mut result, mut done, mut guard) = ("void", "", "");
+        if self.weight_file.is_some() {
+            memory += "    if (!$P_file) {\n        return $N_FILE_MISSING;\n    }\n";
+            (result, done) = ("int32_t", "    return 0;\n");
+            guard = "    if (!$P_file) {\n        return;\n    }\n";
+        }
         let (arena, given) = if is_callers { (", $P_arena *arena", ", arena") } else { ("", "") };
         if taking.is_empty() {
             let input = each(inputs, "const $P_$L *$L", name, ", ");
-            return format!("void $P_run({input}, {output}{arena})\n{{\n{memory}{buffers}{rest}}}");
+            return format!(
+                "{result} $P_run({input}, {output}{arena})\n{{\n{memory}{buffers}{rest}{done}}}"
+            );
         }
         let (only, only_given) =
             if is_callers { ("$P_arena *arena", "arena") } else { ("void", "") };
         let rest_buffers = if rest.contains("buffers") { buffers } else { "" };
+        let (begun, own) = match self.weight_file {
+            None => (format!("$P_begin({only_given});"), memory.clone()),
+            Some(_) => (
+                format!(
+                    "if ($P_begin({only_given}) != 0) {{\n        return $N_FILE_MISSING;\n    }}"
+                ),
+                format!("    uint8_t *memory = arena->bytes;\n    (void)memory;\n{guard}"),
+            ),
+        };
         format!(
-            "void $P_begin({only})\n{{\n{memory}{begin}}}\n\n\
-             void $P_push_row(const $P_input *row, {output}{arena})\n{{\n{memory}{buffers}{taking}}}\n\n\
-             void $P_end({output}{arena})\n{{\n{memory}{unused}{rest_buffers}{rest}}}\n\n\
-             void $P_run(const $P_input *input, {output}{arena})\n{{\n    $P_begin({only_given});\n    \
+            "{result} $P_begin({only})\n{{\n{memory}{begin}{done}}}\n\n\
+             void $P_push_row(const $P_input *row, {output}{arena})\n{{\n{own}{buffers}{taking}}}\n\n\
+             void $P_end({output}{arena})\n{{\n{own}{unused}{rest_buffers}{rest}}}\n\n\
+             {result} $P_run(const $P_input *input, {output}{arena})\n{{\n    {begun}\n    \
              for (int32_t i = 0; i < $N_INPUT_H; i++) {{\n        \
              $P_push_row(input + i * $N_INPUT_W * $N_INPUT_C, {outputs_given}{given});\n    }}\n    \
-             $P_end({outputs_given}{given});\n}}"
+             $P_end({outputs_given}{given});\n{done}}}"
         )
+    }
+
+    /// The type of what functions give that need the weights.
+    fn result(&self) -> &'static str {
+        if self.weight_file.is_some() { "int32_t" } else { "void" }
+    }
+
+    /// What the files say of the file that weights lie in.
+    fn file_texts(&self) -> Vec<(&'static str, String)> {
+        let name = &self.options.name;
+        let mut texts = vec![("RESULT", self.result().to_owned())];
+        let Some(file) = self.weight_file else {
+            texts.extend(
+                [
+                    "FILE_INTERFACE",
+                    "FILE_WORDS",
+                    "FILE_LOAD",
+                    "FILE_SETUP",
+                    "FILE_PAGE",
+                    "FILE_USE",
+                ]
+                .map(|word| (word, String::new())),
+            );
+            return texts;
+        };
+        let (bytes, checksum) = stated(file);
+        let bytes = bytes.to_string();
+        let upper = name.to_uppercase();
+        let known = [
+            ("P", name.as_str()),
+            ("N", &upper),
+            ("FILE_BYTES", &bytes),
+            ("FILE_CHECKSUM", &checksum),
+        ];
+        let filled = |text: &str| fill(text, &known);
+        texts.extend([
+            ("FILE_BYTES", bytes.clone()),
+            ("FILE_INTERFACE", filled(include_str!("text/weight_file.h"))),
+            (
+                "FILE_WORDS",
+                format!(
+                    "/* The weight file. It may lie anywhere; this program has it in itself. */\n\
+                     static const uint32_t weight_file[] = {{\n{}}};\n\n",
+                    words(file)
+                ),
+            ),
+            (
+                "FILE_LOAD",
+                filled("    if ($P_load(weight_file, (uint32_t)sizeof weight_file) != 0) {\n        return 2;\n    }\n"),
+            ),
+            (
+                "FILE_SETUP",
+                filled(
+                    "    if ($P_load(weight_file, (uint32_t)sizeof weight_file) != 0) {\n        \
+                     Serial.println(\"the weight file is REFUSED\");\n    }\n",
+                ),
+            ),
+            (
+                "FILE_PAGE",
+                filled(
+                    "- `$P.weights`, beside `$P.c`: $FILE_BYTES bytes of weights. Place them where you like, at an \
+                     address divisible\n  by 4; `$P_load` takes them there, checks them once and returns 0, or why it \
+                     refuses them.\n",
+                ),
+            ),
+            ("FILE_USE", filled("$P_load(weight_file, $N_FILE_SIZE); /* once */\n")),
+        ]);
+        texts
     }
 
     /// What the header says of taking rows.
@@ -157,6 +246,7 @@ impl Printed<'_> {
             ("OUTPUTS", &output),
             ("ARENA", &arena),
             ("ONLY", &only),
+            ("RESULT", self.result()),
         ];
         fill(include_str!("text/rows_interface.h"), &values)
     }
@@ -324,6 +414,7 @@ impl Printed<'_> {
             ("RUST_CHECKS", lines_of(outputs, "    assert_eq!($L, result$SUFFIX);")),
             ("INPUT_SHORT", inputs.first().map_or("u8", |port| port.value.short()).to_owned()),
         ];
+        values.extend(self.rust_file_texts());
         let takes_rows = !self.body.taking.is_empty();
         let with_rows = |template: &str| {
             let mut known: Vec<(&str, &str)> =
@@ -335,6 +426,48 @@ impl Printed<'_> {
         let test = with_rows(include_str!("package/text/rows_test.rs.in"));
         values.extend([("RUST_ROWS", rows), ("RUST_TEST_ROWS", test)]);
         values
+    }
+
+    /// What a crate has of the file that weights lie in.
+    fn rust_file_texts(&self) -> Vec<(&'static str, String)> {
+        const WORDS: [&str; 9] = [
+            "RUST_FILE",
+            "RUST_RESULT",
+            "RUST_PANICS",
+            "RUST_BEGIN_PANICS",
+            "RUST_RAN",
+            "RUST_CHECKED",
+            "RUST_BEGUN",
+            "RUST_LOADED",
+            "RUST_LOAD",
+        ];
+        let texts = match self.weight_file {
+            None => ["", "", "", "", "unsafe ", "", "", "", ""].map(str::to_owned),
+            Some(file) => {
+                let bytes = stated(file).0.to_string();
+                let known = [("P", self.options.name.as_str()), ("FILE_BYTES", &bytes)];
+                let panics = |indent: &str| {
+                    format!(
+                        "{indent}///\n{indent}/// # Panics\n{indent}/// Where no weight file was loaded.\n"
+                    )
+                };
+                let checked = |indent: &str| {
+                    format!(";\n{indent}assert!(missing == 0, \"load a weight file first\");")
+                };
+                [
+                    fill(include_str!("package/text/file.rs.in"), &known),
+                    " -> i32".to_owned(),
+                    panics(""),
+                    panics("    "),
+                    "let missing = unsafe ".to_owned(),
+                    checked("    "),
+                    checked("        "),
+                    include_str!("package/text/loaded.rs.in").to_owned(),
+                    "    load();\n".to_owned(),
+                ]
+            }
+        };
+        WORDS.into_iter().zip(texts).collect()
     }
 
     /// The table of layers.

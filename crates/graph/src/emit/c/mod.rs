@@ -14,12 +14,13 @@ pub(crate) mod options;
 mod package;
 mod ports;
 pub(crate) mod source;
+mod weight_file;
 pub(crate) mod work;
 
 pub use code::Code;
 pub use cpu::{Cpu, Optimization};
 pub use node::{CNode, CStep, CValue};
-pub use options::{Arena, COptions, CodeStyle, Core, WeightStorage};
+pub use options::{Arena, COptions, CodeStyle, Core, WeightPlace, WeightStorage};
 pub use package::Package;
 pub use source::{Source, Storage};
 pub use work::{Run as WorkRun, Work};
@@ -83,6 +84,8 @@ pub struct CLayer {
 pub struct CProject {
     /// Paths in the folder of the package, and contents: the header first, then the source.
     pub files: Vec<(String, String)>,
+    /// Path and bytes of the file that weights lie in, where they do.
+    pub weight_file: Option<(String, Vec<u8>)>,
     /// Bytes of constants: weights, biases and what describes layers.
     pub constant_bytes: usize,
     /// What its code is made of.
@@ -164,7 +167,7 @@ fn print(
     let layout = Layout::new(fixed);
     let needs = nodes.needs(&layout, slopes)?;
     let Placement { schedule, memory } = layout.plan(&needs);
-    let mut source = Source::new(&options.name, options.style, slopes);
+    let mut source = Source::new(options, slopes);
     let (mut steps, mut layers) = (Vec::new(), Vec::new());
     for part in &schedule.parts {
         for id in part.nodes.clone() {
@@ -203,6 +206,7 @@ fn print(
     let takes_rows = !body.taking.is_empty();
     let bodies = (body.rest.as_str(), source.parts());
     let code = Code::new(source.functions(), bodies, outputs.len(), takes_rows);
+    let weight_file = source.weight_file();
     let printed = files::Printed {
         fixed,
         options,
@@ -215,11 +219,16 @@ fn print(
         code: &code,
         layers: &layers,
         golden,
+        weight_file: weight_file.as_deref(),
     };
     let files = printed.files();
+    // Beside the source.
+    let path = files[1].0.strip_suffix(".c").map(|path| format!("{path}.weights"));
+    let weight_file = path.zip(weight_file);
     let (constant_bytes, arena_bytes) = (source.constant_bytes(), memory.bytes);
     let c = CProject {
         files,
+        weight_file,
         constant_bytes,
         code,
         arena_bytes,
@@ -280,7 +289,7 @@ impl Nodes<'_> {
     fn needs(&self, layout: &Layout, slopes: Slopes) -> Result<Needs, EmitError> {
         let n = self.fixed.nodes.len();
         let scratch = |flows: bool| -> Result<Vec<usize>, EmitError> {
-            let mut source = Source::draft(&self.options.name, self.options.style, slopes);
+            let mut source = Source::draft(self.options, slopes);
             let bytes = |id: NodeId| {
                 if flows && !layout.may_flow(id) {
                     return Ok(0);

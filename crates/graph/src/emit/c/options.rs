@@ -65,6 +65,16 @@ pub enum WeightStorage {
     Exact,
 }
 
+/// Where weights lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WeightPlace {
+    /// Among the constants of the code.
+    #[default]
+    Constants,
+    /// In a file, which the code is told of when it runs.
+    File,
+}
+
 /// How a network is printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct COptions {
@@ -78,6 +88,8 @@ pub struct COptions {
     pub cpu: Cpu,
     /// How weights are stored.
     pub weights: WeightStorage,
+    /// Where they lie.
+    pub place: WeightPlace,
     /// Whether intermediate values of at most 4 bits lie two to a byte: half the memory, slower.
     pub packs_activations: bool,
     /// Where working memory comes from.
@@ -97,6 +109,7 @@ impl COptions {
             style: CodeStyle::Fast,
             cpu: Cpu::CortexM3,
             weights: WeightStorage::Widths(vec![1, 2, 3, 4, 5, 6, 7, 8, 16]),
+            place: WeightPlace::Constants,
             packs_activations: false,
             arena: Arena::Caller,
             flows: true,

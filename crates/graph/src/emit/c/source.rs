@@ -1,6 +1,11 @@
 //! The text of a C file, item by item.
 
-use super::{code::Function, options::CodeStyle, work::Work};
+use super::{
+    code::Function,
+    options::{COptions, CodeStyle, WeightPlace},
+    weight_file::{CHECK_BYTES, WeightFile},
+    work::Work,
+};
 use crate::lower::requantization::element;
 use fixedwise_fixed::{Format, Rounding, convert::count_to_u64};
 use fixedwise_kernels::Element;
@@ -139,6 +144,8 @@ pub struct Source {
     work: Work,
     /// Instructions that a call of a function in assembly executes, by name.
     executed: BTreeMap<String, usize>,
+    /// Weights that do not lie among the constants.
+    weight_file: Option<WeightFile>,
     is_draft: bool,
 }
 
@@ -154,13 +161,15 @@ pub(crate) enum Slopes {
 }
 
 impl Source {
-    pub(crate) fn new(prefix: &str, style: CodeStyle, slopes: Slopes) -> Self {
+    pub(crate) fn new(options: &COptions, slopes: Slopes) -> Self {
+        let COptions { name: prefix, style, place, .. } = options;
+        let weight_file = (*place == WeightPlace::File).then(WeightFile::default);
         let (items, known, helpers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let (prefix, functions) = (prefix.to_owned(), Vec::new());
+        let (prefix, style, functions) = (prefix.clone(), *style, Vec::new());
         let (constant_bytes, rounding) = (0, None);
         let (parts, is_draft) = (Vec::new(), false);
         let (work, executed) = (Work::default(), BTreeMap::new());
-        Self {
+        let mut source = Self {
             prefix,
             items,
             known,
@@ -173,13 +182,18 @@ impl Source {
             parts,
             work,
             executed,
+            weight_file,
             is_draft,
+        };
+        if source.weight_file.is_some() {
+            source.take_weight_file();
         }
+        source
     }
 
     /// A file that nobody reads: its constants have no text.
-    pub(crate) fn draft(prefix: &str, style: CodeStyle, slopes: Slopes) -> Self {
-        Self { is_draft: true, ..Self::new(prefix, style, slopes) }
+    pub(crate) fn draft(options: &COptions, slopes: Slopes) -> Self {
+        Self { is_draft: true, ..Self::new(options, slopes) }
     }
 
     /// Whether nobody reads it.
@@ -377,17 +391,65 @@ impl Source {
             count += 1;
         }
         text.push_str(&line);
-        let size = match ctype {
-            "int8_t" | "uint8_t" => 1,
-            "int16_t" | "uint16_t" => 2,
-            _ => 4,
-        };
         // A user may place it in a section.
         let placed = format!("{}_WEIGHTS", self.prefix.to_uppercase());
         self.object(
-            count * size,
+            count * size(ctype),
             format!("{placed} static const {ctype} {name}[{count}] = {{\n{text}\n}};"),
         );
+    }
+
+    /// Adds the weights of a layer: an array, or a macro that stands for their address in the file. Gives the initializer
+    /// of what [`Source::weights_member`] declares.
+    pub(crate) fn weights(
+        &mut self,
+        ctype: &str,
+        name: &str,
+        values: impl IntoIterator<Item = i64>,
+    ) -> String {
+        let Some(file) = self.weight_file.as_mut().filter(|_| !self.is_draft) else {
+            self.array(ctype, name, values);
+            return name.to_owned();
+        };
+        let offset = file.add(size(ctype), values);
+        self.item(format!("#define {name} ((const {ctype} *)(const void *)($P_file + {offset}))"));
+        format!("{offset}u")
+    }
+
+    /// The declaration of a member `weights` that tells where weights of a type lie.
+    pub(crate) fn weights_member(&self, ctype: &str) -> String {
+        match self.weight_file {
+            None => format!("const {ctype} *weights"),
+            Some(_) => "uint32_t weights".to_owned(),
+        }
+    }
+
+    /// Their address, where `l` points to what has that member.
+    pub(crate) fn weights_address(&self, ctype: &str) -> String {
+        match self.weight_file {
+            None => "l->weights".to_owned(),
+            Some(_) => {
+                format!("(const {ctype} *)(const void *)({}_file + l->weights)", self.prefix)
+            }
+        }
+    }
+
+    /// The file of weights, where they lie in one.
+    pub(crate) fn weight_file(&self) -> Option<Vec<u8>> {
+        self.weight_file.as_ref().map(WeightFile::finish)
+    }
+
+    /// Adds the functions that take that file.
+    fn take_weight_file(&mut self) {
+        let upper = self.prefix.to_uppercase();
+        let values = WeightFile::checked();
+        let mut values: Vec<(&str, &str)> =
+            values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        values.extend([("P", self.prefix.as_str()), ("N", &upper)]);
+        let text = fill(include_str!("text/weight_file.c"), &values);
+        let symbols = ["checksum", "load"].map(|name| format!("{}_{name}", self.prefix));
+        self.functions.push(Function::named("weightfile", symbols.into()));
+        self.object(CHECK_BYTES, text);
     }
 
     /// Adds a constant of that many bytes.
@@ -408,6 +470,15 @@ impl Source {
     }
 }
 
+/// Bytes of a C integer.
+fn size(ctype: &str) -> usize {
+    match ctype {
+        "int8_t" | "uint8_t" => 1,
+        "int16_t" | "uint16_t" => 2,
+        _ => 4,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -423,7 +494,7 @@ mod tests {
 
     #[test]
     fn an_item_is_printed_once_and_constants_are_counted() {
-        let mut source = Source::new("net", CodeStyle::Fast, Slopes::None);
+        let mut source = Source::new(&COptions::new("net"), Slopes::None);
         source.once("clamp", "int $P_clamp;");
         source.once("clamp", "int $P_clamp;");
         source.array("int16_t", "net_bias", [1, -2, 3]);
@@ -434,7 +505,7 @@ mod tests {
 
     #[test]
     fn access_is_printed_where_it_is_needed() {
-        let mut source = Source::new("net", CodeStyle::Fast, Slopes::None);
+        let mut source = Source::new(&COptions::new("net"), Slopes::None);
         source.access(Storage::Whole(Element::U8));
         source.item("int f(void) { return net_at_u8(0, 0); }");
         let text = source.text();

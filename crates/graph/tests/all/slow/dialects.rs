@@ -3,7 +3,7 @@
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, Plan, Semantics, Shape,
-    emit::c::{self, Arena, COptions, CodeStyle, emit},
+    emit::c::{self, Arena, COptions, CodeStyle, WeightPlace, emit},
     lower,
     ops::{GlobalAveragePool, Relu},
     passes,
@@ -37,7 +37,7 @@ fn lowered(graph: &Graph, plan: &Plan) -> FixedGraph {
 }
 
 /// Networks that have every kernel.
-fn layered() -> Vec<FixedGraph> {
+pub(super) fn layered() -> Vec<FixedGraph> {
     let graph = layers();
     let mut networks = Vec::new();
     for (bits, activations) in [(8, 8), (3, 8), (2, 4), (8, 12)] {
@@ -100,9 +100,14 @@ fn code_is_c_and_cpp_and_converts_nothing_silently() {
             continue;
         }
         let more = if has_operations { operations() } else { Vec::new() };
-        for (i, fixed) in layered().iter().chain(&more).enumerate() {
-            let options =
-                COptions { core: code, style, packs_activations: true, ..COptions::new("net") };
+        let networks: Vec<FixedGraph> = layered().into_iter().chain(more).collect();
+        // Weights of some lie in a file.
+        let placed = [1, 4].map(|i| (i, WeightPlace::File));
+        let placed = (0..networks.len()).map(|i| (i, WeightPlace::Constants)).chain(placed);
+        for (i, place) in placed {
+            let (fixed, packs_activations) = (&networks[i], true);
+            let own = COptions::new("net");
+            let options = COptions { core: code, style, place, packs_activations, ..own };
             let folder = written(fixed, &options);
             let float = if cpu == "-m64" { "-g0" } else { "-mfloat-abi=hard" };
             let flags = [cpu, float, "-Wall", "-Wextra", "-Wconversion", "-Werror"];

@@ -10,3 +10,4 @@ mod instructions;
 mod keras;
 mod operators;
 mod rows;
+mod weight_file;

@@ -51,6 +51,11 @@ impl Function {
         Some(Self { kind, symbols, assembly_bytes: None })
     }
 
+    /// Of functions that are named.
+    pub(crate) fn named(kind: &str, symbols: Vec<String>) -> Self {
+        Self { kind: kind.to_owned(), symbols, assembly_bytes: None }
+    }
+
     /// Of a function in assembly.
     pub(crate) fn assembly(kind: &str, symbol: String, bytes: usize) -> Self {
         Self { kind: kind.to_owned(), symbols: vec![symbol], assembly_bytes: Some(bytes) }

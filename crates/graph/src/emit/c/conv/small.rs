@@ -16,15 +16,10 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let name = layer.name;
     source.once("window", include_str!("../text/window.c"));
     let requantize = requantize(source, layer.requantization);
-    source.once("layer", include_str!("../text/conv_small.c"));
     source.declare_rows();
     let bits = layer.weight_bits;
     let (ctype, short, width) = if bits > 8 { ("int16_t", "i16", 16) } else { ("int8_t", "i8", 8) };
-    let values = [("P", "$P"), ("S", short), ("W", ctype)];
-    source.once(
-        &format!("unpack_{short}"),
-        fill(include_str!("../text/conv_small_unpack.c"), &values),
-    );
+    declare(source, short, ctype);
     let kind = requantize.trim_start_matches("requantize_");
     let function = format!(
         "each_{}_{short}_{}_{kind}{}",
@@ -58,6 +53,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     }
     let [begin, end] = window_loop(true);
     let width_text = width.to_string();
+    let address = source.weights_address("void");
     let values = [
         (begin.0, begin.1.as_str()),
         (end.0, end.1.as_str()),
@@ -69,6 +65,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         ("Y4", layer.y.short()),
         ("W", ctype),
         ("W4", short),
+        ("WEIGHTS", &address),
         ("WIDTH", &width_text),
         ("PARAMETER", &parameter),
         ("ADDED", &term),
@@ -77,7 +74,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     source.once(&function, fill(include_str!("../text/conv_small_each.c"), &values));
 
     let stored = layer.weights.iter().copied();
-    weights::store(source, &format!("{name}_weights"), bits, stored);
+    let (_, at) = weights::store(source, &format!("{name}_weights"), bits, stored);
     // What `requantize` adds is not in the bias.
     let bias = &layer.bias.values;
     let of_bias = bias_type(bias);
@@ -99,7 +96,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         bytes.next_multiple_of(4),
         format!(
             "static const $P_layer {name}_layer = {{\n    {{{}}}, {{{to}}},\n    \
-             {name}_weights, {name}_bias, {}, {}, {}, {}, {bits}, {}\n}};",
+             {at}, {name}_bias, {}, {}, {}, {}, {bits}, {}\n}};",
             window_numbers(layer.window, layer.input, layer.output),
             classes.unwrap_or_else(none),
             shifts.unwrap_or_else(none),
@@ -117,4 +114,14 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         call: format!("$P_{function}(&{name}_layer, $X0, {added}$Y, $SCRATCH, {rows});"),
         scratch_bytes,
     })
+}
+
+/// Puts the description of a layer into the file, and what unpacks weights to a type.
+fn declare(source: &mut Source, short: &str, ctype: &str) {
+    let member = source.weights_member("void");
+    let values = [("P", "$P"), ("MEMBER", member.as_str())];
+    source.once("layer", fill(include_str!("../text/conv_small.c"), &values));
+    let values = [("P", "$P"), ("S", short), ("W", ctype)];
+    let text = fill(include_str!("../text/conv_small_unpack.c"), &values);
+    source.once(&format!("unpack_{short}"), text);
 }

@@ -18,7 +18,7 @@ impl Weights {
         bits: u8,
         weights: impl IntoIterator<Item = i16>,
     ) -> Self {
-        let ctype = store(source, name, bits, weights);
+        let (ctype, _) = store(source, name, bits, weights);
         let packed = (ctype == "uint8_t").then_some(bits);
         if packed.is_some() {
             source.once(&format!("weight_{bits}"), accessor(bits));
@@ -53,24 +53,25 @@ impl Weights {
     }
 }
 
-/// Puts the weights into the file, in that order: as C integers, or packed into bytes. Gives their C type.
+/// Puts the weights into the file, in that order: as C integers, or packed into bytes. Gives their C type and what
+/// [`Source::weights`] does.
 pub(super) fn store(
     source: &mut Source,
     name: &str,
     bits: u8,
     weights: impl IntoIterator<Item = i16>,
-) -> &'static str {
+) -> (&'static str, String) {
     let weights = weights.into_iter().map(i64::from);
     let ctype = match bits {
         8 => "int8_t",
         16 => "int16_t",
         _ => "uint8_t",
     };
-    match ctype {
-        "uint8_t" => source.array(ctype, name, pack(weights, bits)),
-        _ => source.array(ctype, name, weights),
-    }
-    ctype
+    let initializer = match ctype {
+        "uint8_t" => source.weights(ctype, name, pack(weights, bits)),
+        _ => source.weights(ctype, name, weights),
+    };
+    (ctype, initializer)
 }
 
 /// A stream of `bits`-bit integers, least significant bits first, as bytes; of one bit the signs of -1 and +1.

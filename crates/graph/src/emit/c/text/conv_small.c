@@ -2,7 +2,8 @@
 typedef struct {
     $P_window window;
     $P_to to;
-    const void *weights, *bias;
+    $MEMBER;
+    const void *bias;
     const uint8_t *classes; /* of output rows, then of columns, or 0 */
     const int8_t *shifts;   /* of output channels that have their own, or 0 */
     int16_t groups, column_classes;

@@ -7,10 +7,10 @@ $P_FUNCTION void $P_$NAME(const $P_layer *l, const $X *x, $PARAMETER$Y *y, uint8
     int32_t c = g->c / l->groups, filters = g->oc / l->groups, depth = g->kernel_h * g->kernel_w * c;
     int32_t is_run = l->groups == 1 && g->dilation_w == 1;
     for (int32_t o = 0; o < g->oc; o++) {
-        const $W *weights = (const $W *)l->weights + o * depth;
+        const $W *weights = (const $W *)$WEIGHTS + o * depth;
         int32_t first = o / filters * c, n = o;
         if (l->weight_bits != $WIDTH) {
-            $P_unpack_$W4((const uint8_t *)l->weights, o * depth * l->weight_bits, depth, l->weight_bits, ($W *)(void *)scratch);
+            $P_unpack_$W4((const uint8_t *)$WEIGHTS, o * depth * l->weight_bits, depth, l->weight_bits, ($W *)(void *)scratch);
             weights = (const $W *)(const void *)scratch;
         }
         if (l->shifts) {

@@ -25,8 +25,8 @@ $OUTPUT_SIZES
 $INPUT_TYPES
 $OUTPUT_TYPES
 $ARENA_TYPE
-/* Runs the network on one input. $OVERLAP */
-void $P_run($INPUT_PARAMETERS, $OUTPUT_PARAMETERS$PARAMETER);
+$FILE_INTERFACE/* Runs the network on one input. $OVERLAP */
+$RESULT $P_run($INPUT_PARAMETERS, $OUTPUT_PARAMETERS$PARAMETER);
 
 $ROWS_INTERFACE/* Index of the largest output, the first one if several are equal: the predicted class. */
 $ARGMAX_DECLARATIONS

@@ -10,12 +10,12 @@
 
 $VECTORS
 
-$DECLARATION
+$FILE_WORDS$DECLARATION
 int main(void)
 {
 $OUTPUT_BUFFERS
     int failed = 0;
-    for (int test = 0; test < TESTS; test++) {
+$FILE_LOAD    for (int test = 0; test < TESTS; test++) {
         int wrong = 0;
         $P_run($INPUT_ARGUMENTS, $OUTPUT_ARGUMENTS$ARGUMENT);
 $OUTPUT_CHECKS

@@ -67,7 +67,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         }));
         first += block * blocks;
     }
-    source.array("uint32_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
+    source.weights("uint32_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
     source.array("int32_t", &format!("{name}_bias"), arithmetic.biases(layer));
     let scratch_bytes = if is_copied { (4 * n * x_bytes).next_multiple_of(8) } else { 0 };
     Some(Printed { call, scratch_bytes })

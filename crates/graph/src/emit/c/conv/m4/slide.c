@@ -36,7 +36,7 @@ $P_FUNCTION void $P_$DRIVER(const $P_sliding *l, $PARAMETERS,
                     rows[i] = slots[i] + ox * l->column;
                 }
 $PIXEL_BIASES
-                s->strip(rows, l->weights, bias, y);
+                s->strip(rows, $WEIGHTS, bias, y);
             }
         }
     }

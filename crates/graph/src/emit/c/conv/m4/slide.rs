@@ -65,7 +65,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         ..tile.geometry
     };
     let rows = layer.rows(tiles[0].geometry.y.h, source);
-    let mut classes = None;
+    let mut shared = None;
     let (mut call, mut ring_bytes) = (String::new(), 0);
     for (at, tile) in tiles.iter().enumerate() {
         let (geometry, part) = (geometry(tile), tile.layer(layer));
@@ -75,9 +75,9 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         } else {
             geometry.convolution(&part, &arithmetic, source)?
         };
-        let classes = classes.get_or_insert_with(|| parts.shared(layer, &arithmetic, source));
+        let shared = shared.get_or_insert_with(|| parts.shared(layer, &arithmetic, source));
         let plan = if at == 0 { "plan".to_owned() } else { format!("plan_{at}") };
-        parts.plan(layer, &arithmetic, (&plan, &numbers), classes, source);
+        parts.plan(layer, &arithmetic, (&plan, &numbers), shared, source);
         if !source.is_draft() {
             geometry.runs(&part, &arithmetic, &parts, source);
         }
@@ -164,6 +164,13 @@ fn tiles(layer: &ConvLayer, is_depthwise: bool, arithmetic: &Arithmetic) -> Vec<
         }
     }
     whole()
+}
+
+/// What the tiles of a layer share: initializers of their descriptions.
+struct Shared {
+    weights: String,
+    /// The classes of positions, or 0.
+    classes: String,
 }
 
 /// What a kind of convolution puts into the file.
@@ -417,14 +424,17 @@ impl Geometry {
 }
 
 impl Parts {
-    /// Puts the driver and the constants of a layer into the file; gives its classes of positions.
-    fn shared(&self, layer: &ConvLayer, arithmetic: &Arithmetic, source: &mut Source) -> String {
+    /// Puts the driver and the constants of a layer into the file.
+    fn shared(&self, layer: &ConvLayer, arithmetic: &Arithmetic, source: &mut Source) -> Shared {
         let channels = layer.channels;
         let name = layer.name;
         // A null pointer follows the last row.
         let rows = (MAX_ROWS + 1).to_string();
         let is_added = layer.added.is_some();
-        source.once("sliding", include_str!("sliding.c"));
+        let (member, address) =
+            (source.weights_member("uint32_t"), source.weights_address("uint32_t"));
+        let values = [("P", "$P"), ("MEMBER", member.as_str())];
+        source.once("sliding", fill(include_str!("sliding.c"), &values));
         let added = layer.added.map(|added| layer.added_to_bias(added, arithmetic.scale, source));
         let driver = if is_added { "slide_added" } else { "slide" };
         let [parameters, biases, by_position, pixel_biases] = if is_added {
@@ -448,12 +458,13 @@ impl Parts {
             ("BY_POSITION", by_position),
             ("PIXEL_BIASES", pixel_biases),
             ("DRIVER", driver),
+            ("WEIGHTS", &address),
             ("P", "$P"),
             ("MAX_ROWS", &rows),
         ];
         source.once(driver, fill(include_str!("slide.c"), &values));
         let words = self.weights.iter().copied().map(i64::from);
-        source.array("uint32_t", &format!("{name}_weights"), words);
+        let weights = source.weights("uint32_t", &format!("{name}_weights"), words);
         let biases = arithmetic.biases(layer);
         let padded = biases
             .chunks_exact(channels)
@@ -470,7 +481,7 @@ impl Parts {
         if let Some(added) = added {
             source.object(12, format!("static const $P_added {name}_added = {{{added}}};"));
         }
-        classes
+        Shared { weights, classes }
     }
 
     /// Puts the description of a tile into the file.
@@ -479,10 +490,10 @@ impl Parts {
         layer: &ConvLayer,
         arithmetic: &Arithmetic,
         (plan, numbers): (&str, &str),
-        classes: &str,
+        shared: &Shared,
         source: &mut Source,
     ) {
-        let name = layer.name;
+        let (name, Shared { weights, classes }) = (layer.name, shared);
         let strips: Vec<String> = self
             .strips
             .iter()
@@ -493,7 +504,7 @@ impl Parts {
         source.object(
             PLAN_BYTES,
             format!(
-                "static const $P_sliding {name}_{plan} = {{\n    $P_{widen}, {name}_weights, \
+                "static const $P_sliding {name}_{plan} = {{\n    $P_{widen}, {weights}, \
                  {name}_bias, {classes},\n    {{{}}},\n    {}\n}};",
                 strips.join(", "),
                 numbers

@@ -35,7 +35,7 @@ typedef struct {
  * has, with the padding in it. */
 typedef struct {
     void (*widen)(const void *x, int16_t *to, int32_t n, int32_t shifted);
-    const uint32_t *weights;
+    $MEMBER;
     const int32_t *bias;
     const uint8_t *classes; /* of output rows, then of columns, or 0 */
     $P_strips strips[2];

@@ -12,7 +12,7 @@ typedef struct {
 typedef struct {
     void (*row)(const $P_windows *w);
     void (*copies[2])(const uint8_t *x, int8_t *to, const uint8_t *places); /* one row; several */
-    const uint8_t *weights;
+    $MEMBER;
     const uint8_t *places; /* of the outputs that are stored at once, from the first; 16 times min, and max;
                             * of the bytes of a row that are copied at once, and of the next rows' */
     int32_t min, max;
@@ -88,8 +88,8 @@ $P_FUNCTION void $P_slide_columns8(const $P_columns8 *l, const void *input, void
     $P_windows w;
     w.x = columns;
     w.y = (uint8_t *)output;
-    w.weights = l->weights;
-    w.end = l->weights + l->weight_bytes;
+    w.weights = $WEIGHTS;
+    w.end = w.weights + l->weight_bytes;
     w.places = l->places;
     w.min = l->min;
     w.max = l->max;

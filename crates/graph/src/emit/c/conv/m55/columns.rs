@@ -10,7 +10,7 @@ mod row;
 use super::{Geometry, SLACK, biases, offset, strip::VECTOR};
 use crate::emit::c::{
     conv::{layer::ConvLayer, printed::Printed},
-    source::Source,
+    source::{Source, fill},
 };
 use copy::{Copy, ROWS};
 use fixedwise_kernels::ConvKind;
@@ -80,7 +80,9 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
     source.once("mve", include_str!("mve.c"));
     source.once("fill_padding", include_str!("fill_padding.c"));
     let rows = layer.rows(y.h, source);
-    source.once("slide_columns8", include_str!("columns.c"));
+    let (member, address) = (source.weights_member("uint8_t"), source.weights_address("uint8_t"));
+    let values = [("P", "$P"), ("MEMBER", member.as_str()), ("WEIGHTS", address.as_str())];
+    source.once("slide_columns8", fill(include_str!("columns.c"), &values));
     let function = row.emit(source);
     let copies = [1, at_once].map(|rows| format!("$P_{}", copy.emit(rows, source)));
     let name = layer.name;
@@ -89,7 +91,8 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
         (place % kernel_h * kernel_w + place / kernel_h) * x.c + channel
     };
     let weights = row.weights(layer, &biases(layer, 1), tap);
-    source.array("uint8_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
+    let weights = weights.into_iter().map(i64::from);
+    let weights = source.weights("uint8_t", &format!("{name}_weights"), weights);
     let [min, max] = row.bounds;
     let places = row.places().into_iter().map(i64::from);
     let places = places.chain([min; VECTOR]).chain([max; VECTOR]).map(|place| place & 255);
@@ -98,7 +101,7 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
     source.object(
         PLAN_BYTES,
         format!(
-            "static const $P_columns8 {name}_plan = {{\n    $P_{function}, {{{}}}, {name}_weights, \
+            "static const $P_columns8 {name}_plan = {{\n    $P_{function}, {{{}}}, {weights}, \
              {name}_places, {min}, {max},\n    {}\n}};",
             copies.join(", "),
             numbers.map(|number| number.to_string()).join(", "),

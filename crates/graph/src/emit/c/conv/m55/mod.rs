@@ -28,7 +28,9 @@ const LANES: usize = 8;
 
 /// Puts what walks over an image into the file; gives the description of what is added.
 fn driver(layer: &ConvLayer, source: &mut Source) -> Option<String> {
-    source.once("sliding8", include_str!("sliding.c"));
+    let (member, address) = (source.weights_member("uint8_t"), source.weights_address("uint8_t"));
+    let values = [("P", "$P"), ("MEMBER", member.as_str())];
+    source.once("sliding8", fill(include_str!("sliding.c"), &values));
     let added = layer.added.map(|added| layer.added_to_bias(added, 0, source));
     let name = if added.is_some() { "slide_added8" } else { "slide8" };
     let [parameters, made, biases, next] = driver_texts(added.is_some());
@@ -39,6 +41,7 @@ fn driver(layer: &ConvLayer, source: &mut Source) -> Option<String> {
         ("MADE", &made),
         ("BIASES", &biases),
         ("NEXT", &next),
+        ("WEIGHTS", &address),
         ("P", "$P"),
         ("MAX_ROWS", &rows),
         ("SLACK", &slack),
@@ -115,7 +118,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         geometry.runs(layer, &strip, &functions[0], source);
     }
     let name = layer.name;
-    source.array("uint8_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
+    let weights = weights.into_iter().map(i64::from);
+    let weights = source.weights("uint8_t", &format!("{name}_weights"), weights);
     let bias = if !is_depthwise && strip.flat {
         "0".to_owned()
     } else {
@@ -135,7 +139,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     source.object(
         PLAN_BYTES,
         format!(
-            "static const $P_sliding8 {name}_plan = {{\n    {{{}}},\n    {name}_weights, \
+            "static const $P_sliding8 {name}_plan = {{\n    {{{}}},\n    {weights}, \
              {bias}, {classes},\n    {}, {}, {numbers}\n}};",
             functions.join(", "),
             layer.requantization.min,

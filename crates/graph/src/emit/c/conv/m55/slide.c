@@ -52,7 +52,7 @@ $P_FUNCTION void $P_$DRIVER(const $P_sliding8 *l, $PARAMETERS,
                     rows[2 * kernel] = 0;
                 }
             }
-            b.weights = l->weights;
+            b.weights = $WEIGHTS;
             b.channels = l->channels;
             b.pixel_bytes = pixels > 1 ? l->channels : 0;
             l->strips[pixels - 1](&b);

@@ -36,7 +36,7 @@ $P_INLINE void $P_copy_run(const int8_t *x, int8_t *to, int32_t n)
  * padding in it. */
 typedef struct {
     void (*strips[2])($P_pixels *b); /* for one pixel and for two */
-    const uint8_t *weights;
+    $MEMBER;
     const int32_t *bias;
     const uint8_t *classes;          /* of output rows, then of columns, or 0 */
     int32_t min, max;

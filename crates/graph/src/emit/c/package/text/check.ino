@@ -5,11 +5,11 @@
 
 $FIRST_VECTORS
 
-$DECLARATION
+$FILE_WORDS$DECLARATION
 void setup()
 {
     Serial.begin(115200);
-}
+$FILE_SETUP}
 
 void loop()
 {
