@@ -28,9 +28,9 @@ cargo xtask <command>
   codegen [--check]  writes the operator table of README.md; --check fails if it is out of date
   operators          writes docs/operators.md: what every case of the suite comes to, by operator
   python             prepares target/python from suite/requirements.txt and prints its interpreter
-  wheel [--stubs | --test | --notebooks]  builds the Python wheel and its sources into target/wheels; --stubs
-                     writes its stubs, --test runs its tests in a fresh environment, --notebooks the notebooks
-                     in one with PyTorch
+  wheel [--stubs | --test | --notebooks | --sdist]  builds the Python wheel and its sources into target/wheels;
+                     --stubs writes its stubs, --test runs its tests in a fresh environment, --notebooks the
+                     notebooks in one with PyTorch, --sdist builds a wheel from the sources and tests it
   tutorial           trains the networks of docs/tutorial.md with PyTorch and Keras
   bench [ARGS]       runs bench/run.sh
   bench code [--write]  measures the bytes of every function of generated C; writes the table of code sizes
@@ -58,6 +58,7 @@ fn main() -> ExitCode {
         ["wheel"] => wheel::build(&root),
         ["wheel", "--stubs"] => wheel::stubs(&root),
         ["wheel", "--notebooks"] => wheel::notebooks(&root),
+        ["wheel", "--sdist"] => wheel::from_sources(&root),
         ["wheel", "--test"] => {
             let skipped = root.join("target/skipped.txt");
             wheel::interpreter(&root).and_then(|python| wheel::test(&root, &python, &skipped))

@@ -27,7 +27,7 @@ pub(crate) fn build(root: &Path) -> Result<(), String> {
 /// Writes the stubs of the package.
 pub(crate) fn stubs(root: &Path) -> Result<(), String> {
     let python = interpreter(root)?;
-    let environment = fresh(root, &python, &python, Build::Tests)?;
+    let environment = fresh(root, &python, &wheel(root, &python, Build::Tests)?, &python)?;
     let stub = root.join("crates/python/python/fixedwise/_functions.pyi");
     let script = root.join("crates/python/stubs.py");
     run(Command::new(environment).arg(script).arg(stub)).map(drop)
@@ -38,18 +38,60 @@ pub(crate) fn stubs(root: &Path) -> Result<(), String> {
 /// Tests write what they lack into the file `skipped`.
 pub(crate) fn test(root: &Path, python: &Path, skipped: &Path) -> Result<(), String> {
     let sources = sources(root, python)?;
-    let environment = fresh(root, python, python, Build::Tests)?;
+    let environment = fresh(root, python, &wheel(root, python, Build::Tests)?, python)?;
+    let mut tests = tests_in(root, &environment, &sources);
+    succeeds(tests.env("FIXEDWISE_SKIPPED", skipped), root, "the tests of the wheel")
+}
+
+/// Builds a wheel from the source distribution, as pip does, and runs the tests of the package on it.
+pub(crate) fn from_sources(root: &Path) -> Result<(), String> {
+    let python = interpreter(root)?;
+    let sources = sources(root, &python)?;
+    let folder = root.join("target/wheels/from-sources");
+    remove_all(&folder, "whl")?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "--disable-pip-version-check", "wheel", "--no-index", "--no-deps"]);
+    let built = root.join("target/sdist");
+    forget(&built)?;
+    // It is built with what this environment has.
+    let programs = python.parent().map(Path::to_owned).into_iter();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(programs.chain(std::env::split_paths(&path)));
+    pip.env("PATH", path.map_err(|error| format!("PATH: {error}"))?);
+    pip.arg("--no-build-isolation").env("CARGO_TARGET_DIR", built);
+    run(pip.arg("--wheel-dir").arg(&folder).arg(&sources).current_dir(root.join("target")))?;
+    let environment = fresh(root, &python, &only(&folder, "whl")?, &python)?;
+    let mut tests = tests_in(root, &environment, &sources);
+    succeeds(tests.args(["--pattern", "test_package.py"]), root, "the wheel of the sources")
+}
+
+/// Has the crates of the project compiled anew in a folder: all files of an archive have one time, by which cargo would
+/// take others for the same.
+fn forget(built: &Path) -> Result<(), String> {
+    let Ok(entries) = fs::read_dir(built.join("release/.fingerprint")) else { return Ok(()) };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("fixedwise") {
+            let path = entry.path();
+            fs::remove_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The tests of the package.
+fn tests_in(root: &Path, environment: &Path, sources: &Path) -> Command {
     let mut tests = Command::new(environment);
     tests.args(["-W", "error", "-m", "unittest", "discover", "--start-directory"]);
     tests.arg(root.join("crates/python/tests"));
-    tests.env("FIXEDWISE_SOURCES", sources).env("FIXEDWISE_SKIPPED", skipped).env("CARGO", cargo());
-    succeeds(&mut tests, root, "the tests of the wheel")
+    tests.env("FIXEDWISE_SOURCES", sources).env("CARGO", cargo());
+    tests
 }
 
 /// Runs the notebooks that the environment with `PyTorch` can run, and their searches to the end.
 pub(crate) fn notebooks(root: &Path) -> Result<(), String> {
     let python = interpreter(root)?;
-    let environment = fresh(root, &python, &tutorial::interpreter(root)?, Build::Release)?;
+    let wheel = wheel(root, &python, Build::Release)?;
+    let environment = fresh(root, &python, &wheel, &tutorial::interpreter(root)?)?;
     let mut tests = Command::new(environment);
     tests.arg(root.join("crates/python/tests/test_examples.py"));
     tests.env("FIXEDWISE_WHOLE_NOTEBOOKS", "1");
@@ -99,10 +141,8 @@ fn sources(root: &Path, python: &Path) -> Result<PathBuf, String> {
     only(&folder, "gz")
 }
 
-/// A fresh environment with the wheel, which `python` builds; what else tests need is that of the environment of
-/// `others`.
-fn fresh(root: &Path, python: &Path, others: &Path, build: Build) -> Result<PathBuf, String> {
-    let wheel = wheel(root, python, build)?;
+/// A fresh environment with a wheel; what else tests need is that of the environment of `others`.
+fn fresh(root: &Path, python: &Path, wheel: &Path, others: &Path) -> Result<PathBuf, String> {
     let folder = root.join("target/wheel-environment");
     run(Command::new(python).args(["-m", "venv", "--clear", "--without-pip"]).arg(&folder))?;
     let own = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });

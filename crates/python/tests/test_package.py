@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import re
 import resource
 import signal
 import subprocess
@@ -566,6 +567,14 @@ class Package(unittest.TestCase):
         done = subprocess.run(describe, cwd=folder, capture_output=True, text=True, check=True)
         names = {package["name"] for package in json.loads(done.stdout)["packages"]}
         self.assertIn("fixedwise-python", names)
+        # What the code includes is there too; tests stand last in a file.
+        included = []
+        for file in (folder / "crates").glob("*/src/**/*.rs"):
+            code = re.split(r"#\[cfg\((?:test|doctest)\)\]", file.read_text(encoding="utf-8"))[0]
+            if file.name != "tests.rs":
+                included += [file.parent / path for path in re.findall(r'include_(?:str|bytes)!\("(.*?)"\)', code)]
+        self.assertGreater(len(included), 100)
+        self.assertEqual([path for path in included if not path.exists()], [])
 
 
 if __name__ == "__main__":
