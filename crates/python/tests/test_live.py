@@ -131,6 +131,26 @@ class Live(unittest.TestCase):
             search.join(90)
         self.assertEqual(serve.returncode, 0)
 
+    def test_plans_of_a_search_tensor_by_tensor_are_served(self) -> None:
+        folder = self.path / "walk"
+        options = {**self.options, "live": False, "tune": None, "unlabeled": None, "strategy": "joint"}
+        result = fw.quantize(self.file, **options, out=folder)
+        journal = (folder / "journal.jsonl").read_text().splitlines()
+        told = [line["plan"]["plan"] for line in map(json.loads, journal) if "plan" in line]
+        self.assertEqual(told, [plan.to_dict() for plan in result.front])
+        # As if it went on.
+        (folder / "result.json").unlink()
+        serve = subprocess.Popen([COMMAND, "serve", folder], stderr=subprocess.PIPE, text=True)
+        try:
+            html = ask(serve.stderr.readline().split()[-1])[1]
+        finally:
+            serve.send_signal(signal.SIGINT)
+            serve.communicate(timeout=20)
+        verdicts = ["met" if plan["bound_met"] else "not met" for plan in told]
+        self.assertEqual(self.plans(html), [(plan["memory_bits"], word) for plan, word in zip(told, verdicts)])
+        self.assertRegex(html, r"The best of \d+ plans so far saves [\d.]+ % of memory")
+        self.assertNotIn("with its margin, %", Tables(html).tables["Measured plans"]["titles"])
+
     def refuses_strangers(self, address: str) -> None:
         """Nobody gets anything without the token, under another name of this machine, or beside the page."""
         token = urlsplit(address).path.strip("/")

@@ -92,7 +92,7 @@ enum PictureName {
     },
     /// Saving and loss of every plan that was measured as a whole.
     Front {
-        /// A result.json of a search by `pareto`.
+        /// A result.json of a search of any strategy but `fixed`.
         result: PathBuf,
         #[command(flatten)]
         output: Output,

@@ -68,6 +68,13 @@ fn every_class_keeps_to_its_bound() {
         assert!(text.contains("not judged, with fewer than 20 images: class 3"), "{text}");
         let memory = |result: &Value| result["memory_bits"]["total"].as_u64().unwrap();
         assert!(memory(&bound) > memory(&free), "{strategy}");
+        // Plans that were measured on the way are held against it too.
+        let front = bound["front"].as_array().unwrap();
+        assert!(front.iter().any(|plan| plan["bound_met"] == true), "{strategy}: {bound}");
+        for plan in front {
+            let held = plan["held_loss"].as_f64().unwrap();
+            assert_eq!(plan["bound_met"], held <= 0.12, "{strategy}: {plan}");
+        }
     }
     // A plan that is given is told to miss it.
     let fixed = "--strategy fixed --bits 2 --max-loss 60% --max-class-loss 5% --resume";

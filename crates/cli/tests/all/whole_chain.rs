@@ -126,6 +126,38 @@ fn both_semantics_and_every_strategy_run() {
 }
 
 #[test]
+fn plans_on_the_way_of_a_search_tensor_by_tensor_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inputs(folder);
+    for strategy in ["joint", "layer-dependent", "layer-independent", "brute-force"] {
+        let output = fixedwise(folder)
+            .args(["quantize", "brightest.onnx", "--data", "images.npz", "--json"])
+            .args(["--strategy", strategy])
+            .assert()
+            .success();
+        let result = json(&output.get_output().stdout);
+        let front = result["front"].as_array().unwrap();
+        assert!(front.len() > 2, "{strategy}: {result}");
+        assert!(front.iter().all(|plan| plan["held_loss"] == plan["loss"]), "{strategy}: {result}");
+        let costs = |plan: &Value| [plan["memory_bits"].clone(), plan["multiplications"].clone()];
+        let answer = [&result["memory_bits"]["total"], &result["multiplication_cost"]["operand"]]
+            .map(Value::clone);
+        let last = front.iter().rfind(|plan| plan["bound_met"] == true);
+        assert_eq!(last.map(costs), Some(answer), "{strategy}: {result}");
+        // Who looks at the journal sees the same, and what is best so far.
+        let journal = fs::read_to_string(folder.join("fixedwise-out/journal.jsonl")).unwrap();
+        let lines = journal.lines().map(|line| json(line.as_bytes()));
+        let told: Vec<Value> =
+            lines.filter(|line| !line["plan"].is_null()).map(|line| line["plan"].clone()).collect();
+        let plans: Vec<&Value> = told.iter().map(|told| &told["plan"]).collect();
+        assert_eq!(plans, front.iter().collect::<Vec<_>>(), "{strategy}");
+        let best = told.iter().rfind(|told| told["is_best"] == true);
+        assert_eq!(best.map(|told| &told["plan"]), last, "{strategy}");
+    }
+}
+
+#[test]
 fn a_time_budget_ends_the_search_with_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

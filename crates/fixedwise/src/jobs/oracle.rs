@@ -1,7 +1,10 @@
 //! What a search asks: the evaluator, with every evaluation written down and, where there is one, the user's metric.
 
 use super::{measure::details, metric::Metric};
-use crate::{error::Error, watch::Journal};
+use crate::{
+    error::Error,
+    watch::{ClassParts, Journal},
+};
 use fixedwise_graph::{LowerError, NodeId, Plan};
 use fixedwise_search::{Details, Digest, Evaluation, Evaluator, Oracle, Score, SearchError};
 use std::{collections::BTreeMap, sync::Arc};
@@ -14,6 +17,8 @@ pub(crate) struct Journaling<'a> {
     pub(crate) metric: Option<(Metric, f64)>,
     /// What it says of plans, by what they are.
     pub(crate) said: BTreeMap<Digest, f64>,
+    /// What plans take of the bound on the loss of each class, for those who watch.
+    pub(crate) class_parts: ClassParts,
     /// Why the journal could not be written; the search sees only that it ends.
     pub(crate) failure: Option<Error>,
 }
@@ -21,6 +26,9 @@ pub(crate) struct Journaling<'a> {
 impl Journaling<'_> {
     /// Writes an evaluation down, where it is new.
     fn write(&mut self, evaluation: Evaluation) -> Result<Evaluation, SearchError> {
+        if let Some(part) = self.evaluator.class_part(&evaluation, 0.0) {
+            self.class_parts.borrow_mut().insert(evaluation.digest, part);
+        }
         let entry = self.evaluator.journal_entry(&evaluation);
         if let (Some(journal), Some(entry)) = (&self.journal, entry)
             && let Err(failure) = journal.append(&entry)

@@ -11,4 +11,4 @@ pub(crate) use progress::Halt;
 pub use progress::{Candidate, Observer, Progress, Step};
 pub use remaining::TimeLeft;
 pub use running::Running;
-pub(crate) use search::{TuningTime, Watch, why_not};
+pub(crate) use search::{Bound, ClassParts, TuningTime, Watch, why_not};

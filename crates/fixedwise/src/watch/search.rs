@@ -6,17 +6,23 @@ use super::{
     remaining::{Estimate, TimeLeft},
 };
 use crate::{names::ShortNames, result::TraceStep};
-use fixedwise_fixed::convert::{count_to_f64, count_to_u64, u64_to_f64};
+use fixedwise_fixed::{
+    Format,
+    convert::{count_to_f64, count_to_u64, u64_to_f64},
+};
 use fixedwise_graph::{Graph, Plan, cost};
 use fixedwise_search::{
-    Evaluation,
+    Digest, Evaluation, MaxLoss,
     strategies::{
-        self, Event, Work, Worked,
+        self, Event, Tensor, Work, Worked,
         pareto::{FrontPlan, TuneProblem},
     },
 };
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     ops::ControlFlow,
+    rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -32,6 +38,9 @@ pub(crate) struct Watch<'a> {
     steps: &'a mut Vec<TraceStep>,
     /// Where plans are written down for onlookers.
     journal: Option<Arc<Journal>>,
+    bound: Bound,
+    /// The plans on the way of a search tensor by tensor.
+    on_the_way: Vec<FrontPlan>,
     estimate: Estimate,
     /// What the next candidate adds to.
     so_far: Candidate,
@@ -42,6 +51,18 @@ pub(crate) struct Watch<'a> {
     /// When the first step of tuning was told.
     tuned_since: Option<Instant>,
 }
+
+/// What plans on the way of a search tensor by tensor are held against.
+pub(crate) struct Bound {
+    pub(crate) max_loss: MaxLoss,
+    /// The same, relative to the float network.
+    pub(crate) relative: f64,
+    /// The parts of the bound on the loss of each class that plans take; none where there is no such bound.
+    pub(crate) class_parts: ClassParts,
+}
+
+/// Parts of the bound on the loss of each class, by the plans that take them.
+pub(crate) type ClassParts = Rc<RefCell<BTreeMap<Digest, f64>>>;
 
 /// How long plans are tuned after the rest of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +110,7 @@ impl<'a> Watch<'a> {
         observer: &'a dyn Observer,
         halt: &'a Halt<'a>,
         (start, tail): (Instant, f64),
-        (graph, tuning): (&'a Graph, TuningTime),
+        (graph, tuning, bound): (&'a Graph, TuningTime, Bound),
         steps: &'a mut Vec<TraceStep>,
         journal: Option<Arc<Journal>>,
     ) -> Self {
@@ -100,6 +121,8 @@ impl<'a> Watch<'a> {
             graph,
             steps,
             journal,
+            bound,
+            on_the_way: Vec::new(),
             estimate: Estimate::new(start.elapsed().as_secs_f64(), tail),
             so_far: Candidate::default(),
             names: ShortNames::of(graph),
@@ -187,17 +210,9 @@ impl<'a> Watch<'a> {
                     ..self.so_far.clone()
                 });
             }
-            Event::Chosen { tensor, plan, evaluation, done, tensors, .. } => {
-                self.take_memory(plan);
+            Event::Chosen { tensor, format, plan, evaluation, done, tensors } => {
                 self.so_far.tensors = (*done, *tensors);
-                self.steps.push(TraceStep {
-                    seconds: self.start.elapsed().as_secs_f64(),
-                    evaluations: count_to_u64(self.so_far.evaluations.0),
-                    node: tensor.name.clone(),
-                    kind: tensor.kind.name().to_owned(),
-                    memory_bits: self.so_far.memory_bits,
-                    loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
-                });
+                self.chosen(tensor, *format, plan, evaluation);
             }
             _ => {}
         }
@@ -218,14 +233,72 @@ impl<'a> Watch<'a> {
                 loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
             });
         }
-        if let Some(journal) = &self.journal {
-            journal.tell(&Told::Plan { plan: seen.clone(), is_best });
-        }
+        self.write(seen, is_best);
         // Where it was clear before all images were run, that of those that were: of the first,
         // the float network may have none right.
         let loss = Some(evaluation.relative_loss()).filter(|loss| loss.is_finite());
         let plan = Some(seen.clone());
         self.tell(Candidate { loss, plan, is_best, ..self.so_far.clone() });
+    }
+
+    /// Takes the plan in which another tensor has its format.
+    fn chosen(&mut self, tensor: &Tensor, format: Format, plan: &Plan, evaluation: &Evaluation) {
+        self.take_memory(plan);
+        let kind = tensor.kind.name();
+        self.steps.push(TraceStep {
+            seconds: self.start.elapsed().as_secs_f64(),
+            evaluations: count_to_u64(self.so_far.evaluations.0),
+            node: tensor.name.clone(),
+            kind: kind.to_owned(),
+            memory_bits: self.so_far.memory_bits,
+            loss: evaluation.is_complete.then(|| evaluation.relative_loss()),
+        });
+        let plan = self.held(plan, evaluation);
+        // The last one within the bound is what the search goes on from.
+        let is_met = plan.as_ref().is_some_and(|plan| plan.bound_met);
+        let is_best = is_met || self.on_the_way.iter().all(|plan| !plan.bound_met);
+        if let Some(plan) = &plan {
+            self.write(plan, is_best);
+            self.on_the_way.push(plan.clone());
+        }
+        self.tell(Candidate {
+            short_name: self.names.get(&tensor.name),
+            name: tensor.name.clone(),
+            kind,
+            format: Some((format.bits, format.frac)),
+            loss: plan.as_ref().and_then(|plan| plan.loss),
+            plan,
+            is_best,
+            ..self.so_far.clone()
+        });
+    }
+
+    /// What a plan on the way costs and loses; nothing where its loss is no number.
+    fn held(&self, plan: &Plan, evaluation: &Evaluation) -> Option<FrontPlan> {
+        let loss = Some(evaluation.relative_loss()).filter(|loss| loss.is_finite())?;
+        let Bound { max_loss, relative, class_parts } = &self.bound;
+        let of_class = class_parts.borrow().get(&evaluation.digest).copied();
+        Some(FrontPlan {
+            memory_bits: cost::memory(self.graph, plan).ok()?.total(),
+            multiplications: cost::multiplications(self.graph, plan).ok()?.operand,
+            loss: Some(loss),
+            held_loss: of_class.map_or(loss, |part| loss.max(part * relative)),
+            bound_met: max_loss.is_met(&evaluation.score)
+                && of_class.is_none_or(|part| part <= 1.0),
+            ..FrontPlan::default()
+        })
+    }
+
+    /// Writes a plan down for onlookers.
+    fn write(&self, seen: &FrontPlan, is_best: bool) {
+        if let Some(journal) = &self.journal {
+            journal.tell(&Told::Plan { plan: seen.clone(), is_best });
+        }
+    }
+
+    /// The plans on the way of a search tensor by tensor, in their order.
+    pub(crate) fn into_plans(self) -> Vec<FrontPlan> {
+        self.on_the_way
     }
 
     fn take_memory(&mut self, plan: &Plan) {

@@ -17,13 +17,13 @@ fn a_run_becomes_pictures() {
     let said = run(&[&["plot", "all", "run"][..], &model].concat());
     let said = String::from_utf8(said).unwrap();
     let plots = files(&folder.join("run/plots"));
-    for name in ["bits", "costs", "distributions", "drop", "heatmap"] {
+    for name in ["bits", "costs", "distributions", "drop", "front", "heatmap"] {
         for kind in ["svg", "png"] {
             let name = format!("{name}.{kind}");
             assert!(plots.contains(&name) && said.contains(&name), "{name}: {plots:?}, {said}");
         }
     }
-    assert_eq!(plots.len(), 10, "nothing temporary stays: {plots:?}");
+    assert_eq!(plots.len(), 12, "nothing temporary stays: {plots:?}");
 
     // The same pictures one by one, of the same bytes.
     for (arguments, name) in [

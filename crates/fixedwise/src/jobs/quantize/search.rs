@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     fingerprint::sha256,
     result::TraceStep,
-    watch::{Journal, Step, Told, TuningTime, Watch},
+    watch::{Bound, ClassParts, Journal, Step, Told, TuningTime, Watch},
 };
 use fixedwise_fixed::convert::count_to_f64;
 use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan};
@@ -30,7 +30,7 @@ use fixedwise_search::{
         pareto::Prepared,
     },
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 /// What a strategy works with.
 pub(super) struct Ready {
@@ -192,6 +192,7 @@ impl Job<'_> {
             journal,
             metric: float.metric,
             said: BTreeMap::new(),
+            class_parts: ClassParts::default(),
             failure: None,
         })
     }
@@ -235,8 +236,14 @@ impl Job<'_> {
             Tune::None | Tune::Steps(_) => TuningTime::None,
         };
         let journal = oracle.journal.clone();
-        let mut observer =
-            Watch::new(self.observer, self.halt, start, (watched, tuning), steps, journal);
+        let (n, float_correct) = oracle.float_score();
+        let bound = Bound {
+            max_loss: options.max_loss,
+            relative: options.max_loss.as_relative(float_correct, n),
+            class_parts: Rc::clone(&oracle.class_parts),
+        };
+        let about = (watched, tuning, bound);
+        let mut observer = Watch::new(self.observer, self.halt, start, about, steps, journal);
         let walk = match options.strategy {
             Strategy::Fixed { bits } => {
                 let plan = self.fixed(loaded, ready, bits, options.range)?;
@@ -246,7 +253,7 @@ impl Job<'_> {
                 let whole = BruteForceOptions::whole(head.clone(), options.max_loss);
                 let found =
                     strategies::brute_force(graph, statistics, oracle, &mut observer, &whole)?;
-                return Ok((found, 0));
+                return Ok((Outcome { front: observer.into_plans(), ..found }, 0));
             }
             Strategy::Pareto => {
                 let prepared = ready.balanced.as_ref().expect("made ready for this strategy");
@@ -273,7 +280,8 @@ impl Job<'_> {
             objective: options.objective,
             target: options.target.clone(),
         };
-        Ok((walk(graph, statistics, oracle, &mut observer, &layerwise)?, 0))
+        let found = walk(graph, statistics, oracle, &mut observer, &layerwise)?;
+        Ok((Outcome { front: observer.into_plans(), ..found }, 0))
     }
 
     /// The plan with one width for everything.

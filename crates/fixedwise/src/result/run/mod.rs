@@ -185,7 +185,7 @@ pub struct RunResult {
     /// What each width of each tensor does alone, where the search measured that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sensitivity: Vec<Sensitivity>,
-    /// Every plan that was measured as a whole, where the search chooses all widths at once.
+    /// Every plan that was measured as a whole; of a search tensor by tensor the plans on its way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub front: Vec<FrontPlan>,
     /// What the loss comes from, and what would help most.
@@ -318,6 +318,15 @@ impl RunResult {
     pub(crate) fn is_answer(&self, plan: &FrontPlan) -> bool {
         plan.memory_bits == self.memory_bits.total
             && plan.multiplications == self.multiplication_cost.operand
+    }
+
+    /// What the loss of plans is called that was held against the bound; nothing where it is the loss that was
+    /// counted.
+    pub(crate) fn held_as(&self) -> Option<&'static str> {
+        let is_other = self.front.iter().any(|plan| plan.loss != Some(plan.held_loss));
+        let name =
+            if self.strategy == "pareto" { "with its margin" } else { "with that of classes" };
+        is_other.then_some(name)
     }
 
     /// Fills in the graph.

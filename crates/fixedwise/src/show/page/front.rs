@@ -26,6 +26,7 @@ pub(super) struct Front {
     area: [f64; 4],
     /// What stands along the axes.
     title: &'static str,
+    y_title: String,
     x_ticks: Vec<(f64, String)>,
     y_ticks: Vec<(f64, String)>,
     /// Where the bound lies.
@@ -73,10 +74,9 @@ pub(super) fn front(run: Shown, best: &str) -> Option<Front> {
     let most = 3.0 * bound.max(1e-4);
     let x = |cost: f64| round(LEFT + WIDTH * (cost - low) / (high - low));
     let y = |loss: f64| round(TOP + HEIGHT * (1.0 - loss.clamp(0.0, most) / most));
-    let mut titles = vec!["plan", "#memory, bits", "#memory saved, %", "#bit products saved, %"];
-    titles.extend(is_of_flash.then_some("#flash, bytes"));
-    titles.extend(["#loss counted, %", "#with its margin, %", "bound"]);
-    let mut table = Table::new(&titles);
+    let held_as = result.held_as();
+    let loss_named = held_as.map_or_else(String::new, |held_as| format!(" {held_as}"));
+    let mut table = empty(is_of_flash, held_as);
     let mut points = Vec::new();
     for (place, plan) in plans.iter().enumerate() {
         let held = 100.0 * plan.held_loss;
@@ -101,7 +101,9 @@ pub(super) fn front(run: Shown, best: &str) -> Option<Front> {
             || Cell::text("not run on all images"),
             |loss| Cell::number(format!("{:.2}", 100.0 * loss), 100.0 * loss),
         ));
-        cells.push(Cell::number(format!("{held:.2}"), held));
+        if held_as.is_some() {
+            cells.push(Cell::number(format!("{held:.2}"), held));
+        }
         cells.push(Cell::text(met).of_class(class));
         // While the search goes on, nothing says yet which tensor has which width.
         let is_named = !result.sensitivity.is_empty();
@@ -118,7 +120,7 @@ pub(super) fn front(run: Shown, best: &str) -> Option<Front> {
             y: y(held),
             class: if result.is_answer(plan) { format!("{kind} answer") } else { kind.to_owned() },
             about: format!(
-                "plan {}: {:.1} % of memory saved, {:.1} % of bit products, loss {held:.2} % with its margin, bound {met}",
+                "plan {}: {:.1} % of memory saved, {:.1} % of bit products, loss {held:.2} %{loss_named}, bound {met}",
                 place + 1,
                 saved(plan),
                 products(plan)
@@ -136,12 +138,24 @@ pub(super) fn front(run: Shown, best: &str) -> Option<Front> {
         height: TOP + HEIGHT + 48.0,
         area: [LEFT, TOP, LEFT + WIDTH, TOP + HEIGHT],
         title: if is_of_flash { "flash, KiB" } else { "memory saved, %" },
+        y_title: format!("loss{loss_named}, %"),
         x_ticks: ticks(low, high).into_iter().map(|at| (x(at), short(at))).collect(),
         y_ticks: ticks(0.0, most).into_iter().map(|at| (y(at), short(at))).collect(),
         bound: y(bound),
         points,
         table,
     })
+}
+
+/// The table without rows.
+fn empty(is_of_flash: bool, held_as: Option<&str>) -> Table {
+    let mut titles = vec!["plan", "#memory, bits", "#memory saved, %", "#bit products saved, %"];
+    titles.extend(is_of_flash.then_some("#flash, bytes"));
+    titles.push("#loss counted, %");
+    let held = held_as.map(|held_as| format!("#{held_as}, %"));
+    titles.extend(held.as_deref());
+    titles.push("bound");
+    Table::new(&titles)
 }
 
 fn round(x: f64) -> f64 {

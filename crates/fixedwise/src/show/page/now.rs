@@ -56,10 +56,11 @@ fn best(running: &Running) -> String {
     };
     let memory = saved(best.memory_bits, result.memory_bits.uniform8_total);
     let products = saved(best.multiplications, result.multiplication_cost.operand_uniform8);
+    let held_as = result.held_as().map_or_else(String::new, |held_as| format!(" {held_as}"));
     let bound = if best.bound_met { "within the bound" } else { "beyond the bound" };
     format!(
         "The best of {} plans so far saves {memory} of memory and {products} of bit products against uniform 8 bit; its \
-         loss with its margin is {:.2} %, {bound}.",
+         loss{held_as} is {:.2} %, {bound}.",
         result.front.len(),
         100.0 * best.held_loss,
     )

@@ -147,7 +147,7 @@ fn only_the_own_script_and_style_may_run() {
 
 #[test]
 fn a_run_that_goes_on_shows_its_plans_and_asks_for_more() {
-    let mut whole = result(3);
+    let mut whole = RunResult { strategy: "pareto".to_owned(), ..result(3) };
     let best = whole.front.swap_remove(0);
     let mut running = Running::default();
     let told = |step| Progress { seconds: 1.0, step };
@@ -175,6 +175,19 @@ fn a_run_that_goes_on_shows_its_plans_and_asks_for_more() {
     assert_eq!(page.html.matches("<circle").count(), 2);
     assert_eq!(page.html.matches("<script").count(), 1);
     assert!(page.policy.contains("connect-src 'self'") && !page.html.contains("id=\"layers\""));
+    assert!(
+        page.html.contains("its loss with its margin is")
+            && page.html.contains("with its margin, %")
+    );
+    // A search without margins does not speak of them.
+    running.result.strategy = "joint".to_owned();
+    for plan in &mut running.result.front {
+        plan.loss = Some(plan.held_loss);
+    }
+    let html = running_page("run", &running, &now).unwrap().html;
+    assert!(
+        html.contains("its loss is") && html.contains(">loss, %<") && !html.contains("margin, %")
+    );
     let stopping = Now { is_stopping: true, ..now };
     let html = running_page("run", &running, &stopping).unwrap().html;
     assert!(html.contains("disabled") && html.contains("Stopping"), "{html}");

@@ -22,7 +22,7 @@ const SHOWN: f64 = 3.0;
 /// asked of certainty, that was held against the bound.
 ///
 /// # Errors
-/// [`Error::Picture`] for a result of a strategy that does not measure such plans: any but `pareto`.
+/// [`Error::Picture`] for a result of no search, or of the strategy `fixed`.
 ///
 /// ```
 /// # fn main() -> Result<(), fixedwise::Error> {
@@ -48,7 +48,7 @@ const SHOWN: f64 = 3.0;
 /// ```
 pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
     if result.front.is_empty() {
-        let problem = "the result contains no front; use the result of the strategy `pareto`";
+        let problem = "the result contains no front; use the result of a search";
         return Err(super::nothing("front", problem));
     }
     let width = 2.0 * (WIDTH + GAP) + 2.0 * theme::MARGIN;
@@ -62,8 +62,9 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
     let top = Canvas::TOP + Canvas::legend_height(width, "", &legend) + 20.0;
     let height = top + HEIGHT + 56.0;
     let title = format!("Measured plans: {}", super::network(result));
-    let about = "relative loss on the search set, including the safety margin";
-    let mut canvas = Canvas::new(width, height, &title, about);
+    let with = result.held_as().map_or_else(String::new, |held_as| format!(" {held_as}"));
+    let about = format!("relative loss on the search set{with}");
+    let mut canvas = Canvas::new(width, height, &title, &about);
     canvas.legend(Canvas::TOP, "", &legend);
 
     let bound = result.relative_bound();
@@ -102,7 +103,7 @@ pub fn plot_front(result: &RunResult) -> Result<Picture, Error> {
     }
     let style = Style { rotate: Some(-90.0), ..Style::LABEL };
     let (x, y) = (theme::MARGIN + 14.0, top + HEIGHT / 2.0);
-    canvas.text(x, y, "loss including the safety margin, %", style, Anchor::Middle);
+    canvas.text(x, y, &format!("loss{with}, %"), style, Anchor::Middle);
     Ok(canvas.finish())
 }
 
