@@ -55,8 +55,10 @@ def main():
     parser.add_argument("--seed", default="0")
     parser.add_argument("--strategy", default="pareto")
     parser.add_argument("--confidence", help="0.95: the bound on unseen images, every look counted")
+    parser.add_argument("--tune", default="none", help="as of `quantize`: auto, a time or steps")
     options = parser.parse_args()
     arguments = ["--strategy", options.strategy, "--objective", options.objective, "--seed", options.seed]
+    arguments += ["--tune", options.tune] if options.tune != "none" else []
     arguments += ["--confidence", options.confidence] if options.confidence else []
     print("| network | memory saved % | bit products saved % | loss %, searched | loss %, unseen | images run | s |")
     print("|---|---|---|---|---|---|---|")

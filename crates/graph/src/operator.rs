@@ -160,7 +160,7 @@ pub struct Gradients<'a> {
     pub inputs: Vec<Option<&'a mut [f32]>>,
     /// Of the weights of a layer, in its own order; empty of any other node.
     pub weights: &'a mut [f32],
-    /// Of the bias of each of its output channels.
+    /// Of its bias, `[class of positions, output channel]`, as [`Parameters::border_bias`] has it.
     pub bias: &'a mut [f32],
 }
 

@@ -74,7 +74,8 @@ pub struct Rounded {
     pub weights: Vec<i16>,
     /// One an output channel, above zero.
     pub scales: Vec<f32>,
-    /// What is added to the bias of each output channel, after its scale.
+    /// What is added to the bias after its scale: one an output channel, or one for each class of positions too, as
+    /// the bias has them: `[class, output channel]`.
     pub bias: Vec<f32>,
     /// By how many bits the binary point of each output channel's weights lies right of the format's:
     /// they stand for `q * 2^(coarser - frac)`. Empty where all have the format's.
@@ -105,7 +106,7 @@ impl Rounded {
 
     /// The model's bias, `[class, output channel]`, as the layer has it.
     pub fn bias(&self, bias: &[f64]) -> Vec<f64> {
-        let channels = self.scales.iter().zip(&self.bias).cycle();
+        let channels = self.scales.iter().cycle().zip(self.bias.iter().cycle());
         let of = |(b, (&s, &more)): (&f64, (&f32, &f32))| b.mul_add(f64::from(s), f64::from(more));
         bias.iter().zip(channels).map(of).collect()
     }

@@ -59,8 +59,8 @@ impl Digest {
 
     fn of_rounded(rounded: &Rounded) -> Self {
         let mut digest = Self::new().integers(&rounded.weights);
-        for (s, b) in rounded.scales.iter().zip(&rounded.bias) {
-            digest = digest.bytes(&s.to_bits().to_le_bytes()).bytes(&b.to_bits().to_le_bytes());
+        for number in rounded.scales.iter().chain(&rounded.bias) {
+            digest = digest.bytes(&number.to_bits().to_le_bytes());
         }
         if rounded.is_by_channel() {
             digest = digest.bytes(&rounded.coarser);

@@ -308,6 +308,7 @@ pub(crate) fn formats_alone(plan: Plan, path: &Path) -> Result<Plan, Error> {
 mod tests {
     use super::*;
     use crate::model::Model;
+    use fixedwise_fixed::convert::{count_to_f64, f64_to_f32};
     use fixedwise_graph::{Rounded, ops::Affine};
     use std::{fs, sync::Arc};
 
@@ -324,15 +325,20 @@ mod tests {
 
     /// A plan of one layer with integers of its own.
     fn plan(folder: &Path, model: &Model) -> Plan {
+        plan_with(LAYER, folder, model)
+    }
+
+    /// As [`plan`], of that layer.
+    fn plan_with(layer: &str, folder: &Path, model: &Model) -> Plan {
         let path = folder.join("formats.toml");
         let text = format!(
-            "schema = 1\nsemantics = \"integer\"\n[layers.{LAYER}]\n\
+            "schema = 1\nsemantics = \"integer\"\n[layers.{layer}]\n\
              weights = {{ bits = 8, frac = 7 }}\n"
         );
         fs::write(&path, text).unwrap();
         let mut plan = read_plan(&path, model, None).unwrap();
         let graph = model.prepared(Semantics::Integer).unwrap();
-        let node = &graph.nodes[graph.find(LAYER).unwrap()];
+        let node = &graph.nodes[graph.find(layer).unwrap()];
         let count = node.op.weights().unwrap().len();
         let rounded = Rounded {
             weights: (0..count).map(|i| i16::try_from(i % 255).unwrap() - 127).collect(),
@@ -340,8 +346,40 @@ mod tests {
             bias: vec![0.5; node.shape.c],
             coarser: vec![],
         };
-        plan.rounded.insert(LAYER.to_owned(), Arc::new(rounded));
+        plan.rounded.insert(layer.to_owned(), Arc::new(rounded));
         plan
+    }
+
+    #[test]
+    fn a_correction_for_each_class_of_positions_is_written_and_read() {
+        const BORDERED: &str = "conv2d_3";
+        let folder = tempfile::tempdir().unwrap();
+        let model = model();
+        let graph = model.prepared(Semantics::Integer).unwrap();
+        let mut plan = plan_with(BORDERED, folder.path(), &model);
+        let id = graph.find(BORDERED).unwrap();
+        let (channels, biases) = (graph.nodes[id].shape.c, graph.biases(id));
+        assert_eq!(biases.len(), 9 * channels, "its zeros are not those of the layer before");
+        let path = folder.path().join("plan.toml");
+        let mut write = |len: usize| {
+            let rounded = Arc::make_mut(plan.rounded.get_mut(BORDERED).unwrap());
+            rounded.bias = (0..len).map(|i| f64_to_f32(count_to_f64(i))).collect();
+            write_plan(&path, &plan, &graph, None, (&fed(), &Interface::default())).unwrap();
+            (read_plan(&path, &model, None).map_err(|error| error.to_string()), plan.clone())
+        };
+        for len in [channels, biases.len()] {
+            let (read, plan) = write(len);
+            let read = read.unwrap();
+            assert_eq!(read, plan);
+            let own = read.rounded[BORDERED].bias(&biases);
+            let last = biases[biases.len() - 1] + count_to_f64(len - 1);
+            assert!((own[own.len() - 1] - last).abs() < 1e-9, "{len}: {own:?}");
+        }
+        let error = write(2 * channels).0.unwrap_err();
+        assert!(
+            error.contains(&format!("{BORDERED}/bias")) && error.contains("another model"),
+            "{error}"
+        );
     }
 
     #[test]

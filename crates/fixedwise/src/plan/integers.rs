@@ -1,7 +1,8 @@
 //! The integers of a plan's weights where they are not the nearest: `plan.npz` beside `plan.toml`.
 //!
 //! For each such layer four arrays: `<layer>/weights`, `[output channel, rest]` in the layer's own
-//! order; `<layer>/scales` and `<layer>/bias`, `[output channel]`; and `<layer>/format`, the
+//! order; `<layer>/scales`, `[output channel]`; `<layer>/bias`, `[output channel]` or, where it depends on
+//! the distance from the border, `[class of positions, output channel]`; and `<layer>/format`, the
 //! bits, binary point and range of the format that the weights were rounded for. `<layer>/sums` tells
 //! the layer that they were rounded from. `<layer>/bias_format` and `<node>/activation` are the other formats
 //! that the plan had then.
@@ -14,7 +15,7 @@ use fixedwise_fixed::{
     convert::{count_to_f64, f64_to_f32},
 };
 use fixedwise_graph::{
-    Graph, LayerPlan, Node, Plan, Rounded,
+    Graph, LayerPlan, Node, NodeId, Plan, Rounded,
     passes::{equalizable, equalize},
 };
 use fixedwise_search::strategies::Kind;
@@ -93,7 +94,11 @@ pub(crate) fn encode(plan: &Plan, graph: &Graph) -> Vec<u8> {
         arrays.push((format!("{name}/weights"), encode_integers(&[channels, rest], &weights)));
         for (kind, values) in [("scales", &rounded.scales), ("bias", &rounded.bias)] {
             let data = ArrayData::F32(values.clone());
-            let array = Array { shape: vec![values.len()], data };
+            let shape = match values.len() / channels.max(1) {
+                0 | 1 => vec![values.len()],
+                classes => vec![classes, channels],
+            };
+            let array = Array { shape, data };
             arrays.push((format!("{name}/{kind}"), encode_npy(&array)));
         }
         if rounded.is_by_channel() {
@@ -149,7 +154,7 @@ fn is_of(npz: &mut Npz<Cursor<&[u8]>>, node: &Node) -> Result<bool, String> {
     if !npz.contains(&name) {
         return Ok(true);
     }
-    let (own, found) = (sums(node), floats(npz, &name, 6)?);
+    let (own, found) = (sums(node), floats(npz, &name, |_| 6)?);
     let is_same = |i: usize| {
         let magnitude = own[i / 2 * 2].max(f64::from(found[i / 2 * 2]));
         (own[i] - f64::from(found[i])).abs() <= SAME * magnitude
@@ -163,8 +168,8 @@ pub(crate) fn checked(
     graph: &Graph,
 ) -> Result<BTreeMap<String, Arc<Rounded>>, String> {
     for (name, rounded) in &plan.rounded {
-        let node = graph.find(name).map(|id| &graph.nodes[id]).filter(|node| node.op.is_layer());
-        let Some(node) = node else {
+        let id = graph.find(name).filter(|&id| graph.nodes[id].op.is_layer());
+        let Some((id, node)) = id.map(|id| (id, &graph.nodes[id])) else {
             return Err(format!(
                 "integers of `{name}` are of no layer of the network; it has {}",
                 names(graph, true)
@@ -174,7 +179,7 @@ pub(crate) fn checked(
         for (kind, has, takes) in [
             ("weights", rounded.weights.len(), weights),
             ("scales", rounded.scales.len(), channels),
-            ("bias", rounded.bias.len(), channels),
+            ("bias", rounded.bias.len(), biases(graph, id, rounded.bias.len())),
             (
                 "coarser",
                 rounded.coarser.len(),
@@ -190,6 +195,13 @@ pub(crate) fn checked(
         return Ok(BTreeMap::new());
     }
     decode(&encode(plan, graph), plan, graph, false)
+}
+
+/// How many corrections of its bias a layer takes if there are so many: one a channel, else one for each class of
+/// positions too.
+fn biases(graph: &Graph, id: NodeId, has: usize) -> usize {
+    let channels = graph.nodes[id].shape.c;
+    if has == channels { channels } else { graph.biases(id).len() }
 }
 
 /// An array that is not as long as those of the network.
@@ -232,8 +244,10 @@ fn checked_bytes(path: &Path, expected: Option<&str>) -> Result<Vec<u8>, Error> 
 
 /// What an array of a network's integers takes at most.
 fn limit(graph: &Graph) -> usize {
-    let most = graph.layers().filter_map(|(_, node)| node.op.weights().map(<[f32]>::len)).max();
-    most.unwrap_or(0).saturating_mul(ELEMENT_BYTES).max(MIN_BYTES)
+    let len = |(id, node): (NodeId, &Node)| {
+        node.op.weights().map_or(0, <[f32]>::len).max(graph.biases(id).len())
+    };
+    graph.layers().map(len).max().unwrap_or(0).saturating_mul(ELEMENT_BYTES).max(MIN_BYTES)
 }
 
 fn decode(
@@ -249,7 +263,7 @@ fn decode(
     let mut all = BTreeMap::new();
     for (id, node) in graph.layers() {
         if npz.contains(&format!("{}/weights", node.name)) {
-            let rounded = layer(&mut npz, plan, node, scalable[id])?;
+            let rounded = layer(&mut npz, plan, graph, id, scalable[id])?;
             if is_own && !is_of(&mut npz, node)? {
                 return Err(other_weights(&node.name));
             }
@@ -387,9 +401,11 @@ fn other_weights(layer: &str) -> String {
 fn layer(
     npz: &mut Npz<Cursor<&[u8]>>,
     plan: &Plan,
-    node: &Node,
+    graph: &Graph,
+    id: NodeId,
     is_scalable: bool,
 ) -> Result<Rounded, String> {
+    let node = &graph.nodes[id];
     let name = &node.name;
     let channels = node.shape.c;
     let made_for = integers(npz, &format!("{name}/format"), 3)?;
@@ -418,7 +434,7 @@ fn layer(
     };
     let weights = found.into_iter().map(weight).collect::<Result<_, _>>()?;
     let scales = scales(npz, node, is_scalable)?;
-    let bias = floats(npz, &format!("{name}/bias"), channels)?;
+    let bias = floats(npz, &format!("{name}/bias"), |len| biases(graph, id, len))?;
     let coarser = format!("{name}/coarser");
     let coarser = if npz.contains(&coarser) {
         let point = |bits: i64| u8::try_from(bits).ok().filter(|&bits| bits <= MAX_COARSER);
@@ -442,7 +458,7 @@ fn scales(
     is_scalable: bool,
 ) -> Result<Vec<f32>, String> {
     let name = &node.name;
-    let scales = floats(npz, &format!("{name}/scales"), node.shape.c)?;
+    let scales = floats(npz, &format!("{name}/scales"), |_| node.shape.c)?;
     for &scale in scales.iter().filter(|scale| scale.to_bits() != 1.0_f32.to_bits()) {
         if !is_scalable {
             return Err(format!(
@@ -457,7 +473,12 @@ fn scales(
     Ok(scales)
 }
 
-fn floats(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<f32>, String> {
+/// An array of as many floats as there must be of the number that there are.
+fn floats(
+    npz: &mut Npz<Cursor<&[u8]>>,
+    name: &str,
+    count: impl Fn(usize) -> usize,
+) -> Result<Vec<f32>, String> {
     match read_array(npz, name, count)? {
         ArrayData::F32(values) if values.iter().all(|x| x.is_finite()) => Ok(values),
         ArrayData::F32(_) => Err(format!("array `{name}` contains numbers that are not finite")),
@@ -466,15 +487,20 @@ fn floats(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<
 }
 
 fn integers(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<i64>, String> {
-    match read_array(npz, name, count)? {
+    match read_array(npz, name, |_| count)? {
         ArrayData::I64(values) => Ok(values),
         ArrayData::U8(values) => Ok(values.into_iter().map(i64::from).collect()),
         ArrayData::F32(_) => Err(format!("array `{name}` must contain integers")),
     }
 }
 
-fn read_array(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<ArrayData, String> {
+fn read_array(
+    npz: &mut Npz<Cursor<&[u8]>>,
+    name: &str,
+    count: impl Fn(usize) -> usize,
+) -> Result<ArrayData, String> {
     let array = npz.read(name).map_err(|error| error.to_string())?;
+    let count = count(array.data.len());
     if array.data.len() == count {
         return Ok(array.data);
     }

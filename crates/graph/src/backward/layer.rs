@@ -28,6 +28,7 @@ struct Layer {
 
 /// The step of a layer of those numbers. A value that is added to its sums has their gradient.
 pub(crate) fn prepare_layer(parameters: &Parameters, context: &Context) -> BackwardStep {
+    let classes = parameters.border_bias(context.inputs[0], context.output);
     let layer = Layer {
         window: parameters.window.clone(),
         input: context.inputs[0],
@@ -39,8 +40,13 @@ pub(crate) fn prepare_layer(parameters: &Parameters, context: &Context) -> Backw
     };
     Box::new(move |inputs, gradient, gradients| {
         let channels = layer.output.c;
-        for pixel in gradient.chunks_exact(channels) {
-            gradients.bias.iter_mut().zip(pixel).for_each(|(sum, g)| *sum += g);
+        let columns = layer.output.w;
+        for (row, row_gradient) in gradient.chunks_exact(columns * channels).enumerate() {
+            for (column, pixel) in row_gradient.chunks_exact(channels).enumerate() {
+                let class = classes.class(row % layer.output.h, column);
+                let sums = &mut gradients.bias[class * channels..][..channels];
+                sums.iter_mut().zip(pixel).for_each(|(sum, g)| *sum += g);
+            }
         }
         let (first, others) = gradients.inputs.split_at_mut(1);
         for added in others.iter_mut().flatten() {

@@ -62,7 +62,7 @@ pub struct NoGradient {
 pub struct LayerGradients {
     /// In the layer's own order.
     pub weights: Vec<f32>,
-    /// Of each output channel.
+    /// `[class of positions, output channel]`, as [`Graph::biases`] has them.
     pub bias: Vec<f32>,
 }
 
@@ -342,7 +342,7 @@ impl Trained<'_> {
             let of_layer = &mut of_layers[id];
             if let Some(parameters) = node.op.parameters() {
                 of_layer.weights = vec![0.0; parameters.weights.len()];
-                of_layer.bias = vec![0.0; parameters.bias.len()];
+                of_layer.bias = vec![0.0; self.graph.biases(id).len()];
             }
             let mut to = Gradients {
                 inputs: to_inputs.iter_mut().map(|to| to.as_deref_mut()).collect(),

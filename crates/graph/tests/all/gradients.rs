@@ -7,7 +7,7 @@ use fixedwise_fixed::{
 };
 use fixedwise_graph::{
     AccumulatorPolicy, Activation, Binary, Context, Expression, Gradients, Graph, Node, NodeId,
-    Semantics, Unary, backward_step, from_onnx, lower,
+    ParametersMut, Semantics, Unary, backward_step, from_onnx, lower,
     ops::{Clip, LeakyRelu, Window},
     passes,
     run::{Differentiable, Program, ValueRef, Workspace},
@@ -18,6 +18,35 @@ use std::{collections::BTreeSet, io::Read};
 
 /// How far to either side.
 const STEP: f32 = 1.0 / 512.0;
+
+/// A direction of the numbers of a layer's bias.
+struct BiasDirection {
+    bias: Vec<f32>,
+    tap_bias: Vec<f32>,
+    /// What they come to, `[class of positions, output channel]`; empty of what is no layer.
+    by_class: Vec<f32>,
+}
+
+impl BiasDirection {
+    fn new(graph: &Graph, id: NodeId, values: &mut impl FnMut(usize) -> Vec<f32>) -> Self {
+        let mut op = graph.nodes[id].op.clone();
+        let Some(own) = op.parameters_mut() else {
+            return Self { bias: vec![], tap_bias: vec![], by_class: vec![] };
+        };
+        let (bias, tap_bias) = (values(own.bias.len()), values(own.tap_bias.len()));
+        own.bias.copy_from_slice(&bias);
+        own.tap_bias.copy_from_slice(&tap_bias);
+        let by_class = op.parameters().map_or_else(Vec::new, |own| {
+            own.border_bias(graph.input_shapes(id)[0], graph.nodes[id].shape).values
+        });
+        Self { bias, tap_bias, by_class: by_class.into_iter().map(f64_to_f32).collect() }
+    }
+
+    fn go(&self, numbers: &mut ParametersMut, by: f32) {
+        numbers.bias.iter_mut().zip(&self.bias).for_each(|(b, d)| *b += by * d);
+        numbers.tap_bias.iter_mut().zip(&self.tap_bias).for_each(|(b, d)| *b += by * d);
+    }
+}
 
 /// What one direction gives: the change of a weighted sum of results by the float step, that by the gradients, and
 /// the most that it could be.
@@ -35,15 +64,14 @@ fn compare(graph: &Graph, id: NodeId, seed: u64) -> Option<[f64; 3]> {
     let inputs: Vec<Vec<f32>> = context.inputs.iter().map(|shape| values(shape.len())).collect();
     let along: Vec<Vec<f32>> = context.inputs.iter().map(|shape| values(shape.len())).collect();
     let weights = values(node.shape.len());
-    let parameters = node.op.parameters().map(|p| [p.weights.len(), p.bias.len()]);
-    let [of_weights, of_bias] = parameters.unwrap_or([0, 0]);
-    let (along_weights, along_bias) = (values(of_weights), values(of_bias));
+    let along_weights = values(node.op.weights().map_or(0, <[f32]>::len));
+    let bias = BiasDirection::new(graph, id, &mut values);
 
     let sum = |by: f32| -> f64 {
         let mut op = node.op.clone();
-        if let Some(own) = op.parameters_mut() {
+        if let Some(mut own) = op.parameters_mut() {
             own.weights.iter_mut().zip(&along_weights).for_each(|(w, d)| *w += by * d);
-            own.bias.iter_mut().zip(&along_bias).for_each(|(b, d)| *b += by * d);
+            bias.go(&mut own, by);
         }
         let moved: Vec<Vec<f32>> = inputs
             .iter()
@@ -58,7 +86,7 @@ fn compare(graph: &Graph, id: NodeId, seed: u64) -> Option<[f64; 3]> {
     let difference = (sum(STEP) - sum(-STEP)) / (2.0 * f64::from(STEP));
 
     let mut to: Vec<Vec<f32>> = inputs.iter().map(|x| vec![0.0; x.len()]).collect();
-    let (mut dw, mut db) = (vec![0.0; of_weights], vec![0.0; of_bias]);
+    let (mut dw, mut db) = (vec![0.0; along_weights.len()], vec![0.0; bias.by_class.len()]);
     let mut gradients = Gradients {
         inputs: to.iter_mut().map(|to| Some(to.as_mut_slice())).collect(),
         weights: &mut dw,
@@ -67,7 +95,7 @@ fn compare(graph: &Graph, id: NodeId, seed: u64) -> Option<[f64; 3]> {
     let taken: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
     backward(&taken, &weights, &mut gradients);
     let (mut slope, mut most) = (0.0, 0.0);
-    let pairs = to.iter().zip(&along).chain([(&dw, &along_weights), (&db, &along_bias)]);
+    let pairs = to.iter().zip(&along).chain([(&dw, &along_weights), (&db, &bias.by_class)]);
     for (g, d) in pairs.flat_map(|(g, d)| g.iter().zip(d)) {
         let product = f64::from(*g) * f64::from(*d);
         slope += product;
@@ -199,6 +227,7 @@ fn the_network_that_is_trained_is_that_of_the_executor() {
 #[test]
 fn gradients_of_fine_integers_are_those_of_the_float_network() {
     let kernels = Kernels::best();
+    let mut classes = 0;
     for graph in networks() {
         let differentiable = Differentiable::new(&graph, kernels).unwrap();
         let images = images(&graph, 2, 1.0);
@@ -226,17 +255,20 @@ fn gradients_of_fine_integers_are_those_of_the_float_network() {
         for (id, node) in graph.layers() {
             let n = node.op.weights().unwrap().len();
             let along = Random::new(7).floats(n, -1.0, 1.0);
-            let of_bias = Random::new(8).floats(node.shape.c, -1.0, 1.0);
+            let mut random = Random::new(8);
+            let bias = BiasDirection::new(&graph, id, &mut |n| random.floats(n, -1.0, 1.0));
+            classes = classes.max(bias.by_class.len() / node.shape.c);
             let moved = |by: f32| {
                 let mut graph = graph.clone();
-                let own = graph.nodes[id].op.parameters_mut().unwrap();
+                let mut own = graph.nodes[id].op.parameters_mut().unwrap();
                 own.weights.iter_mut().zip(&along).for_each(|(w, d)| *w += by * d);
-                own.bias.iter_mut().zip(&of_bias).for_each(|(b, d)| *b += by * d);
+                bias.go(&mut own, by);
                 float(&graph)
             };
             let difference = (moved(1e-3) - moved(-1e-3)) / 2e-3;
             let own = &gradients[id];
-            let products = own.weights.iter().zip(&along).chain(own.bias.iter().zip(&of_bias));
+            let products =
+                own.weights.iter().zip(&along).chain(own.bias.iter().zip(&bias.by_class));
             let products: Vec<f64> = products.map(|(g, d)| f64::from(g * d)).collect();
             let slope: f64 = products.iter().sum();
             let size = products.iter().map(|p| p * p).sum::<f64>().sqrt();
@@ -247,4 +279,5 @@ fn gradients_of_fine_integers_are_those_of_the_float_network() {
             );
         }
     }
+    assert_eq!(classes, 9, "no bias depends on the border");
 }

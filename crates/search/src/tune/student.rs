@@ -30,7 +30,7 @@ struct Layer {
     coarser: Vec<u8>,
     /// In steps, in the layer's own order.
     weights: Vec<f32>,
-    /// What is added to the bias of each channel.
+    /// What is added to each bias, `[class of positions, channel]`.
     bias: Vec<f32>,
     /// Of the result.
     step: f32,
@@ -63,6 +63,7 @@ impl<'g> Student<'g> {
             let layer = plan.layer(&of.name).expect("the plan is of this graph");
             let rounded = plan.rounded.get(&of.name)?;
             let format = layer.weights?;
+            let biases = graph.biases(node);
             let depth = rounded.weights.len() / of.shape.c.max(1);
             let scale = |at: usize| {
                 let coarser = rounded.coarser.get(at / depth).copied().unwrap_or(0);
@@ -83,9 +84,9 @@ impl<'g> Student<'g> {
                 format,
                 coarser: rounded.coarser.clone(),
                 weights: weights.collect(),
-                bias: rounded.bias.clone(),
+                bias: rounded.bias.iter().copied().cycle().take(biases.len()).collect(),
                 step: f64_to_f32(layer.activation.map_or(1.0, Format::resolution)),
-                reach: largest(&rounded.bias(&graph.biases(node))),
+                reach: largest(&rounded.bias(&biases)),
             })
         });
         Self { graph, plan: plan.clone(), layers: layers.collect() }
@@ -99,7 +100,7 @@ impl<'g> Student<'g> {
             let integer = |&v: &f32| layer.integer(v);
             let rounded = Rounded {
                 weights: layer.weights.iter().map(integer).collect(),
-                scales: vec![1.0; layer.bias.len()],
+                scales: vec![1.0; self.graph.nodes[layer.node].shape.c],
                 bias: layer.bias.clone(),
                 coarser: layer.coarser.clone(),
             };

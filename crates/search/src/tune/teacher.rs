@@ -15,9 +15,11 @@ use std::sync::OnceLock;
 
 /// Images whose signal is taken, of outputs that count as values.
 const SIGNAL: usize = 64;
-/// The part of the images that are learned from of which the float network is certain.
+/// The part of the images that are learned from of which the float network is certain. Chosen on one network of
+/// Fashion-MNIST: every fifth of them is enough to keep what they hold.
 const LEAST: f64 = 0.2;
-/// How far class probabilities move with the logits, from where on every image is learned from.
+/// How far class probabilities move with the logits, from where on every image is learned from: the most that they
+/// can where two classes share all, 1/2.
 const TELLING: f64 = 0.5;
 
 /// An image to learn from.
