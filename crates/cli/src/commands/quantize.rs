@@ -163,9 +163,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BITS", default_value_t = 8, help_heading = "Search")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
     bits: u8,
-    /// Initial binary points (final ones with --strategy fixed).
-    #[arg(long, value_name = "RULE", default_value = "no-clip", help_heading = "Search")]
-    range: RangeName,
+    /// Initial binary points (final ones with --strategy fixed, where each weight is then rounded to the nearest).
+    /// Default: no-clip; with --strategy fixed, channels are balanced and weights are rounded with error feedback, as
+    /// by pareto.
+    #[arg(long, value_name = "RULE", help_heading = "Search")]
+    range: Option<RangeName>,
     /// Arithmetic of the quantized network.
     #[arg(long, value_name = "NAME", default_value = "integer", help_heading = "Search")]
     semantics: SemanticsName,
@@ -340,10 +342,10 @@ pub(crate) fn options(
         target,
         max_flash: arguments.max_flash.map(size),
         max_ram: arguments.max_ram.map(size),
-        range: match arguments.range {
+        range: arguments.range.map(|range| match range {
             RangeName::NoClip => Offset::NoClip,
             RangeName::LeastError => Offset::LeastError,
-        },
+        }),
         semantics: arguments.semantics.into(),
         quantizer: arguments.quantizer.into(),
         seed: arguments.seed,

@@ -77,7 +77,8 @@ fn every_class_keeps_to_its_bound() {
         }
     }
     // A plan that is given is told to miss it.
-    let fixed = "--strategy fixed --bits 2 --max-loss 60% --max-class-loss 5% --resume";
+    let fixed =
+        "--strategy fixed --range no-clip --bits 2 --max-loss 60% --max-class-loss 5% --resume";
     let [text, _] = quantize("fixed", fixed, 2);
     assert!(
         text.contains("✗ Not every class of the search set keeps to 5 % of its recall"),

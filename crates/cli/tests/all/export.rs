@@ -11,6 +11,7 @@ pub(crate) fn folder() -> tempfile::TempDir {
     let search = ["--calibration", "images.npz:train", "--search", "images.npz:test"];
     fixedwise(folder.path())
         .args(["quantize", "brightest.onnx", "--strategy", "fixed", "--test", "none", "--quiet"])
+        .args(["--range", "no-clip"])
         .args(search)
         .args(["-o", "out"])
         .assert()

@@ -152,7 +152,8 @@ fn label_maps_bound_the_mean_iou() {
     let [text, _] = run(folder, &format!("{given} --json"), 0);
     let evaluated: Value = serde_json::from_str(&text).unwrap();
     figure(&evaluated, "test");
-    let [text, _] = run(folder, &format!("{quantize} --strategy fixed --bits 2 -o 2"), 2);
+    let [text, _] =
+        run(folder, &format!("{quantize} --strategy fixed --range no-clip --bits 2 -o 2"), 2);
     assert!(text.contains("The bound, 1 % of the float mean IoU, is not met"), "{text}");
     assert_eq!(result(folder, "2")["images_evaluated"], 40);
     let [_, error] = run(folder, &format!("{quantize} --strategy joint"), 1);

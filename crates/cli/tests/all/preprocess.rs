@@ -53,7 +53,7 @@ fn every_command_feeds_the_network_what_its_plan_says() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_negatives(folder);
-    let quantize = "quantize brightest.onnx --data images.npz --strategy fixed -o";
+    let quantize = "quantize brightest.onnx --data images.npz --strategy fixed --range no-clip -o";
     // Forgotten, nothing is searched.
     let chance = ["no better than chance", "pixels / 255 (default)"];
     refused(folder, &format!("{quantize} none"), &chance);
@@ -141,7 +141,10 @@ fn a_plan_that_does_not_say_it_is_read_with_the_default_and_a_line_about_that() 
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_inputs(folder);
-    run(folder, "quantize brightest.onnx --data images.npz --strategy fixed -o out");
+    run(
+        folder,
+        "quantize brightest.onnx --data images.npz --strategy fixed --range no-clip -o out",
+    );
     let text = read(folder, "out/plan.toml");
     let line = "preprocess = \"scale=1/255\"\n";
     assert!(text.contains(line), "{text}");
@@ -199,7 +202,7 @@ fn none_leaves_pixels_as_they_are() {
     }
     let [text, _] = run(folder, "inspect brightest.onnx --data images.npz --preprocess none");
     assert!(text.contains("pixels as they are (--preprocess)"), "{text}");
-    let quantize = "quantize brightest.onnx --data images.npz --strategy fixed --preprocess none";
+    let quantize = "quantize brightest.onnx --data images.npz --strategy fixed --range no-clip --preprocess none";
     run(folder, &format!("{quantize} -o out"));
     assert!(read(folder, "out/plan.toml").contains("preprocess = \"scale=1\"\n"));
     let none = ["evaluate brightest.onnx --plan out/plan.toml --test images.npz:test --preprocess"];
@@ -235,7 +238,7 @@ fn a_model_that_takes_bytes_is_fed_them_as_they_are() {
     let folder = folder.path();
     write_inputs(folder);
     fs::write(folder.join("bytes.onnx"), network(ElementType::U8, "").encode()).unwrap();
-    let quantize = "quantize bytes.onnx --data images.npz --strategy fixed";
+    let quantize = "quantize bytes.onnx --data images.npz --strategy fixed --range no-clip";
     let [text, _] = run(folder, &format!("{quantize} -o out"));
     assert!(text.contains("pixels as they are (the model takes 8-bit integers)"), "{text}");
     let result = json(&read(folder, "out/result.json"));

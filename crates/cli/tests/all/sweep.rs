@@ -114,7 +114,10 @@ fn a_plan_is_tuned_on_one_part_and_measured_on_each() {
         ["--tune", "2", "--calibration", &calibration, "--strategy", "fixed", "--max-loss", "20%"];
     let result = json(folder, &[&generalize[..], &tuned, &["-o", "out"]].concat());
     let written = files(&folder.join("out"));
-    assert_eq!(written, ["generalize.json", "journal.jsonl", "plan.toml", "result.json"]);
+    assert_eq!(
+        written,
+        ["generalize.json", "journal.jsonl", "plan.npz", "plan.toml", "result.json"]
+    );
     let parts = result["parts"].as_array().unwrap();
     let tuned: Vec<bool> = parts.iter().map(|part| part["tuned"].as_bool().unwrap()).collect();
     assert_eq!(tuned, [false, true, false, false]);

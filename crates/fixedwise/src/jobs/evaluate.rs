@@ -288,8 +288,9 @@ fn refitted(
     };
     let (prepared, _) = refit.prepare(asked, &graph, &statistics)?;
     let (done, total) = (Cell::new(0), graph.layers().count());
-    refit.plan(asked, &prepared, &|| {
+    let plan = refit.plan(asked, &prepared, &|| {
         done.set(done.get() + 1);
         tell(Step::Rounding { done: done.get(), total });
-    })
+    })?;
+    Ok(plan)
 }

@@ -92,8 +92,9 @@ pub struct QuantizeOptions {
     pub max_ram: Option<u64>,
     /// Widths that are given: `pareto` searches the others.
     pub keep: Vec<Keep>,
-    /// Where binary points start, or are (fixed).
-    pub range: Offset,
+    /// Where binary points start, or are (`fixed`). By default nothing clips at the start; and `fixed` rounds integer
+    /// networks as `pareto` does: channels balanced, weights with error feedback.
+    pub range: Option<Offset>,
     /// What the formats mean.
     pub semantics: Semantics,
     /// What the formats are applied to; the square root in simulated semantics only.
@@ -154,7 +155,7 @@ impl Default for QuantizeOptions {
             max_flash: None,
             max_ram: None,
             keep: Vec::new(),
-            range: Offset::NoClip,
+            range: None,
             semantics: Semantics::Integer,
             quantizer: Quantizer::Uniform,
             seed: 0,
@@ -339,13 +340,13 @@ pub(crate) fn check_strategy(options: &QuantizeOptions) -> Result<(), Error> {
 pub(crate) fn check_quantizer(
     quantizer: Quantizer,
     semantics: Semantics,
-    range: Offset,
+    range: Option<Offset>,
 ) -> Result<(), Error> {
     let problem = match (quantizer, semantics, range) {
         (Quantizer::SquareRoot, Semantics::Integer, _) => {
             "does not support integer semantics; use semantics `simulated`"
         }
-        (Quantizer::SquareRoot, _, Offset::LeastError) => {
+        (Quantizer::SquareRoot, _, Some(Offset::LeastError)) => {
             "does not support the range `least-error`; use range `no-clip`"
         }
         _ => return Ok(()),

@@ -279,6 +279,27 @@ pub(crate) fn refit(
     pareto::refit(prepared, &calibration, &options, told)
 }
 
+/// Of plans of a network the one that comes closest to the float network on the images that a search probes; tells
+/// also how many images that took.
+pub(crate) fn closest(
+    asked: Asked,
+    graph: &Graph,
+    plans: Vec<Plan>,
+) -> Result<(Plan, u64), SearchError> {
+    let Asked { options, search, stop, .. } = asked;
+    let images = Subset::drawn(asked, graph, search, options.tuning.probe_images)?;
+    let mut probe = Looks::evaluator(options.max_loss, &images, 0, graph, stop)?;
+    let mut best: Option<(f64, Plan)> = None;
+    for plan in plans {
+        let divergence = probe.divergence(&plan, None)?;
+        if best.as_ref().is_none_or(|best| divergence < best.0) {
+            best = Some((divergence, plan));
+        }
+    }
+    let (_, plan) = best.expect("there is a plan");
+    Ok((plan, probe.images_evaluated()))
+}
+
 /// Ranges that a target stores; all without one.
 fn rounding(target: Option<&Target>) -> RoundingOptions {
     let usual = RoundingOptions::default();

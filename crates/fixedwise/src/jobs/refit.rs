@@ -7,10 +7,10 @@ use crate::{
     plan::{Edited, PlanSource, formats},
     result::RunResult,
 };
-use fixedwise_graph::{Graph, Plan, passes::equalize};
+use fixedwise_graph::{Graph, LowerError, Plan, passes::equalize};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Statistics, calibrate,
+    SearchError, Statistics, calibrate,
     strategies::{
         Kind,
         pareto::{Keep, Known, Prepared},
@@ -82,14 +82,14 @@ impl Refit<'_> {
         asked: Asked,
         prepared: &Prepared,
         told: &dyn Fn(),
-    ) -> Result<Plan, Error> {
+    ) -> Result<Plan, SearchError> {
         let kept = self.kept(&prepared.graph)?;
-        Ok(pareto::refit(asked, prepared, self.known.clone(), kept, told)?)
+        pareto::refit(asked, prepared, self.known.clone(), kept, told)
     }
 
     /// What is kept of each format: its width, and its binary point where that was chosen for this width, or by who
     /// edited the plan. Nothing is of biases that were not edited.
-    fn kept(&self, graph: &Graph) -> Result<Vec<(String, Kind, Keep)>, Error> {
+    fn kept(&self, graph: &Graph) -> Result<Vec<(String, Kind, Keep)>, LowerError> {
         let now = formats(&self.edited.plan);
         let mut kept = Vec::new();
         for id in quantized_activations(graph, self.edited.plan.semantics) {
@@ -118,9 +118,7 @@ impl Refit<'_> {
                     None if kind == Kind::Biases || !node.op.is_layer() => Keep::Derived,
                     None => {
                         let (node, kind) = (node.name.clone(), kind.name());
-                        return Err(
-                            fixedwise_graph::LowerError::MissingFormat { node, kind }.into()
-                        );
+                        return Err(LowerError::MissingFormat { node, kind });
                     }
                 };
                 kept.push((tensor.0, kind, keep));

@@ -20,8 +20,7 @@ use fixedwise_fixed::convert::{count_to_f64, count_to_u64};
 use fixedwise_graph::{Interface, Plan, Quantizer, Semantics};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluation, Evaluator, EvaluatorOptions, Images, Offset, Oracle as _, Predictions, calibrate,
-    stated,
+    Evaluation, Evaluator, EvaluatorOptions, Images, Oracle as _, Predictions, calibrate, stated,
     strategies::{
         BruteForceOptions, Event, Kind, PlanHead, brute_force,
         brute_force::{Direction, Grid, Hold},
@@ -235,7 +234,7 @@ impl Job<'_> {
         let semantics = semantics.unwrap_or(Semantics::Simulated);
         let quantizer = options.quantizer.or(plan.as_ref().map(|plan| plan.quantizer));
         let quantizer = quantizer.unwrap_or_default();
-        check_quantizer(quantizer, semantics, Offset::NoClip)?;
+        check_quantizer(quantizer, semantics, None)?;
         if let Some(plan) = &mut plan {
             plan.quantizer = quantizer;
         }

@@ -79,7 +79,8 @@ fn our_networks_give_what_onnx_runtime_gives() {
     let Some(python) = python() else { return };
     let bytes = std::fs::read(project("data/fashion-mnist/t10k-images-idx3-ubyte.gz")).unwrap();
     let images = images(&idx::read(&bytes, 1 << 24).unwrap().data);
-    for model in ["fashion_small", "fashion_large", "fashion_inception"] {
+    let models = ["small", "large", "inception", "resnet8", "ds_cnn"];
+    for model in models.map(|name| format!("fashion_{name}")) {
         check(&python, &project(&format!("models/{model}.onnx")), &images);
     }
 }

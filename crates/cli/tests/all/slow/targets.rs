@@ -26,8 +26,8 @@ fn result(folder: &Path, out: &str) -> RunResult {
 fn a_plan_says_its_target_and_is_held_against_another() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let fixed = ["--strategy", "fixed", "--bits", "12", "--target", "cortex-m4", "--quiet"];
-    fixedwise(folder).args(arguments("out")).args(fixed).assert().success();
+    let fixed = "--strategy fixed --range no-clip --bits 12 --target cortex-m4 --quiet";
+    fixedwise(folder).args(arguments("out")).args(fixed.split(' ')).assert().success();
     let found = result(folder, "out");
     assert_eq!(found.target.as_deref(), Some("cortex-m4"));
     let plan = folder.join("out/plan.toml");

@@ -13,6 +13,7 @@ use fixedwise_graph::Shape;
 use fixedwise_graph::emit::tflite::TfliteKernels;
 use fixedwise_graph::run::{Program, ValueRef, Workspace};
 use fixedwise_kernels::Kernels;
+use fixedwise_search::Offset;
 use fixedwise_testing::{project, python, shared};
 use rayon::prelude::*;
 use std::{fs, process::Command};
@@ -332,6 +333,8 @@ fn uniform(model: &Path, data: &str, bits: u8, folder: &Path) -> PathBuf {
     };
     let options = QuantizeOptions {
         strategy: Strategy::Fixed { bits },
+        // Any plan will do, and this is the fastest.
+        range: Some(Offset::NoClip),
         output: Some(folder.to_owned()),
         ..QuantizeOptions::default()
     };

@@ -16,14 +16,14 @@ use crate::{
     error::Error,
     model::{Model, ModelSource},
     plan::{Edited, Made, PlanSource},
-    watch::{Halt, Observer, Step},
+    watch::{Halt, Observer},
 };
 use fixedwise_graph::{Plan, Target};
 use fixedwise_search::{
     Oracle as _, Statistics,
     strategies::{self, PlanHead},
 };
-use std::{cell::Cell, path::Path, sync::atomic::AtomicBool, time::Instant};
+use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
 
 /// Rounds the weights of an edited plan anew for its bit widths, as the search would, and measures it.
 ///
@@ -226,12 +226,7 @@ impl Job<'_> {
         }
         let asked = self.asked(loaded, &head);
         let (prepared, images) = refit.prepare(asked, &loaded.graph, &statistics)?;
-        let (done, total) = (Cell::new(0), loaded.graph.layers().count());
-        let told = || {
-            done.set(done.get() + 1);
-            self.tell(Step::Rounding { done: done.get(), total });
-        };
-        let plan = refit.plan(asked, &prepared, &told)?;
+        let plan = self.refitted(loaded, &head, refit, &prepared)?;
         Ok((Ready { head, statistics, balanced: Some(prepared), images }, plan))
     }
 

@@ -8,6 +8,7 @@ use super::{
         options::{Strategy, Tune},
         oracle::Journaling,
         pareto::{self, Asked, Balance},
+        refit::Refit,
     },
     Job,
     load::{Float, Loaded},
@@ -16,28 +17,30 @@ use crate::{
     data::{Preprocessed as _, View},
     error::Error,
     fingerprint::sha256,
+    plan::Edited,
     result::TraceStep,
     watch::{Bound, ClassParts, Journal, Step, Told, TuningTime, Watch},
 };
 use fixedwise_fixed::convert::count_to_f64;
-use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan};
+use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan, Semantics, lower, lower_for};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Details, Evaluator, EvaluatorOptions, Images as _, JournalEntry, Offset, Oracle as _, Score,
     SearchError, Statistics,
+    reconstruct::Method,
     strategies::{
         self, BruteForceOptions, FixedOptions, LayerwiseOptions, Outcome, PlanHead,
-        pareto::Prepared,
+        pareto::{Known, Prepared},
     },
 };
-use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 /// What a strategy works with.
 pub(super) struct Ready {
     /// What a plan says beside formats.
     pub(super) head: PlanHead,
     pub(super) statistics: Statistics,
-    /// The network with its channels balanced, for `pareto`.
+    /// The network with its channels balanced, where weights are rounded with error feedback.
     pub(super) balanced: Option<Prepared>,
     /// Images that were run to balance it.
     pub(super) images: u64,
@@ -84,7 +87,7 @@ impl Job<'_> {
             ..budget::head_for(PlanHead::of(options.semantics), options.target.as_ref())
         };
         let head = with_inputs(head, &loaded.graph, &statistics, &loaded.sets.declared().1);
-        if options.strategy != Strategy::Pareto {
+        if !self.rounds_with_feedback() {
             return Ok(Ready { head, statistics, balanced: None, images: 0 });
         }
         let known = loaded.known.as_ref();
@@ -246,8 +249,8 @@ impl Job<'_> {
         let mut observer = Watch::new(self.observer, self.halt, start, about, steps, journal);
         let walk = match options.strategy {
             Strategy::Fixed { bits } => {
-                let plan = self.fixed(loaded, ready, bits, options.range)?;
-                return Ok((Outcome { is_finished: true, ..Outcome::new(plan) }, 0));
+                let (plan, images) = self.of_one_width(loaded, ready, bits)?;
+                return Ok((Outcome { is_finished: true, ..Outcome::new(plan) }, images));
             }
             Strategy::BruteForce => {
                 let whole = BruteForceOptions::whole(head.clone(), options.max_loss);
@@ -274,7 +277,7 @@ impl Job<'_> {
         let layerwise = LayerwiseOptions {
             head: head.clone(),
             max_loss: options.max_loss,
-            offset: options.range,
+            offset: options.range.unwrap_or(Offset::NoClip),
             start: loaded.start.as_ref().map(|start| start.plan(graph, statistics, options)),
             search: options.search.clone(),
             objective: options.objective,
@@ -284,7 +287,71 @@ impl Job<'_> {
         Ok((Outcome { front: observer.into_plans(), ..found }, 0))
     }
 
-    /// The plan with one width for everything.
+    /// Whether weights are rounded with error feedback, in a network with balanced channels.
+    pub(super) fn rounds_with_feedback(&self) -> bool {
+        let options = self.options;
+        match options.strategy {
+            Strategy::Pareto => true,
+            Strategy::Fixed { .. } => {
+                options.semantics == Semantics::Integer && options.range.is_none()
+            }
+            _ => false,
+        }
+    }
+
+    /// The plan with one width for everything: where nothing is said of binary points, with channels balanced and
+    /// weights rounded with error feedback, unless to the nearest is better. Tells also how many images that took.
+    fn of_one_width(
+        &self,
+        loaded: &Loaded,
+        ready: &Ready,
+        bits: u8,
+    ) -> Result<(Plan, u64), SearchError> {
+        let Some(prepared) = &ready.balanced else {
+            let offset = self.options.range.unwrap_or(Offset::NoClip);
+            return Ok((self.fixed(loaded, ready, bits, offset)?, 0));
+        };
+        let plain = self.fixed(loaded, ready, bits, Offset::LeastError)?;
+        let edited = Edited { plan: plain.clone(), made: None };
+        let mut plans = vec![plain];
+        for method in [Method::Nearest, Method::Feedback] {
+            let known = Known { method, sensitivity: Vec::new(), front: Vec::new() };
+            let refit = Refit { edited: &edited, known: Some(known) };
+            match self.refitted(loaded, &ready.head, &refit, prepared) {
+                Ok(plan) if self.is_legal(loaded, &plan) => plans.push(plan),
+                // Narrower where sums would not fit, the plain one is legal.
+                Ok(_) | Err(SearchError::Lower(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        pareto::closest(self.asked(loaded, &ready.head), &loaded.graph, plans)
+    }
+
+    fn is_legal(&self, loaded: &Loaded, plan: &Plan) -> bool {
+        let policy = AccumulatorPolicy::Prove32;
+        match &self.options.target {
+            None => lower(&loaded.graph, plan, policy).is_ok(),
+            Some(target) => lower_for(&loaded.graph, plan, policy, target).is_ok(),
+        }
+    }
+
+    /// A plan whose widths are given, rounded anew.
+    pub(super) fn refitted(
+        &self,
+        loaded: &Loaded,
+        head: &PlanHead,
+        refit: &Refit,
+        prepared: &Prepared,
+    ) -> Result<Plan, SearchError> {
+        let (done, total) = (Cell::new(0), loaded.graph.layers().count());
+        let told = || {
+            done.set(done.get() + 1);
+            self.tell(Step::Rounding { done: done.get(), total });
+        };
+        refit.plan(self.asked(loaded, head), prepared, &told)
+    }
+
+    /// The plan with one width for everything, each weight rounded to the nearest.
     pub(super) fn fixed(
         &self,
         loaded: &Loaded,

@@ -77,12 +77,23 @@ fn check(name: &str, model: &Path, data: &DataOptions) {
     }
 }
 
-#[test]
-fn the_embedded_default_has_its_plan() {
+/// As [`check`], of one of our own networks, on so many images to calibrate and to search.
+fn check_own(name: &str, [calibration, search]: [usize; 2]) {
     let folder = project("data/fashion-mnist");
     let folder = folder.display();
-    let data = data(&format!("{folder}:train@0..200"), &format!("{folder}:test@0..400"), None);
-    check("fashion_small", &project("models/fashion_small.onnx"), &data);
+    let calibration = format!("{folder}:train@0..{calibration}");
+    let data = data(&calibration, &format!("{folder}:test@0..{search}"), None);
+    check(name, &project(&format!("models/{name}.onnx")), &data);
+}
+
+#[test]
+fn the_embedded_default_has_its_plan() {
+    check_own("fashion_small", [200, 400]);
+}
+
+#[test]
+fn the_residual_network_has_its_plan() {
+    check_own("fashion_resnet8", [24, 64]);
 }
 
 /// As [`check`], of one of the paper's networks, where it stands beside the checkout.

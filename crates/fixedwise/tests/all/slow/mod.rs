@@ -2,6 +2,7 @@
 
 mod generalize;
 mod golden;
+mod one_width;
 mod pictures;
 mod published;
 mod stopped;

@@ -58,7 +58,7 @@ fn before_any_plan_is_measured_the_answer_has_8_bits() {
     assert_eq!(found.result.ended, Ended::Interrupted);
     assert!(found.result.balance.is_some(), "nothing was balanced");
     let strategy = Strategy::Fixed { bits: 8 };
-    let options = QuantizeOptions { strategy, range: Offset::LeastError, ..options };
+    let options = QuantizeOptions { strategy, range: Some(Offset::LeastError), ..options };
     let expected = quantize(model.as_ref(), &data, &options).unwrap();
     assert_eq!(found.plan, expected.plan);
 }
