@@ -22,7 +22,7 @@ use crate::{
     watch::{Bound, ClassParts, Journal, Step, Told, TuningTime, Watch},
 };
 use fixedwise_fixed::convert::count_to_f64;
-use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan, Semantics, lower, lower_for};
+use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan, Semantics};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Details, Evaluator, EvaluatorOptions, Images as _, JournalEntry, Offset, Oracle as _, Score,
@@ -249,7 +249,7 @@ impl Job<'_> {
         let mut observer = Watch::new(self.observer, self.halt, start, about, steps, journal);
         let walk = match options.strategy {
             Strategy::Fixed { bits } => {
-                let (plan, images) = self.of_one_width(loaded, ready, bits)?;
+                let (plan, images) = self.of_one_width(loaded, ready, bits, oracle)?;
                 return Ok((Outcome { is_finished: true, ..Outcome::new(plan) }, images));
             }
             Strategy::BruteForce => {
@@ -306,6 +306,7 @@ impl Job<'_> {
         loaded: &Loaded,
         ready: &Ready,
         bits: u8,
+        oracle: &Journaling,
     ) -> Result<(Plan, u64), SearchError> {
         let Some(prepared) = &ready.balanced else {
             let offset = self.options.range.unwrap_or(Offset::NoClip);
@@ -318,21 +319,13 @@ impl Job<'_> {
             let known = Known { method, sensitivity: Vec::new(), front: Vec::new() };
             let refit = Refit { edited: &edited, known: Some(known) };
             match self.refitted(loaded, &ready.head, &refit, prepared) {
-                Ok(plan) if self.is_legal(loaded, &plan) => plans.push(plan),
+                Ok(plan) if oracle.check(&plan).is_ok() => plans.push(plan),
                 // Narrower where sums would not fit, the plain one is legal.
                 Ok(_) | Err(SearchError::Lower(_)) => {}
                 Err(error) => return Err(error),
             }
         }
         pareto::closest(self.asked(loaded, &ready.head), &loaded.graph, plans)
-    }
-
-    fn is_legal(&self, loaded: &Loaded, plan: &Plan) -> bool {
-        let policy = AccumulatorPolicy::Prove32;
-        match &self.options.target {
-            None => lower(&loaded.graph, plan, policy).is_ok(),
-            Some(target) => lower_for(&loaded.graph, plan, policy, target).is_ok(),
-        }
     }
 
     /// A plan whose widths are given, rounded anew.
