@@ -49,6 +49,7 @@ struct Value {
     elements: usize,
     row_elements: usize,
     place: Place,
+    flow: Flow,
     /// Bytes behind it while it is folded.
     sum_bytes: usize,
 }
@@ -56,19 +57,24 @@ struct Value {
 impl Layout {
     /// Of a network as it runs: node for node, one step each.
     pub(crate) fn new(fixed: &FixedGraph) -> Self {
-        let value = |node: &crate::FixedNode| Value {
-            inputs: node.inputs.clone(),
-            elements: node.shape.len(),
-            row_elements: node.shape.w * node.shape.c,
-            place: node.op.place(),
-            sum_bytes: 0,
+        let value = |node: &crate::FixedNode| {
+            let shapes: Vec<_> =
+                node.inputs.iter().map(|&input| fixed.nodes[input].shape).collect();
+            Value {
+                inputs: node.inputs.clone(),
+                elements: node.shape.len(),
+                row_elements: node.shape.w * node.shape.c,
+                place: node.op.place(),
+                flow: node.op.flow(&shapes, node.shape),
+                sum_bytes: 0,
+            }
         };
         let values: Vec<Value> = fixed.nodes.iter().map(value).collect();
         let (inputs, outputs) = (fixed.inputs.clone(), fixed.output_nodes());
         let mut layout = Self { values, inputs, outputs, flows: Flows::new(Vec::new()) };
         layout.flows = layout.flow_nodes(fixed);
         for id in 0..fixed.nodes.len() {
-            layout.values[id].sum_bytes = layout.folds(fixed, id).unwrap_or(0);
+            layout.values[id].sum_bytes = layout.folds(id).unwrap_or(0);
         }
         layout
     }
@@ -84,7 +90,7 @@ impl Layout {
         }
         self.outputs.iter().for_each(|&output| last[self.holder(output)] = n);
         let node = |id: NodeId| FlowNode {
-            height: match self.folds(fixed, id) {
+            height: match self.folds(id) {
                 Some(_) => fixed.nodes[fixed.nodes[id].inputs[0]].shape.h,
                 None => fixed.nodes[id].shape.h,
             },
@@ -95,10 +101,8 @@ impl Layout {
     }
 
     /// Bytes of the sums of a node that takes its input row by row.
-    fn folds(&self, fixed: &FixedGraph, id: NodeId) -> Option<usize> {
-        let node = &fixed.nodes[id];
-        let shapes: Vec<_> = node.inputs.iter().map(|&input| fixed.nodes[input].shape).collect();
-        match node.op.flow(&shapes, node.shape) {
+    fn folds(&self, id: NodeId) -> Option<usize> {
+        match self.values[id].flow {
             // Its value must be the network's own, with the sums behind.
             Flow::Fold { sum_bytes } if !self.is_external(id) => Some(sum_bytes),
             _ => None,
@@ -109,7 +113,7 @@ impl Layout {
     fn reads(&self, fixed: &FixedGraph, id: NodeId) -> Option<Vec<Rows>> {
         let node = &fixed.nodes[id];
         let shapes: Vec<_> = node.inputs.iter().map(|&input| fixed.nodes[input].shape).collect();
-        if self.folds(fixed, id).is_some() {
+        if self.folds(id).is_some() {
             let (input, height) = (node.inputs[0], shapes[0].h);
             let is_stored = self.values[self.holder(input)].place == Place::Stored;
             let needs = (0..height).map(|row| row..row + 1).collect();
@@ -122,8 +126,10 @@ impl Layout {
             return Some(Vec::new());
         }
         let is_stored = |&id: &NodeId| self.values[self.holder(id)].place == Place::Stored;
-        let flow = node.op.flow(&shapes, node.shape);
-        if flow == Flow::Whole || node.inputs.is_empty() || node.inputs.iter().any(is_stored) {
+        if self.values[id].flow == Flow::Whole
+            || node.inputs.is_empty()
+            || node.inputs.iter().any(is_stored)
+        {
             return None;
         }
         let height = node.shape.h;
@@ -219,6 +225,7 @@ impl Layout {
                 .map(|id| aligned(scratch_bytes[id]).cast_signed() - saved(id).cast_signed())
                 .collect(),
             scratch_bytes: row_scratch_bytes.clone(),
+            is_replaced: (0..n).map(|id| self.is_replaced(id, element_bits)).collect(),
         };
         let schedule = costs.choose();
         let memory = self.arrange(needs, &schedule);
@@ -250,6 +257,20 @@ impl Layout {
             Place::Over(inputs) => inputs.iter().copied().filter(fits).collect(),
             Place::OverAlike(input) => vec![input].into_iter().filter(|&i| is_free(i)).collect(),
         }
+    }
+
+    /// Whether each row of a node's value is made where the next node, which alone reads it, then makes its own of it.
+    fn is_replaced(&self, id: NodeId, element_bits: &[usize]) -> bool {
+        let Some(next) = self.values.get(id + 1) else { return false };
+        let is_made = matches!(self.values[id].flow, Flow::Alike | Flow::Window)
+            && !matches!(self.values[id].place, Place::Alias(_) | Place::Stored)
+            && !self.is_external(id);
+        is_made
+            && next.inputs == [id]
+            && next.flow == Flow::Alike
+            && matches!(next.place, Place::Over(_))
+            && self.flows.node(id).last_reader == id + 1
+            && self.row_bytes(id, element_bits[id]) == self.row_bytes(id + 1, element_bits[id + 1])
     }
 
     /// The block of working memory of a schedule.

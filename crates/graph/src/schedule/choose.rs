@@ -27,6 +27,8 @@ pub(crate) struct Costs<'a> {
     pub(crate) whole_bytes: Vec<isize>,
     /// What a node needs besides while its rows flow.
     pub(crate) scratch_bytes: Vec<usize>,
+    /// Whether each row of a node's value is made where the next node then makes its own, where both are in one part.
+    pub(crate) is_replaced: Vec<bool>,
 }
 
 /// The bytes a part needs at once, and how many rows are computed by themselves.
@@ -64,7 +66,7 @@ impl Costs<'_> {
             end = start;
         }
         let part = |nodes: Range<NodeId>| {
-            let flow = (nodes.len() > 1).then(|| self.flows.flow(&nodes));
+            let flow = (nodes.len() > 1).then(|| self.flows.flow(&nodes, &self.is_replaced));
             Part { nodes, flow }
         };
         Schedule { parts: ranges.into_iter().rev().map(part).collect() }
@@ -141,7 +143,8 @@ impl Costs<'_> {
     fn strips(&self, part: &Range<NodeId>) -> usize {
         let held = self.flows.held(part);
         let strip = |id: NodeId| {
-            let rows = held[id - part.start];
+            let is_replaced = self.is_replaced[id] && part.contains(&(id + 1));
+            let rows = if is_replaced { 0 } else { held[id - part.start] };
             let bytes = rows * self.row_bytes[id].unwrap_or(0);
             let bytes = if self.flows.is_strip(part, id) { bytes } else { self.sum_bytes[id] };
             bytes.next_multiple_of(8)

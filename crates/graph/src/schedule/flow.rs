@@ -83,12 +83,17 @@ impl Flows {
         held
     }
 
-    /// How the rows of a part follow each other.
-    pub(crate) fn flow(&self, part: &Range<NodeId>) -> Flow {
-        let held = self.held(part);
+    /// How the rows of a part follow each other; `is_replaced` tells of which nodes the next one makes each row out of
+    /// this one's, in its place.
+    pub(crate) fn flow(&self, part: &Range<NodeId>, is_replaced: &[bool]) -> Flow {
+        let mut held = self.held(part);
         let mut run = Run::new(self, part.clone(), Some(&held));
         run.all();
-        let actions = run.actions;
+        let mut actions = run.actions;
+        for id in part.clone().filter(|&id| is_replaced[id] && part.contains(&(id + 1))) {
+            held[id - part.start] = 0;
+            actions.retain(|action| !action.drops(id));
+        }
         let flow = Flow { held, actions };
         debug_assert_eq!(self.check(part, &flow), Ok(()));
         flow
@@ -112,6 +117,13 @@ impl Flows {
                     let row = strips.get(&node).ok_or("a node of another part is computed")?.1;
                     for rows in self.nodes[node].reads.iter().flatten() {
                         let needed = rows.needs.get(row).cloned().ok_or("a row too many")?;
+                        let before = &flow.actions[..at];
+                        if flow.is_replaced(part, rows.input)
+                            && before.iter().rfind(|action| !action.drops(node))
+                                != Some(&Action::Compute(rows.input))
+                        {
+                            return Err(format!("action {at}: node {} is not there", rows.input));
+                        }
                         let (top, next) =
                             strips.get(&rows.input).copied().unwrap_or((0, usize::MAX));
                         if !needed.is_empty() && (needed.start < top || needed.end > next) {
@@ -126,7 +138,7 @@ impl Flows {
                         strips.get_mut(&node).ok_or("a node of another part is computed")?;
                     strip.1 += 1;
                     let held = flow.held[node - part.start];
-                    if strip.1 - strip.0 > held {
+                    if strip.1 - strip.0 > held && !flow.is_replaced(part, node) {
                         return Err(format!(
                             "action {at}: node {node} holds more than {held} rows"
                         ));

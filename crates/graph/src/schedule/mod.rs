@@ -31,7 +31,8 @@ pub struct Part {
 /// How the rows of a part follow each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow {
-    /// Rows that are held of each node's value: all of them where a node after the part reads it.
+    /// Rows that are held of each node's value: all of them where a node after the part reads it, none where the next node
+    /// makes each of its rows out of the one that was just made, in its place.
     pub held: Vec<usize>,
     /// What happens, in order.
     pub actions: Vec<Action>,
@@ -49,6 +50,20 @@ pub enum Action {
         /// How many rows.
         rows: usize,
     },
+}
+
+impl Flow {
+    /// Whether the next node of the part makes each of its rows out of one of this node, in its place.
+    pub(crate) fn is_replaced(&self, part: &Range<NodeId>, node: NodeId) -> bool {
+        part.contains(&node) && self.held[node - part.start] == 0
+    }
+}
+
+impl Action {
+    /// Whether rows of that node are given up.
+    pub(crate) fn drops(&self, of: NodeId) -> bool {
+        matches!(self, Self::Drop { node, .. } if *node == of)
+    }
 }
 
 impl Schedule {

@@ -56,14 +56,14 @@ impl FlowPart<'_> {
         }
         let index = |id: NodeId| ids.iter().position(|&other| other == id).unwrap_or(NONE);
         let value = |&id: &NodeId| {
-            let node = &self.fixed.nodes[id];
             let Start { buffer, offset } = start(id);
             let is_own = nodes.contains(&id);
             let is_fold = is_own && matches!(self.form(id), Form::Fold { .. });
             let row = if is_fold { 0 } else { self.values[id].row_bytes() };
-            let has_windows = is_own && self.form(id) == Form::Window;
+            let from = &self.fixed.nodes[self.made_from(id)];
+            let has_windows = is_own && self.form(self.made_from(id)) == Form::Window;
             let mut inputs: Vec<usize> =
-                node.inputs.iter().filter(|_| is_own).map(|&input| index(input)).collect();
+                from.inputs.iter().filter(|_| is_own).map(|&input| index(input)).collect();
             inputs.resize(MAX_INPUTS, NONE);
             let inputs: Vec<String> = inputs.iter().map(usize::to_string).collect();
             let has_windows = u8::from(has_windows);
@@ -94,6 +94,16 @@ impl FlowPart<'_> {
                 u8::from(takes)
             ),
         );
+    }
+
+    /// The node whose inputs the stage of a node reads: the one before it where its rows are replaced by this one's.
+    fn made_from(&self, id: NodeId) -> NodeId {
+        let before = id.checked_sub(1).filter(|&before| self.is_replaced(before));
+        before.unwrap_or(id)
+    }
+
+    fn is_replaced(&self, id: NodeId) -> bool {
+        self.flow.is_replaced(&self.part.nodes, id)
     }
 
     fn form(&self, id: NodeId) -> Form {
@@ -127,6 +137,8 @@ impl FlowPart<'_> {
         let mut next = vec![0; nodes.len()];
         for action in &self.flow.actions {
             match *action {
+                // The stage of the next node computes it.
+                Action::Compute(id) if self.is_replaced(id) => {}
                 Action::Compute(id) => {
                     let (at, bytes) = (id - nodes.start, row_bytes(id));
                     let is_taken = at == 0 && takes;
@@ -138,7 +150,7 @@ impl FlowPart<'_> {
                         moving(bytes, BLOCK, is_aligned);
                     } else {
                         computed += 1;
-                        read += self.fixed.nodes[id].inputs.len();
+                        read += self.fixed.nodes[self.made_from(id)].inputs.len();
                     }
                     held[at] += 1;
                     next[at] += 1;
@@ -166,6 +178,7 @@ impl FlowPart<'_> {
         let mut bytes = Vec::new();
         for action in &self.flow.actions {
             match *action {
+                Action::Compute(id) if self.is_replaced(id) => {}
                 Action::Compute(id) => bytes.push(stage(id)),
                 Action::Drop { node, mut rows } => {
                     while rows > 0 {
@@ -178,44 +191,55 @@ impl FlowPart<'_> {
         bytes
     }
 
+    /// Computes a row of a node at `c->y` from rows of its inputs, which lie where `place` says.
+    fn row(&self, id: NodeId, place: impl Fn(usize, NodeId) -> String) -> String {
+        let input = |(position, &input): (usize, &NodeId)| {
+            let (ctype, place) = (self.values[input].ctype(), place(position, input));
+            (format!("X{position}"), format!("(const {ctype} *)(const void *){place}"))
+        };
+        let ctype = self.values[id].ctype();
+        let mut known = vec![
+            ("P".to_owned(), "$P".to_owned()),
+            ("Y".to_owned(), format!("({ctype} *)(void *)c->y")),
+            ("SCRATCH".to_owned(), "c->scratch".to_owned()),
+            ("ROWS".to_owned(), "&c->rows".to_owned()),
+            ("SUMS".to_owned(), format!("(int32_t *)(void *)(c->y + {})", (self.sums_at)(id))),
+        ];
+        known.extend(self.fixed.nodes[id].inputs.iter().enumerate().map(input));
+        let known: Vec<(&str, &str)> =
+            known.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let mut text = String::new();
+        for line in fill(&self.steps[id].call, &known).lines() {
+            text.push_str(&format!("        {line}\n"));
+        }
+        let row = self.values[id].row_bytes();
+        let dump = match self.form(id) {
+            // There with the last row of its input.
+            Form::Fold { .. } => {
+                let h = self.fixed.nodes[self.fixed.nodes[id].inputs[0]].shape.h;
+                format!("if (c->rows.end == {h}) {{ $DUMP({id}, c->y, {row}); }}")
+            }
+            _ => format!("$DUMP({id}, c->y, {row});"),
+        };
+        text + &format!("        {dump}\n")
+    }
+
     /// The function that computes the next row of a stage.
     fn function(&self, name: &str, source: &mut Source) {
         let mut cases = String::new();
         for (stage, id) in self.part.nodes.clone().enumerate() {
-            let step = &self.steps[id];
-            if step.call.is_empty() {
+            if self.is_replaced(id) || self.steps[id].call.is_empty() {
                 continue;
             }
-            let input = |position: usize, input: NodeId| {
-                let ctype = self.values[input].ctype();
-                (format!("X{position}"), format!("(const {ctype} *)(const void *)c->x[{position}]"))
-            };
-            let ctype = self.values[id].ctype();
-            let mut known = vec![
-                ("P".to_owned(), "$P".to_owned()),
-                ("Y".to_owned(), format!("({ctype} *)(void *)c->y")),
-                ("SCRATCH".to_owned(), "c->scratch".to_owned()),
-                ("ROWS".to_owned(), "&c->rows".to_owned()),
-                ("SUMS".to_owned(), format!("(int32_t *)(void *)(c->y + {})", (self.sums_at)(id))),
-            ];
-            let inputs = self.fixed.nodes[id].inputs.iter().enumerate();
-            known.extend(inputs.map(|(position, &x)| input(position, x)));
-            let known: Vec<(&str, &str)> =
-                known.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
             cases.push_str(&format!("    case {stage}: /* {} */\n", self.names[id]));
-            for line in fill(&step.call, &known).lines() {
-                cases.push_str(&format!("        {line}\n"));
+            let from = self.made_from(id);
+            if from != id {
+                cases.push_str(&self.row(from, |position, _| format!("c->x[{position}]")));
             }
-            let row = self.values[id].row_bytes();
-            let dump = match self.form(id) {
-                // There with the last row of its input.
-                Form::Fold { .. } => {
-                    let h = self.fixed.nodes[self.fixed.nodes[id].inputs[0]].shape.h;
-                    format!("if (c->rows.end == {h}) {{ $DUMP({id}, c->y, {row}); }}")
-                }
-                _ => format!("$DUMP({id}, c->y, {row});"),
-            };
-            cases.push_str(&format!("        {dump}\n        break;\n"));
+            cases.push_str(&self.row(id, |position, input| {
+                if input == from { "c->y".to_owned() } else { format!("c->x[{position}]") }
+            }));
+            cases.push_str("        break;\n");
         }
         let upper = source.prefix().to_uppercase();
         let text = format!(
