@@ -3,7 +3,7 @@
 
 use crate::{
     error::LowerError,
-    graph::{Graph, NodeId},
+    graph::{Graph, Node, NodeId},
     lower::formats::output_formats,
     operator::{FormatRule, Op},
     plan::{Plan, Semantics},
@@ -29,12 +29,12 @@ pub struct Memory {
     pub weights: u64,
     /// Of all biases, one for each class of border positions where they differ.
     pub biases: u64,
-    /// Of all values that have formats of their own, all counted (not the peak).
+    /// Of all values that have formats of their own, all counted (not the peak), but for those that [`inner`] values are.
     pub activations: u64,
     /// What weights, one bias a channel, and activations take at 8 bits each; the values before sums that layers compute
-    /// inside are part of it, as other tools store them.
+    /// inside and inner values are part of it, as other tools store them.
     pub uniform8: u64,
-    /// What these values before sums take of it.
+    /// What these values take of it.
     pub fused: u64,
 }
 
@@ -104,6 +104,41 @@ pub(crate) fn operand_bits(graph: &Graph, plan: &Plan) -> Result<Vec<u64>, Lower
     Ok(bits)
 }
 
+/// The most bits of an inner value that no memory holds.
+pub const INNER_BITS: u8 = 8;
+
+/// By node, whether its value is an inner one: nothing takes it but a function of each element alone. The function's table
+/// stands behind the rounding that makes the element, and what it gives lies where the element would.
+pub fn inner(graph: &Graph) -> Vec<bool> {
+    let is_function = |node: &Node| {
+        node.inputs.len() == 1
+            && node.op.has_own_format()
+            && node.op.as_element_function().is_some()
+    };
+    let is_inner = |(id, users): (NodeId, &Vec<NodeId>)| {
+        let is_made = graph.nodes[id].op.has_own_format() && !graph.is_output(id);
+        is_made && matches!(users[..], [user] if is_function(&graph.nodes[user]))
+    };
+    graph.consumers().iter().enumerate().map(is_inner).collect()
+}
+
+/// By node, whether its value is an inner one that no memory holds at the width of the plan.
+///
+/// # Errors
+/// Where the plan does not fit the graph.
+pub fn not_held(graph: &Graph, plan: &Plan) -> Result<Vec<bool>, LowerError> {
+    if plan.semantics != Semantics::Integer {
+        return Ok(vec![false; graph.nodes.len()]);
+    }
+    let bits = operand_bits(graph, plan)?;
+    let is_narrow = bits.iter().map(|&bits| bits <= INNER_BITS.into());
+    Ok(inner(graph)
+        .into_iter()
+        .zip(is_narrow)
+        .map(|(inner, is_narrow)| inner && is_narrow)
+        .collect())
+}
+
 /// Whether the value of a node that is no layer counts: in simulated semantics a mean has what it is taken of.
 fn is_stored(op: &Op, semantics: Semantics) -> bool {
     match semantics {
@@ -119,9 +154,10 @@ fn is_stored(op: &Op, semantics: Semantics) -> bool {
 pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
     let bits = operand_bits(graph, plan)?;
     let mut memory = Memory::default();
+    let not_held = not_held(graph, plan)?;
     for (id, node) in graph.nodes.iter().enumerate() {
         let outputs = count_to_u64(node.shape.len());
-        if let Some(parameters) = node.op.parameters() {
+        let value = if let Some(parameters) = node.op.parameters() {
             let layer = plan.layer(&node.name);
             let of = |format: Option<fixedwise_fixed::Format>| {
                 format.map_or(UNPLANNED_BITS, |format| u64::from(format.bits))
@@ -132,11 +168,18 @@ pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
             memory.weights += weights * of(layer.and_then(|l| l.weights));
             memory.weights += point_bits(plan, &node.name);
             memory.biases += biases * of(layer.and_then(|l| l.bias));
-            memory.activations += outputs * of(layer.and_then(|l| l.activation));
             memory.fused += if node.has_residual() { 8 * outputs } else { 0 };
-            memory.uniform8 += 8 * (weights + channels + outputs);
+            memory.uniform8 += 8 * (weights + channels);
+            of(layer.and_then(|l| l.activation))
         } else if is_stored(&node.op, plan.semantics) {
-            memory.activations += outputs * bits[id];
+            bits[id]
+        } else {
+            continue;
+        };
+        if not_held[id] {
+            memory.fused += 8 * outputs;
+        } else {
+            memory.activations += value * outputs;
             memory.uniform8 += 8 * outputs;
         }
     }

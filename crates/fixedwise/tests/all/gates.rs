@@ -236,7 +236,7 @@ fn networks_with_shortcuts_are_searched_and_exported_with_their_sums_inside_laye
         // Before the sums: 8 x 8 x 6, twice 4 x 4 x 8, and 8.
         assert_eq!(memory.uniform8_fused, 8 * (384 + 128 + 128 + 8));
         let text = summary(result, &TextOptions::default());
-        assert!(text.contains("residual adds inside layers save"), "{text}");
+        assert!(text.contains("inside layers save"), "{text}");
     }
     // At 8 bits everywhere, biases apart, what is saved is what is not stored.
     let memory = &all[0].result.memory_bits;
@@ -246,7 +246,17 @@ fn networks_with_shortcuts_are_searched_and_exported_with_their_sums_inside_laye
 
 #[test]
 fn networks_with_gates_are_searched_and_exported() {
-    check(&gates(), &[8, 8, 3], &[ExportForm::Onnx, ExportForm::Qonnx, ExportForm::Npz]);
+    let all = check(&gates(), &[8, 8, 3], &[ExportForm::Onnx, ExportForm::Qonnx, ExportForm::Npz]);
+    for found in &all {
+        let result = &found.result;
+        // The gate's sigmoid alone takes it.
+        assert_eq!(result.inner, ["conv_excite"]);
+        assert_eq!(result.memory_bits.uniform8_fused, 8 * 6);
+        let excite = result.layers.iter().find(|layer| layer.name == "conv_excite").unwrap();
+        let text = summary(result, &TextOptions::default());
+        let format = format!("(s{} F{})", excite.activation.bits, excite.activation.frac.unwrap());
+        assert!(text.contains(&format) && text.contains("not stored"), "{text}");
+    }
 }
 
 #[test]

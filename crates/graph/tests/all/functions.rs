@@ -13,10 +13,11 @@ use fixedwise_fixed::{
 use fixedwise_graph::{
     AccumulatorPolicy, Activation, Binary, Expression, FixedGraph, Graph, LowerError, Plan,
     Semantics, Shape, Target, Unary, check_integer_forms,
+    cost::{memory, not_held},
     footprint::Footprint,
     from_keras, from_onnx, lower,
     ops::{
-        Clip, FixedFunction, FixedPRelu, Function, GlobalAveragePool, LeakyRelu, MaxPool, Mul,
+        Add, Clip, FixedFunction, FixedPRelu, Function, GlobalAveragePool, LeakyRelu, MaxPool, Mul,
         PRelu, Pair, Relu, Sigmoid, Table,
     },
     passes,
@@ -543,4 +544,74 @@ fn hard_sigmoids_are_those_of_their_version() {
         let y = run_float(&keras_activation("hard_sigmoid", version), &[1.0; 32]);
         assert_close(version.unwrap_or("no version"), &y, &[expected; 32], 1e-6);
     }
+}
+
+/// A convolution, hard-swish, another convolution; with the layer's value taken by one more where it is asked.
+fn swish_network(is_shared: bool) -> Graph {
+    let mut b = Build::new(Shape::new(6, 6, 3), 4);
+    let x = b.conv("first", 0, 8, &window(3, 1, 1), 1);
+    let y = b.push("swish", named_function("HardSwish"), vec![x]);
+    let z = b.conv("second", y, 8, &window(1, 1, 0), 1);
+    b.push("last", Add, vec![z, if is_shared { x } else { y }]);
+    b.finish()
+}
+
+fn named_function(name: &str) -> Function {
+    let graph = prepared(&named(name));
+    let found = graph.nodes.iter().find_map(|node| node.op.get::<Function>());
+    found.unwrap().clone()
+}
+
+#[test]
+fn what_a_function_takes_alone_lies_nowhere() {
+    let values = 6 * 6 * 8;
+    let of = |graph: &Graph, own: Format| {
+        let plan = plan(graph, Format::unsigned(8, 8), own);
+        let not_held = not_held(graph, &plan).unwrap();
+        let names = graph.nodes.iter().zip(not_held).filter(|(_, not_held)| *not_held);
+        let names: Vec<String> = names.map(|(node, _)| node.name.clone()).collect();
+        (names, memory(graph, &plan).unwrap())
+    };
+    let graph = prepared(&swish_network(false));
+    assert!(graph.nodes.iter().any(|node| node.op.is::<Function>()), "{:?}", graph.nodes);
+    let (names, narrow) = of(&graph, Format::signed(5, 2));
+    assert_eq!(names, ["first"]);
+    // Hard-swish, and the sum inside the second layer; other tools store four values.
+    assert_eq!(narrow.activations, 2 * values * 5);
+    assert_eq!(narrow.fused, 2 * values * 8);
+    let (_, eight) = of(&graph, Format::signed(8, 4));
+    assert_eq!(eight.uniform8, narrow.uniform8);
+    // A table for more bits is read from memory.
+    let (names, wide) = of(&graph, Format::signed(9, 4));
+    assert_eq!(names, Vec::<String>::new());
+    assert_eq!(wide.activations, 3 * values * 9);
+    assert_eq!((wide.fused, wide.uniform8), (values * 8, narrow.uniform8));
+    // Nor is one inner that something else takes, or that is a result.
+    let shared = prepared(&swish_network(true));
+    let (names, memory) = of(&shared, Format::signed(8, 4));
+    assert_eq!((names, memory.activations), (vec![], 3 * values * 8));
+    let mut told = graph;
+    told.set_outputs(&[told.output(), told.find("first").unwrap()]);
+    let (names, memory) = of(&told, Format::signed(8, 4));
+    assert_eq!((names, memory.activations), (vec![], 3 * values * 8));
+}
+
+#[test]
+fn a_function_takes_no_memory_behind_a_layer() {
+    let peak = |has_function: bool| {
+        let mut b = Build::new(Shape::new(12, 12, 3), 4);
+        let mut x = 0;
+        for (i, channels) in [8, 24, 6].into_iter().enumerate() {
+            x = b.conv(&format!("layer_{i}"), x, channels, &window(3, 1, 1), 1);
+            if has_function {
+                x = b.push(&format!("swish_{i}"), named_function("HardSwish"), vec![x]);
+            }
+        }
+        let graph = prepared(&b.finish());
+        let fixed = lowered(&graph, Format::unsigned(8, 8), Format::signed(8, 4)).unwrap();
+        Footprint::new(&fixed, &Target::default()).ram_bytes
+    };
+    // Three nodes more; each takes 4 bytes that say which of its rows are held.
+    let (with, without) = (peak(true), peak(false));
+    assert!(with <= (without + 3 * 4).next_multiple_of(8), "{with}, {without}");
 }

@@ -17,13 +17,14 @@ pub struct MemoryResult {
     pub weights: u64,
     /// Of all biases.
     pub biases: u64,
-    /// Of the results of all layers and residual adds of one image, all counted (not the peak).
+    /// Of the results of all layers and of other nodes with formats of their own, of one image, all counted (not the peak),
+    /// without inner ones.
     pub activations: u64,
     /// The three together.
     pub total: u64,
     /// The total at 8 bits each.
     pub uniform8_total: u64,
-    /// What values before residual adds take of it: no layer stores them that adds inside.
+    /// What values take of it that are not stored: those before residual adds inside layers, and inner ones.
     #[serde(default)]
     pub uniform8_fused: u64,
     /// The part of `uniform8_total` that is saved.

@@ -1,7 +1,7 @@
 //! The formats of each layer.
 
 use fixedwise_fixed::{Format, Range, convert::count_to_u64};
-use fixedwise_graph::{FixedGraph, Graph, Plan, cost, ops::FixedConv};
+use fixedwise_graph::{FixedGraph, Graph, LowerError, Plan, cost, ops::FixedConv};
 use serde::{Deserialize, Serialize};
 
 /// Bits of a bias that stays at its accumulator's scale, and of a tensor that stays float.
@@ -45,7 +45,7 @@ pub struct NodeResult {
     pub inputs: Vec<u64>,
 }
 
-/// The stored value of a node without weights.
+/// The value of a node without weights, where it has a format of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherResult {
     /// The node.
@@ -104,6 +104,13 @@ pub(super) fn nodes(graph: &Graph) -> Vec<NodeResult> {
     graph.nodes.iter().map(node).collect()
 }
 
+/// The names of nodes whose values no memory holds.
+pub(super) fn inner(graph: &Graph, plan: &Plan) -> Result<Vec<String>, LowerError> {
+    let not_held = cost::not_held(graph, plan)?;
+    let names = graph.nodes.iter().zip(not_held).filter(|(_, not_held)| *not_held);
+    Ok(names.map(|(node, _)| node.name.clone()).collect())
+}
+
 /// Every layer, in graph order.
 pub(super) fn layers(graph: &Graph, plan: &Plan, fixed: Option<&FixedGraph>) -> Vec<LayerResult> {
     let layer = |(id, node): (usize, &fixedwise_graph::Node)| {
@@ -141,7 +148,7 @@ pub(super) fn layers(graph: &Graph, plan: &Plan, fixed: Option<&FixedGraph>) -> 
     graph.layers().map(layer).collect()
 }
 
-/// Stored values of nodes that hold no weights.
+/// Values of nodes that hold no weights and have formats of their own.
 pub(super) fn others(graph: &Graph, plan: &Plan) -> Vec<OtherResult> {
     let stored = |node: &&fixedwise_graph::Node| {
         !node.op.is_layer() && (node.op.has_own_format() || plan.others.contains_key(&node.name))

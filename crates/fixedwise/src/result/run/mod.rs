@@ -163,6 +163,10 @@ pub struct RunResult {
     pub layers: Vec<LayerResult>,
     /// Stored values of nodes that hold no weights: residual adds.
     pub others: Vec<OtherResult>,
+    /// The names of nodes whose values no memory holds: a function of each element, which alone takes the value, is computed
+    /// where it is made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inner: Vec<String>,
     /// How the values of each layer are distributed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub distributions: Vec<DistributionResult>,
@@ -273,6 +277,7 @@ impl Default for RunResult {
             schedule: Vec::new(),
             layers: Vec::new(),
             others: Vec::new(),
+            inner: Vec::new(),
             distributions: Vec::new(),
             lost_images: Vec::new(),
             evaluations: 0,
@@ -357,6 +362,7 @@ impl RunResult {
         self.tell_graph(graph);
         self.layers = layers::layers(graph, plan, fixed);
         self.others = layers::others(graph, plan);
+        self.inner = layers::inner(graph, plan)?;
         Ok(())
     }
 

@@ -71,16 +71,26 @@ pub(super) fn table(result: &RunResult) -> Table {
         }
         Row { id: format!("layer-{place}"), cells, more: None }
     };
+    let output = |name: &String, format: &FormatResult| {
+        if result.inner.contains(name) { 0 } else { bits(format) }
+    };
     for (place, layer) in result.layers.iter().enumerate() {
-        let memory = bits(&layer.weights) + bits(&layer.bias) + bits(&layer.activation);
+        let output = output(&layer.name, &layer.activation);
+        let memory = bits(&layer.weights) + bits(&layer.bias) + output;
         table.rows.push(row(place, &layer.name, of_layer(layer), memory));
     }
     for (place, other) in result.others.iter().enumerate() {
         let place = place + result.layers.len();
-        table.rows.push(row(place, &other.name, of_other(other), bits(&other.activation)));
+        table.rows.push(row(
+            place,
+            &other.name,
+            of_other(other),
+            output(&other.name, &other.activation),
+        ));
     }
     table.notes.push(
-        "s5 F9: signed, 5 bits, step 2^-9; u: unsigned. Memory: weights, biases and the output of one image. \
+        "s5 F9: signed, 5 bits, step 2^-9; u: unsigned. Memory: weights, biases and the output of one image, \
+         which is 0 where a function takes the output in its place. \
          Sensitivity: the divergence of the class probabilities that the chosen width adds alone; the line has every \
          width that was tried, narrow to wide, and a dot for the chosen one. Share: what disappears if this layer alone \
          were exact."

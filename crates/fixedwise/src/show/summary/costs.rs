@@ -104,7 +104,7 @@ pub(super) fn section(result: &RunResult, is_verbose: bool) -> Section {
     if memory.uniform8_fused > 0 {
         let part = u64_to_f64(memory.uniform8_fused) / u64_to_f64(memory.uniform8_total.max(1));
         let note = format!(
-            "residual adds inside layers save {:.1} % of the memory: what stands before them is not stored",
+            "residual adds and functions inside layers save {:.1} % of the memory: what stands before them is not stored",
             part * 100.0
         );
         notes.push(note.into());

@@ -23,6 +23,11 @@ const NOTE: &str = "s5 F9: signed, 5 bits (BW), step 2^-9 (F = 9); u: unsigned; 
                     accumulator bits";
 
 pub(super) fn section(result: &RunResult) -> Section {
+    let activation = |name: &String, format: &FormatResult| {
+        let text = format_text(format);
+        Cell::text(if result.inner.contains(name) { format!("({text})") } else { text })
+    };
+    let layer = |one: &LayerResult| layer(one, activation(&one.name, &one.activation));
     let mut rows: Vec<Vec<Cell>> = result.layers.iter().map(layer).collect();
     rows.extend(result.others.iter().map(|other| {
         let empty = Cell::empty;
@@ -33,7 +38,7 @@ pub(super) fn section(result: &RunResult) -> Section {
             empty(),
             empty(),
             empty(),
-            Cell::text(format_text(&other.activation)),
+            activation(&other.name, &other.activation),
             empty(),
             empty(),
             Cell::Bits(other.activation.bits),
@@ -43,11 +48,16 @@ pub(super) fn section(result: &RunResult) -> Section {
     if result.layers.iter().any(|layer| !layer.coarser.is_empty()) {
         notes.push("*: per-channel binary points; F is that of the finest channel".into());
     }
+    if !result.inner.is_empty() {
+        notes.push(
+            "(s8 F4): not stored, the function that takes it is computed in its place".into(),
+        );
+    }
     let table = Table { columns: COLUMNS.to_vec(), rows };
     Section { title: "Layers".to_owned(), table: Some(table), notes, ..Section::default() }
 }
 
-fn layer(layer: &LayerResult) -> Vec<Cell> {
+fn layer(layer: &LayerResult, activation: Cell) -> Vec<Cell> {
     let [h, w, c] = layer.output_shape;
     let shape = if h == 1 && w == 1 { c.to_string() } else { format!("{h}x{w}x{c}") };
     let acc = layer.accumulator_bits;
@@ -58,7 +68,7 @@ fn layer(layer: &LayerResult) -> Vec<Cell> {
         Cell::number(rounded(layer.macs)),
         Cell::text(format!("{}{}", format_text(&layer.weights), own_points(layer))),
         Cell::text(format_text(&layer.bias)),
-        Cell::text(format_text(&layer.activation)),
+        activation,
         if acc == 0 { Cell::text("-") } else { Cell::number(acc.to_string()) },
         Cell::Bits(layer.weights.bits),
         Cell::Bits(layer.activation.bits),

@@ -184,7 +184,7 @@ impl Meter {
         let change = |at: &usize| product(*at, &of(to)) - product(*at, &of(bits[item]));
         let stored = |bits: u8| f64::from(self.stored(&list[item], bits));
         let mut then = now;
-        then.memory += list[item].memory * (f64::from(to) - f64::from(bits[item]));
+        then.memory += list[item].memory(to) - list[item].memory(bits[item]);
         then.multiplications += self.products_of[item].iter().map(change).sum::<f64>();
         if self.has_flash() && list[item].tensor.kind == Kind::Weights {
             let more = stored(to) - stored(bits[item]);
@@ -198,7 +198,7 @@ impl Meter {
     pub(super) fn parts(&self, list: &[Item], bits: &[u8]) -> (f64, f64) {
         let of = |i: usize| f64::from(bits[i]);
         let product = |product: &Products| product.cost(of);
-        let memory = list.iter().enumerate().map(|(i, item)| item.memory * of(i)).sum();
+        let memory = list.iter().zip(bits).map(|(item, &bits)| item.memory(bits)).sum();
         (memory, self.products.iter().map(product).sum())
     }
 

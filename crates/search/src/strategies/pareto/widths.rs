@@ -6,7 +6,10 @@ use super::{
 };
 use crate::strategies::tensors::{Kind, Tensor, quantized_activations};
 use fixedwise_fixed::convert::count_to_f64;
-use fixedwise_graph::{Graph, NodeId, Semantics};
+use fixedwise_graph::{
+    Graph, NodeId, Semantics,
+    cost::{INNER_BITS, inner},
+};
 use std::collections::BTreeMap;
 
 /// A tensor whose width is chosen.
@@ -22,10 +25,17 @@ pub(super) struct Item {
     /// Its elements.
     pub(super) count: usize,
     /// What one bit takes, as a part of the memory at uniform 8 bit.
-    pub(super) memory: f64,
+    bit: f64,
+    /// Bits up to which it takes no memory.
+    free: u8,
 }
 
 impl Item {
+    /// What it takes at a width, as a part of the memory at uniform 8 bit.
+    pub(super) fn memory(&self, bits: u8) -> f64 {
+        if bits <= self.free { 0.0 } else { f64::from(bits) * self.bit }
+    }
+
     /// The widths that a step of the front may lead to from one. Weights that are -1 or +1 have no zero: alone they
     /// may do little harm, with others like them much, so no step skips a width on the way there.
     pub(super) fn steps_down(&self, from: u8) -> impl Iterator<Item = u8> + '_ {
@@ -61,6 +71,7 @@ impl Items {
     pub(super) fn up_to(graph: &Graph, options: &ParetoOptions, most: u8) -> Self {
         let nodes = quantized_activations(graph, Semantics::Integer);
         let target = options.target.clone().unwrap_or_default();
+        let inner = inner(graph);
         let mut list = Vec::new();
         let mut total = 0;
         for kind in [Kind::Weights, Kind::Activations] {
@@ -102,12 +113,20 @@ impl Items {
                 if let Some(kept) = kept {
                     bits = vec![kept];
                 }
-                let (memory, shift) = (count_to_f64(count), BTreeMap::new());
-                list.push(Item { tensor, bits, shift, is_kept: kept.is_some(), count, memory });
+                let is_inner = kind == Kind::Activations && inner[tensor.node];
+                list.push(Item {
+                    free: if is_inner { INNER_BITS } else { 0 },
+                    tensor,
+                    bits,
+                    shift: BTreeMap::new(),
+                    is_kept: kept.is_some(),
+                    count,
+                    bit: count_to_f64(count),
+                });
             }
         }
         let eight = 8.0 * count_to_f64(total);
-        list.iter_mut().for_each(|item| item.memory /= eight);
+        list.iter_mut().for_each(|item| item.bit /= eight);
         Self { list }
     }
 
