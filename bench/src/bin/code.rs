@@ -251,6 +251,13 @@ fn graphs(unique: &str) -> Vec<Graph> {
         graphs.push(b.finish());
     }
     graphs.extend([functions(unique, begin), maps(unique, begin), products(unique, begin)]);
+    // Weights of three values, which are unpacked for a row and for a dense layer: most memory is in use before.
+    let (mut b, x) = begin(Shape::new(6, 5, 3), 16);
+    let x = b.conv(&format!("wide{unique}"), x, 16, &window(7, 1, 3), 1);
+    let x = b.conv_of_three(&format!("conv{unique}"), x, 34, &window(3, 1, 1), 0.25);
+    let x = b.push(&format!("mean{unique}"), GlobalAveragePool, vec![x]);
+    b.conv_of_three(&format!("dense{unique}"), x, 42, &Window::pixel(), 0.25);
+    graphs.push(b.finish());
     graphs
 }
 

@@ -53,6 +53,9 @@ const TALL: usize = 12;
 /// Random networks of the operators that those do not have.
 const OTHERS: usize = 8;
 
+/// Random networks whose weights have three values, in formats of eight bits.
+const THREE: usize = 8;
+
 /// Elements of a value at most: the smallest board has 16 KiB.
 const MOST_ELEMENTS: usize = 2600;
 
@@ -348,6 +351,31 @@ fn others(seed: usize) -> Graph {
     b.finish()
 }
 
+/// Layers whose weights have three values, where formats do not clip them. Most memory is in use before, so that they are
+/// packed.
+fn three(seed: usize) -> Graph {
+    let mut draw = Random::new(count_to_u64(seed + 4000));
+    let mut pick = move |from: &[usize]| from[draw.below(from.len())];
+    let [h, w] = [0, 1].map(|_| pick(&[5, 6, 7, 8]));
+    let mut b = Build::new(Shape::new(h, w, 3), count_to_u64(seed));
+    let x = b.conv("first", 0, 24, &window(1, 1, 0), 1);
+    let x = b.conv("wide", x, 24, &window(7, 1, 3), 1);
+    let mut x = b.push("relu", Relu, vec![x]);
+    for at in 0..3 {
+        let kernel = pick(&[1, 3, 3]);
+        let depth = kernel * kernel * b.shape(x).c;
+        let shift = i32::try_from(depth.ilog2() / 2).unwrap_or(0);
+        let (channels, window) =
+            (pick(&[24, 32, 38]), window(kernel, pick(&[1, 1, 2]), kernel / 2));
+        let y = b.conv_of_three(&format!("three_{at}"), x, channels, &window, 0.5_f32.powi(shift));
+        x = b.push(&format!("relu_{at}"), Relu, vec![y]);
+    }
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    let shift = i32::try_from(b.shape(x).c.ilog2() / 2).unwrap_or(0);
+    b.conv_of_three("dense", x, pick(&[66, 80]), &Window::pixel(), 0.5_f32.powi(shift));
+    b.finish()
+}
+
 fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for seed in 0..NETWORKS {
@@ -370,6 +398,9 @@ fn cases() -> Result<Vec<Case>> {
     }
     for seed in 0..OTHERS {
         cases.push(Case::new(&others(seed), seed)?);
+    }
+    for seed in (0..4 * THREE).step_by(4) {
+        cases.push(Case::new(&three(seed), seed)?);
     }
     Ok(cases)
 }

@@ -79,6 +79,28 @@ impl Build {
         self.push(name, op, vec![input])
     }
 
+    /// A convolution whose weights are zero, a value or its negative.
+    pub fn conv_of_three(
+        &mut self,
+        name: &str,
+        input: NodeId,
+        channels: usize,
+        window: &Window,
+        value: f32,
+    ) -> NodeId {
+        let n = channels * window.kernel[0] * window.kernel[1] * self.shape(input).c;
+        let of = |x: f32| if x.abs() < 0.3 { 0.0 } else { x.signum() * value };
+        let op = Conv {
+            window: window.clone(),
+            groups: 1,
+            channels,
+            weights: self.random.floats(n, -1.0, 1.0).into_iter().map(of).collect(),
+            bias: self.random.floats(channels, -0.5, 0.5),
+            tap_bias: vec![],
+        };
+        self.push(name, op, vec![input])
+    }
+
     /// A scale (negative in some channels) and a shift.
     pub fn affine(&mut self, name: &str, input: NodeId) -> NodeId {
         let c = self.shape(input).c;

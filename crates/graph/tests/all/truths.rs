@@ -239,8 +239,10 @@ fn weights_take_the_bits_of_the_plan() {
             let stored = array_bytes(source, "_weights") + biases.saturating_sub(4 * channels);
             let most =
                 bytes + bytes * 3 / 100 + (4 * channels).saturating_sub(biases) + 4 * layers.len();
+            // Two bits are three values: five take a byte.
+            let least = if weight_bits == 2 { bytes * 4 / 5 } else { bytes };
             assert!(
-                stored >= bytes && stored <= most,
+                stored >= least && stored <= most,
                 "{core:?}, {weight_bits} bits: {stored} bytes of weights, {bytes} in the plan"
             );
         }

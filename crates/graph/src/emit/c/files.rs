@@ -2,7 +2,7 @@
 //! made.
 
 use super::{
-    Arena, Body, CLayer, COptions, Golden,
+    Arena, Body, CLayer, COptions, Golden, WeightCode,
     code::{Code, compiler},
     package::slug,
     ports::{CPort, each},
@@ -480,7 +480,10 @@ impl Printed<'_> {
             format.map_or_else(|| none.to_owned(), |format| format!("`{format}`"))
         };
         for (id, (node, layer)) in self.fixed.nodes.iter().zip(self.layers).enumerate() {
-            let weights = format(layer.weights, "");
+            let mut weights = format(layer.weights, "");
+            if layer.weight_code == WeightCode::Digits {
+                weights.push_str(", five to a byte");
+            }
             let at_sum =
                 if layer.weights.is_some() { "at the scale of the accumulator" } else { "" };
             let bias = format(layer.bias, at_sum);

@@ -20,7 +20,7 @@ pub(crate) mod work;
 pub use code::Code;
 pub use cpu::{Cpu, Optimization};
 pub use node::{CNode, CStep, CValue};
-pub use options::{Arena, COptions, CodeStyle, Core, WeightPlace, WeightStorage};
+pub use options::{Arena, COptions, CodeStyle, Core, WeightCode, WeightPlace, WeightStorage};
 pub use package::Package;
 pub use source::{Source, Storage};
 pub use work::{Run as WorkRun, Work};
@@ -63,6 +63,8 @@ pub struct CLayer {
     pub kernel: &'static str,
     /// Format of its weights, where it has any.
     pub weights: Option<Format>,
+    /// How its weights lie in memory.
+    pub weight_code: WeightCode,
     /// Format of its bias, where a plan gave it one; else it is at the scale of the sum.
     pub bias: Option<Format>,
     /// Bytes of its constants.
@@ -134,7 +136,8 @@ pub fn emit(
     Ok(print(fixed, options, golden, Slopes::Printed)?.c)
 }
 
-/// Bytes of working memory of each node's step, where it is computed whole and where row by row.
+/// Bytes of working memory of each node's step, where it is computed whole and where row by row, and where weights have
+/// bits of their own: no other code of them raises the peak.
 ///
 /// # Errors
 /// As [`emit`].
@@ -144,7 +147,7 @@ pub(crate) fn scratch_bytes(
 ) -> Result<[Vec<usize>; 2], EmitError> {
     let (names, values) = (identifiers(fixed, &options.name), values(fixed, options));
     let nodes = Nodes { fixed, options, names: &names, values: &values };
-    let needs = nodes.needs(&Layout::new(fixed), Slopes::None)?;
+    let (needs, _) = nodes.needs(&Layout::new(fixed), Slopes::None, WeightCode::Fields)?;
     Ok([needs.scratch_bytes, needs.row_scratch_bytes])
 }
 
@@ -165,14 +168,13 @@ fn print(
     let values = values(fixed, options);
     let nodes = Nodes { fixed, options, names: &names, values: &values };
     let layout = Layout::new(fixed);
-    let needs = nodes.needs(&layout, slopes)?;
-    let Placement { schedule, memory } = layout.plan(&needs);
+    let (codes, Placement { schedule, memory }) = nodes.place(&layout, slopes)?;
     let mut source = Source::new(options, slopes);
     let (mut steps, mut layers) = (Vec::new(), Vec::new());
     for part in &schedule.parts {
         for id in part.nodes.clone() {
             let before = source.constant_bytes();
-            let step = nodes.emit(id, part.flow.is_some(), &mut source)?;
+            let step = nodes.emit(id, part.flow.is_some(), codes[id], &mut source)?;
             let work = nodes.work(id, part.flow.is_some(), &step, source.take_work());
             let held = schedule.held(id).filter(|&held| held < fixed.nodes[id].shape.h);
             let value_bytes =
@@ -181,6 +183,7 @@ fn print(
                 name: fixed.nodes[id].name.clone(),
                 kernel: step.kernel,
                 weights: step.weights,
+                weight_code: step.weight_code,
                 bias: step.bias,
                 constant_bytes: source.constant_bytes() - before,
                 storage: values[id].storage,
@@ -251,7 +254,13 @@ struct Nodes<'a> {
 
 impl Nodes<'_> {
     /// Puts what a node needs into the file.
-    fn emit(&self, id: NodeId, flows: bool, source: &mut Source) -> Result<CStep, EmitError> {
+    fn emit(
+        &self,
+        id: NodeId,
+        flows: bool,
+        weight_code: WeightCode,
+        source: &mut Source,
+    ) -> Result<CStep, EmitError> {
         let node = &self.fixed.nodes[id];
         if matches!(node.op.place(), Place::Alias(_)) {
             return Ok(CStep { kernel: ANOTHER_NAME, ..CStep::default() });
@@ -265,7 +274,7 @@ impl Nodes<'_> {
             inputs.iter_mut().chain([&mut output]).for_each(|value| value.shape.h = 1);
         }
         let (name, options) = (self.names[id].clone(), self.options);
-        node.op.emit_c(&mut CNode { name, inputs, output, flows, options, source })
+        node.op.emit_c(&mut CNode { name, inputs, output, flows, weight_code, options, source })
     }
 
     /// What a node executes for an image, from what it said itself; else its kernel takes so much an element.
@@ -285,26 +294,71 @@ impl Nodes<'_> {
         work.repeated(if is_alike { node.shape.h } else { 1 })
     }
 
-    /// What values and steps take of working memory.
-    fn needs(&self, layout: &Layout, slopes: Slopes) -> Result<Needs, EmitError> {
+    /// How the weights of each node lie, and how the network is computed: weights take fewer bits than their format has
+    /// where what unpacks them does not raise the peak.
+    fn place(
+        &self,
+        layout: &Layout,
+        slopes: Slopes,
+    ) -> Result<(Vec<WeightCode>, Placement), EmitError> {
+        // Only where narrow widths are stored at all.
+        let is_packed = self.options.stored_weight_bits(2) == 2;
+        let code = if is_packed { WeightCode::Digits } else { WeightCode::Fields };
+        let (of_codes, mut codes) = self.needs(layout, slopes, code)?;
+        let placement = layout.plan(&of_codes);
+        let unpacked = (0..codes.len()).filter(|&id| codes[id] != WeightCode::Fields);
+        let unpacked: Vec<NodeId> = unpacked.collect();
+        if unpacked.is_empty() {
+            return Ok((codes, placement));
+        }
+        let (mut needs, _) = self.needs(layout, slopes, WeightCode::Fields)?;
+        let most = layout.plan(&needs).memory.bytes;
+        if placement.memory.bytes <= most {
+            return Ok((codes, placement));
+        }
+        for id in unpacked {
+            let mut tried = needs.clone();
+            tried.scratch_bytes[id] = of_codes.scratch_bytes[id];
+            tried.row_scratch_bytes[id] = of_codes.row_scratch_bytes[id];
+            if layout.plan(&tried).memory.bytes <= most {
+                needs = tried;
+            } else {
+                codes[id] = WeightCode::Fields;
+            }
+        }
+        Ok((codes, layout.plan(&needs)))
+    }
+
+    /// What values and steps take of working memory, and how weights lie, where nothing but kernels and weights themselves
+    /// is against that code.
+    fn needs(
+        &self,
+        layout: &Layout,
+        slopes: Slopes,
+        code: WeightCode,
+    ) -> Result<(Needs, Vec<WeightCode>), EmitError> {
         let n = self.fixed.nodes.len();
-        let scratch = |flows: bool| -> Result<Vec<usize>, EmitError> {
+        let mut codes = vec![WeightCode::Fields; n];
+        let mut scratch = |flows: bool| -> Result<Vec<usize>, EmitError> {
             let mut source = Source::draft(self.options, slopes);
             let bytes = |id: NodeId| {
                 if flows && !layout.may_flow(id) {
                     return Ok(0);
                 }
-                Ok(self.emit(id, flows, &mut source)?.scratch_bytes)
+                let step = self.emit(id, flows, code, &mut source)?;
+                codes[id] = step.weight_code;
+                Ok(step.scratch_bytes)
             };
             (0..n).map(bytes).collect()
         };
         let flows = self.options.flows;
-        Ok(Needs {
+        let needs = Needs {
             element_bits: self.values.iter().map(|value| value.storage.bits()).collect(),
             scratch_bytes: scratch(false)?,
             row_scratch_bytes: if flows { scratch(true)? } else { vec![0; n] },
             flows,
-        })
+        };
+        Ok((needs, codes))
     }
 }
 

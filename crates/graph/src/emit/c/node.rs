@@ -1,7 +1,7 @@
 //! What an operator sees when it prints itself.
 
 use super::{
-    options::COptions,
+    options::{COptions, WeightCode},
     source::{Source, Storage, fill},
     work::Windows,
 };
@@ -63,6 +63,8 @@ pub struct CStep {
     pub weights: Option<Format>,
     /// Format of its bias, where a plan gave it one.
     pub bias: Option<Format>,
+    /// How its weights lie in memory.
+    pub weight_code: WeightCode,
 }
 
 impl CStep {
@@ -83,6 +85,8 @@ pub struct CNode<'a> {
     pub output: CValue,
     /// Whether it is computed row by row.
     pub(crate) flows: bool,
+    /// How its weights lie in memory where kernel and weights allow it.
+    pub(crate) weight_code: WeightCode,
     pub(crate) options: &'a COptions,
     pub(crate) source: &'a mut Source,
 }

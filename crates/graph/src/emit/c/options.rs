@@ -65,6 +65,16 @@ pub enum WeightStorage {
     Exact,
 }
 
+/// How the weights of a layer are told apart in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WeightCode {
+    /// Each has bits of its own.
+    #[default]
+    Fields,
+    /// Five of three values are digits of a byte: kernels unpack them into working memory.
+    Digits,
+}
+
 /// Where weights lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum WeightPlace {

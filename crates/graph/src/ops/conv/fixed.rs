@@ -229,6 +229,7 @@ impl FixedOperator for FixedConv {
             x: x.storage,
             y: y.storage,
             flows: node.flows,
+            weight_code: node.weight_code,
         };
         let (weights, bias) = (Some(self.weights_format), self.bias_format);
         Ok(CStep { weights, bias, ..emit_conv(&layer, node)? })

@@ -10,4 +10,5 @@ mod instructions;
 mod keras;
 mod operators;
 mod rows;
+mod three;
 mod weight_file;

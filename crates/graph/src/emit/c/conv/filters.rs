@@ -4,10 +4,12 @@
 use super::{
     layer::{Common, ConvLayer, layer_function},
     printed::Printed,
+    three,
     weights::Weights,
 };
 use crate::emit::c::{
     node::window_loop,
+    options::WeightCode,
     source::{Source, fill},
     work::Windows,
 };
@@ -15,6 +17,10 @@ use fixedwise_kernels::ConvKind;
 
 /// Filters that share each load of an activation.
 const BLOCK: usize = 4;
+/// Bytes of the code that unpacks weights of three values.
+const UNPACKING: usize = 256;
+/// Weights of a filter of a dense layer that are unpacked into working memory.
+const MOST_UNPACKED: usize = 512;
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let is_depthwise = match layer.kind() {
@@ -32,17 +38,33 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     });
     let stored = blocks.chain(layer.weights[blocked * depth..].iter().copied());
     let name = format!("{}_weights", layer.name);
-    let weights = Weights::store(source, &name, layer.weight_bits, stored);
+    let is_dense = layer.output.h * layer.output.w == 1
+        && !is_depthwise
+        && layer.window.kernel == [layer.input.h, layer.input.w];
+    let rest = channels - blocked;
+    let bytes = three::bytes(BLOCK * depth) * blocked / BLOCK + three::bytes(depth) * rest;
+    let may_be_three = !is_dense || depth <= MOST_UNPACKED;
+    let power =
+        three::power(layer).filter(|_| may_be_three && three::saves(layer, bytes, UNPACKING));
+    let weights = match power {
+        None => Weights::store(source, &name, layer.weight_bits, stored),
+        Some(power) => {
+            let stored: Vec<i16> = stored.collect();
+            let (blocks, others) = stored.split_at(blocked * depth);
+            let parts = blocks.chunks(BLOCK * depth).chain(others.chunks(depth));
+            Weights::store_three(source, &name, power, parts.map(<[i16]>::to_vec))
+        }
+    };
     let common = layer.common(source);
     let kind = if is_depthwise { Kind::Depthwise } else { Kind::Filters };
     let emission = Emission { layer, common, weights, name };
     // One pixel uses each weight once: it is unpacked there.
-    let is_dense = layer.output.h * layer.output.w == 1 && emission.weights.packed.is_some();
-    if is_dense && !is_depthwise && layer.window.kernel == [layer.input.h, layer.input.w] {
-        return Some(Printed { call: emission.dense(source, blocked), scratch_bytes: 0 });
+    if is_dense && power.is_none() && emission.weights.packed.is_some() {
+        return Some(Printed::new(emission.dense(source, blocked), 0));
     }
     let (call, scratch_bytes) = emission.filters(kind, source, blocked);
-    Some(Printed { call, scratch_bytes })
+    let weight_code = power.map_or(WeightCode::Fields, |_| WeightCode::Digits);
+    Some(Printed { call, scratch_bytes, weight_code })
 }
 
 /// What a function computes.
@@ -141,7 +163,7 @@ impl Emission<'_> {
         let windows = layer.windows();
         let window = layer.window(source);
         source.declare_rows();
-        if let Some(bits) = weights.packed {
+        if let Some(bits) = weights.packed.filter(|_| weights.three.is_none()) {
             let text = fill(
                 include_str!("../text/unpack.c"),
                 &[("P", &prefix), ("BITS", &bits.to_string()), ("W", unpacked)],
@@ -149,7 +171,7 @@ impl Emission<'_> {
             source.once(&format!("unpack_{bits}"), text);
         }
         let mut body = String::new();
-        let mut scratch = 0;
+        let (mut scratch, mut first) = (0, 0);
         for (block, from, to) in [(BLOCK, 0, blocked), (1, blocked, channels)] {
             if from == to {
                 continue;
@@ -167,7 +189,15 @@ impl Emission<'_> {
             let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
             let mut unpack = String::new();
             let mut filters = format!("{name} + o * {depth}");
-            if let Some(bits) = weights.packed {
+            if let Some(power) = weights.three {
+                let (n, each) = (block * depth, three::bytes(block * depth));
+                source.runs("unpackthree", &[blocks * calls, blocks * calls * each]);
+                scratch = scratch.max(n);
+                "(int8_t *)scratch".clone_into(&mut filters);
+                let at = format!("{name} + {first} + (o - {from}) / {block} * {each}");
+                unpack = format!("        {prefix}_unpack_three({at}, {n}, {power}, {filters});\n");
+                first += blocks * each;
+            } else if let Some(bits) = weights.packed {
                 let n = block * depth;
                 source.runs(&format!("unpack_{bits}"), &[blocks * calls, blocks * calls * n]);
                 let bytes = if unpacked == "int8_t" { n } else { 2 * n };

@@ -3,6 +3,7 @@
 use crate::{
     emit::c::{
         node::{declare_requantization, requantization, requantize, window},
+        options::WeightCode,
         source::{Source, Storage, bias_type, fill},
         work::Windows,
     },
@@ -51,6 +52,8 @@ pub(crate) struct ConvLayer<'a> {
     pub y: Storage,
     /// Whether it is computed row by row.
     pub flows: bool,
+    /// How its weights lie in memory where kernel and weights allow it.
+    pub weight_code: WeightCode,
 }
 
 /// A value that is added to the sums of a layer, as C has it.

@@ -8,6 +8,7 @@ mod m4;
 mod m55;
 mod printed;
 mod small;
+mod three;
 mod weights;
 
 pub(crate) use layer::{Added, ConvLayer};
@@ -43,8 +44,8 @@ pub(crate) fn emit_conv(layer: &ConvLayer, node: &mut CNode) -> Result<CStep, Em
         node.source.access(added.storage);
     }
     for (kernel, emit) in kernels(node.options.core, node.options.style) {
-        if let Some(Printed { call, scratch_bytes }) = emit(layer, node.source) {
-            return Ok(CStep { scratch_bytes, ..CStep::call(kernel, call) });
+        if let Some(Printed { call, scratch_bytes, weight_code }) = emit(layer, node.source) {
+            return Ok(CStep { scratch_bytes, weight_code, ..CStep::call(kernel, call) });
         }
         // What it said before it found that it cannot do the layer.
         drop(node.source.take_work());

@@ -110,10 +110,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     });
     let rows = layer.rows(layer.output.h, source);
     let scratch_bytes = if bits == width { 0 } else { layer.depth() * usize::from(width / 8) };
-    Some(Printed {
-        call: format!("$P_{function}(&{name}_layer, $X0, {added}$Y, $SCRATCH, {rows});"),
-        scratch_bytes,
-    })
+    let call = format!("$P_{function}(&{name}_layer, $X0, {added}$Y, $SCRATCH, {rows});");
+    Some(Printed::new(call, scratch_bytes))
 }
 
 /// Puts the description of a layer into the file, and what unpacks weights to a type.

@@ -1,5 +1,6 @@
 //! How weights lie in constant memory.
 
+use super::three;
 use crate::emit::c::source::{Source, fill};
 
 /// Stored weights and how C reads them.
@@ -8,6 +9,8 @@ pub(super) struct Weights {
     pub(super) ctype: &'static str,
     /// Bits of one where they are packed.
     pub(super) packed: Option<u8>,
+    /// The power of two that they are where they have three values, five to a byte.
+    pub(super) three: Option<u32>,
 }
 
 impl Weights {
@@ -23,7 +26,20 @@ impl Weights {
         if packed.is_some() {
             source.once(&format!("weight_{bits}"), accessor(bits));
         }
-        Self { ctype, packed }
+        Self { ctype, packed, three: None }
+    }
+
+    /// Puts weights of three values into the file, parts that begin with a byte.
+    pub(super) fn store_three(
+        source: &mut Source,
+        name: &str,
+        power: u32,
+        parts: impl IntoIterator<Item = Vec<i16>>,
+    ) -> Self {
+        let bytes = parts.into_iter().flat_map(|part| three::of_weights(&part));
+        source.weights("uint8_t", name, bytes);
+        source.once("unpackthree", include_str!("../text/unpack_three.c"));
+        Self { ctype: "uint8_t", packed: Some(2), three: Some(power) }
     }
 
     /// What tells functions over differently stored weights apart.

@@ -6,7 +6,8 @@ use super::{
     pack::{Four, Unpack, group, pack, points, words},
 };
 use crate::emit::c::{
-    conv::{layer::ConvLayer, printed::Printed},
+    conv::{layer::ConvLayer, printed::Printed, three},
+    options::WeightCode,
     source::{Source, Storage, fill},
 };
 use fixedwise_kernels::Element;
@@ -15,6 +16,10 @@ use fixedwise_kernels::Element;
 const CHANNELS: usize = 4;
 /// Fours of a channel's weights in one turn of the loop; at least a group.
 const UNROLLED: usize = 2;
+/// Bytes of the code that unpacks weights of three values.
+const UNPACKING: usize = 384;
+/// Inputs of a layer whose weights are unpacked into working memory.
+const MOST_UNPACKED: usize = 1024;
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let window = layer.window;
@@ -25,10 +30,22 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     if !is_dense || layer.has_biases_by_position() {
         return None;
     }
-    // What follows the inputs is zero as well.
-    let arithmetic = Arithmetic::new(layer, true, false).filter(|a| a.unpack != Unpack::Wide)?;
     let (depth, channels) = (layer.depth(), layer.channels);
     let n = depth.div_ceil(4);
+    let power = three::power(layer).filter(|_| {
+        // Blocks of channels, the last one of fewer.
+        let bytes = |channels: usize| 4 * three::words(channels * words(2, n));
+        let all = channels / CHANNELS * bytes(CHANNELS) + bytes(channels % CHANNELS);
+        layer.coarser.is_empty() && depth <= MOST_UNPACKED && three::saves(layer, all, UNPACKING)
+    });
+    let divided = power.map_or_else(Vec::new, |power| three::divided(layer, power));
+    let narrow = three::narrow(layer, &divided, power);
+    // What follows the inputs is zero as well.
+    let of_three = power.and_then(|power| Arithmetic::new(&narrow, true, false)?.divided(power));
+    let is_three = of_three.is_some();
+    let layer = if is_three { &narrow } else { layer };
+    let arithmetic = of_three.or_else(|| Arithmetic::new(layer, true, false));
+    let arithmetic = arithmetic.filter(|arithmetic| arithmetic.unpack != Unpack::Wide)?;
     let name = layer.name;
     let x_bytes = arithmetic.values.size_bytes();
     // Whole fours are read: where the input ends inside of one it is copied.
@@ -47,10 +64,44 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         source.runs(&format!("densecopy_{kind}"), &[1, padded]);
         "$SCRATCH".clone_into(&mut from);
     }
+    let copied_bytes = if is_copied { (4 * n * x_bytes).next_multiple_of(8) } else { 0 };
+    let mut unpacked_bytes = 0;
     let (mut weights, mut first) = (Vec::new(), 0);
     for block in [CHANNELS, channels % CHANNELS] {
         let blocks = if block == CHANNELS { channels / CHANNELS } else { usize::from(block > 0) };
         if blocks == 0 {
+            continue;
+        }
+        let y_at = |channel: usize| channel * arithmetic.y.bits().min(8) / 8;
+        let coarser = layer.coarser.get(first..).unwrap_or_default();
+        let weight = |channel: usize, k: usize| {
+            if k < depth { layer.weights[(first + channel) * depth + k] } else { 0 }
+        };
+        if is_three {
+            // Each block is unpacked before it is computed.
+            let dense = Dense { arithmetic: &arithmetic, channels: block, blocks: 1, n };
+            let function = dense.emit(source);
+            source.once("unpackwords", include_str!("unpack_words.c"));
+            let of_block = |at: usize| {
+                three::of_words(
+                    &dense.weights(coarser, |channel, k| weight(at * block + channel, k)),
+                )
+            };
+            let stored: Vec<Vec<u32>> = (0..blocks).map(of_block).collect();
+            let (words, from_word) = (stored[0].len(), weights.len());
+            let fives = words / 4;
+            unpacked_bytes = unpacked_bytes.max(20 * fives);
+            source.calls(&function, blocks);
+            source.runs("unpackwords", &[blocks, blocks * fives]);
+            let (outputs, step) = (y_at(first), y_at(block));
+            call.push_str(&format!(
+                "for (int32_t o = 0; o < {blocks}; o++) {{\n    \
+                 uint32_t *words = (uint32_t *)(void *)($SCRATCH + {copied_bytes});\n    \
+                 $P_unpack_words({name}_weights + {from_word} + {words} * o, words, {fives});\n    \
+                 $P_{function}({from}, words, {name}_bias + {first} + {block} * o, $Y + {outputs} + {step} * o);\n}}\n"
+            ));
+            weights.extend(stored.into_iter().flatten());
+            first += block * blocks;
             continue;
         }
         let dense = Dense { arithmetic: &arithmetic, channels: block, blocks, n };
@@ -59,18 +110,16 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         call.push_str(&format!(
             "$P_{function}({from}, {name}_weights + {}, {name}_bias + {first}, $Y + {});\n",
             weights.len(),
-            first * arithmetic.y.bits().min(8) / 8
+            y_at(first)
         ));
-        let coarser = layer.coarser.get(first..).unwrap_or_default();
-        weights.extend(dense.weights(coarser, |channel, k| {
-            if k < depth { layer.weights[(first + channel) * depth + k] } else { 0 }
-        }));
+        weights.extend(dense.weights(coarser, weight));
         first += block * blocks;
     }
     source.weights("uint32_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
     source.array("int32_t", &format!("{name}_bias"), arithmetic.biases(layer));
-    let scratch_bytes = if is_copied { (4 * n * x_bytes).next_multiple_of(8) } else { 0 };
-    Some(Printed { call, scratch_bytes })
+    let scratch_bytes = (copied_bytes + unpacked_bytes).next_multiple_of(8);
+    let weight_code = if is_three { WeightCode::Digits } else { WeightCode::Fields };
+    Some(Printed { call, scratch_bytes, weight_code })
 }
 
 /// What a function is made for.

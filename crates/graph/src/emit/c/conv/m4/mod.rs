@@ -2,6 +2,7 @@
 //! multiply-accumulate in assembly, and the same in plain C for other machines.
 
 mod asm;
+mod blocks;
 mod dense;
 mod depthwise;
 mod pack;
@@ -60,6 +61,13 @@ struct Fetch<'a> {
 }
 
 impl Arithmetic {
+    /// The same for weights that are divided by a power of two, in full sums.
+    fn divided(mut self, power: u32) -> Option<Self> {
+        self.scale = self.scale.checked_sub(power)?;
+        self.shift = self.shift.checked_sub(power)?;
+        Some(self)
+    }
+
     /// `None` where a shift and a clamp are not all that sums need, or the layer's widths are not served; weights are
     /// followed by zeros where `has_zeros`.
     fn new(layer: &ConvLayer, may_use_lanes: bool, has_zeros: bool) -> Option<Self> {

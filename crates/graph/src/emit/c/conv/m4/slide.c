@@ -30,7 +30,7 @@ $P_FUNCTION void $P_$DRIVER(const $P_sliding *l, $PARAMETERS,
         for (int32_t i = 0; i < kernel; i++) {
             slots[i] = ring + (top + i) % kernel * l->ring_row;
         }
-        for (int32_t ox = 0; ox < l->ow; s++) {
+$EACH_BLOCK        for (int32_t ox = 0; ox < l->ow; s++) {
             for (; ox < s->end; ox += s->pixels, y += s->pixels * l->pixel_bytes) {
                 for (int32_t i = 0; i < kernel; i++) {
                     rows[i] = slots[i] + ox * l->column;
@@ -39,5 +39,5 @@ $PIXEL_BIASES
                 s->strip(rows, $WEIGHTS, bias, y);
             }
         }
-    }
+$AFTER_BLOCKS    }
 }

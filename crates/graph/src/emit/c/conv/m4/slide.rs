@@ -1,10 +1,16 @@
 //! Convolutions over images: input rows are widened to `int16_t` once, into a ring of as many rows as
 //! the kernel has, and strips of output pixels are computed from there.
 
-use super::{Arithmetic, depthwise::Depthwise, strip::Strip};
+use super::{
+    Arithmetic,
+    blocks::{Block, Three},
+    depthwise::Depthwise,
+    strip::Strip,
+};
 use crate::{
     emit::c::{
-        conv::{layer::ConvLayer, printed::Printed},
+        conv::{layer::ConvLayer, printed::Printed, three},
+        options::WeightCode,
         source::{Source, Storage, fill},
     },
     shape::Shape,
@@ -54,7 +60,16 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let is_depthwise = kind == ConvKind::Depthwise;
     // Rows of pairs end with a zero weight on whatever follows.
     let is_odd = !is_depthwise && window.kernel[1] * layer.input.c % 2 == 1;
-    let arithmetic = Arithmetic::new(layer, !is_depthwise, is_odd)?;
+    let three = Three::of(layer, is_depthwise);
+    let divided = three.map_or_else(Vec::new, |three| three::divided(layer, three.power));
+    let narrow = three::narrow(layer, &divided, three.map(|three| three.power));
+    let of_three = three.and_then(|Three { power, channels }| {
+        Some((Arithmetic::new(&narrow, true, is_odd)?.divided(power)?, channels))
+    });
+    let (layer, arithmetic, blocks) = match of_three {
+        Some((arithmetic, channels)) => (&narrow, arithmetic, Some(channels)),
+        None => (layer, Arithmetic::new(layer, !is_depthwise, is_odd)?, None),
+    };
     let tiles = tiles(layer, is_depthwise, &arithmetic);
     let geometry = |tile: &Tile| Geometry {
         image_row: if layer.flows {
@@ -66,18 +81,19 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     };
     let rows = layer.rows(tiles[0].geometry.y.h, source);
     let mut shared = None;
-    let (mut call, mut ring_bytes) = (String::new(), 0);
+    let (mut call, mut ring_bytes, mut unpacked_bytes) = (String::new(), 0, 0);
     for (at, tile) in tiles.iter().enumerate() {
         let (geometry, part) = (geometry(tile), tile.layer(layer));
         let numbers = geometry.numbers(&part, &arithmetic, tile.column)?;
         let parts = if is_depthwise {
             geometry.depthwise(&part, &arithmetic, source)?
         } else {
-            geometry.convolution(&part, &arithmetic, source)?
+            geometry.convolution(&part, &arithmetic, blocks, source)?
         };
         let shared = shared.get_or_insert_with(|| parts.shared(layer, &arithmetic, source));
         let plan = if at == 0 { "plan".to_owned() } else { format!("plan_{at}") };
         parts.plan(layer, &arithmetic, (&plan, &numbers), shared, source);
+        unpacked_bytes = 4 * parts.block.map_or(0, Block::words);
         if !source.is_draft() {
             geometry.runs(&part, &arithmetic, &parts, source);
         }
@@ -90,6 +106,9 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         let y = from(at_y, layer.y);
         let name = layer.name;
         call.push_str(&match layer.added {
+            None if parts.block.is_some() => format!(
+                "$P_slide_three(&{name}_{plan}, &{name}_blocks, $X0{x}, $Y{y}, $SCRATCH, {rows});\n"
+            ),
             None => format!("$P_slide(&{name}_{plan}, $X0{x}, $Y{y}, $SCRATCH, {rows});\n"),
             Some(added) => format!(
                 "$P_slide_added(&{name}_{plan}, &{name}_added, $X0{x}, $X1{}, $Y{y}, $SCRATCH, {rows});\n",
@@ -101,7 +120,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let biases = layer.added.map_or(0, |_| 4 * MAX_PIXELS * layer.channels.next_multiple_of(2));
     Some(Printed {
         call: call.trim_end().to_owned(),
-        scratch_bytes: (ring_bytes + biases).next_multiple_of(8),
+        scratch_bytes: (ring_bytes + unpacked_bytes + biases).next_multiple_of(8),
+        weight_code: blocks.map_or(WeightCode::Fields, |_| WeightCode::Digits),
     })
 }
 
@@ -178,6 +198,8 @@ struct Parts {
     /// Name without prefix of the function for strips, and how many of which pixels: at most two.
     strips: Vec<(String, usize, usize)>,
     weights: Vec<u32>,
+    /// Where weights are unpacked block by block.
+    block: Option<Block>,
     /// How rows are widened.
     widen: Widen,
 }
@@ -248,9 +270,10 @@ impl Geometry {
         };
         let [blocks, rest] = block.map(|turns| turns * calls_of_widen);
         source.runs(&name, &[calls_of_widen, blocks, rest]);
+        let blocks = parts.block.map_or(1, |block| layer.channels / block.channels);
         let (mut strips, mut from) = (0, 0);
         for (strip, pixels, end) in &parts.strips {
-            let count = (end - from) / pixels;
+            let count = (end - from) / pixels * blocks;
             source.calls(strip, count * rows);
             strips += count * rows;
             from = *end;
@@ -268,6 +291,11 @@ impl Geometry {
             strips * kernel,
             classes,
         ];
+        if let Some(Block { fives, .. }) = parts.block {
+            source.runs("unpackwords", &[blocks * rows, blocks * rows * fives]);
+            source.runs("slidethree", &[&turns[..8], &[blocks * rows]].concat());
+            return;
+        }
         match layer.added {
             None => source.runs("slide", &turns),
             Some(added) => {
@@ -307,8 +335,10 @@ impl Geometry {
         &self,
         layer: &ConvLayer,
         arithmetic: &Arithmetic,
+        block: Option<usize>,
         source: &mut Source,
     ) -> Option<Parts> {
+        let channels = block.unwrap_or(layer.channels);
         let place = |pixel: usize| {
             let at = pixel * self.column();
             if self.is_twice && at % 2 == 1 { self.row + at - 1 } else { at }
@@ -324,7 +354,8 @@ impl Geometry {
         let run = self.kernel[1] * self.x.c;
         let strip = |pixels: usize| Strip {
             arithmetic,
-            channels: layer.channels,
+            channels,
+            pixel_channels: layer.channels,
             rows: self.kernel[0],
             pairs: run.div_ceil(2),
             offsets: (0..pixels).map(place).collect(),
@@ -338,7 +369,16 @@ impl Geometry {
             }
             layer.weights[channel * layer.depth() + row * run + k]
         };
-        let weights = strip(1).weights(layer.coarser, weight);
+        let mut weights = strip(1).weights(layer.coarser, weight);
+        let block = block.map(|channels| {
+            let blocks = layer.channels / channels;
+            let each = |block: usize| {
+                let weight = |channel, row, k| weight(block * channels + channel, row, k);
+                three::of_words(&strip(1).weights(&[], weight))
+            };
+            weights = (0..blocks).flat_map(each).collect();
+            Block { channels, fives: weights.len() / 4 / blocks }
+        });
         let widen = if self.is_twice {
             Widen::Twice
         } else if fours {
@@ -348,7 +388,7 @@ impl Geometry {
         };
         let strips =
             widths.into_iter().map(|(pixels, end)| (strip(pixels).emit(source), pixels, end));
-        Some(Parts { strips: strips.collect(), weights, widen })
+        Some(Parts { strips: strips.collect(), weights, block, widen })
     }
 
     fn depthwise(
@@ -377,7 +417,7 @@ impl Geometry {
         let strips = strips(self.y.w, most)
             .into_iter()
             .map(|(pixels, end)| (strip(pixels).emit(source), pixels, end));
-        Some(Parts { strips: strips.collect(), weights, widen })
+        Some(Parts { strips: strips.collect(), weights, block: None, widen })
     }
 
     /// `int16_t` of a row with what follows it.
@@ -436,13 +476,24 @@ impl Parts {
         let values = [("P", "$P"), ("MEMBER", member.as_str())];
         source.once("sliding", fill(include_str!("sliding.c"), &values));
         let added = layer.added.map(|added| layer.added_to_bias(added, arithmetic.scale, source));
-        let driver = if is_added { "slide_added" } else { "slide" };
+        let driver = match (is_added, self.block) {
+            (true, _) => "slide_added",
+            (false, None) => "slide",
+            (false, Some(_)) => "slide_three",
+        };
         let [parameters, biases, by_position, pixel_biases] = if is_added {
             [
                 "const $P_added *a, const void *input, const void *added, void *output,\n    uint8_t *scratch",
                 "const int32_t *biases[4];\n    int32_t *made = (int32_t *)(void *)(ring + l->kernel_h * l->ring_row), at = 0;",
                 "(const void *)biases",
                 include_str!("slide_added.c").trim_end(),
+            ]
+        } else if self.block.is_some() {
+            [
+                "const $P_blocks *n, const void *input, void *output,\n    uint8_t *scratch",
+                "uint32_t *words = (uint32_t *)(void *)(ring + l->kernel_h * l->ring_row);",
+                "0",
+                "",
             ]
         } else {
             [
@@ -452,13 +503,24 @@ impl Parts {
                 include_str!("slide_classes.c").trim_end(),
             ]
         };
+        let known = [("P", "$P"), ("STORED", address.as_str())];
+        let (mut each_block, mut after_blocks) = (String::new(), "");
+        let mut read = address.as_str();
+        if self.block.is_some() {
+            source.once("blocks", include_str!("blocks.c"));
+            source.once("unpackwords", include_str!("unpack_words.c"));
+            each_block = fill(include_str!("each_block.c"), &known);
+            (after_blocks, read) = (include_str!("after_blocks.c"), "words");
+        }
         let values = [
+            ("EACH_BLOCK", each_block.as_str()),
+            ("AFTER_BLOCKS", after_blocks),
             ("PARAMETERS", parameters),
             ("BIASES", biases),
             ("BY_POSITION", by_position),
             ("PIXEL_BIASES", pixel_biases),
             ("DRIVER", driver),
-            ("WEIGHTS", &address),
+            ("WEIGHTS", read),
             ("P", "$P"),
             ("MAX_ROWS", &rows),
         ];
@@ -478,6 +540,11 @@ impl Parts {
         } else {
             "0".to_owned()
         };
+        if let Some(Block { channels: each, fives }) = self.block {
+            let (blocks, bytes) = (channels / each, arithmetic.y_bytes(each));
+            let numbers = format!("{blocks}, {each}, {bytes}, {fives}");
+            source.object(8, format!("static const $P_blocks {name}_blocks = {{{numbers}}};"));
+        }
         if let Some(added) = added {
             source.object(12, format!("static const $P_added {name}_added = {{{added}}};"));
         }

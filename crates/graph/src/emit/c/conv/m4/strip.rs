@@ -17,8 +17,9 @@ const UNROLLED_ROWS: usize = 2 * UNROLLED;
 #[derive(Clone, Debug)]
 pub(super) struct Strip<'a> {
     pub(super) arithmetic: &'a Arithmetic,
-    /// Output channels.
+    /// Output channels, and those of a pixel: more where blocks of them are computed one after the other.
     pub(super) channels: usize,
+    pub(super) pixel_channels: usize,
     /// Rows of the kernel.
     pub(super) rows: usize,
     /// Pairs of values of one row of the kernel.
@@ -52,13 +53,18 @@ impl Strip<'_> {
         let Arithmetic { bits, unpack, .. } = *self.arithmetic;
         let offsets: Vec<String> = self.offsets.iter().skip(1).map(usize::to_string).collect();
         let name = format!(
-            "strip{}_w{bits}{}_{}x{}_at{}_{}{}{}",
+            "strip{}_w{bits}{}_{}x{}_at{}_{}{}{}{}",
             self.pixels(),
             if unpack == Unpack::Lanes { "l" } else { "" },
             self.rows,
             self.pairs,
             offsets.join("_"),
             self.channels,
+            if self.channels == self.pixel_channels {
+                String::new()
+            } else {
+                format!("of{}", self.pixel_channels)
+            },
             self.arithmetic.name(),
             if self.has_classes { "_classes" } else { "" },
         );
@@ -66,13 +72,14 @@ impl Strip<'_> {
         source.once("dsp_plain", include_str!("plain.c"));
         source.once("strip_plain", include_str!("strip_plain.c"));
         let plain = format!(
-            "    static const $P_strip_plan plan = {{{}, {{0, {}}}, {}, {}, {}, {}, {},\n        {}}};\n    \
+            "    static const $P_strip_plan plan = {{{}, {{0, {}}}, {}, {}, {}, {}, {}, {},\n        {}}};\n    \
              $P_strip_plain(rows, weights, bias, y, &plan);",
             self.pixels(),
             [offsets, vec!["0".to_owned(); 4 - self.pixels()]].concat()[..3].join(", "),
             self.rows,
             self.pairs,
             self.channels,
+            self.pixel_channels,
             u8::from(self.has_classes),
             u8::from(self.is_unrolled()),
             self.arithmetic.plan(true),
@@ -261,7 +268,7 @@ impl Strip<'_> {
         let sums: Vec<Vec<String>> = (0..self.pixels()).map(sums).collect();
         let of = |channel: usize| sums.iter().map(|sums| sums[channel].clone()).collect();
         self.arithmetic.align(asm, &[0, 1].map(of));
-        let pixel_bytes = self.arithmetic.y_bytes(self.channels);
+        let pixel_bytes = self.arithmetic.y_bytes(self.pixel_channels);
         Stores { arithmetic: self.arithmetic, sums: &sums, pixel_bytes, y: "r0", last_is_one }
             .push(asm);
         asm.push(format!("add r0, #{step}"));

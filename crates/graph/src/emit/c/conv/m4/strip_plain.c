@@ -1,7 +1,7 @@
 #if !$P_HAS_DSP
 /* What a strip of a convolution computes. */
 typedef struct {
-    int32_t pixels, offset[4], rows, pairs, channels, classes, together;
+    int32_t pixels, offset[4], rows, pairs, channels, pixel_channels, classes, together;
     int32_t bits, lanes, stored, shift, min, max, each;
 } $P_strip_plan;
 
@@ -26,7 +26,7 @@ $P_FUNCTION void $P_strip_plain(const int16_t *const *rows, const uint32_t *weig
                 }
             }
             acc *= $P_point(block + block_words, o & 1, s->each);
-            $P_finish(y, p * s->channels + o, acc, s->stored, s->shift, s->min, s->max);
+            $P_finish(y, p * s->pixel_channels + o, acc, s->stored, s->shift, s->min, s->max);
         }
     }
 }

@@ -112,7 +112,7 @@ pub(super) fn emit(layer: &ConvLayer, geometry: &Geometry, source: &mut Source) 
         rows.runs(layer, (bytes, copy.bytes), at_once, [&function, &copies[0], &copies[1]], source);
     }
     let call = format!("$P_slide_columns8(&{name}_plan, $X0, $Y, $SCRATCH, {rows});");
-    Some(Printed { call, scratch_bytes: (bytes + SLACK).next_multiple_of(8) })
+    Some(Printed::new(call, (bytes + SLACK).next_multiple_of(8)))
 }
 
 /// How an image is walked.

@@ -157,7 +157,7 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let made = added.map_or(0, |_| 8 * layer.channels.next_multiple_of(strip::CHANNELS) + 8);
     let ring = geometry.kernel[0] * geometry.ring_row;
     let patch = if geometry.patch { 2 * strip.depth_bytes() } else { 0 };
-    Some(Printed { call, scratch_bytes: (ring + patch + SLACK + made).next_multiple_of(8) })
+    Some(Printed::new(call, (ring + patch + SLACK + made).next_multiple_of(8)))
 }
 
 /// What is subtracted from an input: unsigned ones of 8 bits become signed.

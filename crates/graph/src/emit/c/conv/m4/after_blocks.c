@@ -1,0 +1,2 @@
+        }
+        y = row + l->ow * l->pixel_bytes;
