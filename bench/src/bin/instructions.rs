@@ -53,8 +53,14 @@ const TALL: usize = 12;
 /// Random networks of the operators that those do not have.
 const OTHERS: usize = 8;
 
+/// Random networks in which pixels are doubled.
+const DOUBLED: usize = 8;
+
 /// Random networks whose weights have three values, in formats of eight bits.
 const THREE: usize = 8;
+
+/// A layer whose values have two bits more behind the point.
+const FINER: &str = "finer";
 
 /// Elements of a value at most: the smallest board has 16 KiB.
 const MOST_ELEMENTS: usize = 2600;
@@ -115,6 +121,10 @@ impl Case {
             let bits = self.weights[at % self.weights.len()];
             // A sum of random products grows with the root of their number.
             let depth = node.op.weights().map_or(0, <[f32]>::len) / node.shape.c.max(1);
+            let format = |id: usize| match format(id) {
+                format if node.name == FINER => Format { frac: format.frac + 2, ..format },
+                format => format,
+            };
             let grown = i8::try_from(depth.max(1).ilog2() / 2).unwrap_or(0);
             let point = bits.cast_signed().max(2) - 1 + grown - 1;
             LayerPlan {
@@ -351,6 +361,27 @@ fn others(seed: usize) -> Graph {
     b.finish()
 }
 
+/// Pixels twice beside one another, in each direction: the channels of one lie together. Then others beside them that have
+/// a binary point of their own.
+fn doubled(seed: usize) -> Graph {
+    let mut draw = Random::new(count_to_u64(seed + 5000));
+    let mut pick = move |from: &[usize]| from[draw.below(from.len())];
+    let [h, w, c] = [pick(&[3, 4, 5]), pick(&[2, 3, 5]), pick(&[4, 8, 16, 24])];
+    let mut b = Build::new(Shape::new(h, w, 2), count_to_u64(seed));
+    let x = b.conv("first", 0, c, &window(3, 1, 1), 1);
+    let x = if seed.is_multiple_of(2) { b.push("relu", Relu, vec![x]) } else { x };
+    let twice = |n: usize, step: usize| (0..2 * n).map(|i| Some(i / 2 * step)).collect();
+    let channels = (0..c).map(Some).collect();
+    let map = ops::IndexMap { rows: twice(h, w * c), columns: twice(w, c), channels };
+    let twice = b.push("twice", map.clone(), vec![x]);
+    let finer = b.conv(FINER, x, c, &window(1, 1, 0), 1);
+    let finer = b.push("finer_twice", map, vec![finer]);
+    let x = b.push("beside", Concat { axis: 2 }, vec![twice, finer, twice]);
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("dense", x, 5);
+    b.finish()
+}
+
 /// Layers whose weights have three values, where formats do not clip them. Most memory is in use before, so that they are
 /// packed.
 fn three(seed: usize) -> Graph {
@@ -398,6 +429,9 @@ fn cases() -> Result<Vec<Case>> {
     }
     for seed in 0..OTHERS {
         cases.push(Case::new(&others(seed), seed)?);
+    }
+    for seed in 0..DOUBLED {
+        cases.push(Case::new(&doubled(seed), seed)?);
     }
     for seed in (0..4 * THREE).step_by(4) {
         cases.push(Case::new(&three(seed), seed)?);

@@ -194,7 +194,13 @@ impl CNode<'_> {
         rows: usize,
         run: usize,
     ) {
-        let kind = if to.leaky.is_some() { "leaky" } else { "requantize" };
+        // Which branch the function takes.
+        let kind = match (to.leaky, to.shift) {
+            (Some(_), _) => "leaky",
+            (None, 0) => "clamp",
+            (None, ..0) => "left",
+            (None, 1..) => "requantize",
+        };
         let types = format!("{}_{}", self.inputs[input].short(), self.output.short());
         self.runs(&format!("rescale_{types}_{kind}"), &[1, rows, rows * run]);
     }
