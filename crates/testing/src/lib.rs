@@ -18,8 +18,8 @@ pub use emulator::{
 };
 pub use mean::{FixedMean, Mean};
 pub use models::{
-    autoencoder, by_channel, ds_cnn, fashion_images, integers_of, mobilenet, plan_of,
-    raw_pixel_network, resnet8,
+    autoencoder, by_channel, ds_cnn, fashion_images, integers_of, mobilenet, mobilenet_v2, plan_of,
+    raw_pixel_network, resnet8, unet,
 };
 pub use random::Random;
 pub use require::{has_programs, project, python, shared};

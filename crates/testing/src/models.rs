@@ -9,7 +9,7 @@ use fixedwise_fixed::{
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Node, Plan, Quantizer, Rounded, Semantics,
     Shape, from_onnx, lower,
-    ops::{Add, Affine, GlobalAveragePool, Relu, Window},
+    ops::{Add, Affine, Concat, GlobalAveragePool, IndexMap, MaxPool, Relu, Window},
     passes,
     run::{Program, ValueRef, Workspace},
 };
@@ -255,10 +255,6 @@ pub fn autoencoder() -> Graph {
 /// Never: its shapes fit.
 pub fn mobilenet() -> Graph {
     let mut b = Build::new(Shape::new(96, 96, 3), 3);
-    let same = |kernel: usize, stride: usize| match (kernel, stride) {
-        (3, 2) => Window { pad_begin: [0, 0], pad_end: [1, 1], ..crate::window(3, 2, 0) },
-        (kernel, stride) => crate::window(kernel, stride, kernel / 2),
-    };
     let mut x = b.conv("stem", 0, 8, &same(3, 2), 1);
     x = b.push("stem_relu", Relu, vec![x]);
     let mut c = 8;
@@ -274,4 +270,92 @@ pub fn mobilenet() -> Graph {
     let x = b.push("mean", GlobalAveragePool, vec![x]);
     b.gemm("dense", x, 2);
     passes::prepare(&b.finish(), Semantics::Integer).expect("an integer form")
+}
+
+/// `MobileNetV2` of 0.35 times the channels, 96x96, for two classes, with random weights.
+///
+/// # Panics
+/// Never: its shapes fit.
+pub fn mobilenet_v2() -> Graph {
+    // By how much a block widens, its channels, how many of it, the stride of the first.
+    const BLOCKS: [(usize, usize, usize, usize); 7] = [
+        (1, 8, 1, 1),
+        (6, 8, 2, 2),
+        (6, 16, 3, 2),
+        (6, 24, 4, 2),
+        (6, 32, 3, 1),
+        (6, 56, 3, 2),
+        (6, 112, 1, 1),
+    ];
+    let mut b = Build::new(Shape::new(96, 96, 3), 5);
+    let layer = |b: &mut Build, name: String, x, channels, window: &Window, groups| {
+        let y = b.conv(&name, x, channels, window, groups);
+        b.push(&format!("{name}_relu"), Relu, vec![y])
+    };
+    let mut x = layer(&mut b, "stem".to_owned(), 0, 16, &same(3, 2), 1);
+    let each = |(factor, channels, count, first)| {
+        (0..count).map(move |at| (factor, channels, if at == 0 { first } else { 1 }))
+    };
+    for (i, (factor, channels, stride)) in BLOCKS.into_iter().flat_map(each).enumerate() {
+        let (input, wide) = (x, factor * b.shape(x).c);
+        if factor > 1 {
+            x = layer(&mut b, format!("expand_{i}"), x, wide, &Window::pixel(), 1);
+        }
+        x = layer(&mut b, format!("depthwise_{i}"), x, wide, &same(3, stride), wide);
+        x = b.conv(&format!("project_{i}"), x, channels, &Window::pixel(), 1);
+        if b.shape(x) == b.shape(input) {
+            x = b.push(&format!("add_{i}"), Add, vec![x, input]);
+        }
+    }
+    let x = layer(&mut b, "last".to_owned(), x, 1280, &Window::pixel(), 1);
+    let x = b.push("mean", GlobalAveragePool, vec![x]);
+    b.gemm("dense", x, 2);
+    passes::prepare(&b.finish(), Semantics::Integer).expect("an integer form")
+}
+
+/// A U-Net of 8 to 64 channels, 64x64, which says for each pixel whether it belongs to something: on the way up, pixels are
+/// doubled and what was there on the way down is put beside them. With random weights.
+///
+/// # Panics
+/// Never: its shapes fit.
+pub fn unet() -> Graph {
+    let mut b = Build::new(Shape::new(64, 64, 3), 9);
+    let stage = |b: &mut Build, name: String, mut x, channels| {
+        for part in ["a", "b"] {
+            x = b.conv(&format!("{name}_{part}"), x, channels, &same(3, 1), 1);
+            x = b.push(&format!("{name}_{part}_relu"), Relu, vec![x]);
+        }
+        x
+    };
+    let (mut x, mut skipped) = (0, Vec::new());
+    for (i, channels) in [8, 16, 32].into_iter().enumerate() {
+        x = stage(&mut b, format!("down_{i}"), x, channels);
+        skipped.push((i, channels, x));
+        let window = Window { kernel: [2; 2], stride: [2; 2], ..Window::pixel() };
+        x = b.push(&format!("pool_{i}"), MaxPool { window, minimum: vec![] }, vec![x]);
+    }
+    x = stage(&mut b, "bottom".to_owned(), x, 64);
+    for (i, channels, beside) in skipped.into_iter().rev() {
+        let Shape { h, w, c, .. } = b.shape(x);
+        let twice = |n: usize, step: usize| (0..2 * n).map(move |at| Some(at / 2 * step)).collect();
+        let map = IndexMap {
+            rows: twice(h, w * c),
+            columns: twice(w, c),
+            channels: (0..c).map(Some).collect(),
+        };
+        x = b.push(&format!("twice_{i}"), map, vec![x]);
+        x = b.push(&format!("beside_{i}"), Concat { axis: 2 }, vec![beside, x]);
+        x = stage(&mut b, format!("up_{i}"), x, channels);
+    }
+    b.conv("each", x, 1, &Window::pixel(), 1);
+    passes::prepare(&b.finish(), Semantics::Integer).expect("an integer form")
+}
+
+/// A window whose padding keeps the extents but for the stride; before the first row there is none with a stride of 2, as
+/// TensorFlow pads.
+fn same(kernel: usize, stride: usize) -> Window {
+    match (kernel, stride) {
+        (3, 2) => Window { pad_begin: [0, 0], pad_end: [1, 1], ..crate::window(3, 2, 0) },
+        (kernel, stride) => crate::window(kernel, stride, kernel / 2),
+    }
 }

@@ -8,8 +8,8 @@ use fixedwise_graph::{
     passes,
 };
 use fixedwise_testing::{
-    Build, Core, Emitted, ds_cnn, fashion_images, integers_of, mobilenet, project,
-    raw_pixel_network, resnet8,
+    Build, Core, Emitted, ds_cnn, fashion_images, integers_of, mobilenet, mobilenet_v2, project,
+    raw_pixel_network, resnet8, unet,
 };
 
 /// A core, and the best code that it runs.
@@ -101,4 +101,10 @@ fn the_instructions_of_a_residual_network_are_those_that_are_counted() {
 fn the_instructions_of_separable_networks_are_those_that_are_counted() {
     check("DS-CNN", &ds_cnn(), [8, 8, 8], &[(M0, FAST), (RV32, FAST), (M4, FAST)]);
     check("MobileNetV1 0.25", &mobilenet(), [4, 8, 8], &[(M55, FAST), (M3, FAST)]);
+}
+
+#[test]
+fn the_instructions_of_networks_whose_values_wait_are_those_that_are_counted() {
+    check("MobileNetV2 0.35", &mobilenet_v2(), [8, 8, 8], &[(M4, FAST)]);
+    check("U-Net", &unet(), [8, 8, 8], &[(M4, FAST), (M55, FAST)]);
 }
