@@ -59,8 +59,8 @@ pub use jobs::{
 pub use model::Model;
 pub use names::distance;
 pub use plan::{
-    plan_interface, plan_kernels, plan_preprocess, plan_target, plan_to_toml, plan_to_toml_for,
-    read_plan, read_target, target_names,
+    model_of_plan, plan_interface, plan_kernels, plan_preprocess, plan_target, plan_to_toml,
+    plan_to_toml_for, read_plan, read_target, target_names,
 };
 pub use preprocess::{DeclaredBy, Layout, Preprocess};
 pub use result::{

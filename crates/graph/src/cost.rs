@@ -77,11 +77,6 @@ fn reduction(cost: u64, uniform8: u64) -> f64 {
     if uniform8 == 0 { 0.0 } else { 1.0 - u64_to_f64(cost) / u64_to_f64(uniform8) }
 }
 
-/// Number of stored integers of a layer's bias.
-pub fn bias_count(graph: &Graph, id: NodeId) -> usize {
-    graph.biases(id).len()
-}
-
 /// Bits of the value of each node as it enters a multiplier.
 pub(crate) fn operand_bits(graph: &Graph, plan: &Plan) -> Result<Vec<u64>, LowerError> {
     if plan.semantics == Semantics::Integer {
@@ -164,7 +159,7 @@ pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
             };
             let weights = count_to_u64(parameters.weights.len());
             let channels = count_to_u64(parameters.bias.len());
-            let biases = count_to_u64(bias_count(graph, id));
+            let biases = count_to_u64(graph.bias_count(id));
             memory.weights += weights * of(layer.and_then(|l| l.weights));
             memory.weights += point_bits(plan, &node.name);
             memory.biases += biases * of(layer.and_then(|l| l.bias));
@@ -223,7 +218,7 @@ pub fn flash_bytes(graph: &Graph, plan: &Plan) -> u64 {
                 (bits * count_to_u64(count)).div_ceil(8)
             };
             bytes(layer.and_then(|l| l.weights), node.op.weights().map_or(0, <[f32]>::len))
-                + bytes(layer.and_then(|l| l.bias), bias_count(graph, id))
+                + bytes(layer.and_then(|l| l.bias), graph.bias_count(id))
                 + point_bits(plan, &node.name).div_ceil(8)
         })
         .sum()

@@ -285,6 +285,13 @@ impl Graph {
         self.border_bias(id).map_or_else(Vec::new, |bias| bias.values)
     }
 
+    /// How many values the bias of a layer takes: those of [`Graph::biases`].
+    pub fn bias_count(&self, id: NodeId) -> usize {
+        let node = &self.nodes[id];
+        let input = || self.nodes[node.main_input()].shape;
+        node.op.parameters().map_or(0, |parameters| parameters.bias_count(input(), node.shape))
+    }
+
     /// What becomes of a factor above zero of one channel of the value at position `input` of a node's
     /// inputs, its activation included.
     pub fn factor(&self, id: NodeId, input: usize) -> Factor {

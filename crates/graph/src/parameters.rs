@@ -61,6 +61,16 @@ impl Parameters<'_> {
         (output, output / self.group_outputs() * self.group_channels() + within)
     }
 
+    /// Biases of all classes of positions: how many [`Parameters::border_bias`] has.
+    pub fn bias_count(&self, input: Shape, output: Shape) -> usize {
+        if self.tap_bias.is_empty() {
+            return self.channels;
+        }
+        let classes_of =
+            |axis, size, positions| classes(&self.window, axis, size, positions).0.len();
+        classes_of(0, input.h, output.h) * classes_of(1, input.w, output.w) * self.channels
+    }
+
     /// The bias at every position: which class of positions it belongs to, and each class' bias in
     /// full precision, `[class, output channel]`.
     pub fn border_bias(&self, input: Shape, output: Shape) -> Bias<f64> {

@@ -9,9 +9,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::Args;
-use fixedwise::{
-    DataOptions, DeviceOptions, DeviceResult, ExportOptions, Interface, Model, RefusedModel,
-};
+use fixedwise::{DataOptions, DeviceOptions, DeviceResult, ExportOptions, Model, RefusedModel};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -94,33 +92,13 @@ impl Device {
         &self,
         on: &DeviceOptions,
         model: &Model,
-        network: &ModelArguments,
         data: &DataOptions,
     ) -> Result<DeviceResult, fixedwise::Error> {
         let Some(plan) = &self.plan else { return fixedwise::device_of_model(model, on) };
-        let options = ExportOptions {
-            preprocess: data.preprocess.clone(),
-            architecture: network.architecture.clone(),
-            interface: network.interface(),
-            ..ExportOptions::default()
-        };
-        fixedwise::device_of_plan(&network.model, plan, &options, on)
+        let options =
+            ExportOptions { preprocess: data.preprocess.clone(), ..ExportOptions::default() };
+        fixedwise::device_of_plan(model, plan, &options, on)
     }
-
-    /// What is said of the model's inputs and outputs: by the command, else by the plan.
-    fn interface(&self, asked: Interface) -> Result<Interface> {
-        let Some(plan) = &self.plan else { return Ok(asked) };
-        let of_plan = fixedwise::plan_interface(plan)?;
-        Ok(Interface {
-            input_shapes: or(asked.input_shapes, of_plan.input_shapes),
-            outputs: or(asked.outputs, of_plan.outputs),
-        })
-    }
-}
-
-/// The first list, where it has anything.
-fn or<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
-    if first.is_empty() { second } else { first }
 }
 
 pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
@@ -134,12 +112,16 @@ pub(crate) fn run(arguments: &Arguments, host: &dyn Host) -> Result<Verdict> {
     let display = host.watch(arguments.quiet);
     let network = &arguments.network;
     let architecture = network.architecture.as_deref();
-    let interface = arguments.device.interface(network.interface())?;
-    let inspection = Model::load_as(&network.model, architecture, &interface).and_then(|model| {
+    let interface = network.interface();
+    let model = match &arguments.device.plan {
+        Some(plan) => fixedwise::model_of_plan(&network.model, architecture, &interface, plan),
+        None => Model::load_as(&network.model, architecture, &interface),
+    };
+    let inspection = model.and_then(|model| {
         let mut inspection =
             fixedwise::inspect_model(&model, data, arguments.images.threads(), &*display)?;
         if let Some(on) = &device {
-            let found = arguments.device.result(on, &model, network, &data_options)?;
+            let found = arguments.device.result(on, &model, &data_options)?;
             inspection.device = Some(found);
         }
         Ok(inspection)

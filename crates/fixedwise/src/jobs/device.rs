@@ -89,26 +89,26 @@ pub fn device_of_model(model: &Model, options: &DeviceOptions) -> Result<DeviceR
 /// ```
 /// # fn main() -> Result<(), fixedwise::Error> {
 /// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-/// use fixedwise::{DeviceOptions, ExportOptions, device_of_plan, read_target};
+/// use fixedwise::{DeviceOptions, ExportOptions, Model, device_of_plan, read_target};
 ///
-/// let model = format!("{root}/models/fashion_small.onnx");
+/// let model = Model::load(format!("{root}/models/fashion_small.onnx").as_ref())?;
 /// let plan = format!("{root}/suite/export/plan.toml");
 /// let on = DeviceOptions { target: read_target("cortex-m4")?, ..DeviceOptions::default() };
 /// let options = ExportOptions::default();
-/// let device = device_of_plan(model.as_ref(), plan.as_ref(), &options, &on)?;
+/// let device = device_of_plan(&model, plan.as_ref(), &options, &on)?;
 /// assert!(device.bits.is_none() && device.instructions > 1_000_000);
 /// assert!(device.schedule.iter().any(|part| part.flows));
 /// # Ok(())
 /// # }
 /// ```
 pub fn device_of_plan(
-    model: &Path,
+    model: &Model,
     plan: &Path,
     options: &ExportOptions,
     on: &DeviceOptions,
 ) -> Result<DeviceResult, Error> {
     let printed = printing(&on.target, "network")?;
-    let model = ModelSource::File(model, options.architecture.as_deref(), &options.interface);
+    let model = ModelSource::Loaded(model, options.architecture.as_deref());
     let network = integer_network(model, PlanSource::File(plan), options, Some(&on.target))?;
     of_network(&network.fixed, printed, &on.target, on.clock)
 }

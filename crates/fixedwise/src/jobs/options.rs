@@ -132,6 +132,11 @@ pub struct QuantizeOptions {
 }
 
 impl QuantizeOptions {
+    /// How the first binary point of a tensor is chosen, where that is not said.
+    pub(crate) fn offset(&self) -> Offset {
+        self.range.unwrap_or(Offset::NoClip)
+    }
+
     /// The file that says what the network of this run is fed too: the result of the run that it goes on
     /// from, or the plan that it starts from.
     pub(crate) fn earlier_plan(&self) -> Option<PathBuf> {

@@ -99,6 +99,32 @@ impl PlanSource<'_> {
     }
 }
 
+/// Reads a model with the inputs and outputs of a plan of it.
+///
+/// # Errors
+/// [`Error`] for a file that is no model or no plan, and where others are asked for than those of the plan.
+///
+/// ```
+/// # fn main() -> Result<(), fixedwise::Error> {
+/// # let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// use fixedwise::{Interface, model_of_plan};
+///
+/// let model = format!("{root}/models/fashion_small.onnx");
+/// let plan = format!("{root}/suite/export/plan.toml");
+/// let model = model_of_plan(model.as_ref(), None, &Interface::default(), plan.as_ref())?;
+/// assert_eq!(model.graph().outputs().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+pub fn model_of_plan(
+    path: &Path,
+    architecture: Option<&Path>,
+    interface: &Interface,
+    plan: &Path,
+) -> Result<Model, Error> {
+    open_model(ModelSource::File(path, architecture, interface), Some(PlanSource::File(plan)))
+}
+
 /// The model of a job, with the inputs and outputs of the plan that is given for it.
 ///
 /// # Errors

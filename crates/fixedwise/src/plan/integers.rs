@@ -201,7 +201,7 @@ pub(crate) fn checked(
 /// positions too.
 fn biases(graph: &Graph, id: NodeId, has: usize) -> usize {
     let channels = graph.nodes[id].shape.c;
-    if has == channels { channels } else { graph.biases(id).len() }
+    if has == channels { channels } else { graph.bias_count(id) }
 }
 
 /// An array that is not as long as those of the network.
@@ -245,7 +245,7 @@ fn checked_bytes(path: &Path, expected: Option<&str>) -> Result<Vec<u8>, Error> 
 /// What an array of a network's integers takes at most.
 fn limit(graph: &Graph) -> usize {
     let len = |(id, node): (NodeId, &Node)| {
-        node.op.weights().map_or(0, <[f32]>::len).max(graph.biases(id).len())
+        node.op.weights().map_or(0, <[f32]>::len).max(graph.bias_count(id))
     };
     graph.layers().map(len).max().unwrap_or(0).saturating_mul(ELEMENT_BYTES).max(MIN_BYTES)
 }

@@ -11,6 +11,7 @@ mod toml;
 
 pub(crate) use file::{Edited, formats_alone, read_bits, read_own_plan, write_plan};
 pub use file::{plan_interface, plan_kernels, plan_preprocess, plan_target, read_plan};
+pub use given::model_of_plan;
 pub(crate) use given::{PlanSource, open_model};
 pub(crate) use integers::{Made, formats, in_scale_of};
 pub use target::{read_target, target_names};

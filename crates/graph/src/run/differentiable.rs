@@ -342,7 +342,7 @@ impl Trained<'_> {
             let of_layer = &mut of_layers[id];
             if let Some(parameters) = node.op.parameters() {
                 of_layer.weights = vec![0.0; parameters.weights.len()];
-                of_layer.bias = vec![0.0; self.graph.biases(id).len()];
+                of_layer.bias = vec![0.0; self.graph.bias_count(id)];
             }
             let mut to = Gradients {
                 inputs: to_inputs.iter_mut().map(|to| to.as_deref_mut()).collect(),

@@ -145,7 +145,7 @@ impl Guide {
             Kind::Weights => {
                 count_to_u64(graph.nodes[tensor.node].op.weights().map_or(0, <[f32]>::len))
             }
-            Kind::Biases => count_to_u64(fixedwise_graph::cost::bias_count(graph, tensor.node)),
+            Kind::Biases => count_to_u64(graph.bias_count(tensor.node)),
             Kind::Activations => count_to_u64(graph.nodes[tensor.node].shape.len()),
         };
         let multiplied = multiplied(graph);

@@ -23,7 +23,7 @@ use crate::{
 use fixedwise_graph::{Graph, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Images, MaxLoss, MetricName, Offset, Predictions, Statistics, calibrate, stated,
+    Images, MaxLoss, MetricName, Predictions, Statistics, calibrate, stated,
     strategies::{Kind, Objective, PlanHead, Tensor, quantized_activations},
 };
 use std::{collections::BTreeMap, time::Instant};
@@ -75,7 +75,7 @@ impl Start {
         for kind in [Kind::Weights, Kind::Biases, Kind::Activations] {
             for tensor in Tensor::all(graph, &head, kind, &nodes) {
                 let format = tensor.of(&plan).map(|format| {
-                    let rule = options.range.unwrap_or(Offset::NoClip);
+                    let rule = options.offset();
                     tensor.format(graph, statistics, format.bits, rule, options.quantizer)
                 });
                 tensor.set(&mut plan, format);

@@ -277,7 +277,7 @@ impl Job<'_> {
         let layerwise = LayerwiseOptions {
             head: head.clone(),
             max_loss: options.max_loss,
-            offset: options.range.unwrap_or(Offset::NoClip),
+            offset: options.offset(),
             start: loaded.start.as_ref().map(|start| start.plan(graph, statistics, options)),
             search: options.search.clone(),
             objective: options.objective,
@@ -309,7 +309,7 @@ impl Job<'_> {
         oracle: &Journaling,
     ) -> Result<(Plan, u64), SearchError> {
         let Some(prepared) = &ready.balanced else {
-            let offset = self.options.range.unwrap_or(Offset::NoClip);
+            let offset = self.options.offset();
             return Ok((self.fixed(loaded, ready, bits, offset)?, 0));
         };
         let plain = self.fixed(loaded, ready, bits, Offset::LeastError)?;

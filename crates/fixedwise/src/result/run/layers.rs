@@ -137,11 +137,7 @@ pub(super) fn layers(graph: &Graph, plan: &Plan, fixed: Option<&FixedGraph>) -> 
                 .get(&node.name)
                 .filter(|rounded| rounded.is_by_channel())
                 .map_or_else(Vec::new, |rounded| rounded.coarser.clone()),
-            bias: of(
-                planned.and_then(|layer| layer.bias),
-                cost::bias_count(graph, id),
-                bias_frac(),
-            ),
+            bias: of(planned.and_then(|layer| layer.bias), graph.bias_count(id), bias_frac()),
             activation: of(planned.and_then(|layer| layer.activation), node.shape.len(), None),
         }
     };
