@@ -35,8 +35,8 @@ OPERATORS = set(
     "Abs Acos Acosh Add And Asin Asinh Atan Atanh AveragePool BatchNormalization Ceil Celu Clip "
     "Concat Constant Conv ConvTranspose Cos Cosh DepthToSpace Div Dropout Elu Erf Exp Expand "
     "Flatten Floor Gather GatherND Gelu Gemm Greater GreaterOrEqual GroupNormalization GlobalAveragePool GlobalMaxPool HardSigmoid "
-    "HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax MatMul Max MaxPool Mean Min Mish Mul Neg Not Or PRelu Pad "
-    "Pow Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize RMSNormalization Round Selu "
+    "HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization MatMul Max MaxPool Mean Min Mish Mul Neg Not Or PRelu Pad "
+    "Pow Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu Reshape Resize RMSNormalization Round Selu "
     "Shrink Sigmoid Sign Sin Sinh Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze "
     "Sub Sum Swish Tan Tanh ThresholdedRelu Tile Transpose Unsqueeze Upsample Where".split()
 )
@@ -47,7 +47,9 @@ MOVES = set(
 )
 # Their inputs may all be values.
 MANY_VALUES = {"Add", "Concat", "Max", "Mean", "Min", "Mul", "Sub", "Sum"}
-REDUCTIONS = {"ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"}
+REDUCTIONS = set(
+    "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare".split()
+)
 BY_CONSTANT = {"Add", "Sub", "Mul", "Div"}
 MAX_ELEMENTS = 20_000
 OLDEST_OPSET = 11

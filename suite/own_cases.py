@@ -802,6 +802,38 @@ def normalizations():
     return n.done(n.node("Concat", a, b, c, d, e, f, axis=1), [24, 3, 4])
 
 
+def lengths():
+    """Sums of functions of elements, and what is divided by its length."""
+    n = Net("own_lengths", [4, 3, 4])
+    x = n.conv("input", 4, 4, kernel=1)
+    last = n.node("Transpose", x, perm=[0, 2, 3, 1])
+    length = n.node("ReduceL2", last, axes=[-1], keepdims=1)
+    a = n.node("Div", last, n.node("Clip", length, np.float32(1e-12)))
+    a = n.node("Transpose", a, perm=[0, 3, 1, 2])
+    b = n.node("LpNormalization", x, axis=1, p=2)
+    c = n.node("ReduceLogSumExp", x, axes=[1], keepdims=1)
+    d = n.node("ReduceL1", x, axes=[1], keepdims=1)
+    e = n.node("Unsqueeze", n.node("ReduceSumSquare", x, axes=[1], keepdims=0), np.array([1]))
+    f = n.node("ReduceLogSum", n.node("Exp", x), axes=[1], keepdims=1)
+    return n.done(n.node("Concat", a, b, c, d, e, f, axis=1), [12, 3, 4])
+
+
+def windows():
+    """What is done with windows that stand beside the images of a batch, on its axis."""
+    n = Net("own_windows", [8, 4, 6])
+    x = n.conv("input", 8, 8, kernel=1)
+    # Windows of 2 x 3, as rows of features.
+    x = n.node("Reshape", x, np.array([-1, 8, 2, 2, 2, 3]))
+    x = n.node("Reshape", n.node("Transpose", x, perm=[0, 2, 4, 3, 5, 1]), np.array([-1, 6, 8]))
+    x = n.node("Add", n.node("MatMul", x, n.normal(8, 8)), n.normal(8))
+    x = n.node("Mul", x, n.normal(6, 1))
+    # Each feature by the statistics of all of them, whatever image they are of.
+    x = n.batch_norm(n.node("Reshape", n.node("Relu", x), np.array([-1, 8])), 8, negative=True)
+    x = n.node("Reshape", x, np.array([-1, 2, 2, 2, 3, 8]))
+    x = n.node("Reshape", n.node("Transpose", x, perm=[0, 5, 1, 3, 2, 4]), np.array([-1, 8, 4, 6]))
+    return n.done(n.conv(x, 8, 4), [4, 2, 4])
+
+
 def all_cases():
     """Every case: name, model, input."""
     return [
@@ -822,5 +854,5 @@ def all_cases():
         constants("arithmetic", arithmetic), constants("reductions", reductions),
         constants("created", created), functions(), spelled_functions(), slopes(),
         image_attention(), token_attention(), window_attention(), softmax_axes(), softmax_flattened(),
-        attention_pooling(), products(), normalizations(),
+        attention_pooling(), products(), normalizations(), lengths(), windows(),
     ]

@@ -158,7 +158,7 @@ fn way_out(op_type: &str) -> &'static str {
             "the operator is not supported; it keeps a state from step to step: train the network with \
              convolutions over the steps, or let it end before this (`--output`)"
         }
-        "ReduceL2" | "LpNormalization" | "UnitNormalization" => {
+        "UnitNormalization" => {
             "the operator is not supported; let the network end before it (`--output`) and normalize its result"
         }
         "Attention" | "MultiHeadAttention" | "Dot" => {

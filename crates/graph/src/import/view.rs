@@ -517,6 +517,12 @@ impl View {
         self.extents().into_iter().enumerate().any(is_mixed)
     }
 
+    /// Whether the first axis is the batch and nothing else, or has one element, and the batch is nowhere else.
+    pub(crate) fn has_batch_apart(&self) -> bool {
+        let is_one = self.axes.first().is_none_or(|axis| axis.extent().of_image == 1);
+        is_one && !self.mixes_batch()
+    }
+
     /// The elements behind an axis for the batch, the others as so many axes in one each time; `None` where the
     /// batch is not what its elements begin with.
     pub(crate) fn grouped(&self, sizes: &[usize], batch: Option<usize>) -> Option<Self> {

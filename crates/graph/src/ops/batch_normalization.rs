@@ -1,6 +1,6 @@
 //! Batch normalization: a scale and a shift of each channel.
 
-use super::Affine;
+use super::{Affine, with_constant};
 use crate::{
     error::ImportError,
     import::{
@@ -29,14 +29,24 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
              `model.eval()` before)",
         ));
     }
-    let value = reader.channels_first(node, 0)?;
-    let channels = reader.shape(&value).c;
+    let view = reader.view(node, 0)?;
+    let is_apart = view.has_batch_apart();
+    let value = if is_apart { Some(reader.channels_first(node, 0)?) } else { None };
+    let channels = match (&value, view.extents().get(1)) {
+        (Some(value), _) => reader.shape(value).c,
+        (None, Some(extent)) => extent.of_image,
+        (None, None) => 1,
+    };
     let [gamma, beta, mean, variance] =
         [1, 2, 3, 4].map(|i| reader.float_vector(node, i, channels));
     let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
     let op = affine(&gamma, &beta, &mean, &variance, epsilon)
         .map_err(|problem| node_error(node, &problem))?;
-    reader.push_like(node, op, &value)
+    match value {
+        Some(value) => reader.push_like(node, op, &value),
+        // Some of what is normalized lies along the axis of the images.
+        None => with_constant::push_along(reader, node, &view, 1, &op),
+    }
 }
 
 /// Source: Keras `BatchNormalization`, at inference.

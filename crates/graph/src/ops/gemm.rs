@@ -152,7 +152,10 @@ fn vector(
     node: &onnx::Node,
     view: &View,
 ) -> Result<(Value, usize), ImportError> {
-    let value = reader.value_of(node, view)?;
+    let value = match view.axes.len() {
+        2 => reader.arranged(node, view, vec![Axis::Batch, Axis::Channel])?,
+        _ => reader.value_of(node, view)?,
+    };
     let shape = reader.shape(&value);
     if value.axes.len() != 2 || shape.len() != shape.c {
         return Err(node_error(node, "its input must be [batch, features]; flatten it first"));

@@ -15,6 +15,7 @@ use crate::{
         builder::Value,
         keras::layer::{Layer, read_pair},
         onnx::attributes::Attributes,
+        onnx::constant::Elements,
         onnx::indices::{padded, pads as pads_of},
         onnx::reader::{Reader, node_error},
         view::View,
@@ -32,7 +33,7 @@ use std::ops::Range;
 /// [`IndexMap`](super::IndexMap).
 ///
 /// Fixed point: the constant is rounded to the input's format, which stays; a zero pad joins the
-/// convolution that follows.
+/// convolution that follows, and one with the least number a maximum pool.
 ///
 /// Source: ONNX `Pad`, opset 13, mode `constant`.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,9 +209,13 @@ pub(super) fn import(reader: &mut Reader, node: &onnx::Node) -> Result<(), Impor
     let constant = if let Some(value) = attribute {
         value
     } else if Reader::has_input(node, 2) {
-        match reader.float_constant(node, 2)?.1 {
-            [x] => *x,
-            _ => return Err(node_error(node, "its constant must be one number")),
+        match &reader.constant(node, 2)?.elements {
+            // Below all numbers: what a maximum leaves out.
+            Elements::Floats(x) if x[..] == [f32::NEG_INFINITY] => f32::MIN,
+            _ => match reader.float_constant(node, 2)?.1 {
+                [x] => *x,
+                _ => return Err(node_error(node, "its constant must be one number")),
+            },
         }
     } else {
         0.0

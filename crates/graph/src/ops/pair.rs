@@ -18,8 +18,8 @@ use fixedwise_kernels::Kernels;
 /// Quotient, power, comparison or choice of two values, element by element; an extent of one goes with every
 /// other. Truth is 1, the false is 0.
 ///
-/// Fixed point: where all that it takes are functions of one value, a table, as any function of each element;
-/// elsewhere it is refused.
+/// Fixed point: where all that it takes are functions of one value, a table, as any function of each element; elsewhere a
+/// quotient is a product with the reciprocal, and the others are refused.
 ///
 /// Source: ONNX `Div`, opset 14; `Pow`, opset 15; `Greater`, `Less`, opset 13; `Where`, opset 16.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub struct Pair {
     /// What is computed of both.
     pub function: Binary,
 }
+
+/// The way out where it is no function of one value.
+const HELP: &str = "takes two computed values that are no functions of the same value; let the network end before it \
+                    (`--output`)";
 
 impl Operator for Pair {
     fn name(&self) -> &'static str {
@@ -55,7 +59,7 @@ impl Operator for Pair {
     }
 
     fn lower(&self, context: &LowerContext) -> Result<FixedOp, LowerError> {
-        Err(context.not_legal(self.name(), self.help()))
+        Err(context.not_legal(self.name(), HELP))
     }
 
     fn as_element_function(&self) -> Option<Expression> {
@@ -63,7 +67,7 @@ impl Operator for Pair {
     }
 
     fn no_integer_form(&self) -> Option<&'static str> {
-        Some(self.help())
+        Some(HELP)
     }
 
     fn format_rule(&self) -> FormatRule {
@@ -80,23 +84,6 @@ impl Operator for Pair {
 
     fn factor(&self, _: usize, _: &[Shape], _: Shape) -> Factor {
         Factor::Refused
-    }
-}
-
-impl Pair {
-    /// The way out where it is no function of one value.
-    fn help(&self) -> &'static str {
-        match self.function {
-            Binary::Divide => {
-                "divides by a computed value; supported is the division by a constant, or of two functions \
-                 of the same value: let the network end before it (`--output`), or multiply by what a layer \
-                 learns instead"
-            }
-            _ => {
-                "takes two computed values that are no functions of the same value; let the network end \
-                 before it (`--output`)"
-            }
-        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! Reductions over axes: pools whose window is as large as these axes. Where the channels are among them, the
 //! value is read as an image of one channel, whose columns are the columns and channels of before.
 
-use super::{Affine, AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool, Reshape, Window};
+use super::{
+    Affine, AveragePool, Function, GlobalAveragePool, GlobalMaxPool, MaxPool, Pair, Reshape, Window,
+};
 use crate::{
     error::ImportError,
+    expression::{Binary, Expression, Unary},
     import::{
         axes::{Axis, axis_index, channels_last, extent, shape_of},
         builder::{Builder, Value},
@@ -47,20 +50,133 @@ pub(super) fn import_min(reader: &mut Reader, node: &onnx::Node) -> Result<(), I
     import(reader, node, Reduction::Min)
 }
 
-fn import(reader: &mut Reader, node: &onnx::Node, reduction: Reduction) -> Result<(), ImportError> {
+/// Source: ONNX `ReduceL1`, opset 18 (and 11 to 17, with `axes` as an attribute).
+pub(super) fn import_l1(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    import_sum_of(reader, node, Some(Expression::x().then(Unary::Abs)), None)
+}
+
+/// Source: ONNX `ReduceL2`, opset 18 (and 11 to 17, with `axes` as an attribute).
+pub(super) fn import_l2(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    import_sum_of(reader, node, Some(square()), Some(Unary::Sqrt))
+}
+
+/// Source: ONNX `ReduceSumSquare`, opset 18 (and 11 to 17, with `axes` as an attribute).
+pub(super) fn import_sum_square(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    import_sum_of(reader, node, Some(square()), None)
+}
+
+/// Source: ONNX `ReduceLogSum`, opset 18 (and 11 to 17, with `axes` as an attribute).
+pub(super) fn import_log_sum(reader: &mut Reader, node: &onnx::Node) -> Result<(), ImportError> {
+    import_sum_of(reader, node, None, Some(Unary::Log))
+}
+
+/// Source: ONNX `ReduceLogSumExp`, opset 18 (and 11 to 17, with `axes` as an attribute).
+pub(super) fn import_log_sum_exp(
+    reader: &mut Reader,
+    node: &onnx::Node,
+) -> Result<(), ImportError> {
+    import_sum_of(reader, node, Some(Expression::x().then(Unary::Exp)), Some(Unary::Log))
+}
+
+/// Source: ONNX `LpNormalization`, opset 22.
+pub(super) fn import_normalization(
+    reader: &mut Reader,
+    node: &onnx::Node,
+) -> Result<(), ImportError> {
+    let mut attributes = Attributes::new(node);
+    let (axis, p) = (attributes.int("axis", -1)?, attributes.int("p", 2)?);
+    attributes.finish()?;
+    let (before, after) = match p {
+        1 => (Expression::x().then(Unary::Abs), None),
+        2 => (square(), Some(Unary::Sqrt)),
+        _ => return Err(node_error(node, &format!("`p` is {p}; supported are 1 and 2"))),
+    };
+    let view = reader.view(node, 0)?;
+    let name = format!("{}_norm", node.name);
+    let powers = each(reader, &format!("{name}_elements"), &view, before)?;
+    let sum_name = if after.is_some() { format!("{name}_sum") } else { name.clone() };
+    let asked = Asked { axes: vec![axis], keep: true };
+    let mut norm = reduce(reader, node, &sum_name, &powers, Reduction::Sum, &asked)?;
+    if let Some(function) = after {
+        norm = each(reader, &name, &norm, Expression::x().then(function))?;
+    }
+    let quotient = Pair { function: Binary::Divide };
+    let view = reader.pairs(node, &node.name, quotient.into(), [&view, &norm])?;
+    reader.set_view(node, view)
+}
+
+fn square() -> Expression {
+    Expression::x() * Expression::x()
+}
+
+/// A function of each element of a value.
+fn each(
+    reader: &mut Reader,
+    name: &str,
+    view: &View,
+    expression: Expression,
+) -> Result<View, ImportError> {
+    let id = reader.builder.push(name, Function { expression }, vec![view.node])?;
+    Ok(View { node: id, ..view.clone() })
+}
+
+/// What is asked of a reduction.
+struct Asked {
+    axes: Vec<i64>,
+    keep: bool,
+}
+
+/// Nothing where the result is the value itself.
+fn asked(reader: &Reader, node: &onnx::Node) -> Result<Option<Asked>, ImportError> {
     let mut attributes = Attributes::new(node);
     let axes = reader.ints_of(node, &mut attributes, "axes", 1)?.unwrap_or_default();
     let keep = attributes.int("keepdims", 1)? != 0;
     let is_identity = attributes.int("noop_with_empty_axes", 0)? != 0 && axes.is_empty();
     attributes.finish()?;
-    if is_identity {
-        return reader.alias(node, 0);
-    }
+    Ok((!is_identity).then_some(Asked { axes, keep }))
+}
+
+fn import(reader: &mut Reader, node: &onnx::Node, reduction: Reduction) -> Result<(), ImportError> {
+    let Some(asked) = asked(reader, node)? else { return reader.alias(node, 0) };
     let view = reader.view(node, 0)?;
-    if view.extents().len() > 4 {
-        return import_grouped(reader, node, reduction, &view, &axes, keep);
+    let view = reduce(reader, node, &node.name, &view, reduction, &asked)?;
+    reader.set_view(node, view)
+}
+
+/// A function of the sums of a function of the elements.
+fn import_sum_of(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    before: Option<Expression>,
+    after: Option<Unary>,
+) -> Result<(), ImportError> {
+    let Some(asked) = asked(reader, node)? else { return reader.alias(node, 0) };
+    let mut view = reader.view(node, 0)?;
+    if let Some(expression) = before {
+        view = each(reader, &format!("{}_elements", node.name), &view, expression)?;
     }
-    let value = reader.value_of(node, &view)?;
+    let name = if after.is_some() { format!("{}_sum", node.name) } else { node.name.clone() };
+    view = reduce(reader, node, &name, &view, Reduction::Sum, &asked)?;
+    if let Some(function) = after {
+        view = each(reader, &node.name, &view, Expression::x().then(function))?;
+    }
+    reader.set_view(node, view)
+}
+
+/// The result of a reduction along axes of a value; `name` is that of its last node.
+fn reduce(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    name: &str,
+    view: &View,
+    reduction: Reduction,
+    asked: &Asked,
+) -> Result<View, ImportError> {
+    let Asked { axes, keep } = asked;
+    if view.extents().len() > 4 {
+        return reduce_grouped(reader, node, name, view, reduction, asked);
+    }
+    let value = reader.value_of(node, view)?;
     let rank = value.axes.len();
     let reduced: Option<Vec<Axis>> =
         axes.iter().map(|&axis| axis_index(axis, rank).map(|axis| value.axes[axis])).collect();
@@ -73,23 +189,24 @@ fn import(reader: &mut Reader, node: &onnx::Node, reduction: Reduction) -> Resul
             "reduces the batch axis; re-export the model with `axes` that leave the first one out",
         ));
     }
-    let id = push(&mut reader.builder, &node.name, &value, &reduced, reduction)?;
+    let id = push(&mut reader.builder, name, &value, &reduced, reduction)?;
     let mut axes = value.axes;
-    if !keep {
+    if !*keep {
         axes.retain(|axis| !reduced.contains(axis));
     }
-    reader.set_value(node, &Value { node: id, axes })
+    let value = Value { node: id, axes };
+    Ok(View::of(&value, reader.shape(&value)))
 }
 
 /// The same of a value with more axes than there are inside: those that are kept become its channels.
-fn import_grouped(
+fn reduce_grouped(
     reader: &mut Reader,
     node: &onnx::Node,
-    reduction: Reduction,
+    name: &str,
     view: &View,
-    axes: &[i64],
-    keep: bool,
-) -> Result<(), ImportError> {
+    reduction: Reduction,
+    Asked { axes, keep }: &Asked,
+) -> Result<View, ImportError> {
     let extents = view.extents();
     let reduced: Option<Vec<usize>> =
         axes.iter().map(|&axis| axis_index(axis, extents.len())).collect();
@@ -103,10 +220,10 @@ fn import_grouped(
     let moved = view.transposed(&[&kept[..], &reduced].concat());
     let sizes = [kept.len(), reduced.len()];
     let value = reader.grouped(node, &moved, &sizes, &[Axis::Channel, Axis::Column])?;
-    let id = push(&mut reader.builder, &node.name, &value, &[Axis::Column], reduction)?;
+    let id = push(&mut reader.builder, name, &value, &[Axis::Column], reduction)?;
     let value = Value { node: id, axes: vec![Axis::Batch, Axis::Channel] };
     let result = reader.ungrouped(node, &value, &moved.extents()[..kept.len()])?;
-    reader.set_view(node, if keep { result.unsqueezed(&reduced) } else { result })
+    Ok(if *keep { result.unsqueezed(&reduced) } else { result })
 }
 
 /// Source: Keras `keras.ops.Mean`.

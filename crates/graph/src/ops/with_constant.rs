@@ -31,7 +31,7 @@ use crate::{
 use fixedwise_codec::onnx::{self, ElementType};
 use fixedwise_fixed::{
     Format,
-    convert::{exp2, i64_to_f64, saturating_i16},
+    convert::{exp2, f64_to_f32, i64_to_f64, saturating_i16},
 };
 use fixedwise_kernels::{Combination, Element, Function, Integers, Kernels, combine_floats};
 use serde_json::json;
@@ -430,8 +430,8 @@ fn push(
 ) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
     let view = reader.view(node, 1 - position)?;
-    if view.axes.len() > MAX_AXES {
-        return push_of_many_axes(reader, node, &view, (function, position), number);
+    if view.axes.len() > MAX_AXES || !view.has_batch_apart() {
+        return push_where_it_lies(reader, node, &view, (function, position), number);
     }
     let value = reader.value(node, 1 - position)?;
     let shape = reader.shape(&value);
@@ -444,9 +444,9 @@ fn push(
 /// Axes that a value inside may have in the file, the batch among them.
 pub(super) const MAX_AXES: usize = 4;
 
-/// The same of a value of more axes than there are inside: each number of the constant goes to where its element
-/// lies, so that nothing is moved.
-fn push_of_many_axes(
+/// The same of a value of more axes than there are inside, or whose first one is not the batch alone: each number of the
+/// constant goes to where its element lies, so that nothing is moved.
+fn push_where_it_lies(
     reader: &mut Reader,
     node: &onnx::Node,
     view: &View,
@@ -477,14 +477,55 @@ fn push_of_many_axes(
         let along = |&at: &usize| (0..extent.of_image).map(move |i| at + i * step);
         numbers = numbers.iter().flat_map(along).collect();
     }
-    let mut constant = vec![0.0; shape.len()];
-    for (place, at) in view.places().into_iter().zip(numbers) {
-        constant[place] = number(data[at]);
-    }
-    let (extents, constant) = repeated(shape, constant);
-    let op = of_numbers(function, position == 0, extents, constant, shape);
+    let numbers: Vec<f32> = numbers.into_iter().map(|at| number(data[at])).collect();
+    let op = of_elements(function, position == 0, &view, shape, &numbers);
     let id = reader.builder.push(&node.name, op, vec![view.node])?;
     reader.set_view(node, View { node: id, ..view })
+}
+
+/// A scale and a shift for each index along an axis of a value, however its axes run through what is computed.
+///
+/// # Errors
+/// Where it has no such axis, or others along it than there are numbers.
+pub(super) fn push_along(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    view: &View,
+    axis: usize,
+    affine: &Affine,
+) -> Result<(), ImportError> {
+    let view = reader.materialized(node, view)?;
+    let shape = reader.builder.shape(view.node);
+    let extents: Vec<usize> = view.extents().iter().map(|extent| extent.of_image).collect();
+    let n = affine.scale.len();
+    if extents.get(axis) != Some(&n) {
+        let problem =
+            format!("has {n} numbers along axis {axis} of a value of the shape {extents:?}");
+        return Err(node_error(node, &problem));
+    }
+    let inner: usize = extents[axis + 1..].iter().product();
+    let each = |numbers: &[f64]| -> Vec<f32> {
+        (0..view.len()).map(|i| f64_to_f32(numbers[i / inner % n])).collect()
+    };
+    let scale = of_elements(Function::Mul, false, &view, shape, &each(&affine.scale));
+    let shift = of_elements(Function::Add, false, &view, shape, &each(&affine.shift));
+    let scaled = reader.builder.push(&format!("{}_scale", node.name), scale, vec![view.node])?;
+    let id = reader.builder.push(&node.name, shift, vec![scaled])?;
+    reader.set_view(node, View { node: id, ..view })
+}
+
+/// The operator for a number for each element of a view, in its order, of a value of that shape that holds each once.
+fn of_elements(
+    function: Function,
+    is_first: bool,
+    view: &View,
+    shape: Shape,
+    numbers: &[f32],
+) -> Op {
+    let mut constant = vec![0.0; shape.len()];
+    view.places().into_iter().zip(numbers).for_each(|(place, &x)| constant[place] = x);
+    let (extents, constant) = repeated(shape, constant);
+    of_numbers(function, is_first, extents, constant, shape)
 }
 
 /// The numbers without repetitions along whole axes, and their extents.

@@ -2,6 +2,7 @@
 
 mod balance_channels;
 mod compose_maps;
+mod divide;
 mod drop_channels;
 mod drop_ending;
 mod equalize;
@@ -33,7 +34,8 @@ use crate::{
 /// Both: no final softmax or sigmoid of a classifier, pads inside their convolution, normalization *before* an activation
 /// folded back into its layer, activations fused, both also through index maps behind the layer, functions of one value in
 /// one node, what divides by the deviation of channels as a layer normalization, a factor of a product of two values inside
-/// it, one map for several that follow each other, dead nodes gone. Integer: normalization *after* an activation
+/// it, one map for several that follow each other, dead nodes gone. Integer: what is left of quotients of two values as products
+/// with reciprocals; normalization *after* an activation
 /// folded forward as well, so that no [`crate::ops::Affine`] is left; output channels of layers gone that are constant or that
 /// no weight takes; factors that would make the channels of one value
 /// unlike move back into the layer before it, or stay where they are; a sum of a layer's value that nothing else takes and
@@ -53,6 +55,7 @@ pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError>
     scale_products::run(&mut graph);
     remove_dead::run(&mut graph);
     if semantics == Semantics::Integer {
+        graph = divide::run(&graph);
         balance_channels::run(&mut graph);
         graph = fold_forward::run(&graph);
         fuse_activation::run(&mut graph);

@@ -1,7 +1,7 @@
 //! Functions of two values: integers, factors of channels, and what ONNX files say.
 
 use fixedwise_codec::onnx::{self, ModelBuilder, Node, Tensor};
-use fixedwise_fixed::{Format, Rounding, shift_round};
+use fixedwise_fixed::{Format, Rounding, convert::i64_to_f64, shift_round};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, FixedNode, Graph, LowerError, NodeId, Plan, Semantics, Shape,
     check_integer_forms, from_onnx, lower,
@@ -263,13 +263,35 @@ fn extents_that_do_not_meet_are_refused_by_name() {
         error.contains("less") && error.contains("4x5x3") && error.contains("2x2x3"),
         "{error}"
     );
-    // A division by another value is read, and has no integers.
-    let other = Node::new("MaxPool", "same", &["x"], &["s"]).with("kernel_shape", vec![1_i64, 1]);
-    let graph = read(vec![other, Node::new("Div", "part", &["x", "s"], &["y"])], &[]).unwrap();
-    assert_close("a part", &run_float(&graph, &[0.5; 60]), &[1.0; 60], 1e-6);
+}
+
+/// A quotient of two values: in integers the product with a reciprocal, which is a table.
+#[test]
+fn what_is_divided_by_another_value_is_multiplied_by_its_reciprocal() {
+    let mean = Node::new("ReduceMean", "mean", &["x"], &["m"]).with("axes", vec![2_i64, 3]);
+    let part = Node::new("Div", "part", &["x", "m"], &["y"]);
+    let graph = read(vec![mean, part], &[]).unwrap();
+    let image: Vec<f32> = (0..60_u8).map(|i| f32::from(i + 20) / 64.0).collect();
+    let means: Vec<f32> =
+        (0..3).map(|channel| image.iter().skip(channel).step_by(3).sum::<f32>() / 20.0).collect();
+    let expected: Vec<f32> = (0..60).map(|i| image[i] / means[i % 3]).collect();
+    assert_close("a part", &run_float(&graph, &image), &expected, 1e-6);
     let graph = passes::prepare(&graph, Semantics::Integer).unwrap();
-    let error = check_integer_forms(&graph).unwrap_err().to_string();
-    assert!(error.contains("`part` (Div): has no integer form: divides by a computed"), "{error}");
+    check_integer_forms(&graph).unwrap();
+    assert_close("a part", &run_float(&graph, &image), &expected, 1e-6);
+    let own = Format::unsigned(8, 6);
+    let plan =
+        Plan { input: Format::unsigned(8, 6), ..plan_of(&graph, Format::signed(8, 6), |_| own) };
+    let fixed = lower(&graph, &plan, AccumulatorPolicy::Prove32).unwrap();
+    let values = run_fixed(&fixed, &image);
+    let integers = |name: &str| &values[graph.find(name).unwrap()];
+    for (i, &y) in integers("part").iter().enumerate() {
+        let reciprocal = integers("part_reciprocal")[i % 3];
+        let mean = integers("mean")[i % 3];
+        assert_eq!(reciprocal, own.quantize(64.0 / i64_to_f64(mean)), "{i}");
+        let product = own.quantize(i64_to_f64(values[0][i] * reciprocal) / 4096.0);
+        assert!(product.abs_diff(y) <= 1, "{i}: {y}, {product}");
+    }
 }
 
 #[test]
@@ -277,7 +299,7 @@ fn what_is_refused_names_the_way_out() {
     for (op, help) in [
         ("LRN", "batch normalization"),
         ("LSTM", "convolutions over the steps"),
-        ("ReduceL2", "let the network end before it (`--output`)"),
+        ("LRN", "let it end before this (`--output`)"),
     ] {
         let error = read(vec![Node::new(op, "odd", &["x"], &["y"])], &[]).unwrap_err();
         assert!(error.contains(op) && error.contains(help), "{error}");

@@ -7,6 +7,7 @@ use fixedwise_codec::{
         ValueInfo, parse_model,
     },
 };
+use fixedwise_fixed::convert::f64_to_f32;
 use fixedwise_graph::{
     Graph, ImportError, InputShape, Interface, Semantics, from_keras_with, from_onnx,
     from_onnx_with, passes,
@@ -453,6 +454,155 @@ fn hostile_constants_are_refused() {
         .node(node("Neg", &["c"], "d"))
         .node(node("Mul", &["a", "d"], "y"));
     assert!(refused(together).contains("too large beside those of the file"));
+}
+
+/// Weights that the exporter left in pieces are computed: the networks are those with the weights written out.
+#[test]
+fn weights_are_computed_by_any_operator() {
+    let conv = |model: ModelBuilder, weights: &str| {
+        model.node(Node::new("Conv", "own", &["x", weights], &["y"]))
+    };
+    let empty = || ModelBuilder::new("g").input("x", &[1, 2, 4, 4]);
+    let close = |built: ModelBuilder, dims: &[usize], weights: Vec<f32>| {
+        let plain = conv(empty().initializer("w", Tensor::floats(dims, weights)), "w");
+        assert_same(&read(built).unwrap(), &read(plain).unwrap());
+    };
+    // Standardized for each filter, as `timm` does: a batch normalization in training.
+    let filters = [[1.0_f32, 3.0, -2.0, 6.0], [0.5, 0.5, 1.5, -0.5]];
+    let gains = [2.0_f32, -0.5];
+    let standardized = |filter: &[f32; 4], gain: f32| {
+        let mean = filter.iter().sum::<f32>() / 4.0;
+        let variance = filter.iter().map(|w| (w - mean).powi(2)).sum::<f32>() / 4.0;
+        filter.map(|w| (w - mean) / (variance + 1e-3).sqrt() * gain).to_vec()
+    };
+    let of = |name: &str, data: Vec<f32>| (name.to_owned(), Tensor::floats(&[2], data));
+    let numbers = [of("gain", gains.to_vec()), of("zero", vec![0.0; 2]), of("one", vec![1.0; 2])];
+    let with_numbers =
+        |model: ModelBuilder| numbers.iter().fold(model, |m, (n, t)| m.initializer(n, t.clone()));
+    let model = with_numbers(empty().opset(17))
+        .initializer("raw", Tensor::floats(&[1, 2, 4], filters.concat()))
+        .initializer("dims", Tensor::ints(&[4], vec![2, 2, 1, 2]))
+        .node(
+            Node::new("BatchNormalization", "s", &["raw", "gain", "zero", "zero", "one"], &["s"])
+                .with("training_mode", 1_i64)
+                .with("epsilon", 1e-3_f32),
+        )
+        .node(node("Reshape", &["s", "dims"], "w"));
+    let expected = [standardized(&filters[0], 2.0), standardized(&filters[1], -0.5)].concat();
+    close(conv(model, "w"), &[2, 2, 1, 2], expected);
+    // By statistics that are given.
+    let model = with_numbers(empty())
+        .initializer("raw", Tensor::floats(&[2, 2, 1, 2], filters.concat()))
+        .node(
+            Node::new("BatchNormalization", "s", &["raw", "gain", "one", "zero", "one"], &["w"])
+                .with("epsilon", 0.0_f32),
+        );
+    // The second axis is normalized: two numbers of each filter by each gain.
+    let moved = |i: usize, w: f32| w * gains[i / 2 % 2] + 1.0;
+    let expected = filters.concat().into_iter().enumerate().map(|(i, w)| moved(i, w)).collect();
+    close(conv(model, "w"), &[2, 2, 1, 2], expected);
+    // A convolution of constants, as positions are embedded: the sums of pairs of channels, of two images.
+    let model = empty()
+        .initializer("raw", Tensor::floats(&[2, 2, 1, 2], filters.concat()))
+        .initializer("k", Tensor::floats(&[2, 2, 1, 1], vec![1.0, 1.0, 1.0, -1.0]))
+        .node(node("Conv", &["raw", "k"], "w"));
+    let mixed = |[a, b, c, d]: [f32; 4]| vec![a + c, b + d, a - c, b - d];
+    close(conv(model, "w"), &[2, 2, 1, 2], [mixed(filters[0]), mixed(filters[1])].concat());
+    // A product of a stack of matrices and one matrix, and one with a vector.
+    let model = empty()
+        .initializer("raw", Tensor::floats(&[2, 2, 1, 2], filters.concat()))
+        .initializer("k", Tensor::floats(&[2, 2], vec![1.0, 1.0, 1.0, -1.0]))
+        .node(node("MatMul", &["raw", "k"], "w"));
+    let mixed = |[a, b, c, d]: [f32; 4]| vec![a + b, a - b, c + d, c - d];
+    close(conv(model, "w"), &[2, 2, 1, 2], [mixed(filters[0]), mixed(filters[1])].concat());
+    let model = empty()
+        .initializer("raw", Tensor::floats(&[2, 2, 1, 2], filters.concat()))
+        .initializer("k", Tensor::floats(&[2], vec![2.0, -1.0]))
+        .initializer("dims", Tensor::ints(&[4], vec![2, 2, 1, 1]))
+        .node(node("MatMul", &["raw", "k"], "v"))
+        .node(node("Reshape", &["v", "dims"], "w"));
+    let expected = filters.concat().chunks(2).map(|w| 2.0 * w[0] - w[1]).collect();
+    close(conv(model, "w"), &[2, 2, 1, 1], expected);
+    // What no operator computes is refused by name, and so is what would take for ever.
+    let model = empty()
+        .initializer("raw", Tensor::floats(&[1, 1, 64, 64], vec![1.0; 4096]))
+        .initializer("k", Tensor::floats(&[8192, 1, 33, 33], vec![1.0; 8192 * 33 * 33]))
+        .node(node("Conv", &["raw", "k"], "c"))
+        .node(node("Add", &["x", "c"], "y"));
+    let error = refused(model);
+    assert!(error.contains("conv_c") && error.contains("too large"), "{error}");
+}
+
+#[test]
+fn sums_of_functions_are_computed() {
+    let image = Random::new(3).floats(4 * 5 * 7, 0.1, 2.0);
+    // The sum over the four channels, of one of 5 x 7 positions.
+    let by = |at: usize, f: &dyn Fn(f64) -> f64| {
+        (0..4).map(|channel| f(f64::from(image[at * 4 + channel]))).sum::<f64>()
+    };
+    let cases: [(&str, &dyn Fn(usize) -> f64); 5] = [
+        ("ReduceL1", &|at| by(at, &f64::abs)),
+        ("ReduceL2", &|at| by(at, &|x| x * x).sqrt()),
+        ("ReduceSumSquare", &|at| by(at, &|x| x * x)),
+        ("ReduceLogSum", &|at| by(at, &|x| x).ln()),
+        ("ReduceLogSumExp", &|at| by(at, &f64::exp).ln()),
+    ];
+    for (operator, expected) in cases {
+        for keep in [0_i64, 1] {
+            let model = ModelBuilder::new("g")
+                .opset(17)
+                .input("x", &[1, 4, 5, 7])
+                .node(node(operator, &["x"], "y").with("axes", vec![1_i64]).with("keepdims", keep));
+            let graph = read(model).unwrap();
+            let expected: Vec<f32> = (0..35).map(|at| f64_to_f32(expected(at))).collect();
+            assert_close(operator, &run_float(&graph, &image), &expected, 1e-5);
+            passes::prepare(&graph, Semantics::Integer).unwrap();
+        }
+    }
+}
+
+/// A maximum is the same of an image with the least of all numbers around it.
+#[test]
+fn a_pad_below_all_numbers_belongs_to_the_pool_behind_it() {
+    let pool = |input: &str, pads: Vec<i64>| {
+        let pool = node("MaxPool", &[input], "y").with("kernel_shape", vec![3_i64, 3]);
+        pool.with("strides", vec![2_i64, 2]).with("pads", pads)
+    };
+    let around = |value: f32| {
+        let model = network()
+            .initializer("pads", Tensor::ints(&[8], vec![0, 0, 0, 1, 0, 0, 1, 1]))
+            .initializer("value", Tensor::floats(&[], vec![value]))
+            .node(node("Pad", &["a", "pads", "value"], "p"))
+            .node(pool("p", vec![0; 4]));
+        read(model)
+    };
+    let least = around(f32::NEG_INFINITY).unwrap();
+    let plain = read(network().node(pool("a", vec![0, 1, 1, 1]))).unwrap();
+    assert_same(&least, &plain);
+    let prepared = passes::prepare(&least, Semantics::Integer).unwrap();
+    assert_eq!(prepared.nodes.len(), 3, "{:?}", prepared.nodes);
+    assert_same(&prepared, &plain);
+    let error = around(f32::NAN).unwrap_err().to_string();
+    assert!(error.contains("NaN") && error.contains("pad_p"), "{error}");
+}
+
+/// A vector may be any axis of what it was made of.
+#[test]
+fn a_dense_layer_takes_a_vector_from_any_axis() {
+    let read_with = |last: [Node; 2]| {
+        let model = ModelBuilder::new("g")
+            .input("x", &[1, 3, 5])
+            .initializer("mix", Tensor::floats(&[1, 3, 1], vec![0.5, -1.0, 2.0]))
+            .initializer("w", Tensor::floats(&[2, 5], (0_u8..10).map(f32::from).collect()))
+            .initializer("one", Tensor::ints(&[1], vec![1]))
+            .node(Node::new("Conv", "mixed", &["x", "mix"], &["m"]));
+        let [first, second] = last;
+        read(model.node(first).node(second)).unwrap()
+    };
+    let gemm = |input: &str| node("Gemm", &[input, "w"], "y").with("transB", 1_i64);
+    let squeezed = read_with([node("Squeeze", &["m", "one"], "s"), gemm("s")]);
+    let flat = read_with([node("Flatten", &["m"], "s"), gemm("s")]);
+    assert_same(&squeezed, &flat);
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn network(dims: &[usize], axis: i64, nodes: &[(&str, &[&str], &str)], outputs: 
         .initializer("betas", Tensor::floats(&[5, 1], vec![0.5, 0.0, -1.0, 4.0, 0.0]))
         .initializer("axes", Tensor::ints(&[1], vec![axis]))
         .initializer("two", Tensor::floats(&[], vec![2.0]))
+        .initializer("tiny", Tensor::floats(&[], vec![1e-12]))
         .initializer("epsilon", Tensor::floats(&[], vec![1e-3]));
     for (operator, inputs, output) in nodes {
         model = model.node(Node::new(operator, output, inputs, &[output]));
@@ -70,6 +71,12 @@ const ROOT: Nodes = &[
     ("Sqrt", &["more"], "root"),
     ("Div", &["x", "root"], "normalized"),
 ];
+/// Divided by the root of the sum of squares, as `PyTorch` writes `normalize`.
+const LENGTH: Nodes = &[
+    ("ReduceL2", &["x", "axes"], "length"),
+    ("Clip", &["length", "tiny"], "more"),
+    ("Div", &["x", "more"], "normalized"),
+];
 const BEHIND: Nodes =
     &[("Mul", &["normalized", "gamma"], "scaled"), ("Add", &["scaled", "beta"], "y")];
 
@@ -114,6 +121,26 @@ fn every_spelling_of_a_normalization_is_one() {
         assert_eq!(has_affine, has_more, "{what}: {:?}", graph.nodes);
         let is_left = |node: &GraphNode| node.op.is::<Pair>() || node.op.is::<WithConstant>();
         assert!(!graph.nodes.iter().any(is_left), "{what}: {:?}", graph.nodes);
+    }
+}
+
+#[test]
+fn what_is_divided_by_its_length_is_a_normalization() {
+    let rows = [1, 6, 12];
+    let last: Nodes = &[("LpNormalization", &["x"], "normalized")];
+    for (what, dims, axis, nodes) in [
+        ("rows", &rows[..], -1, LENGTH),
+        ("channels first", &[1, 5, 3, 4], 1, LENGTH),
+        ("one operator", &rows, -1, last),
+    ] {
+        let graph = prepared(what, &network(dims, axis, nodes, &["normalized"]));
+        let found: Vec<&LayerNormalization> =
+            graph.nodes.iter().filter_map(|node| node.op.get()).collect();
+        let [LayerNormalization { epsilon, is_centered: false }] = found[..] else {
+            panic!("{what}: {:?}", graph.nodes)
+        };
+        assert!(*epsilon < 1e-9, "{what}: {epsilon}");
+        assert!(!graph.nodes.iter().any(|node| node.op.is::<Pair>()), "{what}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! output judged.
 
 pub(crate) mod attributes;
+mod computed;
 pub(crate) mod constant;
 mod ending;
 mod fold;

@@ -3,6 +3,7 @@
 
 use super::{
     attributes::Attributes,
+    computed::computed,
     constant::{Constant, rounded_bits},
     fold,
     reader::{Arrange, ImportNode, Known, Reader, node_error},
@@ -277,7 +278,7 @@ impl<'a> Import<'a> {
             return self.branch(node, opset, &unread);
         }
         let all_constant = n_constants == given.len();
-        if all_constant && let Some(outputs) = self.fold(node) {
+        if all_constant && let Some(outputs) = self.fold(node, opset) {
             return outputs.map(|()| Read::Constant);
         }
         if matches!(node.op_type.as_str(), "Shape" | "Size") {
@@ -315,7 +316,7 @@ impl<'a> Import<'a> {
     }
 
     /// Computes a node on constants; `None` where its operator is not computed.
-    fn fold(&mut self, node: &Node) -> Option<Result<(), ImportError>> {
+    fn fold(&mut self, node: &Node, opset: i64) -> Option<Result<(), ImportError>> {
         let inputs: Vec<Option<&Constant>> = node
             .inputs
             .iter()
@@ -324,7 +325,12 @@ impl<'a> Import<'a> {
                 _ => None,
             })
             .collect();
-        let outputs = match fold::fold(node, &inputs, self.room)? {
+        let found = fold::fold(node, &inputs, self.room).or_else(|| {
+            let Self { operators, room, .. } = *self;
+            let found = computed(node, &inputs, opset, operators, room)?;
+            Some(found.map(|output| vec![output]))
+        });
+        let outputs = match found? {
             Ok(outputs) => outputs,
             Err(error) => return Some(Err(error)),
         };

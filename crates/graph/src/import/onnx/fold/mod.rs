@@ -5,6 +5,7 @@ mod arithmetic;
 mod create;
 mod gather;
 mod moves;
+mod normalization;
 mod quantization;
 mod reduce;
 
@@ -27,6 +28,7 @@ const FOLDS: &[(&str, Compute)] = &[
     ("And", arithmetic::and),
     ("ArgMax", reduce::arg_max),
     ("ArgMin", reduce::arg_min),
+    ("BatchNormalization", normalization::batch),
     ("Cast", arithmetic::cast),
     ("CastLike", arithmetic::cast_like),
     ("Ceil", arithmetic::ceil),

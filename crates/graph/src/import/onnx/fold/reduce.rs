@@ -1,7 +1,7 @@
 //! Sums and other numbers over axes, and products of matrices.
 
 use super::{
-    super::constant::{Constant, Elements, Int, strides, walk},
+    super::constant::{Constant, Elements, Int, broadcast, broadcast_places, strides, walk},
     Fold,
 };
 use crate::error::ImportError;
@@ -193,35 +193,42 @@ pub(super) fn cum_sum(fold: &mut Fold) -> Outputs {
     Ok(vec![result])
 }
 
-/// Of two matrices, or of stacks of them with equal outer extents.
+/// Of two matrices, or of stacks of them, whose outer extents are broadcast; a vector is a row on the left, a column on the
+/// right.
 pub(super) fn mat_mul(fold: &mut Fold) -> Outputs {
     /// More products than any weights of an embedded network need.
     const MAX_PRODUCTS: usize = 1 << 31;
     let (a, b) = (fold.input(0)?, fold.input(1)?);
     let wrong =
         || fold.error(format!("cannot multiply constants of shape {:?} and {:?}", a.dims, b.dims));
-    let ([outer @ .., rows, common], [outer_b @ .., common_b, columns]) =
-        (&a.dims[..], &b.dims[..])
-    else {
-        return Err(wrong());
+    let (outer_a, rows, common) = match a.dims[..] {
+        [common] => (&[][..], None, common),
+        [ref outer @ .., rows, common] => (outer, Some(rows), common),
+        [] => return Err(wrong()),
+    };
+    let (outer_b, common_b, columns) = match b.dims[..] {
+        [common] => (&[][..], common, None),
+        [ref outer @ .., common, columns] => (outer, common, Some(columns)),
+        [] => return Err(wrong()),
     };
     let (Elements::Floats(x), Elements::Floats(y)) = (&a.elements, &b.elements) else {
         return Err(wrong());
     };
-    let dims = [outer, &[*rows, *columns]].concat();
+    let outer = broadcast(outer_a, outer_b).filter(|_| common == common_b).ok_or_else(wrong)?;
+    let dims: Vec<usize> = outer.iter().copied().chain(rows).chain(columns).collect();
     let n = fold.check_size(&dims)?;
-    let products = n.checked_mul(*common).filter(|&n| n <= MAX_PRODUCTS);
-    if outer != outer_b || common != common_b || products.is_none() {
-        return Err(wrong());
+    n.checked_mul(common).filter(|&n| n <= MAX_PRODUCTS).ok_or_else(wrong)?;
+    let (rows, columns) = (rows.unwrap_or(1), columns.unwrap_or(1));
+    let planes = broadcast_places(outer_a, &outer).zip(broadcast_places(outer_b, &outer));
+    let mut results = Vec::with_capacity(n);
+    for (of_a, of_b) in planes {
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |c| (row, c))) {
+            let products = (0..common).map(|k| {
+                f64::from(x[(of_a * rows + row) * common + k])
+                    * f64::from(y[(of_b * common + k) * columns + column])
+            });
+            results.push(f64_to_f32(products.sum()));
+        }
     }
-    let element = |i: usize| {
-        let (plane, place) = (i / (rows * columns), i % (rows * columns));
-        let (row, column) = (place / columns, place % columns);
-        let products = (0..*common).map(|k| {
-            f64::from(x[(plane * rows + row) * common + k])
-                * f64::from(y[(plane * common + k) * columns + column])
-        });
-        f64_to_f32(products.sum())
-    };
-    Ok(vec![Constant::floats(dims, (0..n).map(element).collect())])
+    Ok(vec![Constant::floats(dims, results)])
 }
