@@ -400,6 +400,12 @@ fn three(seed: usize) -> Graph {
             (pick(&[24, 32, 38]), window(kernel, pick(&[1, 1, 2]), kernel / 2));
         let y = b.conv_of_three(&format!("three_{at}"), x, channels, &window, 0.5_f32.powi(shift));
         x = b.push(&format!("relu_{at}"), Relu, vec![y]);
+        // Then the bias of the next one depends on the position, where it has a border.
+        if at < 2 && pick(&[0, 1]) == 0 {
+            let shift = vec![0.25; channels];
+            let affine = ops::Affine { scale: vec![1.0; channels], shift };
+            x = b.push(&format!("shift_{at}"), affine, vec![x]);
+        }
     }
     let x = b.push("mean", GlobalAveragePool, vec![x]);
     let shift = i32::try_from(b.shape(x).c.ilog2() / 2).unwrap_or(0);

@@ -36,7 +36,7 @@ use crate::{
     ops::FixedReshape,
     schedule::{Costs, Schedule},
 };
-use fixedwise_fixed::Format;
+use fixedwise_fixed::{Format, convert::count_to_u64};
 use flow::FlowPart;
 pub(crate) use fold_reshape::fold_reshapes;
 use ports::CPort;
@@ -157,18 +157,41 @@ struct Print {
     misses_slopes: bool,
 }
 
-/// Prints a network with or without slopes in its requantizations.
+/// Prints a network with or without slopes in its requantizations; weights take fewer bits than their formats have where
+/// constants and code together are less.
 fn print(
     fixed: &FixedGraph,
     options: &COptions,
     golden: &[Golden],
     slopes: Slopes,
 ) -> Result<Print, EmitError> {
+    let print = |code: WeightCode| print_as(fixed, options, golden, slopes, code);
+    let packed = print(WeightCode::Digits)?;
+    if packed.c.layers.iter().all(|layer| layer.weight_code == WeightCode::Fields) {
+        return Ok(packed);
+    }
+    let fields = print(WeightCode::Fields)?;
+    let bytes = |Print { c, .. }: &Print| {
+        let file = c.weight_file.as_ref().map_or(0, |(_, bytes)| bytes.len());
+        let code = c.code.bytes(options.cpu, options.style.optimization());
+        count_to_u64(c.constant_bytes + file) + code
+    };
+    Ok(if bytes(&packed) < bytes(&fields) { packed } else { fields })
+}
+
+/// The same with weights in that code, where kernels and memory allow it.
+fn print_as(
+    fixed: &FixedGraph,
+    options: &COptions,
+    golden: &[Golden],
+    slopes: Slopes,
+    code: WeightCode,
+) -> Result<Print, EmitError> {
     let names = identifiers(fixed, &options.name);
     let values = values(fixed, options);
     let nodes = Nodes { fixed, options, names: &names, values: &values };
     let layout = Layout::new(fixed);
-    let (codes, Placement { schedule, memory }) = nodes.place(&layout, slopes)?;
+    let (codes, Placement { schedule, memory }) = nodes.place(&layout, slopes, code)?;
     let mut source = Source::new(options, slopes);
     let (mut steps, mut layers) = (Vec::new(), Vec::new());
     for part in &schedule.parts {
@@ -300,10 +323,11 @@ impl Nodes<'_> {
         &self,
         layout: &Layout,
         slopes: Slopes,
+        code: WeightCode,
     ) -> Result<(Vec<WeightCode>, Placement), EmitError> {
         // Only where narrow widths are stored at all.
         let is_packed = self.options.stored_weight_bits(2) == 2;
-        let code = if is_packed { WeightCode::Digits } else { WeightCode::Fields };
+        let code = if is_packed { code } else { WeightCode::Fields };
         let (of_codes, mut codes) = self.needs(layout, slopes, code)?;
         let placement = layout.plan(&of_codes);
         let unpacked = (0..codes.len()).filter(|&id| codes[id] != WeightCode::Fields);

@@ -9,6 +9,10 @@ use crate::emit::c::options::WeightCode;
 const DIGITS: usize = 5;
 const PARTS: u32 = 243;
 
+/// Pixels of a row for which weights of two bits are unpacked. Unpacking one takes three instructions: for a fifth of the
+/// bytes, a quarter of one for each product is enough.
+const LEAST_PIXELS: usize = 12;
+
 /// The power of two that all weights but zeros are, or the negative of.
 pub(super) fn power(layer: &ConvLayer) -> Option<u32> {
     let largest = layer.weights.iter().map(|weight| weight.unsigned_abs()).max().unwrap_or(0);
@@ -21,6 +25,11 @@ pub(super) fn power(layer: &ConvLayer) -> Option<u32> {
 /// Whether so many bytes are fewer than those of the layer's width by more than the code takes that unpacks them.
 pub(super) fn saves(layer: &ConvLayer, bytes: usize, code_bytes: usize) -> bool {
     bytes + code_bytes <= layer.weights.len() * usize::from(layer.weight_bits) / 8
+}
+
+/// Whether unpacking for each row saves enough, where kernels read fields in registers.
+pub(super) fn is_worth_time(layer: &ConvLayer) -> bool {
+    layer.weight_bits > 2 || layer.output.w >= LEAST_PIXELS
 }
 
 /// The weights without that power of two.

@@ -18,10 +18,11 @@ impl Three {
     /// Bytes of a block's unpacked weights.
     const MOST: usize = 512;
 
-    /// `None` where that saves nothing, or what belongs to a pixel depends on its channels otherwise.
+    /// `None` where that saves nothing, or something else belongs to the channels of a pixel.
     pub(super) fn of(layer: &ConvLayer, is_depthwise: bool) -> Option<Self> {
-        let is_plain = !is_depthwise && !layer.has_biases_by_position() && layer.coarser.is_empty();
-        let power = three::power(layer).filter(|_| is_plain)?;
+        let is_plain = !is_depthwise && layer.added.is_none() && layer.coarser.is_empty();
+        let may_be = is_plain && three::is_worth_time(layer);
+        let power = three::power(layer).filter(|_| may_be)?;
         // Rows of pairs in whole words, of two channels.
         let [rows, columns] = layer.window.kernel;
         let pairs = (columns * layer.input.c).div_ceil(2);

@@ -36,7 +36,8 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         // Blocks of channels, the last one of fewer.
         let bytes = |channels: usize| 4 * three::words(channels * words(2, n));
         let all = channels / CHANNELS * bytes(CHANNELS) + bytes(channels % CHANNELS);
-        layer.coarser.is_empty() && depth <= MOST_UNPACKED && three::saves(layer, all, UNPACKING)
+        let may_be = layer.coarser.is_empty() && three::is_worth_time(layer);
+        may_be && depth <= MOST_UNPACKED && three::saves(layer, all, UNPACKING)
     });
     let divided = power.map_or_else(Vec::new, |power| three::divided(layer, power));
     let narrow = three::narrow(layer, &divided, power);

@@ -279,7 +279,7 @@ impl Geometry {
             from = *end;
         }
         let pixels = rows * self.y.w;
-        let classes = if layer.has_classes() { pixels } else { 0 };
+        let classes = if layer.has_classes() { pixels * blocks } else { 0 };
         let turns = [
             calls,
             rows,
@@ -293,7 +293,7 @@ impl Geometry {
         ];
         if let Some(Block { fives, .. }) = parts.block {
             source.runs("unpackwords", &[blocks * rows, blocks * rows * fives]);
-            source.runs("slidethree", &[&turns[..8], &[blocks * rows]].concat());
+            source.runs("slidethree", &[&turns[..], &[blocks * rows]].concat());
             return;
         }
         match layer.added {
@@ -491,9 +491,9 @@ impl Parts {
         } else if self.block.is_some() {
             [
                 "const $P_blocks *n, const void *input, void *output,\n    uint8_t *scratch",
-                "uint32_t *words = (uint32_t *)(void *)(ring + l->kernel_h * l->ring_row);",
+                "const int32_t *biases[4];\n    uint32_t *words = (uint32_t *)(void *)(ring + l->kernel_h * l->ring_row);",
                 "0",
-                "",
+                include_str!("slide_classes.c").trim_end(),
             ]
         } else {
             [
@@ -505,20 +505,22 @@ impl Parts {
         };
         let known = [("P", "$P"), ("STORED", address.as_str())];
         let (mut each_block, mut after_blocks) = (String::new(), "");
-        let mut read = address.as_str();
+        let (mut read, mut own) = (address.as_str(), "l->bias");
         if self.block.is_some() {
+            own = "own";
             source.once("blocks", include_str!("blocks.c"));
             source.once("unpackwords", include_str!("unpack_words.c"));
             each_block = fill(include_str!("each_block.c"), &known);
             (after_blocks, read) = (include_str!("after_blocks.c"), "words");
         }
+        let pixel_biases = fill(pixel_biases, &[("OWN", own)]);
         let values = [
             ("EACH_BLOCK", each_block.as_str()),
             ("AFTER_BLOCKS", after_blocks),
             ("PARAMETERS", parameters),
             ("BIASES", biases),
             ("BY_POSITION", by_position),
-            ("PIXEL_BIASES", pixel_biases),
+            ("PIXEL_BIASES", pixel_biases.as_str()),
             ("DRIVER", driver),
             ("WEIGHTS", read),
             ("P", "$P"),

@@ -1,4 +1,4 @@
                 for (int32_t p = 0; l->classes && p < s->pixels; p++) {
                     const uint8_t *columns = l->classes + l->oh + ox;
-                    biases[p] = l->bias + (l->classes[oy] * l->column_classes + columns[p]) * l->bias_step;
+                    biases[p] = $OWN + (l->classes[oy] * l->column_classes + columns[p]) * l->bias_step;
                 }
