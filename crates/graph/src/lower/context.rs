@@ -311,13 +311,13 @@ impl LowerContext<'_> {
         Ok((requantization, frac))
     }
 
-    /// From numbers of 64 bits below `2^scale`, with that many fractional bits, to the output.
+    /// From numbers of 64 bits with `scale` fractional bits to the output, by shifts of at most `most`.
     ///
     /// # Errors
     /// Where the shift is out of reach.
-    pub fn wide_requantization(&self, scale: i32) -> Result<Requantization, LowerError> {
+    pub fn wide_requantization(&self, scale: i32, most: i32) -> Result<Requantization, LowerError> {
         let shift = scale - i32::from(self.output.frac);
-        if !(1..=scale).contains(&shift) {
+        if !(1..=most).contains(&shift) {
             return Err(self.shift_error(shift));
         }
         self.check_product_shift(shift)?;

@@ -248,9 +248,19 @@ fn normalizations_are_those_of_the_specification() {
     let got: Vec<f32> =
         values[fixed.output()].iter().map(|&q| f64_to_f32(format.dequantize(q))).collect();
     assert_close("15 bits", &got, &run_float(&graph, &image), 0.02);
-    // A binary point left of the units leaves nothing of a number near one.
+    // Of many channels results are far above one, and few bits have their binary point left of the units.
+    for (frac, rounding) in
+        [(-1, Rounding::TiesUp), (-4, Rounding::TiesEven), (-9, Rounding::Floor)]
+    {
+        let mut coarse = plan(&graph, 8, rounding);
+        coarse.others.insert("centered".to_owned(), Format::signed(3, frac));
+        let fixed = lower(&graph, &coarse, AccumulatorPolicy::Prove32).unwrap();
+        let image = Random::new(2).floats(graph.input_shape().len(), 0.0, 4.0);
+        let id = fixed.nodes.iter().position(|node| node.name == "centered").unwrap();
+        check_normalization(&fixed, id, &run_fixed(&fixed, &image));
+    }
     let mut coarse = plan(&graph, 8, Rounding::TiesUp);
-    coarse.others.insert("centered".to_owned(), Format::signed(8, -1));
+    coarse.others.insert("centered".to_owned(), Format::signed(8, -60));
     let error = lower(&graph, &coarse, AccumulatorPolicy::Prove32).unwrap_err();
     assert!(matches!(&error, LowerError::Shift { node, .. } if node == "centered"), "{error}");
     // So many channels that a difference needs more than 31 bits.

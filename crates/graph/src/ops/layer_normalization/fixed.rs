@@ -24,6 +24,9 @@ const ROOT_BITS: u32 = 62;
 /// Fractional bits of a difference times the reciprocal of a root of 31 bits.
 const PRODUCT_FRAC: i32 = 61;
 
+/// The most that a product is shifted by.
+const PRODUCT_SHIFT: i32 = 62;
+
 /// The most that a variance is shifted by, in pairs of bits.
 const MAX_SHIFT: i32 = 30;
 
@@ -54,7 +57,11 @@ pub(super) fn lower(
     context.prove_within(bound, DIFFERENCE_BITS)?;
     let squared = count_to_f64(n) * count_to_f64(n) * epsilon * exp2(2 * i32::from(input.frac));
     let epsilon = f64_to_i64(squared.round_ties_even()).clamp(1, 1 << (ROOT_BITS - 2));
-    let requantization = context.wide_requantization(PRODUCT_FRAC)?;
+    let most = bound.saturating_mul(bound).saturating_add(epsilon.unsigned_abs());
+    // Every variance is shifted at least so far, and the product less far then.
+    let least_pairs = (ROOT_BITS.saturating_sub(u64::BITS - most.leading_zeros())) / 2;
+    let reach = PRODUCT_SHIFT + i32::try_from(least_pairs).unwrap_or(0);
+    let requantization = context.wide_requantization(PRODUCT_FRAC, reach)?;
     if requantization.shift <= MAX_SHIFT {
         return Err(context.shift_error(requantization.shift));
     }

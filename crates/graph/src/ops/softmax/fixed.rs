@@ -60,7 +60,7 @@ pub(super) fn lower(context: &LowerContext) -> Result<FixedOp, LowerError> {
     let fine = table((largest + 1).min(1 << FINE_BITS), 1);
     let coarse = table((largest >> FINE_BITS) + 1, 1 << FINE_BITS);
     let sum = count_to_u64(context.shape.c) << FRAC;
-    let requantization = context.wide_requantization(PRODUCT_FRAC)?;
+    let requantization = context.wide_requantization(PRODUCT_FRAC, PRODUCT_FRAC)?;
     let accumulator_bits = bits_for(sum);
     Ok(FixedSoftmax { fine, coarse, accumulator_bits, requantization }.into())
 }

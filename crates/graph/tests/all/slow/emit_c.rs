@@ -237,8 +237,11 @@ fn normalizations_equal_the_executor() {
         (Core::CortexM0, 12, Rounding::Floor),
     ] {
         if core.is_available() {
-            let plan = plan(&graph, 6, activations, false, rounding);
+            let mut plan = plan(&graph, 6, activations, false, rounding);
             let options = COptions { packs_activations: activations == 4, ..COptions::new("net") };
+            check(core, &lowered(&graph, &plan), &options);
+            // A binary point left of the units.
+            plan.others.insert("centered".to_owned(), Format::signed(activations, -2));
             check(core, &lowered(&graph, &plan), &options);
         }
     }
