@@ -111,8 +111,7 @@ impl PlanSource<'_> {
 ///
 /// let model = format!("{root}/models/fashion_small.onnx");
 /// let plan = format!("{root}/suite/export/plan.toml");
-/// let model = model_of_plan(model.as_ref(), None, &Interface::default(), plan.as_ref())?;
-/// assert_eq!(model.graph().outputs().len(), 1);
+/// assert!(model_of_plan(model.as_ref(), None, &Interface::default(), plan.as_ref()).is_ok());
 /// # Ok(())
 /// # }
 /// ```
