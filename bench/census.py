@@ -54,7 +54,9 @@ TIMM = """mobilenetv1_100 mobilenetv2_035 mobilenetv2_100 mobilenetv3_small_050 
     lcnet_100 hardcorenas_a rexnet_100 regnetx_002 regnety_002 resnet10t resnet18 resnet26d resnet50 resnext50_32x4d
     seresnet18 legacy_seresnext26_32x4d repvgg_a0 mobileone_s0 repghostnet_050 vovnet39a hrnet_w18_small dla34 dpn68
     densenet121 xception41 selecsls42b cspresnet50 cspdarknet53 darknet53 skresnet18 convnext_atto edgenext_xx_small
-    fastvit_t8 mobilevit_xxs efficientvit_b0 nfnet_l0 poolformer_s12""".split()
+    fastvit_t8 mobilevit_xxs efficientvit_b0 nfnet_l0 poolformer_s12 coat_tiny convit_tiny efficientformerv2_s0 levit_128s
+    maxvit_pico_rw_256 nest_tiny pvt_v2_b0 resnest14d resnetv2_18 starnet_s050 swiftformer_xs test_nfnet tiny_vit_5m_224
+    vit_tiny_r_s16_p8_224 xcit_nano_12_p8_224""".split()
 ULTRALYTICS = """yolov5n yolov8n yolov8n-seg yolov8n-pose yolov8n-obb yolov8n-cls yolov9t yolov10n yolo11n yolo11n-cls
     yolo12n""".split()
 KERAS = """MobileNet MobileNetV2 MobileNetV3Small MobileNetV3Large EfficientNetB0 EfficientNetV2B0 NASNetMobile
@@ -184,7 +186,9 @@ def torch_networks():
     except ImportError:
         timm = None
     for name in TIMM if timm else []:
-        yield f"timm {name}", lambda n=name: timm.create_model(n, pretrained=False), (3, 96, 96)
+        declared = timm.get_pretrained_cfg(name)
+        shape = tuple(declared.input_size) if declared.fixed_input_size else (3, 96, 96)
+        yield f"timm {name}", lambda n=name: timm.create_model(n, pretrained=False), shape
     try:
         import ultralytics
     except ImportError:
