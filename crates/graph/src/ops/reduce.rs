@@ -93,12 +93,12 @@ pub(super) fn import_normalization(
     };
     let view = reader.view(node, 0)?;
     let name = format!("{}_norm", node.name);
-    let powers = each(reader, &format!("{name}_elements"), &view, before)?;
+    let powers = each(reader, node, &format!("{name}_elements"), &view, before)?;
     let sum_name = if after.is_some() { format!("{name}_sum") } else { name.clone() };
     let asked = Asked { axes: vec![axis], keep: true };
     let mut norm = reduce(reader, node, &sum_name, &powers, Reduction::Sum, &asked)?;
     if let Some(function) = after {
-        norm = each(reader, &name, &norm, Expression::x().then(function))?;
+        norm = each(reader, node, &name, &norm, Expression::x().then(function))?;
     }
     let quotient = Pair { function: Binary::Divide };
     let view = reader.pairs(node, &node.name, quotient.into(), [&view, &norm])?;
@@ -112,12 +112,15 @@ fn square() -> Expression {
 /// A function of each element of a value.
 fn each(
     reader: &mut Reader,
+    node: &onnx::Node,
     name: &str,
     view: &View,
     expression: Expression,
 ) -> Result<View, ImportError> {
+    // Zeros that lie nowhere have a value too.
+    let view = reader.materialized(node, view)?;
     let id = reader.builder.push(name, Function { expression }, vec![view.node])?;
-    Ok(View { node: id, ..view.clone() })
+    Ok(View { node: id, ..view })
 }
 
 /// What is asked of a reduction.
@@ -153,12 +156,12 @@ fn import_sum_of(
     let Some(asked) = asked(reader, node)? else { return reader.alias(node, 0) };
     let mut view = reader.view(node, 0)?;
     if let Some(expression) = before {
-        view = each(reader, &format!("{}_elements", node.name), &view, expression)?;
+        view = each(reader, node, &format!("{}_elements", node.name), &view, expression)?;
     }
     let name = if after.is_some() { format!("{}_sum", node.name) } else { node.name.clone() };
     view = reduce(reader, node, &name, &view, Reduction::Sum, &asked)?;
     if let Some(function) = after {
-        view = each(reader, &node.name, &view, Expression::x().then(function))?;
+        view = each(reader, node, &node.name, &view, Expression::x().then(function))?;
     }
     reader.set_view(node, view)
 }

@@ -559,6 +559,16 @@ fn sums_of_functions_are_computed() {
             passes::prepare(&graph, Semantics::Integer).unwrap();
         }
     }
+    // Zeros that a pad puts beside the channels count, too.
+    let model = ints(
+        ModelBuilder::new("g").opset(17).input("x", &[1, 4, 5, 7]),
+        "pads",
+        &[0, 0, 0, 0, 0, 2, 0, 0],
+    )
+    .node(node("Pad", &["x", "pads"], "p"))
+    .node(node("ReduceLogSumExp", &["p"], "y").with("axes", vec![1_i64]));
+    let expected: Vec<f32> = (0..35).map(|at| f64_to_f32((by(at, &f64::exp) + 2.0).ln())).collect();
+    assert_close("padded", &run_float(&read(model).unwrap(), &image), &expected, 1e-5);
 }
 
 /// A maximum is the same of an image with the least of all numbers around it.

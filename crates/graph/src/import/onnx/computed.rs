@@ -52,7 +52,7 @@ pub(super) fn computed(
         let elements = graph.nodes.iter().map(|node| node.shape.len()).sum::<usize>();
         let work = graph.macs().saturating_add(u64::try_from(elements).unwrap_or(u64::MAX));
         let n = dims[0].saturating_mul(graph.output_shape().len());
-        if work.saturating_mul(images) > MOST || n > room {
+        if work.saturating_mul(images) > MOST || n.max(elements) > room {
             return Err(node_error(node, "computes constants that are too large"));
         }
         let taken = Output { axes: axes.clone(), ..Output::new("", graph.input()) };
