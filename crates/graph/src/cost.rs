@@ -29,7 +29,8 @@ pub struct Memory {
     pub weights: u64,
     /// Of all biases, one for each class of border positions where they differ.
     pub biases: u64,
-    /// Of all values that have formats of their own, all counted (not the peak), but for those that [`inner`] values are.
+    /// Of all values that have formats of their own, all counted (not the peak), but for inner ones that no memory holds
+    /// ([`not_held`]).
     pub activations: u64,
     /// What weights, one bias a channel, and activations take at 8 bits each; the values before sums that layers compute
     /// inside and inner values are part of it, as other tools store them.
@@ -122,16 +123,13 @@ pub fn inner(graph: &Graph) -> Vec<bool> {
 /// # Errors
 /// Where the plan does not fit the graph.
 pub fn not_held(graph: &Graph, plan: &Plan) -> Result<Vec<bool>, LowerError> {
-    if plan.semantics != Semantics::Integer {
-        return Ok(vec![false; graph.nodes.len()]);
-    }
-    let bits = operand_bits(graph, plan)?;
-    let is_narrow = bits.iter().map(|&bits| bits <= INNER_BITS.into());
-    Ok(inner(graph)
-        .into_iter()
-        .zip(is_narrow)
-        .map(|(inner, is_narrow)| inner && is_narrow)
-        .collect())
+    Ok(not_held_of(graph, plan.semantics, &operand_bits(graph, plan)?))
+}
+
+/// The same of the bits of each node's value.
+fn not_held_of(graph: &Graph, semantics: Semantics, bits: &[u64]) -> Vec<bool> {
+    let is_narrow = |bits: u64| semantics == Semantics::Integer && bits <= INNER_BITS.into();
+    inner(graph).into_iter().zip(bits).map(|(inner, &bits)| inner && is_narrow(bits)).collect()
 }
 
 /// Whether the value of a node that is no layer counts: in simulated semantics a mean has what it is taken of.
@@ -149,7 +147,7 @@ fn is_stored(op: &Op, semantics: Semantics) -> bool {
 pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
     let bits = operand_bits(graph, plan)?;
     let mut memory = Memory::default();
-    let not_held = not_held(graph, plan)?;
+    let not_held = not_held_of(graph, plan.semantics, &bits);
     for (id, node) in graph.nodes.iter().enumerate() {
         let outputs = count_to_u64(node.shape.len());
         let value = if let Some(parameters) = node.op.parameters() {

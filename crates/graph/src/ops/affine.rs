@@ -167,14 +167,14 @@ fn by_constant(
     let rank = view.extents().len();
     if let &[one] = data
         && dims.len() <= rank
-        && (rank > with_constant::MAX_AXES || !view.has_batch_apart())
+        && !with_constant::is_inside(&view)
     {
         // One number for all goes with a value of any axes.
         let view = reader.materialized(node, &view)?;
         let channels = reader.builder.shape(view.node).c;
         return Ok(Some((position, view, vec![f64::from(one); channels])));
     }
-    if rank > with_constant::MAX_AXES || !view.has_batch_apart() {
+    if !with_constant::is_inside(&view) {
         return Ok(None);
     }
     let value = reader.value_of(node, &view)?;

@@ -92,14 +92,9 @@ pub(super) fn import_normalization(
         _ => return Err(node_error(node, &format!("`p` is {p}; supported are 1 and 2"))),
     };
     let view = reader.view(node, 0)?;
-    let name = format!("{}_norm", node.name);
-    let powers = each(reader, node, &format!("{name}_elements"), &view, before)?;
-    let sum_name = if after.is_some() { format!("{name}_sum") } else { name.clone() };
     let asked = Asked { axes: vec![axis], keep: true };
-    let mut norm = reduce(reader, node, &sum_name, &powers, Reduction::Sum, &asked)?;
-    if let Some(function) = after {
-        norm = each(reader, node, &name, &norm, Expression::x().then(function))?;
-    }
+    let name = format!("{}_norm", node.name);
+    let norm = sum_of(reader, node, &name, &view, (Some(before), after), &asked)?;
     let quotient = Pair { function: Binary::Divide };
     let view = reader.pairs(node, &node.name, quotient.into(), [&view, &norm])?;
     reader.set_view(node, view)
@@ -154,16 +149,30 @@ fn import_sum_of(
     after: Option<Unary>,
 ) -> Result<(), ImportError> {
     let Some(asked) = asked(reader, node)? else { return reader.alias(node, 0) };
-    let mut view = reader.view(node, 0)?;
-    if let Some(expression) = before {
-        view = each(reader, node, &format!("{}_elements", node.name), &view, expression)?;
-    }
-    let name = if after.is_some() { format!("{}_sum", node.name) } else { node.name.clone() };
-    view = reduce(reader, node, &name, &view, Reduction::Sum, &asked)?;
-    if let Some(function) = after {
-        view = each(reader, node, &node.name, &view, Expression::x().then(function))?;
-    }
+    let view = reader.view(node, 0)?;
+    let view = sum_of(reader, node, &node.name, &view, (before, after), &asked)?;
     reader.set_view(node, view)
+}
+
+/// A function of the sums of a function of the elements of a value; `name` is that of its last node.
+fn sum_of(
+    reader: &mut Reader,
+    node: &onnx::Node,
+    name: &str,
+    view: &View,
+    (before, after): (Option<Expression>, Option<Unary>),
+    asked: &Asked,
+) -> Result<View, ImportError> {
+    let mut view = view.clone();
+    if let Some(expression) = before {
+        view = each(reader, node, &format!("{name}_elements"), &view, expression)?;
+    }
+    let sum_name = if after.is_some() { format!("{name}_sum") } else { name.to_owned() };
+    view = reduce(reader, node, &sum_name, &view, Reduction::Sum, asked)?;
+    match after {
+        Some(function) => each(reader, node, name, &view, Expression::x().then(function)),
+        None => Ok(view),
+    }
 }
 
 /// The result of a reduction along axes of a value; `name` is that of its last node.

@@ -430,7 +430,7 @@ fn push(
 ) -> Result<(), ImportError> {
     Attributes::new(node).finish()?;
     let view = reader.view(node, 1 - position)?;
-    if view.axes.len() > MAX_AXES || !view.has_batch_apart() {
+    if !is_inside(&view) {
         return push_where_it_lies(reader, node, &view, (function, position), number);
     }
     let value = reader.value(node, 1 - position)?;
@@ -441,8 +441,12 @@ fn push(
     reader.push_like(node, op, &value)
 }
 
-/// Axes that a value inside may have in the file, the batch among them.
-pub(super) const MAX_AXES: usize = 4;
+/// Whether a value inside may have the axes of a view: not too many, the first one the batch alone.
+pub(super) fn is_inside(view: &View) -> bool {
+    /// The batch among them.
+    const MAX_AXES: usize = 4;
+    view.axes.len() <= MAX_AXES && view.has_batch_apart()
+}
 
 /// The same of a value of more axes than there are inside, or whose first one is not the batch alone: each number of the
 /// constant goes to where its element lies, so that nothing is moved.
