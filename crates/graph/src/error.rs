@@ -274,6 +274,13 @@ pub enum LowerError {
          `{name}`, then `refit` the plan, or search again"
     )]
     InsideLayer { name: String, layer: String },
+    /// A plan that gives a lifted value a sign.
+    #[error(
+        "the plan has a format with a sign for `{node}`, to which the tool adds {lift} so that it is never negative; \
+         a plan of an earlier version did not know that: set `signed = false` there and `refit` the plan, or \
+         search again"
+    )]
+    Lifted { node: String, lift: f64 },
     /// A quantizer whose values are not multiples of a step.
     #[error(
         "the {quantizer} quantizer does not support integer semantics; use semantics `simulated`, \

@@ -9,7 +9,9 @@ use fixedwise_fixed::{
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Node, Plan, Quantizer, Rounded, Semantics,
     Shape, from_onnx, lower,
-    ops::{Add, Affine, Concat, GlobalAveragePool, IndexMap, MaxPool, Relu, Window},
+    ops::{
+        Add, Affine, Concat, GlobalAveragePool, IndexMap, LiftedFunction, MaxPool, Relu, Window,
+    },
     passes,
     run::{Program, ValueRef, Workspace},
 };
@@ -54,8 +56,14 @@ pub fn fashion_images(n: usize, shape: Shape) -> Vec<Vec<f32>> {
 }
 
 /// A plan for images in steps of 1/64 that gives weights a format and every value with a format of its own the one that
-/// `own` says, layers first; biases stay at the scale of the accumulator.
+/// `own` says, without sign where the value is lifted, layers first; biases stay at the scale of the accumulator.
 pub fn plan_of(graph: &Graph, weights: Format, mut own: impl FnMut(&Node) -> Format) -> Plan {
+    let mut own = |node: &Node| match own(node) {
+        format if node.op.is::<LiftedFunction>() => {
+            Format::unsigned(format.bits.min(15), format.frac)
+        }
+        format => format,
+    };
     let mut layer = |node: &Node| LayerPlan {
         name: node.name.clone(),
         weights: Some(weights),

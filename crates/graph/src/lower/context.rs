@@ -144,6 +144,11 @@ impl LowerContext<'_> {
         self.is_nonnegative
     }
 
+    /// Why a plan made for the value before it was lifted is refused.
+    pub fn lifted(&self, lift: f64) -> LowerError {
+        LowerError::Lifted { node: self.node.to_owned(), lift }
+    }
+
     /// The error for a function that has no value between two real numbers which its input may have.
     pub fn undefined(&self, formula: String, from: f64, to: f64) -> LowerError {
         let node = self.node.to_owned();

@@ -14,6 +14,7 @@ mod fuse_function;
 mod fuse_normalization;
 mod fuse_residual;
 mod insert_preprocessing;
+mod lift_functions;
 pub(crate) mod remove_dead;
 mod scale_products;
 
@@ -35,7 +36,7 @@ use crate::{
 /// folded back into its layer, activations fused, both also through index maps behind the layer, functions of one value in
 /// one node, what divides by the deviation of channels as a layer normalization, a factor of a product of two values inside
 /// it, one map for several that follow each other, dead nodes gone. Integer: what is left of quotients of two values as products
-/// with reciprocals; normalization *after* an activation
+/// with reciprocals; functions that go a little below zero above it; normalization *after* an activation
 /// folded forward as well, so that no [`crate::ops::Affine`] is left; output channels of layers gone that are constant or that
 /// no weight takes; factors that would make the channels of one value
 /// unlike move back into the layer before it, or stay where they are; a sum of a layer's value that nothing else takes and
@@ -57,6 +58,7 @@ pub fn prepare(graph: &Graph, semantics: Semantics) -> Result<Graph, GraphError>
     if semantics == Semantics::Integer {
         graph = divide::run(&graph);
         balance_channels::run(&mut graph);
+        graph = lift_functions::run(&graph);
         graph = fold_forward::run(&graph);
         fuse_activation::run(&mut graph);
         graph.infer()?;

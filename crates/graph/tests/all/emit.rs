@@ -15,8 +15,8 @@ use fixedwise_graph::{
     from_onnx, lower,
     ops::{
         Add, AveragePool, Between, Concat, Constant, FixedConv, Function, GlobalAveragePool,
-        IndexMap, LeakyRelu, MatMul, Max, MaxPool, Min, PRelu, Relu, Resize, Sigmoid, Softmax, Sub,
-        Window,
+        IndexMap, LeakyRelu, LiftedFunction, MatMul, Max, MaxPool, Min, PRelu, Relu, Resize,
+        Sigmoid, Softmax, Sub, Window,
     },
     passes,
 };
@@ -202,6 +202,7 @@ fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
             let format = match () {
                 () if node.name == "result" => Format::signed(16, 8),
                 () if node.op.is::<Softmax>() => Format::unsigned(7, 8),
+                () if node.op.is::<LiftedFunction>() => Format::unsigned(6, 2),
                 () if node.op.is::<MatMul>() && seed == WIDE => Format::signed(12, 7),
                 () => Format::signed(6, 1),
             };

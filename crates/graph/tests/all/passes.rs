@@ -1,15 +1,16 @@
 //! Every pass leaves a graph that computes the same.
 
-use fixedwise_fixed::convert::f64_to_f32;
+use fixedwise_fixed::{Format, convert::f64_to_f32};
 use fixedwise_graph::{
-    Activation, Graph, Semantics, Shape, check_integer_forms,
+    AccumulatorPolicy, Activation, Expression, Graph, Semantics, Shape, Unary, check_integer_forms,
+    lower,
     ops::{
-        Add, Affine, AveragePool, Clip, Concat, GlobalAveragePool, GlobalMaxPool, IndexMap,
-        LeakyRelu, LogSoftmax, MaxPool, Pad, Relu, Reshape, Sigmoid, Softmax, Window,
+        Add, Affine, AveragePool, Clip, Concat, Function, GlobalAveragePool, GlobalMaxPool,
+        IndexMap, LeakyRelu, LogSoftmax, MaxPool, Pad, Relu, Reshape, Sigmoid, Softmax, Window,
     },
     passes,
 };
-use fixedwise_testing::{Build, Random, assert_close, run_float};
+use fixedwise_testing::{Build, Random, assert_close, plan_of, run_float};
 
 fn window(kernel: usize, stride: usize, begin: usize, end: usize) -> Window {
     Window {
@@ -475,4 +476,56 @@ fn channels_that_others_need_stay() {
     silence(&mut graph, "first", &[0, 1, 2, 3], 0.5);
     let prepared = check(&graph, Semantics::Integer);
     assert_eq!(prepared.nodes[1].shape.c, 1);
+}
+
+/// Convolution, function, and what takes it: a padded depthwise convolution and a maximum pool before another one.
+fn with_function(expression: Expression) -> (Graph, usize) {
+    let mut b = Build::new(Shape::new(12, 11, 3), 1);
+    let x = b.conv("conv", 0, 4, &window(3, 1, 1, 1), 1);
+    let function = b.push("function", Function { expression }, vec![x]);
+    let depthwise = b.conv("depthwise", function, 4, &window(3, 1, 1, 1), 4);
+    let pool =
+        b.push("pool", MaxPool { window: window(2, 1, 0, 1), minimum: vec![] }, vec![function]);
+    let other = b.conv("other", pool, 4, &window(1, 1, 0, 0), 1);
+    b.push("add", Add, vec![depthwise, other]);
+    (b.finish(), function)
+}
+
+#[test]
+fn functions_that_go_a_little_below_zero_are_lifted_where_all_that_takes_them_can_take_it_off() {
+    let x = Expression::x;
+    let silu = || x() * x().then(Unary::Sigmoid);
+    let is_unsigned = |graph: &Graph| {
+        let id = graph.find("function").unwrap();
+        graph.nonnegative(|_| false)[id]
+    };
+    let (graph, function) = with_function(silu());
+    let lifted = check(&graph, Semantics::Integer);
+    assert_eq!(lifted.nodes.len(), 6, "{:?}", names(&lifted));
+    assert!(is_unsigned(&lifted) && !is_unsigned(&check(&graph, Semantics::Simulated)));
+    // The depthwise convolution takes the lift off where its taps lie inside the image.
+    let taken = lifted.nodes[lifted.find("depthwise").unwrap()].op.parameters().unwrap();
+    assert_eq!(taken.tap_bias.len(), 36);
+    // A plan that gives it a sign was made for another value.
+    let mut plan = plan_of(&lifted, Format::signed(8, 7), |_| Format::signed(8, 4));
+    plan.others.insert("function".to_owned(), Format::signed(8, 4));
+    let error = lower(&lifted, &plan, AccumulatorPolicy::Prove32).unwrap_err().to_string();
+    let expected = "the plan has a format with a sign for `function`, to which the tool adds 0.5";
+    assert!(error.starts_with(expected), "{error}");
+    // Half of the values below zero: nothing is gained.
+    assert!(!is_unsigned(&check(&with_function(x().then(Unary::Tanh)).0, Semantics::Integer)));
+    // A sum or the end of the network would be another.
+    let mut added = graph.clone();
+    let last = added.nodes.len() - 1;
+    added.nodes[last].inputs[1] = function;
+    assert!(!is_unsigned(&check(&added, Semantics::Integer)));
+    // More biases than bits: a small image.
+    let mut b = Build::new(Shape::new(3, 3, 3), 1);
+    let x = b.push("function", Function { expression: silu() }, vec![0]);
+    b.conv("depthwise", x, 3, &window(3, 1, 1, 1), 3);
+    assert!(!is_unsigned(&check(&b.finish(), Semantics::Integer)));
+    let mut b = Build::new(Shape::new(3, 3, 3), 1);
+    let x = b.push("function", Function { expression: silu() }, vec![0]);
+    b.conv("pixel", x, 3, &window(1, 1, 0, 0), 1);
+    assert!(is_unsigned(&check(&b.finish(), Semantics::Integer)));
 }

@@ -1,0 +1,155 @@
+//! A function that goes a little below zero (hard-swish, `SiLU`, GELU, ELU) is lifted above it, and the layers
+//! behind take off again what was added: its value needs no sign, one bit of every element.
+//!
+//! What is added is a power of two, so that zeros stay exact in every format whose step is not larger. The step
+//! is never larger than with a sign: where the value lies between `-2^e` and `2^e`, the lifted one lies between
+//! 0 and `2^(e + 1)`.
+
+use crate::{
+    expression::Expression,
+    graph::{Graph, Node, NodeId},
+    operator::{Factor, Op},
+    ops::{Affine, Function, LiftedFunction},
+    scale_shift::ScaleShift,
+    shape::Activation,
+};
+use fixedwise_fixed::convert::exp2;
+
+/// Before scales and shifts move forward.
+pub(super) fn run(graph: &Graph) -> Graph {
+    let consumers = graph.consumers();
+    let lifts: Vec<Option<f64>> = (0..graph.nodes.len())
+        .map(|id| {
+            let node = &graph.nodes[id];
+            let Function { expression } = node.op.get()?;
+            let lift = lift(expression).filter(|_| node.activation == Activation::None)?;
+            // A bit of each element, against the biases of more classes of positions.
+            let biases = biases_behind(graph, &consumers, id, lift)?;
+            (biases * BITS_OF_BIAS < node.shape.len()).then_some(lift)
+        })
+        .collect();
+    if lifts.iter().all(Option::is_none) {
+        return graph.clone();
+    }
+    let mut lifted = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
+    let mut moved: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+    for (node, lift) in graph.nodes.iter().zip(&lifts) {
+        let inputs = node.inputs.iter().map(|&input| moved[input]).collect();
+        let mut node = Node { inputs, ..node.clone() };
+        let shape = node.shape;
+        let Some(lift) = *lift else {
+            lifted.nodes.push(node);
+            moved.push(lifted.nodes.len() - 1);
+            continue;
+        };
+        let Function { expression } = node.op.get().cloned().expect("functions alone are lifted");
+        node.op = LiftedFunction { expression, lift }.into();
+        let name = format!("{}_lifted", node.name);
+        lifted.rounded_before.values.remove(&node.name);
+        lifted.nodes.push(node);
+        let inputs = vec![lifted.nodes.len() - 1];
+        let affine = Affine { scale: vec![1.0; shape.c], shift: vec![-lift; shape.c] };
+        let activation = Activation::None;
+        lifted.nodes.push(Node { name, op: affine.into(), inputs, activation, shape });
+        moved.push(lifted.nodes.len() - 1);
+    }
+    for input in &mut lifted.inputs {
+        *input = moved[*input];
+    }
+    for output in &mut lifted.outputs {
+        output.node = moved[output.node];
+    }
+    lifted
+}
+
+/// What a bias takes, about.
+const BITS_OF_BIAS: usize = 8;
+
+/// The biases that layers have more where all that take a value, directly or behind what carries a shift, take a
+/// shift up; none where one does not.
+fn biases_behind(graph: &Graph, consumers: &[Vec<NodeId>], id: NodeId, lift: f64) -> Option<usize> {
+    if graph.is_output(id) {
+        return None;
+    }
+    let mut biases = 0;
+    for &user in &consumers[id] {
+        let node = &graph.nodes[user];
+        if node.op.is::<Affine>() {
+            // What is shifted there anyway.
+            continue;
+        }
+        let shapes = graph.input_shapes(user);
+        let channels = graph.nodes[id].shape.c;
+        let shift = ScaleShift { scale: vec![1.0; channels], shift: vec![-lift; channels] };
+        let before: Vec<Option<&ScaleShift>> =
+            node.inputs.iter().map(|&input| (input == id).then_some(&shift)).collect();
+        let unshifted = node.op.unscaled(&before, &shapes, node.shape)?;
+        for (input, _) in before.iter().enumerate().filter(|(_, shift)| shift.is_some()) {
+            match node.op.factor(input, &shapes, node.shape) {
+                Factor::Absorbed => {
+                    let count = |op: &Op| {
+                        op.parameters().map_or(0, |own| own.bias_count(shapes[input], node.shape))
+                    };
+                    biases += count(&unshifted).saturating_sub(count(&node.op));
+                }
+                Factor::Carried(_) if node.activation == Activation::None => {
+                    biases += biases_behind(graph, consumers, user, lift)?;
+                }
+                _ => return None,
+            }
+        }
+    }
+    Some(biases)
+}
+
+/// What lifts a function above zero: a power of two; none where it is nowhere negative, has no least value or no
+/// value somewhere, or is not far larger than that on the other side.
+fn lift(expression: &Expression) -> Option<f64> {
+    const LARGEST: i32 = 16;
+    /// Points of a power of two.
+    const POINTS: i32 = 64;
+    let steps = (-8 * POINTS..=LARGEST * POINTS).map(|i| {
+        let (exponent, part) = (i.div_euclid(POINTS), i.rem_euclid(POINTS));
+        exp2(exponent) * (1.0 + f64::from(part) / f64::from(POINTS))
+    });
+    let (mut least, mut most) = (0.0_f64, 0.0_f64);
+    for x in steps {
+        for y in [expression.value(x), expression.value(-x)] {
+            if !y.is_finite() {
+                return None;
+            }
+            (least, most) = (least.min(y), most.max(y));
+        }
+    }
+    // Far smaller than any step is what the function's own rounding leaves.
+    let is_negative = least < -exp2(-20);
+    let exponent = (-least).log2().ceil();
+    let lift = exponent.exp2();
+    (is_negative && most >= 8.0 * lift).then_some(lift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lift;
+    use crate::expression::{Expression, Unary};
+
+    #[test]
+    fn functions_with_a_small_negative_part_are_lifted() {
+        let x = Expression::x;
+        let hard_swish = x() * (x() + 3.0).clip(0.0, 6.0) / 6.0;
+        for (expression, expected) in [
+            (hard_swish, Some(0.5)),
+            (x() * x().then(Unary::Sigmoid), Some(0.5)),
+            (x() * (x() * -0.5_f64.sqrt()).then(Unary::Erfc) * 0.5, Some(0.25)),
+            (x().max(0.0) + x().min(0.0).then(Unary::ExpM1), Some(1.0)),
+            (x().then(Unary::Softplus), None),
+            (x().then(Unary::Tanh), None),
+            (x() * 0.5, None),
+            (x().max(x() * 0.25), None),
+            (x().then(Unary::Log), None),
+            (Expression::from(1.0) / x(), None),
+        ] {
+            assert_eq!(lift(&expression), expected, "{expression}");
+        }
+    }
+}
