@@ -90,7 +90,9 @@ impl Form {
         let place = |format: Format, frac: i8| Format { frac, ..format };
         // Sums have the points of inputs and weights together.
         let of_x = if self.is_wide { 14 } else { 0 };
-        let of_weights = i8::try_from(self.weights)?;
+        // Codes are worth it where weights take few values.
+        let unused = if self.place == WeightPlace::Coded { 5 } else { 0 };
+        let of_weights = i8::try_from(self.weights)? - unused;
         let of_y = of_x + of_weights + if self.is_left { 1 } else { -6 };
         let (x, y, sum) = (place(self.x, of_x), place(self.y, of_y), place(self.sum, of_y));
         let activation = |name: &str| if name == FRONT { x } else { y };
@@ -149,6 +151,17 @@ fn forms(core: c::Core, style: CodeStyle) -> Vec<Form> {
     forms.extend((1..=16).map(|weights| Form { weights, ..usual.clone() }));
     for is_left in [false, true] {
         forms.push(Form { weights: 4, by_channel: true, is_left, ..usual.clone() });
+    }
+    // Weights in codes, of a few bits and with lower bits behind them.
+    let coded = Form { place: WeightPlace::Coded, ..usual.clone() };
+    forms.push(coded.clone());
+    forms.push(Form { weights: 12, ..coded.clone() });
+    forms.extend(formats.map(|x| Form { x, ..coded.clone() }));
+    forms.extend(formats.map(|y| Form { y, ..coded.clone() }));
+    for rounding in Rounding::ALL {
+        for (by_channel, is_left) in [(false, false), (true, false), (false, true), (true, true)] {
+            forms.push(Form { by_channel, rounding, is_left, ..coded.clone() });
+        }
     }
     forms
 }
@@ -258,6 +271,45 @@ fn graphs(unique: &str) -> Vec<Graph> {
     let x = b.push(&format!("mean{unique}"), GlobalAveragePool, vec![x]);
     b.conv_of_three(&format!("dense{unique}"), x, 42, &Window::pixel(), 0.25);
     graphs.push(b.finish());
+    graphs
+}
+
+/// Layers of every kind whose weights have codes where they take few values.
+fn coded(unique: &str) -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    for leaky in [false, true] {
+        let mut b = Build::new(Shape::new(9, 7, 3), 5);
+        let name = |what: &str| format!("{what}{unique}");
+        let x = b.conv(FRONT, 0, 16, &Window::pixel(), 1);
+        let front = b.push(&name("relu_front"), Relu, vec![x]);
+        let mut ends = Vec::new();
+        let x = b.conv(&name("wide"), front, 32, &window(7, 1, 3), 1);
+        ends.push(x);
+        let odd = b.conv(&name("odd"), front, 34, &window(5, 1, 2), 1);
+        ends.push(odd);
+        ends.push(b.conv(&name("few"), front, 2, &window(5, 1, 2), 1));
+        ends.push(b.conv(&name("depthwise"), front, 16, &window(5, 1, 2), 16));
+        for (channels, from) in [(16, front), (34, odd)] {
+            let y = b.conv(&name(&format!("main_{channels}")), from, channels, &window(5, 1, 2), 1);
+            let y = b.push(&name(&format!("sum_{channels}")), Add, vec![from, y]);
+            ends.push(y);
+        }
+        let y = b.affine(&name("affine"), front);
+        for channels in [16, 18] {
+            let name = name(&format!("border_{channels}"));
+            ends.push(b.conv(&name, y, channels, &window(5, 1, 2), 1));
+        }
+        if leaky {
+            let slope = |end: usize| {
+                b.push(&name(&format!("leaky_{end}")), LeakyRelu { alpha: 0.1 }, vec![end])
+            };
+            ends = ends.into_iter().map(slope).collect();
+        }
+        let y = b.push(&name("all"), Concat { axis: 2 }, ends);
+        let y = b.push(&name("mean"), GlobalAveragePool, vec![y]);
+        b.gemm(&name("dense"), y, 26);
+        graphs.push(b.finish());
+    }
     graphs
 }
 
@@ -388,8 +440,11 @@ fn networks(best: c::Core) -> (String, Vec<Function>) {
             .flat_map(|form| [true, false].map(|flows| (form.clone(), flows)));
         for (form, flows) in forms {
             n += 1;
-            for j in 0..graphs("").len() {
-                let graph = &graphs(&format!("_{n}_{j}"))[j];
+            let all = |unique: &str| {
+                if form.place == WeightPlace::Coded { coded(unique) } else { graphs(unique) }
+            };
+            for j in 0..all("").len() {
+                let graph = &all(&format!("_{n}_{j}"))[j];
                 // Networks with slopes have another type of requantization.
                 let has_slopes = graph.nodes.iter().any(|node| node.op.is::<LeakyRelu>());
                 let slopes = if has_slopes { "slopes" } else { "" };

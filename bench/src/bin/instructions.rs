@@ -15,7 +15,7 @@ use fixedwise_fixed::{
 use fixedwise_graph::{
     AccumulatorPolicy, Expression, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
     Unary,
-    emit::c::{self, COptions, CProject, CodeStyle, Cpu, Optimization, Work, emit},
+    emit::c::{self, COptions, CProject, CodeStyle, Cpu, Optimization, WeightPlace, Work, emit},
     lower,
     ops::{
         self, Add, AveragePool, Concat, GlobalAveragePool, GlobalMaxPool, LeakyRelu, MaxPool, Pad,
@@ -59,6 +59,9 @@ const DOUBLED: usize = 8;
 /// Random networks whose weights have three values, in formats of eight bits.
 const THREE: usize = 8;
 
+/// Random networks whose weights take few of the values of eight bits: they have codes.
+const CODED: usize = 12;
+
 /// A layer whose values have two bits more behind the point.
 const FINER: &str = "finer";
 
@@ -80,6 +83,8 @@ struct Case {
     activations: u8,
     rounding: Rounding,
     by_channel: bool,
+    /// Upper bits that no weight needs, where weights are to have codes.
+    coded: Option<i8>,
 }
 
 impl Case {
@@ -102,7 +107,18 @@ impl Case {
             7 => 12,
             _ => 8,
         };
-        Ok(Self { graph, weights, activations, rounding, by_channel: seed % 6 == 5 })
+        let (by_channel, coded) = (seed % 6 == 5, None);
+        Ok(Self { graph, weights, activations, rounding, by_channel, coded })
+    }
+
+    /// The same whose weights have codes, of three bits or with lower bits behind them.
+    fn coded(graph: &Graph, seed: usize) -> Result<Self> {
+        let coded = Some(if seed.is_multiple_of(3) { 1 } else { 5 });
+        Ok(Self { weights: vec![8], coded, ..Self::new(graph, seed)? })
+    }
+
+    fn place(&self) -> WeightPlace {
+        if self.coded.is_some() { WeightPlace::Coded } else { WeightPlace::Constants }
     }
 
     /// Formats of plausible magnitude: outputs are spread, not saturated.
@@ -126,7 +142,7 @@ impl Case {
                 format => format,
             };
             let grown = i8::try_from(depth.max(1).ilog2() / 2).unwrap_or(0);
-            let point = bits.cast_signed().max(2) - 1 + grown - 1;
+            let point = bits.cast_signed().max(2) - 1 + grown - 1 - self.coded.unwrap_or(0);
             LayerPlan {
                 name: node.name.clone(),
                 weights: Some(if bits == 1 {
@@ -442,6 +458,9 @@ fn cases() -> Result<Vec<Case>> {
     for seed in (0..4 * THREE).step_by(4) {
         cases.push(Case::new(&three(seed), seed)?);
     }
+    for seed in 0..CODED {
+        cases.push(Case::coded(&chain(seed + 200), seed)?);
+    }
     Ok(cases)
 }
 
@@ -464,10 +483,15 @@ fn samples(
         if style == CodeStyle::Small && at < NETWORKS && at % 3 > 0 {
             continue;
         }
+        // These have no such kernels.
+        if case.coded.is_some() && best == c::Core::Mve && style == CodeStyle::Fast {
+            continue;
+        }
         let fixed = case.lowered()?;
         let options = |flows: bool| COptions {
             core: best,
             style,
+            place: case.place(),
             packs_activations: case.activations == 4,
             flows,
             ..COptions::new("net")

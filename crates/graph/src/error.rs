@@ -384,6 +384,12 @@ pub enum EmitError {
     /// What a package refuses.
     #[error("the package `{package}` cannot be written: {problem}")]
     Package { package: &'static str, problem: String },
+    /// Kernels that cannot decode weights.
+    #[error(
+        "weights in codes have no kernels `{kernels}`: use `--code small`, a target whose code is `dsp` or \
+         `portable`, or `--weights constants`"
+    )]
+    Coded { kernels: &'static str },
     /// A sum that only the search's executor can hold.
     #[error(
         "layer `{node}` needs 64-bit sums; C code requires sums that are proved to fit 32 bits"

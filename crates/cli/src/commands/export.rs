@@ -30,6 +30,10 @@ EXAMPLES
     fixedwise export c models/fashion_small.onnx \\
         --plan fixedwise-out/plan.toml -o fashion --weights file
 
+  With weights in codes, where flash is short:
+    fixedwise export c models/fashion_small.onnx \\
+        --plan fixedwise-out/plan.toml -o fashion --weights coded
+
   For ONNX Runtime and other readers of standard ONNX:
     fixedwise export onnx models/fashion_small.onnx \\
         --plan fixedwise-out/plan.toml -o small.onnx
@@ -152,7 +156,7 @@ struct ToC {
     /// Layout of the folder, as a project expects it.
     #[arg(long, value_name = "LAYOUT", default_value = "plain")]
     package: PackageName,
-    /// Where weights lie.
+    /// Where weights lie, and how.
     #[arg(long, value_name = "PLACE", default_value = "constants")]
     weights: WeightsName,
     /// Owner of the working memory.
@@ -207,6 +211,8 @@ impl PackageName {
 enum WeightsName {
     /// In the code, among its constants.
     Constants,
+    /// There too, without loss in codes of their frequency: less flash, more instructions, with DSP kernels more RAM.
+    Coded,
     /// In a file NAME.weights beside the code, for external flash: `NAME_load` takes its address and checks it.
     File,
 }
@@ -215,6 +221,7 @@ impl WeightsName {
     const fn place(self) -> WeightPlace {
         match self {
             Self::Constants => WeightPlace::Constants,
+            Self::Coded => WeightPlace::Coded,
             Self::File => WeightPlace::File,
         }
     }

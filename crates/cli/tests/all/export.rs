@@ -136,6 +136,40 @@ fn a_search_writes_the_forms_it_is_asked_for() {
 }
 
 #[test]
+fn weights_in_codes_take_less_flash_or_it_says_so() {
+    let folder = folder();
+    let folder = folder.path();
+    let said = |output: snapbox::cmd::OutputAssert| {
+        let text = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    // So few weights that what decodes them takes more.
+    let few = export(folder, "c", &["-o", "few", "--weights", "coded"]).success();
+    assert!(said(few).starts_with("! No weights have codes"));
+    for (more, expected) in [
+        (&["--target", "cortex-m55"][..], "no kernels `mve`: use `--code small`"),
+        (&["--weights", "file"], "'--weights <PLACE>' cannot be used multiple times"),
+    ] {
+        let form = [&["-o", "new", "--weights", "coded"], more].concat();
+        let said = said(export(folder, "c", &form).failure());
+        assert!(said.contains(expected), "expected {expected:?}, got: {said}");
+        assert!(!folder.join("new").exists(), "{more:?}");
+    }
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    fs::copy(format!("{root}/suite/export/plan.toml"), folder.join("plan.toml")).unwrap();
+    let model = format!("{root}/models/fashion_small.onnx");
+    let flash = |weights: &str| {
+        let form = ["export", "c", &model, "--plan", "plan.toml", "-o", weights, "--json"];
+        let more = ["--preprocess", "scale=1/255", "--weights", weights];
+        let output = fixedwise(folder).args(form).args(more).assert().success().stderr_eq("");
+        let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+        json["flash_bytes"].as_u64().unwrap()
+    };
+    let [more, less] = ["constants", "coded"].map(flash);
+    assert!(less * 100 < more * 95, "{less} of {more}");
+}
+
+#[test]
 fn what_cannot_be_exported_is_refused() {
     let folder = folder();
     let folder = folder.path();

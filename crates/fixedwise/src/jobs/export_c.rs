@@ -20,7 +20,7 @@ use fixedwise_fixed::{
 };
 use fixedwise_graph::{
     FixedGraph, Plan, Target,
-    emit::c::{self, Arena, COptions, Golden, Optimization, Package, WeightPlace},
+    emit::c::{self, Arena, COptions, Golden, Optimization, Package, WeightCode, WeightPlace},
     footprint::{CODE, Footprint},
     run::{Program, Workspace},
 };
@@ -45,7 +45,7 @@ pub struct CExport {
     pub n_inputs: usize,
     /// The layout of the folder.
     pub package: Package,
-    /// Where weights lie.
+    /// Where weights lie, and how.
     pub weights: WeightPlace,
     /// The clock, for milliseconds.
     pub clock: Option<Clock>,
@@ -154,13 +154,20 @@ fn run(
     let code = footprint.code;
     let printed = printing(&c.target, &name)?;
     let images = inputs(&model, &fixed, declared.clone(), c)?;
-    let misses = misses(&fixed, &images);
+    let mut warnings = misses(&fixed, &images);
     let golden = goldens(&fixed, &images);
     let style = code.map_or(printed.style, |code| code.style);
     let cpu = printed.cpu;
     let (package, place) = (c.package, c.weights);
     let options = COptions { arena, style, package, place, ..printed };
     let project = c::emit(&fixed, &options, &golden)?;
+    let is_coded = project.layers.iter().any(|layer| layer.weight_code == WeightCode::Codes);
+    if c.weights == WeightPlace::Coded && !is_coded {
+        warnings.push(
+            "No weights have codes: constants and code would not take less flash with them"
+                .to_owned(),
+        );
+    }
     let device = device(&fixed, &c.target, &footprint, &project, style, c.clock);
     let texts = project.files.iter().map(|(name, text)| (name, text.as_bytes()));
     let weights = project.weight_file.iter().map(|(name, bytes)| (name, bytes.as_slice()));
@@ -171,7 +178,7 @@ fn run(
         name,
         target: c.target.name.clone(),
         preprocessing: declared.result(&is_u8),
-        warnings: misses,
+        warnings,
         flash_bytes: device.flash_bytes,
         constant_bytes: device.constant_bytes,
         weight_file_bytes: project.weight_file.as_ref().map(|(_, bytes)| count_to_u64(bytes.len())),

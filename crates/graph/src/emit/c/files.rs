@@ -481,9 +481,11 @@ impl Printed<'_> {
         };
         for (id, (node, layer)) in self.fixed.nodes.iter().zip(self.layers).enumerate() {
             let mut weights = format(layer.weights, "");
-            if layer.weight_code == WeightCode::Digits {
-                weights.push_str(", five to a byte");
-            }
+            weights.push_str(match layer.weight_code {
+                WeightCode::Fields => "",
+                WeightCode::Digits => ", five to a byte",
+                WeightCode::Codes => ", in codes",
+            });
             let at_sum =
                 if layer.weights.is_some() { "at the scale of the accumulator" } else { "" };
             let bias = format(layer.bias, at_sum);

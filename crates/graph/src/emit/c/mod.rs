@@ -125,6 +125,10 @@ pub fn emit(
 ) -> Result<CProject, EmitError> {
     check_name(&options.name)?;
     options.package.check(&options.name, options.arena == Arena::Static)?;
+    let is_coded = options.place == WeightPlace::Coded && options.style == CodeStyle::Fast;
+    if is_coded && options.core == Core::Mve {
+        return Err(EmitError::Coded { kernels: "mve" });
+    }
     if fixed.output_nodes().iter().all(|id| fixed.inputs.contains(id)) {
         return Err(EmitError::Empty);
     }
@@ -158,7 +162,7 @@ struct Print {
 }
 
 /// Prints a network with or without slopes in its requantizations; weights take fewer bits than their formats have where
-/// constants and code together are less.
+/// constants and code together are less, in that way that takes least.
 fn print(
     fixed: &FixedGraph,
     options: &COptions,
@@ -166,17 +170,21 @@ fn print(
     slopes: Slopes,
 ) -> Result<Print, EmitError> {
     let print = |code: WeightCode| print_as(fixed, options, golden, slopes, code);
-    let packed = print(WeightCode::Digits)?;
-    if packed.c.layers.iter().all(|layer| layer.weight_code == WeightCode::Fields) {
-        return Ok(packed);
-    }
-    let fields = print(WeightCode::Fields)?;
     let bytes = |Print { c, .. }: &Print| {
         let file = c.weight_file.as_ref().map_or(0, |(_, bytes)| bytes.len());
         let code = c.code.bytes(options.cpu, options.style.optimization());
         count_to_u64(c.constant_bytes + file) + code
     };
-    Ok(if bytes(&packed) < bytes(&fields) { packed } else { fields })
+    let mut all = vec![print(WeightCode::Digits)?];
+    let is_of_fields = |layer: &CLayer| layer.weight_code == WeightCode::Fields;
+    if !all[0].c.layers.iter().all(is_of_fields) {
+        all.insert(0, print(WeightCode::Fields)?);
+    }
+    if options.place == WeightPlace::Coded {
+        all.push(print(WeightCode::Codes)?);
+    }
+    // The first of those that take as few.
+    Ok(all.into_iter().min_by_key(bytes).expect("one at least"))
 }
 
 /// The same with weights in that code, where kernels and memory allow it.
@@ -327,9 +335,13 @@ impl Nodes<'_> {
     ) -> Result<(Vec<WeightCode>, Placement), EmitError> {
         // Only where narrow widths are stored at all.
         let is_packed = self.options.stored_weight_bits(2) == 2;
-        let code = if is_packed { code } else { WeightCode::Fields };
+        let code = if is_packed || code == WeightCode::Codes { code } else { WeightCode::Fields };
         let (of_codes, mut codes) = self.needs(layout, slopes, code)?;
         let placement = layout.plan(&of_codes);
+        if code == WeightCode::Codes {
+            // They were asked for, and what they save is flash.
+            return Ok((vec![code; codes.len()], placement));
+        }
         let unpacked = (0..codes.len()).filter(|&id| codes[id] != WeightCode::Fields);
         let unpacked: Vec<NodeId> = unpacked.collect();
         if unpacked.is_empty() {

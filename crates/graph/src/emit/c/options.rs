@@ -73,14 +73,19 @@ pub enum WeightCode {
     Fields,
     /// Five of three values are digits of a byte: kernels unpack them into working memory.
     Digits,
+    /// Frequent ones have short codes: kernels decode them into working memory.
+    Codes,
 }
 
-/// Where weights lie.
+/// Where weights lie, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum WeightPlace {
     /// Among the constants of the code.
     #[default]
     Constants,
+    /// There too, in codes of their frequency where the network takes less flash by it: decoding takes instructions, and
+    /// with the kernels for DSP memory.
+    Coded,
     /// In a file, which the code is told of when it runs.
     File,
 }

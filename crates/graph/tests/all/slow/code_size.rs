@@ -4,7 +4,7 @@
 use fixedwise_fixed::{Format, Rounding, convert::count_to_u64};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, LayerPlan, Plan, Quantizer, Semantics, Shape,
-    emit::c::{self, COptions, CodeStyle, Cpu, Optimization, emit},
+    emit::c::{self, COptions, CodeStyle, Cpu, Optimization, WeightPlace, emit},
     lower,
     ops::{Add, GlobalAveragePool, GlobalMaxPool, MaxPool, Relu, Reshape},
     passes,
@@ -37,12 +37,13 @@ fn sizes(
     (core, cpu, code): (Core, Cpu, c::Core),
     style: CodeStyle,
     optimization: Optimization,
+    place: WeightPlace,
 ) -> Option<Sizes> {
     if !core.is_available() {
         return None;
     }
-    let options =
-        COptions { core: code, style, packs_activations: true, ..COptions::new("network") };
+    let own = COptions::new("network");
+    let options = COptions { core: code, style, cpu, place, packs_activations: true, ..own };
     let project = emit(fixed, &options, &[]).unwrap();
     let [(header, declarations), (name, text)] = &project.files[..] else {
         panic!("a header and a source")
@@ -71,7 +72,19 @@ fn check(
     style: CodeStyle,
     optimization: Optimization,
 ) {
-    let Some(sizes) = sizes(fixed, core, style, optimization) else { return };
+    check_placed(fixed, core, style, optimization, WeightPlace::Constants);
+}
+
+/// The same with weights that lie so.
+#[track_caller]
+fn check_placed(
+    fixed: &FixedGraph,
+    core: (Core, Cpu, c::Core),
+    style: CodeStyle,
+    optimization: Optimization,
+    place: WeightPlace,
+) {
+    let Some(sizes) = sizes(fixed, core, style, optimization, place) else { return };
     let Sizes { compiled, stated, functions } = sizes;
     assert!(
         compiled.abs_diff(stated) * 20 <= compiled,
@@ -95,6 +108,21 @@ fn the_bytes_of_a_trained_network_are_those_of_the_compiler() {
     check(&fixed, M4, FAST, O2);
     check(&fixed, M0, FAST, OS);
     check(&fixed, M4, SMALL, OS);
+}
+
+#[test]
+fn the_bytes_of_weights_in_codes_are_those_of_the_compiler() {
+    let place = WeightPlace::Coded;
+    let graph = raw_pixel_network(&project("models/fashion_small.onnx"));
+    let images = fashion_images(5, graph.input_shape());
+    let fixed = integers_of(&graph, &images, |_| [3, 8]);
+    check_placed(&fixed, M0, FAST, O2, place);
+    check_placed(&fixed, M4, FAST, O2, place);
+    check_placed(&fixed, RV32, SMALL, OS, place);
+    let graph = resnet8();
+    let fixed = integers_of(&graph, &fashion_images(3, graph.input_shape()), |_| [7, 8]);
+    check_placed(&fixed, M4, FAST, OS, place);
+    check_placed(&fixed, M3, FAST, O2, place);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Printed code is C99 and C++17 alike, and converts nothing silently; users place its arrays in sections.
 
+use super::coded::network as coded_network;
 use fixedwise_fixed::{Format, Rounding};
 use fixedwise_graph::{
     AccumulatorPolicy, FixedGraph, Graph, Plan, Semantics, Shape,
@@ -52,6 +53,11 @@ pub(super) fn layered() -> Vec<FixedGraph> {
     networks
 }
 
+/// A network whose weights have codes where that is asked for.
+fn coded_layers() -> FixedGraph {
+    coded_network(8, 64, Format::signed(8, 2), true)
+}
+
 /// Networks that have every other operation.
 fn operations() -> Vec<FixedGraph> {
     [Build::operators, Build::pairs, Build::attention, Build::normalizations].map(built).into()
@@ -100,9 +106,11 @@ fn code_is_c_and_cpp_and_converts_nothing_silently() {
             continue;
         }
         let more = if has_operations { operations() } else { Vec::new() };
-        let networks: Vec<FixedGraph> = layered().into_iter().chain(more).collect();
-        // Weights of some lie in a file.
-        let placed = [1, 4].map(|i| (i, WeightPlace::File));
+        let networks = layered().into_iter().chain([coded_layers()]).chain(more);
+        let networks: Vec<FixedGraph> = networks.collect();
+        // Weights of some lie in a file or, where kernels have that, in codes.
+        let other = if code == c::Core::Mve { WeightPlace::File } else { WeightPlace::Coded };
+        let placed = [(1, WeightPlace::File), (4, WeightPlace::File), (7, other)];
         let placed = (0..networks.len()).map(|i| (i, WeightPlace::Constants)).chain(placed);
         for (i, place) in placed {
             let (fixed, packs_activations) = (&networks[i], true);

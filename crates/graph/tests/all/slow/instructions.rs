@@ -3,7 +3,7 @@
 use fixedwise_fixed::convert::f64_to_count;
 use fixedwise_graph::{
     Graph, Semantics,
-    emit::c::{self, COptions, CodeStyle, Cpu, emit},
+    emit::c::{self, COptions, CodeStyle, Cpu, WeightCode, WeightPlace, emit},
     ops::GlobalAveragePool,
     passes,
 };
@@ -25,6 +25,18 @@ const SMALL: CodeStyle = CodeStyle::Small;
 /// Stated instructions are at most 3 % off, on each core in each style.
 #[track_caller]
 fn check(name: &str, graph: &Graph, weights: [u8; 3], cores: &[((Core, Cpu, c::Core), CodeStyle)]) {
+    check_placed(name, graph, weights, cores, WeightPlace::Constants);
+}
+
+/// The same with weights that lie so.
+#[track_caller]
+fn check_placed(
+    name: &str,
+    graph: &Graph,
+    weights: [u8; 3],
+    cores: &[((Core, Cpu, c::Core), CodeStyle)],
+    place: WeightPlace,
+) {
     let images = fashion_images(1, graph.input_shape());
     let fixed = integers_of(graph, &images, |layer| [weights[layer % 3], 8]);
     let input: Vec<u8> =
@@ -36,8 +48,11 @@ fn check(name: &str, graph: &Graph, weights: [u8; 3], cores: &[((Core, Cpu, c::C
             if !flows && core == Core::CortexM0 {
                 continue;
             }
-            let options = COptions { core: best, style, flows, ..COptions::new("net") };
+            let options = COptions { core: best, style, flows, place, ..COptions::new("net") };
             let project = emit(&fixed, &options, &[]).unwrap();
+            let are_coded =
+                project.layers.iter().any(|layer| layer.weight_code == WeightCode::Codes);
+            assert_eq!(are_coded, place == WeightPlace::Coded, "{name}");
             let optimization = style.optimization();
             for layer in &project.layers {
                 let unknown = layer.work.unknown(cpu, optimization);
@@ -89,6 +104,15 @@ fn every_operator_has_instructions_on_every_core() {
 fn the_instructions_of_a_trained_network_are_those_that_are_counted() {
     let graph = raw_pixel_network(&project("models/fashion_small.onnx"));
     check("fashion_small", &graph, [8, 4, 3], &[(M0, FAST), (M4, FAST), (RV32, SMALL)]);
+}
+
+#[test]
+fn the_instructions_of_weights_in_codes_are_those_that_are_counted() {
+    let graph = raw_pixel_network(&project("models/fashion_small.onnx"));
+    let place = WeightPlace::Coded;
+    let cores = [(M0, FAST), (M4, FAST), (RV32, SMALL)];
+    check_placed("fashion_small", &graph, [3, 3, 3], &cores, place);
+    check_placed("ResNet-8", &resnet8(), [8, 4, 7], &[(M4, FAST), (RV32, FAST)], place);
 }
 
 #[test]

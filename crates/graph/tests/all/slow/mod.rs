@@ -1,6 +1,7 @@
 //! Tests that take seconds; `cargo xtask test --quick` leaves them out.
 
 mod code_size;
+mod coded;
 mod dialects;
 mod emit_c;
 mod emit_c_networks;

@@ -48,7 +48,7 @@ fn network(
     lower(&graph, &plan_of(&graph, weights, |_| activation), AccumulatorPolicy::Prove32).unwrap()
 }
 
-fn images(fixed: &FixedGraph, n: usize) -> Vec<Vec<f32>> {
+pub(super) fn images(fixed: &FixedGraph, n: usize) -> Vec<Vec<f32>> {
     let shape = fixed.nodes[fixed.inputs[0]].shape;
     let mut random = Random::new(7);
     let mut images = vec![vec![-9.0; shape.len()], vec![9.0; shape.len()]];

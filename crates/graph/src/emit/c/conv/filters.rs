@@ -2,10 +2,11 @@
 //! see all input channels, or each one of its own (depthwise).
 
 use super::{
+    coded::Coded,
     layer::{Common, ConvLayer, layer_function},
     printed::Printed,
     three,
-    weights::Weights,
+    weights::{Unpack, Weights},
 };
 use crate::emit::c::{
     node::window_loop,
@@ -17,6 +18,9 @@ use fixedwise_kernels::ConvKind;
 
 /// Filters that share each load of an activation.
 const BLOCK: usize = 4;
+/// Bytes of the call that decodes weights; of the functions for them that a dense layer has not with others.
+const DECODING: usize = 16;
+const DENSE_DECODING: usize = 640;
 /// Bytes of the code that unpacks weights of three values.
 const UNPACKING: usize = 256;
 /// Weights of a filter of a dense layer that are unpacked into working memory.
@@ -43,27 +47,32 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         && layer.window.kernel == [layer.input.h, layer.input.w];
     let rest = channels - blocked;
     let bytes = three::bytes(BLOCK * depth) * blocked / BLOCK + three::bytes(depth) * rest;
-    let may_be_three = !is_dense || depth <= MOST_UNPACKED;
-    let power =
-        three::power(layer).filter(|_| may_be_three && three::saves(layer, bytes, UNPACKING));
-    let weights = match power {
-        None => Weights::store(source, &name, layer.weight_bits, stored),
-        Some(power) => {
-            let stored: Vec<i16> = stored.collect();
-            let (blocks, others) = stored.split_at(blocked * depth);
-            let parts = blocks.chunks(BLOCK * depth).chain(others.chunks(depth));
-            Weights::store_three(source, &name, power, parts.map(<[i16]>::to_vec))
-        }
+    let may_unpack = !is_dense || depth <= MOST_UNPACKED;
+    let power = three::power(layer).filter(|_| may_unpack && three::saves(layer, bytes, UNPACKING));
+    let stored: Vec<i16> = stored.collect();
+    let (of_blocks, others) = stored.split_at(blocked * depth);
+    let parts = of_blocks.chunks(BLOCK * depth).chain(others.chunks(depth));
+    let may_code = layer.weight_code == WeightCode::Codes && may_unpack;
+    let coded = may_code.then(|| {
+        let bytes = layer.weights.len() * usize::from(layer.weight_bits) / 8;
+        let code = if is_dense { DENSE_DECODING } else { DECODING };
+        Coded::of_filters(parts.clone(), bytes.saturating_sub(code))
+    });
+    let weights = match (power, coded.flatten()) {
+        (None, None) => Weights::store(source, &name, layer.weight_bits, stored),
+        (Some(power), _) => Weights::store_three(source, &name, power, parts.map(<[i16]>::to_vec)),
+        (None, Some(coded)) => Weights::store_coded(source, layer.name, coded),
     };
     let common = layer.common(source);
     let kind = if is_depthwise { Kind::Depthwise } else { Kind::Filters };
     let emission = Emission { layer, common, weights, name };
     // One pixel uses each weight once: it is unpacked there.
-    if is_dense && power.is_none() && emission.weights.packed.is_some() {
+    let is_of_fields = matches!(emission.weights.unpack, Unpack::Fields);
+    if is_dense && is_of_fields && emission.weights.packed.is_some() {
         return Some(Printed::new(emission.dense(source, blocked), 0));
     }
     let (call, scratch_bytes) = emission.filters(kind, source, blocked);
-    let weight_code = power.map_or(WeightCode::Fields, |_| WeightCode::Digits);
+    let weight_code = emission.weights.code();
     Some(Printed { call, scratch_bytes, weight_code })
 }
 
@@ -142,7 +151,11 @@ impl Emission<'_> {
             (0, _) => "1",
             _ => "41",
         };
-        let weights = if weights.packed.is_some() { "packed" } else { "whole" };
+        let weights = match (&weights.unpack, weights.packed) {
+            (Unpack::Codes(_), _) => "coded",
+            (_, Some(_)) => "packed",
+            (_, None) => "whole",
+        };
         let bias = if layer.has_classes() { "classes" } else { "bias" };
         let shifts = if layer.is_by_channel() { "shifts" } else { "shift" };
         let added = if layer.added.is_some() { "_added" } else { "" };
@@ -163,7 +176,8 @@ impl Emission<'_> {
         let windows = layer.windows();
         let window = layer.window(source);
         source.declare_rows();
-        if let Some(bits) = weights.packed.filter(|_| weights.three.is_none()) {
+        let is_of_fields = matches!(weights.unpack, Unpack::Fields);
+        if let Some(bits) = weights.packed.filter(|_| is_of_fields) {
             let text = fill(
                 include_str!("../text/unpack.c"),
                 &[("P", &prefix), ("BITS", &bits.to_string()), ("W", unpacked)],
@@ -172,6 +186,10 @@ impl Emission<'_> {
         }
         let mut body = String::new();
         let (mut scratch, mut first) = (0, 0);
+        if let Unpack::Codes(coded) = &weights.unpack {
+            body.push_str(&format!("    {prefix}_reader reader = {{{name}, 0, 0}};\n"));
+            coded.runs(source, blocked / BLOCK + channels - blocked, windows.calls);
+        }
         for (block, from, to) in [(BLOCK, 0, blocked), (1, blocked, channels)] {
             if from == to {
                 continue;
@@ -189,7 +207,16 @@ impl Emission<'_> {
             let step = if block == 1 { "o++".to_owned() } else { format!("o += {block}") };
             let mut unpack = String::new();
             let mut filters = format!("{name} + o * {depth}");
-            if let Some(power) = weights.three {
+            if let Unpack::Codes(coded) = &weights.unpack {
+                let n = (block * depth).next_multiple_of(2);
+                scratch = scratch.max(n);
+                "(int8_t *)scratch".clone_into(&mut filters);
+                unpack = format!(
+                    "        {prefix}_{}(&{}_code, &reader, {n}, {filters});\n",
+                    coded.function(),
+                    layer.name
+                );
+            } else if let Unpack::Three(power) = weights.unpack {
                 let (n, each) = (block * depth, three::bytes(block * depth));
                 source.runs("unpackthree", &[blocks * calls, blocks * calls * each]);
                 scratch = scratch.max(n);

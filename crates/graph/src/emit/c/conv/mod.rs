@@ -1,5 +1,6 @@
 //! Convolutions and dense layers: which kernel prints a layer.
 
+mod coded;
 mod filters;
 mod function;
 mod general;

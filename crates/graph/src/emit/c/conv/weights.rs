@@ -1,7 +1,10 @@
 //! How weights lie in constant memory.
 
-use super::three;
-use crate::emit::c::source::{Source, fill};
+use super::{coded::Coded, three};
+use crate::emit::c::{
+    options::WeightCode,
+    source::{Source, fill},
+};
 
 /// Stored weights and how C reads them.
 pub(super) struct Weights {
@@ -9,8 +12,18 @@ pub(super) struct Weights {
     pub(super) ctype: &'static str,
     /// Bits of one where they are packed.
     pub(super) packed: Option<u8>,
-    /// The power of two that they are where they have three values, five to a byte.
-    pub(super) three: Option<u32>,
+    /// How kernels get at them.
+    pub(super) unpack: Unpack,
+}
+
+/// How packed weights are unpacked.
+pub(super) enum Unpack {
+    /// Each has bits of its own.
+    Fields,
+    /// They have three values, five to a byte, this power of two.
+    Three(u32),
+    /// They have codes.
+    Codes(Coded),
 }
 
 impl Weights {
@@ -26,7 +39,7 @@ impl Weights {
         if packed.is_some() {
             source.once(&format!("weight_{bits}"), accessor(bits));
         }
-        Self { ctype, packed, three: None }
+        Self { ctype, packed, unpack: Unpack::Fields }
     }
 
     /// Puts weights of three values into the file, parts that begin with a byte.
@@ -39,7 +52,22 @@ impl Weights {
         let bytes = parts.into_iter().flat_map(|part| three::of_weights(&part));
         source.weights("uint8_t", name, bytes);
         source.once("unpackthree", include_str!("../text/unpack_three.c"));
-        Self { ctype: "uint8_t", packed: Some(2), three: Some(power) }
+        Self { ctype: "uint8_t", packed: Some(2), unpack: Unpack::Three(power) }
+    }
+
+    /// Puts weights into the file that have codes; `layer` is its name.
+    pub(super) fn store_coded(source: &mut Source, layer: &str, coded: Coded) -> Self {
+        coded.store(source, layer);
+        Self { ctype: "uint8_t", packed: Some(8), unpack: Unpack::Codes(coded) }
+    }
+
+    /// How they lie in memory.
+    pub(super) fn code(&self) -> WeightCode {
+        match self.unpack {
+            Unpack::Fields => WeightCode::Fields,
+            Unpack::Three(_) => WeightCode::Digits,
+            Unpack::Codes(_) => WeightCode::Codes,
+        }
     }
 
     /// What tells functions over differently stored weights apart.

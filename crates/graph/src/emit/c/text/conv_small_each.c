@@ -1,18 +1,14 @@
 /* Any convolution, one filter after another over the whole image: each is unpacked once. */
-$P_FUNCTION void $P_$NAME(const $P_layer *l, const $X *x, $PARAMETER$Y *y, uint8_t *scratch,
+$P_FUNCTION void $P_$NAME(const $P_layer *l, $CODEconst $X *x, $PARAMETER$Y *y, uint8_t *scratch,
     const $P_rows *range)
 {
     const $P_window *g = &l->window;
     $P_to to = l->to;
     int32_t c = g->c / l->groups, filters = g->oc / l->groups, depth = g->kernel_h * g->kernel_w * c;
-    int32_t is_run = l->groups == 1 && g->dilation_w == 1;
+    int32_t is_run = l->groups == 1 && g->dilation_w == 1;$FIRST
     for (int32_t o = 0; o < g->oc; o++) {
-        const $W *weights = (const $W *)$WEIGHTS + o * depth;
         int32_t first = o / filters * c, n = o;
-        if (l->weight_bits != $WIDTH) {
-            $P_unpack_$W4((const uint8_t *)$WEIGHTS, o * depth * l->weight_bits, depth, l->weight_bits, ($W *)(void *)scratch);
-            weights = (const $W *)(const void *)scratch;
-        }
+$WEIGHTS
         if (l->shifts) {
             to.shift = l->shifts[o];
         }

@@ -6,7 +6,7 @@ use super::{
     pack::{Four, Unpack, group, pack, points, words},
 };
 use crate::emit::c::{
-    conv::{layer::ConvLayer, printed::Printed, three},
+    conv::{coded::Coded, layer::ConvLayer, printed::Printed, three},
     options::WeightCode,
     source::{Source, Storage, fill},
 };
@@ -18,56 +18,48 @@ const CHANNELS: usize = 4;
 const UNROLLED: usize = 2;
 /// Bytes of the code that unpacks weights of three values.
 const UNPACKING: usize = 384;
+/// Bytes of the calls that decode weights.
+const DECODING: usize = 64;
 /// Inputs of a layer whose weights are unpacked into working memory.
 const MOST_UNPACKED: usize = 1024;
 
 pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
-    let window = layer.window;
-    let is_dense = layer.output.h * layer.output.w == 1
-        && window.kernel == [layer.input.h, layer.input.w]
-        && !window.is_padded()
-        && layer.groups == 1;
-    if !is_dense || layer.has_biases_by_position() {
+    if !is_dense(layer) || layer.has_biases_by_position() {
         return None;
     }
     let (depth, channels) = (layer.depth(), layer.channels);
     let n = depth.div_ceil(4);
-    let power = three::power(layer).filter(|_| {
-        // Blocks of channels, the last one of fewer.
-        let bytes = |channels: usize| 4 * three::words(channels * words(2, n));
-        let all = channels / CHANNELS * bytes(CHANNELS) + bytes(channels % CHANNELS);
-        let may_be = layer.coarser.is_empty() && three::is_worth_time(layer);
-        may_be && depth <= MOST_UNPACKED && three::saves(layer, all, UNPACKING)
-    });
+    let power = three_power(layer, n);
     let divided = power.map_or_else(Vec::new, |power| three::divided(layer, power));
     let narrow = three::narrow(layer, &divided, power);
     // What follows the inputs is zero as well.
     let of_three = power.and_then(|power| Arithmetic::new(&narrow, true, false)?.divided(power));
     let is_three = of_three.is_some();
-    let layer = if is_three { &narrow } else { layer };
-    let arithmetic = of_three.or_else(|| Arithmetic::new(layer, true, false));
+    let wide = ConvLayer { weight_bits: 8, ..*layer };
+    let (coded, of_codes) = coded(&wide, layer.weight_bits).unzip();
+    let layer = match (&coded, is_three) {
+        (Some(_), _) => &wide,
+        (None, true) => &narrow,
+        (None, false) => layer,
+    };
+    let arithmetic = of_codes.or(of_three).or_else(|| Arithmetic::new(layer, true, false));
     let arithmetic = arithmetic.filter(|arithmetic| arithmetic.unpack != Unpack::Wide)?;
     let name = layer.name;
     let x_bytes = arithmetic.values.size_bytes();
     // Whole fours are read: where the input ends inside of one it is copied.
     let is_packed = arithmetic.x.bits() == 4;
     let is_copied = is_packed || !depth.is_multiple_of(4);
-    let mut call = String::new();
-    let mut from = "$X0".to_owned();
-    if is_copied {
-        // Two to a byte each is read, else all bytes are.
-        let kind = if is_packed { arithmetic.x.short() } else { "bytes" };
-        let value = if is_packed { format!("$P_at_{kind}(x, i)") } else { "x[i]".to_owned() };
-        let values = [("P", "$P"), ("S", kind), ("VALUE", value.as_str())];
-        source.once(&format!("dense_copy_{kind}"), fill(include_str!("dense_copy.c"), &values));
-        let (count, padded) = (depth * x_bytes, 4 * n * x_bytes);
-        call.push_str(&format!("$P_dense_copy_{kind}($X0, $SCRATCH, {count}, {padded});\n"));
-        source.runs(&format!("densecopy_{kind}"), &[1, padded]);
-        "$SCRATCH".clone_into(&mut from);
-    }
+    let mut call =
+        if is_copied { copy(&arithmetic, [depth, 4 * n], source) } else { String::new() };
+    let from = if is_copied { "$SCRATCH" } else { "$X0" };
     let copied_bytes = if is_copied { (4 * n * x_bytes).next_multiple_of(8) } else { 0 };
     let mut unpacked_bytes = 0;
     let (mut weights, mut first) = (Vec::new(), 0);
+    if let Some(coded) = &coded {
+        coded.store(source, name);
+        coded.runs(source, channels.div_ceil(CHANNELS), 1);
+        call.push_str(&format!("$P_reader reader_{name} = {{{name}_weights, 0, 0}};\n"));
+    }
     for block in [CHANNELS, channels % CHANNELS] {
         let blocks = if block == CHANNELS { channels / CHANNELS } else { usize::from(block > 0) };
         if blocks == 0 {
@@ -78,30 +70,36 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         let weight = |channel: usize, k: usize| {
             if k < depth { layer.weights[(first + channel) * depth + k] } else { 0 }
         };
-        if is_three {
+        if coded.is_some() || is_three {
             // Each block is unpacked before it is computed.
             let dense = Dense { arithmetic: &arithmetic, channels: block, blocks: 1, n };
             let function = dense.emit(source);
-            source.once("unpackwords", include_str!("unpack_words.c"));
-            let of_block = |at: usize| {
-                three::of_words(
-                    &dense.weights(coarser, |channel, k| weight(at * block + channel, k)),
-                )
+            let of_block =
+                |at: usize| dense.weights(coarser, |channel, k| weight(at * block + channel, k));
+            let (bytes, unpack) = if is_three {
+                source.once("unpackwords", include_str!("unpack_words.c"));
+                let stored: Vec<Vec<u32>> =
+                    (0..blocks).map(|at| three::of_words(&of_block(at))).collect();
+                let (words, from_word) = (stored[0].len(), weights.len());
+                let fives = words / 4;
+                source.runs("unpackwords", &[blocks, blocks * fives]);
+                weights.extend(stored.into_iter().flatten());
+                let at = format!("{name}_weights + {from_word} + {words} * o");
+                (20 * fives, format!("$P_unpack_words({at}, words, {fives});"))
+            } else {
+                let bytes = 4 * of_block(0).len();
+                let to = "(int8_t *)(void *)words";
+                let reader = format!("&{name}_code, &reader_{name}");
+                (bytes, format!("{name}_code.decode({reader}, {bytes}, {to});"))
             };
-            let stored: Vec<Vec<u32>> = (0..blocks).map(of_block).collect();
-            let (words, from_word) = (stored[0].len(), weights.len());
-            let fives = words / 4;
-            unpacked_bytes = unpacked_bytes.max(20 * fives);
+            unpacked_bytes = unpacked_bytes.max(bytes);
             source.calls(&function, blocks);
-            source.runs("unpackwords", &[blocks, blocks * fives]);
             let (outputs, step) = (y_at(first), y_at(block));
             call.push_str(&format!(
                 "for (int32_t o = 0; o < {blocks}; o++) {{\n    \
-                 uint32_t *words = (uint32_t *)(void *)($SCRATCH + {copied_bytes});\n    \
-                 $P_unpack_words({name}_weights + {from_word} + {words} * o, words, {fives});\n    \
+                 uint32_t *words = (uint32_t *)(void *)($SCRATCH + {copied_bytes});\n    {unpack}\n    \
                  $P_{function}({from}, words, {name}_bias + {first} + {block} * o, $Y + {outputs} + {step} * o);\n}}\n"
             ));
-            weights.extend(stored.into_iter().flatten());
             first += block * blocks;
             continue;
         }
@@ -116,11 +114,73 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         weights.extend(dense.weights(coarser, weight));
         first += block * blocks;
     }
-    source.weights("uint32_t", &format!("{name}_weights"), weights.into_iter().map(i64::from));
+    if coded.is_none() {
+        let weights = weights.into_iter().map(i64::from);
+        source.weights("uint32_t", &format!("{name}_weights"), weights);
+    }
     source.array("int32_t", &format!("{name}_bias"), arithmetic.biases(layer));
     let scratch_bytes = (copied_bytes + unpacked_bytes).next_multiple_of(8);
-    let weight_code = if is_three { WeightCode::Digits } else { WeightCode::Fields };
+    let weight_code = match (&coded, is_three) {
+        (Some(_), _) => WeightCode::Codes,
+        (None, true) => WeightCode::Digits,
+        (None, false) => WeightCode::Fields,
+    };
     Some(Printed { call, scratch_bytes, weight_code })
+}
+
+/// Whether there is one pixel that sees all inputs.
+fn is_dense(layer: &ConvLayer) -> bool {
+    let window = layer.window;
+    layer.output.h * layer.output.w == 1
+        && window.kernel == [layer.input.h, layer.input.w]
+        && !window.is_padded()
+        && layer.groups == 1
+}
+
+/// The power of two that weights of three values are, where it takes less to unpack them.
+fn three_power(layer: &ConvLayer, fours: usize) -> Option<u32> {
+    // Blocks of channels, the last one of fewer.
+    let bytes = |channels: usize| 4 * three::words(channels * words(2, fours));
+    let all = layer.channels / CHANNELS * bytes(CHANNELS) + bytes(layer.channels % CHANNELS);
+    let may_be = layer.coarser.is_empty() && three::is_worth_time(layer);
+    let may_be = may_be && layer.depth() <= MOST_UNPACKED;
+    three::power(layer).filter(|_| may_be && three::saves(layer, all, UNPACKING))
+}
+
+/// Puts the function into the file that copies so many inputs, and zeros behind them; gives its call.
+fn copy(arithmetic: &Arithmetic, [depth, padded]: [usize; 2], source: &mut Source) -> String {
+    // Two to a byte each is read, else all bytes are.
+    let is_packed = arithmetic.x.bits() == 4;
+    let kind = if is_packed { arithmetic.x.short() } else { "bytes" };
+    let value = if is_packed { format!("$P_at_{kind}(x, i)") } else { "x[i]".to_owned() };
+    let values = [("P", "$P"), ("S", kind), ("VALUE", value.as_str())];
+    source.once(&format!("dense_copy_{kind}"), fill(include_str!("dense_copy.c"), &values));
+    let [count, padded] = [depth, padded].map(|n| n * arithmetic.values.size_bytes());
+    source.runs(&format!("densecopy_{kind}"), &[1, padded]);
+    format!("$P_dense_copy_{kind}($X0, $SCRATCH, {count}, {padded});\n")
+}
+
+/// The weights of blocks of channels in codes, as functions read weights of 8 bits; `None` where they take no less than
+/// with so many bits each.
+fn coded(layer: &ConvLayer, bits: u8) -> Option<(Coded, Arithmetic)> {
+    let (depth, channels) = (layer.depth(), layer.channels);
+    if layer.weight_code != WeightCode::Codes || depth > MOST_UNPACKED {
+        return None;
+    }
+    let arithmetic = Arithmetic::new(layer, true, false)?;
+    let n = depth.div_ceil(4);
+    let of_block = |first: usize| {
+        let block = CHANNELS.min(channels - first);
+        let dense = Dense { arithmetic: &arithmetic, channels: block, blocks: 1, n };
+        let coarser = layer.coarser.get(first..).unwrap_or_default();
+        dense.weights(coarser, |channel, k| {
+            if k < depth { layer.weights[(first + channel) * depth + k] } else { 0 }
+        })
+    };
+    let blocks = (0..channels).step_by(CHANNELS).flat_map(of_block);
+    let bytes = 4 * channels * words(bits.min(8), n);
+    let coded = Coded::of_words(blocks, bytes.saturating_sub(DECODING))?;
+    Some((coded, arithmetic))
 }
 
 /// What a function is made for.

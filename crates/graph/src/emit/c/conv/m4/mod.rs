@@ -3,6 +3,7 @@
 
 mod asm;
 mod blocks;
+mod coded;
 mod dense;
 mod depthwise;
 mod pack;

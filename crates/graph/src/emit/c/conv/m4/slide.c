@@ -1,5 +1,5 @@
 $P_FUNCTION void $P_$DRIVER(const $P_sliding *l, $PARAMETERS,
-    const $P_rows *range)
+    const $P_rows *range$TOLD)
 {
     const uint8_t *x = (const uint8_t *)input;
     uint8_t *y = (uint8_t *)output;

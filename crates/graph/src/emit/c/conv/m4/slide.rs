@@ -4,6 +4,7 @@
 use super::{
     Arithmetic,
     blocks::{Block, Three},
+    coded::{Codes, TilePlace},
     depthwise::Depthwise,
     strip::Strip,
 };
@@ -71,6 +72,19 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
         None => (layer, Arithmetic::new(layer, !is_depthwise, is_odd)?, None),
     };
     let tiles = tiles(layer, is_depthwise, &arithmetic);
+    let wide = ConvLayer { weight_bits: 8, ..*layer };
+    let of_codes = (layer.weight_code == WeightCode::Codes && !is_depthwise).then(|| {
+        let of_bytes = Arithmetic::new(&wide, true, is_odd)?;
+        let geometry = &tiles[0].geometry;
+        let bytes = 4 * geometry.weights(layer, &arithmetic, layer.channels)[0].len();
+        let weights = |channels: usize| geometry.weights(&wide, &of_bytes, channels);
+        Some((Codes::of(&wide, bytes, tiles.len(), weights)?, of_bytes))
+    });
+    let (layer, arithmetic, codes) = match of_codes.flatten() {
+        Some((codes, arithmetic)) => (&wide, arithmetic, Some(codes)),
+        None => (layer, arithmetic, None),
+    };
+    let of_strip = codes.as_ref().map(|codes| codes.channels).or(blocks);
     let geometry = |tile: &Tile| Geometry {
         image_row: if layer.flows {
             layer.input.w * layer.input.c
@@ -82,47 +96,60 @@ pub(super) fn emit(layer: &ConvLayer, source: &mut Source) -> Option<Printed> {
     let rows = layer.rows(tiles[0].geometry.y.h, source);
     let mut shared = None;
     let (mut call, mut ring_bytes, mut unpacked_bytes) = (String::new(), 0, 0);
+    let mut places = Vec::new();
     for (at, tile) in tiles.iter().enumerate() {
         let (geometry, part) = (geometry(tile), tile.layer(layer));
         let numbers = geometry.numbers(&part, &arithmetic, tile.column)?;
         let parts = if is_depthwise {
             geometry.depthwise(&part, &arithmetic, source)?
         } else {
-            geometry.convolution(&part, &arithmetic, blocks, source)?
+            geometry.convolution(&part, &arithmetic, of_strip, codes.is_some(), source)?
         };
         let shared = shared.get_or_insert_with(|| parts.shared(layer, &arithmetic, source));
         let plan = if at == 0 { "plan".to_owned() } else { format!("plan_{at}") };
         parts.plan(layer, &arithmetic, (&plan, &numbers), shared, source);
         unpacked_bytes = 4 * parts.block.map_or(0, Block::words);
         if !source.is_draft() {
-            geometry.runs(&part, &arithmetic, &parts, source);
+            let times = codes.as_ref().map_or(1, |codes| layer.channels / codes.channels);
+            geometry.runs(&part, &arithmetic, &parts, times, source);
         }
-        let from = |count: usize, storage: Storage| match count * storage.bits() {
-            0 => String::new(),
-            bits => format!(" + {}", bits / storage.bits().max(8)),
-        };
-        let x = from(tile.x_column * layer.input.c, layer.x);
-        let at_y = tile.column * layer.channels;
-        let y = from(at_y, layer.y);
-        let name = layer.name;
-        call.push_str(&match layer.added {
-            None if parts.block.is_some() => format!(
-                "$P_slide_three(&{name}_{plan}, &{name}_blocks, $X0{x}, $Y{y}, $SCRATCH, {rows});\n"
-            ),
-            None => format!("$P_slide(&{name}_{plan}, $X0{x}, $Y{y}, $SCRATCH, {rows});\n"),
-            Some(added) => format!(
-                "$P_slide_added(&{name}_{plan}, &{name}_added, $X0{x}, $X1{}, $Y{y}, $SCRATCH, {rows});\n",
-                from(at_y, added.storage)
-            ),
-        });
         ring_bytes = ring_bytes.max(2 * geometry.kernel[0] * geometry.slot());
+        if codes.is_some() {
+            places.push(tile.place(layer, format!("{}_{plan}", layer.name)));
+            continue;
+        }
+        let has_blocks = parts.block.is_some();
+        call.push_str(&tile.call(layer, (&plan, &rows), has_blocks));
     }
     let biases = layer.added.map_or(0, |_| 4 * MAX_PIXELS * layer.channels.next_multiple_of(2));
+    if let Some(codes) = codes {
+        let call = codes.emit(layer, &arithmetic, &places, &rows, source);
+        let scratch_bytes = (codes.bytes + ring_bytes + biases).next_multiple_of(8);
+        return Some(Printed { call, scratch_bytes, weight_code: WeightCode::Codes });
+    }
     Some(Printed {
         call: call.trim_end().to_owned(),
         scratch_bytes: (ring_bytes + unpacked_bytes + biases).next_multiple_of(8),
         weight_code: blocks.map_or(WeightCode::Fields, |_| WeightCode::Digits),
     })
+}
+
+/// Whether the function that computes a layer is told where its weights and biases lie.
+fn is_told(layer: &ConvLayer) -> bool {
+    layer.weight_code == WeightCode::Codes
+}
+
+/// Where that function gets its biases and the channels of what is added, and its parameters for that.
+fn told(is_told: bool, is_added: bool) -> [&'static str; 3] {
+    match (is_told, is_added) {
+        (false, _) => ["l->bias", "a->channels", ""],
+        (true, false) => ["first", "", ", const uint32_t *weights,\n    const int32_t *first"],
+        (true, true) => [
+            "first",
+            "channels",
+            ", const uint32_t *weights,\n    const int32_t *first, int32_t channels",
+        ],
+    }
 }
 
 /// Neighboring columns of the output of a row that is computed by itself, or all.
@@ -148,6 +175,53 @@ impl Tile {
         let part = ConvLayer { window: &window, input, output, ..*layer };
         let geometry = Geometry::new(&part, is_depthwise);
         Self { column: columns.start, x_column, window, input, output, geometry }
+    }
+
+    /// The call that computes these columns by a plan in some rows.
+    fn call(&self, layer: &ConvLayer, (plan, rows): (&str, &str), has_blocks: bool) -> String {
+        let from = |count: usize, storage: Storage| match count * storage.bits() {
+            0 => String::new(),
+            bits => format!(" + {}", bits / storage.bits().max(8)),
+        };
+        let at_y = self.column * layer.channels;
+        let x = from(self.x_column * layer.input.c, layer.x);
+        let (y, name) = (from(at_y, layer.y), layer.name);
+        let plan = format!("&{name}_{plan}");
+        if has_blocks {
+            return format!(
+                "$P_slide_three({plan}, &{name}_blocks, $X0{x}, $Y{y}, $SCRATCH, {rows});\n"
+            );
+        }
+        // Where some layers have codes, one function computes all: it is told where weights lie.
+        let (mut at, mut told) = ("", String::new());
+        if is_told(layer) {
+            (at, told) = ("_at", format!(", {name}_weights, {name}_bias"));
+            if layer.added.is_some() {
+                told.push_str(&format!(", {}", layer.channels));
+            }
+        }
+        match layer.added {
+            None => format!("$P_slide{at}({plan}, $X0{x}, $Y{y}, $SCRATCH, {rows}{told});\n"),
+            Some(added) => {
+                let added = from(at_y, added.storage);
+                let values = format!("$X0{x}, $X1{added}, $Y{y}");
+                format!(
+                    "$P_slide_added{at}({plan}, &{name}_added, {values}, $SCRATCH, {rows}{told});\n"
+                )
+            }
+        }
+    }
+
+    /// Where these columns begin in the values, computed by that plan.
+    fn place(&self, layer: &ConvLayer, plan: String) -> TilePlace {
+        let bytes = |count: usize, storage: Storage| count * storage.bits() / 8;
+        let at_y = self.column * layer.channels;
+        TilePlace {
+            plan,
+            x: bytes(self.x_column * layer.input.c, layer.x),
+            y: bytes(at_y, layer.y),
+            added: layer.added.map_or(0, |added| bytes(at_y, added.storage)),
+        }
     }
 
     /// The layer that computes these columns alone.
@@ -241,7 +315,15 @@ impl Geometry {
     }
 
     /// Says what the driver, the functions that fill the ring and the strips do for an image.
-    fn runs(&self, layer: &ConvLayer, arithmetic: &Arithmetic, parts: &Parts, source: &mut Source) {
+    /// So many times, as often as weights are decoded.
+    fn runs(
+        &self,
+        layer: &ConvLayer,
+        arithmetic: &Arithmetic,
+        parts: &Parts,
+        times: usize,
+        source: &mut Source,
+    ) {
         let ([kernel, _], rows) = (self.kernel, self.y.h);
         // Rows that get into the ring, once or, where each row is computed by itself, for each again.
         let (mut filled, mut padded, mut next) = (0, 0, 0);
@@ -259,7 +341,7 @@ impl Geometry {
         let zeros = padded + if self.is_covered() { 0 } else { calls * kernel };
         let zero_calls = padded + if self.is_covered() { 0 } else { calls };
         if zero_calls > 0 {
-            source.runs("zero", &[zero_calls, zeros * self.slot() / 16]);
+            source.runs("zero", &[times * zero_calls, times * zeros * self.slot() / 16]);
         }
         let (calls_of_widen, name) = (filled * pieces, parts.widen.name(arithmetic.x));
         // Blocks of values and those that are left.
@@ -268,13 +350,13 @@ impl Geometry {
             Widen::Fours | Widen::Pairs => [n / 16, n % 16 / 4],
             Widen::Each | Widen::Twice => [n / 4, n % 4],
         };
-        let [blocks, rest] = block.map(|turns| turns * calls_of_widen);
-        source.runs(&name, &[calls_of_widen, blocks, rest]);
+        let turns = [1, block[0], block[1]].map(|turns| times * turns * calls_of_widen);
+        source.runs(&name, &turns);
         let blocks = parts.block.map_or(1, |block| layer.channels / block.channels);
         let (mut strips, mut from) = (0, 0);
         for (strip, pixels, end) in &parts.strips {
             let count = (end - from) / pixels * blocks;
-            source.calls(strip, count * rows);
+            source.calls(strip, times * count * rows);
             strips += count * rows;
             from = *end;
         }
@@ -296,12 +378,15 @@ impl Geometry {
             source.runs("slidethree", &[&turns[..], &[blocks * rows]].concat());
             return;
         }
+        let turns = turns.map(|turns| times * turns);
+        let at_name = if is_told(layer) { "at" } else { "" };
         match layer.added {
-            None => source.runs("slide", &turns),
+            None => source.runs(&format!("slide{at_name}"), &turns),
             Some(added) => {
-                source.runs("slideadded", &[&turns[..], &[pixels]].concat());
+                let kind = format!("slideadded{at_name}");
+                source.runs(&kind, &[&turns[..], &[times * pixels]].concat());
                 let biases = format!("biases_{}", added.storage.short());
-                source.runs(&biases, &[pixels, pixels * layer.channels]);
+                source.runs(&biases, &[times * pixels, pixels * layer.channels]);
             }
         }
     }
@@ -336,6 +421,7 @@ impl Geometry {
         layer: &ConvLayer,
         arithmetic: &Arithmetic,
         block: Option<usize>,
+        has_codes: bool,
         source: &mut Source,
     ) -> Option<Parts> {
         let channels = block.unwrap_or(layer.channels);
@@ -361,24 +447,17 @@ impl Geometry {
             offsets: (0..pixels).map(place).collect(),
             has_classes: layer.has_biases_by_position(),
         };
-        let fours = self.x.c.is_multiple_of(4) && arithmetic.x.bits() == 8;
-        let weight = |channel: usize, row: usize, k: usize| {
-            let k = if fours { k / 4 * 4 + [0, 2, 1, 3][k % 4] } else { k };
-            if channel >= layer.channels || k >= run {
-                return 0;
-            }
-            layer.weights[channel * layer.depth() + row * run + k]
-        };
-        let mut weights = strip(1).weights(layer.coarser, weight);
-        let block = block.map(|channels| {
-            let blocks = layer.channels / channels;
-            let each = |block: usize| {
-                let weight = |channel, row, k| weight(block * channels + channel, row, k);
-                three::of_words(&strip(1).weights(&[], weight))
+        let fours = self.has_fours(arithmetic);
+        let (mut weights, mut unpacked) = (Vec::new(), None);
+        if !has_codes {
+            let words = self.weights(layer, arithmetic, channels);
+            unpacked = block.map(|channels| Block { channels, fives: words[0].len().div_ceil(5) });
+            let stored = |words: Vec<u32>| {
+                if block.is_some() { three::of_words(&words) } else { words }
             };
-            weights = (0..blocks).flat_map(each).collect();
-            Block { channels, fives: weights.len() / 4 / blocks }
-        });
+            weights = words.into_iter().flat_map(stored).collect();
+        }
+        let block = unpacked;
         let widen = if self.is_twice {
             Widen::Twice
         } else if fours {
@@ -389,6 +468,43 @@ impl Geometry {
         let strips =
             widths.into_iter().map(|(pixels, end)| (strip(pixels).emit(source), pixels, end));
         Some(Parts { strips: strips.collect(), weights, block, widen })
+    }
+
+    /// Whether values are widened four by four, in the order 0, 2, 1, 3.
+    fn has_fours(&self, arithmetic: &Arithmetic) -> bool {
+        self.x.c.is_multiple_of(4) && arithmetic.x.bits() == 8
+    }
+
+    /// The weights of a convolution as its strips read them, for each block of so many channels.
+    fn weights(
+        &self,
+        layer: &ConvLayer,
+        arithmetic: &Arithmetic,
+        channels: usize,
+    ) -> Vec<Vec<u32>> {
+        let run = self.kernel[1] * self.x.c;
+        let strip = Strip {
+            arithmetic,
+            channels,
+            pixel_channels: channels,
+            rows: self.kernel[0],
+            pairs: run.div_ceil(2),
+            offsets: Vec::new(),
+            has_classes: false,
+        };
+        let fours = self.has_fours(arithmetic);
+        let weight = |channel: usize, row: usize, k: usize| {
+            let k = if fours { k / 4 * 4 + [0, 2, 1, 3][k % 4] } else { k };
+            if channel >= layer.channels || k >= run {
+                return 0;
+            }
+            layer.weights[channel * layer.depth() + row * run + k]
+        };
+        let of_block = |first: usize| {
+            let coarser = layer.coarser.get(first..).unwrap_or_default();
+            strip.weights(coarser, |channel, row, k| weight(first + channel, row, k))
+        };
+        (0..layer.channels).step_by(channels).map(of_block).collect()
     }
 
     fn depthwise(
@@ -476,8 +592,11 @@ impl Parts {
         let values = [("P", "$P"), ("MEMBER", member.as_str())];
         source.once("sliding", fill(include_str!("sliding.c"), &values));
         let added = layer.added.map(|added| layer.added_to_bias(added, arithmetic.scale, source));
+        let is_told = is_told(layer);
         let driver = match (is_added, self.block) {
+            (true, _) if is_told => "slide_added_at",
             (true, _) => "slide_added",
+            (false, None) if is_told => "slide_at",
             (false, None) => "slide",
             (false, Some(_)) => "slide_three",
         };
@@ -503,9 +622,11 @@ impl Parts {
                 include_str!("slide_classes.c").trim_end(),
             ]
         };
+        let [mut own, channels_of_added, told] = told(is_told, is_added);
+        let by_position = by_position.replace("l->bias", own);
         let known = [("P", "$P"), ("STORED", address.as_str())];
         let (mut each_block, mut after_blocks) = (String::new(), "");
-        let (mut read, mut own) = (address.as_str(), "l->bias");
+        let mut read = if is_told { "weights" } else { address.as_str() };
         if self.block.is_some() {
             own = "own";
             source.once("blocks", include_str!("blocks.c"));
@@ -513,13 +634,14 @@ impl Parts {
             each_block = fill(include_str!("each_block.c"), &known);
             (after_blocks, read) = (include_str!("after_blocks.c"), "words");
         }
-        let pixel_biases = fill(pixel_biases, &[("OWN", own)]);
+        let pixel_biases = fill(pixel_biases, &[("OWN", own), ("CHANNELS", channels_of_added)]);
         let values = [
             ("EACH_BLOCK", each_block.as_str()),
             ("AFTER_BLOCKS", after_blocks),
             ("PARAMETERS", parameters),
             ("BIASES", biases),
-            ("BY_POSITION", by_position),
+            ("BY_POSITION", &by_position),
+            ("TOLD", told),
             ("PIXEL_BIASES", pixel_biases.as_str()),
             ("DRIVER", driver),
             ("WEIGHTS", read),
@@ -527,8 +649,12 @@ impl Parts {
             ("MAX_ROWS", &rows),
         ];
         source.once(driver, fill(include_str!("slide.c"), &values));
-        let words = self.weights.iter().copied().map(i64::from);
-        let weights = source.weights("uint32_t", &format!("{name}_weights"), words);
+        let weights = if self.weights.is_empty() {
+            "0".to_owned()
+        } else {
+            let words = self.weights.iter().copied().map(i64::from);
+            source.weights("uint32_t", &format!("{name}_weights"), words)
+        };
         let biases = arithmetic.biases(layer);
         let padded = biases
             .chunks_exact(channels)

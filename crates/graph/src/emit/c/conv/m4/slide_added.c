@@ -1,6 +1,6 @@
-                for (int32_t p = 0; p < s->pixels; p++, at += a->channels) {
+                for (int32_t p = 0; p < s->pixels; p++, at += $CHANNELS) {
                     int32_t *own = made + p * l->bias_step;
-                    biases[p] = l->bias;
+                    biases[p] = $OWN;
                     if (l->classes) {
                         const uint8_t *columns = l->classes + l->oh + ox;
                         biases[p] += (l->classes[oy] * l->column_classes + columns[p]) * l->bias_step;

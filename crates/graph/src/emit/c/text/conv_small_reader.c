@@ -1,0 +1,2 @@
+
+    $P_reader reader = {code->weights, 0, 0};
