@@ -12,8 +12,10 @@ use fixedwise_search::{
     Evaluator, EvaluatorOptions, Images, MaxLoss, Predictions, SearchError, Tuning, calibrate,
     reconstruct::{Calibration, CalibrationOptions},
     strategies::{
-        Event, Ignore, Observer, Outcome, PlanHead,
-        pareto::{CostWeights, ParetoOptions, Prepared, Tools, TuneLength, TuneProblem, pareto},
+        Event, Ignore, Kind, Observer, Outcome, PlanHead,
+        pareto::{
+            CostWeights, Keep, ParetoOptions, Prepared, Tools, TuneLength, TuneProblem, pareto,
+        },
     },
     tune::{Course, Student, Teacher, train},
 };
@@ -125,6 +127,25 @@ fn a_tuned_plan_is_smaller_and_keeps_to_the_bound() {
     // Nothing depends on the number of threads.
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     assert_eq!(one.install(|| search(512, &mut Ignore, &options)).unwrap(), outcome);
+}
+
+#[test]
+fn a_plan_of_given_widths_is_tuned_all_the_time_and_comes_closer() {
+    let mut options = options(Some(TuneLength::Steps(120)));
+    options.max_loss = MaxLoss::Relative(0.5);
+    for (_, node) in network().layers() {
+        options.keep(&node.name, Kind::Weights, Keep::Bits(3));
+        options.keep(&node.name, Kind::Activations, Keep::Bits(4));
+    }
+    for name in ["mean", "add"] {
+        options.keep(name, Kind::Activations, Keep::Bits(4));
+    }
+    let outcome = search(512, &mut Ignore, &options).unwrap();
+    let tuned = outcome.tuned.unwrap();
+    assert!(tuned.is_better && tuned.steps == 120, "{tuned:?}");
+    let last = outcome.front.last().unwrap();
+    assert_eq!(last.bits, tuned.untuned.bits);
+    assert!(last.divergence < tuned.untuned.divergence, "{last:?} {tuned:?}");
 }
 
 /// A clock that goes on by one each time that it is looked at.

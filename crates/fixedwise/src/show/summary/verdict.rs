@@ -85,9 +85,14 @@ fn tuned(result: &RunResult) -> Option<Statement> {
     let before = memory(tuned.untuned.memory_bits);
     Some(if tuned.is_better {
         let now = memory(result.memory_bits.total);
-        let text =
-            format!("Tuning saves {now} of the memory, without it {before} ({took}){astray}.");
-        say(Mark::Good, text)
+        let gained = if now == before {
+            format!(
+                "Tuning brings the plan closer to the float network; it saves {now} of the memory as before"
+            )
+        } else {
+            format!("Tuning saves {now} of the memory, without it {before}")
+        };
+        say(Mark::Good, format!("{gained} ({took}){astray}."))
     } else {
         let text = format!(
             "Tuning found no better plan than the search, which saves {before} ({took}){astray}."

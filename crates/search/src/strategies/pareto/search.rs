@@ -216,6 +216,10 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
         let fits = seen.fits(self.options.limits);
         let cost = self.cost(plan);
         let is_better = self.best.last().is_none_or(|best| match (met, best.met) {
+            // The same numbers of bits, of which biases may take a few more: a tuned plan.
+            (true, true) if standing.widths.bits == best.standing.widths.bits => {
+                fits >= best.fits && standing.divergence < best.standing.divergence
+            }
             (true, true) if fits == best.fits => cost < best.cost,
             (true, true) => fits,
             (true, false) => true,

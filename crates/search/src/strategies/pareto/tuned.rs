@@ -76,8 +76,7 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
     ) -> Result<(), SearchError> {
         let Some(best) = self.best.last() else { return Ok(()) };
         let mut done = Tuned { untuned: best.seen.clone(), ..Tuned::default() };
-        let (standing, before) = (best.standing.clone(), best.cost);
-        let is_met = best.met;
+        let (standing, before) = (best.standing.clone(), self.best.len());
         let images = images.filter(|images| images.len() >= self.options.tuning.tune_images);
         let network = Differentiable::new(self.network.graph(), Kernels::best());
         done.problem = match (&network, images) {
@@ -109,8 +108,8 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
         let run = self.tune_from(&mut task, standing);
         let end = self.observer.tuning_left();
         task.done.seconds = begin.zip(end).map_or(0.0, |(begin, end)| begin - end);
-        let best = self.best.last();
-        task.done.is_better = best.is_some_and(|best| best.met && (best.cost < before || !is_met));
+        let is_met = self.best.last().is_some_and(|best| best.met);
+        task.done.is_better = is_met && self.best.len() > before;
         self.tuned = Some(task.done);
         run
     }
@@ -123,7 +122,10 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
         if whole <= 0.0 {
             return Ok(());
         }
-        let (mut long, mut rate) = (tuning.tune_first * whole, tuning.tune_rate);
+        // Where all widths are given, nothing comes after the first training.
+        let is_given = self.items.list.iter().all(|item| item.bits.len() == 1);
+        let first = if is_given { 1.0 } else { tuning.tune_first };
+        let (mut long, mut rate) = (first * whole, tuning.tune_rate);
         let steps = self.steps_in(task, &best, long)?;
         let mut pupil = self.lowered(best, steps)?;
         loop {
