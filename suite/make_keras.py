@@ -259,11 +259,26 @@ def deflate(path):
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
 
 
+def quotients():
+    """Values divided by values, and by their lengths."""
+    ops = keras.ops
+    x = keras.Input((6, 5, 3), name="image")
+    y = L.Conv2D(4, 3, padding="same", activation="relu", name="conv")(x)
+    gate = ops.add(ops.sigmoid(ops.mean(y, axis=[1, 2], keepdims=True)), 0.5)
+    y = ops.true_divide(L.Conv2D(4, 1, name="pixels")(y), gate)
+    y = L.UnitNormalization(name="unit")(y)
+    z = ops.divide(0.75, ops.add(ops.relu(y), 0.25))
+    z = L.UnitNormalization(axis=[1, 2], name="unit_of_image")(z)
+    y = L.Flatten(name="flat")(L.Concatenate(name="both")([y, z]))
+    y = L.UnitNormalization(name="unit_vector")(L.Dense(4, name="features")(y))
+    return keras.Model(x, L.Dense(3, name="classes")(y), name="quotients")
+
+
 def main():
     FOLDER.mkdir(exist_ok=True)
-    wanted = sys.argv[1:] or ["plain", "branches", "models", "signal", "functions", "maps"]
+    wanted = sys.argv[1:] or ["plain", "branches", "models", "signal", "functions", "maps", "quotients"]
     random = np.random.default_rng(1)
-    for make in (plain, branches, models, signal, functions, maps):
+    for make in (plain, branches, models, signal, functions, maps, quotients):
         model = make()
         fill(model, random)
         scale = 255 if make is branches else 1

@@ -1,4 +1,4 @@
-use super::with_constant;
+use super::{pair, with_constant};
 use crate::{
     backward::{Backward, BackwardStep, each_image},
     error::{ImportError, LowerError},
@@ -195,12 +195,13 @@ fn push(
 
 /// Source: Keras `keras.ops.TrueDivide`, `keras.ops.Divide`, by a constant.
 pub(super) fn from_keras_divide(layer: &mut Layer) -> Result<Value, ImportError> {
-    let value = layer.value().map_err(|_| {
-        layer.error("divides by a computed value; supported is the division by a constant")
-    })?;
+    if !matches!(layer.constants(), [(1, _)]) {
+        return pair::from_keras_divide(layer);
+    }
+    let value = layer.value()?;
     let channels = layer.shape(&value).c;
     match layer.constants() {
-        [(1, by)] if matches!(by.data.len(), 1) || by.shape == [channels] => {
+        [(_, by)] if matches!(by.data.len(), 1) || by.shape == [channels] => {
             if by.data.iter().any(|&x| x == 0.0 || !x.is_finite()) {
                 return Err(layer.error("divides by zero, or by what is no finite number"));
             }

@@ -298,6 +298,7 @@ pub(crate) const KERAS: &[(&str, ImportLayer)] = &[
     ("SpatialDropout2D", identity::from_keras),
     ("Subtract", sub::from_keras),
     ("ThresholdedReLU", function::from_keras_thresholded),
+    ("UnitNormalization", reduce::from_keras_unit),
     ("UpSampling1D", resize::from_keras_1d),
     ("UpSampling2D", resize::from_keras_2d),
     ("ZeroPadding1D", pad::from_keras_1d),

@@ -4,6 +4,8 @@ use crate::{
     expression::{Binary, Expression},
     fixed_operator::FixedOp,
     import::{
+        builder::Value,
+        keras::layer::Layer,
         onnx::attributes::Attributes,
         onnx::reader::{Reader, node_error},
         view::View,
@@ -225,4 +227,20 @@ fn exchanged(node: &onnx::Node) -> onnx::Node {
     let mut node = node.clone();
     node.inputs.reverse();
     node
+}
+
+/// Source: Keras `keras.ops.TrueDivide`, `keras.ops.Divide`, by a computed value.
+pub(super) fn from_keras_divide(layer: &mut Layer) -> Result<Value, ImportError> {
+    let number = match layer.constants() {
+        [] => None,
+        [(0, number)] if number.data.len() == 1 => Some(f64::from(number.data[0])),
+        _ => return Err(layer.error("divides a constant of several numbers by a computed value")),
+    };
+    if let Some(number) = number {
+        let value = layer.value()?;
+        let expression = Expression::from(number) / Expression::x();
+        return layer.push_like(Function { expression }, &value);
+    }
+    let name = layer.name();
+    element_wise::keras_chain(layer, name, Pair { function: Binary::Divide })
 }

@@ -266,16 +266,8 @@ fn from_keras(layer: &mut Layer, reduction: Reduction) -> Result<Value, ImportEr
         &serde_json::Value::Null,
         "only the elements themselves are supported",
     )?;
-    let rank = value.axes.len();
-    let Some(option) = layer.take("axis") else {
+    let Some(reduced) = keras_axes(layer, &value)? else {
         return Err(layer.error("reduces the batch axis; give `axis` without the first one"));
-    };
-    let listed = option.as_array().map_or(std::slice::from_ref(option), Vec::as_slice);
-    let axis = |axis: &serde_json::Value| Some(value.axes[axis_index(axis.as_i64()?, rank)?]);
-    let reduced: Option<Vec<Axis>> = listed.iter().map(axis).collect();
-    let reduced = reduced.filter(|axes| !axes.is_empty() && !axes.contains(&Axis::Batch));
-    let Some(reduced) = reduced else {
-        return Err(layer.refuse("axis", option, "it must be axes of an image, not the batch"));
     };
     let name = layer.name();
     let node = push(layer.builder, name, &value, &reduced, reduction)?;
@@ -297,6 +289,39 @@ fn from_keras(layer: &mut Layer, reduction: Reduction) -> Result<Value, ImportEr
     }
     let node = layer.builder.push(&format!("{name}_axes"), in_order(last), vec![node])?;
     Ok(Value { node, axes })
+}
+
+/// The axes of an image that a layer of Keras gives; nothing where it gives none.
+fn keras_axes(layer: &mut Layer, value: &Value) -> Result<Option<Vec<Axis>>, ImportError> {
+    let Some(option) = layer.take("axis") else { return Ok(None) };
+    let rank = value.axes.len();
+    let listed = option.as_array().map_or(std::slice::from_ref(option), Vec::as_slice);
+    let axis = |axis: &serde_json::Value| Some(value.axes[axis_index(axis.as_i64()?, rank)?]);
+    let axes: Option<Vec<Axis>> = listed.iter().map(axis).collect();
+    let axes = axes.filter(|axes| !axes.is_empty() && !axes.contains(&Axis::Batch));
+    let refused = || layer.refuse("axis", option, "it must be axes of an image, not the batch");
+    axes.map(Some).ok_or_else(refused)
+}
+
+/// Divided by the length, which is at least the root of `1e-12`.
+///
+/// Source: Keras `UnitNormalization`.
+pub(super) fn from_keras_unit(layer: &mut Layer) -> Result<Value, ImportError> {
+    const LEAST: f64 = 1e-12;
+    let value = layer.value()?;
+    let axes = match keras_axes(layer, &value)? {
+        Some(axes) => axes,
+        None => value.axes.last().copied().into_iter().collect(),
+    };
+    let name = layer.name();
+    let square = Function { expression: square() };
+    let node = layer.builder.push(&format!("{name}_squares"), square, vec![value.node])?;
+    let squares = Value { node, axes: value.axes.clone() };
+    let node = push(layer.builder, &format!("{name}_sum"), &squares, &axes, Reduction::Sum)?;
+    let length = Function { expression: Expression::x().max(LEAST).then(Unary::Sqrt) };
+    let length = layer.builder.push(&format!("{name}_length"), length, vec![node])?;
+    let node = layer.push(Pair { function: Binary::Divide }, vec![value.node, length])?;
+    Ok(Value { node, axes: value.axes })
 }
 
 /// The elements in their order as a value of that shape.

@@ -159,6 +159,8 @@ fn every_layer_and_option_computes_what_keras_computes() {
         ("functions.keras", "functions"),
         ("maps.h5", "maps"),
         ("maps.keras", "maps"),
+        ("quotients.h5", "quotients"),
+        ("quotients.keras", "quotients"),
     ] {
         let path = project(&format!("suite/keras/{file}"));
         let model = if path.extension().is_some_and(|extension| extension == "h5") {

@@ -173,7 +173,7 @@ fn of_onnx() -> BTreeMap<String, Row> {
 /// The layers of Keras, over the networks that it saved.
 fn of_keras() -> BTreeMap<String, Row> {
     let mut rows = keras_registry();
-    for name in ["branches", "functions", "maps", "models", "plain", "signal"] {
+    for name in ["branches", "functions", "maps", "models", "plain", "quotients", "signal"] {
         let bytes = fs::read(project(&format!("suite/keras/{name}.keras"))).unwrap();
         let model = keras::read_archive(&bytes, 1 << 24).unwrap();
         let graph = from_keras(&model, name).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -1,13 +1,15 @@
 //! How well the channels of a prepared network go together.
 
 use super::{network::Network, options::ParetoOptions, prepared::Prepared, widths::Items};
-use crate::{error::SearchError, evaluate::Evaluator, reconstruct::Calibration};
+use crate::{
+    error::SearchError, evaluate::Evaluator, reconstruct::Calibration, strategies::tensors::legal,
+};
 
 /// The divergence of a plan of few bits for a prepared network: the lower, the better its channels
-/// go together. `told` is called after each layer.
+/// go together; infinite where the plan makes no integer network. `told` is called after each layer.
 ///
 /// # Errors
-/// Where the plan makes no integer network, or the search was stopped.
+/// Where the search was stopped.
 pub fn trial(
     prepared: &Prepared,
     calibration: &Calibration,
@@ -23,6 +25,9 @@ pub fn trial(
             items.set(&mut widths, item, bits);
         }
     }
-    let built = Network::new(prepared, calibration, options).build(&widths, &items, told)?;
-    probe.divergence(&built.plan, None)
+    let network = Network::new(prepared, calibration, options);
+    let Some(built) = legal(network.build(&widths, &items, told))? else {
+        return Ok(f64::INFINITY);
+    };
+    Ok(legal(probe.divergence(&built.plan, None))?.unwrap_or(f64::INFINITY))
 }

@@ -18,7 +18,7 @@ use fixedwise_search::{
         Event, FixedOptions, Ignore, Kind, Outcome, PlanHead, Tensor, fixed,
         pareto::{
             CostWeights, FrontPlan, Keep, Known, Limits, ParetoOptions, Prepared, Tools, pareto,
-            prepare, refit,
+            prepare, refit, trial,
         },
     },
 };
@@ -564,6 +564,22 @@ fn sums_that_do_not_fit_take_bits_from_weights_and_what_they_meet() {
     let options = ParetoOptions { target: Some(never), ..options };
     let error = search(&prepared, &mut Ignore, &options).unwrap_err().to_string();
     assert!(error.contains("rule `accumulator_bits`"), "{error}");
+}
+
+#[test]
+fn a_trial_whose_plan_is_not_legal_is_infinitely_far_away() {
+    let prepared = prepared();
+    let tuning = tuning();
+    let looks = CalibrationOptions { tuning, ..CalibrationOptions::default() };
+    let calibration =
+        Calibration::new(&prepared.graph, &Blobs(64), Kernels::best(), &GO, looks).unwrap();
+    let far = |target| {
+        let mut probe = evaluator_for(&prepared.graph, &Blobs(64), target);
+        trial(&prepared, &calibration, &mut probe, &options(0.5), &|| ()).unwrap()
+    };
+    assert!(far(None).is_finite());
+    let never = Target { accumulator_bits: 4, ..Target::default() };
+    assert!(far(Some(never)).is_infinite());
 }
 
 #[test]
