@@ -834,6 +834,21 @@ def windows():
     return n.done(n.conv(x, 8, 4), [4, 2, 4])
 
 
+def pixels_of_patches():
+    """Sums and products of pixels of patches, which stand beside the images of a batch, with what a layer makes of them."""
+    n = Net("own_pixels_of_patches", [8, 4, 6])
+    x = n.conv("input", 8, 8, kernel=1)
+    # Patches of 2 x 3: each pixel of all of them, as rows of features.
+    x = n.node("Reshape", x, np.array([-1, 8, 2, 2, 2, 3]))
+    x = n.node("Reshape", n.node("Transpose", x, perm=[0, 3, 5, 2, 4, 1]), np.array([-1, 4, 8]))
+    y = n.node("Add", x, n.node("MatMul", n.node("Relu", x), n.normal(8, 8)))
+    gate = n.node("Sigmoid", n.node("MatMul", y, n.normal(8, 1)))
+    y = n.node("Max", n.node("Mul", y, gate), x)
+    y = n.node("Reshape", y, np.array([-1, 2, 3, 2, 2, 8]))
+    y = n.node("Reshape", n.node("Transpose", y, perm=[0, 5, 3, 1, 4, 2]), np.array([-1, 8, 4, 6]))
+    return n.done(n.conv(y, 8, 4), [4, 2, 4])
+
+
 def all_cases():
     """Every case: name, model, input."""
     return [
@@ -854,5 +869,5 @@ def all_cases():
         constants("arithmetic", arithmetic), constants("reductions", reductions),
         constants("created", created), functions(), spelled_functions(), slopes(),
         image_attention(), token_attention(), window_attention(), softmax_axes(), softmax_flattened(),
-        attention_pooling(), products(), normalizations(), lengths(), windows(),
+        attention_pooling(), products(), normalizations(), lengths(), windows(), pixels_of_patches(),
     ]

@@ -503,7 +503,8 @@ impl Reader {
             let missing: Vec<usize> = (0..rank - view.axes.len()).collect();
             view.unsqueezed(&missing).with_batch_first(batch)
         });
-        if rank > 4 {
+        // Windows or pixels that stand on the axis of the batch belong to the image, too.
+        if rank > 4 || rank > 1 && values.iter().all(View::mixes_batch) {
             return self.pairs_of_groups(node, name, op, &values);
         }
         let elements = |view: &View| -> usize {
