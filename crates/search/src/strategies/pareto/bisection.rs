@@ -93,7 +93,7 @@ impl<O: Oracle> Search<'_, '_, O> {
             if seen.loss.is_none() {
                 let plan = self.prepared.plan(standing.built.plan);
                 let evaluation = self.oracle.evaluate_first(&plan, usize::MAX)?;
-                let held_loss = self.known(&evaluation);
+                let held_loss = self.known(&evaluation, false);
                 if let Some(seen) = self.front.last_mut() {
                     seen.held_loss = held_loss;
                     seen.loss = Some(evaluation.relative_loss());

@@ -74,7 +74,8 @@ pub fn pareto<O: Oracle>(
     };
     let best = search.best.pop().ok_or(SearchError::Stopped)?;
     let is_narrowest = search.items.is_narrowest(&best.standing.widths);
-    let held = search.certificate.parts(&best.evaluation.score);
+    let score = search.expecting(best.evaluation.score, best.standing.is_tuned);
+    let held = search.certificate.parts(&score);
     let held = held.filter(|_| best.evaluation.is_complete);
     Ok(Outcome {
         plan: prepared.plan(best.standing.built.plan),

@@ -21,6 +21,7 @@ use crate::{
     },
     tuning::Scale,
 };
+use fixedwise_fixed::convert::{f64_to_i64, i64_to_f64};
 use fixedwise_graph::{NodeId, Plan, cost};
 use std::ops::ControlFlow;
 
@@ -97,6 +98,8 @@ pub(super) struct Standing {
     pub(super) divergence: f64,
     /// The same on the images on which single steps are measured.
     pub(super) glance: f64,
+    /// Whether it was tuned.
+    pub(super) is_tuned: bool,
 }
 
 impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
@@ -168,7 +171,7 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
         let built = self.network.build(&widths, &self.items, &|| ())?;
         let divergence = self.probe.divergence(&built.plan, None)?;
         let glance = self.glance.divergence(&built.plan, None)?;
-        Ok(Standing { widths, built, divergence, glance })
+        Ok(Standing { widths, built, divergence, glance, is_tuned: false })
     }
 
     /// What a plan that differs from one in hand from `focus` on adds to its divergence.
@@ -196,7 +199,9 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
         self.planned();
         // What is measured is what is delivered, to the bit.
         let plan = &self.prepared.plan(standing.built.plan.clone());
-        let Some((evaluation, held)) = self.look(plan)? else { return Ok(f64::INFINITY) };
+        let Some((evaluation, held)) = self.look(plan, standing.is_tuned)? else {
+            return Ok(f64::INFINITY);
+        };
         let part = self.certificate.part(held);
         let met = part <= 1.0;
         let graph = self.network.graph();
@@ -245,13 +250,17 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
     }
 
     /// What is held of a plan against the bound; `None` where it is not legal.
-    fn look(&mut self, plan: &Plan) -> Result<Option<(Evaluation, f64)>, SearchError> {
+    fn look(
+        &mut self,
+        plan: &Plan,
+        is_tuned: bool,
+    ) -> Result<Option<(Evaluation, f64)>, SearchError> {
         let mut before = Score::default();
         for images in self.certificate.stages() {
             // Not within the accumulator or the target's rules: no answer.
             let evaluation = legal(self.oracle.evaluate_first(plan, images))?;
             let Some(evaluation) = evaluation else { return Ok(None) };
-            let score = evaluation.score;
+            let score = self.expecting(evaluation.score, is_tuned);
             if evaluation.is_complete {
                 let of_class = self.oracle.class_part(&evaluation, self.certificate.class_errors());
                 let held = self.certificate.held(&score);
@@ -273,10 +282,21 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
         Ok(None)
     }
 
+    /// A score with the loss that is expected of a plan: where a tuned one decides otherwise than the float network, it
+    /// is right more often than the probabilities say.
+    pub(super) fn expecting(&self, score: Score, is_tuned: bool) -> Score {
+        if !is_tuned {
+            return score;
+        }
+        let expected = self.options.tuning.tuned_loss * i64_to_f64(score.expected);
+        Score { expected: f64_to_i64(expected.round()), ..score }
+    }
+
     /// What is held against the bound of a plan that was looked at before.
-    pub(super) fn known(&self, evaluation: &Evaluation) -> f64 {
+    pub(super) fn known(&self, evaluation: &Evaluation, is_tuned: bool) -> f64 {
         let of_class = self.oracle.class_part(evaluation, self.certificate.class_errors());
-        self.certificate.with_class(self.certificate.known(&evaluation.score), of_class)
+        let score = self.expecting(evaluation.score, is_tuned);
+        self.certificate.with_class(self.certificate.known(&score), of_class)
     }
 
     /// Measures the best plan on all search images; where it does not keep to the bound there, the one
@@ -288,7 +308,8 @@ impl<'a, 'e, O: Oracle> Search<'a, 'e, O> {
             }
             let plan = self.prepared.plan(best.standing.built.plan.clone());
             let evaluation = self.oracle.evaluate_first(&plan, usize::MAX)?;
-            let part = self.certificate.part(self.known(&evaluation));
+            let is_tuned = best.standing.is_tuned;
+            let part = self.certificate.part(self.known(&evaluation, is_tuned));
             let is_last = self.best.len() == 1;
             if let Some(best) = self.best.last_mut() {
                 (best.evaluation, best.part) = (evaluation, part);

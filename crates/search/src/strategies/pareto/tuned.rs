@@ -274,7 +274,8 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
         let Some(divergence) = legal(measured)? else { return Ok(None) };
         let glance = self.glance.divergence(&plan, None)?;
         let built = Built { plan, alternatives: BTreeMap::new() };
-        Ok(Some(Standing { widths: pupil.widths.clone(), built, divergence, glance }))
+        let widths = pupil.widths.clone();
+        Ok(Some(Standing { widths, built, divergence, glance, is_tuned: true }))
     }
 
     /// What one bit less or more of each tensor does to a trained plan: at the same binary point or the next.
