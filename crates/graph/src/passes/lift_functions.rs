@@ -5,6 +5,7 @@
 //! is never larger than with a sign: where the value lies between `-2^e` and `2^e`, the lifted one lies between
 //! 0 and `2^(e + 1)`.
 
+use super::rebuilt;
 use crate::{
     expression::Expression,
     graph::{Graph, Node, NodeId},
@@ -18,48 +19,30 @@ use fixedwise_fixed::convert::exp2;
 /// Before scales and shifts move forward.
 pub(super) fn run(graph: &Graph) -> Graph {
     let consumers = graph.consumers();
-    let lifts: Vec<Option<f64>> = (0..graph.nodes.len())
-        .map(|id| {
-            let node = &graph.nodes[id];
-            let Function { expression } = node.op.get()?;
-            let lift = lift(expression).filter(|_| node.activation == Activation::None)?;
-            // A bit of each element, against the biases of more classes of positions.
-            let biases = biases_behind(graph, &consumers, id, lift)?;
-            (biases * BITS_OF_BIAS < node.shape.len()).then_some(lift)
-        })
-        .collect();
-    if lifts.iter().all(Option::is_none) {
-        return graph.clone();
-    }
-    let mut lifted = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
-    let mut moved: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
-    for (node, lift) in graph.nodes.iter().zip(&lifts) {
-        let inputs = node.inputs.iter().map(|&input| moved[input]).collect();
-        let mut node = Node { inputs, ..node.clone() };
-        let shape = node.shape;
-        let Some(lift) = *lift else {
+    rebuilt(graph, |lifted, id, mut node| {
+        let Some(function) = to_lift(graph, &consumers, id) else {
             lifted.nodes.push(node);
-            moved.push(lifted.nodes.len() - 1);
-            continue;
+            return;
         };
-        let Function { expression } = node.op.get().cloned().expect("functions alone are lifted");
-        node.op = LiftedFunction { expression, lift }.into();
-        let name = format!("{}_lifted", node.name);
+        let (name, shape) = (format!("{}_lifted", node.name), node.shape);
+        let affine = Affine { scale: vec![1.0; shape.c], shift: vec![-function.lift; shape.c] };
         lifted.rounded_before.values.remove(&node.name);
+        node.op = function.into();
         lifted.nodes.push(node);
-        let inputs = vec![lifted.nodes.len() - 1];
-        let affine = Affine { scale: vec![1.0; shape.c], shift: vec![-lift; shape.c] };
-        let activation = Activation::None;
-        lifted.nodes.push(Node { name, op: affine.into(), inputs, activation, shape });
-        moved.push(lifted.nodes.len() - 1);
-    }
-    for input in &mut lifted.inputs {
-        *input = moved[*input];
-    }
-    for output in &mut lifted.outputs {
-        output.node = moved[output.node];
-    }
-    lifted
+        let from = lifted.nodes.len() - 1;
+        lifted.nodes.push(Node::new(name, affine, vec![from], shape));
+    })
+}
+
+/// The lifted function of a node, where that saves more bits than it takes.
+fn to_lift(graph: &Graph, consumers: &[Vec<NodeId>], id: NodeId) -> Option<LiftedFunction> {
+    let node = &graph.nodes[id];
+    let Function { expression } = node.op.get().filter(|_| node.activation == Activation::None)?;
+    let lift = lift(expression)?;
+    // A bit of each element, against the biases of more classes of positions.
+    let biases = biases_behind(graph, consumers, id, lift)?;
+    let is_worth_it = biases * BITS_OF_BIAS < node.shape.len();
+    is_worth_it.then(|| LiftedFunction { expression: expression.clone(), lift })
 }
 
 /// What a bias takes, about.

@@ -23,7 +23,7 @@ pub use insert_preprocessing::insert_preprocessing;
 
 use crate::{
     error::GraphError,
-    graph::{Graph, NodeId},
+    graph::{Graph, Node, NodeId},
     operator::Likelihood,
     ops::IndexMap,
     plan::Semantics,
@@ -78,6 +78,21 @@ pub fn left_out(graph: &Graph, output: NodeId) -> Option<(NodeId, Likelihood)> {
     let Shape { h, w, .. } = graph.nodes[output].shape;
     let likelihood = graph.nodes[ending].op.as_likelihood()?;
     (ending == output || h * w == 1).then_some((ending, likelihood))
+}
+
+/// The graph with other nodes in place of each: `push` gets a node whose inputs are those of the new graph and puts what
+/// stands for it there; what takes its value takes that of the last one.
+fn rebuilt(graph: &Graph, mut push: impl FnMut(&mut Graph, NodeId, Node)) -> Graph {
+    let mut new = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
+    let mut places = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let inputs = node.inputs.iter().map(|&input| places[input]).collect();
+        push(&mut new, id, Node { inputs, ..node.clone() });
+        places.push(new.nodes.len() - 1);
+    }
+    new.inputs.iter_mut().for_each(|input| *input = places[*input]);
+    new.outputs.iter_mut().for_each(|output| output.node = places[output.node]);
+    new
 }
 
 /// Every node that takes `from` takes `to` instead.

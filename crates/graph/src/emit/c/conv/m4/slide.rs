@@ -314,8 +314,8 @@ impl Geometry {
         Self { x, y, kernel, stride, pad, ring_channels, gathers, image_row, row, is_twice }
     }
 
-    /// Says what the driver, the functions that fill the ring and the strips do for an image.
-    /// So many times, as often as weights are decoded.
+    /// Says what the driver, the functions that fill the ring and the strips do for an image, so many times: as often as
+    /// weights are decoded.
     fn runs(
         &self,
         layer: &ConvLayer,
