@@ -24,8 +24,15 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 
 /// SHA-256 in hexadecimal digits.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
+    sha256_of([bytes])
+}
+
+/// The same of bytes that come in parts.
+pub(crate) fn sha256_of(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     let mut text = String::with_capacity(64);
-    for byte in sha2::Sha256::digest(bytes) {
+    let mut hash = sha2::Sha256::new();
+    parts.into_iter().for_each(|part| hash.update(part));
+    for byte in hash.finalize() {
         write!(text, "{byte:02x}").expect("a string takes everything");
     }
     text

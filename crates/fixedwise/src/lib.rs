@@ -40,6 +40,7 @@ pub use fixedwise_graph::{
 };
 pub use fixedwise_search::{
     ClassBound, MaxLoss, MetricName, Offset, Scale, Tuning, Unit,
+    spread::{Given as NodeGiven, Happened as NodesHappened, Nodes, Question as NodeQuestion},
     strategies::{
         Budget, Kind, LayerOrder, Objective, SearchOptions, Sensitivity, StartBits, TraceEntry,
         WidthEffect,
@@ -51,10 +52,10 @@ pub use fold::{folded, text_width};
 pub use jobs::{
     CExport, DeviceOptions, EvaluateOptions, ExportForm, ExportOptions, Exported,
     GeneralizeOptions, Generalized, IntegerNetwork, Integers, Keep, Outcome, QuantizeOptions,
-    Strategy, SweepOptions, Tune, device_of_model, device_of_plan, evaluate, evaluate_model,
-    export, export_c, export_c_model, export_model, generalize, generalize_observed, inspect,
-    inspect_model, page_of_folder, plot_distributions, quantize, quantize_model, quantize_observed,
-    refit, refit_model, sweep, sweep_observed,
+    Strategy, SweepOptions, Tune, Worker, device_of_model, device_of_plan, evaluate,
+    evaluate_model, export, export_c, export_c_model, export_model, generalize,
+    generalize_observed, inspect, inspect_model, page_of_folder, plot_distributions, quantize,
+    quantize_model, quantize_observed, quantize_spread, refit, refit_model, sweep, sweep_observed,
 };
 pub use model::Model;
 pub use names::distance;

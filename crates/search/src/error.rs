@@ -50,6 +50,9 @@ pub enum SearchError {
     /// A sweep of tensors that the network does not have.
     #[error("there are no {kinds}{layer} to sweep; the network has {known}")]
     NothingToSweep { kinds: String, layer: String, known: String },
+    /// A node of a cluster that is none of this search.
+    #[error("{problem}")]
+    Node { problem: String },
     /// The plan and the network do not make an integer network.
     #[error(transparent)]
     Lower(#[from] LowerError),

@@ -11,6 +11,7 @@ mod metric;
 mod random;
 pub mod reconstruct;
 mod score;
+pub mod spread;
 mod statistics;
 pub mod strategies;
 pub mod tune;
@@ -19,8 +20,8 @@ mod tuning;
 pub use digest::Digest;
 pub use error::SearchError;
 pub use evaluate::{
-    Evaluation, Evaluator, EvaluatorOptions, Images, JournalEntry, Local, Measure, Oracle, Part,
-    Predictions, Question, Request, Truth,
+    Evaluation, Evaluator, EvaluatorOptions, FloatRows, FloatRun, Images, JournalEntry, Local,
+    Measure, Oracle, Part, Predictions, Question, Request, Truth,
 };
 pub use metric::MetricName;
 pub use score::{ClassBound, ClassScore, Details, Figure, MaxLoss, Score, Unit, proportion95};

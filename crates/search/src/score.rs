@@ -239,7 +239,7 @@ pub(crate) fn least_correct(float_correct: usize, loss: f64) -> usize {
 }
 
 /// What the float network and a plan reach by a metric, on images.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// Of the float network and of the plan.
     pub both: [f64; 2],
@@ -261,7 +261,7 @@ impl Figure {
 }
 
 /// What a plan gives in detail, on images of a set.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Details {
     /// Of each output, as classes and as values.
     pub outputs: Vec<Score>,

@@ -114,7 +114,15 @@ pub(crate) fn judged(
     kernels: &'static Kernels,
     stop: &AtomicBool,
 ) -> Result<Predictions, SearchError> {
-    let predictions = Predictions::new(float, images, kernels, stop)?;
+    as_asked((max_loss, command), Predictions::new(float, images, kernels, stop)?, images)
+}
+
+/// Predictions as the labels of their images and the bound ask.
+pub(crate) fn as_asked(
+    (max_loss, command): (MaxLoss, Option<&str>),
+    predictions: Predictions,
+    images: &View,
+) -> Result<Predictions, SearchError> {
     Ok(match images.metric() {
         _ if command.is_some() || matches!(max_loss, MaxLoss::Sqnr(_)) => predictions.of_values(),
         Some(MetricName::Sqnr) => predictions.of_values(),
@@ -212,7 +220,11 @@ pub(crate) fn measure_with(
     // One plan, once: nothing is worth keeping.
     let target = target.cloned();
     let once = EvaluatorOptions { cache_bytes: 0, target, ..EvaluatorOptions::default() };
-    let mut evaluator = Evaluator::new(graph, images, predictions, kernels, &go_on, once);
+    measure_by(Evaluator::new(graph, images, predictions, kernels, &go_on, once), plan)
+}
+
+/// Runs a plan once.
+pub(crate) fn measure_by(mut evaluator: Evaluator, plan: &Plan) -> Result<Measured, Error> {
     let score = evaluator.evaluate(plan, None, None)?.score;
     let details = details(&mut evaluator, plan)?;
     Ok(Measured { score, details, lost: lost(&mut evaluator, plan)? })

@@ -35,6 +35,9 @@ pub use inspect::{inspect, inspect_model};
 pub use keep::Keep;
 pub(crate) use keep::keep_name;
 pub use options::{QuantizeOptions, Strategy, Tune};
-pub use quantize::{Outcome, quantize, quantize_model, quantize_observed, refit, refit_model};
+pub use quantize::{
+    Outcome, Worker, quantize, quantize_model, quantize_observed, quantize_spread, refit,
+    refit_model,
+};
 pub use served::page_of_folder;
 pub use sweep::{SweepOptions, sweep, sweep_observed};

@@ -201,7 +201,8 @@ impl<'a> Evaluator<'a> {
     /// What all images give.
     fn all(&mut self, request: &Request) -> Result<Part, SearchError> {
         let images = self.predictions.len();
-        let part = self.measure.part(request, 0..images.div_ceil(Part::CHUNK))?;
+        let chunks = self.predictions.chunks();
+        let part = self.measure.part(request, 0..chunks)?;
         self.macs += part.macs;
         self.images_evaluated += count_to_u64(images);
         Ok(part)
@@ -215,7 +216,7 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// As [`Oracle::evaluate`].
     pub fn divergence(&mut self, plan: &Plan, focus: Option<NodeId>) -> Result<f64, SearchError> {
-        let part = self.all(&Request { plan, question: Question::Divergence, focus })?;
+        let part = self.all(&Request { plan, question: Question::Divergence, focus, ahead: 0 })?;
         Ok(part.divergence() / count_to_f64(self.predictions.len().max(1)))
     }
 
@@ -225,7 +226,8 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// As [`Oracle::evaluate`].
     pub fn outputs(&mut self, plan: &Plan) -> Result<Vec<Vec<f32>>, SearchError> {
-        let part = self.all(&Request { plan, question: Question::Outputs, focus: None })?;
+        let part =
+            self.all(&Request { plan, question: Question::Outputs, focus: None, ahead: 0 })?;
         let said: Vec<Vec<f32>> = part.outputs.into_values().collect();
         Ok(self.predictions.by_output(&said))
     }
@@ -244,7 +246,7 @@ impl<'a> Evaluator<'a> {
                 return Ok(Details::clone(&details));
             }
         }
-        let request = Request { plan, question: Question::Score, focus: None };
+        let request = Request { plan, question: Question::Score, focus: None, ahead: 0 };
         let measured = self.score(&request, Known::begin(), all, None)?;
         let details = measured.details.clone().unwrap_or_default();
         self.learn(digest, measured);
@@ -262,7 +264,7 @@ impl<'a> Evaluator<'a> {
         if let Some(lost) = known.and_then(|known| known.lost.clone()) {
             return Ok(Lost::clone(&lost));
         }
-        let request = Request { plan, question: Question::Score, focus: None };
+        let request = Request { plan, question: Question::Score, focus: None, ahead: 0 };
         let lost = self.score(&request, Known::begin(), all, None)?.lost;
         Ok(lost.map(|lost| Lost::clone(&lost)).unwrap_or_default())
     }
@@ -331,7 +333,8 @@ impl Oracle for Evaluator<'_> {
         }
         let all = self.predictions.len();
         let at_least = at_least.filter(|_| !self.predictions.is_judged());
-        let request = Request { plan, question: Question::Score, focus };
+        let ahead = self.predictions.chunks();
+        let request = Request { plan, question: Question::Score, focus, ahead };
         let measured = self.score(&request, Known::begin(), all, at_least)?;
         self.evaluations += 1;
         let score = measured.score;
@@ -352,7 +355,8 @@ impl Oracle for Evaluator<'_> {
         }
         let so_far = known.filter(|known| known.score.n % Part::CHUNK == 0).cloned();
         self.evaluations += u64::from(so_far.is_none());
-        let request = Request { plan, question: Question::Score, focus: None };
+        let ahead = self.predictions.chunks();
+        let request = Request { plan, question: Question::Score, focus: None, ahead };
         let measured = self.score(&request, so_far.unwrap_or_else(Known::begin), images, None)?;
         let score = measured.score;
         self.learn(digest, measured);

@@ -213,7 +213,7 @@ impl<'a> Local<'a> {
         Ready { program, steps, digests }: &Ready,
         question: Question,
         chunks: Range<usize>,
-    ) -> Result<Part, SearchError> {
+    ) -> Result<Vec<Part>, SearchError> {
         let outputs = self.graph.output_nodes();
         let of = (program, digests.as_slice());
         let wanted = |_| outputs.clone();
@@ -252,22 +252,42 @@ impl<'a> Local<'a> {
         };
         let new = |chunk| (chunk, Part::default());
         let cache = Some(&self.cache);
-        let parts = self.runner.each_chunk(&job, cache, chunks.clone(), new, see)?;
-        let part = parts.into_iter().fold(Part::default(), |sum, (_, part)| sum.join(part));
-        Ok(Part { macs: self.macs(&job, chunks), ..part })
+        let parts = self.runner.each_chunk(&job, cache, chunks, new, see)?;
+        let with_macs = |(chunk, part)| Part { macs: self.macs(&job, chunk..chunk + 1), ..part };
+        Ok(parts.into_iter().map(with_macs).collect())
     }
-}
 
-impl Measure for Local<'_> {
-    fn part(&mut self, request: &Request, chunks: Range<usize>) -> Result<Part, SearchError> {
+    /// What each chunk gives; as [`Measure::part`].
+    pub(crate) fn parts(
+        &mut self,
+        request: &Request,
+        chunks: Range<usize>,
+    ) -> Result<Vec<Part>, SearchError> {
         let ready = self.ready(request.plan)?;
         let filled = match request.focus {
             Some(focus) => self.fill(&ready, focus, chunks.clone())?,
             None => 0,
         };
-        let part = self.measure(&ready, request.question, chunks)?;
+        let mut parts = self.measure(&ready, request.question, chunks)?;
         self.latest = Some(ready);
-        Ok(Part { macs: part.macs + filled, ..part })
+        if let Some(first) = parts.first_mut() {
+            first.macs += filled;
+        }
+        Ok(parts)
+    }
+
+    /// Refuses a plan that cannot be measured.
+    pub(crate) fn check_runs(&self, plan: &Plan) -> Result<(), LowerError> {
+        match plan.semantics {
+            Semantics::Integer => self.steps.lower(plan, self.policy).map(|_| ()),
+            Semantics::Simulated => Program::simulated(self.graph, plan, self.kernels).map(|_| ()),
+        }
+    }
+}
+
+impl Measure for Local<'_> {
+    fn part(&mut self, request: &Request, chunks: Range<usize>) -> Result<Part, SearchError> {
+        Ok(self.parts(request, chunks)?.into_iter().fold(Part::default(), Part::join))
     }
 
     fn check(&self, plan: &Plan) -> Result<(), LowerError> {

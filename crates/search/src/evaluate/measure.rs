@@ -5,10 +5,11 @@ use crate::{
     score::{Details, Score},
 };
 use fixedwise_graph::{LowerError, NodeId, Plan};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Range};
 
 /// What is asked about a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Question {
     /// Which images it gets right; of several outputs or of images with labels, also output by output and class by
     /// class; and what a metric counts of each image.
@@ -28,6 +29,8 @@ pub struct Request<'r> {
     pub question: Question,
     /// The node that the next plans will differ in: what comes before it is worth keeping.
     pub focus: Option<NodeId>,
+    /// Up to which chunk the same may be asked next.
+    pub ahead: usize,
 }
 
 /// Measures plans on the images of a set, here or elsewhere.
@@ -54,7 +57,7 @@ pub trait Measure {
 }
 
 /// What some chunks of images gave. Parts of different chunks join exactly, in whatever order they come.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// Over the images, where that was asked.
     pub score: Score,

@@ -17,5 +17,5 @@ pub use images::{Images, Truth};
 pub use local::{EvaluatorOptions, Local};
 pub use measure::{Measure, Part, Question, Request};
 pub use oracle::{Evaluation, JournalEntry, Oracle};
-pub use predictions::Predictions;
+pub use predictions::{FloatRows, FloatRun, Predictions};
 pub(crate) use predictions::{log_softmax, of_classes};

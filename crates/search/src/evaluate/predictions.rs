@@ -16,9 +16,11 @@ use fixedwise_graph::{
 };
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
+    ops::Range,
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -128,6 +130,92 @@ impl Said for OneOutput<'_> {
 /// An output of a network that runs, in steps of that size.
 pub(super) type Ran<'v> = (ValueRef<'v>, f64);
 
+/// What the float network says of a chunk of images, by output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FloatRows(Vec<Vec<Row>>);
+
+/// Of one image: the target, whether the network is right, how far its first class is before the second, and what a
+/// softmax would take.
+type Row = (usize, bool, f32, Vec<f32>);
+
+/// Runs the float network over images.
+pub struct FloatRun<'a> {
+    images: &'a dyn Images,
+    program: Program,
+    runner: Runner<'a>,
+    /// By output, the node that is looked at, and what the network ends in there.
+    seen: Vec<(NodeId, Option<Likelihood>)>,
+}
+
+impl std::fmt::Debug for FloatRun<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FloatRun").field("images", &self.images.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> FloatRun<'a> {
+    /// Nothing has run yet.
+    ///
+    /// # Errors
+    /// Where there is no image.
+    pub fn new(
+        float: &Graph,
+        images: &'a dyn Images,
+        kernels: &'static Kernels,
+        stop: &'a AtomicBool,
+    ) -> Result<Self, SearchError> {
+        let n = images.len();
+        if n == 0 {
+            return Err(SearchError::NoImages { purpose: "measure the accuracy" });
+        }
+        let program = Program::float(float, kernels);
+        let runner = Runner::new(images, n, CHUNK, stop);
+        let seen = float.output_nodes().iter().map(|&id| seen(float, id)).collect();
+        Ok(Self { images, program, runner, seen })
+    }
+
+    /// Chunks of all images, as they come.
+    pub fn chunks(&self) -> Range<usize> {
+        self.runner.chunks()
+    }
+
+    /// What each chunk gives.
+    ///
+    /// # Errors
+    /// Where the stop flag was raised.
+    pub fn rows(&self, chunks: Range<usize>) -> Result<Vec<FloatRows>, SearchError> {
+        let nodes: Vec<NodeId> = self.seen.iter().map(|&(node, _)| node).collect();
+        self.runner.each_chunk(
+            &Job::of(&self.program, &nodes),
+            None,
+            chunks,
+            |_| FloatRows(vec![Vec::with_capacity(CHUNK); nodes.len()]),
+            |FloatRows(rows), seen| {
+                for (i, rows) in rows.iter_mut().enumerate() {
+                    let (node, end) = self.seen[i];
+                    let value = seen.value(node);
+                    let class = class(value);
+                    let label = self.images.label(seen.idx).filter(|_| i == 0);
+                    let target = label.unwrap_or(class);
+                    rows.push((target, class == target, margin(value), logits(value, end)));
+                }
+            },
+        )
+    }
+}
+
+/// The node that is looked at for an output, and what the network ends in there.
+fn seen(float: &Graph, id: NodeId) -> (NodeId, Option<Likelihood>) {
+    match passes::left_out(float, id) {
+        // A probability near one does not tell its logit.
+        Some((sigmoid, Likelihood::Each)) => {
+            (float.nodes[sigmoid].main_input(), Some(Likelihood::Each))
+        }
+        Some((_, end)) => (id, Some(end)),
+        None => (id, None),
+    }
+}
+
 impl Predictions {
     /// Runs the float network over all images.
     ///
@@ -139,40 +227,16 @@ impl Predictions {
         kernels: &'static Kernels,
         stop: &AtomicBool,
     ) -> Result<Self, SearchError> {
+        let run = FloatRun::new(float, images, kernels, stop)?;
+        Ok(Self::of_rows(float, images, &run.rows(run.chunks())?))
+    }
+
+    /// From what [`FloatRun::rows`] gave of all chunks of the images.
+    pub fn of_rows(float: &Graph, images: &dyn Images, rows: &[FloatRows]) -> Self {
         let n = images.len();
-        if n == 0 {
-            return Err(SearchError::NoImages { purpose: "measure the accuracy" });
-        }
-        let program = Program::float(float, kernels);
-        let runner = Runner::new(images, n, CHUNK, stop);
-        let nodes = float.output_nodes();
-        let end = |&id: &NodeId| match passes::left_out(float, id) {
-            // A probability near one does not tell its logit.
-            Some((sigmoid, Likelihood::Each)) => {
-                (float.nodes[sigmoid].main_input(), Some(Likelihood::Each))
-            }
-            Some((_, end)) => (id, Some(end)),
-            None => (id, None),
-        };
-        let (seen_nodes, ends): (Vec<NodeId>, Vec<_>) = nodes.iter().map(end).unzip();
-        let rows = runner.each_chunk(
-            &Job::of(&program, &seen_nodes),
-            None,
-            runner.chunks(),
-            |_| vec![Vec::with_capacity(CHUNK); nodes.len()],
-            |rows, seen| {
-                for (i, rows) in rows.iter_mut().enumerate() {
-                    let value = seen.value(seen_nodes[i]);
-                    let class = class(value);
-                    let label = images.label(seen.idx).filter(|_| i == 0);
-                    let target = label.unwrap_or(class);
-                    rows.push((target, class == target, margin(value), logits(value, ends[i])));
-                }
-            },
-        )?;
         let is_labelled: Vec<bool> = (0..n).map(|idx| images.label(idx).is_some()).collect();
         let output = |(i, &id): (usize, &NodeId)| {
-            let rows: Vec<_> = rows.iter().flat_map(|chunk| &chunk[i]).collect();
+            let rows: Vec<_> = rows.iter().flat_map(|chunk| &chunk.0[i]).collect();
             let mut output = OutputPredictions {
                 targets: rows.iter().map(|row| row.0).collect(),
                 right: rows.iter().map(|row| row.1).collect(),
@@ -180,7 +244,7 @@ impl Predictions {
                 logits: rows.iter().flat_map(|row| row.3.iter().copied()).collect(),
                 elements: float.nodes[id].shape.len(),
                 channels: float.nodes[id].shape.c,
-                end: ends[i],
+                end: seen(float, id).1,
                 signal: 1.0,
                 temperature: 1.0,
                 lead: Lead::UNKNOWN,
@@ -194,8 +258,13 @@ impl Predictions {
             }
             output
         };
-        let outputs = nodes.iter().enumerate().map(output).collect();
-        Ok(Self { outputs, is_labelled, is_of_values: false, judge: None })
+        let outputs = float.output_nodes().iter().enumerate().map(output).collect();
+        Self { outputs, is_labelled, is_of_values: false, judge: None }
+    }
+
+    /// Chunks of all images.
+    pub(crate) fn chunks(&self) -> usize {
+        self.len().div_ceil(CHUNK)
     }
 
     /// Compares outputs as values, not as classes: each score has the distortion, and the divergence of a plan

@@ -1,11 +1,12 @@
-//! Plans measured in parts, by several that share nothing, in any order.
+//! Plans measured in parts, by several that share nothing, in any order; by nodes that die, come back and are late.
 
 use fixedwise_graph::{Graph, LowerError, Plan, Semantics, Shape, ops::Relu, ops::Window, passes};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluator, EvaluatorOptions, Images, Local, Measure, MetricName, Offset, Oracle as _, Part,
-    Predictions, Request, SearchError, Truth, Tuning, calibrate,
+    Evaluator, EvaluatorOptions, FloatRun, Images, Local, Measure, MetricName, Offset, Oracle as _,
+    Part, Predictions, Request, SearchError, Truth, Tuning, calibrate,
     reconstruct::{Calibration, CalibrationOptions},
+    spread::{Answerer, Asked, Happened, ImageSet, Nodes, Question, Spread},
     strategies::{
         FixedOptions, Ignore, Outcome, PlanHead, fixed,
         pareto::{CostWeights, ParetoOptions, Prepared, Tools, pareto},
@@ -13,8 +14,9 @@ use fixedwise_search::{
 };
 use fixedwise_testing::{Build, Random};
 use std::{
+    collections::VecDeque,
     ops::Range,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -71,6 +73,136 @@ impl Measure for Shards<'_> {
     }
 }
 
+/// Nodes in this process, which are asked in bytes. Of three, the second dies again and again and comes back as another,
+/// the third answers late, where it answers at all.
+struct Cluster<'a> {
+    graph: &'a Graph,
+    images: &'a dyn Images,
+    is_of_values: bool,
+    n: usize,
+    state: Mutex<State<'a>>,
+}
+
+#[derive(Default)]
+struct State<'a> {
+    answerers: Vec<Option<Answerer<'a>>>,
+    /// Questions by their node.
+    asked: VecDeque<(u64, usize, Question)>,
+    questions: u64,
+    answers: usize,
+    lost: usize,
+    late: usize,
+    /// Until so many questions were asked in all.
+    away: u64,
+}
+
+const KEY: &str = "noise";
+
+impl<'a> Cluster<'a> {
+    fn new(graph: &'a Graph, images: &'a dyn Images, is_of_values: bool, n: usize) -> Self {
+        let answerers = (0..n).map(|_| None).collect();
+        let state = Mutex::new(State { answerers, ..State::default() });
+        Self { graph, images, is_of_values, n, state }
+    }
+
+    fn answerer(&self, key: &str) -> Answerer<'a> {
+        let (graph, images, is_of_values) = (self.graph, self.images, self.is_of_values);
+        let judged = move |rows: &[_]| {
+            let predictions = Predictions::of_rows(graph, images, rows);
+            Ok(if is_of_values { predictions.of_values() } else { predictions })
+        };
+        let options = options();
+        let set = ImageSet { images, judged: Box::new(judged), options };
+        Answerer::new(key.to_owned(), (graph, graph), vec![set], Kernels::best(), &GO)
+    }
+
+    /// Questions that were answered, and that were lost or late.
+    fn told(&self) -> [usize; 3] {
+        let state = self.state.lock().unwrap();
+        [state.answers, state.lost, state.late]
+    }
+}
+
+impl Nodes for Cluster<'_> {
+    fn count(&self) -> usize {
+        self.n
+    }
+
+    fn is_there(&self, node: usize) -> bool {
+        let state = self.state.lock().unwrap();
+        node != 1 || state.questions >= state.away
+    }
+
+    fn ask(&self, node: usize, question: Question) -> u64 {
+        let mut state = self.state.lock().unwrap();
+        state.questions += 1;
+        let number = state.questions;
+        state.asked.push_back((number, node, question));
+        number
+    }
+
+    fn next(&self) -> Happened {
+        let state = &mut *self.state.lock().unwrap();
+        // The one that was asked last answers first.
+        let Some(place) = state.asked.iter().rposition(|&(_, node, _)| node != 2) else {
+            // The third node is late; every other question it answers in the end.
+            state.late += 1;
+            return match state.asked.pop_front() {
+                Some((number, _, question)) if state.late % 4 == 1 => {
+                    state.asked.push_back((number, 2, question));
+                    Happened::Late
+                }
+                Some((number, ..)) if state.late % 4 == 3 => Happened::Lost(number),
+                Some(asked) => answered(self, state, asked),
+                None => Happened::Nothing,
+            };
+        };
+        let asked = state.asked.remove(place).unwrap();
+        if asked.1 == 1 && asked.0.is_multiple_of(7) {
+            state.lost += 1;
+            // All that it knew is gone.
+            state.answerers[1] = None;
+            state.away = state.questions + 5;
+            return Happened::Lost(asked.0);
+        }
+        answered(self, state, asked)
+    }
+}
+
+fn answered<'a>(
+    cluster: &Cluster<'a>,
+    state: &mut State<'a>,
+    (number, node, question): (u64, usize, Question),
+) -> Happened {
+    state.answers += 1;
+    let answerer = state.answerers[node].get_or_insert_with(|| cluster.answerer(KEY));
+    let given: Vec<&[u8]> = question.given.iter().map(|given| &*given.bytes).collect();
+    Happened::Answered(number, answerer.answer(&question.ask, &given))
+}
+
+fn asked<'a>(nodes: &'a Cluster) -> Asked<'a> {
+    Asked { nodes, key: KEY.to_owned(), set: 0, stop: &GO }
+}
+
+/// Little is cached, so that some of it goes.
+fn options() -> EvaluatorOptions {
+    EvaluatorOptions { cache_bytes: 20_000, ..EvaluatorOptions::default() }
+}
+
+/// Plans measured by nodes.
+fn spread<'a>(nodes: &'a Cluster<'_>) -> Evaluator<'a> {
+    let &Cluster { graph, images, is_of_values, .. } = nodes;
+    let kernels = Kernels::best();
+    let run = FloatRun::new(graph, images, kernels, &GO).unwrap();
+    let rows = asked(nodes).float_rows(graph, &run).unwrap();
+    assert_eq!(rows, run.rows(run.chunks()).unwrap());
+    let predictions = Predictions::of_rows(graph, images, &rows);
+    let predictions = Arc::new(if is_of_values { predictions.of_values() } else { predictions });
+    let local = Local::new(graph, images, Arc::clone(&predictions), kernels, &GO, options());
+    let spread = Spread::new(asked(nodes), graph, local, &rows);
+    Evaluator::over(graph, predictions, Box::new(spread))
+}
+
 fn evaluator<'a>(
     graph: &'a Graph,
     images: &'a dyn Images,
@@ -80,14 +212,11 @@ fn evaluator<'a>(
     let kernels = Kernels::best();
     let predictions = Predictions::new(graph, images, kernels, &GO).unwrap();
     let predictions = if is_of_values { predictions.of_values() } else { predictions };
-    // Little is cached, so that some of it goes.
-    let options = EvaluatorOptions { cache_bytes: 20_000, ..EvaluatorOptions::default() };
     let Some(n) = shards else {
-        return Evaluator::new(graph, images, predictions, kernels, &GO, options);
+        return Evaluator::new(graph, images, predictions, kernels, &GO, options());
     };
     let predictions = Arc::new(predictions);
-    let local =
-        |_| Local::new(graph, images, Arc::clone(&predictions), kernels, &GO, options.clone());
+    let local = |_| Local::new(graph, images, Arc::clone(&predictions), kernels, &GO, options());
     let all = (0..n).map(local).collect();
     Evaluator::over(graph, Arc::clone(&predictions), Box::new(Shards(all)))
 }
@@ -98,9 +227,14 @@ fn parts_join_to_the_same_bits_whoever_measures_them() {
     let images = Noise(300);
     let statistics = calibrate(&graph, &images, Kernels::best(), &GO, &|_| ()).unwrap();
     for is_of_values in [false, true] {
+        let cluster = Cluster::new(&graph, &images, is_of_values, 3);
         let mut whole = evaluator(&graph, &images, None, is_of_values);
-        for shards in [1, 3, 5] {
-            let mut parts = evaluator(&graph, &images, Some(shards), is_of_values);
+        for shards in [0, 1, 3, 5] {
+            let mut parts = if shards == 0 {
+                spread(&cluster)
+            } else {
+                evaluator(&graph, &images, Some(shards), is_of_values)
+            };
             for bits in [2, 3, 5, 8] {
                 let head = PlanHead::INTEGER;
                 let options = FixedOptions { head, bits, offset: Offset::LeastError };
@@ -211,7 +345,7 @@ fn a_search_ends_with_the_same_plan_whoever_measures() {
         tuning: tuning.clone(),
         ..ParetoOptions::new(PlanHead::INTEGER, cost)
     };
-    let of = |shards: Option<usize>| -> Outcome {
+    let of = |oracle: &mut Evaluator| -> Outcome {
         let looks = CalibrationOptions { tuning: tuning.clone(), ..CalibrationOptions::default() };
         let kernels = Kernels::best();
         let calibration = Calibration::new(&graph, &calibration, kernels, &GO, looks).unwrap();
@@ -219,14 +353,36 @@ fn a_search_ends_with_the_same_plan_whoever_measures() {
             prepared: &prepared,
             unlabeled: None,
             calibration: &calibration,
-            probe: &mut evaluator(&graph, &probe, shards, false),
-            glance: &mut evaluator(&graph, &probe, shards, false),
-            oracle: &mut evaluator(&graph, &search, shards, false),
+            probe: &mut evaluator(&graph, &probe, None, false),
+            glance: &mut evaluator(&graph, &probe, Some(2), false),
+            oracle,
         };
         pareto(tools, &mut Ignore, &options).unwrap()
     };
-    let whole = of(None);
+    let whole = of(&mut evaluator(&graph, &search, None, false));
     assert!(whole.front.len() > 3, "{:?}", whole.front);
-    assert_eq!(of(Some(2)), whole);
-    assert_eq!(of(Some(3)), whole);
+    assert_eq!(of(&mut evaluator(&graph, &search, Some(3), false)), whole);
+    for n in [1, 2, 3, 7] {
+        let cluster = Cluster::new(&graph, &search, false, n);
+        assert_eq!(of(&mut spread(&cluster)), whole, "{n} nodes");
+        let [answers, lost, late] = cluster.told();
+        assert!(answers > 20 && (lost > 2) == (n > 1) && (late > 2) == (n > 2), "{n} nodes");
+    }
+}
+
+#[test]
+fn nodes_of_something_else_refuse() {
+    let (graph, images) = (network(), Noise(40));
+    let cluster = Cluster::new(&graph, &images, false, 1);
+    let wrong = Asked { key: "other noise".to_owned(), ..asked(&cluster) };
+    let run = FloatRun::new(&graph, &images, Kernels::best(), &GO).unwrap();
+    let refused = wrong.float_rows(&graph, &run).unwrap_err().to_string();
+    assert!(refused.contains("another network, other images or another version"), "{refused}");
+    assert!(refused.contains("noise and other noise"), "{refused}");
+    // Bytes of another version are none of this.
+    let reply = cluster.answerer(KEY).answer(&[255; 40], &[]);
+    assert!(String::from_utf8_lossy(&reply).contains("another version"));
+    // Where all are gone, it is done here.
+    let none = Cluster::new(&graph, &images, false, 0);
+    assert_eq!(asked(&none).float_rows(&graph, &run).unwrap(), run.rows(run.chunks()).unwrap());
 }

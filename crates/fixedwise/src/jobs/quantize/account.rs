@@ -4,15 +4,14 @@ use super::{
     super::{
         budget,
         first::First,
-        measure::{
-            integers, judged, measure_with, measured_on, metric_name, outputs, peak_ram, unit,
-        },
+        measure::{integers, measure_by, measured_on, metric_name, outputs, peak_ram, unit},
         options::Strategy,
         pictured::{distributions, lost_images},
     },
     Job, Outcome,
     load::Loaded,
     search::{Found, Ready},
+    spread::Set,
 };
 use crate::{
     data::Preprocessed as _,
@@ -95,10 +94,10 @@ impl Job<'_> {
         let Some(images) = &loaded.sets.test else { return Ok(None) };
         self.tell(Step::Testing { images: images.len() });
         let (float, graph, kernels) = (loaded.model.graph(), &loaded.graph, Kernels::best());
-        let target = self.options.target.as_ref();
         let go_on = AtomicBool::new(false);
-        let predictions = judged(self.counts(), float, images, kernels, &go_on)?;
-        let measured = measure_with(predictions, graph, plan, images, target, kernels)?;
+        let set = (Set::Test, images);
+        let said = self.said(loaded, set, &go_on)?;
+        let measured = measure_by(self.evaluator(loaded, set, said, &go_on), plan)?;
         let mut test = self.set_result(measured.score, &measured.details);
         if let Some(metric) = self.metric(loaded, images) {
             let both = outputs(float, graph, plan, images, kernels)?;

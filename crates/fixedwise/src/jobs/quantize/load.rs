@@ -6,11 +6,12 @@ use super::{
         earlier::Earlier,
         first::{Checks, First, first},
         keep::{self, Keep},
-        measure::{judged, measured_on},
+        measure::measured_on,
         metric::Metric,
         options::{QuantizeOptions, Tune, check_quantizer, check_strategy},
     },
     Job,
+    spread::{Said, Set},
 };
 use crate::{
     data::{Preprocessed as _, Sets, View},
@@ -23,7 +24,7 @@ use crate::{
 use fixedwise_graph::{Graph, Plan};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Images, MaxLoss, MetricName, Predictions, Statistics, calibrate, stated,
+    Images, MaxLoss, MetricName, Statistics, calibrate, stated,
     strategies::{Kind, Objective, PlanHead, Tensor, quantized_activations},
 };
 use std::{collections::BTreeMap, time::Instant};
@@ -99,7 +100,7 @@ impl Loaded {
 
 /// What the float network says of the search images.
 pub(super) struct Float {
-    pub(super) predictions: Predictions,
+    pub(super) said: Said,
     pub(super) first: First,
     /// The user's command, and what it says of that.
     pub(super) metric: Option<(Metric, f64)>,
@@ -183,21 +184,21 @@ impl Job<'_> {
         let images = &loaded.sets.search;
         self.tell(Step::MeasuringFloat { images: images.len() });
         let begin = Instant::now();
-        let graph = loaded.model.graph();
-        let predictions = judged(self.counts(), graph, images, Kernels::best(), self.stop)?;
+        let said = self.said(loaded, (Set::Search, images), self.stop)?;
+        let predictions = &said.predictions;
         let asked = Checks {
             is_of_values: self.options.max_loss.is_of_values(),
             expect: self.data.expect,
             is_searched: true,
             inputs: None,
         };
-        let first = first(&loaded.model, images, &loaded.sets, &predictions, &asked)?;
+        let first = first(&loaded.model, images, &loaded.sets, predictions, &asked)?;
         self.tell(first.step());
         let metric = self.metric(loaded, images);
         let metric = metric
             .map(|metric| metric.of(&predictions.outputs()).map(|float| (metric, float)))
             .transpose()?;
-        Ok(Float { predictions, first, metric, seconds: begin.elapsed().as_secs_f64() })
+        Ok(Float { said, first, metric, seconds: begin.elapsed().as_secs_f64() })
     }
 
     /// What counts, beside labels.

@@ -8,9 +8,11 @@ mod account;
 mod load;
 mod refit;
 mod search;
+mod spread;
 mod unlike;
 
 pub use refit::{refit, refit_model};
+pub use spread::{Worker, quantize_spread};
 
 use super::{
     options::{QuantizeOptions, bound, check_strategy},
@@ -25,7 +27,7 @@ use crate::{
     watch::{Halt, Observer, Progress, Step},
 };
 use fixedwise_graph::Plan;
-use fixedwise_search::strategies::TraceEntry;
+use fixedwise_search::{spread::Nodes, strategies::TraceEntry};
 use load::Loaded;
 use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
 
@@ -114,7 +116,7 @@ pub fn quantize_observed(
     stop: &AtomicBool,
 ) -> Result<Outcome, Error> {
     let model = ModelSource::File(model, options.architecture.as_deref(), &options.interface);
-    run(model, data, options, observer, stop)
+    run(model, data, options, (observer, stop, None))
 }
 
 /// As [`quantize_observed`], of a model in memory.
@@ -159,20 +161,20 @@ pub fn quantize_model(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, Error> {
-    run(ModelSource::Loaded(model, options.architecture.as_deref()), data, options, observer, stop)
+    let model = ModelSource::Loaded(model, options.architecture.as_deref());
+    run(model, data, options, (observer, stop, None))
 }
 
 fn run(
     model: ModelSource,
     data: &DataOptions,
     options: &QuantizeOptions,
-    observer: &dyn Observer,
-    stop: &AtomicBool,
+    (observer, stop, nodes): (&dyn Observer, &AtomicBool, Option<&dyn Nodes>),
 ) -> Result<Outcome, Error> {
     let start = Instant::now();
     let deadline = options.time_budget.and_then(|budget| start.checked_add(budget));
     let halt = Halt::new(stop, deadline);
-    let job = Job { data, options, observer, stop, halt: &halt, start };
+    let job = Job { data, options, observer, stop, halt: &halt, start, nodes };
     pool(options.threads)?.install(|| job.run(model))
 }
 
@@ -184,6 +186,8 @@ struct Job<'a> {
     stop: &'a AtomicBool,
     halt: &'a Halt<'a>,
     start: Instant,
+    /// What measures images beside this machine.
+    nodes: Option<&'a dyn Nodes>,
 }
 
 impl Job<'_> {

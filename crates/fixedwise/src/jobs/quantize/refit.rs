@@ -164,7 +164,7 @@ fn run(
     let options = as_search(options, target);
     let data = &DataOptions { unlabeled: None, ..data.clone() };
     let halt = Halt::new(stop, None);
-    let job = Job { data, options: &options, observer, stop, halt: &halt, start };
+    let job = Job { data, options: &options, observer, stop, halt: &halt, start, nodes: None };
     pool(options.threads)?.install(|| job.refit(model, given))
 }
 

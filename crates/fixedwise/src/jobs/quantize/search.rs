@@ -12,6 +12,7 @@ use super::{
     },
     Job,
     load::{Float, Loaded},
+    spread::Set,
 };
 use crate::{
     data::{Preprocessed as _, View},
@@ -22,11 +23,9 @@ use crate::{
     watch::{Bound, ClassParts, Journal, Step, Told, TuningTime, Watch},
 };
 use fixedwise_fixed::convert::count_to_f64;
-use fixedwise_graph::{AccumulatorPolicy, LowerError, Plan, Semantics};
-use fixedwise_kernels::Kernels;
+use fixedwise_graph::{LowerError, Plan, Semantics};
 use fixedwise_search::{
-    Details, Evaluator, EvaluatorOptions, Images as _, JournalEntry, Offset, Oracle as _, Score,
-    SearchError, Statistics,
+    Details, Images as _, JournalEntry, Offset, Oracle as _, Score, SearchError, Statistics,
     reconstruct::Method,
     strategies::{
         self, BruteForceOptions, FixedOptions, LayerwiseOptions, Outcome, PlanHead,
@@ -175,18 +174,8 @@ impl Job<'_> {
         float: Float,
         journal: Option<Arc<Journal>>,
     ) -> Result<Journaling<'b>, Error> {
-        let mut evaluator = Evaluator::new(
-            &loaded.graph,
-            &loaded.sets.search,
-            float.predictions,
-            Kernels::best(),
-            self.halt.flag(),
-            EvaluatorOptions {
-                cache_bytes: self.options.cache_bytes,
-                policy: AccumulatorPolicy::Prove32,
-                target: self.options.target.clone(),
-            },
-        );
+        let images = (Set::Search, &loaded.sets.search);
+        let mut evaluator = self.evaluator(loaded, images, float.said, self.halt.flag());
         if let Some(bound) = self.options.max_class_loss {
             evaluator.bound_classes(bound)?;
         }

@@ -43,7 +43,7 @@ impl Job<'_> {
         }
         let images = loaded.sets.calibration.some(IMAGES);
         let said = Predictions::new(loaded.model.graph(), &images, kernels, self.stop)?;
-        Ok(one_class(&said.named(), &float.predictions.named()))
+        Ok(one_class(&said.named(), &float.said.predictions.named()))
     }
 }
 
