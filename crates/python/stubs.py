@@ -32,6 +32,7 @@ OWN = {
     "example": "Any",
     "progress": "bool | None",
     "on_progress": "Callable[[dict[str, Any]], Any] | None",
+    "executor": "Any",
     "form": 'Literal["c", "onnx", "qonnx", "hls", "npz", "tflite"]',
     "picture": "str",
     "files": "Any",

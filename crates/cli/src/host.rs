@@ -1,8 +1,9 @@
 //! Where a command runs: what gives it images in memory, and whom it tells what it does.
 
 use anyhow::Result;
-use fixedwise::{DataOptions, DataSource, Observer};
+use fixedwise::{DataOptions, DataSource, Nodes, Observer};
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
@@ -42,17 +43,27 @@ pub trait Host: Sync {
     /// What runs searches on other machines, where there is something.
     fn cluster(&self) -> Option<&dyn Cluster>;
 
+    /// What measures images beside this machine, where there is something.
+    fn nodes(&self) -> Option<&dyn Nodes>;
+
     /// Takes the address of a page that is served from now on.
     fn address(&self, url: &str);
 }
 
-/// Runs searches on other machines.
+/// Runs searches on other machines, or parts of them.
 pub trait Cluster: Sync {
     /// Runs the searches of a file on the cluster at an address, and writes each into its folder; what each failed of.
     ///
     /// # Errors
     /// Where there is no such cluster.
     fn run(&self, file: &Path, address: &str, folders: &[PathBuf]) -> Result<Vec<Option<String>>>;
+
+    /// The nodes of the cluster at an address, for the search that a command line asks for; they answer with what
+    /// [`worker`](crate::worker) makes of the same words.
+    ///
+    /// # Errors
+    /// Where there is no such cluster.
+    fn nodes(&self, words: &[OsString], address: &str) -> Result<Box<dyn Nodes>>;
 }
 
 /// `PATH[:SPLIT][@FROM..TO]`, or images in memory, where they are given.

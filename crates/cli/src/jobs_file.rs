@@ -15,7 +15,8 @@ use toml::{
 };
 
 /// What a command gives to each of its searches.
-const OWN: [&str; 8] = ["out", "resume", "json", "verbose", "quiet", "report", "live", "port"];
+const OWN: [&str; 9] =
+    ["out", "resume", "json", "verbose", "quiet", "report", "live", "port", "ray"];
 
 /// An option as it stands in the file.
 #[derive(Clone)]

@@ -18,6 +18,7 @@ mod terminal;
 mod verdict;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use fixedwise::Worker;
 use std::{ffi::OsString, path::Path};
 use terminal::Terminal;
 
@@ -116,6 +117,18 @@ pub fn read_jobs(file: &Path) -> anyhow::Result<Vec<Vec<JobOption>>> {
     Ok(jobs.into_iter().map(|job| job.options).collect())
 }
 
+/// What a node has that answers for the search of a command line, which is that of `quantize`.
+///
+/// # Errors
+/// As [`run`].
+pub fn worker(words: Vec<OsString>, host: &dyn Host) -> Result<Worker, Failure> {
+    let cli = Cli::read(&repeat::arguments(words)?)?;
+    match &cli.command {
+        Command::Quantize(arguments) => Ok(commands::quantize::worker(arguments, host)?),
+        _ => Err(Failure::Failed(anyhow::anyhow!("nodes only measure for `quantize`"))),
+    }
+}
+
 /// Runs a command line, the name of the program first.
 ///
 /// # Errors
@@ -123,9 +136,9 @@ pub fn read_jobs(file: &Path) -> anyhow::Result<Vec<Vec<JobOption>>> {
 pub fn run(words: Vec<OsString>, host: &dyn Host) -> Result<Verdict, Failure> {
     let words = repeat::arguments(words)?;
     let cli = Cli::read(&words)?;
-    let kept = if host.is_repeatable() { repeat::words(words) } else { Vec::new() };
+    let kept = if host.is_repeatable() { repeat::words(words.clone()) } else { Vec::new() };
     Ok(match &cli.command {
-        Command::Quantize(arguments) => commands::quantize::run(arguments, kept, host),
+        Command::Quantize(arguments) => commands::quantize::run(arguments, (kept, &words), host),
         Command::Refit(arguments) => commands::refit::run(arguments, kept, host),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments, host),
         Command::Export(arguments) => commands::export::run(arguments, host),

@@ -5,8 +5,8 @@ use fixedwise::RunResult;
 use std::{ffi::OsString, fs, path::Path};
 
 /// Options with a value that belong to one run alone.
-const OWN: [&str; 8] =
-    ["-o", "--out", "--from", "--plan", "--time-budget", "--emit", "--threads", "--port"];
+const OWN: [&str; 9] =
+    ["-o", "--out", "--from", "--plan", "--time-budget", "--emit", "--threads", "--port", "--ray"];
 /// The same without a value.
 const OWN_FLAGS: [&str; 8] =
     ["--resume", "--json", "-q", "--quiet", "-v", "--verbose", "--report", "--live"];

@@ -5,6 +5,7 @@ use crate::{
     progress::Display,
 };
 use anyhow::{Context as _, Result};
+use fixedwise::Nodes;
 use fixedwise::{DataSource, Observer, TextOptions, folded};
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -71,6 +72,10 @@ impl Host for Terminal<'_> {
 
     fn cluster(&self) -> Option<&dyn Cluster> {
         self.cluster
+    }
+
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        None
     }
 
     fn address(&self, url: &str) {

@@ -1,11 +1,16 @@
 //! Python as the host of a command: it gives arrays, hears of progress and may interrupt.
 
-use crate::{arrays::Images, errors::exception};
-use fixedwise::{DataSource, Observer, Progress, Step};
+use crate::{arrays::Images, errors::exception, nodes::PythonNodes};
+use fixedwise::{DataSource, Nodes, Observer, Progress, Step};
 use fixedwise_cli::{Cluster, Failure, Host, Verdict, progress_line};
-use pyo3::{exceptions::PyKeyboardInterrupt, prelude::*, types::PyDict};
+use pyo3::{
+    exceptions::{PyKeyboardInterrupt, PyRuntimeError},
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
 use std::{
     collections::HashMap,
+    ffi::OsString,
     panic::resume_unwind,
     path::{Path, PathBuf},
     sync::{
@@ -33,9 +38,26 @@ struct PythonHost {
     events: Mutex<Sender<Event>>,
     printed: Mutex<Vec<String>>,
     stop: Arc<AtomicBool>,
+    nodes: Option<PythonNodes>,
 }
 
 impl PythonHost {
+    fn new(
+        images: &[(String, Images)],
+        is_repeatable: bool,
+        events: Sender<Event>,
+    ) -> PyResult<Self> {
+        let named = images.iter().map(|(name, images)| Ok((name.clone(), images.source()?)));
+        Ok(Self {
+            images: named.collect::<PyResult<_>>()?,
+            is_repeatable,
+            events: Mutex::new(events),
+            printed: Mutex::default(),
+            stop: Arc::default(),
+            nodes: None,
+        })
+    }
+
     fn tell(&self, event: Event) {
         // Nobody listens any more once the caller has been interrupted twice.
         let _ = self.events.lock().unwrap_or_else(PoisonError::into_inner).send(event);
@@ -79,6 +101,10 @@ impl Host for PythonHost {
         Some(&Ray)
     }
 
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        self.nodes.as_ref().map(|nodes| -> &dyn Nodes { nodes })
+    }
+
     fn address(&self, url: &str) {
         self.tell(Event::Address(url.to_owned()));
     }
@@ -100,6 +126,16 @@ impl Cluster for Ray {
         })
         .map_err(|error: PyErr| anyhow::anyhow!(Python::attach(|py| error.value(py).to_string())))
     }
+
+    fn nodes(&self, words: &[OsString], address: &str) -> anyhow::Result<Box<dyn Nodes>> {
+        let nodes = Python::attach(|py| {
+            let of = py.import("fixedwise._spread")?.getattr("of_command")?;
+            Ok(PythonNodes::new(of.call1((words.to_vec(), address))?.unbind()))
+        });
+        let failed =
+            |error: PyErr| anyhow::anyhow!(Python::attach(|py| error.value(py).to_string()));
+        Ok(Box::new(nodes.map_err(failed)?))
+    }
 }
 
 /// Runs a command line, the name of the program first, with images in memory by the words that stand for them.
@@ -107,25 +143,23 @@ impl Cluster for Ray {
 /// `notify` is called with a dictionary for each step. The lock of the interpreter is free while the command runs. An
 /// interrupt, or an exception of `notify`, ends it with the best so far; a second interrupt leaves it to itself.
 ///
+/// `nodes` measure images, too, where they are given.
+///
 /// Gives whether bound and budgets are met, and what was printed.
 #[pyfunction]
+#[pyo3(signature = (words, images, is_repeatable, notify, nodes=None))]
 pub(crate) fn run(
     py: Python,
     words: Vec<String>,
     images: Vec<(String, Images)>,
     is_repeatable: bool,
     notify: &Bound<PyAny>,
+    nodes: Option<Py<PyAny>>,
 ) -> PyResult<(bool, Vec<String>)> {
-    let named = images.iter().map(|(name, images)| Ok((name.clone(), images.source()?)));
     let (sender, receiver) = mpsc::channel();
     let receiver = Mutex::new(receiver);
-    let host = Arc::new(PythonHost {
-        images: named.collect::<PyResult<_>>()?,
-        is_repeatable,
-        events: Mutex::new(sender.clone()),
-        printed: Mutex::default(),
-        stop: Arc::default(),
-    });
+    let host = PythonHost::new(&images, is_repeatable, sender.clone())?;
+    let host = Arc::new(PythonHost { nodes: nodes.map(PythonNodes::new), ..host });
     let worker = thread::spawn({
         let host = Arc::clone(&host);
         move || {
@@ -224,4 +258,28 @@ fn tell(py: Python, notify: &Bound<PyAny>, event: &Event) -> PyResult<()> {
         return Ok(());
     }
     notify.call1((about,)).map(drop)
+}
+
+/// Measures images for the search of a command line on another machine.
+#[pyclass(frozen)]
+pub(crate) struct Worker(fixedwise::Worker);
+
+#[pymethods]
+impl Worker {
+    #[new]
+    fn new(py: Python, words: Vec<String>, images: Vec<(String, Images)>) -> PyResult<Self> {
+        let host = PythonHost::new(&images, false, mpsc::channel().0)?;
+        let words = words.into_iter().map(Into::into).collect();
+        let worker = py.detach(|| fixedwise_cli::worker(words, &host));
+        worker.map(Self).map_err(|failure| exception(py, &failure))
+    }
+
+    /// The answer to a question, with what is given for it.
+    fn answer(&self, py: Python, ask: &[u8], given: Vec<Vec<u8>>) -> PyResult<Py<PyBytes>> {
+        let given: Vec<&[u8]> = given.iter().map(Vec::as_slice).collect();
+        let answer = py.detach(|| self.0.answer(ask, &given));
+        let answer =
+            answer.ok_or_else(|| PyRuntimeError::new_err("a worker was ended by a panic"))?;
+        Ok(PyBytes::new(py, &answer).unbind())
+    }
 }

@@ -10,6 +10,7 @@ mod arrays;
 mod errors;
 mod host;
 mod network;
+mod nodes;
 
 use fixedwise::{RunResult, Shown, TextOptions};
 use fixedwise_cli::{CommandDescription, Failure, JobOption, Parameter};
@@ -130,8 +131,8 @@ fn plan_from_json(json: &str) -> PyResult<String> {
 mod _fixedwise {
     #[pymodule_export]
     use super::{
-        commands, host::run, jobs, main, network::Network, page, pictures, plan_from_json,
-        plan_to_json, summary,
+        commands, host::Worker, host::run, jobs, main, network::Network, page, pictures,
+        plan_from_json, plan_to_json, summary,
     };
 
     #[pymodule_export]

@@ -17,7 +17,7 @@ import threading
 import types
 import unittest
 import warnings
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
@@ -27,7 +27,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 import fixedwise as fw
-from fixedwise import _functions
+from fixedwise import _functions, _spread
 
 ROOT = Path(os.environ["FIXEDWISE_ROOT"])
 COMMAND = Path(sysconfig.get_path("scripts"), "fixedwise")
@@ -429,6 +429,46 @@ class Package(unittest.TestCase):
                       lambda: fw.sweep_jobs(jobs, 3, **shared)):
             with self.assertRaises(fw.OptionError):
                 wrong()
+
+    def test_an_executor_measures_the_images_of_a_search(self) -> None:
+        def of(executor: object, **options: object) -> fw.Result:
+            return fw.quantize(network(), **self.sets, max_loss="2%", executor=executor, **options)
+
+        class Lossy(ThreadPoolExecutor):
+            """Of its tasks each third fails, and each fourth never ends."""
+
+            asked = 0
+            version = ""
+
+            def submit(self, task, version, *values):  # type: ignore[no-untyped-def, override]
+                self.asked += 1
+                if self.asked % 3 == 0:
+                    return super().submit(lambda: 1 / 0)
+                if self.asked % 4 == 0:
+                    return Future()
+                return super().submit(task, self.version or version, *values)
+
+        with ThreadPoolExecutor(3) as threads, Lossy(3) as lossy:
+            with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
+                with mock.patch.object(_spread, "_PATIENCE", 0.1):
+                    results = [of(executor) for executor in (threads, processes, lossy)]
+            self.assertGreater(lossy.asked, 20)
+            for result in results:
+                self.assertEqual(same(result.to_json()), same(self.result.to_json()))
+                self.assertEqual(result.plan, self.result.plan)
+            # A number of its own for outputs, which nodes give.
+            judge = {"metric": lambda y, labels: float((y.argmax(1) == labels).mean()), "max_loss": "2%"}
+            judged = [fw.quantize(self.file, **self.sets, **judge, executor=one) for one in (None, threads)]
+            self.assertEqual(judged[0].plan, judged[1].plan)
+            lossy.version = "0.0.1"
+            with self.assertRaisesRegex(fw.SearchError, "a worker has fixedwise .* the driver 0.0.1; install one version"):
+                of(lossy)
+            with self.assertRaisesRegex(fw.OptionError, "`start` is in memory, where the workers"):
+                of(threads, start=self.result.plan)
+        # One that is shut down leaves it to this process.
+        self.assertEqual(of(threads).plan, self.result.plan)
+        with self.assertRaisesRegex(fw.OptionError, "of type int has no `submit`"):
+            of(3)
 
     def test_searches_of_a_file_run_here_and_on_a_cluster(self) -> None:
         jobs = self.path / "jobs.toml"

@@ -41,6 +41,7 @@ EXIT CODES
 #[command(mut_arg("report", |argument| argument.hide(true)))]
 #[command(mut_arg("live", |argument| argument.hide(true)))]
 #[command(mut_arg("port", |argument| argument.hide(true)))]
+#[command(mut_arg("ray", |argument| argument.hide(true)))]
 // What the part to search on is called here.
 #[command(mut_arg("tuning", |argument| argument.long("tuning")))]
 #[command(mut_arg("data", |argument| argument

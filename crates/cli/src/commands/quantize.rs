@@ -18,9 +18,10 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use fixedwise::{
     CExport, ClassBound, DataOptions, ExportOptions, Keep, MaxLoss, Objective, Observer, Offset,
-    Progress, QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy, Tune, Unit,
+    Progress, QuantizeOptions, RunResult, SearchOptions, Semantics, Strategy, Tune, Unit, Worker,
 };
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     time::Duration,
@@ -220,6 +221,11 @@ pub(crate) struct Arguments {
     /// Default: the RAM of the target.
     #[arg(long, value_name = "BYTES", value_parser = arguments::bytes, help_heading = "Target")]
     max_ram: Option<usize>,
+    /// Has the nodes of a cluster of Ray measure the images, too: auto for the cluster that this machine is part of, or its
+    /// address. The plan is the same. Needs the Python package, `pip install 'fixedwise[ray]'`; every node must see the
+    /// files by the same paths.
+    #[arg(long, value_name = "auto|ADDRESS", help_heading = "Search")]
+    ray: Option<String>,
     /// Output folder; default: fixedwise-out.
     #[arg(short, long = "out", value_name = "DIR", help_heading = "Output")]
     output: Option<PathBuf>,
@@ -396,9 +402,27 @@ fn size(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// `words` are those behind `quantize`, for whoever repeats the run.
-pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) -> Result<Verdict> {
+/// What a node has that answers for the search of these arguments.
+pub(crate) fn worker(arguments: &Arguments, host: &dyn Host) -> Result<Worker> {
+    let (data, options) = options(arguments, host)?;
+    Ok(Worker::new(&arguments.network.model, &data, &options)?)
+}
+
+/// `words` are those behind `quantize`, for whoever repeats the run, and all that were given.
+pub(crate) fn run(
+    arguments: &Arguments,
+    (words, all): (Vec<String>, &[OsString]),
+    host: &dyn Host,
+) -> Result<Verdict> {
     let (data, options, code) = asked(arguments, words, host)?;
+    let cluster = match (&arguments.ray, host.cluster()) {
+        (None, _) => None,
+        (Some(address), Some(cluster)) => Some(cluster.nodes(all, address)?),
+        (Some(_), None) => bail!(
+            "--ray: this program measures on its own machine; the command of the Python package has others measure, \
+             too: pip install 'fixedwise[ray]'"
+        ),
+    };
     let stop = host.stop()?;
     if !arguments.resume {
         warn_of_earlier(arguments, &arguments.output(), host);
@@ -414,7 +438,10 @@ pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) ->
         }
     };
     let model = &arguments.network.model;
-    let outcome = fixedwise::quantize_observed(model, &data, &options, &observer, &stop);
+    let outcome = match cluster.as_deref().or(host.nodes()) {
+        Some(nodes) => fixedwise::quantize_spread(model, &data, &options, &observer, &stop, nodes),
+        None => fixedwise::quantize_observed(model, &data, &options, &observer, &stop),
+    };
     drop(display);
     let outcome = outcome?;
     if let Some(live) = live {

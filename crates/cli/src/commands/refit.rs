@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
 
 /// Options that lead a search: they have no effect here, and are accepted because the run that wrote the plan
 /// may have had them.
-const SEARCH: [&str; 24] = [
+const SEARCH: [&str; 25] = [
     "confidence",
     "strategy",
     "bits",
@@ -80,6 +80,7 @@ const SEARCH: [&str; 24] = [
     "unlabeled",
     "live",
     "port",
+    "ray",
 ];
 
 pub(crate) fn run(arguments: &Arguments, words: Vec<String>, host: &dyn Host) -> Result<Verdict> {

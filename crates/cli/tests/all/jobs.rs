@@ -85,14 +85,15 @@ fn files_and_clusters_that_cannot_be_used_are_refused() {
     fs::write(folder.join("jobs.toml"), JOBS).unwrap();
     fs::write(folder.join("wrong.toml"), JOBS.replace("max-loss", "max-los")).unwrap();
     for (words, expected) in [
-        (&["absent.toml"][..], "error: cannot read `absent.toml`"),
+        (&["sweep-jobs", "absent.toml"][..], "error: cannot read `absent.toml`"),
         (
-            &["wrong.toml"],
+            &["sweep-jobs", "wrong.toml"],
             "`wrong.toml`, line 6: `max-los` is no option of `quantize`; did you mean `max-loss`?",
         ),
-        (&["jobs.toml", "--ray", "auto"], "pip install 'fixedwise[ray]'"),
+        (&["sweep-jobs", "jobs.toml", "--ray", "auto"], "pip install 'fixedwise[ray]'"),
+        (&["quantize", "net.onnx", "--data=x", "--ray=auto"], "pip install 'fixedwise[ray]'"),
     ] {
-        let done = fixedwise(folder).arg("sweep-jobs").args(words).assert().code(1);
+        let done = fixedwise(folder).args(words).assert().code(1);
         let errors = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
         assert!(errors.contains(expected), "{words:?}: {errors}");
     }

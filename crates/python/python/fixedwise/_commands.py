@@ -27,7 +27,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
 }
 
 # What only a terminal has.
-TERMINAL = ("json", "verbose", "quiet")
+TERMINAL = ("json", "verbose", "quiet", "ray")
 
 
 def keyword(name: str) -> str:
@@ -160,6 +160,8 @@ class Call:
         self.is_repeatable = True
         self._given = example
         self.metric: Any = None
+        # What measures images, too, for the network of the call.
+        self.spread: Callable[[list[str]], Any] | None = None
         if callable(options.get("metric")):
             if options.get("metric_command") is not None:
                 raise OptionError("`metric` is a function, and `metric_command` is given too; remove one of the two")
@@ -212,14 +214,17 @@ class Call:
             yield images[0][0][0], (value, images)
 
     def _run(self, line: list[str]) -> tuple[bool, list[str]]:
+        nodes = None if self.spread is None else self.spread(line)
         teller = _Teller(self.progress, self.on_progress)
         images = [(name, Images(**images)) for name, images in self.images]
         try:
             return in_memory_named(
-                lambda: _fixedwise.run(line, images, self.is_repeatable, teller)
+                lambda: _fixedwise.run(line, images, self.is_repeatable, teller, nodes)
             )
         finally:
             teller.close()
+            if nodes is not None:
+                nodes.close()
 
 
 class Images:

@@ -24,7 +24,12 @@ def run(
     images: Sequence[tuple[str, Images]],
     is_repeatable: bool,
     notify: Callable[[dict[str, Any]], Any],
+    nodes: Any = None,
 ) -> tuple[bool, list[str]]: ...
+
+class Worker:
+    def __new__(cls, words: Sequence[str], images: Sequence[tuple[str, Images]]) -> Worker: ...
+    def answer(self, ask: bytes, given: Sequence[bytes]) -> bytes: ...
 
 class Network:
     def __new__(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import _commands, _fixedwise
+from . import _commands, _fixedwise, _spread
 from ._commands import Call, word
 from ._errors import FileError, OptionError
 from ._results import Export, Generalization, Inspection, Network, Plan, Result, Sweep
@@ -80,6 +80,7 @@ def quantize(
     example: Any = None,
     progress: bool | None = None,
     on_progress: Any = None,
+    executor: Any = None,
     **options: Any,
 ) -> Result:
     """
@@ -90,10 +91,17 @@ def quantize(
     example: an input for the export of a `torch.nn.Module`. Default: the first image in memory.
     progress: whether a bar of tqdm shows how far the search is.
     on_progress: is called with a dictionary for each step.
+    executor: measures the images, too: anything with `submit`, such as a `ProcessPoolExecutor` or a client of Dask, or a
+        `RayExecutor`. The plan is the same, whatever there is of it and whatever of that is lost.
     live: serves the page of the run while it goes on; its address is printed, and `on_progress` is called with it.
 
     Ctrl-C ends the search and returns the best plan so far.
     """
+    given = [name for name in ("from_", "start") if isinstance(options.get(name), (Plan, Result))]
+    if executor is not None and given:
+        raise OptionError(
+            f"`{given[0]}` is in memory, where the workers of an executor do not see it; save it in a folder and give that"
+        )
     with contextlib.ExitStack() as stack:
         if isinstance(options.get("from_"), Result):
             earlier = stack.enter_context(_commands.folder())
@@ -104,6 +112,8 @@ def quantize(
         sets = _sets(options)
         call = Call("quantize", {**options, "progress": progress, "on_progress": on_progress}, example)
         network = _commands.network(call, model)
+        if executor is not None:
+            call.spread = lambda line: _spread.nodes(executor, _spread.Setup(line, 2, network, call.images))
         path = stack.enter_context(network.file())
         folder = stack.enter_context(_commands.folder(out))
         _, printed = call.run([path], ["--json", f"--out={folder}"])

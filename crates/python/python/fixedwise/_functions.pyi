@@ -20,6 +20,7 @@ def quantize(
     example: Any = None,
     progress: bool | None = None,
     on_progress: Callable[[dict[str, Any]], Any] | None = None,
+    executor: Any = None,
     architecture: _Value | None = None,
     input_shape: _Value | None = None,
     output: _Value | None = None,

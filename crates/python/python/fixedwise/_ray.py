@@ -1,4 +1,4 @@
-"""Ray as an executor of `sweep_jobs`: searches on the nodes of a cluster."""
+"""Ray as an executor: searches on the nodes of a cluster, or the images of one."""
 
 from __future__ import annotations
 
@@ -49,13 +49,14 @@ class _Future:
 
 
 class RayExecutor:
-    """Searches as tasks of Ray, each with `num_cpus` of a node: `sweep_jobs(jobs, RayExecutor(), threads=1, ...)`.
+    """Searches as tasks of Ray, each with `num_cpus` of a node, 1 by default: `sweep_jobs(jobs, RayExecutor(), threads=1, ...)`;
+    or the images of one search on all nodes, with `num_cpus` of each, all by default: `quantize(..., executor=RayExecutor())`.
 
     Arrays and networks in memory are put into the object store once, whatever number of jobs takes them. The job of a node
     that is lost runs again on another. `address` is that of a cluster; without one, Ray looks for one or starts one here.
     """
 
-    def __init__(self, num_cpus: int = 1, *, max_retries: int = -1, address: str | None = None):
+    def __init__(self, num_cpus: int | None = None, *, max_retries: int = -1, address: str | None = None):
         try:
             import ray
         except ImportError as error:
@@ -67,7 +68,8 @@ class RayExecutor:
             except (ConnectionError, ValueError) as error:
                 where = f"at `{address}`" if address else "here"
                 raise OptionError(f"there is no cluster of Ray {where}: {error}") from error
-        self._task = ray.remote(num_cpus=num_cpus, max_retries=max_retries)(_named)
+        self.num_cpus = num_cpus
+        self._task = ray.remote(num_cpus=num_cpus or 1, max_retries=max_retries)(_named)
         # With the values, so that nothing else gets their identity.
         self._put: dict[int, tuple[Any, Any]] = {}
 
