@@ -5,8 +5,7 @@ use crate::{
     progress::Display,
 };
 use anyhow::{Context as _, Result};
-use fixedwise::Nodes;
-use fixedwise::{DataSource, Observer, TextOptions, folded};
+use fixedwise::{DataSource, Nodes, Observer, TextOptions, folded};
 use std::{
     io::{self, IsTerminal as _, Write as _},
     path::PathBuf,

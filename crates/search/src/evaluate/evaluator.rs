@@ -20,7 +20,7 @@ use std::{
 
 /// Chunks after which a plan may be given up; a constant, so that what is run does not depend on
 /// the number of threads.
-const ROUND: usize = 16;
+pub(crate) const ROUND: usize = 16;
 
 /// Answers questions about plans of one graph on one set of images.
 ///

@@ -13,6 +13,7 @@ mod predictions;
 pub(crate) mod runner;
 
 pub use evaluator::Evaluator;
+pub(crate) use evaluator::ROUND;
 pub use images::{Images, Truth};
 pub use local::{EvaluatorOptions, Local};
 pub use measure::{Measure, Part, Question, Request};

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     digest::{Digest, Digester},
     error::SearchError,
-    evaluate::{FloatRows, FloatRun, Local, Measure, Part, Question, Request},
+    evaluate::{FloatRows, FloatRun, Local, Measure, Part, Question, ROUND, Request},
 };
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{Graph, LowerError, NodeId, Plan};
@@ -19,8 +19,9 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-/// Multiplications of a piece at least, on one thread: about a tenth of a second, beside which a message is nothing.
-const PIECE_MACS: u64 = 1 << 32;
+/// Multiplications of a piece for each thread, at least and at most: a few milliseconds are more than a message takes, and
+/// after a few tens its time is nothing beside them.
+const PIECE_MACS: [u64; 2] = [1 << 29, 1 << 32];
 /// Pieces for each node at least, where there are so many chunks: a node that is done early takes one of another.
 const PIECES: usize = 4;
 
@@ -48,9 +49,12 @@ impl Asked<'_> {
     fn together(&self, graph: &Graph, chunks: usize) -> usize {
         let threads = self.nodes.threads().max(1);
         let of_chunk = graph.macs().max(1).saturating_mul(count_to_u64(Part::CHUNK));
-        let wanted = usize::try_from(PIECE_MACS.div_ceil(of_chunk)).unwrap_or(usize::MAX);
-        let most = chunks / (PIECES * threads * self.nodes.count()).max(1);
-        wanted.min(most).max(1) * threads
+        let [least, most] =
+            PIECE_MACS.map(|macs| usize::try_from(macs.div_ceil(of_chunk)).unwrap_or(usize::MAX));
+        // Where a plan may be given up after a round, all have a part of that.
+        let nodes = threads * self.nodes.count().max(1);
+        let wanted = ROUND.div_ceil(nodes).clamp(least, most);
+        wanted.min(chunks / (PIECES * nodes)).max(1) * threads
     }
 
     fn ask(&self, chunks: Range<usize>, what: What) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use super::{
     super::{
         measure::{as_asked, judged, measured_on},
-        options::QuantizeOptions,
+        options::{QuantizeOptions, Tune},
         threads::pool,
     },
     Job, Outcome,
@@ -161,9 +161,10 @@ impl Worker {
     pub fn new(model: &Path, data: &DataOptions, options: &QuantizeOptions) -> Result<Self, Error> {
         let (questions, asked) = channel();
         let (told, ready) = channel();
-        let (model, data) = (model.to_owned(), data.clone());
-        // Files are for whoever asks.
-        let options = QuantizeOptions { output: None, resume: false, ..options.clone() };
+        // Files and tuning are for whoever asks.
+        let (model, data) = (model.to_owned(), DataOptions { unlabeled: None, ..data.clone() });
+        let options =
+            QuantizeOptions { output: None, resume: false, tune: Tune::None, ..options.clone() };
         let pool = pool(options.threads)?;
         // All on threads of its own: a process that was forked has none of those before.
         let work = move || {
