@@ -456,6 +456,15 @@ class Package(unittest.TestCase):
             for result in results:
                 self.assertEqual(same(result.to_json()), same(self.result.to_json()))
                 self.assertEqual(result.plan, self.result.plan)
+            # Started again, it goes on from the journal.
+            submit = mock.Mock(wraps=threads.submit)
+            with mock.patch.object(threads, "submit", submit):
+                asked = []
+                for resume in (False, True):
+                    again = of(threads, out=self.path / "resumed", resume=resume)
+                    self.assertEqual(again.plan, self.result.plan)
+                    asked.append(submit.call_count)
+            self.assertLess(asked[1] - asked[0], asked[0])
             # A number of its own for outputs, which nodes give.
             judge = {"metric": lambda y, labels: float((y.argmax(1) == labels).mean()), "max_loss": "2%"}
             judged = [fw.quantize(self.file, **self.sets, **judge, executor=one) for one in (None, threads)]
