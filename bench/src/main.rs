@@ -97,6 +97,7 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
         input: Format::unsigned(8, 0),
         layers: graph.layers().map(layer).collect(),
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others: others.map(|(id, node)| (node.name.clone(), activation(id))).collect(),
     }
 }

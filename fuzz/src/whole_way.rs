@@ -128,6 +128,7 @@ pub fn plan(graph: &Graph, image: &[f32], choice: usize) -> Option<Plan> {
         input: format(8, Range::Unsigned, 1.0),
         layers,
         rounded: BTreeMap::new(),
+        thinned: None,
         others,
     })
 }

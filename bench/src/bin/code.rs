@@ -113,6 +113,7 @@ impl Form {
             input: Format::unsigned(8, 4),
             layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
             rounded: BTreeMap::new(),
+            thinned: None,
             others: others.map(|node| (node.name.clone(), sum)).collect(),
         };
         if self.by_channel {

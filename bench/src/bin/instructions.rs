@@ -163,6 +163,7 @@ impl Case {
             input: Format::unsigned(8, 6),
             layers: graph.layers().enumerate().map(layer).collect(),
             rounded: BTreeMap::new(),
+            thinned: None,
             others: others.map(|(id, node)| (node.name.clone(), format(id))).collect(),
         };
         if self.by_channel {

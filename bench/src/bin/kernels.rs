@@ -169,6 +169,7 @@ fn lowered(graph: &Graph, weights: u8) -> Result<FixedGraph> {
         input: Format::unsigned(8, 0),
         layers: graph.layers().map(layer).collect(),
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others: others.map(|(id, node)| (node.name.clone(), format(id))).collect(),
     };
     Ok(lower(graph, &plan, AccumulatorPolicy::Prove32)?)

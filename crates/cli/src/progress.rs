@@ -206,6 +206,10 @@ fn line(step: &Step) -> Option<Line> {
             let text = format!("rounding the weights: layer {done} of {total}");
             counted("rounding", text, (*done, *total), None)
         }
+        Step::Thinning { done, total } => {
+            let text = format!("looking for channels to drop: layer {done} of {total}");
+            counted("thinning", text, (*done, *total), None)
+        }
         Step::Balancing { done, total } => {
             let text = format!("equalizing channels: step {done} of {total}");
             counted("balancing", text, (*done, *total), None)

@@ -156,13 +156,11 @@ pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
                 format.map_or(UNPLANNED_BITS, |format| u64::from(format.bits))
             };
             let weights = count_to_u64(parameters.weights.len());
-            let channels = count_to_u64(parameters.bias.len());
             let biases = count_to_u64(graph.bias_count(id));
             memory.weights += weights * of(layer.and_then(|l| l.weights));
             memory.weights += point_bits(plan, &node.name);
             memory.biases += biases * of(layer.and_then(|l| l.bias));
             memory.fused += if node.has_residual() { 8 * outputs } else { 0 };
-            memory.uniform8 += 8 * (weights + channels);
             of(layer.and_then(|l| l.activation))
         } else if is_stored(&node.op, plan.semantics) {
             bits[id]
@@ -173,11 +171,28 @@ pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
             memory.fused += 8 * outputs;
         } else {
             memory.activations += value * outputs;
-            memory.uniform8 += 8 * outputs;
         }
     }
-    memory.uniform8 += memory.fused;
+    let whole = graph.whole.filter(|_| plan.semantics == Semantics::Integer);
+    memory.uniform8 = whole.map_or_else(|| uniform8(graph, plan.semantics), |whole| whole.memory);
     Ok(memory)
+}
+
+/// The bits of weights, one bias a channel, and values at 8 bits each; those before sums that layers compute inside are
+/// part of it.
+pub fn uniform8(graph: &Graph, semantics: Semantics) -> u64 {
+    let of = |node: &Node| {
+        let outputs = count_to_u64(node.shape.len());
+        match node.op.parameters() {
+            Some(own) => {
+                let values = if node.has_residual() { 2 * outputs } else { outputs };
+                count_to_u64(own.weights.len() + own.bias.len()) + values
+            }
+            None if is_stored(&node.op, semantics) => outputs,
+            None => 0,
+        }
+    };
+    8 * graph.nodes.iter().map(of).sum::<u64>()
 }
 
 /// What the multiplications of a plan cost.
@@ -200,8 +215,8 @@ pub fn multiplications(graph: &Graph, plan: &Plan) -> Result<Multiplications, Lo
         };
         cost.paper += macs * factor_bits * bits[id];
         cost.operand += macs * factor_bits * bits[node.main_input()];
-        cost.uniform8 += macs * 64;
     }
+    cost.uniform8 = 64 * graph.whole_macs();
     Ok(cost)
 }
 

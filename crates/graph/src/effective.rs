@@ -54,7 +54,6 @@ pub fn integers(graph: &Graph, plan: &Plan) -> Result<Option<Integers>, LowerErr
         let products = graph.products(id);
         if products > 0 {
             sum.bit_operations.plan += products * bits[node.inputs[1]] * bits[node.main_input()];
-            sum.bit_operations.uniform8 += products * 64;
         }
         let Some(weights) = node.op.weights() else { continue };
         let format = plan.layer(&node.name).and_then(|layer| layer.weights);
@@ -63,15 +62,28 @@ pub fn integers(graph: &Graph, plan: &Plan) -> Result<Option<Integers>, LowerErr
         let own = rounded.map_or_else(|| nearest(weights, format), |own| own.weights.clone());
         let points = rounded.filter(|own| own.is_by_channel());
         let points = points.map_or(0, |own| POINT_BITS * count_to_u64(own.coarser.len()));
-        let eight = no_clip(weights);
         let uses = count_to_u64(node.shape.h * node.shape.w);
-        let at_eight = nearest(weights, eight);
         sum.bit_operations.plan += uses * spans(&own) * bits[node.main_input()];
-        sum.bit_operations.uniform8 += uses * spans(&at_eight) * 8;
         sum.coded_bytes.plan += coded_bytes(&own, format.bits, points);
-        sum.coded_bytes.uniform8 += coded_bytes(&at_eight, 8, 0);
     }
+    let whole = graph.whole.map(|whole| (whole.bit_operations, whole.coded_bytes));
+    (sum.bit_operations.uniform8, sum.coded_bytes.uniform8) =
+        whole.unwrap_or_else(|| at_eight(graph));
     Ok(Some(sum))
+}
+
+/// Both of all tensors at 8 bits, weights rounded to the nearest.
+pub(crate) fn at_eight(graph: &Graph) -> (u64, u64) {
+    let (mut operations, mut bytes) = (0, 0);
+    for (id, node) in graph.nodes.iter().enumerate() {
+        operations += graph.products(id) * 64;
+        if let Some(weights) = node.op.weights() {
+            let nearest = nearest(weights, no_clip(weights));
+            operations += count_to_u64(node.shape.h * node.shape.w) * spans(&nearest) * 8;
+            bytes += coded_bytes(&nearest, 8, 0);
+        }
+    }
+    (operations, bytes)
 }
 
 fn nearest(weights: &[f32], format: Format) -> Vec<i16> {

@@ -315,6 +315,7 @@ impl ValueMemory {
             input: any,
             layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
             rounded: BTreeMap::new(),
+            thinned: None,
             others: own.map(|node| (node.name.clone(), any)).collect(),
         };
         Ok(Self::new(&lower(graph, &plan, AccumulatorPolicy::Widen)?, target))

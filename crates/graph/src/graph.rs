@@ -83,6 +83,20 @@ pub struct Graph {
     pub(crate) rounded_before: RoundedBefore,
     /// The names of sums that are computed inside a layer, each with the name of the layer.
     pub(crate) sums: BTreeMap<String, String>,
+    /// What it took before channels were chosen to go.
+    pub(crate) whole: Option<Whole>,
+}
+
+/// What a network takes whose channels are all there, everything at 8 bits: what others save is compared with that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Whole {
+    /// Bits of weights, biases and values.
+    pub(crate) memory: u64,
+    /// Multiplications.
+    pub(crate) macs: u64,
+    /// As [`crate::effective::Integers`] counts them.
+    pub(crate) bit_operations: u64,
+    pub(crate) coded_bytes: u64,
 }
 
 impl Graph {
@@ -101,6 +115,7 @@ impl Graph {
             takes_bytes,
             rounded_before: RoundedBefore::default(),
             sums: BTreeMap::new(),
+            whole: None,
         }
     }
 
@@ -251,6 +266,16 @@ impl Graph {
     /// computed values in sums.
     pub fn macs(&self) -> u64 {
         (0..self.nodes.len()).map(|id| self.node_macs(id)).sum()
+    }
+
+    /// Bits of weights, biases and values at 8 bits each before channels were chosen to go, where some were.
+    pub fn whole_memory(&self) -> Option<u64> {
+        self.whole.map(|whole| whole.memory)
+    }
+
+    /// Multiplications before channels were chosen to go.
+    pub fn whole_macs(&self) -> u64 {
+        self.whole.map_or_else(|| self.macs(), |whole| whole.macs)
     }
 
     /// Multiplications of one node for one image; zero where it sums no products.

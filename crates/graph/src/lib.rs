@@ -55,7 +55,7 @@ pub use operator::{
 };
 pub use output::Output;
 pub use parameters::{Parameters, ParametersMut};
-pub use plan::{LayerPlan, Plan, Quantizer, Rounded, Semantics};
+pub use plan::{LayerPlan, Numbers, Plan, Quantizer, Rounded, Semantics, Thinned};
 pub use rounded_before::{RoundedBefore, RoundedValue, RoundedWeights};
 pub use scale_shift::ScaleShift;
 pub use shape::{Activation, Shape};

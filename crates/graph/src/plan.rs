@@ -4,6 +4,7 @@ use fixedwise_fixed::{
     Format, Rounding,
     convert::{exp2, f64_to_f32},
 };
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What a run computes.
@@ -112,6 +113,24 @@ impl Rounded {
     }
 }
 
+/// The numbers of a layer that make up for channels that it does not get.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Its weights, `[output channel, row, column, input channel]` of the channels that stay.
+    pub weights: Vec<f32>,
+    /// One an output channel that stays.
+    pub bias: Vec<f32>,
+}
+
+/// A network without some of the channels that its layers make.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Thinned {
+    /// By layer, the output channels that go, counted from 0, in ascending order.
+    pub dropped: BTreeMap<String, Vec<usize>>,
+    /// By layer that takes such a channel, what it computes with instead.
+    pub numbers: BTreeMap<String, Numbers>,
+}
+
 /// A format for every quantized tensor of a graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -130,6 +149,8 @@ pub struct Plan {
     pub others: BTreeMap<String, Format>,
     /// By layer, integers that are not the nearest to the model's weights.
     pub rounded: BTreeMap<String, Arc<Rounded>>,
+    /// What the network lacks of the model's channels: the plan is of the rest.
+    pub thinned: Option<Arc<Thinned>>,
 }
 
 impl Plan {

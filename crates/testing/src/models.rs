@@ -79,6 +79,7 @@ pub fn plan_of(graph: &Graph, weights: Format, mut own: impl FnMut(&Node) -> For
         input: Format::unsigned(8, 6),
         layers,
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others: others.map(|node| (node.name.clone(), own(node))).collect(),
     }
 }
@@ -123,6 +124,7 @@ pub fn integers_of(
         input: Format::unsigned(8, 0),
         layers,
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others,
     };
     lower(graph, &plan, AccumulatorPolicy::Prove32).expect("a plan that can be proved")

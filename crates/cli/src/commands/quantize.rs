@@ -184,6 +184,10 @@ pub(crate) struct Arguments {
     #[arg(long = "tune", value_name = "none|auto|TIME|STEPS", default_value = "none")]
     #[arg(value_parser = arguments::tune, help_heading = "Search")]
     tuning: Tune,
+    /// Keeps every output channel. Otherwise pareto drops channels that layers can do without, and the layers behind make
+    /// up for them.
+    #[arg(long, help_heading = "Search")]
+    keep_channels: bool,
     /// Bit widths that are given and not searched: NODE.weights=8, NODE.bias=8, NODE.activation=8, or
     /// NODE=8,8,12 for all three (`-` for one that is searched). Node names as in the tables; repeat the
     /// option for more. Only --strategy pareto.
@@ -359,6 +363,7 @@ pub(crate) fn options(
         cache_bytes: arguments.cache,
         time_budget: arguments.time_budget,
         tune: arguments.tuning,
+        drop_channels: !arguments.keep_channels,
         keep: arguments.keep.iter().flatten().cloned().collect(),
         output: Some(arguments.output()),
         resume: arguments.resume,

@@ -233,6 +233,7 @@ fn uniform(graph: &Graph, bits: u8, target: &Target) -> Plan {
         input: Format::unsigned(8, 8),
         layers: graph.layers().map(|(id, _)| layer(id)).collect(),
         rounded: BTreeMap::new(),
+        thinned: None,
         others: others.map(|(id, node)| (node.name.clone(), value(id))).collect(),
     }
 }

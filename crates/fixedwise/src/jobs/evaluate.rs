@@ -266,7 +266,8 @@ fn refitted(
     tell: &(dyn Fn(Step) + Sync),
 ) -> Result<Plan, Error> {
     let images = Sets::load_to_round(data, model, declared)?;
-    let graph = model.prepared(refit.edited.plan.semantics)?;
+    let semantics = refit.edited.plan.semantics;
+    let (graph, whole) = (model.prepared(semantics)?, model.whole(semantics)?);
     let stop = AtomicBool::new(false);
     let total = images.len();
     let statistics = calibrate(&graph, &images, Kernels::best(), &stop, &|done| {
@@ -284,6 +285,7 @@ fn refitted(
         calibration: &images,
         search: &images,
         unlabeled: None,
+        whole: whole.as_ref(),
         stop: &stop,
     };
     let (prepared, _) = refit.prepare(asked, &graph, &statistics)?;
@@ -292,5 +294,5 @@ fn refitted(
         done.set(done.get() + 1);
         tell(Step::Rounding { done: done.get(), total });
     })?;
-    Ok(plan)
+    Ok(Plan { thinned: model.thinned(semantics), ..plan })
 }

@@ -90,6 +90,8 @@ pub struct QuantizeOptions {
     pub max_flash: Option<u64>,
     /// Bytes of working memory that the plan may take; by default what the target has.
     pub max_ram: Option<u64>,
+    /// Whether `pareto` takes output channels out that layers can do without, and lets the layers behind make up for them.
+    pub drop_channels: bool,
     /// Widths that are given: `pareto` searches the others.
     pub keep: Vec<Keep>,
     /// Where binary points start, or are (`fixed`). By default nothing clips at the start; and `fixed` rounds integer
@@ -168,6 +170,7 @@ impl Default for QuantizeOptions {
             cache_bytes: EvaluatorOptions::default().cache_bytes,
             time_budget: None,
             tune: Tune::None,
+            drop_channels: true,
             output: None,
             resume: false,
             architecture: None,

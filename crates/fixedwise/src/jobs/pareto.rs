@@ -11,17 +11,21 @@ use fixedwise_fixed::{
     Range,
     convert::{count_to_f64, f64_to_count, u64_to_f64},
 };
-use fixedwise_graph::{AccumulatorPolicy, Granularity, Graph, Plan, Target};
+use fixedwise_graph::{AccumulatorPolicy, Granularity, Graph, Plan, Target, Thinned};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
-    Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle, SearchError, Statistics, Tuning,
+    Evaluator, EvaluatorOptions, Images, MaxLoss, Oracle, Predictions, SearchError, Statistics,
+    Tuning,
     reconstruct::{Calibration, CalibrationOptions, RoundingOptions, telling_images},
     strategies::{
         Kind, Objective, Observer, Outcome, PlanHead,
-        pareto::{self, CostWeights, Known, ParetoOptions, Prepared, Tools, TuneLength},
+        pareto::{self, CostWeights, Known, ParetoOptions, Prepared, Thinning, Tools, TuneLength},
     },
 };
-use std::{cell::Cell, sync::atomic::AtomicBool};
+use std::{
+    cell::Cell,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 /// Some images of a set.
 struct Subset<'a> {
@@ -81,6 +85,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) search: &'a dyn Images,
     /// What plans are tuned on.
     pub(crate) unlabeled: Option<&'a dyn Images>,
+    /// The network before channels were chosen to go, where some were.
+    pub(crate) whole: Option<&'a Graph>,
     pub(crate) stop: &'a AtomicBool,
 }
 
@@ -137,11 +143,11 @@ impl<'a> Looks<'a> {
         max_loss: MaxLoss,
         images: &'a Subset<'a>,
         cache_bytes: usize,
-        graph: &'a Graph,
+        (graph, float): (&'a Graph, &Graph),
         stop: &'a AtomicBool,
     ) -> Result<Evaluator<'a>, SearchError> {
         let kernels = Kernels::best();
-        let predictions = predictions(max_loss, graph, images, kernels, stop)?;
+        let predictions = predictions(max_loss, float, images, kernels, stop)?;
         let policy = AccumulatorPolicy::Widen;
         let widening = EvaluatorOptions { cache_bytes, policy, target: None };
         Ok(Evaluator::new(graph, images, predictions, kernels, stop, widening))
@@ -163,6 +169,31 @@ fn pareto_options(options: &QuantizeOptions, head: &PlanHead) -> ParetoOptions {
         },
         ..ParetoOptions::new(head.clone(), cost(options.objective))
     }
+}
+
+/// The channels that the network can do without, as far as bits would save less; nothing where it needs them all. Tells
+/// also how many images that took, and meanwhile how many layers are done, of how many.
+pub(crate) fn thin(
+    asked: Asked,
+    graph: &Graph,
+    searched: &Predictions,
+    told: &dyn Fn(usize, usize),
+) -> Result<Option<Arc<Thinned>>, SearchError> {
+    let Asked { options, head, stop, .. } = asked;
+    let kernels = Kernels::best();
+    let looks = Looks::new(asked, graph)?;
+    let said = predictions(options.max_loss, graph, &looks.probe, kernels, stop)?;
+    let thinning = Thinning {
+        graph,
+        calibration: &looks.calibration,
+        probe: &looks.probe,
+        predictions: &said,
+        searched,
+        options: &pareto_options(options, head),
+        kernels,
+        stop,
+    };
+    pareto::thin(&thinning, told)
 }
 
 /// How far the channels of a network are balanced.
@@ -187,9 +218,13 @@ pub(crate) fn prepare(
     told: &dyn Fn(usize, usize),
 ) -> Result<(Prepared, u64), SearchError> {
     let Asked { options, head, calibration, stop, .. } = asked;
-    let plain = Prepared::new(graph, statistics);
-    let balanced =
-        |part| pareto::prepare(graph, calibration, Kernels::best(), stop, part, &options.tuning);
+    let whole = || asked.whole.cloned();
+    let plain = Prepared { whole: whole(), ..Prepared::new(graph, statistics) };
+    let balanced = |part| {
+        let (kernels, tuning) = (Kernels::best(), &options.tuning);
+        let balanced = pareto::prepare(graph, calibration, kernels, stop, part, tuning)?;
+        Ok::<_, SearchError>(Prepared { whole: whole(), ..balanced })
+    };
     match balance {
         Balance::None => return Ok((plain, 0)),
         Balance::Part(part) => return Ok((balanced(part)?, 0)),
@@ -207,7 +242,13 @@ pub(crate) fn prepare(
     let pareto_options = pareto_options(options, head);
     let trial = |prepared: &Prepared| {
         let calibration = looks.calibration.calibration(options, &prepared.graph, stop)?;
-        let mut probe = Looks::evaluator(options.max_loss, &looks.probe, 0, &prepared.graph, stop)?;
+        let mut probe = Looks::evaluator(
+            options.max_loss,
+            &looks.probe,
+            0,
+            (&prepared.graph, prepared.float()),
+            stop,
+        )?;
         let divergence = pareto::trial(prepared, &calibration, &mut probe, &pareto_options, &step)?;
         step();
         Ok::<_, SearchError>((divergence, probe.images_evaluated()))
@@ -241,7 +282,8 @@ pub(crate) fn search<O: Oracle>(
     let looks = Looks::new(asked, &prepared.graph)?;
     let calibration = looks.calibration.calibration(options, &prepared.graph, stop)?;
     let evaluator = |images| {
-        Looks::evaluator(options.max_loss, images, options.cache_bytes / 2, &prepared.graph, stop)
+        let graphs = (&prepared.graph, prepared.float());
+        Looks::evaluator(options.max_loss, images, options.cache_bytes / 2, graphs, stop)
     };
     let mut probe = evaluator(&looks.probe)?;
     let mut glance = evaluator(&looks.glance)?;
@@ -288,7 +330,7 @@ pub(crate) fn closest(
 ) -> Result<(Plan, u64), SearchError> {
     let Asked { options, search, stop, .. } = asked;
     let images = Subset::drawn(asked, graph, search, options.tuning.probe_images)?;
-    let mut probe = Looks::evaluator(options.max_loss, &images, 0, graph, stop)?;
+    let mut probe = Looks::evaluator(options.max_loss, &images, 0, (graph, graph), stop)?;
     let mut best: Option<(f64, Plan)> = None;
     for plan in plans {
         let divergence = probe.divergence(&plan, None)?;

@@ -66,14 +66,14 @@ impl Refit<'_> {
         let Some(made) = &self.edited.made else {
             return Ok(pareto::prepare(asked, graph, statistics, Balance::Tried, &|_, _| ())?);
         };
-        let scales = made.scales(graph);
+        let (scales, whole) = (made.scales(graph), asked.whole.cloned());
         if scales.iter().all(Vec::is_empty) {
-            return Ok((Prepared::new(graph, statistics), 0));
+            return Ok((Prepared { whole, ..Prepared::new(graph, statistics) }, 0));
         }
         let graph = equalize(graph, &scales);
         let statistics =
             calibrate(&graph, asked.calibration, Kernels::best(), asked.stop, &|_| ())?;
-        Ok((Prepared { graph, scales, statistics, balance: None }, 0))
+        Ok((Prepared { graph, scales, statistics, balance: None, whole }, 0))
     }
 
     /// The plan, rounded anew. `told` is called after each layer.

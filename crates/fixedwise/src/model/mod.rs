@@ -11,10 +11,14 @@ use crate::{
 };
 use fixedwise_fixed::convert::count_to_u64;
 use fixedwise_graph::{
-    Graph, InputShape, Interface, Semantics, Shape, check_integer_forms, ops::Affine, passes,
+    Graph, InputShape, Interface, Semantics, Shape, Thinned, check_integer_forms, ops::Affine,
+    passes,
 };
 use loaders::{Architecture, File};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// A trained network in float, as its file has it.
 ///
@@ -42,6 +46,8 @@ pub struct Model {
     interface: Interface,
     /// What its file says was rounded before.
     rounded_before: Option<RoundedBeforeResult>,
+    /// What an integer network of it lacks.
+    thinned: Option<Arc<Thinned>>,
 }
 
 impl Model {
@@ -187,7 +193,17 @@ impl Model {
         let rounded = graph.rounded_before();
         let rounded_before = (!rounded.is_empty()).then(|| rounded.into());
         let is_file = file.has_path;
-        Ok(Self { place, is_file, name, sha256, graph, parameters, interface, rounded_before })
+        Ok(Self {
+            place,
+            is_file,
+            name,
+            sha256,
+            graph,
+            parameters,
+            interface,
+            rounded_before,
+            thinned: None,
+        })
     }
 
     /// The file's name without its extension.
@@ -267,6 +283,26 @@ impl Model {
         Ok(self)
     }
 
+    /// The model whose integer networks lack some channels.
+    ///
+    /// # Errors
+    /// What does not fit the network.
+    pub(crate) fn with_thinned(self, thinned: Arc<Thinned>) -> Result<Self, Error> {
+        let thin = Self { thinned: Some(thinned), ..self };
+        thin.prepared(Semantics::Integer).map(|_| thin)
+    }
+
+    /// What its integer networks lack, where they lack something.
+    pub(crate) fn thinned(&self, semantics: Semantics) -> Option<Arc<Thinned>> {
+        self.thinned.clone().filter(|_| semantics == Semantics::Integer)
+    }
+
+    /// The network that a plan of these semantics speaks of with all its channels, where it lacks some.
+    pub(crate) fn whole(&self, semantics: Semantics) -> Result<Option<Graph>, Error> {
+        let whole = || Self { thinned: None, ..self.clone() }.prepared(semantics);
+        self.thinned(semantics).map(|_| whole()).transpose()
+    }
+
     /// The network that a plan of these semantics speaks of.
     pub(crate) fn prepared(&self, semantics: Semantics) -> Result<Graph, Error> {
         let graph = passes::prepare(&self.graph, semantics)
@@ -277,7 +313,9 @@ impl Model {
                 source: source.into(),
             })?;
         }
-        Ok(graph)
+        let Some(thinned) = self.thinned(semantics) else { return Ok(graph) };
+        let refuse = |problem| Error::Plan { path: self.place.clone(), line: None, problem };
+        passes::thin(&graph, &thinned).map_err(refuse)
     }
 
     /// As a result tells of it.

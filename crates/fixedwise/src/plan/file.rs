@@ -10,8 +10,10 @@ use crate::{
     error::Error, files, fingerprint::sha256, model::Model, preprocess::Preprocess,
     result::RunResult,
 };
-use fixedwise_graph::{Graph, ImportError, Interface, Plan, Semantics, target::KernelChoice};
-use std::{collections::BTreeMap, path::Path};
+use fixedwise_graph::{
+    Graph, ImportError, Interface, Plan, Semantics, Thinned, target::KernelChoice,
+};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// What makes plans that have integers of their own.
 const ROUNDED: [&str; 2] = ["pareto", "refit"];
@@ -83,6 +85,7 @@ pub(crate) fn read_edited(path: &Path, model: &Model) -> Result<Edited, Error> {
     }
     let graph = model.prepared(semantics)?;
     let plan = file.plan(&text, &graph, semantics).map_err(refuse)?;
+    let plan = Plan { thinned: model.thinned(semantics), ..plan };
     let beside = path.with_extension("npz");
     let made = match file.integers(&text, semantics).map_err(refuse)? {
         Some((name, sha256)) => {
@@ -132,8 +135,32 @@ fn read(
             let path = path.with_file_name(name);
             plan.rounded = integers::read(&path, Some(sha256), &plan, &graph, is_own)?;
         }
+        plan.thinned = model.thinned(semantics);
         Ok(plan)
     }
+}
+
+/// What the network of a plan lacks of the model's channels, where its file says so: `plan.toml`, or the one beside a
+/// `result.json`.
+///
+/// # Errors
+/// [`Error`] naming the file, for one that cannot be read.
+pub(crate) fn plan_thinned(path: &Path) -> Result<Option<Arc<Thinned>>, Error> {
+    let beside = path.with_file_name("plan.toml");
+    let path = match is_json(path) {
+        true if beside.exists() => &beside,
+        true => return Ok(None),
+        false => path,
+    };
+    let refuse = |Problem { line, problem }| Error::Plan { path: path.to_owned(), line, problem };
+    let text = files::read_text(path)?;
+    let file = toml::read(&text).map_err(refuse)?;
+    let semantics = file.semantics.into();
+    let Some((name, sha256)) = file.integers(&text, semantics).map_err(refuse)? else {
+        return Ok(None);
+    };
+    let thinned = integers::thinned(&path.with_file_name(name), Some(sha256))?;
+    Ok(thinned.map(Arc::new))
 }
 
 /// The name of the target that a plan is for, where the file says one: `plan.toml` or `result.json`.

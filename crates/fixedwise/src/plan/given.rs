@@ -1,7 +1,10 @@
 //! A plan that a job is given: a file, or a plan in memory.
 
 use super::{
-    file::{Edited, plan_interface, plan_preprocess, plan_target, read_edited, read_own_plan},
+    file::{
+        Edited, plan_interface, plan_preprocess, plan_target, plan_thinned, read_edited,
+        read_own_plan,
+    },
     integers::{self, Made},
     target::named_target,
     toml,
@@ -11,10 +14,11 @@ use crate::{
     model::{Model, ModelSource},
     preprocess::Preprocess,
 };
-use fixedwise_graph::{Interface, Plan, Semantics, Target};
+use fixedwise_graph::{Interface, Plan, Semantics, Target, Thinned};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// How messages call a plan without a file.
@@ -82,6 +86,14 @@ impl PlanSource<'_> {
         }
     }
 
+    /// What its network lacks of the model's channels.
+    fn thinned(self) -> Result<Option<Arc<Thinned>>, Error> {
+        match self {
+            Self::File(path) => plan_thinned(path),
+            Self::Loaded(plan) => Ok(plan.thinned.clone()),
+        }
+    }
+
     /// How messages call it.
     pub(crate) fn place(&self) -> &Path {
         match self {
@@ -124,11 +136,24 @@ pub fn model_of_plan(
     open_model(ModelSource::File(path, architecture, interface), Some(PlanSource::File(plan)))
 }
 
-/// The model of a job, with the inputs and outputs of the plan that is given for it.
+/// The model of a job, with the inputs, outputs and channels of the plan that is given for it.
 ///
 /// # Errors
 /// Where others are asked for than those of the plan.
 pub(crate) fn open_model(model: ModelSource, plan: Option<PlanSource>) -> Result<Model, Error> {
+    let opened = with_interface(model, plan)?;
+    let Some(plan) = plan else { return Ok(opened) };
+    let Some(thinned) = plan.thinned()? else { return Ok(opened) };
+    opened.with_thinned(thinned).map_err(|error| match error {
+        Error::Plan { problem, .. } => {
+            let problem = format!("it drops channels of another network: {problem}");
+            Error::Plan { path: plan.place().to_owned(), line: None, problem }
+        }
+        error => error,
+    })
+}
+
+fn with_interface(model: ModelSource, plan: Option<PlanSource>) -> Result<Model, Error> {
     let (ModelSource::File(path, architecture, asked), Some(plan)) = (model, plan) else {
         return model.open();
     };
@@ -179,7 +204,8 @@ fn checked(plan: &Plan, model: &Model, semantics: Option<Semantics>) -> Result<P
             "its integers are of integer semantics; take them out to use the formats alone";
         return Err(refuse(problem.to_owned()));
     }
-    Ok(Plan { rounded: integers::checked(plan, &graph).map_err(refuse)?, ..read })
+    let rounded = integers::checked(plan, &graph).map_err(refuse)?;
+    Ok(Plan { rounded, thinned: model.thinned(semantics), ..read })
 }
 
 #[cfg(test)]
@@ -218,6 +244,7 @@ mod tests {
                 activation: None,
             }],
             rounded: [("conv2d_1".to_owned(), Arc::new(rounded))].into(),
+            thinned: None,
             others: BTreeMap::new(),
         }
     }

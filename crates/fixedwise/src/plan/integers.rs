@@ -6,6 +6,9 @@
 //! bits, binary point and range of the format that the weights were rounded for. `<layer>/sums` tells
 //! the layer that they were rounded from. `<layer>/bias_format` and `<node>/activation` are the other formats
 //! that the plan had then.
+//! `<layer>/dropped` has the output channels of a layer that the network of the plan lacks, `<layer>/float_weights`, `[output
+//! channel, rest]`, and `<layer>/float_bias` what a layer behind computes with in float to make up for them; extents are
+//! those of the channels that stay, everywhere.
 
 use super::terms::{MAX_BIAS_BITS, is_node, names};
 use crate::{error::Error, files, fingerprint::sha256};
@@ -15,7 +18,7 @@ use fixedwise_fixed::{
     convert::{count_to_f64, f64_to_f32},
 };
 use fixedwise_graph::{
-    Graph, LayerPlan, Node, NodeId, Plan, Rounded,
+    Graph, LayerPlan, Node, NodeId, Numbers, Plan, Rounded, Thinned,
     passes::{equalizable, equalize},
 };
 use fixedwise_search::strategies::Kind;
@@ -26,8 +29,23 @@ const MAX_SCALE: f32 = 1_073_741_824.0;
 /// Bytes that an element takes in memory at most.
 const ELEMENT_BYTES: usize = 8;
 /// Arrays of a layer; `coarser` is there where output channels have binary points of their own.
-const KINDS: [&str; 7] =
-    ["weights", "scales", "bias", "coarser", "format", "sums", array_of(Kind::Biases)];
+const KINDS: [&str; 10] = [
+    "weights",
+    "scales",
+    "bias",
+    "coarser",
+    "format",
+    "sums",
+    array_of(Kind::Biases),
+    DROPPED,
+    FLOAT_WEIGHTS,
+    FLOAT_BIAS,
+];
+/// The output channels of a layer that the network of the plan lacks.
+const DROPPED: &str = "dropped";
+/// The float numbers of a layer that makes up for such channels.
+const FLOAT_WEIGHTS: &str = "float_weights";
+const FLOAT_BIAS: &str = "float_bias";
 /// Bits by which a channel's binary point may lie right of its tensor's.
 const MAX_COARSER: u8 = 15;
 
@@ -37,6 +55,9 @@ const SAME: f64 = 1e-5;
 
 /// What an array may hold at least, so that a wrong one is told by its extents.
 const MIN_BYTES: usize = 1 << 16;
+
+/// How much larger than its file an array may be: what deflate can do.
+const MAX_PACKED: usize = 1032;
 
 /// What integers were rounded for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,7 +139,60 @@ pub(crate) fn encode(plan: &Plan, graph: &Graph) -> Vec<u8> {
             arrays.push((name, encode_integers(&[3], &numbers(format))));
         }
     }
+    if let Some(Thinned { dropped, numbers }) = plan.thinned.as_deref() {
+        for (name, channels) in dropped {
+            let channels: Vec<i64> = channels.iter().map(|&c| saturating_i64(c)).collect();
+            let array = encode_integers(&[channels.len()], &channels);
+            arrays.push((format!("{name}/{DROPPED}"), array));
+        }
+        for (name, Numbers { weights, bias }) in numbers {
+            let rest = weights.len() / bias.len().max(1);
+            let array = |shape, values: &Vec<f32>| {
+                encode_npy(&Array { shape, data: ArrayData::F32(values.clone()) })
+            };
+            let shaped = array(vec![bias.len(), rest], weights);
+            arrays.push((format!("{name}/{FLOAT_WEIGHTS}"), shaped));
+            arrays.push((format!("{name}/{FLOAT_BIAS}"), array(vec![bias.len()], bias)));
+        }
+    }
     encode_archive(arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())))
+}
+
+fn saturating_i64(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// What the network of a plan lacks, from the file of its integers; nothing where that says nothing.
+///
+/// # Errors
+/// [`Error`] naming the file, and the array that is wrong.
+pub(crate) fn thinned(path: &Path, expected: Option<&str>) -> Result<Option<Thinned>, Error> {
+    let refuse = |problem| Error::Plan { path: path.to_owned(), line: None, problem };
+    let bytes = checked_bytes(path, expected)?;
+    let read = || -> Result<Thinned, String> {
+        // Each is at most as long as the file says, which was read whole.
+        let limit = bytes.len().saturating_mul(MAX_PACKED).max(MIN_BYTES);
+        let mut npz = Npz::open(&bytes, limit).map_err(|error| error.to_string())?;
+        let mut thinned = Thinned::default();
+        let names: Vec<String> = npz.names().map(ToOwned::to_owned).collect();
+        for name in names {
+            let Some((layer, kind)) = name.rsplit_once('/') else { continue };
+            if kind == DROPPED {
+                let channels = integers(&mut npz, &name, |len| len)?;
+                let channels = channels.into_iter().map(usize::try_from).collect::<Result<_, _>>();
+                let channels =
+                    channels.map_err(|_| format!("array `{name}` has a channel below 0"))?;
+                thinned.dropped.insert(layer.to_owned(), channels);
+            } else if kind == FLOAT_WEIGHTS {
+                let weights = floats(&mut npz, &name, |len| len)?;
+                let bias = floats(&mut npz, &format!("{layer}/{FLOAT_BIAS}"), |len| len)?;
+                thinned.numbers.insert(layer.to_owned(), Numbers { weights, bias });
+            }
+        }
+        Ok(thinned)
+    };
+    let thinned = read().map_err(refuse)?;
+    Ok((!thinned.dropped.is_empty()).then_some(thinned))
 }
 
 fn numbers(format: Format) -> [i64; 3] {
@@ -325,7 +399,7 @@ fn made_for(npz: &mut Npz<Cursor<&[u8]>>, graph: &Graph) -> Result<Formats, Stri
         for kind in [Kind::Weights, Kind::Biases, Kind::Activations] {
             let name = format!("{}/{}", node.name, array_of(kind));
             if npz.contains(&name) {
-                let format = format_of(&integers(npz, &name, 3)?);
+                let format = format_of(&integers(npz, &name, |_| 3)?);
                 let format =
                     format.ok_or_else(|| format!("array `{name}` is not a number format"))?;
                 formats.insert((node.name.clone(), kind), format);
@@ -408,7 +482,7 @@ fn layer(
     let node = &graph.nodes[id];
     let name = &node.name;
     let channels = node.shape.c;
-    let made_for = integers(npz, &format!("{name}/format"), 3)?;
+    let made_for = integers(npz, &format!("{name}/format"), |_| 3)?;
     let format = plan.layer(name).and_then(|layer| layer.weights);
     let Some(format) = format.filter(|&format| numbers(format)[..] == made_for[..]) else {
         let now = format.map_or_else(
@@ -425,7 +499,7 @@ fn layer(
         ));
     };
     let count = node.op.weights().map_or(0, <[f32]>::len);
-    let found = integers(npz, &format!("{name}/weights"), count)?;
+    let found = integers(npz, &format!("{name}/weights"), |_| count)?;
     let is_of_it = |w: &i16| format.holds(i64::from(*w));
     let weight = |w: i64| {
         i16::try_from(w).ok().filter(is_of_it).ok_or_else(|| {
@@ -438,7 +512,7 @@ fn layer(
     let coarser = format!("{name}/coarser");
     let coarser = if npz.contains(&coarser) {
         let point = |bits: i64| u8::try_from(bits).ok().filter(|&bits| bits <= MAX_COARSER);
-        integers(npz, &coarser, channels)?.into_iter().map(point).collect()
+        integers(npz, &coarser, |_| channels)?.into_iter().map(point).collect()
     } else {
         Some(vec![])
     };
@@ -486,8 +560,12 @@ fn floats(
     }
 }
 
-fn integers(npz: &mut Npz<Cursor<&[u8]>>, name: &str, count: usize) -> Result<Vec<i64>, String> {
-    match read_array(npz, name, |_| count)? {
+fn integers(
+    npz: &mut Npz<Cursor<&[u8]>>,
+    name: &str,
+    count: impl Fn(usize) -> usize,
+) -> Result<Vec<i64>, String> {
+    match read_array(npz, name, count)? {
         ArrayData::I64(values) => Ok(values),
         ArrayData::U8(values) => Ok(values.into_iter().map(i64::from).collect()),
         ArrayData::F32(_) => Err(format!("array `{name}` must contain integers")),

@@ -58,6 +58,7 @@ fn read(result: &RunResult, semantics: Semantics, graph: &Graph) -> Result<Plan,
         },
         layers: Vec::with_capacity(result.layers.len()),
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others: std::collections::BTreeMap::new(),
     };
     for layer in &result.layers {

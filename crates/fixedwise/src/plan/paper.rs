@@ -108,6 +108,7 @@ impl PaperPlan {
             input: RAW_PIXELS,
             layers: layers.into_iter().filter(|name| given.contains(name)).map(layer).collect(),
             rounded: BTreeMap::new(),
+            thinned: None,
             others: BTreeMap::new(),
         })
     }

@@ -69,6 +69,13 @@ pub enum Step {
     /// Begins to search, and tells what is known of the run before that: the network, the images, the bound, the
     /// costs at uniform 8 bit.
     Known(Box<RunResult>),
+    /// Tries which output channels the network can do without.
+    Thinning {
+        /// Layers done.
+        done: usize,
+        /// Layers in all.
+        total: usize,
+    },
     /// Tries how far channels are balanced.
     Balancing {
         /// Steps done.

@@ -99,6 +99,7 @@ fn run(model: &str, names: &[String]) -> RunResult {
             accumulator_bits: 31,
             weights: format(12, 10, 2_359_296),
             coarser: vec![0, 1, 2],
+            dropped_channels: vec![],
             bias: format(32, 13, 1024),
             activation: format(12, -13, 12_845_056),
         });

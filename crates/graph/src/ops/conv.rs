@@ -60,6 +60,23 @@ impl Conv {
             tap_bias: &self.tap_bias,
         }
     }
+
+    /// Where each channel is made of one alone: without some of them.
+    fn without_alone(&self, taps: usize, own: &[bool]) -> Self {
+        let filters = |numbers: &[f32]| {
+            let kept = numbers.chunks_exact(taps).zip(own).filter(|(_, gone)| !**gone);
+            kept.flat_map(|(taps, _)| taps.to_vec()).collect()
+        };
+        let bias = kept(&self.bias, own);
+        Self {
+            window: self.window.clone(),
+            groups: bias.len(),
+            channels: bias.len(),
+            weights: filters(&self.weights),
+            tap_bias: filters(&self.tap_bias),
+            bias,
+        }
+    }
 }
 
 impl Operator for Conv {
@@ -174,10 +191,13 @@ impl Operator for Conv {
     }
 
     fn without_channels(&self, dropped: &[&[bool]], own: &[bool], _: &[Shape]) -> Option<Op> {
-        if self.groups != 1 {
-            return None;
-        }
         let taps = self.window.kernel.iter().product::<usize>();
+        if self.groups != 1 {
+            // One channel of each, which goes with its own.
+            let is_alone =
+                self.groups == self.channels && self.weights.len() == taps * self.channels;
+            return (is_alone && dropped[0] == own).then(|| self.without_alone(taps, own).into());
+        }
         let of_tap = |tap: &[f32]| kept(tap, dropped[0]);
         let weights = self.weights.chunks_exact(dropped[0].len());
         let weights: Vec<Vec<f32>> = weights.map(of_tap).collect();

@@ -2,18 +2,19 @@
 //! weights are all zero, so that they are the same everywhere. That constant moves into the biases of the layers
 //! behind, which may then depend on the border.
 //!
-//! Only weights and biases prove it: a channel that is zero on some images stays.
+//! Only weights and biases prove it: a channel that is zero on some images stays, unless it is chosen ([`super::thin`]).
 
 use super::fold_forward;
 use crate::{
+    error::GraphError,
     graph::{Graph, Node, NodeId},
-    operator::Factor,
+    operator::{Factor, Op},
     ops::Affine,
     shape::{Activation, Shape},
 };
 
 /// By node, which channels of its value go.
-type Dropped = Vec<Vec<bool>>;
+pub(super) type Dropped = Vec<Vec<bool>>;
 
 /// The graph without such channels.
 pub(super) fn run(graph: &Graph) -> Graph {
@@ -26,21 +27,78 @@ pub(super) fn run(graph: &Graph) -> Graph {
 }
 
 fn once(graph: &Graph) -> Option<Graph> {
-    let mut graph = without_constants(graph);
+    let graph = without_constants(graph);
     let dropped = dropped(&graph);
     if !dropped.iter().flatten().any(|&gone| gone) {
         return None;
     }
+    without(graph, &dropped).ok()
+}
+
+/// The graph without channels that may go.
+pub(super) fn without(mut graph: Graph, dropped: &Dropped) -> Result<Graph, GraphError> {
     for (id, own) in dropped.iter().enumerate() {
         let node = &graph.nodes[id];
         let before: Vec<&[bool]> = node.inputs.iter().map(|&input| &dropped[input][..]).collect();
         if before.iter().copied().flatten().chain(own).any(|&gone| gone) {
-            let op = node.op.without_channels(&before, own, &shapes(&graph, node));
+            let op = op_without(&graph, node, &before, own);
             graph.nodes[id].op = op.expect("it was asked whether it can");
         }
     }
-    graph.infer().ok()?;
-    Some(graph)
+    graph.infer()?;
+    Ok(graph)
+}
+
+/// Whether a node is a layer that makes each channel of one channel alone, which goes with that.
+fn is_depthwise(node: &Node) -> bool {
+    node.op.parameters().is_some_and(|own| {
+        own.groups > 1 && own.groups == own.channels && own.groups == own.input_channels()
+    })
+}
+
+/// Whether a node is a function of each element alone.
+fn is_function(node: &Node) -> bool {
+    node.inputs.len() == 1 && node.op.as_element_function().is_some()
+}
+
+/// By channel of a node's value, the channel of that input that it is made of; nothing where channels are made of several.
+pub fn made_of(graph: &Graph, id: NodeId, position: usize) -> Option<Vec<Option<usize>>> {
+    let node = &graph.nodes[id];
+    match graph.factor(id, position) {
+        Factor::Carried(from) => Some(from),
+        Factor::Absorbed if is_depthwise(node) => Some((0..node.shape.c).map(Some).collect()),
+        Factor::Refused if is_function(node) => Some((0..node.shape.c).map(Some).collect()),
+        _ => None,
+    }
+}
+
+/// By node, the channels of its value that go where layers drop those of their own.
+pub(super) fn carried(graph: &Graph, of_layer: impl Fn(NodeId, &Node) -> Vec<bool>) -> Dropped {
+    let mut dropped: Dropped = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let own = if node.op.is_layer() && !is_depthwise(node) {
+            of_layer(id, node)
+        } else {
+            let mut own = vec![false; node.shape.c];
+            for (position, &input) in node.inputs.iter().enumerate() {
+                if let Some(from) = made_of(graph, id, position) {
+                    let gone = |from: &Option<usize>| from.is_some_and(|from| dropped[input][from]);
+                    own.iter_mut().zip(&from).for_each(|(own, from)| *own |= gone(from));
+                }
+            }
+            own
+        };
+        dropped.push(own);
+    }
+    dropped
+}
+
+/// The operator of a node without channels, where it can do without.
+fn op_without(graph: &Graph, node: &Node, before: &[&[bool]], own: &[bool]) -> Option<Op> {
+    if is_function(node) {
+        return Some(node.op.clone());
+    }
+    node.op.without_channels(before, own, &shapes(graph, node))
 }
 
 fn shapes(graph: &Graph, node: &Node) -> Vec<Shape> {
@@ -49,7 +107,7 @@ fn shapes(graph: &Graph, node: &Node) -> Vec<Shape> {
 }
 
 /// By node, whether channels of its value may go: whatever takes it can do without.
-fn may_go(graph: &Graph) -> Vec<bool> {
+pub(super) fn may_go(graph: &Graph) -> Vec<bool> {
     let mut may_go: Vec<bool> = (0..graph.nodes.len()).map(|id| !graph.is_output(id)).collect();
     for id in (0..graph.nodes.len()).rev() {
         let node = &graph.nodes[id];
@@ -57,12 +115,15 @@ fn may_go(graph: &Graph) -> Vec<bool> {
             node.inputs.iter().map(|&input| vec![false; graph.nodes[input].shape.c]).collect();
         let before: Vec<&[bool]> = all.iter().map(Vec::as_slice).collect();
         let own = vec![false; node.shape.c];
-        let can = node.op.without_channels(&before, &own, &shapes(graph, node)).is_some();
+        let can = op_without(graph, node, &before, &own).is_some();
         for (position, &input) in node.inputs.iter().enumerate() {
             may_go[input] &= can
                 && match graph.factor(id, position) {
-                    Factor::Absorbed => true,
                     Factor::Carried(_) => may_go[id] && keeps_zero(node.activation),
+                    _ if made_of(graph, id, position).is_some() => {
+                        may_go[id] && !node.has_residual()
+                    }
+                    Factor::Absorbed => true,
                     Factor::Refused => false,
                 };
         }
@@ -75,7 +136,7 @@ fn keeps_zero(activation: Activation) -> bool {
 }
 
 /// Whether a layer's own channels may go.
-fn is_free(graph: &Graph, id: NodeId, may_go: &[bool]) -> bool {
+pub(super) fn is_free(graph: &Graph, id: NodeId, may_go: &[bool]) -> bool {
     let node = &graph.nodes[id];
     let parameters = node.op.parameters();
     parameters.is_some_and(|own| own.groups == 1)
@@ -147,29 +208,34 @@ fn with_shift(mut graph: Graph, id: NodeId, shift: Vec<f64>) -> Graph {
 }
 
 fn dropped(graph: &Graph) -> Dropped {
-    let (may_go, used) = (may_go(graph), used(graph));
-    let mut dropped: Dropped = Vec::with_capacity(graph.nodes.len());
-    for (id, node) in graph.nodes.iter().enumerate() {
+    let (may_go, used, matters) = (may_go(graph), used(graph), into_another(graph));
+    carried(graph, |id, node| {
         let mut own = vec![false; node.shape.c];
         if is_free(graph, id, &may_go) {
             for (channel, gone) in own.iter_mut().enumerate() {
-                *gone = !used[id][channel] || constant(node, channel) == Some(0.0);
+                let is_zero = !matters[id] && constant(node, channel) == Some(0.0);
+                *gone = !used[id][channel] || is_zero;
             }
             // Some value stays.
             if own.iter().all(|&gone| gone) {
                 own[0] = false;
             }
-        } else if !node.op.is_layer() {
-            for (position, &input) in node.inputs.iter().enumerate() {
-                if let Factor::Carried(from) = graph.factor(id, position) {
-                    let gone = |from: &Option<usize>| from.is_some_and(|from| dropped[input][from]);
-                    own.iter_mut().zip(&from).for_each(|(own, from)| *own |= gone(from));
-                }
-            }
         }
-        dropped.push(own);
+        own
+    })
+}
+
+/// By node, whether a layer that makes each channel of one, or a function, takes its value: it may make another constant of
+/// what is zero.
+fn into_another(graph: &Graph) -> Vec<bool> {
+    let mut into = vec![false; graph.nodes.len()];
+    for (id, node) in graph.nodes.iter().enumerate().rev() {
+        for (position, &input) in node.inputs.iter().enumerate() {
+            let is_carried = || matches!(graph.factor(id, position), Factor::Carried(_));
+            into[input] |= is_depthwise(node) || is_function(node) || into[id] && is_carried();
+        }
     }
-    dropped
+    into
 }
 
 /// By node, the channels that a weight behind takes, or anything else does.
@@ -183,12 +249,15 @@ fn used(graph: &Graph) -> Vec<Vec<bool>> {
     for id in (0..graph.nodes.len()).rev() {
         let node = &graph.nodes[id];
         for (position, &input) in node.inputs.iter().enumerate() {
-            match (graph.factor(id, position), node.op.parameters()) {
-                (Factor::Absorbed, Some(own)) => {
-                    let weights = own.weights.iter().enumerate().filter(|(_, w)| **w != 0.0);
-                    weights.for_each(|(at, _)| used[input][own.channels_of(at).1] = true);
+            match (made_of(graph, id, position), node.op.parameters()) {
+                (_, Some(own)) if graph.factor(id, position) == Factor::Absorbed => {
+                    let (alone, taken) = (is_depthwise(node), used[id].clone());
+                    for (at, _) in own.weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+                        let (to, from) = own.channels_of(at);
+                        used[input][from] |= !alone || taken[to];
+                    }
                 }
-                (Factor::Carried(from), _) => {
+                (Some(from), _) => {
                     for (to, from) in from.into_iter().enumerate() {
                         if let Some(from) = from {
                             used[input][from] |= used[id][to];

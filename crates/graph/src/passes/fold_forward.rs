@@ -65,6 +65,7 @@ pub(super) fn run(graph: &Graph) -> Graph {
         takes_bytes: graph.takes_bytes.clone(),
         rounded_before,
         sums: graph.sums.clone(),
+        whole: graph.whole,
     }
 }
 

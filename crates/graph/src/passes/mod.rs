@@ -17,9 +17,12 @@ mod insert_preprocessing;
 mod lift_functions;
 pub(crate) mod remove_dead;
 mod scale_products;
+mod thin;
 
+pub use drop_channels::made_of;
 pub use equalize::{equalizable, equalize};
 pub use insert_preprocessing::insert_preprocessing;
+pub use thin::{as_whole, droppable, dropped, thin};
 
 use crate::{
     error::GraphError,

@@ -216,6 +216,7 @@ fn plan(graph: &Graph, rounding: Rounding, seed: u64, input: Format) -> Plan {
         input,
         layers,
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others,
     }
 }

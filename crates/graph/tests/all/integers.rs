@@ -46,6 +46,7 @@ fn plan(graph: &Graph, bits: u8) -> Plan {
         input: Format::unsigned(8, 6),
         layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others: graph
             .nodes
             .iter()

@@ -22,6 +22,7 @@ mod rows;
 mod slow;
 mod targets;
 mod tflite;
+mod thin;
 mod truths;
 mod whole_way;
 mod written_normalizations;

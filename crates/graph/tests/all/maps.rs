@@ -65,6 +65,7 @@ fn lowered(graph: &Graph, bits: u8, rounding: Rounding) -> FixedGraph {
         input: Format::unsigned(8, 6),
         layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others: std::collections::BTreeMap::new(),
     };
     lower(graph, &plan, AccumulatorPolicy::Prove32).unwrap()

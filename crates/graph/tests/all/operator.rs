@@ -139,6 +139,7 @@ fn plan(graph: &Graph) -> Plan {
             })
             .collect(),
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others: graph.nodes.iter().filter(is_other).map(|n| (n.name.clone(), activation)).collect(),
     }
 }

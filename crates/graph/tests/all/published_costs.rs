@@ -93,6 +93,7 @@ fn zero_bits_of_weights_do_not_count_as_operations() {
         input: Format::unsigned(5, 0),
         layers: vec![layer],
         rounded: BTreeMap::new(),
+        thinned: None,
         others: BTreeMap::new(),
     };
     let cost = effective::integers(&graph, &plan).unwrap().unwrap();
@@ -157,6 +158,7 @@ fn plan(model: &Value, names: &[String], printed: bool) -> Plan {
         input: Format::unsigned(8, 0),
         layers: names.iter().enumerate().map(layer).collect(),
         rounded: BTreeMap::new(),
+        thinned: None,
         others: BTreeMap::new(),
     }
 }

@@ -50,6 +50,7 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: u8) -> Plan {
         input: Format::unsigned(8, 8),
         layers: graph.layers().map(|(_, node)| layer(&node.name)).collect(),
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others: graph
             .nodes
             .iter()

@@ -40,6 +40,7 @@ fn plan(graph: &Graph, weight_bits: u8, activation_bits: &[u8]) -> Plan {
         input: Format::unsigned(8, 3),
         layers,
         rounded: BTreeMap::new(),
+        thinned: None,
         others,
     }
 }

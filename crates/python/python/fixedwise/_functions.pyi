@@ -47,6 +47,7 @@ def quantize(
     quantizer: Literal["uniform", "square-root"] | None = None,
     time_budget: _Value | None = None,
     tune: _Value | None = None,
+    keep_channels: bool | None = None,
     keep: _Value | None = None,
     seed: _Value | None = None,
     cache: _Value | None = None,

@@ -7,9 +7,12 @@ use super::{
 use crate::{
     error::SearchError,
     metric::{Judge, MetricName, Said},
+    random::random,
     score::{ClassScore, Details, Score, Unit},
 };
-use fixedwise_fixed::convert::{count_to_f64, exp2, f64_to_f32, f64_to_i64, i64_to_f64};
+use fixedwise_fixed::convert::{
+    count_to_f64, count_to_u64, exp2, f64_to_f32, f64_to_i64, i64_to_f64,
+};
 use fixedwise_graph::{
     Graph, Likelihood, NodeId, passes,
     run::{Program, ValueRef},
@@ -107,6 +110,15 @@ impl Lead {
         let error = (known + prior).sqrt().recip() / factor.max(Self::PRIOR_ERROR);
         Self { factor, error: Some(error) }
     }
+}
+
+/// A number of the normal distribution, by its place.
+///
+/// Source: Box and Muller, "A Note on the Generation of Random Normal Deviates", 1958.
+fn normal(place: usize) -> f64 {
+    let place = 2 * count_to_u64(place);
+    let (radius, angle) = (random(place), random(place + 1));
+    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
 }
 
 /// An output of one image, for a metric.
@@ -265,6 +277,55 @@ impl Predictions {
     /// Chunks of all images.
     pub(crate) fn chunks(&self) -> usize {
         self.len().div_ceil(CHUNK)
+    }
+
+    /// What becomes of the outputs where noise of that standard deviation moves each: the score, and the mean divergence.
+    /// The same noise each time, in its size alone another.
+    pub fn moved(&self, noise: f64) -> (Score, f64) {
+        let of = |idx: usize| {
+            let moved = |output: &OutputPredictions| -> Vec<f32> {
+                let first = idx * output.elements;
+                let own = output.logits(idx).enumerate();
+                own.map(|(at, x)| f64_to_f32(noise.mul_add(normal(first + at), x))).collect()
+            };
+            let moved: Vec<Vec<f32>> = self.outputs.iter().map(moved).collect();
+            let ran: Vec<Ran> = moved.iter().map(|row| (ValueRef::F32(row), 1.0)).collect();
+            (self.score(idx, &ran), self.divergence(idx, &ran))
+        };
+        let all: Vec<(Score, f64)> = (0..self.len()).into_par_iter().map(of).collect();
+        let sum = |(score, sum): (Score, f64), (one, divergence): &(Score, f64)| {
+            (score.plus(one), sum + divergence)
+        };
+        let (score, divergence) = all.iter().fold((Score::default(), 0.0), sum);
+        (score, divergence / count_to_f64(self.len().max(1)))
+    }
+
+    /// How far another float network with these outputs is from what this one says, as [`Predictions::divergence`]
+    /// counts it: the mean over the images, which are those of the predictions.
+    ///
+    /// # Errors
+    /// Where `stop` was raised.
+    pub fn divergence_of(
+        &self,
+        other: &Graph,
+        images: &dyn Images,
+        kernels: &'static Kernels,
+        stop: &AtomicBool,
+    ) -> Result<f64, SearchError> {
+        let program = Program::float(other, kernels);
+        let runner = Runner::new(images, images.len(), CHUNK, stop);
+        let nodes = other.output_nodes();
+        let sums = runner.each_chunk(
+            &Job::of(&program, &nodes),
+            None,
+            runner.chunks(),
+            |_| 0.0,
+            |sum, seen| {
+                let ran: Vec<Ran> = nodes.iter().map(|&id| (seen.value(id), 1.0)).collect();
+                *sum += self.divergence(seen.idx, &ran);
+            },
+        )?;
+        Ok(sums.iter().sum::<f64>() / count_to_f64(self.len().max(1)))
     }
 
     /// Compares outputs as values, not as classes: each score has the distortion, and the divergence of a plan

@@ -5,7 +5,10 @@
 
 use faer::{
     Accum, Mat, MatMut, MatRef, Par, Side,
-    linalg::{matmul::matmul, solvers::Solve as _},
+    linalg::{
+        matmul::matmul,
+        solvers::{DenseSolveCore as _, Solve as _},
+    },
 };
 use fixedwise_fixed::convert::f64_to_f32;
 use rayon::prelude::*;
@@ -69,6 +72,12 @@ impl Factor {
         matrix.llt(Side::Lower).ok().map(|llt| Self { llt, k })
     }
 
+    /// The inverse of the matrix, row by row.
+    pub(super) fn inverse(&self) -> Vec<f64> {
+        let inverse = self.llt.inverse();
+        (0..self.k * self.k).map(|at| inverse[(at / self.k, at % self.k)]).collect()
+    }
+
     /// The lower triangle, row by row: row `i` has `i + 1` entries.
     pub(super) fn rows(&self) -> Vec<Vec<f32>> {
         let l = self.llt.L();
@@ -81,6 +90,17 @@ impl Factor {
         let solution = self.llt.solve(&right);
         (0..m).flat_map(|j| (0..self.k).map(move |i| (i, j))).map(|at| solution[at]).collect()
     }
+}
+
+/// The inverse of a symmetric positive definite matrix `[k, k]`, row by row; `None` where it is none.
+pub(super) fn inverse(k: usize, at: impl Fn(usize, usize) -> f64) -> Option<Vec<f64>> {
+    if k == 1 {
+        let own = at(0, 0);
+        return (own > 0.0).then(|| vec![own.recip()]);
+    }
+    let matrix = Mat::from_fn(k, k, |i, j| if i >= j { at(i, j) } else { 0.0 });
+    let inverse = matrix.llt(Side::Lower).ok()?.inverse();
+    Some((0..k * k).map(|at| inverse[(at / k, at % k)]).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Weights as integers that together, not each alone, keep what a layer computes.
 
 mod bias;
+mod channels;
 mod equalization;
 mod layer;
 mod linear;
@@ -11,6 +12,7 @@ mod rounding;
 mod telling;
 
 pub use bias::correct;
+pub use channels::{InputMoments, MadeUp, input_moments};
 pub use equalization::{balance, channel_ranges, fit_steps};
 pub use layer::Layer;
 pub use moments::{Calibration, CalibrationOptions};

@@ -8,12 +8,12 @@ use crate::{
         EvaluatorOptions, FloatRows, FloatRun, Images, Local, Predictions, Question, Request,
     },
 };
-use fixedwise_graph::{Graph, NodeId, Plan};
+use fixedwise_graph::{Graph, NodeId, Plan, Thinned, passes};
 use fixedwise_kernels::Kernels;
 use std::{
     collections::VecDeque,
     ops::Range,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
 /// Plans that are remembered.
@@ -22,6 +22,17 @@ const PLANS: usize = 4;
 /// What the float network says of images, from its outputs.
 pub type Judged<'a> =
     Box<dyn Fn(&[FloatRows]) -> Result<Predictions, SearchError> + Send + Sync + 'a>;
+
+/// Room for the network without channels, once whoever asks has told them.
+#[derive(Debug, Default)]
+pub struct ThinNetwork(OnceLock<(Thinned, Option<Graph>)>);
+
+impl ThinNetwork {
+    /// Empty.
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+}
 
 /// Images of a node.
 pub struct ImageSet<'a> {
@@ -46,6 +57,7 @@ pub struct Answerer<'a> {
     /// The network in float, and as plans speak of it.
     float: &'a Graph,
     graph: &'a Graph,
+    thin: &'a ThinNetwork,
     kernels: &'static Kernels,
     stop: &'a AtomicBool,
     sets: Vec<Held<'a>>,
@@ -62,17 +74,18 @@ struct Held<'a> {
 }
 
 impl<'a> Answerer<'a> {
-    /// Of plans for `graph`, whose float network is `float`, on sets of images; asked with another key, it refuses.
+    /// Of plans for `graph`, perhaps without channels, whose float network is `float`, on sets of images; asked with another
+    /// key, it refuses.
     pub fn new(
         key: String,
-        (float, graph): (&'a Graph, &'a Graph),
+        (float, graph, thin): (&'a Graph, &'a Graph, &'a ThinNetwork),
         sets: Vec<ImageSet<'a>>,
         kernels: &'static Kernels,
         stop: &'a AtomicBool,
     ) -> Self {
         let held = |set| Held { set, run: None, local: None };
         let sets = sets.into_iter().map(held).collect();
-        Self { key, float, graph, kernels, stop, sets, plans: VecDeque::new() }
+        Self { key, float, graph, thin, kernels, stop, sets, plans: VecDeque::new() }
     }
 
     /// The answer to a question, both as bytes, with what is given for it.
@@ -117,11 +130,12 @@ impl<'a> Answerer<'a> {
 
     fn remember(&mut self, given: &[u8]) -> Option<()> {
         match read(given)? {
-            Remember::Float { set, rows } => {
+            Remember::Float { set, rows, thinned } => {
+                let graph = self.without(thinned)?;
                 let held = self.sets.get_mut(set)?;
                 let predictions = Arc::new((held.set.judged)(&rows).ok()?);
                 held.local = Some(Local::new(
-                    self.graph,
+                    graph,
                     held.set.images,
                     predictions,
                     self.kernels,
@@ -138,6 +152,14 @@ impl<'a> Answerer<'a> {
             }
         }
         Some(())
+    }
+
+    /// The network that plans are of; nothing where it lacked other channels before.
+    fn without(&self, thinned: Option<Thinned>) -> Option<&'a Graph> {
+        let Some(thinned) = thinned else { return Some(self.graph) };
+        let make = || (thinned.clone(), passes::thin(self.graph, &thinned).ok());
+        let (known, graph) = self.thin.0.get_or_init(make);
+        graph.as_ref().filter(|_| *known == thinned)
     }
 
     fn float(&mut self, set: usize, chunks: Range<usize>) -> Option<Reply> {

@@ -11,12 +11,12 @@ use crate::{
     evaluate::{FloatRows, FloatRun, Local, Measure, Part, Question, ROUND, Request},
 };
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{Graph, LowerError, NodeId, Plan};
+use fixedwise_graph::{Graph, LowerError, NodeId, Plan, Thinned};
 use fixedwise_kernels::Kernels;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    sync::atomic::AtomicBool,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 /// Multiplications of a piece for each thread, at least and at most: a few milliseconds are more than a message takes, and
@@ -34,6 +34,8 @@ pub struct Asked<'a> {
     pub key: String,
     /// Which of the sets of images that nodes have.
     pub set: usize,
+    /// What plans are without of the network that the key is of.
+    pub thinned: Option<Arc<Thinned>>,
     /// Ends the waiting.
     pub stop: &'a AtomicBool,
 }
@@ -168,9 +170,13 @@ impl<'a> Spread<'a> {
         let desk = Desk::new(asked.nodes, asked.stop);
         let chunks = rows.len();
         let together = asked.together(graph, chunks);
-        let remember = Remember::Float { set: asked.set, rows: rows.to_vec() };
+        let thinned = asked.thinned.as_deref().cloned();
+        let dropped = thinned.as_ref().map(|thinned| &thinned.dropped);
+        // What makes up for channels follows from them and the images.
+        let without = dropped.map_or_else(String::new, |dropped| format!(" without {dropped:?}"));
+        let remember = Remember::Float { set: asked.set, rows: rows.to_vec(), thinned };
         let float = Given {
-            name: format!("float network of set {} of {}", asked.set, asked.key),
+            name: format!("float network of set {} of {}{without}", asked.set, asked.key),
             bytes: bytes(&remember).into(),
         };
         let parts = Parts {

@@ -10,6 +10,6 @@ mod driver;
 mod nodes;
 mod wire;
 
-pub use answerer::{Answerer, ImageSet, Judged};
+pub use answerer::{Answerer, ImageSet, Judged, ThinNetwork};
 pub use driver::{Asked, Spread};
 pub use nodes::{Given, Happened, Nodes, Question};

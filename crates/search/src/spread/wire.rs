@@ -5,7 +5,7 @@ use crate::{
     evaluate::{FloatRows, Part, Question},
 };
 use fixedwise_fixed::{Format, Range as Integers, Rounding};
-use fixedwise_graph::{LayerPlan, NodeId, Plan, Quantizer, Rounded, Semantics};
+use fixedwise_graph::{LayerPlan, NodeId, Plan, Quantizer, Rounded, Semantics, Thinned};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -32,10 +32,11 @@ pub(super) enum What {
 /// What a node remembers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Remember {
-    /// What the float network says of a set.
+    /// What the float network says of a set, and the channels that plans are without.
     Float {
         set: usize,
         rows: Vec<FloatRows>,
+        thinned: Option<Thinned>,
     },
     Plan {
         digest: Digest,
@@ -147,6 +148,8 @@ impl PlainPlan {
                 .map(|(name, one)| Some((name, format(one)?)))
                 .collect::<Option<_>>()?,
             rounded: self.rounded.into_iter().map(rounded).collect(),
+            // Whoever measures has the network without them.
+            thinned: None,
         })
     }
 }
@@ -180,6 +183,7 @@ mod tests {
                     layers: vec![layer(Some(Format::bipolar(-128)), None), layer(None, None)],
                     others: BTreeMap::from([("sum".to_owned(), Format::signed(32, 0))]),
                     rounded: BTreeMap::from([("layer".to_owned(), Arc::new(rounded.clone()))]),
+                    thinned: None,
                 };
                 let sent = bytes(&PlainPlan::of(&plan));
                 let back = read::<PlainPlan>(&sent).and_then(PlainPlan::plan).unwrap();

@@ -333,6 +333,7 @@ pub(super) fn bare_plan(graph: &Graph, head: &PlanHead) -> Plan {
         input: head.input,
         layers,
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others: more_inputs.collect(),
     }
 }

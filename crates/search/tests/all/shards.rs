@@ -6,7 +6,7 @@ use fixedwise_search::{
     Evaluator, EvaluatorOptions, FloatRun, Images, Local, Measure, MetricName, Offset, Oracle as _,
     Part, Predictions, Request, SearchError, Truth, Tuning, calibrate,
     reconstruct::{Calibration, CalibrationOptions},
-    spread::{Answerer, Asked, Happened, ImageSet, Nodes, Question, Spread},
+    spread::{Answerer, Asked, Happened, ImageSet, Nodes, Question, Spread, ThinNetwork},
     strategies::{
         FixedOptions, Ignore, Outcome, PlanHead, fixed,
         pareto::{CostWeights, ParetoOptions, Prepared, Tools, pareto},
@@ -97,6 +97,7 @@ struct State<'a> {
 }
 
 const KEY: &str = "noise";
+static WHOLE: ThinNetwork = ThinNetwork::new();
 
 impl<'a> Cluster<'a> {
     fn new(graph: &'a Graph, images: &'a dyn Images, is_of_values: bool, n: usize) -> Self {
@@ -113,7 +114,8 @@ impl<'a> Cluster<'a> {
         };
         let options = options();
         let set = ImageSet { images, judged: Box::new(judged), options };
-        Answerer::new(key.to_owned(), (graph, graph), vec![set], Kernels::best(), &GO)
+        let networks = (graph, graph, &WHOLE);
+        Answerer::new(key.to_owned(), networks, vec![set], Kernels::best(), &GO)
     }
 
     /// Questions that were answered, and that were lost or late.
@@ -181,7 +183,7 @@ fn answered<'a>(
 }
 
 fn asked<'a>(nodes: &'a Cluster) -> Asked<'a> {
-    Asked { nodes, key: KEY.to_owned(), set: 0, stop: &GO }
+    Asked { nodes, key: KEY.to_owned(), set: 0, thinned: None, stop: &GO }
 }
 
 /// Little is cached, so that some of it goes.

@@ -36,8 +36,9 @@ impl Job<'_> {
         &self,
         loaded: &Loaded,
         ready: &Ready,
-        found: Found,
+        mut found: Found,
     ) -> Result<Outcome, Error> {
+        found.outcome.plan.thinned = loaded.model.thinned(self.options.semantics);
         let (graph, plan) = (&loaded.graph, &found.outcome.plan);
         let target = self.options.target.as_ref();
         let fixed = integers(graph, plan, target)?;

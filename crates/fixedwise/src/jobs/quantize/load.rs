@@ -21,13 +21,13 @@ use crate::{
     plan::{PlanSource, open_model, read_plan},
     watch::Step,
 };
-use fixedwise_graph::{Graph, Plan};
+use fixedwise_graph::{Graph, Plan, Thinned};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Images, MaxLoss, MetricName, Statistics, calibrate, stated,
     strategies::{Kind, Objective, PlanHead, Tensor, quantized_activations},
 };
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 /// What a run was given, all of it known to be good.
 pub(super) struct Loaded {
@@ -38,6 +38,8 @@ pub(super) struct Loaded {
     pub(super) sets: Sets,
     /// As a plan of the semantics speaks of it.
     pub(super) graph: Graph,
+    /// The same with all channels of the model, where it lacks some.
+    pub(super) whole: Option<Graph>,
     /// Formats that a walk starts from.
     pub(super) start: Option<Start>,
     pub(super) known: Option<Earlier>,
@@ -90,6 +92,19 @@ impl Loaded {
     /// Images that plans are tuned on.
     pub(super) fn unlabeled(&self) -> Option<&dyn Images> {
         self.sets.unlabeled.as_ref().map(|images| -> &dyn Images { images })
+    }
+
+    /// The network with all channels of the model.
+    pub(super) fn whole(&self) -> &Graph {
+        self.whole.as_ref().unwrap_or(&self.graph)
+    }
+
+    /// The same without channels.
+    pub(super) fn with_thinned(self, thinned: Arc<Thinned>) -> Result<Self, Error> {
+        let model = self.model.with_thinned(thinned)?;
+        let semantics = self.options.semantics;
+        let (graph, whole) = (model.prepared(semantics)?, model.whole(semantics)?);
+        Ok(Self { model, graph, whole, ..self })
     }
 
     /// The images that a search may look at: those of calibration, and its own.
@@ -151,7 +166,7 @@ impl Job<'_> {
         }
         let options = self.bounded(&sets)?;
         let model = model.with_preprocessing(&sets)?;
-        let graph = model.prepared(options.semantics)?;
+        let (graph, whole) = (model.prepared(options.semantics)?, model.whole(options.semantics)?);
         options.search.nodes(&graph, options.semantics)?;
         let kept = keep::resolved(&options.keep, &graph, options.target.as_ref())?;
         let start = options
@@ -164,7 +179,7 @@ impl Job<'_> {
             known.map(|folder| Earlier::read(folder, &measured_on(&options, &model, &sets)));
         let known = known.transpose()?;
         let folder = options.output.as_deref().map(OutputFolder::prepare).transpose()?;
-        Ok(Loaded { options, model, sets, graph, start, known, kept, folder })
+        Ok(Loaded { options, model, sets, graph, whole, start, known, kept, folder })
     }
 
     /// Sees the range of every value, or takes what the model states.

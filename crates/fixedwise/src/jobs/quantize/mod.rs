@@ -195,18 +195,20 @@ impl Job<'_> {
         self.check()?;
         let earlier = self.options.earlier_plan();
         let loaded = self.load(model, earlier.as_deref().map(PlanSource::File))?;
-        let job = Job { options: &loaded.options, ..*self };
-        job.search_loaded(&loaded)
+        let options = loaded.options.clone();
+        Job { options: &options, ..*self }.search_loaded(loaded)
     }
 
     /// The rest of a search, once the bound is known by what counts.
-    fn search_loaded(&self, loaded: &Loaded) -> Result<Outcome, Error> {
-        let mut float = self.measure_float(loaded)?;
-        let statistics = self.calibrate(loaded)?;
-        if let Some(warning) = self.unlike(loaded, &statistics, &float)? {
+    fn search_loaded(&self, loaded: Loaded) -> Result<Outcome, Error> {
+        let mut float = self.measure_float(&loaded)?;
+        let statistics = self.calibrate(&loaded)?;
+        if let Some(warning) = self.unlike(&loaded, &statistics, &float)? {
             self.tell(Step::Warned { warning: warning.clone() });
             float.first.float.warnings.push(warning);
         }
+        let (loaded, statistics) = self.thin(loaded, (statistics, &float))?;
+        let loaded = &loaded;
         let ready = self.prepare(loaded, statistics)?;
         let found = self.search(loaded, &ready, float)?;
         let outcome = self.account(loaded, &ready, found)?;

@@ -78,6 +78,34 @@ fn test_seconds(loaded: &Loaded, float_seconds: f64) -> f64 {
 }
 
 impl Job<'_> {
+    /// Takes channels out that the network can do without; those that an earlier search took out are out already.
+    pub(super) fn thin(
+        &self,
+        loaded: Loaded,
+        (statistics, float): (Statistics, &Float),
+    ) -> Result<(Loaded, Statistics), Error> {
+        let options = self.options;
+        let is_asked = options.strategy == Strategy::Pareto && options.drop_channels;
+        let is_known = loaded.known.is_some() || loaded.whole.is_some() || loaded.start.is_some();
+        if !is_asked || is_known || loaded.sets.stated_ranges {
+            return Ok((loaded, statistics));
+        }
+        let head = PlanHead::of(options.semantics);
+        let told = |done, total| self.tell(Step::Thinning { done, total });
+        let asked = self.asked(&loaded, &head);
+        let said = &float.said.predictions;
+        let thinned = self.halt.during(|| pareto::thin(asked, &loaded.graph, said, &told));
+        let thinned = match thinned {
+            // Stopped that early, all channels stay.
+            Ok(None) | Err(SearchError::Stopped) => return Ok((loaded, statistics)),
+            thinned => thinned?,
+        };
+        let Some(thinned) = thinned else { return Ok((loaded, statistics)) };
+        let loaded = loaded.with_thinned(thinned)?;
+        let statistics = self.calibrate(&loaded)?;
+        Ok((loaded, statistics))
+    }
+
     /// Makes ready what the strategy works with.
     pub(super) fn prepare(&self, loaded: &Loaded, statistics: Statistics) -> Result<Ready, Error> {
         let options = self.options;
@@ -117,6 +145,7 @@ impl Job<'_> {
             calibration,
             search,
             unlabeled: loaded.unlabeled(),
+            whole: loaded.whole.as_ref(),
             stop: self.halt.flag(),
         }
     }
@@ -198,6 +227,9 @@ impl Job<'_> {
         let mut parts = vec![measured_on(self.options, &loaded.model, &loaded.sets)];
         // A search that is tuned otherwise goes another way.
         parts.push(format!("{:?}", self.options.tuning));
+        // So does one of other channels.
+        let thinned = loaded.model.thinned(self.options.semantics);
+        parts.extend(thinned.map(|thinned| format!("{:?}", thinned.dropped)));
         parts.extend(target);
         // What was measured without counting classes says nothing of them.
         parts.extend(self.options.max_class_loss.map(|_| "classes".to_owned()));

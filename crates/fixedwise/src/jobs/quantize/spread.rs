@@ -21,7 +21,7 @@ use fixedwise_graph::AccumulatorPolicy;
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{
     Evaluator, EvaluatorOptions, FloatRows, FloatRun, Local, Predictions,
-    spread::{Answerer, Asked, ImageSet, Nodes, Spread},
+    spread::{Answerer, Asked, ImageSet, Nodes, Spread, ThinNetwork},
 };
 use std::{
     path::Path,
@@ -215,7 +215,8 @@ fn serve(
         Some(ImageSet { images, judged: Box::new(judged), options: set.options(options) })
     };
     let sets = Set::ALL.into_iter().filter_map(set).collect();
-    let networks = (float, &loaded.graph);
+    let thin = ThinNetwork::default();
+    let networks = (float, loaded.whole(), &thin);
     let mut answerer = Answerer::new(key(&loaded), networks, sets, Kernels::best(), &stop);
     let _ = ready.send(Ok(()));
     for (ask, given, sender) in questions {
@@ -228,7 +229,7 @@ fn serve(
 
 /// What makes two machines measure the same.
 fn key(loaded: &Loaded) -> String {
-    let (version, graph) = (env!("CARGO_PKG_VERSION"), &loaded.graph);
+    let (version, graph) = (env!("CARGO_PKG_VERSION"), loaded.whole());
     let measured = measured_on(&loaded.options, &loaded.model, &loaded.sets);
     let nodes = graph.nodes.iter().map(|node| {
         let about = format!("{} {} {} {:?}\n", node.name, node.op.name(), node.shape, node.inputs);
@@ -257,7 +258,8 @@ impl Job<'_> {
     ) -> Option<Asked<'b>> {
         let nodes = self.nodes?;
         let set = Set::ALL.iter().position(|one| *one == set).unwrap_or_default();
-        Some(Asked { nodes, key: key(loaded), set, stop })
+        let thinned = loaded.model.thinned(loaded.options.semantics);
+        Some(Asked { nodes, key: key(loaded), set, thinned, stop })
     }
 
     /// What the float network says of the images of a set.

@@ -45,6 +45,7 @@ mod tests {
                 },
             ],
             rounded: BTreeMap::new(),
+            thinned: None,
             others: BTreeMap::from([("sum".to_owned(), Format::signed(7, 2))]),
         }
     }

@@ -257,6 +257,7 @@ impl PlanToml {
                 .filter_map(|(_, node)| layers.remove(node.name.as_str()))
                 .collect(),
             rounded: BTreeMap::new(),
+            thinned: None,
             others,
         })
     }

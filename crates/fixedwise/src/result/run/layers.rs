@@ -16,6 +16,9 @@ pub struct LayerResult {
     pub op: String,
     /// Extents of its result, `[h, w, c]`.
     pub output_shape: [u64; 3],
+    /// Of the model's output channels those that the plan drops, counted from 0; the extents are without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped_channels: Vec<u64>,
     /// Multiply-accumulates (MACs) of one image.
     pub macs: u64,
     /// Bits its worst sum needs, proved; 0 in simulated semantics.
@@ -132,6 +135,11 @@ pub(super) fn layers(graph: &Graph, plan: &Plan, fixed: Option<&FixedGraph>) -> 
             macs: graph.node_macs(id),
             accumulator_bits: fixed.map_or(0, |fixed| fixed.nodes[id].accumulator_bits),
             weights: of(weights, node.op.weights().map_or(0, <[f32]>::len), None),
+            dropped_channels: plan
+                .thinned
+                .as_ref()
+                .and_then(|thinned| thinned.dropped.get(&node.name))
+                .map_or_else(Vec::new, |all| all.iter().copied().map(count_to_u64).collect()),
             coarser: plan
                 .rounded
                 .get(&node.name)

@@ -41,6 +41,7 @@ fn result(n: u32) -> RunResult {
             accumulator_bits: 18,
             weights: format(1 + u8::try_from(i % 16).unwrap()),
             coarser: vec![],
+            dropped_channels: vec![],
             bias: format(8),
             activation: format(4),
         });

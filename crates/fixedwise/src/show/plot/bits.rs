@@ -123,6 +123,7 @@ impl PlanBits {
 ///         accumulator_bits: 12,
 ///         weights: format(bits),
 ///         coarser: vec![],
+///         dropped_channels: vec![],
 ///         bias: format(bits),
 ///         activation: format(bits),
 ///     }],

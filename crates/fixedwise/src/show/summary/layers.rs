@@ -5,6 +5,7 @@ use super::super::{
     report::{Align, Cell, Column, Section, Sentence, Style, Table},
 };
 use crate::result::{FormatResult, LayerResult, RunResult};
+use std::fmt::Write as _;
 
 const COLUMNS: [Column; 10] = [
     Column::names("layer"),
@@ -48,6 +49,12 @@ pub(super) fn section(result: &RunResult) -> Section {
     if result.layers.iter().any(|layer| !layer.coarser.is_empty()) {
         notes.push("*: per-channel binary points; F is that of the finest channel".into());
     }
+    if result.layers.iter().any(|layer| !layer.dropped_channels.is_empty()) {
+        notes.push(
+            "(-8): so many output channels are dropped; the layers that took them make up for it"
+                .into(),
+        );
+    }
     if !result.inner.is_empty() {
         notes.push(
             "(s8 F4): not stored, the function that takes it is computed in its place".into(),
@@ -59,7 +66,10 @@ pub(super) fn section(result: &RunResult) -> Section {
 
 fn layer(layer: &LayerResult, activation: Cell) -> Vec<Cell> {
     let [h, w, c] = layer.output_shape;
-    let shape = if h == 1 && w == 1 { c.to_string() } else { format!("{h}x{w}x{c}") };
+    let mut shape = if h == 1 && w == 1 { c.to_string() } else { format!("{h}x{w}x{c}") };
+    if !layer.dropped_channels.is_empty() {
+        write!(shape, " (-{})", layer.dropped_channels.len()).expect("a string takes all");
+    }
     let acc = layer.accumulator_bits;
     vec![
         Cell::Name(layer.name.clone()),

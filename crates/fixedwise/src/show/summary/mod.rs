@@ -124,6 +124,7 @@ mod tests {
                 accumulator_bits: 27,
                 weights: format(12, 10, true, 9216),
                 coarser: vec![],
+                dropped_channels: vec![],
                 bias: FormatResult {
                     bits: 32,
                     frac: Some(13),

@@ -1,5 +1,6 @@
 //! Tests that take seconds; `cargo xtask test --quick` leaves them out.
 
+mod channels;
 mod generalize;
 mod golden;
 mod one_width;

@@ -59,6 +59,7 @@ fn result(names: &[&str]) -> RunResult {
             accumulator_bits: 14,
             weights: format(5),
             coarser: vec![],
+            dropped_channels: vec![],
             bias: format(7),
             activation: format(6),
         });

@@ -200,6 +200,7 @@ fn lowered(
         input: Format::unsigned(8, 6),
         layers: graph.layers().map(layer).collect(),
         rounded: std::collections::BTreeMap::new(),
+        thinned: None,
         others: others.map(|(id, node)| (node.name.clone(), activation(id))).collect(),
     };
     if points {

@@ -94,6 +94,7 @@ impl Widths {
             input: self.input,
             layers: graph.layers().map(layer).collect(),
             rounded: std::collections::BTreeMap::new(),
+            thinned: None,
             others: std::collections::BTreeMap::new(),
         };
         if self.by_channel {

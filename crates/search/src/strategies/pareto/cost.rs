@@ -301,7 +301,7 @@ fn products(graph: &Graph, list: &[Item]) -> Vec<Products> {
     let find = |node: NodeId, kind: Kind| {
         list.iter().position(|item| item.tensor.node == node && item.tensor.kind == kind)
     };
-    let macs = u64_to_f64(graph.macs());
+    let macs = u64_to_f64(graph.whole_macs());
     let made_of = |node: NodeId| {
         let sources = made_of(graph, node).into_iter();
         sources.filter_map(|id| find(id, Kind::Activations)).collect()

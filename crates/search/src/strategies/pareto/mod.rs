@@ -23,6 +23,7 @@ mod prepared;
 mod refit;
 mod search;
 mod sensitivity;
+mod thin;
 mod trade;
 mod trial;
 mod tuned;
@@ -36,6 +37,7 @@ pub use options::{CostWeights, Known, ParetoOptions};
 pub use prepared::{Prepared, prepare};
 pub use refit::refit;
 pub use search::Tools;
+pub use thin::{Thinning, thin};
 pub use trial::trial;
 pub use tuned::TuneLength;
 

@@ -22,6 +22,8 @@ pub struct Prepared {
     pub statistics: Statistics,
     /// How far its channels were balanced; absent where nothing was scaled.
     pub balance: Option<f64>,
+    /// The network before channels were chosen to go, where some were: what plans must come close to.
+    pub whole: Option<Graph>,
 }
 
 /// Balances the channels of a network, a `part` of the way, moves the steps of its tensors to where its
@@ -43,14 +45,25 @@ pub fn prepare(
     fit_steps(&statistics, &mut scales, tuning);
     let graph = equalize(graph, &scales);
     let statistics = calibrate(&graph, images, kernels, stop, &|_| ())?;
-    Ok(Prepared { graph, scales, statistics, balance: Some(part) })
+    Ok(Prepared { graph, scales, statistics, balance: Some(part), whole: None })
 }
 
 impl Prepared {
     /// The network as it is.
     pub fn new(graph: &Graph, statistics: &Statistics) -> Self {
         let scales = vec![Vec::new(); graph.nodes.len()];
-        Self { graph: graph.clone(), scales, statistics: statistics.clone(), balance: None }
+        Self {
+            graph: graph.clone(),
+            scales,
+            statistics: statistics.clone(),
+            balance: None,
+            whole: None,
+        }
+    }
+
+    /// The network that plans must come close to.
+    pub fn float(&self) -> &Graph {
+        self.whole.as_ref().unwrap_or(&self.graph)
     }
 
     /// A plan for the network before its channels were balanced, from one for that after.

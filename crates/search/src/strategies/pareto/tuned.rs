@@ -95,8 +95,8 @@ impl<'a, O: Oracle> Search<'a, '_, O> {
             return Ok(());
         };
         let is_of_values = self.options.max_loss.is_of_values();
-        let graph = self.network.graph();
-        let teacher = Teacher::new(graph, images, Kernels::best(), is_of_values, SAID_BYTES)?;
+        let float = self.prepared.float();
+        let teacher = Teacher::new(float, images, Kernels::best(), is_of_values, SAID_BYTES)?;
         done.images = images.len();
         let steps = match length {
             TuneLength::Steps(steps) => Some(steps),

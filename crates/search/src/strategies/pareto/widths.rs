@@ -5,7 +5,7 @@ use super::{
     options::{Known, ParetoOptions},
 };
 use crate::strategies::tensors::{Kind, Tensor, quantized_activations};
-use fixedwise_fixed::convert::count_to_f64;
+use fixedwise_fixed::convert::{count_to_f64, u64_to_f64};
 use fixedwise_graph::{
     Graph, NodeId, Semantics,
     cost::{INNER_BITS, inner},
@@ -125,7 +125,7 @@ impl Items {
                 });
             }
         }
-        let eight = 8.0 * count_to_f64(total);
+        let eight = graph.whole_memory().map_or(8.0 * count_to_f64(total), u64_to_f64);
         list.iter_mut().for_each(|item| item.bit /= eight);
         Self { list }
     }
