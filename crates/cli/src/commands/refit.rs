@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
 
 /// Options that lead a search: they have no effect here, and are accepted because the run that wrote the plan
 /// may have had them.
-const SEARCH: [&str; 25] = [
+const SEARCH: [&str; 26] = [
     "confidence",
     "strategy",
     "bits",
@@ -63,6 +63,7 @@ const SEARCH: [&str; 25] = [
     "semantics",
     "quantizer",
     "time_budget",
+    "keep_channels",
     "keep",
     "resume",
     "from",

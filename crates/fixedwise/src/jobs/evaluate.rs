@@ -124,6 +124,7 @@ pub fn evaluate(
 ///         activation: None,
 ///     }],
 ///     rounded: Default::default(),
+///     thinned: None,
 ///     others: Default::default(),
 /// };
 /// let data = DataOptions {

@@ -217,6 +217,7 @@ def generalize(
     semantics: Literal["integer", "simulated"] | None = None,
     quantizer: Literal["uniform", "square-root"] | None = None,
     time_budget: _Value | None = None,
+    keep_channels: bool | None = None,
     keep: _Value | None = None,
     seed: _Value | None = None,
     cache: _Value | None = None,

@@ -300,8 +300,8 @@ impl Predictions {
         (score, divergence / count_to_f64(self.len().max(1)))
     }
 
-    /// How far another float network with these outputs is from what this one says, as [`Predictions::divergence`]
-    /// counts it: the mean over the images, which are those of the predictions.
+    /// How far another float network with these outputs is from what this one says, as that of plans
+    /// is counted: the mean over the images, which are those of the predictions.
     ///
     /// # Errors
     /// Where `stop` was raised.

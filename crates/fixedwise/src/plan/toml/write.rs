@@ -51,6 +51,7 @@ const BIAS_NOTE: &str =
 ///         activation: Some(Format::unsigned(6, 3)),
 ///     }],
 ///     rounded: Default::default(),
+///     thinned: None,
 ///     others: Default::default(),
 /// };
 /// let text = plan_to_toml(&plan);
@@ -80,6 +81,7 @@ pub fn plan_to_toml(plan: &Plan) -> String {
 /// #         activation: None,
 /// #     }],
 /// #     rounded: Default::default(),
+/// #     thinned: None,
 /// #     others: Default::default(),
 /// # };
 /// use fixedwise::{Interface, Preprocess, plan_preprocess, plan_target, plan_to_toml_for};

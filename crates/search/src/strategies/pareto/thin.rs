@@ -14,7 +14,7 @@ use crate::{
     score::MaxLoss,
     tuning::Tuning,
 };
-use fixedwise_fixed::convert::{count_to_f64, f64_to_count, u64_to_f64};
+use fixedwise_fixed::convert::{count_to_f64, count_to_u64, f64_to_count, u64_to_f64};
 use fixedwise_graph::{Graph, NodeId, Semantics, Thinned, cost, passes};
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
@@ -246,22 +246,21 @@ impl Thinning<'_> {
         Some(self.predictions.moved(noise[0]).1)
     }
 
-    /// What a network without channels saves at that width, in the cost of a plan.
+    /// What a network without channels saves at the width at which tensors are thought to end, in the cost of a plan. Of
+    /// working memory the largest value tells.
     fn gain(&self, thin: &Graph) -> f64 {
         let CostWeights { memory, multiplications, flash, ram } = self.options.cost;
-        let part = |of: &dyn Fn(&Graph) -> u64| {
+        let saved = |of: &dyn Fn(&Graph) -> u64| {
             1.0 - u64_to_f64(of(thin)) / u64_to_f64(of(self.graph).max(1))
         };
-        let bits = self.options.tuning.thin_bits;
-        let weights = |graph: &Graph| u64_to_f64(cost::uniform8(graph, Semantics::Integer));
-        let stored = 1.0 - weights(thin) / weights(self.graph).max(1.0);
-        let parameters = |graph: &Graph| fixedwise_fixed::convert::count_to_u64(graph.parameters());
-        let values = |graph: &Graph| {
-            let values = graph.nodes.iter().map(|node| node.shape.len()).max();
-            fixedwise_fixed::convert::count_to_u64(values.unwrap_or(0))
+        let stored = |graph: &Graph| cost::uniform8(graph, Semantics::Integer);
+        let parameters = |graph: &Graph| count_to_u64(graph.parameters());
+        let largest = |graph: &Graph| {
+            count_to_u64(graph.nodes.iter().map(|node| node.shape.len()).max().unwrap_or(0))
         };
-        bits / 8.0 * (memory * stored + flash * part(&parameters) + ram * part(&values))
-            + bits * bits / 64.0 * multiplications * part(&Graph::macs)
+        let bits = self.options.tuning.thin_bits;
+        let tensors = memory * saved(&stored) + flash * saved(&parameters) + ram * saved(&largest);
+        tensors * bits / 8.0 + multiplications * saved(&Graph::macs) * bits * bits / 64.0
     }
 
     /// Takes the channels of a layer out, one after the other.
