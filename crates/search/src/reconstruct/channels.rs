@@ -149,7 +149,29 @@ impl MadeUp {
 
     /// Takes inputs out.
     pub fn remove(&mut self, inputs: &[usize]) {
-        let Some(own) = self.moments_of(inputs) else { return };
+        let Some(change) = self.change(inputs) else { return };
+        let columns = self.columns;
+        for rows in [&mut self.weights, &mut self.inverse] {
+            rows.par_chunks_mut(columns).for_each(|row| take_out(row, inputs, &change));
+        }
+        for &input in inputs {
+            self.inverse[input * columns..][..columns].fill(0.0);
+        }
+    }
+
+    /// The layer without inputs, of which no more are taken out.
+    #[must_use]
+    pub fn without(mut self, inputs: &[usize]) -> Self {
+        if let Some(change) = self.change(inputs) {
+            let rows = self.weights.par_chunks_mut(self.columns);
+            rows.for_each(|row| take_out(row, inputs, &change));
+        }
+        self
+    }
+
+    /// By input that is taken out, what is taken from a row for each unit of it.
+    fn change(&self, inputs: &[usize]) -> Option<Vec<f64>> {
+        let own = self.moments_of(inputs)?;
         let (n, columns) = (inputs.len(), self.columns);
         let mut change = vec![0.0; n * columns];
         change.par_chunks_mut(columns).enumerate().for_each(|(i, change)| {
@@ -158,20 +180,7 @@ impl MadeUp {
                 change.iter_mut().zip(row).for_each(|(c, r)| *c += own[i * n + j] * r);
             }
         });
-        let apply = |row: &mut [f64]| {
-            let factors: Vec<f64> = inputs.iter().map(|&input| row[input]).collect();
-            for (factor, change) in factors.iter().zip(change.chunks_exact(columns)) {
-                if *factor != 0.0 {
-                    row.iter_mut().zip(change).for_each(|(x, c)| *x -= factor * c);
-                }
-            }
-            inputs.iter().for_each(|&input| row[input] = 0.0);
-        };
-        self.weights.par_chunks_mut(columns).for_each(apply);
-        self.inverse.par_chunks_mut(columns).for_each(apply);
-        for &input in inputs {
-            self.inverse[input * columns..][..columns].fill(0.0);
-        }
+        Some(change)
     }
 
     /// What some inputs have of their own: the inverse of their part of the inverse.
@@ -192,6 +201,17 @@ impl MadeUp {
         }
         numbers
     }
+}
+
+/// Takes inputs out of a row.
+fn take_out(row: &mut [f64], inputs: &[usize], change: &[f64]) {
+    let factors: Vec<f64> = inputs.iter().map(|&input| row[input]).collect();
+    for (factor, change) in factors.iter().zip(change.chunks_exact(row.len())) {
+        if *factor != 0.0 {
+            row.iter_mut().zip(change).for_each(|(x, c)| *x -= factor * c);
+        }
+    }
+    inputs.iter().for_each(|&input| row[input] = 0.0);
 }
 
 #[cfg(test)]

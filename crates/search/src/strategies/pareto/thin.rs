@@ -335,9 +335,7 @@ impl Thinning<'_> {
             if inputs.is_empty() {
                 return None;
             }
-            let mut layer = self.whole(id, moments)?;
-            layer.remove(&inputs);
-            Some((id, layer))
+            Some((id, self.whole(id, moments)?.without(&inputs)))
         });
         let layers: Vec<(NodeId, MadeUp)> = layers.collect();
         self.numbers(dropped, layers.iter().map(|(id, layer)| (*id, layer)))
