@@ -53,6 +53,12 @@ pub fn count_to_u64(x: usize) -> u64 {
     x as u64
 }
 
+/// A count as `i64`, the largest where it is beyond that.
+#[inline]
+pub fn count_to_i64(x: usize) -> i64 {
+    i64::try_from(x).unwrap_or(i64::MAX)
+}
+
 /// The nearest `f32`.
 #[expect(
     clippy::cast_possible_truncation,

@@ -181,18 +181,20 @@ pub fn memory(graph: &Graph, plan: &Plan) -> Result<Memory, LowerError> {
 /// The bits of weights, one bias a channel, and values at 8 bits each; those before sums that layers compute inside are
 /// part of it.
 pub fn uniform8(graph: &Graph, semantics: Semantics) -> u64 {
-    let of = |node: &Node| {
-        let outputs = count_to_u64(node.shape.len());
-        match node.op.parameters() {
-            Some(own) => {
-                let values = if node.has_residual() { 2 * outputs } else { outputs };
-                count_to_u64(own.weights.len() + own.bias.len()) + values
-            }
-            None if is_stored(&node.op, semantics) => outputs,
-            None => 0,
+    graph.nodes.iter().map(|node| node_uniform8(node, semantics)).sum()
+}
+
+/// The same of one node.
+pub fn node_uniform8(node: &Node, semantics: Semantics) -> u64 {
+    let outputs = count_to_u64(node.shape.len());
+    8 * match node.op.parameters() {
+        Some(own) => {
+            let values = if node.has_residual() { 2 * outputs } else { outputs };
+            count_to_u64(own.weights.len() + own.bias.len()) + values
         }
-    };
-    8 * graph.nodes.iter().map(of).sum::<u64>()
+        None if is_stored(&node.op, semantics) => outputs,
+        None => 0,
+    }
 }
 
 /// What the multiplications of a plan cost.

@@ -45,6 +45,11 @@ impl Parameters<'_> {
         self.weights.len() / (self.channels * kh * kw)
     }
 
+    /// Whether each output channel is made of one input channel alone, the one at its own place.
+    pub fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.channels && self.group_channels() == 1
+    }
+
     /// Weights of one output channel.
     pub fn depth(&self) -> usize {
         self.weights.len() / self.channels

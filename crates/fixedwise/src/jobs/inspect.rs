@@ -12,7 +12,7 @@ use crate::{
     watch::{Observer, Progress, Step},
 };
 use fixedwise_fixed::convert::count_to_u64;
-use fixedwise_graph::{Graph, Interface, NodeId, Semantics, Shape};
+use fixedwise_graph::{Graph, Interface, NodeId, Semantics, Shape, cost};
 use fixedwise_kernels::Kernels;
 use fixedwise_search::{Predictions, Statistics, calibrate};
 use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
@@ -149,7 +149,6 @@ fn node(graph: &Graph, id: NodeId, statistics: Option<&Statistics>) -> NodeInspe
     let node = &graph.nodes[id];
     let count = |values: Option<&[f32]>| count_to_u64(values.map_or(0, <[f32]>::len));
     let (weights, biases) = (count(node.op.weights()), count(node.op.bias()));
-    let values = if node.op.has_own_format() { count_to_u64(node.shape.len()) } else { 0 };
     let range = |values: &[f32]| {
         let min = values.iter().copied().fold(f32::INFINITY, f32::min);
         let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -163,8 +162,7 @@ fn node(graph: &Graph, id: NodeId, statistics: Option<&Statistics>) -> NodeInspe
         weights,
         biases,
         macs: graph.node_macs(id),
-        // What stands before a sum is stored too.
-        uniform8_bits: 8 * (weights + biases + values * if node.has_residual() { 2 } else { 1 }),
+        uniform8_bits: cost::node_uniform8(node, Semantics::Integer),
         weight_range: node.op.weights().filter(|weights| !weights.is_empty()).map(range),
         value_range: histogram
             .filter(|histogram| histogram.count() > 0)

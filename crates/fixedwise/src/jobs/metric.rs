@@ -2,7 +2,7 @@
 
 use crate::{data::View, error::Error};
 use fixedwise_codec::npz::{Array, ArrayData, encode_npy};
-use fixedwise_fixed::convert::count_to_u64;
+use fixedwise_fixed::convert::count_to_i64;
 use fixedwise_graph::{Graph, Output, Shape};
 use std::{fs, path::PathBuf, process::Command};
 
@@ -47,11 +47,7 @@ impl Metric {
             let shape = [&[self.images.len()], &output.extents(*shape)[..]].concat();
             files.push((format!("predictions_{i}.npy"), encode_npy(&Array { shape, data })));
         }
-        let indices: Vec<i64> = self
-            .images
-            .iter()
-            .map(|&image| i64::try_from(count_to_u64(image)).unwrap_or(i64::MAX))
-            .collect();
+        let indices: Vec<i64> = self.images.iter().copied().map(count_to_i64).collect();
         let shape = vec![indices.len()];
         let indices = encode_npy(&Array { shape, data: ArrayData::I64(indices) });
         files.push(("images.npy".to_owned(), indices));

@@ -283,13 +283,14 @@ impl Model {
         Ok(self)
     }
 
-    /// The model whose integer networks lack some channels.
+    /// The model whose integer networks lack some channels, and the integer network.
     ///
     /// # Errors
     /// What does not fit the network.
-    pub(crate) fn with_thinned(self, thinned: Arc<Thinned>) -> Result<Self, Error> {
+    pub(crate) fn with_thinned(self, thinned: Arc<Thinned>) -> Result<(Self, Graph), Error> {
         let thin = Self { thinned: Some(thinned), ..self };
-        thin.prepared(Semantics::Integer).map(|_| thin)
+        let graph = thin.prepared(Semantics::Integer)?;
+        Ok((thin, graph))
     }
 
     /// What its integer networks lack, where they lack something.

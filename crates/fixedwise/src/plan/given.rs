@@ -144,7 +144,7 @@ pub(crate) fn open_model(model: ModelSource, plan: Option<PlanSource>) -> Result
     let opened = with_interface(model, plan)?;
     let Some(plan) = plan else { return Ok(opened) };
     let Some(thinned) = plan.thinned()? else { return Ok(opened) };
-    opened.with_thinned(thinned).map_err(|error| match error {
+    opened.with_thinned(thinned).map(|(model, _)| model).map_err(|error| match error {
         Error::Plan { problem, .. } => {
             let problem = format!("it drops channels of another network: {problem}");
             Error::Plan { path: plan.place().to_owned(), line: None, problem }

@@ -15,7 +15,7 @@ use crate::{error::Error, files, fingerprint::sha256};
 use fixedwise_codec::npz::{Array, ArrayData, Npz, encode_archive, encode_integers, encode_npy};
 use fixedwise_fixed::{
     Format, Range,
-    convert::{count_to_f64, f64_to_f32},
+    convert::{count_to_f64, count_to_i64, f64_to_f32},
 };
 use fixedwise_graph::{
     Graph, LayerPlan, Node, NodeId, Numbers, Plan, Rounded, Thinned,
@@ -141,7 +141,7 @@ pub(crate) fn encode(plan: &Plan, graph: &Graph) -> Vec<u8> {
     }
     if let Some(Thinned { dropped, numbers }) = plan.thinned.as_deref() {
         for (name, channels) in dropped {
-            let channels: Vec<i64> = channels.iter().map(|&c| saturating_i64(c)).collect();
+            let channels: Vec<i64> = channels.iter().copied().map(count_to_i64).collect();
             let array = encode_integers(&[channels.len()], &channels);
             arrays.push((format!("{name}/{DROPPED}"), array));
         }
@@ -156,10 +156,6 @@ pub(crate) fn encode(plan: &Plan, graph: &Graph) -> Vec<u8> {
         }
     }
     encode_archive(arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())))
-}
-
-fn saturating_i64(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// What the network of a plan lacks, from the file of its integers; nothing where that says nothing.

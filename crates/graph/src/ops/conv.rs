@@ -194,8 +194,7 @@ impl Operator for Conv {
         let taps = self.window.kernel.iter().product::<usize>();
         if self.groups != 1 {
             // One channel of each, which goes with its own.
-            let is_alone =
-                self.groups == self.channels && self.weights.len() == taps * self.channels;
+            let is_alone = self.view().is_depthwise();
             return (is_alone && dropped[0] == own).then(|| self.without_alone(taps, own).into());
         }
         let of_tap = |tap: &[f32]| kept(tap, dropped[0]);

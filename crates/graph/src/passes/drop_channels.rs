@@ -51,9 +51,7 @@ pub(super) fn without(mut graph: Graph, dropped: &Dropped) -> Result<Graph, Grap
 
 /// Whether a node is a layer that makes each channel of one channel alone, which goes with that.
 fn is_depthwise(node: &Node) -> bool {
-    node.op.parameters().is_some_and(|own| {
-        own.groups > 1 && own.groups == own.channels && own.groups == own.input_channels()
-    })
+    node.op.parameters().is_some_and(|own| own.is_depthwise())
 }
 
 /// Whether a node is a function of each element alone.

@@ -11,6 +11,7 @@ from typing import Any
 from . import _fixedwise
 from ._commands import keyword, option
 from ._errors import OptionError
+from ._executors import check_executor
 from ._functions import quantize, report
 from ._results import Result, _frame
 
@@ -159,10 +160,8 @@ def sweep_jobs(
     missing = [place for place, options in enumerate(asked) if "model" not in options]
     if missing:
         raise OptionError(f"job {missing[0]} has no `model`; give it for each job, or once for all")
-    if executor is not None and not hasattr(executor, "submit"):
-        raise OptionError(
-            f"an executor of type {type(executor).__name__} has no `submit`; give for example a ProcessPoolExecutor"
-        )
+    if executor is not None:
+        check_executor(executor)
     futures = None if executor is None else [executor.submit(_search, options) for options in asked]
     done = []
     try:

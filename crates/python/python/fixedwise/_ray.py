@@ -6,15 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _fixedwise
-from ._errors import FixedwiseError, OptionError
+from ._errors import OptionError
+from ._executors import check_version
 
 
 def _named(version: str, function: Callable[..., Any], names: list[str], *values: Any) -> Any:
     """Calls a function on a node; the values have come by reference."""
-    if version != _fixedwise.__version__:
-        raise FixedwiseError(
-            f"a worker has fixedwise {_fixedwise.__version__}, the driver {version}; install one version on all nodes"
-        )
+    check_version(version)
     return function(dict(zip(names, values)))
 
 

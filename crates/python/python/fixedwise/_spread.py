@@ -15,7 +15,8 @@ from typing import Any
 
 from . import _fixedwise
 from ._commands import Images
-from ._errors import FixedwiseError, OptionError
+from ._errors import FixedwiseError
+from ._executors import check_executor, check_version
 from ._models import Model
 from ._ray import RayExecutor
 
@@ -47,13 +48,6 @@ class Setup:
             return _fixedwise.Worker(words, [(name, Images(**images)) for name, images in self.images])
 
 
-def _check(version: str) -> None:
-    if version != _fixedwise.__version__:
-        raise FixedwiseError(
-            f"a worker has fixedwise {_fixedwise.__version__}, the driver {version}; install one version on all nodes"
-        )
-
-
 # By search, what this process holds of it; the latest last.
 _held: dict[str, _fixedwise.Worker] = {}
 _lock = threading.Lock()
@@ -61,7 +55,7 @@ _lock = threading.Lock()
 
 def _answer(version: str, key: str, ask: bytes, given: list[bytes], setup: bytes | None) -> bytes | None:
     """Answers a question in a process of an executor; `None` where it does not hold what it is about."""
-    _check(version)
+    check_version(version)
     with _lock:
         worker = _held.get(key)
         if worker is None:
@@ -233,7 +227,7 @@ class _Actor:
         self.worker: _fixedwise.Worker | None = None
 
     def answer(self, ask: bytes, *given: bytes) -> bytes:
-        _check(self.version)
+        check_version(self.version)
         if self.worker is None:
             self.worker = self.setup.worker(self.threads)
         return self.worker.answer(ask, list(given))
@@ -344,10 +338,7 @@ def nodes(executor: Any, setup: Setup) -> FutureNodes | RayNodes:
     """What measures for a search."""
     if isinstance(executor, RayExecutor):
         return RayNodes(executor, setup)
-    if not hasattr(executor, "submit"):
-        raise OptionError(
-            f"an executor of type {type(executor).__name__} has no `submit`; give for example a ProcessPoolExecutor"
-        )
+    check_executor(executor)
     return FutureNodes(executor, setup)
 
 

@@ -99,12 +99,10 @@ impl Loaded {
         self.whole.as_ref().unwrap_or(&self.graph)
     }
 
-    /// The same without channels.
+    /// The same without channels, where none is out yet.
     pub(super) fn with_thinned(self, thinned: Arc<Thinned>) -> Result<Self, Error> {
-        let model = self.model.with_thinned(thinned)?;
-        let semantics = self.options.semantics;
-        let (graph, whole) = (model.prepared(semantics)?, model.whole(semantics)?);
-        Ok(Self { model, graph, whole, ..self })
+        let (model, graph) = self.model.with_thinned(thinned)?;
+        Ok(Self { model, graph, whole: Some(self.graph), ..self })
     }
 
     /// The images that a search may look at: those of calibration, and its own.

@@ -94,13 +94,12 @@ impl Job<'_> {
         let told = |done, total| self.tell(Step::Thinning { done, total });
         let asked = self.asked(&loaded, &head);
         let said = &float.said.predictions;
-        let thinned = self.halt.during(|| pareto::thin(asked, &loaded.graph, said, &told));
-        let thinned = match thinned {
+        let thinned = match self.halt.during(|| pareto::thin(asked, &loaded.graph, said, &told)) {
+            Ok(Some(thinned)) => thinned,
             // Stopped that early, all channels stay.
             Ok(None) | Err(SearchError::Stopped) => return Ok((loaded, statistics)),
-            thinned => thinned?,
+            Err(error) => return Err(error.into()),
         };
-        let Some(thinned) = thinned else { return Ok((loaded, statistics)) };
         let loaded = loaded.with_thinned(thinned)?;
         let statistics = self.calibrate(&loaded)?;
         Ok((loaded, statistics))
