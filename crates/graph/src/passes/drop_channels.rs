@@ -8,7 +8,7 @@ use super::fold_forward;
 use crate::{
     error::GraphError,
     graph::{Graph, Node, NodeId},
-    operator::{Factor, Op},
+    operator::{Edge, Factor, Op},
     ops::Affine,
     shape::{Activation, Shape},
 };
@@ -50,22 +50,31 @@ pub(super) fn without(mut graph: Graph, dropped: &Dropped) -> Result<Graph, Grap
 }
 
 /// Whether a node is a layer that makes each channel of one channel alone, which goes with that.
-fn is_depthwise(node: &Node) -> bool {
+pub(super) fn is_depthwise(node: &Node) -> bool {
     node.op.parameters().is_some_and(|own| own.is_depthwise())
 }
 
-/// Whether a node is a function of each element alone.
+/// Whether a node is a function of the elements at one place of what it takes.
 fn is_function(node: &Node) -> bool {
-    node.inputs.len() == 1 && node.op.as_element_function().is_some()
+    node.op.as_element_function().is_some()
+}
+
+/// Whether a node makes each channel of those of several values, which then go together.
+fn is_joint(node: &Node) -> bool {
+    node.inputs.len() > 1 && is_function(node)
 }
 
 /// By channel of a node's value, the channel of that input that it is made of; nothing where channels are made of several.
 pub fn made_of(graph: &Graph, id: NodeId, position: usize) -> Option<Vec<Option<usize>>> {
     let node = &graph.nodes[id];
+    let own = || (0..node.shape.c).map(Some).collect();
+    // One channel that goes with all others is no channel of the value.
+    let is_own = graph.nodes[node.inputs[position]].shape.c == node.shape.c;
     match graph.factor(id, position) {
+        _ if is_function(node) => is_own.then(own),
+        _ if node.op.edge(position) == Edge::Residual => Some(own()),
         Factor::Carried(from) => Some(from),
-        Factor::Absorbed if is_depthwise(node) => Some((0..node.shape.c).map(Some).collect()),
-        Factor::Refused if is_function(node) => Some((0..node.shape.c).map(Some).collect()),
+        Factor::Absorbed if is_depthwise(node) => Some(own()),
         _ => None,
     }
 }
@@ -99,6 +108,14 @@ fn op_without(graph: &Graph, node: &Node, before: &[&[bool]], own: &[bool]) -> O
     node.op.without_channels(before, own, &shapes(graph, node))
 }
 
+/// Whether a node can do without channels of what it takes.
+pub(super) fn can_lack(graph: &Graph, node: &Node) -> bool {
+    let of = |id: &NodeId| vec![false; graph.nodes[*id].shape.c];
+    let all: Vec<Vec<bool>> = node.inputs.iter().map(of).collect();
+    let before: Vec<&[bool]> = all.iter().map(Vec::as_slice).collect();
+    op_without(graph, node, &before, &vec![false; node.shape.c]).is_some()
+}
+
 fn shapes(graph: &Graph, node: &Node) -> Vec<Shape> {
     // Those before any channel goes: extents are inferred at the end.
     node.inputs.iter().map(|&input| graph.nodes[input].shape).collect()
@@ -109,11 +126,7 @@ pub(super) fn may_go(graph: &Graph) -> Vec<bool> {
     let mut may_go: Vec<bool> = (0..graph.nodes.len()).map(|id| !graph.is_output(id)).collect();
     for id in (0..graph.nodes.len()).rev() {
         let node = &graph.nodes[id];
-        let all: Vec<Vec<bool>> =
-            node.inputs.iter().map(|&input| vec![false; graph.nodes[input].shape.c]).collect();
-        let before: Vec<&[bool]> = all.iter().map(Vec::as_slice).collect();
-        let own = vec![false; node.shape.c];
-        let can = op_without(graph, node, &before, &own).is_some();
+        let can = can_lack(graph, node) && !is_joint(node);
         for (position, &input) in node.inputs.iter().enumerate() {
             may_go[input] &= can
                 && match graph.factor(id, position) {

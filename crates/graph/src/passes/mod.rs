@@ -22,7 +22,7 @@ mod thin;
 pub use drop_channels::made_of;
 pub use equalize::{equalizable, equalize};
 pub use insert_preprocessing::insert_preprocessing;
-pub use thin::{as_whole, droppable, dropped, thin};
+pub use thin::{Tied, as_whole, droppable, dropped, thin};
 
 use crate::{
     error::GraphError,

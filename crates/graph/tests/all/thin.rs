@@ -3,7 +3,7 @@
 use fixedwise_fixed::Format;
 use fixedwise_graph::{
     Expression, Graph, Numbers, Semantics, Shape, Thinned, Unary, cost,
-    ops::{Add, Concat, Function, GlobalAveragePool, Relu, Window},
+    ops::{Add, Concat, Function, GlobalAveragePool, Mul, Relu, Window},
     passes,
 };
 use fixedwise_testing::{Build, Random, plan_of, run_float, window};
@@ -38,6 +38,27 @@ fn numbers(graph: &Graph, name: &str, inputs: &[usize], outputs: &[usize]) -> Nu
     Numbers { weights: of_weights.collect(), bias: kept.map(|channel| own.bias[channel]).collect() }
 }
 
+/// The weights by which a layer takes some channels are zero.
+fn without_inputs(graph: &mut Graph, name: &str, gone: &[usize]) {
+    let id = graph.find(name).unwrap();
+    let own = graph.nodes[id].op.parameters().unwrap();
+    let is_gone = |at: &usize| gone.contains(&own.channels_of(*at).1);
+    let at: Vec<usize> = (0..own.weights.len()).filter(is_gone).collect();
+    let weights = graph.nodes[id].op.parameters_mut().unwrap().weights;
+    at.into_iter().for_each(|at| weights[at] = 0.0);
+}
+
+/// Two networks say the same of a few images.
+fn is_the_same(a: &Graph, b: &Graph, pixels: usize) {
+    let mut random = Random::new(3);
+    for _ in 0..4 {
+        let image = random.floats(pixels, -1.0, 1.0);
+        let [found, expected] = [a, b].map(|graph| run_float(graph, &image));
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5;
+        assert!(found.iter().zip(&expected).all(near), "{found:?} {expected:?}");
+    }
+}
+
 fn dropped(channels: &[(&str, &[usize])]) -> BTreeMap<String, Vec<usize>> {
     channels.iter().map(|(name, channels)| ((*name).to_owned(), channels.to_vec())).collect()
 }
@@ -59,21 +80,9 @@ fn a_network_without_channels_computes_what_it_does_where_no_weight_takes_them()
         [4, 4, 4, 3, 7, 4]
     );
     let mut zeroed = graph.clone();
-    for (name, gone) in [("second", &[1, 4, 6][..]), ("dense", &[2])] {
-        let id = zeroed.find(name).unwrap();
-        let own = zeroed.nodes[id].op.parameters().unwrap();
-        let is_gone = |at: &usize| gone.contains(&own.channels_of(*at).1);
-        let at: Vec<usize> = (0..own.weights.len()).filter(is_gone).collect();
-        let weights = zeroed.nodes[id].op.parameters_mut().unwrap().weights;
-        at.into_iter().for_each(|at| weights[at] = 0.0);
-    }
-    let mut random = Random::new(3);
-    for _ in 0..4 {
-        let image = random.floats(7 * 6 * 3, -1.0, 1.0);
-        let [found, expected] = [&thin, &zeroed].map(|graph| run_float(graph, &image));
-        let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5;
-        assert!(found.iter().zip(&expected).all(near), "{found:?} {expected:?}");
-    }
+    without_inputs(&mut zeroed, "second", &[1, 4, 6]);
+    without_inputs(&mut zeroed, "dense", &[2]);
+    is_the_same(&thin, &zeroed, 7 * 6 * 3);
     // What is saved is told against the network with all its channels.
     let format = Format::signed(8, 4);
     let [whole, part] = [&graph, &thin]
@@ -88,8 +97,9 @@ fn a_network_without_channels_computes_what_it_does_where_no_weight_takes_them()
 #[test]
 fn channels_that_do_not_fit_are_refused() {
     let graph = network();
+    let layer = |group: &Vec<passes::Tied>| group[0][0].0;
     let free: Vec<&str> =
-        passes::droppable(&graph).into_iter().map(|id| &graph.nodes[id].name[..]).collect();
+        passes::droppable(&graph).iter().map(|group| &graph.nodes[layer(group)].name[..]).collect();
     assert_eq!(free, ["first", "branch", "second"]);
     for (channels, expected) in [
         (dropped(&[("dense", &[0])]), "no layer `dense` whose channels can go"),
@@ -112,18 +122,65 @@ fn channels_that_do_not_fit_are_refused() {
     assert!(problem.contains("405 weights and 5 biases"), "{problem}");
 }
 
-#[test]
-fn a_channel_that_goes_into_a_sum_stays() {
+/// A gate on the values of a residual network, a sum that is taken by two layers, and an average that one channel stands for.
+fn tied_network() -> Graph {
     let mut b = Build::new(Shape::new(6, 6, 2), 5);
     let x = b.conv("stem", 0, 4, &window(3, 1, 1), 1);
     let x = b.push("stem_relu", Relu, vec![x]);
     let y = b.conv("inner", x, 3, &window(3, 1, 1), 1);
     let y = b.push("inner_relu", Relu, vec![y]);
+    let mean = b.push("mean", GlobalAveragePool, vec![y]);
+    let gate = b.conv("squeeze", mean, 2, &Window::pixel(), 1);
+    let gate = b.conv("excite", gate, 3, &Window::pixel(), 1);
+    let gate =
+        b.push("gate", Function { expression: Expression::x().then(Unary::Sigmoid) }, vec![gate]);
+    let y = b.push("gated", Mul, vec![y, gate]);
     let y = b.conv("outer", y, 4, &window(3, 1, 1), 1);
     let x = b.push("sum", Add, vec![x, y]);
+    let mask = b.conv("mask", x, 1, &Window::pixel(), 1);
+    let x = b.push("masked", Mul, vec![x, mask]);
     b.conv("last", x, 2, &Window::pixel(), 1);
-    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
-    let free: Vec<&str> =
-        passes::droppable(&graph).into_iter().map(|id| &graph.nodes[id].name[..]).collect();
-    assert_eq!(free, ["inner"]);
+    passes::prepare(&b.finish(), Semantics::Integer).unwrap()
+}
+
+#[test]
+fn channels_of_a_sum_and_of_a_product_go_together() {
+    let graph = tied_network();
+    let name = |&(id, channel): &(usize, usize)| format!("{}:{channel}", graph.nodes[id].name);
+    let groups: Vec<Vec<String>> = passes::droppable(&graph)
+        .iter()
+        .map(|group| {
+            group.iter().map(|tied| tied.iter().map(name).collect::<Vec<_>>().join(" ")).collect()
+        })
+        .collect();
+    let expected = [
+        vec!["stem:0 outer:0", "stem:1 outer:1", "stem:2 outer:2", "stem:3 outer:3"],
+        vec!["inner:0 excite:0", "inner:1 excite:1", "inner:2 excite:2"],
+        vec!["squeeze:0", "squeeze:1"],
+    ];
+    assert_eq!(groups, expected);
+    let thinned = Thinned {
+        dropped: dropped(&[
+            ("stem", &[1]),
+            ("outer", &[1]),
+            ("inner", &[0, 2]),
+            ("excite", &[0, 2]),
+        ]),
+        numbers: BTreeMap::new(),
+    };
+    let thin = passes::thin(&graph, &thinned).unwrap();
+    let mut zeroed = graph.clone();
+    for (name, gone) in [
+        ("inner", &[1][..]),
+        ("outer", &[0, 2]),
+        ("squeeze", &[0, 2]),
+        ("mask", &[1]),
+        ("last", &[1]),
+    ] {
+        without_inputs(&mut zeroed, name, gone);
+    }
+    is_the_same(&thin, &zeroed, 6 * 6 * 2);
+    let alone = Thinned { dropped: dropped(&[("stem", &[1])]), numbers: BTreeMap::new() };
+    let problem = passes::thin(&graph, &alone).unwrap_err();
+    assert_eq!(problem, "channel 1 of `stem` goes only with channel 1 of `outer`");
 }

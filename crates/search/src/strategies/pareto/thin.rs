@@ -15,7 +15,10 @@ use crate::{
     tuning::Tuning,
 };
 use fixedwise_fixed::convert::{count_to_f64, count_to_u64, f64_to_count, u64_to_f64};
-use fixedwise_graph::{Graph, NodeId, Semantics, Thinned, cost, passes};
+use fixedwise_graph::{
+    Graph, Node, NodeId, Semantics, Thinned, cost,
+    passes::{self, Tied},
+};
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
 use std::{
@@ -59,22 +62,22 @@ impl std::fmt::Debug for Thinning<'_> {
     }
 }
 
-/// A layer whose channels may go.
+/// Channels of one layer, or of several that are tied to each other, that may go.
 struct Source {
-    id: NodeId,
+    channels: Vec<Tied>,
     takers: Vec<Taker>,
 }
 
 /// A layer that takes them.
 struct Taker {
     id: NodeId,
-    /// By channel of the source, which of its inputs it is.
+    /// By channels that go together, which of its inputs they are.
     inputs: Vec<Vec<usize>>,
 }
 
-/// What becomes of the network without some channels of one layer.
+/// What becomes of the network without some channels of a source.
 struct Curve {
-    /// The channels in the order in which they go.
+    /// Those of the source in the order in which they go.
     order: Vec<usize>,
     /// First of none.
     levels: Vec<Level>,
@@ -124,11 +127,7 @@ pub fn thin(
         let levels = chosen(&curves, budget, options);
         let mut dropped = BTreeMap::new();
         for ((curve, source), level) in curves.iter().zip(&sources).zip(levels) {
-            let mut channels = curve.order[..curve.levels[level].channels].to_vec();
-            channels.sort_unstable();
-            if !channels.is_empty() {
-                dropped.insert(graph.nodes[source.id].name.clone(), channels);
-            }
+            dropped.extend(source.dropped(graph, &curve.order[..curve.levels[level].channels]));
         }
         if dropped.is_empty() {
             return Ok(None);
@@ -142,58 +141,66 @@ pub fn thin(
     Ok(None)
 }
 
-/// The layers whose channels may go, with all that take them.
+/// The channels that may go, with all layers that take them.
 fn sources(graph: &Graph, tuning: &Tuning) -> Vec<Source> {
-    let of = |id| {
-        let takers = takers(graph, id);
+    let of = |channels: Vec<Tied>| {
+        let takers = takers(graph, &channels);
         let fits = |taker: &Taker| {
             let own = graph.nodes[taker.id].op.parameters();
             own.is_some_and(|own| own.depth() <= tuning.thin_depth)
         };
         let is_taken = !takers.is_empty() && takers.iter().all(fits);
-        is_taken.then_some(Source { id, takers })
+        is_taken.then_some(Source { channels, takers })
     };
     passes::droppable(graph).into_iter().filter_map(of).collect()
 }
 
-/// The layers that take the channels of one.
-fn takers(graph: &Graph, source: NodeId) -> Vec<Taker> {
-    let channels = graph.nodes[source].shape.c;
-    // By node, the channel of the source that each of its own is made of.
-    let mut from: Vec<Vec<Option<usize>>> = vec![Vec::new(); graph.nodes.len()];
-    from[source] = (0..channels).map(Some).collect();
+/// The layers whose weights take the channels of a source.
+fn takers(graph: &Graph, channels: &[Tied]) -> Vec<Taker> {
+    // By node, which of them each of its channels is.
+    let nothing = |node: &Node| vec![None; node.shape.c];
+    let mut from: Vec<Vec<Option<usize>>> = graph.nodes.iter().map(nothing).collect();
+    for (place, tied) in channels.iter().enumerate() {
+        tied.iter().for_each(|&(id, channel)| from[id][channel] = Some(place));
+    }
     let mut takers = Vec::new();
-    for id in source + 1..graph.nodes.len() {
-        let node = &graph.nodes[id];
+    for (id, node) in graph.nodes.iter().enumerate() {
         for (position, &input) in node.inputs.iter().enumerate() {
-            if from[input].is_empty() {
+            if from[input].iter().all(Option::is_none) {
                 continue;
             }
-            match (passes::made_of(graph, id, position), node.op.parameters()) {
-                (Some(own), _) => {
-                    let before = from[input].clone();
-                    from[id].resize(node.shape.c, None);
-                    for (to, own) in from[id].iter_mut().zip(own) {
-                        *to = to.or(own.and_then(|own| before[own]));
-                    }
+            if let Some(made_of) = passes::made_of(graph, id, position) {
+                let before = from[input].clone();
+                for (to, made_of) in from[id].iter_mut().zip(made_of) {
+                    *to = to.or(made_of.and_then(|made_of| before[made_of]));
                 }
-                (None, Some(own)) => {
-                    let taps = own.window.kernel.iter().product::<usize>();
-                    let mut inputs = vec![Vec::new(); channels];
-                    for tap in 0..taps {
-                        for (at, channel) in from[input].iter().enumerate() {
-                            if let Some(channel) = channel {
-                                inputs[*channel].push(tap * from[input].len() + at);
-                            }
+            } else if let Some(own) = node.op.parameters() {
+                let taps = own.window.kernel.iter().product::<usize>();
+                let mut inputs = vec![Vec::new(); channels.len()];
+                for tap in 0..taps {
+                    for (at, place) in from[input].iter().enumerate() {
+                        if let Some(place) = place {
+                            inputs[*place].push(tap * from[input].len() + at);
                         }
                     }
-                    takers.push(Taker { id, inputs });
                 }
-                (None, None) => {}
+                takers.push(Taker { id, inputs });
             }
         }
     }
     takers
+}
+
+impl Source {
+    /// By layer, its channels that go with some of those of the source.
+    fn dropped(&self, graph: &Graph, places: &[usize]) -> BTreeMap<String, Vec<usize>> {
+        let mut dropped: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for &(id, channel) in places.iter().flat_map(|&place| &self.channels[place]) {
+            dropped.entry(graph.nodes[id].name.clone()).or_default().push(channel);
+        }
+        dropped.values_mut().for_each(|channels| channels.sort_unstable());
+        dropped
+    }
 }
 
 /// By layer, the level whose channels are worth their divergence.
@@ -263,7 +270,7 @@ impl Thinning<'_> {
         tensors * bits / 8.0 + multiplications * saved(&Graph::macs) * bits * bits / 64.0
     }
 
-    /// Takes the channels of a layer out, one after the other.
+    /// Takes the channels of a source out, one after the other.
     fn curve(
         &self,
         source: &Source,
@@ -271,8 +278,7 @@ impl Thinning<'_> {
         allowed: f64,
     ) -> Result<Curve, SearchError> {
         let tuning = &self.options.tuning;
-        let node = &self.graph.nodes[source.id];
-        let channels = node.shape.c;
+        let channels = source.channels.len();
         let mut curve = Curve {
             order: Vec::new(),
             levels: vec![Level { channels: 0, divergence: 0.0, gain: 0.0 }],
@@ -296,11 +302,8 @@ impl Thinning<'_> {
                 }
                 curve.order.push(channel);
             }
-            let mut gone = curve.order.clone();
-            gone.sort_unstable();
-            let dropped = BTreeMap::from([(node.name.clone(), gone)]);
             let takers = source.takers.iter().map(|taker| taker.id).zip(&layers);
-            let thinned = self.numbers(dropped, takers);
+            let thinned = self.numbers(source.dropped(self.graph, &curve.order), takers);
             let Ok(thin) = passes::thin(self.graph, &thinned) else { break };
             let divergence = self.of(&thin)?;
             if divergence.is_nan() || divergence > tuning.thin_most * allowed {
