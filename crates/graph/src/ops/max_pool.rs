@@ -145,9 +145,14 @@ impl Backward for MaxPool {
     }
 }
 
-/// Of the channels' numbers those that stay.
+/// Of the channels' numbers, those of each pixel side by side, the ones that stay.
 pub(super) fn kept<T: Copy>(numbers: &[T], dropped: &[bool]) -> Vec<T> {
-    numbers.iter().zip(dropped).filter(|(_, gone)| !**gone).map(|(x, _)| *x).collect()
+    numbers
+        .iter()
+        .zip(dropped.iter().cycle())
+        .filter(|(_, gone)| !**gone)
+        .map(|(x, _)| *x)
+        .collect()
 }
 
 /// Which channels take the minimum once the scale comes after the pool.

@@ -1,4 +1,4 @@
-use super::{LeakyRelu, relu::one};
+use super::{LeakyRelu, max_pool::kept, relu::one};
 use crate::{
     backward::{Backward, BackwardStep, each_image},
     emit::{
@@ -89,6 +89,10 @@ impl Operator for PRelu {
 
     fn factor(&self, _: usize, _: &[Shape], output: Shape) -> Factor {
         Factor::carried(output)
+    }
+
+    fn without_channels(&self, _: &[&[bool]], own: &[bool], _: &[Shape]) -> Option<Op> {
+        Some(Self { slopes: kept(&self.slopes, own) }.into())
     }
 
     fn as_backward(&self) -> Option<&dyn Backward> {

@@ -3,7 +3,7 @@
 use fixedwise_fixed::Format;
 use fixedwise_graph::{
     Expression, Graph, Numbers, Semantics, Shape, Thinned, Unary, cost,
-    ops::{Add, Concat, Function, GlobalAveragePool, Mul, Relu, Window},
+    ops::{Add, Concat, Function, GlobalAveragePool, IndexMap, Mul, PRelu, Relu, Window},
     passes,
 };
 use fixedwise_testing::{Build, Random, plan_of, run_float, window};
@@ -92,6 +92,31 @@ fn a_network_without_channels_computes_what_it_does_where_no_weight_takes_them()
     let products =
         cost::multiplications(&thin, &plan_of(&thin, format, |_| format)).unwrap().uniform8;
     assert_eq!(products, 64 * graph.macs());
+}
+
+#[test]
+fn maps_and_slopes_do_without_channels() {
+    let mut b = Build::new(Shape::new(7, 6, 3), 17);
+    let x = b.conv("first", 0, 4, &window(3, 1, 1), 1);
+    let slopes = (0..7 * 6 * 4_u8).map(|i| f32::from(i % 13) / 8.0).collect();
+    let x = b.push("slopes", PRelu { slopes }, vec![x]);
+    let places = |step: usize, places: &[usize]| places.iter().map(|i| Some(i * step)).collect();
+    // Without the first column and the last row, the channels turned round and one zero channel behind.
+    let mut channels: Vec<Option<usize>> = places(1, &[3, 2, 1, 0]);
+    channels.push(None);
+    let rows = places(6 * 4, &[0, 1, 2, 3, 4, 5]);
+    let x =
+        b.push("map", IndexMap { rows, columns: places(4, &[1, 2, 3, 4, 5]), channels }, vec![x]);
+    b.conv("second", x, 2, &window(3, 1, 1), 1);
+    let graph = passes::prepare(&b.finish(), Semantics::Integer).unwrap();
+    let thinned = Thinned {
+        dropped: dropped(&[("first", &[0, 2])]),
+        numbers: [("second".to_owned(), numbers(&graph, "second", &[1, 3], &[]))].into(),
+    };
+    let thin = passes::thin(&graph, &thinned).unwrap();
+    let mut zeroed = graph.clone();
+    without_inputs(&mut zeroed, "second", &[1, 3]);
+    is_the_same(&thin, &zeroed, 7 * 6 * 3);
 }
 
 #[test]

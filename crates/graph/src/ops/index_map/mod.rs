@@ -4,6 +4,7 @@ mod fixed;
 
 pub use fixed::FixedIndexMap;
 
+use super::max_pool::kept;
 use crate::{
     backward::{Backward, BackwardStep, each_image},
     error::LowerError,
@@ -177,6 +178,20 @@ impl Operator for IndexMap {
 
     fn factor(&self, _: usize, inputs: &[Shape], _: Shape) -> Factor {
         self.channel_sources(inputs[0]).map_or(Factor::Refused, Factor::Carried)
+    }
+
+    fn without_channels(&self, dropped: &[&[bool]], own: &[bool], _: &[Shape]) -> Option<Op> {
+        let (before, gone) = (dropped[0].len(), |channel: usize| dropped[0][channel]);
+        let left = |channels: usize| channels - (0..channels).filter(|&at| gone(at)).count();
+        let moved =
+            |place: &Option<usize>| place.map(|at| at / before * left(before) + left(at % before));
+        let pixels = [&self.rows, &self.columns];
+        // A row or column may begin at any channel.
+        let is_whole = |place: &usize| place.is_multiple_of(before);
+        let are_whole = pixels.into_iter().flatten().flatten().all(is_whole);
+        let [rows, columns] = pixels.map(|places| places.iter().map(moved).collect());
+        let channels = kept(&self.channels, own).iter().map(moved).collect();
+        are_whole.then(|| Self { rows, columns, channels }.into())
     }
 
     fn unscaled(&self, before: &[Option<&ScaleShift>], inputs: &[Shape], _: Shape) -> Option<Op> {

@@ -147,6 +147,10 @@ impl Operator for Resize {
         Factor::carried(output)
     }
 
+    fn without_channels(&self, _: &[&[bool]], _: &[bool], _: &[Shape]) -> Option<Op> {
+        Some(self.clone().into())
+    }
+
     fn unscaled(&self, _: &[Option<&ScaleShift>], _: &[Shape], _: Shape) -> Option<Op> {
         // The weights of a place add up to one.
         Some(self.clone().into())
