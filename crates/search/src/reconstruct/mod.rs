@@ -1,5 +1,6 @@
 //! Weights as integers that together, not each alone, keep what a layer computes.
 
+mod alone;
 mod bias;
 mod channels;
 mod equalization;

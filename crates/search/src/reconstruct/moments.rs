@@ -3,7 +3,7 @@
 //! Nothing is kept of the size of the data set: of each image a few positions are looked at, and
 //! what is kept of them are sums of products.
 
-use super::{linear, patches::Patches};
+use super::{alone, linear, patches::Patches};
 use crate::{
     digest::{Digest, Digester},
     error::SearchError,
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Calibration<'_> {
 /// What a layer takes at the places that are looked at, image after image.
 #[derive(Default)]
 struct Rows {
-    /// What its weights multiply, `[place, group, row, column, channel]`.
+    /// What its weights multiply, `[place]` and then as [`Patches`] has rows.
     inputs: Vec<f32>,
     /// What is added to its sums, `[place, output channel]`; empty where nothing is.
     added: Vec<f32>,
@@ -481,6 +481,9 @@ fn products(patches: &Patches, weights: &[f32], rows: &[f32]) -> Vec<f32> {
     if groups == 1 {
         return linear::apply(rows, weights, outputs, depth);
     }
+    if patches.is_alone() {
+        return alone::apply(rows, weights, depth);
+    }
     let n = rows.len() / patches.row_len();
     let mut y = vec![0.0; n * groups * outputs];
     for group in 0..groups {
@@ -502,6 +505,9 @@ impl Moments {
             linear::add_gram(&mut self.gram[0], rows, depth);
             linear::add_product(&mut self.cross[0], missing, rows, outputs, depth);
             return;
+        }
+        if patches.is_alone() {
+            return alone::add_moments(&mut self.gram, &mut self.cross, rows, missing);
         }
         self.gram.par_iter_mut().zip(&mut self.cross).enumerate().for_each(
             |(group, (gram, cross))| {

@@ -3,7 +3,7 @@
 use fixedwise_graph::{Graph, NodeId, Shape, ops::Window, run::ValueRef};
 
 /// How a layer reads its input. A row is what one position takes, `[group, row, column, channel]`:
-/// for each group in the order of its weights.
+/// for each group in the order of its weights; `[row, column, channel]` where it makes each channel of one alone.
 #[derive(Clone, Debug)]
 pub(super) struct Patches {
     window: Window,
@@ -30,6 +30,11 @@ impl Patches {
             outputs: parameters.group_outputs(),
             window: parameters.window,
         })
+    }
+
+    /// Whether it makes each channel of one alone.
+    pub(super) fn is_alone(&self) -> bool {
+        self.groups > 1 && self.groups == self.input.c && self.outputs == 1
     }
 
     /// Elements of a row.
@@ -66,6 +71,11 @@ impl Patches {
             for j in xs.clone() {
                 let from = (place(0, i) * self.input.w + place(1, j)) * self.input.c;
                 let tap = (i * self.window.kernel[1] + j) * channels;
+                if self.is_alone() {
+                    let to = &mut row[tap * self.groups..][..self.groups];
+                    value.copy_scaled(from, scale, to);
+                    continue;
+                }
                 for group in 0..self.groups {
                     let to = &mut row[group * self.depth + tap..][..channels];
                     value.copy_scaled(from + group * channels, scale, to);
