@@ -62,5 +62,5 @@ pub use pool::{PoolElement, max_pool};
 pub use products::{PRODUCT_LANES, add_products};
 pub use quantize::quantize;
 pub use rescale::rescale;
-pub use stored::{SHIFT_LANES, StoredResult, stored_errors};
+pub use stored::{CHANNEL_LANES, ErrorSums, Results, StoredResult, stored_errors};
 pub use table::{Kernels, Scratch};

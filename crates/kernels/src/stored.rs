@@ -3,8 +3,8 @@
 use crate::Kernels;
 use fixedwise_fixed::convert::round_within;
 
-/// Shifts of a bias that are tried side by side.
-pub const SHIFT_LANES: usize = 8;
+/// Channels whose results are looked at side by side.
+pub const CHANNEL_LANES: usize = 8;
 
 /// How a result is stored: in steps, between what its activation and its format allow.
 #[derive(Clone, Copy, Debug)]
@@ -21,56 +21,99 @@ pub struct StoredResult {
     pub high: f32,
 }
 
-/// Shifts of a bias.
-pub(crate) type Shifts = [f32; SHIFT_LANES];
+/// A number of each channel.
+type Lanes<T> = [T; CHANNEL_LANES];
 
-/// For each of some shifts a sum over results.
-pub(crate) type ShiftSums = [f64; SHIFT_LANES];
+/// For one shift of the bias of each channel: the sum of the errors, and that of their squares.
+pub type ErrorSums = [Lanes<f64>; 2];
 
-/// Sums, the biases that are added to them, and the results in float.
-pub(crate) type Results<'a> = [&'a [f32]; 3];
+/// Results of at most [`CHANNEL_LANES`] channels, at places that lie a number of channels apart.
+#[derive(Clone, Copy)]
+pub struct Results<'a> {
+    /// Sums, the biases that are added to them, and the results in float, from the first channel on.
+    pub values: [&'a [f32]; 3],
+    /// From one place to the next.
+    pub stride: usize,
+    /// Channels.
+    pub lanes: usize,
+}
 
-/// For each of `shifts` that is added to `sums[i] + biases[i]`: the sum of `stored - float[i]`, and that
-/// of their squares.
+/// For each of `shifts` that is added to sums and biases, by channel: the sum of `stored - float`, and that of their squares.
 ///
 /// # Panics
-/// If the lengths differ.
+/// If the lengths differ, or there are more channels than lanes.
 pub fn stored_errors(
     kernels: &'static Kernels,
     result: &StoredResult,
-    [sums, biases, float]: [&[f32]; 3],
-    shifts: &[f32; SHIFT_LANES],
-) -> (ShiftSums, ShiftSums) {
-    assert_eq!([biases.len(), float.len()], [sums.len(); 2], "as many of each");
-    let mut errors = (ShiftSums::default(), ShiftSums::default());
-    (kernels.plain.stored_errors_f32)(result, [sums, biases, float], shifts, &mut errors);
+    results: Results,
+    shifts: &[Lanes<f32>],
+) -> Vec<ErrorSums> {
+    let lengths = results.values.map(<[f32]>::len);
+    assert_eq!(lengths, [lengths[0]; 3], "as many of each");
+    assert!(results.lanes <= CHANNEL_LANES.min(results.stride), "these lanes");
+    let mut errors = vec![ErrorSums::default(); shifts.len()];
+    (kernels.plain.stored_errors_f32)(result, results, shifts, &mut errors);
     errors
 }
+
+/// Shifts that are tried in one pass: what is summed of them stays in registers.
+const TOGETHER: usize = 8;
 
 /// As [`stored_errors`].
 #[inline(always)]
 pub(crate) fn errors(
     result: &StoredResult,
-    [sums, biases, float]: Results,
-    shifts: &Shifts,
-    errors: &mut (ShiftSums, ShiftSums),
+    results: Results,
+    shifts: &[Lanes<f32>],
+    errors: &mut [ErrorSums],
+) {
+    let (blocks, rest) = shifts.as_chunks::<TOGETHER>();
+    let (of_blocks, of_rest) = errors.as_chunks_mut::<TOGETHER>();
+    for (shifts, errors) in blocks.iter().zip(of_blocks) {
+        errors_of(result, results, shifts, errors);
+    }
+    for (shift, errors) in rest.iter().zip(of_rest) {
+        errors_of(result, results, &[*shift], std::array::from_mut(errors));
+    }
+}
+
+#[inline(always)]
+fn errors_of<const N: usize>(
+    result: &StoredResult,
+    Results { values: [sums, biases, float], stride, lanes }: Results,
+    shifts: &[Lanes<f32>; N],
+    errors: &mut [ErrorSums; N],
 ) {
     let &StoredResult { slope, step, steps_per_unit, low, high } = result;
-    let (mut sum, mut squares) = *errors;
-    for ((y, b), float) in sums.iter().zip(biases).zip(float) {
-        let without = y + b;
-        for lane in 0..SHIFT_LANES {
-            let x = without + shifts[lane];
-            let x = if x < 0.0 { slope * x } else { x } * steps_per_unit;
-            // Comparisons and no `clamp`: they are one instruction of vectors each.
-            let x = if x > low { x } else { low };
-            let x = if x < high { x } else { high };
-            let error = f64::from(round_within(x) * step - float);
-            sum[lane] += error;
-            squares[lane] += error * error;
+    let mut found = *errors;
+    let places = sums.chunks(stride).zip(biases.chunks(stride)).zip(float.chunks(stride));
+    for ((y, b), float) in places {
+        let [y, b, float] = [y, b, float].map(|row| in_lanes(row, lanes));
+        for (shift, [sum, squares]) in shifts.iter().zip(&mut found) {
+            for lane in 0..CHANNEL_LANES {
+                let x = y[lane] + b[lane] + shift[lane];
+                let x = if x < 0.0 { slope * x } else { x } * steps_per_unit;
+                // Comparisons and no `clamp`: they are one instruction of vectors each.
+                let x = if x > low { x } else { low };
+                let x = if x < high { x } else { high };
+                let error = f64::from(round_within(x) * step - float[lane]);
+                sum[lane] += error;
+                squares[lane] += error * error;
+            }
         }
     }
-    *errors = (sum, squares);
+    *errors = found;
+}
+
+/// The first values of a row.
+#[inline(always)]
+fn in_lanes(row: &[f32], lanes: usize) -> Lanes<f32> {
+    if let Some(all) = row.first_chunk().filter(|_| lanes == CHANNEL_LANES) {
+        return *all;
+    }
+    let mut some = [0.0; CHANNEL_LANES];
+    some[..lanes].copy_from_slice(&row[..lanes]);
+    some
 }
 
 #[cfg(test)]
@@ -80,25 +123,42 @@ mod tests {
     #[test]
     fn every_table_adds_the_same_bits() {
         let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 7.0;
-        let [sums, biases, float]: [Vec<f32>; 3] =
-            [1, 5, 11].map(|by| (0..77).map(|i| value(i * by)).collect());
-        let shifts = core::array::from_fn(|lane| value(lane) / 9.0);
+        let (places, channels) = (33, 11);
+        let values: [Vec<f32>; 3] =
+            [1, 5, 11].map(|by| (0..places * channels).map(|i| value(i * by)).collect());
+        let shifts: Vec<Lanes<f32>> =
+            (0..17).map(|i| core::array::from_fn(|lane| value(i * 3 + lane) / 9.0)).collect();
         let result =
             StoredResult { slope: 0.25, step: 0.5, steps_per_unit: 2.0, low: -8.0, high: 7.0 };
-        let mut expected = (ShiftSums::default(), ShiftSums::default());
-        for i in 0..sums.len() {
-            for (lane, shift) in shifts.iter().enumerate() {
-                let x = sums[i] + biases[i] + shift;
-                let x = if x < 0.0 { 0.25 * x } else { x };
-                let stored = (x * 2.0).clamp(-8.0, 7.0).round() * 0.5;
-                let error = f64::from(stored - float[i]);
-                expected.0[lane] += error;
-                expected.1[lane] += error * error;
+        for (first, lanes) in [(0, 8), (8, 3)] {
+            let values = values.each_ref().map(|values| &values[first..]);
+            let results = Results { values, stride: channels, lanes };
+            let mut expected = vec![ErrorSums::default(); shifts.len()];
+            for (shift, expected) in shifts.iter().zip(&mut expected) {
+                for lane in 0..lanes {
+                    for at in (lane..values[0].len()).step_by(channels) {
+                        let x = values[0][at] + values[1][at] + shift[lane];
+                        let x = if x < 0.0 { 0.25 * x } else { x };
+                        let stored = (x * 2.0).clamp(-8.0, 7.0).round() * 0.5;
+                        let error = f64::from(stored - values[2][at]);
+                        expected[0][lane] += error;
+                        expected[1][lane] += error * error;
+                    }
+                }
             }
-        }
-        for kernels in Kernels::all() {
-            let found = stored_errors(kernels, &result, [&sums, &biases, &float], &shifts);
-            assert_eq!(found, expected, "{}", kernels.name);
+            for kernels in Kernels::all() {
+                let found = stored_errors(kernels, &result, results, &shifts);
+                for (found, expected) in found.iter().zip(&expected) {
+                    for sums in [0, 1] {
+                        assert_eq!(
+                            found[sums][..lanes],
+                            expected[sums][..lanes],
+                            "{}",
+                            kernels.name
+                        );
+                    }
+                }
+            }
         }
     }
 }

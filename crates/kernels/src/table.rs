@@ -11,7 +11,7 @@ use crate::layout::{Block, Tile};
 use crate::products::Row;
 use crate::quantize::Scale;
 use crate::stencil::StencilKernel;
-use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
+use crate::stored::{ErrorSums, Results, StoredResult};
 use crate::{Activation, Integers, IntegersMut};
 
 /// The kernels of one instruction set.
@@ -100,8 +100,7 @@ macro_rules! plain_kernels {
             add_products_f32(factors: &[Vec<f32>], first: usize, x: &[Row], sums: &mut [Row])
                 = crate::products::rows;
             stored_errors_f32(
-                result: &StoredResult, values: Results, shifts: &Shifts,
-                errors: &mut (ShiftSums, ShiftSums)
+                result: &StoredResult, results: Results, shifts: &[[f32; 8]], errors: &mut [ErrorSums]
             ) = crate::stored::errors;
             look_up_u8(table: &[u8; 256], x: &[u8], y: &mut [u8]) = crate::lookup::bytes;
             sum_pool_u8(geometry: &PoolGeometry, x: &[u8], sums: &mut [i32]) = crate::average::sums;

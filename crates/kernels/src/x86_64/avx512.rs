@@ -11,7 +11,7 @@ use crate::layout::{Block, Pixels, Run, Runs};
 use crate::products::Row;
 use crate::quantize::Scale;
 use crate::stencil::{Lanes, StencilRow, Taps};
-use crate::stored::{Results, ShiftSums, Shifts, StoredResult};
+use crate::stored::{ErrorSums, Results, StoredResult};
 use crate::table::{Plain, Tiles, plain_kernels};
 use crate::{Activation, Broadcast, Function, Integers, IntegersMut, Kernels, PoolGeometry};
 #[allow(clippy::wildcard_imports, reason = "the names are the instructions")]

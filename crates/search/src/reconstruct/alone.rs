@@ -77,6 +77,10 @@ mod tests {
         (0..n).map(|i| f32::from(u8::try_from(i * step % 13).unwrap()) - 6.0).collect()
     }
 
+    fn is(found: f32, expected: f32) {
+        assert_eq!(found.to_bits(), expected.to_bits(), "{found} {expected}");
+    }
+
     #[test]
     fn sums_are_those_of_the_definition() {
         let (places, taps, channels) = (300, 4, 5);
@@ -91,14 +95,14 @@ mod tests {
         for c in 0..channels {
             for place in [0, 127, 128, 299] {
                 let sum: f32 = (0..taps).map(|tap| w[c * taps + tap] * of(place, tap, c)).sum();
-                assert_eq!(y[place * channels + c], sum);
+                is(y[place * channels + c], sum);
             }
             for i in 0..taps {
                 let sum: f32 = (0..places).map(|p| missing[p * channels + c] * of(p, i, c)).sum();
-                assert_eq!(cross[c][i], 2.0 + sum);
+                is(cross[c][i], 2.0 + sum);
                 for j in 0..taps {
                     let sum: f32 = (0..places).map(|p| of(p, i, c) * of(p, j, c)).sum();
-                    assert_eq!(gram[c][i * taps + j], if j <= i { 1.0 + sum } else { 1.0 });
+                    is(gram[c][i * taps + j], if j <= i { 1.0 + sum } else { 1.0 });
                 }
             }
         }

@@ -10,7 +10,7 @@ use fixedwise_fixed::{
     convert::{count_to_f64, f64_to_f32, f64_to_i64, i64_to_f64, saturating_i8},
 };
 use fixedwise_graph::{Activation, NodeId, Plan, Rounded};
-use fixedwise_kernels::{Kernels, SHIFT_LANES, StoredResult, stored_errors};
+use fixedwise_kernels::{CHANNEL_LANES, Kernels, Results, StoredResult, stored_errors};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -72,32 +72,33 @@ fn settle(
 ) {
     let result = stored(format, activation);
     let shifts = shifts_around(format.resolution(), shifts);
-    correction.par_iter_mut().enumerate().for_each(|(channel, correction)| {
-        let of_channel = |values: &[f32]| -> Vec<f32> {
-            values.iter().skip(channel).step_by(sample.channels).copied().collect()
-        };
-        let (sums, biases) = (of_channel(&sample.sums), of_channel(&sample.biases));
-        let float: Vec<f32> = of_channel(&sample.targets)
-            .iter()
-            .zip(&biases)
-            .map(|(y, b)| activation.apply(y + b))
-            .collect();
-        let n = count_to_f64(sums.len().max(1));
-        let mut best: Option<(f64, f64)> = None;
-        for shifts in shifts.chunks(SHIFT_LANES) {
-            let mut more = [0.0; SHIFT_LANES];
-            for (more, shift) in more.iter_mut().zip(shifts) {
-                *more = f64_to_f32(*correction + shift);
+    let Sample { sums, biases, targets, channels } = sample;
+    let float: Vec<f32> =
+        targets.iter().zip(biases).map(|(y, b)| activation.apply(y + b)).collect();
+    let n = count_to_f64(sums.len() / channels);
+    correction.par_chunks_mut(CHANNEL_LANES).enumerate().for_each(|(block, corrections)| {
+        let values = [sums, biases, &float].map(|all| all.get(block * CHANNEL_LANES..));
+        let values = values.map(Option::unwrap_or_default);
+        let results = Results { values, stride: *channels, lanes: corrections.len() };
+        let more = |shift: &f64| {
+            let mut more = [0.0; CHANNEL_LANES];
+            for (more, correction) in more.iter_mut().zip(corrections.iter()) {
+                *more = f64_to_f32(correction + shift);
             }
-            let (sum, squares) = stored_errors(kernels, &result, [&sums, &biases, &float], &more);
-            for (i, &shift) in shifts.iter().enumerate() {
-                let variance = squares[i] - sum[i] * sum[i] / n;
+            more
+        };
+        let more: Vec<[f32; CHANNEL_LANES]> = shifts.iter().map(more).collect();
+        let errors = stored_errors(kernels, &result, results, &more);
+        for (lane, correction) in corrections.iter_mut().enumerate() {
+            let mut best: Option<(f64, f64)> = None;
+            for ([sum, squares], &shift) in errors.iter().zip(&shifts) {
+                let variance = squares[lane] - sum[lane] * sum[lane] / n.max(1.0);
                 if best.is_none_or(|best| variance < best.0) {
                     best = Some((variance, shift));
                 }
             }
+            *correction += best.map_or(0.0, |best| best.1);
         }
-        *correction += best.map_or(0.0, |best| best.1);
     });
 }
 

@@ -335,6 +335,10 @@ impl<'a> Calibration<'a> {
             )?
         };
         let mut all = Rows::default();
+        let places = done.iter().map(|taken| [&taken.rows.inputs, &taken.rows.added].map(Vec::len));
+        let [inputs, added] = places.fold([0, 0], |[a, b], [c, d]| [a + c, b + d]);
+        all.inputs.reserve_exact(inputs);
+        all.added.reserve_exact(added);
         let mut cache = self.cache.write().map_err(|_| SearchError::Stopped)?;
         cache.touch(&keys);
         for Taken { chunk, rows, values } in done {
