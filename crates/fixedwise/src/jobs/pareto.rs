@@ -178,11 +178,12 @@ pub(crate) fn thin(
     graph: &Graph,
     searched: &Predictions,
     told: &dyn Fn(usize, usize),
-) -> Result<Option<Arc<Thinned>>, SearchError> {
+) -> Result<(Option<Arc<Thinned>>, u64), SearchError> {
     let Asked { options, head, stop, .. } = asked;
     let kernels = Kernels::best();
     let looks = Looks::new(asked, graph)?;
     let said = predictions(options.max_loss, graph, &looks.probe, kernels, stop)?;
+    let images = Cell::new(0);
     let thinning = Thinning {
         graph,
         calibration: &looks.calibration,
@@ -192,8 +193,10 @@ pub(crate) fn thin(
         options: &pareto_options(options, head),
         kernels,
         stop,
+        images: &images,
     };
-    pareto::thin(&thinning, told)
+    let thinned = pareto::thin(&thinning, told)?;
+    Ok((thinned, images.get()))
 }
 
 /// How far the channels of a network are balanced.

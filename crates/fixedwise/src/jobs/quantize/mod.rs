@@ -207,9 +207,10 @@ impl Job<'_> {
             self.tell(Step::Warned { warning: warning.clone() });
             float.first.float.warnings.push(warning);
         }
-        let (loaded, statistics) = self.thin(loaded, (statistics, &float))?;
+        let (loaded, statistics, images) = self.thin(loaded, (statistics, &float))?;
         let loaded = &loaded;
-        let ready = self.prepare(loaded, statistics)?;
+        let mut ready = self.prepare(loaded, statistics)?;
+        ready.images += images;
         let found = self.search(loaded, &ready, float)?;
         let outcome = self.account(loaded, &ready, found)?;
         self.write(loaded, &outcome)?;

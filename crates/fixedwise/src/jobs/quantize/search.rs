@@ -41,7 +41,7 @@ pub(super) struct Ready {
     pub(super) statistics: Statistics,
     /// The network with its channels balanced, where weights are rounded with error feedback.
     pub(super) balanced: Option<Prepared>,
-    /// Images that were run to balance it.
+    /// Images that were run to drop and to balance channels.
     pub(super) images: u64,
 }
 
@@ -78,31 +78,32 @@ fn test_seconds(loaded: &Loaded, float_seconds: f64) -> f64 {
 }
 
 impl Job<'_> {
-    /// Takes channels out that the network can do without; those that an earlier search took out are out already.
+    /// Takes channels out that the network can do without; those that an earlier search took out are out already. Tells also
+    /// how many images that took.
     pub(super) fn thin(
         &self,
         loaded: Loaded,
         (statistics, float): (Statistics, &Float),
-    ) -> Result<(Loaded, Statistics), Error> {
+    ) -> Result<(Loaded, Statistics, u64), Error> {
         let options = self.options;
         let is_asked = options.strategy == Strategy::Pareto && options.drop_channels;
         let is_known = loaded.known.is_some() || loaded.whole.is_some() || loaded.start.is_some();
         if !is_asked || is_known || loaded.sets.stated_ranges {
-            return Ok((loaded, statistics));
+            return Ok((loaded, statistics, 0));
         }
         let head = PlanHead::of(options.semantics);
         let told = |done, total| self.tell(Step::Thinning { done, total });
         let asked = self.asked(&loaded, &head);
         let said = &float.said.predictions;
-        let thinned = match self.halt.during(|| pareto::thin(asked, &loaded.graph, said, &told)) {
-            Ok(Some(thinned)) => thinned,
+        let found = match self.halt.during(|| pareto::thin(asked, &loaded.graph, said, &told)) {
             // Stopped that early, all channels stay.
-            Ok(None) | Err(SearchError::Stopped) => return Ok((loaded, statistics)),
-            Err(error) => return Err(error.into()),
+            Err(SearchError::Stopped) => (None, 0),
+            found => found?,
         };
+        let (Some(thinned), images) = found else { return Ok((loaded, statistics, found.1)) };
         let loaded = loaded.with_thinned(thinned)?;
         let statistics = self.calibrate(&loaded)?;
-        Ok((loaded, statistics))
+        Ok((loaded, statistics, images))
     }
 
     /// Makes ready what the strategy works with.

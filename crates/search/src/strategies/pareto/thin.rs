@@ -22,6 +22,7 @@ use fixedwise_graph::{
 use fixedwise_kernels::Kernels;
 use rayon::prelude::*;
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     f64::consts::LN_2,
     sync::{Arc, atomic::AtomicBool},
@@ -54,6 +55,8 @@ pub struct Thinning<'a> {
     pub kernels: &'static Kernels,
     /// Ends it.
     pub stop: &'a AtomicBool,
+    /// Images that were run, which are added.
+    pub images: &'a Cell<u64>,
 }
 
 impl std::fmt::Debug for Thinning<'_> {
@@ -115,6 +118,7 @@ pub fn thin(
     let layers: Vec<NodeId> = layers.into_iter().collect();
     let Thinning { calibration, kernels, stop, .. } = *thinning;
     let moments = input_moments(graph, &layers, calibration, kernels, stop, tuning)?;
+    thinning.ran(calibration.len().min(tuning.calibration_images));
     let mut curves = Vec::with_capacity(sources.len());
     for (done, source) in sources.iter().enumerate() {
         told(done, sources.len());
@@ -364,6 +368,11 @@ impl Thinning<'_> {
     }
 
     fn of(&self, thin: &Graph) -> Result<f64, SearchError> {
+        self.ran(self.probe.len());
         self.predictions.divergence_of(thin, self.probe, self.kernels, self.stop)
+    }
+
+    fn ran(&self, images: usize) {
+        self.images.set(self.images.get() + count_to_u64(images));
     }
 }
