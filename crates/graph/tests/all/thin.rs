@@ -1,13 +1,14 @@
 //! Channels that are chosen to go.
 
+use fixedwise_codec::onnx;
 use fixedwise_fixed::Format;
 use fixedwise_graph::{
-    Expression, Graph, Numbers, Semantics, Shape, Thinned, Unary, cost,
+    Expression, Graph, Numbers, Semantics, Shape, Thinned, Unary, cost, from_onnx,
     ops::{Add, Concat, Function, GlobalAveragePool, IndexMap, Mul, PRelu, Relu, Window},
     passes,
 };
-use fixedwise_testing::{Build, Random, plan_of, run_float, window};
-use std::collections::BTreeMap;
+use fixedwise_testing::{Build, Random, plan_of, project, run_float, window};
+use std::{collections::BTreeMap, io::Read as _};
 
 /// Convolution, depthwise convolution, function, concatenation with another branch, dense layer.
 fn network() -> Graph {
@@ -208,4 +209,58 @@ fn channels_of_a_sum_and_of_a_product_go_together() {
     let alone = Thinned { dropped: dropped(&[("stem", &[1])]), numbers: BTreeMap::new() };
     let problem = passes::thin(&graph, &alone).unwrap_err();
     assert_eq!(problem, "channel 1 of `stem` goes only with channel 1 of `outer`");
+}
+
+/// Without every third of the channels that may go, or some of each layer, a network computes what it does where no weight
+/// takes them. Gives how many go.
+fn does_without(graph: &Graph, name: &str) -> usize {
+    let mut dropped: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for group in passes::droppable(graph) {
+        for tied in group.iter().skip(1).step_by(3) {
+            for &(id, channel) in tied {
+                dropped.entry(graph.nodes[id].name.clone()).or_default().push(channel);
+            }
+        }
+    }
+    dropped.values_mut().for_each(|channels| channels.sort_unstable());
+    let gone = passes::dropped(graph, &dropped);
+    let mut zeroed = graph.clone();
+    for (id, _) in graph.layers() {
+        let own = graph.nodes[id].op.parameters().unwrap();
+        if own.groups == 1 {
+            let before = &gone[graph.nodes[id].main_input()];
+            let channels: Vec<usize> = (0..before.len()).filter(|&at| before[at]).collect();
+            without_inputs(&mut zeroed, &graph.nodes[id].name, &channels);
+        }
+    }
+    let thinned = Thinned { dropped, numbers: BTreeMap::new() };
+    let thin = passes::thin(graph, &thinned).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let image = Random::new(7).floats(graph.image_len(), -1.0, 1.0);
+    let [found, expected] = [&thin, &zeroed].map(|graph| run_float(graph, &image));
+    let most = expected.iter().fold(1.0_f32, |most, x| most.max(x.abs()));
+    let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * most || a.is_nan() && b.is_nan();
+    assert!(found.len() == expected.len() && found.iter().zip(&expected).all(near), "{name}");
+    thinned.dropped.values().map(Vec::len).sum()
+}
+
+#[test]
+fn every_network_does_without_what_may_go() {
+    let archive = std::fs::File::open(project("suite/onnx-node.zip")).unwrap();
+    let mut archive = zip::ZipArchive::new(archive).unwrap();
+    let names: Vec<String> = archive.file_names().map(|name| name.unwrap().to_string()).collect();
+    let (mut networks, mut channels) = (0, 0);
+    for name in names.iter().filter(|name| name.ends_with("/model.onnx")) {
+        let mut bytes = Vec::new();
+        archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
+        let model = onnx::parse_model(&bytes, &|_| Ok(vec![0; 64])).unwrap();
+        let Ok(graph) = from_onnx(&model, "case") else { continue };
+        let Ok(graph) = passes::prepare(&graph, Semantics::Integer) else { continue };
+        if graph.inputs().len() == 1 && graph.outputs().len() == 1 {
+            let n = does_without(&graph, name);
+            networks += usize::from(n > 0);
+            channels += n;
+        }
+    }
+    println!("{channels} channels of {networks} networks");
+    assert!(networks >= 40, "{channels} channels of {networks} networks");
 }
