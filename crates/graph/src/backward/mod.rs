@@ -76,17 +76,55 @@ pub(crate) fn each_element(
     each_image(context, move |image| {
         let mut here = vec![0.0; shapes.len()];
         let mut places = vec![0; shapes.len()];
+        let mut slopes = Slopes::new(shapes.len());
         for (at, &gradient) in image.gradient.iter().enumerate() {
             if gradient == 0.0 {
                 continue;
             }
             for (i, &shape) in shapes.iter().enumerate() {
-                places[i] = shape.element_of(output, at);
+                places[i] = if shape == output { at } else { shape.element_of(output, at) };
                 here[i] = image.inputs[i][places[i]];
             }
-            for (i, &place) in places.iter().enumerate() {
-                image.add(i, place, gradient * slope(i, &here));
+            let slopes = slopes.at(&here, &slope);
+            for (i, (&place, slope)) in places.iter().zip(slopes).enumerate() {
+                image.add(i, place, gradient * slope);
             }
         }
     })
+}
+
+/// Derivatives that are remembered: values of few bits come again and again, and many functions take long.
+struct Slopes {
+    /// By place, the inputs as bits; nothing yet where that is said.
+    keys: Vec<Option<u32>>,
+    /// By place, the derivative by each input.
+    slopes: Vec<f32>,
+    inputs: usize,
+}
+
+impl Slopes {
+    /// Bits of a place.
+    const BITS: u32 = 11;
+
+    fn new(inputs: usize) -> Self {
+        let n = inputs << Self::BITS;
+        Self { keys: vec![None; n], slopes: vec![0.0; n], inputs }
+    }
+
+    fn at(&mut self, here: &[f32], slope: impl Fn(usize, &[f32]) -> f32) -> &[f32] {
+        // Fibonacci hashing: the upper bits depend on all.
+        let mix =
+            |hash: u32, x: &f32| (hash.rotate_left(5) ^ x.to_bits()).wrapping_mul(0x9E37_79B1);
+        let place = here.iter().fold(0, mix) >> (u32::BITS - Self::BITS);
+        let first = usize::try_from(place).expect("a few bits") * self.inputs;
+        let keys = &mut self.keys[first..first + self.inputs];
+        let slopes = &mut self.slopes[first..first + self.inputs];
+        let is_known = keys.iter().zip(here).all(|(key, x)| *key == Some(x.to_bits()));
+        if !is_known {
+            for (by, (key, own)) in keys.iter_mut().zip(&mut *slopes).enumerate() {
+                (*key, *own) = (Some(here[by].to_bits()), slope(by, here));
+            }
+        }
+        slopes
+    }
 }
