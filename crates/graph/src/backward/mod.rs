@@ -76,7 +76,7 @@ pub(crate) fn each_element(
     each_image(context, move |image| {
         let mut here = vec![0.0; shapes.len()];
         let mut places = vec![0; shapes.len()];
-        let mut slopes = Slopes::new(shapes.len());
+        let mut known = Known::new(shapes.len());
         for (at, &gradient) in image.gradient.iter().enumerate() {
             if gradient == 0.0 {
                 continue;
@@ -85,7 +85,7 @@ pub(crate) fn each_element(
                 places[i] = if shape == output { at } else { shape.element_of(output, at) };
                 here[i] = image.inputs[i][places[i]];
             }
-            let slopes = slopes.at(&here, &slope);
+            let slopes = known.at(&here, &slope);
             for (i, (&place, slope)) in places.iter().zip(slopes).enumerate() {
                 image.add(i, place, gradient * slope);
             }
@@ -94,7 +94,7 @@ pub(crate) fn each_element(
 }
 
 /// Derivatives that are remembered: values of few bits come again and again, and many functions take long.
-struct Slopes {
+struct Known {
     /// By place, the inputs as bits; nothing yet where that is said.
     keys: Vec<Option<u32>>,
     /// By place, the derivative by each input.
@@ -102,7 +102,7 @@ struct Slopes {
     inputs: usize,
 }
 
-impl Slopes {
+impl Known {
     /// Bits of a place.
     const BITS: u32 = 11;
 
