@@ -400,9 +400,9 @@ class Package(unittest.TestCase):
         data = ROOT / "data/fashion-mnist"
         result = fw.quantize(
             ROOT / "models/fashion_small.onnx",
-            calibration=f"{data}:train@0..50",
-            search=f"{data}:test@0..200",
-            test=f"{data}:test@200..300",
+            calibration=f"{data}:train@0..200",
+            search=f"{data}:test@0..2000",
+            test=f"{data}:test@2000..2100",
             on_progress=interrupt,
         )
         self.assertTrue(sent)
