@@ -100,7 +100,8 @@ macro_rules! plain_kernels {
             add_products_f32(factors: &[Vec<f32>], first: usize, x: &[Row], sums: &mut [Row])
                 = crate::products::rows;
             stored_errors_f32(
-                result: &StoredResult, results: Results, shifts: &[[f32; 8]], errors: &mut [ErrorSums]
+                result: &StoredResult, results: Results,
+                shifts: &[[f32; crate::stored::CHANNEL_LANES]], errors: &mut [ErrorSums]
             ) = crate::stored::errors;
             look_up_u8(table: &[u8; 256], x: &[u8], y: &mut [u8]) = crate::lookup::bytes;
             sum_pool_u8(geometry: &PoolGeometry, x: &[u8], sums: &mut [i32]) = crate::average::sums;

@@ -172,7 +172,7 @@ fn pareto_options(options: &QuantizeOptions, head: &PlanHead) -> ParetoOptions {
 }
 
 /// The channels that the network can do without, as far as bits would save less; nothing where it needs them all. Tells
-/// meanwhile how many layers are done, of how many.
+/// also how many images that took, and meanwhile how many layers are done, of how many.
 pub(crate) fn thin(
     asked: Asked,
     graph: &Graph,

@@ -485,7 +485,7 @@ fn products(patches: &Patches, weights: &[f32], rows: &[f32]) -> Vec<f32> {
     if groups == 1 {
         return linear::apply(rows, weights, outputs, depth);
     }
-    if patches.is_alone() {
+    if patches.is_alone {
         return alone::apply(rows, weights, depth);
     }
     let n = rows.len() / patches.row_len();
@@ -510,7 +510,7 @@ impl Moments {
             linear::add_product(&mut self.cross[0], missing, rows, outputs, depth);
             return;
         }
-        if patches.is_alone() {
+        if patches.is_alone {
             return alone::add_moments(&mut self.gram, &mut self.cross, rows, missing);
         }
         self.gram.par_iter_mut().zip(&mut self.cross).enumerate().for_each(

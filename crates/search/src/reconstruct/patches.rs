@@ -15,6 +15,8 @@ pub(super) struct Patches {
     pub(super) depth: usize,
     /// Output channels of one group.
     pub(super) outputs: usize,
+    /// Whether it makes each channel of one alone.
+    pub(super) is_alone: bool,
 }
 
 impl Patches {
@@ -28,13 +30,9 @@ impl Patches {
             groups: parameters.groups,
             depth: parameters.depth(),
             outputs: parameters.group_outputs(),
+            is_alone: parameters.is_depthwise(),
             window: parameters.window,
         })
-    }
-
-    /// Whether it makes each channel of one alone.
-    pub(super) fn is_alone(&self) -> bool {
-        self.groups > 1 && self.groups == self.input.c && self.outputs == 1
     }
 
     /// Elements of a row.
@@ -62,7 +60,8 @@ impl Patches {
         let at = [position / self.output.w, position % self.output.w];
         let extents = [self.input.h, self.input.w];
         let [ys, xs] = [0, 1].map(|axis| self.window.taps(axis, extents[axis], at[axis]));
-        let channels = self.input.c / self.groups;
+        let groups = if self.is_alone { 1 } else { self.groups };
+        let (channels, depth) = (self.input.c / groups, self.row_len() / groups);
         let place = |axis: usize, tap: usize| {
             at[axis] * self.window.stride[axis] + tap * self.window.dilation[axis]
                 - self.window.pad_begin[axis]
@@ -71,13 +70,8 @@ impl Patches {
             for j in xs.clone() {
                 let from = (place(0, i) * self.input.w + place(1, j)) * self.input.c;
                 let tap = (i * self.window.kernel[1] + j) * channels;
-                if self.is_alone() {
-                    let to = &mut row[tap * self.groups..][..self.groups];
-                    value.copy_scaled(from, scale, to);
-                    continue;
-                }
-                for group in 0..self.groups {
-                    let to = &mut row[group * self.depth + tap..][..channels];
+                for group in 0..groups {
+                    let to = &mut row[group * depth + tap..][..channels];
                     value.copy_scaled(from + group * channels, scale, to);
                 }
             }
